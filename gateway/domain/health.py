@@ -1,0 +1,95 @@
+"""The words of health: what a check says and what state a device is in."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from gateway.domain.devices import DeviceId
+
+
+class Outcome(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+
+
+class HealthState(StrEnum):
+    UNKNOWN = "unknown"
+    UP = "up"
+    DEGRADED = "degraded"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What one check of one device found. `reason` is a stable code ("" when ok); `facts` are plain JSON values."""
+
+    device: DeviceId
+    check: str
+    outcome: Outcome
+    at: datetime
+    reason: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    took_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """An append-only row: a device went from one state to another, when, why, and which check said so."""
+
+    device: DeviceId
+    before: HealthState
+    after: HealthState
+    at: datetime
+    reason: str
+    check: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a device stands now. `offset` is its clock minus ours, when known; `last_seen` its last successful answer."""
+
+    device: DeviceId
+    state: HealthState = HealthState.UNKNOWN
+    since: datetime | None = None
+    reason: str = ""
+    check: str = ""
+    last_seen: datetime | None = None
+    offset: timedelta | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Board:
+    """The standing of every device, in memory: written by the health service, read by everybody else."""
+
+    def __init__(self) -> None:
+        self._standings: dict[DeviceId, Standing] = {}
+        self._counts: Counter[HealthState] = Counter()
+
+    def __getitem__(self, device: DeviceId) -> Standing:
+        """The standing of `device`; UNKNOWN for one that was never checked."""
+        return self._standings.get(device) or Standing(device)
+
+    def __iter__(self) -> Iterator[Standing]:
+        return iter(self._standings.values())
+
+    def put(self, standing: Standing) -> None:
+        before = self._standings.get(standing.device)
+        if before is not None:
+            self._counts[before.state] -= 1
+        self._counts[standing.state] += 1
+        self._standings[standing.device] = standing
+
+    def drop(self, device: DeviceId) -> None:
+        before = self._standings.pop(device, None)
+        if before is not None:
+            self._counts[before.state] -= 1
+
+    def counts(self) -> dict[HealthState, int]:
+        """How many devices are in each state, all states named."""
+        return {state: self._counts[state] for state in HealthState}
