@@ -1,0 +1,69 @@
+import asyncio
+import itertools
+import random
+
+import pytest
+
+from gateway.clock import SimulatedClock
+from gateway.supervisor import PartState, Supervisors
+
+
+async def test_a_part_that_raises_is_restarted_with_growing_pauses_while_the_others_run_on() -> None:
+    clock = SimulatedClock()
+    parts = Supervisors(clock=clock, rng=random.Random(1))
+    starts: list[float] = []
+    beats = 0
+
+    async def fails() -> None:
+        starts.append(clock.monotonic())
+        raise RuntimeError("made to fail")
+
+    async def beats_on() -> None:
+        nonlocal beats
+        while True:
+            beats += 1
+            await clock.sleep(0.1)
+
+    parts.add("fails", fails)
+    parts.add("beats", beats_on)
+    async with asyncio.TaskGroup() as group:
+        tasks = parts.start(group)
+        await clock.advance(10)
+        failing, beating = parts
+        for task in tasks:
+            task.cancel()
+
+    gaps = [b - a for a, b in itertools.pairwise(starts)]
+    assert 3 <= len(gaps) <= 5
+    assert all(later > earlier for earlier, later in itertools.pairwise(gaps))
+    assert failing.restarts == len(starts) and failing.last_error == "RuntimeError: made to fail"
+    assert beats >= 99 and beating.restarts == 0
+    assert beating.state is PartState.STOPPED
+
+
+async def test_a_part_that_returns_is_taken_for_failed() -> None:
+    clock = SimulatedClock()
+    parts = Supervisors(clock=clock)
+
+    async def returns() -> None: ...
+
+    parts.add("returns", returns)
+    async with asyncio.TaskGroup() as group:
+        (task,) = parts.start(group)
+        await clock.advance(1)
+        (status,) = parts
+        assert status.restarts >= 1 and status.last_error == "ended without being asked to"
+        task.cancel()
+
+
+async def test_a_fatal_part_ends_the_daemon_with_its_error() -> None:
+    parts = Supervisors(clock=SimulatedClock())
+
+    async def fails() -> None:
+        raise OSError("disk gone")
+
+    parts.add("storage", fails, fatal=True)
+    with pytest.raises(ExceptionGroup) as caught:
+        async with asyncio.TaskGroup() as group:
+            parts.start(group)
+    assert isinstance(caught.value.exceptions[0], OSError)
