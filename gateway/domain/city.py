@@ -1,0 +1,177 @@
+"""The whole inventory in memory: what there is, where it is, and what depends on what."""
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeVar
+
+from gateway.domain.devices import CameraGroup, CellCode, Channel, Device, DeviceId, DeviceKind, GridCell, GroupId, Position, Zone, ZoneId
+from gateway.domain.geo import Box, bounds, in_polygon
+
+K = TypeVar("K")
+
+
+class City:
+    """An index of all inventory. `replace` swaps everything at once in this same object: whoever holds it sees the new city.
+
+    Lookups are dictionary reads; `cell_at` looks only at the cells near the position. Unknown ids give empty answers, never an error.
+    """
+
+    def __init__(self) -> None:
+        self._index = _Index.of((), (), _CellIndex(()), ())
+
+    @property
+    def devices(self) -> Mapping[DeviceId, Device]:
+        return self._index.devices
+
+    @property
+    def groups(self) -> Mapping[GroupId, CameraGroup]:
+        return self._index.groups
+
+    @property
+    def cells(self) -> Mapping[CellCode, GridCell]:
+        return self._index.cells.cells
+
+    @property
+    def zones(self) -> Mapping[ZoneId, Zone]:
+        return self._index.zones
+
+    def of_kind(self, kind: DeviceKind) -> Sequence[Device]:
+        """All devices of `kind`, by id."""
+        return self._index.by_kind.get(kind, ())
+
+    def in_group(self, group: GroupId) -> Sequence[Device]:
+        """The devices of a camera group, by id."""
+        return self._index.by_group.get(group, ())
+
+    def in_cell(self, cell: CellCode) -> Sequence[Device]:
+        """The devices in a grid cell, by id."""
+        return self._index.by_cell.get(cell, ())
+
+    def cell_at(self, position: Position) -> CellCode | None:
+        """The cell whose polygon holds `position`; where cells overlap, the first by code."""
+        return self._index.cells.at(position)
+
+    def recorder_of(self, camera: DeviceId) -> tuple[Device, Channel] | None:
+        """The recorder and channel that keep a camera's footage; enabled recorders first, then by id."""
+        return self._index.recorders.get(camera)
+
+    def uplink_chain(self, device: DeviceId) -> Sequence[Device]:
+        """What `device` depends on, nearest first. A loop in the inventory is cut where it closes."""
+        chain: list[Device] = []
+        seen = {device}
+        current = self.devices.get(device)
+        while current is not None and current.uplink is not None and current.uplink not in seen:
+            seen.add(current.uplink)
+            current = self.devices.get(current.uplink)
+            if current is not None:
+                chain.append(current)
+        return tuple(chain)
+
+    def behind(self, uplink: DeviceId) -> Sequence[Device]:
+        """The devices that hang directly on `uplink`, by id."""
+        return self._index.by_uplink.get(uplink, ())
+
+    def replace(
+        self,
+        *,
+        devices: Iterable[Device],
+        groups: Iterable[CameraGroup] = (),
+        cells: Iterable[GridCell] = (),
+        zones: Iterable[Zone] = (),
+    ) -> None:
+        """Become another city, in one assignment: a reader sees the old one or the new one, so this may run in a thread.
+
+        The index of the cells (50 ms for 12,800) is rebuilt only when the cells changed.
+        """
+        known = {cell.code: cell for cell in cells}
+        polygons = self._index.cells if known == self._index.cells.cells else _CellIndex(known.values())
+        self._index = _Index.of(devices, groups, polygons, zones)
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    devices: Mapping[DeviceId, Device]
+    groups: Mapping[GroupId, CameraGroup]
+    cells: "_CellIndex"
+    zones: Mapping[ZoneId, Zone]
+    by_kind: Mapping[DeviceKind, Sequence[Device]]
+    by_group: Mapping[GroupId, Sequence[Device]]
+    by_cell: Mapping[CellCode, Sequence[Device]]
+    by_uplink: Mapping[DeviceId, Sequence[Device]]
+    recorders: Mapping[DeviceId, tuple[Device, Channel]]
+
+    @classmethod
+    def of(cls, devices: Iterable[Device], groups: Iterable[CameraGroup], cells: "_CellIndex", zones: Iterable[Zone]) -> "_Index":
+        ordered = sorted(devices, key=lambda device: device.id)
+        return cls(
+            devices=MappingProxyType({device.id: device for device in ordered}),
+            groups=MappingProxyType({group.id: group for group in sorted(groups, key=lambda group: group.id)}),
+            cells=cells,
+            zones=MappingProxyType({zone.id: zone for zone in sorted(zones, key=lambda zone: zone.id)}),
+            by_kind=_gather((device.kind, device) for device in ordered),
+            by_group=_gather((device.group, device) for device in ordered if device.group is not None),
+            by_cell=_gather((device.cell, device) for device in ordered if device.cell is not None),
+            by_uplink=_gather((device.uplink, device) for device in ordered if device.uplink is not None),
+            recorders=_recorders(ordered),
+        )
+
+
+def _gather(pairs: Iterable[tuple[K, Device]]) -> Mapping[K, Sequence[Device]]:
+    found: dict[K, list[Device]] = {}
+    for key, device in pairs:
+        found.setdefault(key, []).append(device)
+    return {key: tuple(members) for key, members in found.items()}
+
+
+def _recorders(devices: Sequence[Device]) -> Mapping[DeviceId, tuple[Device, Channel]]:
+    found: dict[DeviceId, tuple[Device, Channel]] = {}
+    for device in sorted(devices, key=lambda device: not device.enabled):
+        for channel in device.channels:
+            found.setdefault(channel.camera, (device, channel))
+    return found
+
+
+class _CellIndex:
+    """Cells by the squares of a coarse raster that their bounding boxes touch.
+
+    The raster's step is twice the median cell, so that a cell lies in at most four squares or so; a polygon that would cover more than
+    `_MANY` squares (a park, a mistake) goes into a list that is looked at every time.
+    """
+
+    _MANY = 256
+
+    def __init__(self, cells: Iterable[GridCell]) -> None:
+        ordered = sorted((cell for cell in cells if cell.rings), key=lambda cell: cell.code)
+        self.cells: Mapping[CellCode, GridCell] = MappingProxyType({cell.code: cell for cell in ordered})
+        boxed = [(cell, bounds(cell.rings[0])) for cell in ordered]
+        self._step = _raster_step([box for _, box in boxed])
+        self._squares: dict[tuple[int, int], list[tuple[Box, GridCell]]] = {}
+        self._wide: list[tuple[Box, GridCell]] = []
+        for cell, box in boxed:
+            self._place(cell, box)
+
+    def at(self, position: Position) -> CellCode | None:
+        near = self._squares.get(self._square(position.latitude, position.longitude), ())
+        hits = (cell.code for box, cell in (*near, *self._wide) if box.holds(position) and in_polygon(position, cell.rings))
+        return min(hits, default=None)
+
+    def _place(self, cell: GridCell, box: Box) -> None:
+        south, west = self._square(box.south, box.west)
+        north, east = self._square(box.north, box.east)
+        if (north - south + 1) * (east - west + 1) > self._MANY:
+            self._wide.append((box, cell))
+            return
+        for row in range(south, north + 1):
+            for column in range(west, east + 1):
+                self._squares.setdefault((row, column), []).append((box, cell))
+
+    def _square(self, latitude: float, longitude: float) -> tuple[int, int]:
+        return math.floor(latitude / self._step), math.floor(longitude / self._step)
+
+
+def _raster_step(boxes: Sequence[Box]) -> float:
+    sizes = [max(box.north - box.south, box.east - box.west) for box in boxes]
+    return max(1e-6, 2 * statistics.median(sizes)) if sizes else 1.0
