@@ -1,0 +1,391 @@
+"""The simulated city as data: which devices hang where, planned from a seed and kept in `city.json`."""
+
+import json
+import math
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Self
+
+from simulators import catalogue
+from simulators.grid import Grid, Place
+
+CHANNELS_A_RECORDER: Final = 16
+GROUPS_AN_AGGREGATION: Final = 19
+GROUPS_A_RECORDER: Final = 6.9
+"""759 groups share 110 recorders."""
+CAMERAS_IN_GROUPS: Final = (1, 2, 2, 3, 2, 1, 2, 3, 4, 2, 2, 3, 1, 2, 2, 3, 4, 2, 1, 3)
+"""How many cameras twenty groups carry: 2.25 a group."""
+FIRST_ADDRESS: Final = {"camera": (16, 0), "speaker": (40, 0), "recorder": (56, 0), "switch": (72, 0)}
+"""Second and third octet of the first 127.x address of each kind; the whole plan stays inside 127.16.0.0-127.95.255.255."""
+GB_TYPE: Final = {"camera": "132", "speaker": "137", "recorder": "118"}
+"""Type codes of GB/T 28181-2022 annex E: network camera, audio output device, NVR. Switches have no such id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snmp:
+    """How a device answers SNMP. v2c uses `community`; v3 the USM user with its keys and the device's own `engine_id` (hex)."""
+
+    version: str = "v2c"
+    community: str = ""
+    user: str = ""
+    auth_protocol: str = ""
+    auth_key: str = ""
+    priv_protocol: str = ""
+    priv_key: str = ""
+    engine_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SimChannel:
+    """One channel of a recorder. A `gappy` one has holes in its footage (`simulators.footage`)."""
+
+    number: int
+    camera: str
+    token: str
+    gappy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SimDevice:
+    """One simulated device with everything true about it, secrets included.
+
+    `auth`: "wsse" (WS-UsernameToken) or "digest" (HTTP digest only). `rtsp_algorithm`: "MD5" or "SHA-256".
+    `audio`: RTP encodings that its loudspeaker takes, best first. `clock_offset_s`: its clock minus ours.
+    `quirks`: names of departures from the standard: "no-get-services", "no-media2".
+    """
+
+    id: str
+    kind: str
+    name: str
+    address: str
+    group: str = ""
+    latitude: float = 0.0
+    longitude: float = 0.0
+    owner: str = ""
+    management_unit: str = ""
+    maintainer: str = ""
+    vendor: str = ""
+    model: str = ""
+    serial: str = ""
+    firmware: str = ""
+    hardware: str = ""
+    mac: str = ""
+    profile: str = ""
+    gb28181_id: str = ""
+    uplink: str = ""
+    uplink_port: int = 0
+    username: str = ""
+    password: str = ""
+    auth: str = "wsse"
+    rtsp_algorithm: str = "MD5"
+    snmp: Snmp | None = None
+    ptz: bool = False
+    codec: str = "H264"
+    audio: tuple[str, ...] = ()
+    audio_output_of: str = ""
+    horns: int = 0
+    channels: tuple[SimChannel, ...] = ()
+    retention_days: int = 0
+    clock_offset_s: float = 0.0
+    quirks: tuple[str, ...] = ()
+
+    def channel(self, token: str) -> SimChannel | None:
+        """The channel whose recording is called `token`."""
+        return next((channel for channel in self.channels if channel.token == token), None)
+
+
+@dataclass(frozen=True, slots=True)
+class SimGroup:
+    """监控组: a pole or junction."""
+
+    id: str
+    name: str
+    latitude: float
+    longitude: float
+    street: str
+    district: str
+
+
+@dataclass(frozen=True, slots=True)
+class SimZone:
+    """A named set of loudspeakers."""
+
+    id: str
+    name: str
+    speakers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class City:
+    """All devices of the city and the one port per protocol on which they are served."""
+
+    seed: int
+    http_port: int
+    rtsp_port: int
+    snmp_port: int
+    groups: tuple[SimGroup, ...]
+    devices: tuple[SimDevice, ...]
+    zones: tuple[SimZone, ...] = field(default=())
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read a `city.json`. Raises OSError, or ValueError when the file is not one of ours."""
+        raw = json.loads(Path(path).read_bytes())
+        try:
+            return cls(
+                **{name: int(raw[name]) for name in ("seed", "http_port", "rtsp_port", "snmp_port")},
+                groups=tuple(SimGroup(**row) for row in raw["groups"]),
+                devices=tuple(_device(row) for row in raw["devices"]),
+                zones=tuple(SimZone(row["id"], row["name"], tuple(row["speakers"])) for row in raw["zones"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{path} is not a city file: {error}") from error
+
+    def save(self, path: Path) -> None:
+        """Write what `load` reads: the whole truth, secrets included, a row a line; the same city gives the same bytes."""
+        head = {"seed": self.seed, "http_port": self.http_port, "rtsp_port": self.rtsp_port, "snmp_port": self.snmp_port}
+        tables: dict[str, Sequence[SimGroup | SimZone | SimDevice]] = {"groups": self.groups, "zones": self.zones, "devices": self.devices}
+        parts = [f'"{name}":[\n' + ",\n".join(_json_row(row) for row in rows) + "\n]" for name, rows in tables.items()]
+        path.write_text(json.dumps(head)[:-1] + ",\n" + ",\n".join(parts) + "}\n", encoding="utf-8")
+
+    def by_address(self, address: str) -> SimDevice | None:
+        return self._by_address.get(address)
+
+    def by_id(self, device_id: str) -> SimDevice | None:
+        return self._by_id.get(device_id)
+
+    def of_kind(self, kind: str) -> list[SimDevice]:
+        return [device for device in self.devices if device.kind == kind]
+
+    def children(self, device_id: str) -> Sequence[SimDevice]:
+        """What hangs on a switch, in the order of its ports."""
+        return self._children.get(device_id, ())
+
+    def with_ports(self, *, http: int, rtsp: int, snmp: int) -> "City":
+        return replace(self, http_port=http, rtsp_port=rtsp, snmp_port=snmp)
+
+    @cached_property
+    def _by_address(self) -> Mapping[str, SimDevice]:
+        return {device.address: device for device in self.devices}
+
+    @cached_property
+    def _by_id(self) -> Mapping[str, SimDevice]:
+        return {device.id: device for device in self.devices}
+
+    @cached_property
+    def _children(self) -> Mapping[str, Sequence[SimDevice]]:
+        children: dict[str, list[SimDevice]] = {}
+        for device in self.devices:
+            children.setdefault(device.uplink, []).append(device)
+        return {uplink: sorted(found, key=lambda child: child.uplink_port) for uplink, found in children.items()}
+
+
+def _device(row: dict[str, Any]) -> SimDevice:
+    row["channels"] = tuple(SimChannel(**channel) for channel in row.get("channels", ()))
+    row["snmp"] = Snmp(**row["snmp"]) if row.get("snmp") else None
+    for name in ("audio", "quirks"):
+        row[name] = tuple(row.get(name, ()))
+    return SimDevice(**row)
+
+
+def _json_row(row: SimDevice | SimGroup | SimZone) -> str:
+    return json.dumps({name: value for name, value in asdict(row).items() if value or name in _ALWAYS}, ensure_ascii=False)
+
+
+_ALWAYS: Final = frozenset({"speakers", "street", "district", "latitude", "longitude"})
+"""Fields that are written even when empty: they have no default."""
+
+
+# -- planning ---------------------------------------------------------------------------------------------------------
+
+
+def plan(
+    *,
+    seed: int = 1,
+    groups: int = 759,
+    speakers: int = 110,
+    http_port: int = 18080,
+    rtsp_port: int = 18554,
+    snmp_port: int = 18161,
+) -> City:
+    """A city of `groups` camera groups and `speakers` loudspeakers, with the recorders and switches they need.
+
+    The same arguments give the same city.
+    """
+    if groups < 1 or speakers < 0:
+        raise ValueError("a city has at least one group and no negative number of speakers")
+    planned, devices, zones = _Planner(random.Random(seed), groups).city(speakers)
+    return City(seed, http_port, rtsp_port, snmp_port, planned, devices, zones)
+
+
+class _Planner:
+    """Deals out places, addresses and secrets from one random source, always in the same order."""
+
+    def __init__(self, chance: random.Random, groups: int) -> None:
+        self._chance = chance
+        self._next_address = {kind: second * 65536 + third * 256 for kind, (second, third) in FIRST_ADDRESS.items()}
+        self._next_serial = 0
+        self._district_of: dict[str, Place] = {}
+        places = Grid().sample(chance, groups)
+        names = catalogue.junction_names(places)
+        self.groups = tuple(
+            SimGroup(f"G-{number:04d}", name, place.latitude, place.longitude, place.street, place.district)
+            for number, (place, name) in enumerate(zip(places, names, strict=True), start=1)
+        )
+        self._district_of = {group.id: place for group, place in zip(self.groups, places, strict=True)}
+
+    def city(self, speakers: int) -> tuple[tuple[SimGroup, ...], tuple[SimDevice, ...], tuple[SimZone, ...]]:
+        aggregation, switches = self._switches()
+        cameras = [camera for group, count in self._camera_counts() for camera in self._cameras(group, count)]
+        horns = self._speakers(speakers, {camera.group: camera for camera in reversed(cameras)})
+        recorders = self._recorders(cameras, {switch.group: switch.uplink for switch in switches})
+        return self.groups, (*cameras, *horns, *recorders, *switches, *aggregation), tuple(self._zones(horns))
+
+    def _camera_counts(self) -> Iterator[tuple[SimGroup, int]]:
+        counts = [CAMERAS_IN_GROUPS[index % len(CAMERAS_IN_GROUPS)] for index in range(len(self.groups))]
+        self._chance.shuffle(counts)
+        return zip(self.groups, counts, strict=True)
+
+    def _cameras(self, group: SimGroup, count: int) -> Iterator[SimDevice]:
+        for number in range(1, count + 1):
+            ptz = number == 2
+            camera = self._device(
+                "camera", f"CAM-{group.id[2:]}-{number}", f"{group.name}{number}号{'球机' if ptz else '枪机'}", group=group
+            )
+            yield replace(
+                camera,
+                uplink=f"SW-{group.id[2:]}",
+                uplink_port=number,
+                ptz=ptz,
+                model=self._chance.choice(catalogue.VENDORS[camera.vendor].domes if ptz else catalogue.VENDORS[camera.vendor].bullets),
+                auth="digest" if self._chance.random() < 0.06 else "wsse",
+                quirks=self._quirks(),
+            )
+
+    def _quirks(self) -> tuple[str, ...]:
+        roll = self._chance.random()
+        return ("no-get-services", "no-media2") if roll < 0.04 else ("no-media2",) if roll < 0.2 else ()
+
+    def _speakers(self, count: int, first_camera: Mapping[str, SimDevice]) -> list[SimDevice]:
+        order = self._chance.sample(range(len(self.groups)), len(self.groups))
+        chosen = sorted((order[index % len(order)], index // len(order)) for index in range(count))
+        return [self._speaker(number, self.groups[index], round_, first_camera) for number, (index, round_) in enumerate(chosen, start=1)]
+
+    def _speaker(self, number: int, group: SimGroup, round_: int, first_camera: Mapping[str, SimDevice]) -> SimDevice:
+        speaker = self._device("speaker", f"SPK-{number:04d}", f"{group.name}音柱{round_ + 1 if round_ else ''}", group=group)
+        return replace(
+            speaker,
+            uplink=f"SW-{group.id[2:]}",
+            uplink_port=5 + round_,
+            audio=self._chance.choice((("PCMA", "PCMU"), ("PCMU", "PCMA"), ("PCMU",), ("PCMA",))),
+            audio_output_of=first_camera[group.id].id if number % 14 == 0 else "",
+            horns=self._chance.choice((1, 1, 2, 2, 4)),
+            snmp=self._snmp(speaker, v3_share=0.2),
+        )
+
+    def _recorders(self, cameras: Sequence[SimDevice], aggregation_of: Mapping[str, str]) -> list[SimDevice]:
+        count = max(math.ceil(len(cameras) / CHANNELS_A_RECORDER), round(len(self.groups) / GROUPS_A_RECORDER), 1)
+        by_place = sorted(cameras, key=lambda camera: (aggregation_of[camera.group], camera.id))
+        shares = [by_place[len(by_place) * index // count : len(by_place) * (index + 1) // count] for index in range(count)]
+        ports: dict[str, int] = {}
+        recorders = []
+        for number, share in enumerate((share for share in shares if share), start=1):
+            uplink = aggregation_of[share[0].group]
+            ports[uplink] = ports.get(uplink, GROUPS_AN_AGGREGATION) + 1
+            recorders.append(self._recorder(number, share, uplink=uplink, port=ports[uplink]))
+        return recorders
+
+    def _recorder(self, number: int, cameras: Sequence[SimDevice], *, uplink: str, port: int) -> SimDevice:
+        home = next(group for group in self.groups if group.id == cameras[0].group)
+        recorder = self._device("recorder", f"NVR-{number:04d}", f"{home.street}录像机{number}", group=home)
+        return replace(
+            recorder,
+            group="",
+            uplink=uplink,
+            uplink_port=port,
+            channels=tuple(
+                SimChannel(index, camera.id, f"rec-{index:02d}", self._chance.random() < 0.2)
+                for index, camera in enumerate(cameras, start=1)
+            ),
+            retention_days=30,
+            snmp=self._snmp(recorder, v3_share=0.0),
+        )
+
+    def _switches(self) -> tuple[list[SimDevice], list[SimDevice]]:
+        in_place_order = sorted(self.groups, key=lambda group: (round(group.latitude, 2), group.longitude))
+        chunks = [in_place_order[start : start + GROUPS_AN_AGGREGATION] for start in range(0, len(in_place_order), GROUPS_AN_AGGREGATION)]
+        aggregation = [self._aggregation(number, chunk[0]) for number, chunk in enumerate(chunks, start=1)]
+        uplinks = {
+            group.id: (switch.id, port)
+            for switch, chunk in zip(aggregation, chunks, strict=True)
+            for port, group in enumerate(chunk, start=1)
+        }
+        return aggregation, [self._group_switch(group, *uplinks[group.id]) for group in self.groups]
+
+    def _aggregation(self, number: int, home: SimGroup) -> SimDevice:
+        switch = self._device("switch", f"AGG-{number:02d}", f"{home.street}汇聚交换机{number}", group=home)
+        model = self._chance.choice(catalogue.VENDORS[switch.vendor].aggregation)
+        return replace(switch, group="", model=model, snmp=self._snmp(switch, v3_share=0.3))
+
+    def _group_switch(self, group: SimGroup, uplink: str, port: int) -> SimDevice:
+        switch = self._device("switch", f"SW-{group.id[2:]}", f"{group.name}交换机", group=group)
+        return replace(switch, uplink=uplink, uplink_port=port, snmp=self._snmp(switch, v3_share=0.15))
+
+    def _zones(self, speakers: Sequence[SimDevice]) -> Iterator[SimZone]:
+        members: dict[str, list[str]] = {}
+        for speaker in speakers:
+            place = self._district_of[speaker.group]
+            members.setdefault(place.district, []).append(speaker.id)
+            members.setdefault(place.street, []).append(speaker.id)
+        for number, name in enumerate(sorted(members), start=1):
+            yield SimZone(f"Z-{number:02d}", f"{name}广播分区", tuple(members[name]))
+
+    def _device(self, kind: str, device_id: str, name: str, *, group: SimGroup) -> SimDevice:
+        """What every kind has: place, address, keepers, maker and login."""
+        vendor = self._chance.choices(catalogue.MAKERS[kind][0], catalogue.MAKERS[kind][1])[0]
+        maker = catalogue.VENDORS[vendor]
+        place = self._district_of[group.id]
+        self._next_serial += 1
+        return SimDevice(
+            id=device_id,
+            kind=kind,
+            name=name,
+            address=self._address(kind),
+            group=group.id,
+            latitude=round(group.latitude + self._chance.uniform(-1e-4, 1e-4), 6),
+            longitude=round(group.longitude + self._chance.uniform(-1e-4, 1e-4), 6),
+            owner=catalogue.OWNER,
+            management_unit=f"{group.district}城市管理指挥中心",
+            maintainer=self._chance.choice(catalogue.MAINTAINERS),
+            vendor=vendor,
+            model=self._chance.choice(maker.models(kind)),
+            serial=maker.serial(self._chance, self._next_serial),
+            firmware=self._chance.choice(maker.firmwares),
+            hardware=maker.hardware,
+            mac=f"{maker.oui}:{self._next_serial >> 16 & 255:02x}:{self._next_serial >> 8 & 255:02x}:{self._next_serial & 255:02x}",
+            gb28181_id=f"{place.district_code}0100{GB_TYPE[kind]}0{self._next_serial:06d}" if kind in GB_TYPE else "",
+            username="" if kind == "switch" else maker.username,
+            password="" if kind == "switch" else self._secret(12),
+            rtsp_algorithm="SHA-256" if self._chance.random() < 0.2 else "MD5",
+            clock_offset_s=round(self._chance.gauss(0, 0.3), 3),
+        )
+
+    def _address(self, kind: str) -> str:
+        self._next_address[kind] += 1
+        if self._next_address[kind] & 255 == 255:
+            self._next_address[kind] += 2  # no host part of all ones or all zeros, as in a plan on paper
+        value = self._next_address[kind]
+        return f"127.{value >> 16}.{value >> 8 & 255}.{value & 255}"
+
+    def _snmp(self, device: SimDevice, *, v3_share: float) -> Snmp:
+        engine_id = "80001f8804" + device.serial.encode().hex()[:40]  # RFC 3411: enterprise number, format 4 (text)
+        if self._chance.random() >= v3_share:
+            return Snmp(community=self._secret(10), engine_id=engine_id)
+        user = f"gw{device.id.lower().replace('-', '')}"
+        return Snmp("v3", "", user, "SHA", self._secret(16), "AES128", self._secret(16), engine_id)
+
+    def _secret(self, length: int) -> str:
+        return "".join(self._chance.choices("abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789", k=length))

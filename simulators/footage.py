@@ -1,0 +1,68 @@
+"""Which footage a simulated recorder holds: everything of its retention except the gaps that its channel was dealt."""
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from simulators.city import SimChannel, SimDevice
+
+DAY_S: Final = 86_400
+GAP_S: Final = (30, 2_400)
+"""Shortest and longest gap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From `start` to `end`, half open; seconds since the epoch on the device's own clock."""
+
+    start: float
+    end: float
+
+
+def kept(device: SimDevice, now: float) -> Span:
+    """What the recorder still has when its own clock shows `now`: whole seconds, the last one still being written."""
+    return Span(float(int(now) - device.retention_days * DAY_S), float(int(now)))
+
+
+def gaps(device: SimDevice, channel: SimChannel, window: Span) -> list[Span]:
+    """The parts of `window` for which the channel has no footage although its retention covers them; in order, disjoint."""
+    if not channel.gappy:
+        return []
+    days = range(int(window.start // DAY_S), int(window.end // DAY_S) + 1)
+    return _clip((gap for day in days for gap in _gaps_of_day(device, channel, day)), window)
+
+
+def recorded(device: SimDevice, channel: SimChannel, window: Span, now: float) -> list[Span]:
+    """The parts of `window` that can be replayed when the device's clock shows `now`; in order, disjoint."""
+    spans, at = [], max(window.start, kept(device, now).start)
+    end = min(window.end, kept(device, now).end)
+    if at >= end:
+        return []
+    for gap in gaps(device, channel, Span(at, end)):
+        if gap.start > at:
+            spans.append(Span(at, gap.start))
+        at = gap.end
+    if end > at:
+        spans.append(Span(at, end))
+    return spans
+
+
+def _gaps_of_day(device: SimDevice, channel: SimChannel, day: int) -> Sequence[Span]:
+    """One to three gaps inside one UTC day, each in its own third of it: the same whoever asks and whenever."""
+    chance = random.Random(f"{device.serial}/{channel.token}/{day}")
+    third = DAY_S // 3
+    found = []
+    for part in sorted(chance.sample(range(3), chance.randint(1, 3))):
+        length = chance.randint(*GAP_S)
+        start = day * DAY_S + part * third + chance.randint(0, third - length - 1)
+        found.append(Span(float(start), float(start + length)))
+    return found
+
+
+def _clip(spans: Iterable[Span], window: Span) -> list[Span]:
+    return [
+        Span(max(span.start, window.start), min(span.end, window.end))
+        for span in spans
+        if span.start < window.end and span.end > window.start
+    ]
