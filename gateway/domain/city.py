@@ -2,15 +2,49 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from types import MappingProxyType
 from typing import TypeVar
 
-from gateway.domain.devices import CameraGroup, CellCode, Channel, Device, DeviceId, DeviceKind, GridCell, GroupId, Position, Zone, ZoneId
+from gateway.domain.devices import (
+    CameraGroup,
+    CellCode,
+    Channel,
+    Device,
+    DeviceId,
+    DeviceKind,
+    GridCell,
+    GroupId,
+    Position,
+    Ring,
+    Zone,
+    ZoneId,
+)
 from gateway.domain.geo import Box, bounds, in_polygon
 
 K = TypeVar("K")
+
+
+class AreaLevel(StrEnum):
+    """What a polygon of the grid file is: a unit grid cell (单元网格), or what it is part of."""
+
+    CELL = "cell"
+    STREET = "street"
+    DISTRICT = "district"
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A street (街道) or district (区) with its outline. `rings` as in `GridCell`."""
+
+    code: str
+    name: str
+    level: AreaLevel
+    rings: tuple[Ring, ...]
+    district: str = ""
+    street: str = ""
 
 
 class City:
@@ -20,7 +54,7 @@ class City:
     """
 
     def __init__(self) -> None:
-        self._index = _Index.of((), (), _CellIndex(()), ())
+        self._index = _Index.of((), (), _CellIndex(()), (), ())
 
     @property
     def devices(self) -> Mapping[DeviceId, Device]:
@@ -33,6 +67,11 @@ class City:
     @property
     def cells(self) -> Mapping[CellCode, GridCell]:
         return self._index.cells.cells
+
+    @property
+    def areas(self) -> Mapping[str, Area]:
+        """Streets and districts, by code."""
+        return self._index.areas
 
     @property
     def zones(self) -> Mapping[ZoneId, Zone]:
@@ -52,7 +91,11 @@ class City:
 
     def cell_at(self, position: Position) -> CellCode | None:
         """The cell whose polygon holds `position`; where cells overlap, the first by code."""
-        return self._index.cells.at(position)
+        return min(self._index.cells.at(position), default=None)
+
+    def cells_at(self, position: Position) -> Sequence[CellCode]:
+        """All cells that hold `position`, by code: more than one means that the grid contradicts itself."""
+        return sorted(self._index.cells.at(position))
 
     def recorder_of(self, camera: DeviceId) -> tuple[Device, Channel] | None:
         """The recorder and channel that keep a camera's footage; enabled recorders first, then by id."""
@@ -81,6 +124,7 @@ class City:
         groups: Iterable[CameraGroup] = (),
         cells: Iterable[GridCell] = (),
         zones: Iterable[Zone] = (),
+        areas: Iterable[Area] = (),
     ) -> None:
         """Become another city, in one assignment: a reader sees the old one or the new one, so this may run in a thread.
 
@@ -88,7 +132,7 @@ class City:
         """
         known = {cell.code: cell for cell in cells}
         polygons = self._index.cells if known == self._index.cells.cells else _CellIndex(known.values())
-        self._index = _Index.of(devices, groups, polygons, zones)
+        self._index = _Index.of(devices, groups, polygons, zones, areas)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +141,7 @@ class _Index:
     groups: Mapping[GroupId, CameraGroup]
     cells: "_CellIndex"
     zones: Mapping[ZoneId, Zone]
+    areas: Mapping[str, Area]
     by_kind: Mapping[DeviceKind, Sequence[Device]]
     by_group: Mapping[GroupId, Sequence[Device]]
     by_cell: Mapping[CellCode, Sequence[Device]]
@@ -104,13 +149,16 @@ class _Index:
     recorders: Mapping[DeviceId, tuple[Device, Channel]]
 
     @classmethod
-    def of(cls, devices: Iterable[Device], groups: Iterable[CameraGroup], cells: "_CellIndex", zones: Iterable[Zone]) -> "_Index":
+    def of(
+        cls, devices: Iterable[Device], groups: Iterable[CameraGroup], cells: "_CellIndex", zones: Iterable[Zone], areas: Iterable[Area]
+    ) -> "_Index":
         ordered = sorted(devices, key=lambda device: device.id)
         return cls(
             devices=MappingProxyType({device.id: device for device in ordered}),
             groups=MappingProxyType({group.id: group for group in sorted(groups, key=lambda group: group.id)}),
             cells=cells,
             zones=MappingProxyType({zone.id: zone for zone in sorted(zones, key=lambda zone: zone.id)}),
+            areas=MappingProxyType({area.code: area for area in sorted(areas, key=lambda area: area.code)}),
             by_kind=_gather((device.kind, device) for device in ordered),
             by_group=_gather((device.group, device) for device in ordered if device.group is not None),
             by_cell=_gather((device.cell, device) for device in ordered if device.cell is not None),
@@ -153,10 +201,9 @@ class _CellIndex:
         for cell, box in boxed:
             self._place(cell, box)
 
-    def at(self, position: Position) -> CellCode | None:
+    def at(self, position: Position) -> Iterator[CellCode]:
         near = self._squares.get(self._square(position.latitude, position.longitude), ())
-        hits = (cell.code for box, cell in (*near, *self._wide) if box.holds(position) and in_polygon(position, cell.rings))
-        return min(hits, default=None)
+        return (cell.code for box, cell in (*near, *self._wide) if box.holds(position) and in_polygon(position, cell.rings))
 
     def _place(self, cell: GridCell, box: Box) -> None:
         south, west = self._square(box.south, box.west)
