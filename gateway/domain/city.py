@@ -4,7 +4,6 @@ import math
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -18,33 +17,12 @@ from gateway.domain.devices import (
     GridCell,
     GroupId,
     Position,
-    Ring,
     Zone,
     ZoneId,
 )
 from gateway.domain.geo import Box, bounds, in_polygon
 
 K = TypeVar("K")
-
-
-class AreaLevel(StrEnum):
-    """What a polygon of the grid file is: a unit grid cell (单元网格), or what it is part of."""
-
-    CELL = "cell"
-    STREET = "street"
-    DISTRICT = "district"
-
-
-@dataclass(frozen=True, slots=True)
-class Area:
-    """A street (街道) or district (区) with its outline. `rings` as in `GridCell`."""
-
-    code: str
-    name: str
-    level: AreaLevel
-    rings: tuple[Ring, ...]
-    district: str = ""
-    street: str = ""
 
 
 class City:
@@ -54,7 +32,7 @@ class City:
     """
 
     def __init__(self) -> None:
-        self._index = _Index.of((), (), _CellIndex(()), (), ())
+        self._index = _Index.of(cells=_CellIndex(()))
 
     @property
     def devices(self) -> Mapping[DeviceId, Device]:
@@ -69,9 +47,14 @@ class City:
         return self._index.cells.cells
 
     @property
-    def areas(self) -> Mapping[str, Area]:
-        """Streets and districts, by code."""
-        return self._index.areas
+    def streets(self) -> Mapping[CellCode, GridCell]:
+        """The streets (街道) with their outlines, by code."""
+        return self._index.streets
+
+    @property
+    def districts(self) -> Mapping[CellCode, GridCell]:
+        """The districts (区) with their outlines, by code."""
+        return self._index.districts
 
     @property
     def zones(self) -> Mapping[ZoneId, Zone]:
@@ -124,7 +107,8 @@ class City:
         groups: Iterable[CameraGroup] = (),
         cells: Iterable[GridCell] = (),
         zones: Iterable[Zone] = (),
-        areas: Iterable[Area] = (),
+        streets: Iterable[GridCell] = (),
+        districts: Iterable[GridCell] = (),
     ) -> None:
         """Become another city, in one assignment: a reader sees the old one or the new one, so this may run in a thread.
 
@@ -132,7 +116,7 @@ class City:
         """
         known = {cell.code: cell for cell in cells}
         polygons = self._index.cells if known == self._index.cells.cells else _CellIndex(known.values())
-        self._index = _Index.of(devices, groups, polygons, zones, areas)
+        self._index = _Index.of(devices=devices, groups=groups, cells=polygons, zones=zones, streets=streets, districts=districts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +125,8 @@ class _Index:
     groups: Mapping[GroupId, CameraGroup]
     cells: "_CellIndex"
     zones: Mapping[ZoneId, Zone]
-    areas: Mapping[str, Area]
+    streets: Mapping[CellCode, GridCell]
+    districts: Mapping[CellCode, GridCell]
     by_kind: Mapping[DeviceKind, Sequence[Device]]
     by_group: Mapping[GroupId, Sequence[Device]]
     by_cell: Mapping[CellCode, Sequence[Device]]
@@ -149,8 +134,15 @@ class _Index:
     recorders: Mapping[DeviceId, tuple[Device, Channel]]
 
     @classmethod
-    def of(
-        cls, devices: Iterable[Device], groups: Iterable[CameraGroup], cells: "_CellIndex", zones: Iterable[Zone], areas: Iterable[Area]
+    def of(  # the parts of a city, with the cells already indexed
+        cls,
+        *,
+        devices: Iterable[Device] = (),
+        groups: Iterable[CameraGroup] = (),
+        cells: "_CellIndex",
+        zones: Iterable[Zone] = (),
+        streets: Iterable[GridCell] = (),
+        districts: Iterable[GridCell] = (),
     ) -> "_Index":
         ordered = sorted(devices, key=lambda device: device.id)
         return cls(
@@ -158,7 +150,8 @@ class _Index:
             groups=MappingProxyType({group.id: group for group in sorted(groups, key=lambda group: group.id)}),
             cells=cells,
             zones=MappingProxyType({zone.id: zone for zone in sorted(zones, key=lambda zone: zone.id)}),
-            areas=MappingProxyType({area.code: area for area in sorted(areas, key=lambda area: area.code)}),
+            streets=MappingProxyType({street.code: street for street in sorted(streets, key=lambda street: street.code)}),
+            districts=MappingProxyType({district.code: district for district in sorted(districts, key=lambda district: district.code)}),
             by_kind=_gather((device.kind, device) for device in ordered),
             by_group=_gather((device.group, device) for device in ordered if device.group is not None),
             by_cell=_gather((device.cell, device) for device in ordered if device.cell is not None),
