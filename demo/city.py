@@ -1,0 +1,100 @@
+"""Lays out a whole demo in one folder: the simulated city, its inventory imported by the gateway's own door, a key per role."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo import processes
+
+ROLES = ("admin", "operator", "liaison", "approver", "engineer", "viewer", "platform")
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where everything listens: the gateway, the broker, the simulators' control, and the three protocols of the street."""
+
+    gateway: int
+    mqtt: int
+    control: int
+    onvif: int
+    rtsp: int
+    snmp: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The folder of one demo and the files in it."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "gateway.yaml"
+
+    @property
+    def city(self) -> Path:
+        return self.folder / "city" / "city.json"
+
+    def log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
+
+
+def choose_ports(gateway: int) -> Ports:
+    """The usual ports, or free ones where those are taken."""
+    free = processes.free_port
+    return Ports(gateway=free(gateway), mqtt=free(1883), control=free(8090), onvif=free(8899), rtsp=free(8554), snmp=free(1161))
+
+
+async def plan(layout: Layout, ports: Ports, *, seed: int, groups: int, speakers: int) -> None:
+    """Have the simulators plan their city."""
+    await processes.run(
+        *("simulators", "plan", "--seed", str(seed), "--groups", str(groups), "--speakers", str(speakers)),
+        *("--http-port", str(ports.onvif), "--rtsp-port", str(ports.rtsp), "--snmp-port", str(ports.snmp)),
+        *("--out", str(layout.city.parent)),
+        log=layout.log("plan"),
+    )
+
+
+async def prepare(layout: Layout, ports: Ports) -> dict[str, str]:
+    """Write the gateway's configuration, import grid and inventory, make one key per role; returns role → key."""
+    layout.config.write_text(_configuration(layout, ports), encoding="utf-8")
+    config = ("--config", str(layout.config))
+    log = layout.log("import")
+    await processes.run("gateway", "migrate", *config, log=log)
+    await processes.run("gateway", "import", *config, str(layout.city.with_name("cells.geojson")), log=log)
+    await processes.run("gateway", "import", *config, str(layout.city.with_name("inventory.yaml")), log=log)
+    return {
+        role: (await processes.output("gateway", "create-key", *config, "--role", role, "--name", f"demo {role}")).strip() for role in ROLES
+    }
+
+
+def _configuration(layout: Layout, ports: Ports) -> str:
+    data = layout.folder / "data"
+    data.mkdir(exist_ok=True)
+    return f"""\
+# The demo's configuration; every key is explained in configs/gateway.yaml.
+store: sqlite:///{data}/gateway.db
+data_dir: {data}
+key_file: {data}/store.key
+http:
+  host: 127.0.0.1
+  port: {ports.gateway}
+mqtt:
+  url: mqtt://127.0.0.1:{ports.mqtt}
+"""
+
+
+def totals(layout: Layout) -> dict[str, int]:
+    """How many groups and devices of each kind the simulated city really has."""
+    city = json.loads(layout.city.read_text(encoding="utf-8"))
+    kinds = [device["kind"] for device in city["devices"]]
+    names = {"cameras": "camera", "speakers": "speaker", "recorders": "recorder", "switches": "switch"}
+    return {"groups": len(city["groups"])} | {plural: kinds.count(kind) for plural, kind in names.items()}
+
+
+def camera_with_footage(layout: Layout) -> str:
+    """A camera whose recorder has no gaps on its channel, so that a request for it can be fulfilled whole."""
+    city = json.loads(layout.city.read_text(encoding="utf-8"))
+    channels = [channel for device in city["devices"] for channel in device.get("channels", ()) if not channel.get("gappy")]
+    camera: str = channels[0]["camera"]
+    return camera

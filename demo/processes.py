@@ -1,0 +1,78 @@
+"""Starts the demo's processes, waits until each is ready, and ends them cleanly in the reverse order."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+STOP_WITHIN_S = 20.0
+
+
+class DemoFailed(Exception):
+    """A process of the demo did not do its part; the message says which and shows its last words."""
+
+
+async def run(*arguments: str, log: Path) -> None:
+    """Run `python -m …` to its end; raises `DemoFailed` with its output when it fails."""
+    with log.open("ab") as out:
+        process = await asyncio.create_subprocess_exec(sys.executable, "-m", *arguments, cwd=ROOT, stdout=out, stderr=out)
+    if await process.wait() != 0:
+        raise DemoFailed(f"`{' '.join(arguments)}` failed:\n{_last_words(log)}")
+
+
+async def output(*arguments: str) -> str:
+    """Run `python -m …` and return what it prints on standard output."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", *arguments, cwd=ROOT, stdout=pipe, stderr=pipe)
+    out, err = await process.communicate()
+    if process.returncode != 0:
+        raise DemoFailed(f"`{' '.join(arguments)}` failed:\n{err.decode(errors='replace')[-2000:]}")
+    return out.decode()
+
+
+@asynccontextmanager
+async def running(arguments: Sequence[str], *, log: Path, ready: bool = True) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Keep `python -m …` running for the duration. With `ready`, wait for its first line on standard output."""
+    with log.open("wb") as out:
+        stdout = asyncio.subprocess.PIPE if ready else out
+        process = await asyncio.create_subprocess_exec(sys.executable, "-m", *arguments, cwd=ROOT, stdout=stdout, stderr=out)
+    try:
+        if process.stdout is not None and not await asyncio.wait_for(process.stdout.readline(), 60):
+            raise DemoFailed(f"`{' '.join(arguments)}` did not start:\n{_last_words(log)}")
+        yield process
+    finally:
+        await _end(process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(signal.SIGTERM)
+    try:
+        await asyncio.wait_for(process.wait(), STOP_WITHIN_S)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+def _last_words(log: Path) -> str:
+    return log.read_text(errors="replace")[-2000:] if log.exists() else ""
+
+
+def free_port(preferred: int) -> int:
+    """`preferred` when nothing listens there, else one that the system picks. Both TCP and UDP must be free on every address."""
+    for candidate in (preferred, 0):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                tcp.bind(("0.0.0.0", candidate))
+                udp.bind(("0.0.0.0", tcp.getsockname()[1]))
+            except OSError:
+                continue
+            port: int = tcp.getsockname()[1]
+            return port
+    raise DemoFailed("no free port is left on this machine")
