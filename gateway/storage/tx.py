@@ -1,0 +1,39 @@
+"""One transaction: the repositories over one connection, and the events and audit rows that belong to what they change."""
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.domain.events import AuditEntry, NewEvent
+from gateway.storage import audit, events
+from gateway.storage.audit import AuditRepository
+from gateway.storage.idempotency import IdempotencyRepository
+from gateway.storage.inventory import InventoryRepository
+from gateway.storage.keys import KeyRepository
+from gateway.storage.vault import Vault
+
+
+class Tx:
+    """What a reader or a change holds. It is of use only inside its transaction; a new repository is one line here."""
+
+    def __init__(self, conn: AsyncConnection, vault: Vault, *, writable: bool) -> None:
+        self.conn = conn
+        self.audit = AuditRepository(conn)
+        self.idempotency = IdempotencyRepository(conn)
+        self.inventory = InventoryRepository(conn, vault)
+        self.keys = KeyRepository(conn)
+        self.emitted: list[dict[str, object]] = []
+        self.recorded: list[AuditEntry] = []
+        self._writable = writable
+
+    def emit(self, event: NewEvent) -> None:
+        """Log `event` in this transaction. InvalidInput for one that cannot be stored."""
+        self._only_in_a_change()
+        self.emitted.append(events.prepare(event))
+
+    def record(self, entry: AuditEntry) -> None:
+        """Put `entry` on the writer's audit chain in this transaction. InvalidInput for one that cannot be stored."""
+        self._only_in_a_change()
+        self.recorded.append(audit.prepare(entry))
+
+    def _only_in_a_change(self) -> None:
+        if not self._writable:
+            raise RuntimeError("a reading transaction changes nothing; use Writer.write")
