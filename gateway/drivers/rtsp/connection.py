@@ -1,0 +1,355 @@
+"""One RTSP connection to one device: requests with their answers, authentication, keep-alive, and the frames that come between."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+from gateway.drivers.base import Target
+from gateway.drivers.rtsp import digest, messages
+from gateway.drivers.rtsp.messages import Frame, Headers, Message, Request, Response
+from gateway.errors import (
+    AuthenticationFailed,
+    Busy,
+    DeadlineExceeded,
+    DeviceError,
+    DeviceFault,
+    NotSupported,
+    ProtocolError,
+    Unreachable,
+)
+
+USER_AGENT = "city-gateway"  # some cameras answer nobody who does not say a name
+WRITE_LIMIT = 256 * 1024  # bytes waiting in our socket: beyond this the device does not read
+_UNANSWERED_LIMIT = 8  # beyond so many requests without an answer no keep-alive is sent
+_FAREWELL_S = 1.0
+_DEFAULT_SESSION_S = 60  # RFC 2326, 12.37
+_SESSION = re.compile(r"([^\s;]{1,256})(?:\s*;\s*timeout\s*=\s*(\d{1,6}))?")
+_SAFE_PATH = re.compile(r"/[!-~]*")
+# What a device may ask of us; all else is answered 501, and REDIRECT never followed.
+_ANSWERED = frozenset({"OPTIONS", "GET_PARAMETER", "SET_PARAMETER", "ANNOUNCE", "TEARDOWN"})
+
+FrameSink = Callable[[int, bytes], None]
+
+
+@asynccontextmanager
+async def deadline(target: Target, timeout_s: float) -> AsyncIterator[None]:
+    """One deadline over everything inside, with the network's errors translated into ours."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            yield
+    except TimeoutError:
+        raise DeadlineExceeded(f"{target.device}: no answer over RTSP within {timeout_s:g} s") from None
+    except ConnectionRefusedError as error:
+        raise Unreachable(f"{target.device}: the RTSP port refuses connections", code="refused") from error
+    except ConnectionError as error:
+        raise Unreachable(f"{target.device}: the RTSP connection broke", code="reset") from error
+    except OSError as error:
+        raise Unreachable(f"{target.device}: no way to the RTSP port ({error.strerror})", code="no-route") from error
+
+
+def base_url(target: Target, path: str = "/") -> str:
+    """The URL of `path` on the target: the address and port are the inventory's. Raises ProtocolError for a path that is none."""
+    if not path.startswith("/"):
+        path = "/" + path
+    if not _SAFE_PATH.fullmatch(path):
+        raise ProtocolError(f"{target.device}: the RTSP path holds characters that no URL has")
+    host = f"[{target.address}]" if ":" in target.address else target.address
+    return f"rtsp://{host}:{target.ports.rtsp}{path}"
+
+
+def resolve(target: Target, base: str, control: str) -> str:
+    """The URL that a device means by `control`, kept on the target (rule 1): host and port that it names are dropped.
+
+    A relative control is appended to `base`, as devices expect whose paths hold a query, rather than merged as RFC 1808 has it.
+    """
+    if control in ("", "*"):
+        return _kept(target, base)
+    if "://" in control or control.startswith("/"):
+        return _kept(target, control)
+    return _kept(target, base.rstrip("/") + "/" + control)
+
+
+def _kept(target: Target, url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise ProtocolError(f"{target.device}: names a URL that is none") from error
+    return base_url(target, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
+
+
+class Connection(asyncio.Protocol):
+    """A connection made by `connect`. It is the only writer on its socket, so that frames and messages never mix.
+
+    `on_frame` gets the frames that the device sends; unwanted ones are dropped where they arrive. `on_end` is called with None when
+    the device sends TEARDOWN, and with the error when the connection is lost. `farewell_headers` go with our own TEARDOWN.
+    """
+
+    def __init__(self, target: Target, loop: asyncio.AbstractEventLoop) -> None:
+        self.target = target
+        self.on_frame: FrameSink = _drop
+        self.on_end: Callable[[DeviceError | None], None] = _ignore
+        self.farewell_headers: Sequence[tuple[str, str]] = ()
+        self.session = ""
+        self.session_timeout_s = float(_DEFAULT_SESSION_S)
+        self.failure: DeviceError | None = None
+        self._loop = loop
+        self._parser = messages.Parser()
+        self._transport: asyncio.Transport | None = None
+        self._closed: asyncio.Future[None] = loop.create_future()
+        self._pending: dict[int, asyncio.Future[Response]] = {}
+        self._sequence = 0
+        self._digest: digest.Digest | None = None
+        self._trusted = False
+        self._keep_alive: asyncio.TimerHandle | None = None
+        self._keep_alive_method = "GET_PARAMETER"
+
+    # -- requests -----------------------------------------------------------------------------------------------------
+
+    async def request(self, method: str, url: str, headers: Sequence[tuple[str, str]] = ()) -> Response:
+        """Send one request and return its 2xx answer, authenticating when asked.
+
+        Raises AuthenticationFailed after one refusal of the same credentials (rule 5), Busy (453, 503), NotSupported (501, 551),
+        DeviceFault for other statuses, Unreachable, ProtocolError. The caller's deadline bounds the wait.
+        """
+        response = await self._exchange(method, url, headers)
+        for _ in range(2):
+            if response.status != 401:
+                break
+            self._take_challenge(response)
+            response = await self._exchange(method, url, headers)
+        if response.status == 401:
+            raise self._refused()
+        self._trusted = self._digest is not None
+        return self._judge(method, response)
+
+    def _take_challenge(self, response: Response) -> None:
+        """Prepare a second try; raises AuthenticationFailed when what we know has been refused already."""
+        credentials = self.target.credentials
+        if not credentials.username:
+            raise AuthenticationFailed(
+                f"{self.target.device}: asks for a password over RTSP and the inventory has none",
+                hint="Add the device's user name and password to the inventory.",
+            )
+        challenge = digest.choose(response.headers.all("WWW-Authenticate"))
+        if self._digest is not None:
+            renewed = challenge.nonce != self._digest.challenge.nonce and (challenge.stale or self._trusted)
+            if not renewed:
+                raise self._refused()
+            self._trusted = False
+        self._digest = digest.Digest(challenge, credentials)
+
+    def _refused(self) -> AuthenticationFailed:
+        return AuthenticationFailed(
+            f"{self.target.device}: refuses our password over RTSP",
+            hint="Correct the device's password in the inventory; it is not tried again until then.",
+        )
+
+    async def _exchange(self, method: str, url: str, headers: Sequence[tuple[str, str]]) -> Response:
+        number, answer = self._send(method, url, headers)
+        self._pending[number] = answer
+        try:
+            return await answer
+        finally:
+            self._pending.pop(number, None)
+
+    def _send(self, method: str, url: str, headers: Sequence[tuple[str, str]]) -> tuple[int, asyncio.Future[Response]]:
+        if self.failure is not None or self._transport is None or self._transport.is_closing():
+            raise self.failure or Unreachable(f"{self.target.device}: the RTSP connection is closed", code="closed")
+        self._sequence += 1
+        fields = [("CSeq", str(self._sequence)), ("User-Agent", USER_AGENT), *headers]
+        if self.session:
+            fields.append(("Session", self.session))
+        if self._digest is not None:
+            fields.append(("Authorization", self._digest.answer(method, url)))
+        self._transport.write(messages.encode(Request(method, url, Headers(fields))))
+        return self._sequence, self._loop.create_future()
+
+    def _judge(self, method: str, response: Response) -> Response:
+        if 200 <= response.status < 300:
+            self._take_session(response)
+            return response
+        detail = f"{response.status} {response.reason}"
+        said = f"{self.target.device}: answers {method} with {response.status}"
+        match response.status:
+            case 453 | 503:
+                raise Busy(said, detail=detail)
+            case 501 | 551:
+                raise NotSupported(said, detail=detail)
+            case 403:
+                raise AuthenticationFailed(said, code="forbidden", hint="The device's user lacks the right to this stream.")
+            case _:
+                raise DeviceFault(said, code=f"rtsp-{response.status}", detail=detail)
+
+    def _take_session(self, response: Response) -> None:
+        value = response.headers.get("Session")
+        if not value:
+            return
+        match = _SESSION.match(value)
+        if match is None or (self.session and match[1] != self.session):
+            raise ProtocolError(f"{self.target.device}: changed or garbled the RTSP session")
+        self.session = match[1]
+        if match[2]:
+            self.session_timeout_s = float(max(2, int(match[2])))
+
+    @property
+    def local_address(self) -> str:
+        """Our own address on this connection, where the device's packets come in."""
+        assert self._transport is not None
+        return str(self._transport.get_extra_info("sockname")[0])
+
+    # -- frames -------------------------------------------------------------------------------------------------------
+
+    def send_frame(self, channel: int, payload: bytes) -> bool:
+        """Queue one whole interleaved frame; False when it is dropped, because the connection is lost or does not drain."""
+        transport = self._transport
+        if transport is None or transport.is_closing() or transport.get_write_buffer_size() > WRITE_LIMIT:
+            return False
+        transport.write(messages.encode_frame(channel, payload))
+        return True
+
+    def pause_reading(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    # -- keep-alive and end -------------------------------------------------------------------------------------------
+
+    def keep_alive(self, url: str) -> None:
+        """From now on ask something harmless every half of the session's timeout (RFC 2326, 10.8), until the end."""
+        self._keep_alive = self._loop.call_later(self.session_timeout_s / 2, self._ask_harmlessly, url)
+
+    def _ask_harmlessly(self, url: str) -> None:
+        self.keep_alive(url)
+        if len(self._pending) >= _UNANSWERED_LIMIT:  # while we do not read a replay, no answer can reach us
+            return
+        try:
+            number, answer = self._send(self._keep_alive_method, url, ())
+        except DeviceError:
+            return
+        self._pending[number] = answer
+        answer.add_done_callback(lambda done: self._kept_alive(number, done))
+
+    def _kept_alive(self, number: int, answer: asyncio.Future[Response]) -> None:
+        self._pending.pop(number, None)
+        if answer.cancelled() or answer.exception() is not None:
+            return
+        response = answer.result()
+        if response.status == 401:
+            try:
+                self._take_challenge(response)
+            except DeviceError as error:
+                self._fail(error)
+        elif response.status in (405, 451, 501, 551):
+            self._keep_alive_method = "OPTIONS"
+
+    async def close(self, url: str = "") -> None:
+        """End the session, if there is one, by TEARDOWN on `url`, then the connection. Never raises for what the device does."""
+        self._stop_keep_alive()
+        if self.session and url and self.failure is None:
+            try:
+                async with asyncio.timeout(_FAREWELL_S):
+                    await self.request("TEARDOWN", url, self.farewell_headers)
+            except (TimeoutError, DeviceError):
+                pass  # the session runs out by itself
+        self._hang_up()
+        await self._closed
+
+    def abandon(self, url: str = "") -> None:
+        """Send TEARDOWN without waiting for anything: the way out of a cancelled set-up."""
+        self._stop_keep_alive()
+        if self.session and url:
+            try:
+                self._send("TEARDOWN", url, self.farewell_headers)
+            except DeviceError:
+                pass
+        self._hang_up()
+
+    def _stop_keep_alive(self) -> None:
+        if self._keep_alive is not None:
+            self._keep_alive.cancel()
+            self._keep_alive = None
+
+    def _hang_up(self) -> None:
+        if self._transport is None:
+            return
+        if self._transport.get_write_buffer_size() > WRITE_LIMIT // 2:
+            self._transport.abort()
+        else:
+            self._transport.close()
+
+    # -- asyncio.Protocol ---------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for message in self._parser.feed(data):
+                self._take(message)
+        except ProtocolError as error:
+            self._fail(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        code = "reset" if exc is not None else "closed"
+        self._fail(Unreachable(f"{self.target.device}: the RTSP connection is lost", code=code))
+        if not self._closed.done():
+            self._closed.set_result(None)
+
+    def _take(self, message: Message) -> None:
+        if isinstance(message, Frame):
+            self.on_frame(message.channel, message.payload)
+        elif isinstance(message, Response):
+            self._take_response(message)
+        else:
+            self._take_request(message)
+
+    def _take_response(self, response: Response) -> None:
+        number = response.headers.get("CSeq")
+        waiting = self._pending.get(int(number)) if number.isascii() and number.isdecimal() and len(number) < 10 else None
+        if waiting is not None and not waiting.done():
+            waiting.set_result(response)
+
+    def _take_request(self, request: Request) -> None:
+        """Answer what the device asks; a TEARDOWN ends the session (RFC 2326, 10.7)."""
+        transport = self._transport
+        if transport is None or transport.get_write_buffer_size() > WRITE_LIMIT:
+            raise ProtocolError(f"{self.target.device}: asks without reading our answers")
+        status, reason = (200, "OK") if request.method in _ANSWERED else (501, "Not Implemented")
+        fields = [("CSeq", request.headers.get("CSeq", "0")), ("User-Agent", USER_AGENT)]
+        transport.write(messages.encode(Response(status, reason, Headers(fields))))
+        if request.method == "TEARDOWN":
+            self.on_end(None)
+
+    def _fail(self, error: DeviceError) -> None:
+        """The connection is of no use any more: tell everybody who waits, once."""
+        if self.failure is not None:
+            return
+        self.failure = error
+        self._stop_keep_alive()
+        for waiting in self._pending.values():
+            if not waiting.done():
+                waiting.set_exception(error)
+        self.on_end(error)
+        if self._transport is not None:
+            self._transport.abort()
+
+
+async def connect(target: Target) -> Connection:
+    """A connection to the target's RTSP port; the caller's `deadline` bounds and translates."""
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_connection(lambda: Connection(target, loop), target.address, target.ports.rtsp)
+    return connection
+
+
+def _drop(_channel: int, _payload: bytes) -> None:
+    pass
+
+
+def _ignore(_error: DeviceError | None) -> None:
+    pass

@@ -1,0 +1,211 @@
+"""RTSP 1.0 messages on the wire (RFC 2326): requests, responses and interleaved frames, read strictly and within bounds."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from gateway.errors import ProtocolError
+
+HEAD_LIMIT = 16 * 1024
+BODY_LIMIT = 256 * 1024
+HEADER_COUNT_LIMIT = 64
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_STATUS_LINE = re.compile(r"RTSP/1\.\d (\d{3})(?: (.*))?")
+_REQUEST_LINE = re.compile(r"([A-Z_]{1,32}) (\S{1,2048}) RTSP/1\.\d")
+_LENGTH = re.compile(r"\d{1,7}")
+_DOLLAR = 0x24
+
+
+class Headers:
+    """Header fields in order; names are compared without regard to case."""
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
+        self._fields = tuple(fields)
+
+    def get(self, name: str, default: str = "") -> str:
+        """The first value of `name`."""
+        return next(iter(self.all(name)), default)
+
+    def all(self, name: str) -> list[str]:
+        """Every value of `name`, in order."""
+        wanted = name.lower()
+        return [value for key, value in self._fields if key.lower() == wanted]
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._fields)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Headers) and self._fields == other._fields
+
+    def __hash__(self) -> int:
+        return hash(self._fields)
+
+    def __repr__(self) -> str:
+        return f"Headers({[name for name, _ in self._fields]})"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request, ours or (server to client) the device's. `uri` is sent as it stands."""
+
+    method: str
+    uri: str
+    headers: Headers
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    status: int
+    reason: str
+    headers: Headers
+    body: bytes = b""
+
+
+class Frame(NamedTuple):
+    """Binary data interleaved with the messages (RFC 2326, 10.12): `$`, channel, length, payload."""
+
+    channel: int
+    payload: bytes
+
+
+Message = Request | Response | Frame
+
+
+def encode(message: Request | Response) -> bytes:
+    """The bytes of a message; Content-Length is added when there is a body. ValueError when a field would break the framing."""
+    lines = [_start_line(message), *(f"{name}: {value}" for name, value in message.headers)]
+    if message.body:
+        lines.append(f"Content-Length: {len(message.body)}")
+    if any("\r" in line or "\n" in line for line in lines):
+        raise ValueError("a header field holds a line break")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + message.body
+
+
+def _start_line(message: Request | Response) -> str:
+    if isinstance(message, Response):
+        return f"RTSP/1.0 {message.status} {message.reason}"
+    return f"{message.method} {message.uri} RTSP/1.0"
+
+
+def encode_frame(channel: int, payload: bytes) -> bytes:
+    """One interleaved frame; the payload holds at most 65,535 bytes."""
+    return b"$" + channel.to_bytes(1) + len(payload).to_bytes(2) + payload
+
+
+class Parser:
+    """Cuts a byte stream into messages. After a ProtocolError the stream is lost: the connection must be closed.
+
+    Never holds more than one message: at most `HEAD_LIMIT` + `BODY_LIMIT` bytes, or one frame of 64 KiB. What is incomplete is not
+    looked at again before enough has come, so that a device that drips costs little.
+    """
+
+    def __init__(self) -> None:
+        self._held: list[bytes] = []
+        self._size = 0
+        self._needed = 1
+
+    @property
+    def idle(self) -> bool:
+        """Whether the stream stands between two messages."""
+        return not self._size
+
+    def feed(self, data: bytes) -> list[Message]:
+        """The messages that `data` completes, in order. Raises ProtocolError (malformed, too-large)."""
+        self._held.append(data)
+        self._size += len(data)
+        if self._size < self._needed:
+            return []
+        buffer = b"".join(self._held) if len(self._held) > 1 else data
+        messages, position, missing_to = _cut(buffer)
+        rest = buffer[position:]
+        self._held, self._size, self._needed = [rest] if rest else [], len(rest), missing_to - position
+        return messages
+
+
+def _cut(buffer: bytes) -> tuple[list[Message], int, int]:
+    """The whole messages of `buffer`, where they end, and how far the buffer must reach before another look is worth it."""
+    messages: list[Message] = []
+    position, end = 0, len(buffer)
+    while position < end:
+        first = buffer[position]
+        if first == _DOLLAR:
+            after = position + 4
+            stop = after + (buffer[position + 2] << 8 | buffer[position + 3]) if after <= end else after
+            if stop > end or after > end:
+                return messages, position, stop
+            messages.append(Frame(buffer[position + 1], buffer[after:stop]))
+        elif first in b"\r\n":  # stray line breaks between messages are tolerated, as in RFC 9112, 2.2
+            stop = position + 1
+        else:
+            message, stop = _message_at(buffer, position)
+            if message is None:
+                return messages, position, stop
+            messages.append(message)
+        position = stop
+    return messages, position, position + 1
+
+
+def _message_at(buffer: bytes, position: int) -> tuple[Request | Response | None, int]:
+    """The text message that starts at `position` and where it ends; or None and how far the buffer must reach to hold it."""
+    head_end = _end_of_head(buffer, position)
+    if (head_end or len(buffer)) - position > HEAD_LIMIT:
+        raise ProtocolError(f"an RTSP head exceeds {HEAD_LIMIT} bytes", code="too-large")
+    if head_end is None:
+        _refuse_unless_text(buffer[position : position + 8])
+        return None, len(buffer) + 1
+    start, headers = _parse_head(buffer[position:head_end])
+    stop = head_end + _content_length(headers)
+    if len(buffer) < stop:
+        return None, stop
+    return _assemble(start, headers, buffer[head_end:stop]), stop
+
+
+def _end_of_head(buffer: bytes, position: int) -> int | None:
+    """Where the blank line ends; lines end with CRLF, or LF alone (RFC 2326, 4)."""
+    ends = [at + len(mark) for mark in (b"\r\n\r\n", b"\n\n") if (at := buffer.find(mark, position)) >= 0]
+    return min(ends, default=None)
+
+
+def _refuse_unless_text(start: bytes) -> None:
+    if not all(0x20 <= octet < 0x7F or octet in b"\r\n" for octet in start):
+        raise ProtocolError("what arrived is neither RTSP nor an interleaved frame")
+
+
+def _parse_head(head: bytes) -> tuple[str, Headers]:
+    lines = [line.rstrip("\r") for line in head.decode("utf-8", "replace").split("\n")]
+    start, *rest = (line for line in lines if line)
+    if len(rest) > HEADER_COUNT_LIMIT:
+        raise ProtocolError(f"more than {HEADER_COUNT_LIMIT} RTSP header fields", code="too-large")
+    return start, Headers(_parse_field(line) for line in rest)
+
+
+def _parse_field(line: str) -> tuple[str, str]:
+    name, colon, value = line.partition(":")
+    name = name.rstrip(" ")
+    if not colon or not _TOKEN.fullmatch(name):
+        raise ProtocolError("an RTSP header field has no name")
+    return name, value.strip(" \t")
+
+
+def _content_length(headers: Headers) -> int:
+    values = set(headers.all("Content-Length"))
+    if not values:
+        return 0
+    if len(values) > 1 or not _LENGTH.fullmatch(value := values.pop()):
+        raise ProtocolError("Content-Length is no single number")
+    if int(value) > BODY_LIMIT:
+        raise ProtocolError(f"an RTSP body exceeds {BODY_LIMIT} bytes", code="too-large")
+    return int(value)
+
+
+def _assemble(start: str, headers: Headers, body: bytes) -> Request | Response:
+    if status := _STATUS_LINE.fullmatch(start):
+        return Response(int(status[1]), status[2] or "", headers, body)
+    if line := _REQUEST_LINE.fullmatch(start):
+        return Request(line[1], line[2], headers, body)
+    raise ProtocolError("the start line is neither an RTSP request nor a response")

@@ -1,0 +1,281 @@
+"""Footage as a recorder keeps it: ONVIF replay over interleaved TCP (ONVIF Streaming Specification, 6)."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from gateway.drivers.base import MediaPacket, Span, Target, TrackDescription
+from gateway.drivers.rtsp import rtp
+from gateway.drivers.rtsp.connection import Connection, connect, deadline
+from gateway.drivers.rtsp.sdp import Media, SessionDescription
+from gateway.drivers.rtsp.session import Transport, aggregate_url, describe, media_url, set_up
+from gateway.errors import DeadlineExceeded, DeviceError, NotSupported, ProtocolError
+
+REQUIRE = (("Require", "onvif-replay"),)
+# Reading stops at so many bytes that nobody has taken yet, and goes on at half; TCP then slows the device down.
+_HIGH_WATER = 4 << 20
+# More than the largest picture: a device that sends so much without its footage getting any later is at fault.
+_STANDSTILL_LIMIT = 64 << 20
+
+
+class ReplayEnd(StrEnum):
+    """How a replay came to its end."""
+
+    WINDOW = "window"  # footage at or after the window's end came
+    TERMINAL = "terminal"  # the device marked the last picture (T)
+    GOODBYE = "goodbye"  # RTCP BYE
+    TEARDOWN = "teardown"  # the device sent TEARDOWN
+    QUIET = "quiet"  # the device marked the end of a section (E), and nothing more came
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayManner:
+    """How a model of recorder replays. `immediate`, `rate_control`: whether it takes those headers. `stall_s`: how long footage may
+    make no progress; `quiet_s`: how long after the end of a section more may come."""
+
+    immediate: bool = True
+    rate_control: bool = True
+    stall_s: float = 15.0
+    quiet_s: float = 2.0
+
+
+async def replay(
+    target: Target,
+    path: str,
+    window: Span,
+    *,
+    timeout_s: float,
+    kinds: Sequence[str] = ("video",),
+    manner: ReplayManner = ReplayManner(),
+) -> "Replay":
+    """Start replaying `window` (device time) of the recording at `path` as fast as the device will; `timeout_s` covers the set-up.
+
+    The device starts at the clean point at or before the window. Raises NotSupported (no-track), Busy and the other DeviceErrors.
+    """
+    async with deadline(target, timeout_s):
+        connection = await connect(target)
+        connection.farewell_headers = REQUIRE
+        url = ""
+        try:
+            base, description = await describe(connection, path, REQUIRE)
+            url = aggregate_url(connection, base, description)
+            wanted = _wanted(description, kinds)
+            session = Replay(connection, url, [media.tracks()[0] for media in wanted], window, manner)
+            session.channels = await _set_up_all(connection, base, wanted)
+            await connection.request("PLAY", url, _play_headers(window, manner))
+            connection.keep_alive(url)
+        except BaseException:
+            connection.abandon(url)
+            raise
+        return session
+
+
+def _wanted(description: SessionDescription, kinds: Sequence[str]) -> list[Media]:
+    wanted = [media for media in description.media if media.kind in kinds and media.encodings and media.direction != "sendonly"]
+    if not wanted:
+        raise NotSupported(f"the recording holds no {' or '.join(kinds)}", code="no-track")
+    return wanted
+
+
+async def _set_up_all(connection: Connection, base: str, wanted: Sequence[Media]) -> dict[int, int]:
+    channels: dict[int, int] = {}
+    for index, media in enumerate(wanted):
+        url = media_url(connection, base, media)
+        wire = await set_up(connection, url, order=(Transport.TCP,), channel=2 * index, headers=REQUIRE)
+        assert wire.channel is not None
+        channels[wire.channel] = index
+    return channels
+
+
+def _play_headers(window: Span, manner: ReplayManner) -> list[tuple[str, str]]:
+    headers = [*REQUIRE, ("Range", f"clock={clock_time(window.start)}-{clock_time(window.end)}")]
+    if manner.rate_control:
+        headers.append(("Rate-Control", "no"))
+    if manner.immediate:
+        headers.append(("Immediate", "yes"))
+    return headers
+
+
+def clock_time(moment: datetime) -> str:
+    """An absolute time as RFC 2326, 3.7 writes it, in milliseconds. ValueError for a naive one."""
+    if moment.tzinfo is None:
+        raise ValueError("a naive time names no moment")
+    utc = moment.astimezone(UTC)
+    return f"{utc:%Y%m%dT%H%M%S}.{utc.microsecond // 1000:03d}Z"
+
+
+class Replay:
+    """The `ReplaySession` of `drivers.base`. `ended` says how it ended, once `packets` has run out."""
+
+    def __init__(
+        self, connection: Connection, url: str, tracks: Sequence[TrackDescription], window: Span, manner: ReplayManner = ReplayManner()
+    ) -> None:
+        self.channels: Mapping[int, int] = {}
+        self.ended: ReplayEnd | None = None
+        self._connection = connection
+        self._url = url
+        self._tracks = tuple(tracks)
+        self._inbox = _Inbox(connection)
+        self._judge = _Progress(window, manner)
+
+    @property
+    def tracks(self) -> Sequence[TrackDescription]:
+        return self._tracks
+
+    async def packets(self) -> AsyncIterator[tuple[int, MediaPacket]]:
+        """(index into `tracks`, packet) until the range ends. RTP timestamps, sequence numbers and times are the device's, unchecked.
+
+        Raises DeadlineExceeded (stalled) when the footage makes no progress, Unreachable when the connection breaks before the end,
+        ProtocolError. Whoever stops early still calls `close`.
+        """
+        while self.ended is None:
+            item = await self._inbox.take(self._judge.patience_s)
+            found = self._sort(*item) if item is not None else None
+            if found is not None and self.ended is not ReplayEnd.WINDOW:
+                yield found
+            if self.ended is None and self._inbox.waited_s >= self._judge.patience_s:
+                self.ended = self._judge.silence(self._connection.target)
+            elif item is None:
+                self.ended = ReplayEnd.TEARDOWN
+
+    def _sort(self, channel: int, payload: bytes) -> tuple[int, MediaPacket] | None:
+        """The packet of one frame with its track; None for what is no media. Sets `ended` when it ends the replay."""
+        index = self.channels.get(channel)
+        if index is None:
+            if self.channels.get(channel - 1) == 0 and rtp.says_goodbye(payload):
+                self.ended = ReplayEnd.GOODBYE
+            return None
+        packet = rtp.parse(payload)
+        if packet is None:
+            raise ProtocolError(f"{self._connection.target.device}: sends what is no RTP packet")
+        if index == 0:
+            self.ended = self._judge.see(packet, len(payload))
+            if self._judge.advanced:
+                self._inbox.waited_s = 0.0
+        return index, packet
+
+    async def close(self) -> None:
+        """Stop the device by TEARDOWN and close; what still comes is dropped. Never raises for what the device does."""
+        self._inbox.discard()
+        await self._connection.close(self._url)
+
+
+class _Progress:
+    """Decides, from the packets of the first track, whether a replay goes on; pure."""
+
+    def __init__(self, window: Span, manner: ReplayManner) -> None:
+        self._end = window.end
+        self._manner = manner
+        self._latest: datetime | int | None = None
+        self._standstill = 0
+        self._section_ended = False
+        self._terminal = False
+        self.advanced = False
+
+    @property
+    def patience_s(self) -> float:
+        """How long to wait for the next packet."""
+        return self._manner.quiet_s if self._section_ended else self._manner.stall_s
+
+    def see(self, packet: MediaPacket, size: int) -> ReplayEnd | None:
+        """Take a packet into account; how the replay ends with it (WINDOW: before it), if it does."""
+        if packet.ntp is not None:
+            if packet.ntp >= self._end:
+                return ReplayEnd.WINDOW
+            self._section_ended = packet.end_of_section
+            self._terminal = packet.terminal
+        self._note_progress(packet, size)
+        return ReplayEnd.TERMINAL if self._terminal and packet.marker else None
+
+    def _note_progress(self, packet: MediaPacket, size: int) -> None:
+        """Footage gets later by its own time; a device that gives none is judged by its RTP timestamps."""
+        latest = self._latest
+        if packet.ntp is not None:
+            self.advanced = not isinstance(latest, datetime) or packet.ntp > latest
+            seen: datetime | int | None = packet.ntp
+        else:
+            self.advanced = not isinstance(latest, datetime) and packet.timestamp != latest
+            seen = packet.timestamp
+        if self.advanced:
+            self._latest, self._standstill = seen, 0
+            return
+        self._standstill += size
+        if self._standstill > _STANDSTILL_LIMIT:
+            raise ProtocolError("the footage does not get any later", code="too-large")
+
+    def silence(self, target: Target) -> ReplayEnd:
+        """What it means that no later footage came for `patience_s`: the end, or DeadlineExceeded."""
+        if self._section_ended:
+            return ReplayEnd.QUIET
+        raise DeadlineExceeded(f"{target.device}: the replay made no progress for {self._manner.stall_s:g} s", code="stalled")
+
+
+class _Inbox:
+    """Frames between the connection and the reader, bounded: reading stops at the high-water mark."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.waited_s = 0.0
+        self.torn_down = False
+        self._connection = connection
+        self._frames: deque[tuple[int, bytes]] = deque()  # bounded in bytes by pause_reading, see _put
+        self._bytes = 0
+        self._paused = False
+        self._failure: DeviceError | None = None
+        self._stirred = asyncio.Event()
+        connection.on_frame = self._put
+        connection.on_end = self._end
+
+    async def take(self, patience_s: float) -> tuple[int, bytes] | None:
+        """The next frame; None when the device ended the session or `waited_s` reached `patience_s`. Raises when the connection broke."""
+        while not self._frames:
+            if self._failure is not None:
+                raise self._failure
+            if self.torn_down or self.waited_s >= patience_s:
+                return None
+            await self._wait(patience_s - self.waited_s)
+        channel, payload = self._frames.popleft()
+        self._bytes -= len(payload)
+        if self._paused and self._bytes < _HIGH_WATER // 2:
+            self._paused = False
+            self._connection.resume_reading()
+        return channel, payload
+
+    async def _wait(self, longest_s: float) -> None:
+        """Until something came, adding to `waited_s`; time that the reader itself takes does not count."""
+        loop = asyncio.get_running_loop()
+        self._stirred.clear()
+        began = loop.time()
+        try:
+            async with asyncio.timeout(longest_s):
+                await self._stirred.wait()
+        except TimeoutError:
+            self.waited_s += longest_s
+        else:
+            self.waited_s += loop.time() - began
+
+    def _put(self, channel: int, payload: bytes) -> None:
+        self._frames.append((channel, payload))
+        self._bytes += len(payload)
+        self._stirred.set()
+        if not self._paused and self._bytes > _HIGH_WATER:
+            self._paused = True
+            self._connection.pause_reading()
+
+    def _end(self, failure: DeviceError | None) -> None:
+        self._failure = failure
+        self.torn_down = failure is None
+        self._stirred.set()
+
+    def discard(self) -> None:
+        """From now on drop what comes, so that the answer to TEARDOWN can be read."""
+        self._frames.clear()
+        self._connection.on_frame = _drop
+        if self._paused:
+            self._connection.resume_reading()
+
+
+def _drop(_channel: int, _payload: bytes) -> None:
+    pass

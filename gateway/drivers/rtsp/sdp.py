@@ -1,0 +1,113 @@
+"""Session descriptions (RFC 8866) as far as RTSP needs them: media, payload types, direction, control."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gateway.drivers.base import TrackDescription
+from gateway.errors import ProtocolError
+
+LINE_LIMIT = 2_000
+MEDIA_LIMIT = 32
+
+_RTPMAP = re.compile(r"(\d{1,3}) ([A-Za-z0-9._\-]{1,32})/(\d{1,7})(?:/\d+)?")
+_NUMBER = re.compile(r"\d{1,3}")
+_DIRECTIONS = ("sendonly", "recvonly", "sendrecv", "inactive")
+# RFC 3551, 6: payload types that need no rtpmap.
+_STATIC = {0: ("PCMU", 8000), 8: ("PCMA", 8000), 9: ("G722", 8000), 14: ("MPA", 90000), 26: ("JPEG", 90000), 33: ("MP2T", 90000)}
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """One payload type of a media: encoding name (upper case), clock rate in Hz, format parameters."""
+
+    payload_type: int
+    name: str
+    clock_rate: int
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """One `m=` section. `direction` is the server's view: `sendonly` on an ONVIF backchannel means that we send (ONVIF Streaming, 5.3)."""
+
+    kind: str
+    encodings: tuple[Encoding, ...]
+    direction: str = ""
+    control: str = ""
+
+    def tracks(self) -> tuple[TrackDescription, ...]:
+        """This media in the words of `drivers.base`, one for each payload type."""
+        return tuple(TrackDescription(self.kind, e.name, e.clock_rate, e.payload_type, e.parameters) for e in self.encodings)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionDescription:
+    media: tuple[Media, ...]
+    control: str = ""
+
+
+def parse(body: bytes) -> SessionDescription:
+    """What a DESCRIBE answered. Raises ProtocolError when it is not SDP or exceeds the bounds; unknown lines are passed over."""
+    lines = body.decode("utf-8", "replace").splitlines()
+    if not lines or not lines[0].startswith("v="):
+        raise ProtocolError("the description is not SDP")
+    if any(len(line) > LINE_LIMIT for line in lines):
+        raise ProtocolError("an SDP line is too long", code="too-large")
+    sections: list[list[str]] = [[]]
+    for line in lines:
+        if line.startswith("m="):
+            sections.append([])
+        sections[-1].append(line)
+    if len(sections) > MEDIA_LIMIT + 1:
+        raise ProtocolError("an SDP with too many media", code="too-large")
+    session = _attributes(sections[0])
+    media = tuple(_media(section, _direction(session)) for section in sections[1:])
+    return SessionDescription(media, _first(session, "control"))
+
+
+def _attributes(lines: list[str]) -> list[tuple[str, str]]:
+    pairs = (line[2:].partition(":") for line in lines if line.startswith("a="))
+    return [(name.strip().lower(), value.strip()) for name, _, value in pairs]
+
+
+def _first(attributes: list[tuple[str, str]], name: str) -> str:
+    return next((value for key, value in attributes if key == name), "")
+
+
+def _direction(attributes: list[tuple[str, str]], default: str = "") -> str:
+    return next((name for name, _ in attributes if name in _DIRECTIONS), default)
+
+
+def _media(lines: list[str], session_direction: str) -> Media:
+    words = lines[0][2:].split()
+    if len(words) < 4 or not all(_NUMBER.fullmatch(word) for word in words[3:]):
+        raise ProtocolError("an SDP media line is malformed")
+    attributes = _attributes(lines)
+    encodings = (_encoding(int(word), attributes) for word in words[3:])
+    return Media(
+        kind=words[0].lower(),
+        encodings=tuple(encoding for encoding in encodings if encoding is not None),
+        direction=_direction(attributes, session_direction),
+        control=_first(attributes, "control"),
+    )
+
+
+def _encoding(payload_type: int, attributes: list[tuple[str, str]]) -> Encoding | None:
+    """None for a payload type that is neither static nor mapped: nobody can tell what it is."""
+    name, rate = _STATIC.get(payload_type, ("", 0))
+    for value in (value for key, value in attributes if key == "rtpmap"):
+        match = _RTPMAP.match(value)
+        if match and int(match[1]) == payload_type:
+            name, rate = match[2].upper(), int(match[3])
+            break
+    return Encoding(payload_type, name, rate, _parameters(payload_type, attributes)) if name and payload_type < 128 else None
+
+
+def _parameters(payload_type: int, attributes: list[tuple[str, str]]) -> dict[str, str]:
+    for value in (value for key, value in attributes if key == "fmtp"):
+        number, _, text = value.partition(" ")
+        if number == str(payload_type):
+            pairs = (part.partition("=") for part in text.split(";") if part.strip())
+            return {name.strip().lower(): content.strip() for name, _, content in pairs}
+    return {}
