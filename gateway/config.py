@@ -1,0 +1,345 @@
+"""The gateway's configuration: one YAML file and the environment, every fault named with its line before anything starts."""
+
+import difflib
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from gateway.errors import Fault, InvalidInput
+
+PREFIX = "GATEWAY_"
+NOT_SETTINGS = frozenset({"GATEWAY_URL", "GATEWAY_KEY", "GATEWAY_CONFIG"})  # gatewayctl's own variables, and the file's path
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Days = Annotated[float, Field(gt=0, le=36_500)]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+def _without_password(url: str) -> str:
+    try:
+        secret = urlsplit(url).password
+    except ValueError as error:
+        raise ValueError("is not a URL") from error
+    if secret is not None:
+        raise ValueError("must not hold a password; name a file that does")
+    return url
+
+
+def _scheme(*known: str) -> AfterValidator:
+    def check(url: str) -> str:
+        if urlsplit(url).scheme not in known:
+            raise ValueError(f"must begin with {' or '.join(f'{scheme}://' for scheme in known)}")
+        return url
+
+    return AfterValidator(check)
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, and without room for what it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Http(Section):
+    """Where the API, the console and the metrics are served."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+
+
+class Mqtt(Section):
+    """The broker that carries states, events and commands; without `url` the gateway does without one."""
+
+    url: Annotated[str, AfterValidator(_without_password), _scheme("mqtt", "mqtts")] | None = None
+    client_id: Annotated[str, Field(min_length=1, max_length=65)] = "city-gateway"
+    prefix: Annotated[str, Field(pattern=r"^[^#+/]+(/[^#+/]+)*$")] = "gateway/v1"
+    username: str | None = None
+    password_file: Path | None = None
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    keepalive_s: Annotated[int, Field(ge=5, le=3_600)] = 30
+
+    @model_validator(mode="after")
+    def _together(self) -> "Mqtt":
+        if self.password_file is not None and self.username is None:
+            raise ValueError("password_file needs a username")
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file go together")
+        if self.ca_file is not None and not (self.url or "").startswith("mqtts:"):
+            raise ValueError("ca_file needs an mqtts:// url")
+        return self
+
+
+class Health(Section):
+    """How devices are checked and when one counts as down."""
+
+    interval_s: Seconds = 30.0
+    timeout_s: Seconds = 5.0
+    sensor_interval_s: Seconds = 60.0
+    down_after: Annotated[int, Field(ge=1, le=100)] = 3
+    up_after: Annotated[int, Field(ge=1, le=100)] = 2
+    clock_limit_s: Seconds = 5.0
+    concurrency: Count = 256
+    per_uplink: Count = 8
+
+    @model_validator(mode="after")
+    def _in_time(self) -> "Health":
+        if self.timeout_s >= self.interval_s:
+            raise ValueError("timeout_s must be shorter than interval_s")
+        return self
+
+
+class Broadcast(Section):
+    """What a voice in the street may do."""
+
+    max_speakers_per_key: Count = 20
+    lead_in_ms: Annotated[int, Field(ge=0, le=5_000)] = 200
+    not_after_max_s: Annotated[float, Field(gt=0, le=3_600)] = 60.0
+    clip_max_s: Annotated[float, Field(gt=0, le=3_600)] = 120.0
+    setup_timeout_s: Seconds = 5.0
+
+
+class Footage(Section):
+    """How footage is fetched and how long a copy is kept."""
+
+    segment_minutes: Annotated[float, Field(gt=0, le=60)] = 5.0
+    workers: Annotated[int, Field(ge=1, le=64)] = 2
+    window_max_hours: Annotated[float, Field(gt=0, le=168)] = 2.0
+    retention_days: Days = 30.0
+    download_hours: Annotated[float, Field(gt=0, le=720)] = 72.0
+    download_max: Annotated[int, Field(ge=1, le=100)] = 3
+
+
+class Limits(Section):
+    """Bounds that keep one guest from taking the whole house."""
+
+    body_bytes: Annotated[int, Field(ge=1_024, le=1 << 30)] = 1 << 20
+    clip_bytes: Annotated[int, Field(ge=1_024, le=1 << 30)] = 20 << 20
+    import_bytes: Annotated[int, Field(ge=1_024, le=1 << 30)] = 64 << 20
+    requests_per_s: Count = 200
+    event_streams: Count = 200
+    events_days: Days = 30.0
+    events_count: Annotated[int, Field(ge=1_000, le=1_000_000_000)] = 5_000_000
+    idempotency_hours: Annotated[float, Field(gt=0, le=8_760)] = 48.0
+
+
+class Config(Section):
+    """All of it. Paths that are not absolute are relative to the working directory."""
+
+    instance: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "gateway"
+    store: Annotated[str, AfterValidator(_without_password), _scheme("sqlite", "postgresql")] | None = None
+    store_password_file: Path | None = None
+    data_dir: Path = Path("data")
+    key_file: Path = Path("store-key")
+    profiles_dir: Path | None = None
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    http: Http = Http()
+    mqtt: Mqtt = Mqtt()
+    health: Health = Health()
+    broadcast: Broadcast = Broadcast()
+    footage: Footage = Footage()
+    limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _password_of_what(self) -> "Config":
+        if self.store_password_file is not None and not (self.store or "").startswith("postgresql:"):
+            raise ValueError("store_password_file needs a postgresql:// store")
+        return self
+
+    def store_url(self) -> str:
+        """The store's address, its password filled in from its file: never to be shown."""
+        if self.store is None:
+            return f"sqlite:///{self.data_dir / 'gateway.db'}"
+        if self.store_password_file is None:
+            return self.store
+        parts = urlsplit(self.store)
+        user, _, host = parts.netloc.rpartition("@")
+        return urlunsplit(parts._replace(netloc=f"{user}:{quote(read_secret(self.store_password_file), safe='')}@{host}"))
+
+
+def load(path: Path | None, env: Mapping[str, str] = os.environ) -> Config:
+    """The configuration in `path` (None: all defaults), with `GATEWAY_…` of `env` over it (`GATEWAY_HTTP__PORT=8081`).
+
+    InvalidInput with one fault for everything that is wrong: `where` is `line 7` or the name of the variable.
+    """
+    reading = _Reading()
+    values = reading.file(_text(path)) if path is not None else {}
+    reading.environment(values, env)
+    config = reading.validated(values)
+    if reading.faults or config is None:
+        faults = sorted(reading.faults, key=_by_line)
+        raise InvalidInput(
+            f"{path or 'the environment'}: {len(faults)} {'fault' if len(faults) == 1 else 'faults'}", faults=faults, code="bad-config"
+        )
+    return config
+
+
+def read_secret(path: Path) -> str:
+    """The one line in a secret's file. InvalidInput when it cannot be read or is empty."""
+    try:
+        secret = path.read_text(encoding="utf-8").strip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"the secret in {path} cannot be read", code="no-secret") from error
+    if not secret:
+        raise InvalidInput(f"the secret in {path} is empty", code="no-secret")
+    return secret
+
+
+# -- reading ----------------------------------------------------------------------------------------------------------
+
+Path_ = tuple[str, ...]
+
+
+class _Reading:
+    """One reading of a file and an environment: where each key stands, and what is wrong."""
+
+    def __init__(self) -> None:
+        self.faults: list[Fault] = []
+        self._where: dict[Path_, str] = {}
+
+    def file(self, text: str) -> dict[str, Any]:
+        """The values in `text`; keys that we do not know, or know twice, become faults and are left out."""
+        try:
+            root = yaml.compose(text, Loader=yaml.SafeLoader)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            self.faults.append(Fault(f"line {mark.line + 1 if mark else 1}", f"not YAML: {error.problem or error.context}"))
+            return {}
+        except yaml.YAMLError as error:
+            self.faults.append(Fault("line 1", f"not YAML: {error}"))
+            return {}
+        if root is None:
+            return {}
+        if not isinstance(root, yaml.MappingNode):
+            self.faults.append(Fault(_line(root), "the file must be a mapping of keys to values"))
+            return {}
+        return self._mapping(root, Config, ())
+
+    def environment(self, values: dict[str, Any], env: Mapping[str, str]) -> None:
+        """Lay the `GATEWAY_…` variables over `values`."""
+        known = {_variable(path): path for path in _settings(Config)}
+        for name in sorted(env):
+            if not name.startswith(PREFIX) or name in NOT_SETTINGS:
+                continue
+            path = known.get(name)
+            if path is None:
+                self.faults.append(Fault(name, f"no such setting{_nearest(name, list(known))}"))
+                continue
+            self._where[path] = name
+            _put(values, path, env[name])
+
+    def validated(self, values: dict[str, Any]) -> Config | None:
+        """The configuration; None, with faults, when a value is wrong."""
+        try:
+            return Config.model_validate(values)
+        except ValidationError as error:
+            for detail in error.errors(include_url=False, include_context=False):
+                path = tuple(str(part) for part in detail["loc"])
+                name = ".".join(part for part in path if part.isidentifier() and not part.startswith("function"))
+                self.faults.append(Fault(self._place(path), f"{name + ': ' if name else ''}{_plain(detail['type'], detail['msg'])}"))
+            return None
+
+    def _mapping(self, node: yaml.MappingNode, model: type[BaseModel], path: Path_) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        first: dict[str, str] = {}
+        for key_node, value_node in node.value:
+            key = str(key_node.value)
+            if key in first:
+                self.faults.append(Fault(_line(key_node), f"{_dotted(path, key)} stands twice, first on {first[key]}"))
+                continue
+            first[key] = _line(key_node)
+            if key not in model.model_fields:
+                self.faults.append(Fault(_line(key_node), f"no key {_dotted(path, key)!r}{_nearest(key, list(model.model_fields))}"))
+                continue
+            self._where[*path, key] = _line(key_node)
+            values[key] = self._value(value_node, model, (*path, key))
+        return values
+
+    def _value(self, node: yaml.Node, model: type[BaseModel], path: Path_) -> Any:
+        section = model.model_fields[path[-1]].annotation
+        if not (isinstance(section, type) and issubclass(section, Section)):
+            return _construct(node)
+        if node.tag == "tag:yaml.org,2002:null":
+            return {}  # a section of which every line is commented out
+        return self._mapping(node, section, path) if isinstance(node, yaml.MappingNode) else _construct(node)
+
+    def _place(self, path: Path_) -> str:
+        for length in range(len(path), 0, -1):
+            if place := self._where.get(path[:length]):
+                return place
+        return "line 1"
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InvalidInput(f"{path}: {error.strerror}", code="no-config", hint="copy configs/gateway.yaml and edit it") from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise InvalidInput(f"{path}: 1 fault", faults=[Fault(f"line {line}", "not UTF-8")], code="bad-config") from error
+
+
+def _construct(node: yaml.Node) -> Any:
+    loader = yaml.SafeLoader("")
+    try:
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _settings(model: type[BaseModel], path: Path_ = ()) -> Iterator[Path_]:
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from _settings(field.annotation, (*path, name))
+        else:
+            yield (*path, name)
+
+
+def _variable(path: Path_) -> str:
+    return PREFIX + "__".join(path).upper()
+
+
+def _put(values: dict[str, Any], path: Path_, value: str) -> None:
+    for part in path[:-1]:
+        inner = values.get(part)
+        values = values.setdefault(part, {}) if isinstance(inner, dict) or inner is None else {}
+    values[path[-1]] = value
+
+
+def _line(node: yaml.Node) -> str:
+    return f"line {node.start_mark.line + 1}"
+
+
+def _dotted(path: Path_, key: str) -> str:
+    return ".".join((*path, key))
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}" if len(known) <= 20 else ""
+
+
+_WORDS = {"model_type": "must be a section of keys", "path_type": "must be a path", "int_parsing": "must be a whole number",
+          "int_from_float": "must be a whole number", "float_parsing": "must be a number"}  # fmt: skip
+
+
+def _plain(kind: str, message: str) -> str:
+    """pydantic's words, as we would say them."""
+    if kind in _WORDS:
+        return _WORDS[kind]
+    message = re.sub(r"^Value error, ", "", message)
+    return re.sub(r"^Input should be", "must be", message).replace("String should match", "must match")
+
+
+def _by_line(fault: Fault) -> tuple[bool, int, str]:
+    kind, _, number = fault.where.partition(" ")
+    return (kind != "line", int(number) if kind == "line" else 0, fault.where)
