@@ -1,0 +1,277 @@
+"""A small HTTP/1.1 server on a raw asyncio protocol: one listener for all devices, told apart by the local address.
+
+Everything is bounded: a head of 16 KiB, a body of 256 KiB, 1,024 connections waiting to be taken, a minute of idleness. A peer that is not
+on loopback is closed at once, unheard.
+"""
+
+import asyncio
+import re
+import resource
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+HEAD_BYTES: Final = 16 * 1024
+BODY_BYTES: Final = 256 * 1024
+BACKLOG: Final = 1024
+IDLE_S: Final = 60.0
+SWEEP_S: Final = 10.0
+REASONS: Final = {
+    200: b"OK",
+    302: b"Found",
+    400: b"Bad Request",
+    401: b"Unauthorized",
+    404: b"Not Found",
+    405: b"Method Not Allowed",
+    411: b"Length Required",
+    413: b"Content Too Large",
+    431: b"Request Header Fields Too Large",
+    500: b"Internal Server Error",
+}
+_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One complete request. `head`: the request line and the header lines, each ended by CRLF."""
+
+    method: str
+    target: str
+    head: bytes
+    body: bytes
+
+    def header(self, name: str) -> str:
+        """The first value of a header, "" when it is absent."""
+        found = re.search(rb"\r\n" + re.escape(name.encode()) + rb":[ \t]*([^\r\n]*)", self.head, re.IGNORECASE)
+        return found.group(1).decode("latin-1").strip() if found else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    status: int = 200
+    body: bytes = b""
+    content_type: bytes = b"application/soap+xml; charset=utf-8"
+    headers: tuple[bytes, ...] = ()
+
+    def encoded(self, *, close: bool) -> bytes:
+        lines = [*self.headers, b"Connection: close" if close else b"Connection: keep-alive"]
+        return b"HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n%s\r\n\r\n%s" % (
+            self.status,
+            REASONS[self.status],
+            self.content_type,
+            len(self.body),
+            b"\r\n".join(lines),
+            self.body,
+        )
+
+
+class Wire(Protocol):
+    """One connection as a misbehaving device sees it."""
+
+    def write(self, data: bytes) -> None: ...
+
+    async def drain(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def reset(self) -> None:
+        """Close with RST instead of FIN."""
+        ...
+
+
+Behaviour = Callable[[Wire, Response], Coroutine[Any, Any, None]]
+"""Sends an answer in its own way, and closes or does not."""
+
+
+class Host(Protocol):
+    """What stands behind one local address."""
+
+    def answer(self, request: Request) -> Response: ...
+
+    def welcomes(self) -> bool:
+        """False when connections are to be closed at once."""
+        ...
+
+    def behaviour(self) -> Behaviour | None:
+        """How to send the next answer; None for at once and whole."""
+        ...
+
+
+Lookup = Callable[[str], Host | None]
+
+
+def is_loopback(address: str) -> bool:
+    """Whether a peer's address is 127.0.0.0/8 or ::1, mapped or not."""
+    return address.removeprefix("::ffff:").startswith("127.") or address == "::1"
+
+
+def raise_file_limit() -> int:
+    """Let this process open as many files as it may; returns how many."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+@asynccontextmanager
+async def listen(lookup: Lookup, *, host: str = "0.0.0.0", port: int) -> AsyncIterator[int]:
+    """Serve what `lookup` finds for a local address until the block ends, then drop all connections; gives the bound port."""
+    async with asyncio.TaskGroup() as tasks:
+        connections: set[_Connection] = set()
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: _Connection(lookup, connections, tasks), host, port, backlog=BACKLOG)
+        sweeper = tasks.create_task(_sweep(connections), name="http idle sweep")
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            server.close()
+            sweeper.cancel()
+            for connection in tuple(connections):
+                connection.abort()
+
+
+async def _sweep(connections: "set[_Connection]") -> None:
+    """Closes what has been idle for a minute."""
+    while True:
+        await asyncio.sleep(SWEEP_S)
+        before = asyncio.get_running_loop().time() - IDLE_S
+        for connection in [connection for connection in connections if connection.idle_since < before]:
+            connection.abort()
+
+
+class _Connection(asyncio.Protocol):
+    """One connection: requests in, answers out, one at a time and in order."""
+
+    __slots__ = ("_buffer", "_busy", "_connections", "_drained", "_host", "_lookup", "_task", "_tasks", "_transport", "idle_since")
+
+    def __init__(self, lookup: Lookup, connections: "set[_Connection]", tasks: asyncio.TaskGroup) -> None:
+        self._lookup = lookup
+        self._connections = connections
+        self._tasks = tasks
+        self._buffer = b""
+        self._busy = False
+        self._task: asyncio.Task[None] | None = None
+        self._drained: asyncio.Event | None = None
+        self.idle_since = 0.0
+
+    # -- what the loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        host = self._lookup(local[0]) if peer and is_loopback(peer[0]) else None
+        if host is None or not host.welcomes():
+            transport.abort()
+            return
+        self._host = host
+        self._connections.add(self)
+        self.idle_since = asyncio.get_running_loop().time()
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer = self._buffer + data if self._buffer else data
+        if len(self._buffer) > HEAD_BYTES + BODY_BYTES:
+            self._refuse(413)
+        while self._buffer and not self._busy:
+            if not self._take():
+                return
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncio calls it so
+        self._connections.discard(self)
+        if self._task is not None:
+            self._task.cancel()
+
+    def pause_writing(self) -> None:
+        if self._drained is not None:
+            self._drained.clear()
+
+    def resume_writing(self) -> None:
+        if self._drained is not None:
+            self._drained.set()
+
+    # -- Wire
+
+    def write(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    async def drain(self) -> None:
+        assert self._drained is not None
+        await asyncio.sleep(0)
+        await self._drained.wait()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def reset(self) -> None:
+        sock = self._transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    # -- one request
+
+    def _take(self) -> bool:
+        """Answer the first request in the buffer; False when it is not complete or the connection is over."""
+        end = self._buffer.find(b"\r\n\r\n")
+        if end < 0 or end > HEAD_BYTES:
+            return self._refuse(431) if end > 0 or len(self._buffer) > HEAD_BYTES else False
+        head = self._buffer[: end + 2]
+        lower = head.lower()
+        length = _body_length(lower)
+        if length is None or length > BODY_BYTES:
+            return self._refuse(411 if length is None else 413)
+        body = self._buffer[end + 4 : end + 4 + length]
+        if len(body) < length:
+            return False
+        words = head[: head.index(b"\r\n")].split(b" ")
+        if len(words) != 3:
+            return self._refuse(400)
+        self._buffer = self._buffer[end + 4 + length :]
+        close = b"\r\nconnection: close" in lower or words[2] == b"HTTP/1.0"
+        self._answer(Request(words[0].decode("latin-1"), words[1].decode("latin-1"), head, body), close=close)
+        return not close
+
+    def _answer(self, request: Request, *, close: bool) -> None:
+        response = self._host.answer(request)
+        behaviour = self._host.behaviour()
+        if behaviour is None:
+            self._send(response, close=close)
+            return
+        self._busy = True
+        self._drained = asyncio.Event()
+        self._drained.set()
+        self.idle_since = float("inf")
+        self._task = self._tasks.create_task(self._misbehave(behaviour, response, close=close), name="faulty answer")
+
+    async def _misbehave(self, behaviour: Behaviour, response: Response, *, close: bool) -> None:
+        await behaviour(self, response)
+        self._task = None
+        self._busy = False
+        if close or self._transport.is_closing():
+            self._transport.close()
+            return
+        self.idle_since = asyncio.get_running_loop().time()
+        self.data_received(b"")
+
+    def _send(self, response: Response, *, close: bool) -> None:
+        self._transport.write(response.encoded(close=close))
+        if close:
+            self._transport.close()
+        self.idle_since = asyncio.get_running_loop().time()
+
+    def _refuse(self, status: int) -> bool:
+        self._buffer = b""
+        self._send(Response(status, content_type=b"text/plain"), close=True)
+        return False
+
+
+def _body_length(head: bytes) -> int | None:
+    """Content-Length of a lower-cased head, 0 without one; None for a body whose length is not said (chunked)."""
+    if b"\r\ntransfer-encoding:" in head:
+        return None
+    found = _LENGTH.search(head)
+    return int(found.group(1)) if found else 0

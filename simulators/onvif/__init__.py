@@ -1,0 +1,1 @@
+"""The ONVIF side of cameras, loudspeakers and recorders."""

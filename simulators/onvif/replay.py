@@ -1,0 +1,29 @@
+"""The Replay service (Profile G): where RTSP plays a recording."""
+
+from typing import Final
+
+from simulators.onvif.recordings import channel_in
+from simulators.onvif.soap import Call
+from simulators.onvif.unit import Service, Unit
+
+
+def _capabilities(_unit: Unit) -> str:
+    return '<trp:Capabilities ReversePlayback="false" SessionTimeoutRange="10 60" RTP_RTSP_TCP="true"/>'
+
+
+def _uri(unit: Unit, call: Call) -> str:
+    url = unit.rtsp_url(f"/replay/{channel_in(unit, call).token}")
+    return f"<trp:Uri>{url}</trp:Uri>"
+
+
+def _configuration(_unit: Unit, _call: Call) -> str:
+    return "<trp:Configuration><tt:SessionTimeout>PT60S</tt:SessionTimeout></trp:Configuration>"
+
+
+SERVICE: Final = Service(
+    prefix="trp",
+    paths={"": "/onvif/replay_service", "HIKVISION": "/onvif/Replay"},
+    version=(2, 60),
+    capabilities=_capabilities,
+    operations={"GetReplayUri": _uri, "GetReplayConfiguration": _configuration},
+)

@@ -1,0 +1,161 @@
+"""All ONVIF devices of the city behind one HTTP listener: logins checked, calls dispatched, pictures served."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from simulators import digest, misbehaviour
+from simulators.city import City, SimDevice
+from simulators.digest import Verdict
+from simulators.faults import Answer
+from simulators.http import Behaviour, Request, Response
+from simulators.onvif import device, media, media2, ptz, recording, replay, search, soap, wsse
+from simulators.onvif.soap import Call, SoapFault
+from simulators.onvif.unit import Service, Unit
+from simulators.state import State
+
+SERVICES: Final[Mapping[str, tuple[Service, ...]]] = {
+    "camera": (device.SERVICE, media.SERVICE, media2.SERVICE, ptz.SERVICE),
+    "speaker": (device.SERVICE, media.SERVICE, media2.SERVICE),
+    "recorder": (device.SERVICE, recording.SERVICE, search.SERVICE, replay.SERVICE),
+    "switch": (),
+}
+"""What a device of a kind offers when nothing is missing from it."""
+
+
+class Site:
+    """Finds the device behind a local address; devices come to life at their first connection."""
+
+    def __init__(self, city: City, state: State) -> None:
+        self._city = city
+        self._state = state
+        self._doors: dict[str, Door] = {}
+
+    def lookup(self, address: str) -> "Door | None":
+        """The device at `address`, None where there is no ONVIF device."""
+        door = self._doors.get(address)
+        if door is None:
+            found = self._city.by_address(address)
+            if found is None or not SERVICES[found.kind]:
+                return None
+            door = self._doors[address] = Door(Unit(found, self._city, self._state, services_of(found)))
+        return door
+
+
+def services_of(found: SimDevice) -> tuple[Service, ...]:
+    missing = {prefix for prefix, absent in (("tptz", not found.ptz), ("tr2", "no-media2" in found.quirks)) if absent}
+    return tuple(service for service in SERVICES[found.kind] if service.prefix not in missing)
+
+
+class Door:
+    """One device's HTTP: implements `simulators.http.Host`."""
+
+    __slots__ = ("_realm", "_services", "unit")
+
+    def __init__(self, unit: Unit) -> None:
+        self.unit = unit
+        self._services = {soap.PREFIXES[service.prefix]: service for service in unit.services}
+        self._realm = f"{unit.device.vendor} {unit.device.mac}"
+
+    def welcomes(self) -> bool:
+        return self.unit.state.fault(self.unit.device).on("http")[0] is not Answer.REFUSE
+
+    def behaviour(self) -> Behaviour | None:
+        if not self.unit.state.faults:
+            return None
+        return misbehaviour.of(self.unit.state.fault(self.unit.device), address=self.unit.device.address)
+
+    def answer(self, request: Request) -> Response:
+        self._count("requests")
+        path = request.target.partition("?")[0]
+        if path.startswith("/onvif/"):
+            return self._soap(request) if request.method == "POST" else Response(405, content_type=b"text/plain")
+        if path.startswith("/snapshot/") and self.unit.device.kind == "camera":
+            return self._picture(request, path)
+        return Response(404, content_type=b"text/plain")
+
+    # -- SOAP
+
+    def _soap(self, request: Request) -> Response:
+        try:
+            call = soap.parse(request.body)
+            service = self._services.get(call.namespace)
+            if service is None:
+                raise soap.not_supported()
+            if call.operation not in service.anonymous:
+                refusal = self._refusal(request, call)
+                if refusal is not None:
+                    return refusal
+            return Response(200, soap.envelope(self._perform(service, call)))
+        except SoapFault as error:
+            self._count("faults")
+            return Response(400 if error.code == "Sender" else 500, soap.fault(error))
+
+    def _perform(self, service: Service, call: Call) -> str:
+        """The Response element of the call."""
+        if call.operation == "GetServiceCapabilities":
+            inner = service.capabilities(self.unit)
+        elif call.operation in service.operations:
+            inner = service.operations[call.operation](self.unit, call)
+        else:
+            raise soap.not_supported()
+        return f"<{service.prefix}:{call.operation}Response>{inner}</{service.prefix}:{call.operation}Response>"
+
+    def _refusal(self, request: Request, call: Call) -> Response | None:
+        """None for a good login; else the answer that refuses it: a challenge, or the fault of ONVIF Core §5.9.4."""
+        if self.unit.device.auth == "digest":
+            return self._challenged(request)
+        device_, state = self.unit.device, self.unit.state
+        verdict = wsse.verify(
+            call.header, username=device_.username, password=state.password(device_), device_time=self.unit.now(), seen=self.unit.seen
+        )
+        if self._judged(verdict):
+            return None
+        return Response(400, soap.fault(SoapFault("Sender not authorized", "ter:NotAuthorized")))
+
+    def _challenged(self, request: Request) -> Response | None:
+        """None when the request carries a good HTTP digest; else 401 with a challenge."""
+        device_, state = self.unit.device, self.unit.state
+        verdict = digest.verify(
+            request.header("Authorization"),
+            method=request.method,
+            target=request.target,
+            username=device_.username,
+            password=state.password(device_),
+            realm=self._realm,
+            secret=device_.serial,
+            now=state.now(),
+            seen=self.unit.seen,
+        )
+        if self._judged(verdict):
+            return None
+        challenge = digest.challenge(self._realm, secret=device_.serial, now=state.now(), stale=verdict is Verdict.STALE)
+        return Response(401, content_type=b"text/plain", headers=(b"WWW-Authenticate: " + challenge.encode(),))
+
+    def _judged(self, verdict: Verdict) -> bool:
+        """Count what came of a login; whether it is good. A request without any, or with an old nonce, is no bad digest."""
+        if verdict is Verdict.GOOD:
+            self._count("digest_good")
+            return True
+        if verdict not in {Verdict.MISSING, Verdict.STALE}:
+            self._count("digest_bad")
+        self._count(f"refused_{verdict.value}")
+        return False
+
+    # -- pictures
+
+    def _picture(self, request: Request, path: str) -> Response:
+        if path not in {"/snapshot/main.jpg", "/snapshot/sub.jpg"}:
+            return Response(404, content_type=b"text/plain")
+        if request.method != "GET":
+            return Response(405, content_type=b"text/plain")
+        refusal = self._challenged(request)
+        if refusal is not None:
+            return refusal
+        from simulators import video  # noqa: PLC0415 -- PyAV takes 30 MiB, which a city that shows no picture does without
+
+        size = video.SUB if path.endswith("sub.jpg") else video.MAIN
+        return Response(200, video.jpeg(self.unit.device.name, datetime.fromtimestamp(self.unit.now(), UTC), size=size), b"image/jpeg")
+
+    def _count(self, what: str) -> None:
+        self.unit.state.count("http", what, self.unit.device.kind)

@@ -1,0 +1,69 @@
+"""One simulated ONVIF device: its data, its clock, and what it remembers between two requests."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from simulators.city import City, SimDevice
+from simulators.digest import Remembered
+from simulators.onvif.head import Head
+from simulators.onvif.soap import Call
+from simulators.state import State
+
+SEARCHES: Final = 16
+"""How many searches one recorder runs at a time."""
+
+
+@dataclass(slots=True)
+class Search:
+    """A running search: answers not yet handed out, whether they are recordings or events, and when it is forgotten (device time)."""
+
+    kind: str
+    results: Sequence[str]
+    keep_alive_s: float
+    expires: float
+    end_point: float
+
+
+@dataclass(slots=True)
+class Unit:
+    """A device with everything that its services need. `services` are set by the site that it belongs to."""
+
+    device: SimDevice
+    city: City
+    state: State
+    services: "tuple[Service, ...]"
+    seen: Remembered = field(default_factory=Remembered)
+    head: Head = field(default_factory=Head)
+    searches: dict[str, Search] = field(default_factory=dict)
+    next_search: int = 1
+
+    def now(self) -> float:
+        """The device's own clock, in seconds since the epoch."""
+        return self.state.device_time(self.device)
+
+    def http_url(self, path: str) -> str:
+        return f"http://{self.device.address}:{self.city.http_port}{path}"
+
+    def rtsp_url(self, path: str) -> str:
+        return f"rtsp://{self.device.address}:{self.city.rtsp_port}{path}"
+
+
+Operation = Callable[[Unit, Call], str]
+"""Answers a call with what stands inside its Response element; raises SoapFault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One ONVIF service. `paths`: where it is, by vendor, "" for all others; `capabilities`: its Capabilities element."""
+
+    prefix: str
+    paths: Mapping[str, str]
+    version: tuple[int, int]
+    capabilities: Callable[[Unit], str]
+    operations: Mapping[str, Operation]
+    anonymous: frozenset[str] = frozenset({"GetServiceCapabilities"})
+    """Operations that need no login (access class PRE_AUTH, ONVIF Core §5.9.4.3)."""
+
+    def url(self, unit: Unit) -> str:
+        return unit.http_url(self.paths.get(unit.device.vendor, self.paths[""]))
