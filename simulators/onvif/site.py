@@ -135,7 +135,7 @@ class Door:
     def _judged(self, verdict: Verdict) -> bool:
         """Count what came of a login; whether it is good. A request without any, or with an old nonce, is no bad digest."""
         if verdict is Verdict.GOOD:
-            self._count("digest_good")
+            self.unit.state.logged_in("http", self.unit.device)
             return True
         if verdict not in {Verdict.MISSING, Verdict.STALE}:
             self._count("digest_bad")

@@ -1,0 +1,101 @@
+"""The command of the simulated city: `python -m simulators plan` writes one down, `python -m simulators serve` brings it to life."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from simulators import city, inventory, serving
+from simulators.faults import PROTOCOLS
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Exit codes: 0 done, 1 it went wrong, 2 wrong usage."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _plan(options) if options.command == "plan" else _serve(options)
+    except (OSError, ValueError) as error:
+        print(f"simulators: {error}", file=sys.stderr)
+        return 1
+
+
+def _plan(options: argparse.Namespace) -> int:
+    planned = city.plan(
+        seed=options.seed,
+        groups=options.groups,
+        speakers=options.speakers,
+        http_port=options.http_port,
+        rtsp_port=options.rtsp_port,
+        snmp_port=options.snmp_port,
+    )
+    inventory.write(planned, options.out)
+    print(
+        f"{len(planned.groups)} groups, {len(planned.devices)} devices: {options.out}/inventory.yaml, cells.geojson, city.json",
+        file=sys.stderr,
+    )
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    host, _, port = options.control.rpartition(":")
+    asyncio.run(serving.serve(city.City.load(options.city), control=(host or "127.0.0.1", int(port)), only=options.only))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m simulators", description="A simulated city of cameras, loudspeakers, recorders and switches."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _plan_options(
+        commands.add_parser("plan", help="write a city and its inventory", description="Plan a city: the same seed gives the same files.")
+    )
+    _serve_options(
+        commands.add_parser(
+            "serve",
+            help="let the city's devices answer",
+            description="Serve every device on its own 127.x address. Prints one JSON line when all listen; ends on SIGTERM or Ctrl-C.",
+        )
+    )
+    return parser
+
+
+def _plan_options(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
+    parser.add_argument("--seed", type=int, default=1, help="which city")
+    parser.add_argument("--groups", type=int, default=759, help="camera groups, 2.25 cameras each")
+    parser.add_argument("--speakers", type=int, default=110, help="loudspeakers")
+    parser.add_argument("--http-port", type=_port, default=18080, help="port of ONVIF and snapshots on every device")
+    parser.add_argument("--rtsp-port", type=_port, default=18554, help="port of RTSP on every device")
+    parser.add_argument("--snmp-port", type=_port, default=18161, help="port of SNMP (UDP) on every device")
+    parser.add_argument("--out", type=Path, required=True, help="folder for inventory.yaml, cells.geojson and city.json")
+
+
+def _serve_options(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
+    parser.add_argument("--city", type=Path, required=True, help="the city.json that `plan` wrote")
+    parser.add_argument(
+        "--control", default="127.0.0.1:0", metavar="HOST:PORT", help="where the control API listens; port 0 takes a free one"
+    )
+    parser.add_argument(
+        "--only", type=_protocols, default=PROTOCOLS, metavar="http,rtsp,snmp", help="serve these protocols only, to split a city"
+    )
+
+
+def _port(value: str) -> int:
+    port = int(value)
+    if not 0 <= port < 65536:
+        raise argparse.ArgumentTypeError("a port is 0 to 65535")
+    return port
+
+
+def _protocols(value: str) -> tuple[str, ...]:
+    chosen = tuple(value.split(","))
+    if set(chosen) - set(PROTOCOLS):
+        raise argparse.ArgumentTypeError(f"protocols are {', '.join(PROTOCOLS)}")
+    return chosen
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""The control API: what the simulated devices recorded, for whoever judges the gateway, and their faults, for whoever tries it.
+
+GET    /devices                  every device: id, kind, address, whether its identity was read with a good login
+GET    /devices/{id}             one device with its logins by protocol, its fault and what is true of it
+POST   /devices/{id}/fault       give it a fault (`simulators.faults.Fault` as JSON)
+DELETE /devices/{id}/fault       heal it
+GET    /counters                 requests, good and bad logins by protocol and kind
+GET    /speakers/{id}/heard      what a loudspeaker heard: packets, kernel arrival times, sessions
+GET    /speakers/{id}/heard.wav  the same to listen to
+DELETE /speakers/{id}/heard      forget it
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any, Final
+
+from simulators.city import City, SimDevice
+from simulators.faults import HEALTHY, Fault
+from simulators.heard import Heard, HeardSession
+from simulators.http import Behaviour, Request, Response
+from simulators.state import State
+
+SECRETS: Final = frozenset({"password", "snmp"})
+"""Fields of a device that stay in `city.json`."""
+
+
+class Control:
+    """Answers the control API: implements `simulators.http.Host`."""
+
+    def __init__(self, city: City, state: State) -> None:
+        self._city = city
+        self._state = state
+        self._handlers: Mapping[tuple[str, str, str], Callable[[SimDevice, Request], Response]] = {
+            ("GET", "devices", ""): self._device,
+            ("POST", "devices", "fault"): self._break,
+            ("DELETE", "devices", "fault"): self._heal,
+            ("GET", "speakers", "heard"): self._heard,
+            ("GET", "speakers", "heard.wav"): self._wav,
+            ("DELETE", "speakers", "heard"): self._forget,
+        }
+
+    def welcomes(self) -> bool:
+        return True
+
+    def behaviour(self) -> Behaviour | None:
+        return None
+
+    def answer(self, request: Request) -> Response:
+        parts = request.target.partition("?")[0].strip("/").split("/")
+        match request.method, parts:
+            case "GET", ["devices"]:
+                return _json({"devices": [self._summary(device) for device in self._city.devices]})
+            case "GET", ["counters"]:
+                return _json({"counters": dict(sorted(self._state.counters.items()))})
+            case method, [noun, device_id, *rest] if len(rest) < 2:
+                return self._about_one(request, (method, noun, "".join(rest)), device_id)
+        return _problem(404, "no such path")
+
+    def _about_one(self, request: Request, key: tuple[str, str, str], device_id: str) -> Response:
+        handler, device = self._handlers.get(key), self._city.by_id(device_id)
+        if handler is None or device is None or (key[1] == "speakers" and device.kind != "speaker"):
+            return _problem(404, "no such path" if handler is None else f"no {key[1].removesuffix('s')} is called {device_id[:80]}")
+        return handler(device, request)
+
+    # -- devices
+
+    def _summary(self, device: SimDevice) -> dict[str, Any]:
+        return {"id": device.id, "kind": device.kind, "address": device.address, "verified": self._state.is_verified(device)}
+
+    def _device(self, device: SimDevice, _request: Request) -> Response:
+        truth = {name: value for name, value in asdict(device).items() if name not in SECRETS}
+        logins = {protocol: self._state.logins[device.id, protocol] for protocol in ("http", "rtsp", "snmp")}
+        fault = self._state.fault(device)
+        return _json(truth | {"verified": self._state.is_verified(device), "logins": logins, "fault": _fault(fault)})
+
+    def _break(self, device: SimDevice, request: Request) -> Response:
+        try:
+            raw = json.loads(request.body)
+            if not isinstance(raw, dict):
+                return _problem(400, "a fault is a JSON object")
+            fault = Fault.parse(raw)
+        except ValueError as error:
+            return _problem(400, str(error))
+        self._state.faults[device.id] = fault
+        return _json(_fault(fault))
+
+    def _heal(self, device: SimDevice, _request: Request) -> Response:
+        self._state.faults.pop(device.id, None)
+        return _json(_fault(HEALTHY))
+
+    # -- what was heard
+
+    def _heard(self, device: SimDevice, _request: Request) -> Response:
+        return _json(_heard(self._state.heard.get(device.id, Heard())))
+
+    def _wav(self, device: SimDevice, _request: Request) -> Response:
+        return Response(200, self._state.heard.get(device.id, Heard()).wav(), b"audio/wav")
+
+    def _forget(self, device: SimDevice, _request: Request) -> Response:
+        self._state.heard.pop(device.id, None)
+        return _json(_heard(Heard()))
+
+
+def _heard(heard: Heard) -> dict[str, Any]:
+    return {
+        "packets": heard.packets,
+        "octets": heard.octets,
+        "encoding": heard.encoding,
+        "first_ns": heard.first_ns,
+        "last_ns": heard.last_ns,
+        "sessions": [_session(session) for session in heard.sessions],
+    }
+
+
+def _session(session: HeardSession) -> dict[str, Any]:
+    names = ("peer", "transport", "encoding", "started_ns", "ended_ns", "packets", "refused", "missing_samples", "first_ns", "last_ns")
+    return {name: getattr(session, name) for name in names}
+
+
+def _fault(fault: Fault) -> dict[str, Any]:
+    """A fault as it can be sent back; a changed password is named, not shown."""
+    return asdict(fault) | {"password": "changed" if fault.password else ""}
+
+
+def _json(value: Mapping[str, Any]) -> Response:
+    return Response(200, json.dumps(value, ensure_ascii=False).encode(), b"application/json")
+
+
+def _problem(status: int, detail: str) -> Response:
+    return Response(status, json.dumps({"error": detail}).encode(), b"application/json")

@@ -1,0 +1,60 @@
+"""Brings a planned city to life in one process: its protocols, its control API, and a clean end."""
+
+import asyncio
+import gc
+import json
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
+
+from simulators import http
+from simulators.city import City
+from simulators.control import Control
+from simulators.faults import PROTOCOLS
+from simulators.onvif.site import Site
+from simulators.state import State
+
+
+async def serve(city: City, *, control: tuple[str, int], only: Sequence[str] = PROTOCOLS) -> None:
+    """Serve until SIGTERM or SIGINT; prints one JSON line, the ports, when all listen. Raises OSError when one is taken."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    http.raise_file_limit()
+    async with running(city, State(), control=control, only=only) as ports:
+        gc.freeze()  # the plan stays as it is: nothing in it will ever be garbage
+        print(json.dumps({"ready": True, "devices": len(city.devices), **ports}), flush=True)
+        await stop.wait()
+
+
+@asynccontextmanager
+async def running(city: City, state: State, *, control: tuple[str, int], only: Sequence[str] = PROTOCOLS) -> AsyncIterator[dict[str, int]]:
+    """The city answering for the duration; gives the ports by name ("control", "http", …). Ends in the opposite order."""
+    async with AsyncExitStack() as stack:
+        answers = Control(city, state)
+        host, port = control
+        ports = {"control": await stack.enter_async_context(http.listen(lambda _: answers, host=host, port=port))}
+        for protocol in only:
+            await _SERVERS[protocol](city, state, stack)
+            ports[protocol] = getattr(city, f"{protocol}_port")
+        yield ports
+
+
+async def _http(city: City, state: State, stack: AsyncExitStack) -> None:
+    await stack.enter_async_context(http.listen(Site(city, state).lookup, port=city.http_port))
+
+
+async def _rtsp(city: City, state: State, stack: AsyncExitStack) -> None:
+    from simulators import rtsp  # noqa: PLC0415 -- brings PyAV, which the other protocols do without
+
+    await stack.enter_async_context(rtsp.serve(city, city.rtsp_port, state))
+
+
+async def _snmp(city: City, state: State, stack: AsyncExitStack) -> None:
+    from simulators import snmp  # noqa: PLC0415 -- brings cryptography, which the other protocols do without
+
+    await stack.enter_async_context(snmp.serve(city, city.snmp_port, state))
+
+
+_SERVERS: Final = {"http": _http, "rtsp": _rtsp, "snmp": _snmp}
