@@ -1,0 +1,5 @@
+"""`python -m gateway`: the daemon's command."""
+
+from gateway.cli import main
+
+main()

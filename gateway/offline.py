@@ -1,0 +1,65 @@
+"""What can be done to the store while no daemon runs: bring its schema up to date, import inventory, make a key."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, nullcontext
+from pathlib import Path
+
+from gateway.clock import SystemClock
+from gateway.config import Config
+from gateway.datadir import held
+from gateway.domain.access import Role
+from gateway.domain.city import City
+from gateway.domain.events import SYSTEM, AuditEntry
+from gateway.errors import InvalidInput
+from gateway.inventory.service import ImportResult, InventoryService
+from gateway.storage.store import Store, Tx
+from gateway.storage.vault import load_key
+from gateway.storage.writer import Lane
+
+
+@asynccontextmanager
+async def opened(config: Config, *, alone: bool = True) -> AsyncIterator[Store]:
+    """The store with its writer running. `alone` refuses while a daemon holds the data folder."""
+    with held(config.data_dir) if alone else nullcontext():
+        key = load_key(config.key_file, create=True)
+        async with Store.open(config.store_url(), clock=SystemClock(), key=key, chain="offline") as store:
+            writing = asyncio.create_task(store.writer.run(), name="writer")  # owned by this block, which ends it
+            try:
+                yield store
+            finally:
+                writing.cancel()
+                await asyncio.wait([writing])
+
+
+async def migrate(config: Config) -> None:
+    """Make the store or bring it to the newest schema."""
+    async with opened(config):
+        pass
+
+
+async def import_files(config: Config, files: Sequence[Path], *, dry_run: bool, prune: bool, tell: Callable[[ImportResult], None]) -> None:
+    """Import each file in turn, all or nothing a file, and `tell` of each. Raises InvalidInput with every fault of the first wrong one."""
+    async with opened(config) as store:
+        service = InventoryService(store, City(), SystemClock())
+        for file in files:
+            try:
+                data = await asyncio.to_thread(file.read_bytes)
+            except OSError as error:
+                raise InvalidInput(f"{file} cannot be read: {error.strerror}") from error
+            tell(await service.import_file(data, file.name, actor=SYSTEM, dry_run=dry_run, prune=prune))
+
+
+async def create_key(config: Config, *, name: str, roles: Iterable[Role]) -> str:
+    """A new API key's text, which is shown only this once. A running daemon takes it up by itself."""
+    clock = SystemClock()
+    wanted = frozenset(roles)
+
+    async def change(tx: Tx) -> str:
+        key, text = await tx.keys.create(name=name, roles=wanted, now=clock.now())
+        data = {"name": name, "roles": sorted(wanted)}
+        tx.record(AuditEntry(SYSTEM, "key.create", key.id, clock.now(), data))
+        return text
+
+    async with opened(config, alone=False) as store:
+        return await store.writer.write(change, lane=Lane.FOOTAGE)
