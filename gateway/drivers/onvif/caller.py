@@ -1,0 +1,272 @@
+"""Signed calls to one ONVIF device: whatever it takes to be let in, within the bounds that keep us from being locked out."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from sys import intern
+
+from lxml import etree
+
+from gateway.clock import Clock
+from gateway.drivers.base import DeviceClock, Target
+from gateway.drivers.http import RICH_LIMIT, SOAP_LIMIT, Conversation, Http, Request, T
+from gateway.drivers.http_reader import Answer
+from gateway.drivers.onvif.access import Access
+from gateway.drivers.onvif.answers import read_clock
+from gateway.drivers.onvif.services import GET_CAPABILITIES, GET_SERVICES, read_capabilities, read_services
+from gateway.drivers.onvif.soap import DEVICE, Operation, envelope, open_answer
+from gateway.drivers.onvif.times import zone_offset
+from gateway.drivers.onvif.wsse import username_token
+from gateway.drivers.rtsp.digest import Digest, choose
+from gateway.errors import AuthenticationFailed, DeadlineExceeded, DeviceFault, NotSupported
+
+GET_CLOCK = Operation(DEVICE, "GetSystemDateAndTime")
+
+ENTRY = "/onvif/device_service"
+OTHER_ENTRY = "/onvif/services"
+"""Where devices listen that do not listen where the standard says (Core, 5.1)."""
+
+RICH_AT_ONCE = 2
+"""Calls beside the health check that one device is asked to serve at a time; more wait for their turn, within their deadline."""
+
+
+class Caller:
+    """What is remembered of one device between calls: offset, way of signing, where its services are. At most 2 KiB when idle."""
+
+    __slots__ = (
+        "_access",
+        "_clock",
+        "_clock_guarded",
+        "_digest",
+        "_entropy",
+        "_entry",
+        "_http",
+        "_offset_s",
+        "_services",
+        "_turns",
+        "_zone_s",
+        "target",
+    )
+
+    def __init__(self, target: Target, http: Http, clock: Clock, *, entropy: Callable[[int], bytes] = os.urandom) -> None:
+        self.target = target
+        self._http = http
+        self._clock = clock
+        self._entropy = entropy
+        self._meet()
+
+    def _meet(self) -> None:
+        """Know nothing of the device."""
+        self._access = Access()
+        self._digest: Digest | None = None
+        self._offset_s: float | None = None
+        self._zone_s = _CHINA_S
+        self._entry = ENTRY
+        self._clock_guarded = False
+        self._services: dict[str, str] | None = None
+        self._turns: asyncio.Semaphore | None = None
+
+    def retarget(self, target: Target) -> None:
+        """The inventory changed. Another address is another device; other credentials deserve to be tried."""
+        before, self.target = self.target, target
+        if (before.address, before.ports) != (target.address, target.ports):
+            self._meet()
+        elif before.credentials != target.credentials:
+            self.forget()
+
+    def forget(self) -> None:
+        """Let credentials that were refused be tried again."""
+        self._access.forget()
+        self._digest = None
+
+    @property
+    def offset(self) -> timedelta | None:
+        """The device's clock minus ours, once it was read."""
+        return None if self._offset_s is None else timedelta(seconds=self._offset_s)
+
+    # -- calls ---------------------------------------------------------------------------------------------------------
+
+    async def converse(self, conversation: Conversation[T], *, timeout_s: float) -> T:
+        """Hold `conversation` with this device at once: for the health check, which must not wait for anything."""
+        return await self._http.converse(self.target.address, self.target.ports.onvif, conversation, timeout_s=timeout_s)
+
+    async def call(self, operation: Operation, *, timeout_s: float) -> etree._Element:
+        """One signed call to the service of the operation's namespace; its answer's payload. Raises NotSupported without such a service."""
+        return await self.in_turn(self.calling(operation), timeout_s=timeout_s)
+
+    async def in_turn(self, conversation: Conversation[T], *, timeout_s: float) -> T:
+        """Hold `conversation` when fewer than `RICH_AT_ONCE` others are under way."""
+        if self._turns is None:
+            self._turns = asyncio.Semaphore(RICH_AT_ONCE)
+        end = self._clock.monotonic() + timeout_s
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise DeadlineExceeded("the device was busy with our own earlier calls") from None
+        try:
+            return await self.converse(conversation, timeout_s=max(0.0, end - self._clock.monotonic()))
+        finally:
+            self._turns.release()
+
+    def calling(self, operation: Operation) -> Conversation[etree._Element]:
+        """The conversation of `call`: the clock first where it is not known, the services first where they are not known."""
+        path = yield from self._path(operation.namespace)
+        return (yield from self.signed(operation, path))
+
+    def services(self) -> Conversation[dict[str, str]]:
+        """Paths of the device's services by namespace: GetServices, or GetCapabilities where that is a fault (Device Management, 8.1)."""
+        try:
+            payload = yield from self.signed(GET_SERVICES, self._entry, last=False)
+            found = read_services(payload)
+        except DeviceFault:
+            payload = yield from self.signed(GET_CAPABILITIES, self._entry, last=False)
+            found = read_capabilities(payload)
+        self._services = {intern(name): intern(path) for name, path in found.items()}
+        return self._services
+
+    def clock(self, *, last: bool = True) -> Conversation[DeviceClock]:
+        """Read the clock, anonymously where the device allows it (it must: Core, 5.9.4.3), and remember its offset."""
+        if not self._clock_guarded:
+            answer = yield self._post(GET_CLOCK, self._entry, last=last, fields=(GET_CLOCK.type,))
+            try:
+                return self._remember(open_answer(answer, GET_CLOCK.answer), answer)
+            except NotSupported:
+                if self._entry == OTHER_ENTRY:
+                    raise
+                self._entry = OTHER_ENTRY
+                return (yield from self._clock_elsewhere(last=last))
+            except AuthenticationFailed:
+                self._clock_guarded = True
+                self._believe_date(answer)
+        payload, answer = yield from self._let_in(GET_CLOCK, self._entry, last=last)
+        return self._remember(payload, answer)
+
+    def signed(self, operation: Operation, path: str, *, last: bool = True) -> Conversation[etree._Element]:
+        """Call with credentials, trying what `Access` allows when the device refuses them."""
+        if self._offset_s is None and self._digest is None:
+            yield from self.clock(last=False)
+        payload, _ = yield from self._let_in(operation, path, last=last)
+        return payload
+
+    # -- being let in --------------------------------------------------------------------------------------------------
+
+    def _let_in(self, operation: Operation, path: str, *, last: bool) -> Conversation[tuple[etree._Element, Answer]]:
+        self._access.begin(self._clock.monotonic())
+        attempt = _Attempt(clock_fresh=operation is GET_CLOCK)
+        while True:
+            answer = yield self._sign(operation, path, attempt, last=last)
+            try:
+                payload = open_answer(answer, operation.answer, large=operation.large)
+            except AuthenticationFailed as refusal:
+                if not (yield from self._mend(refusal, answer, attempt)):
+                    raise
+            else:
+                self._access.accepted()
+                return payload, answer
+
+    def _mend(self, refusal: AuthenticationFailed, answer: Answer, attempt: "_Attempt") -> Conversation[bool]:
+        """What can be changed after a refusal; False when nothing can, or may."""
+        challenge = answer.fields.get("www-authenticate", "")
+        if "digest" in challenge.lower() and answer.status == 401:
+            return self._answer_challenge(challenge, refusal.code, attempt)
+        if self._digest is not None:
+            self._digest = None
+            return self._access.change_scheme(refusal.code, self._clock.monotonic())
+        if not attempt.clock_fresh:
+            attempt.clock_fresh = True
+            yield from self.clock(last=False)
+        return self._access.refused(
+            refusal.code, self._clock.monotonic(), used_s=attempt.shift_s, offset_s=self._offset_s or 0.0, zone_s=self._zone_s
+        )
+
+    def _answer_challenge(self, challenge: str, code: str, attempt: "_Attempt") -> bool:
+        """A remembered nonce that is refused has only grown old; a fresh one is refused for the password's sake."""
+        asked = choose(challenge.split("\n"))
+        known, self._digest = self._digest, Digest(asked, self.target.credentials, nonce=self._client_nonce)
+        if attempt.nonces == 0 and known is not None:
+            attempt.nonces = 1
+            return True
+        attempt.nonces += 1
+        if known is None:
+            return self._access.change_scheme(code, self._clock.monotonic())
+        if asked.stale and attempt.nonces <= _STALE_LIMIT:
+            return True
+        self._access.give_up(code, self._clock.monotonic())
+        return False
+
+    def _sign(self, operation: Operation, path: str, attempt: "_Attempt", *, last: bool) -> Request:
+        credentials = self.target.credentials
+        if self._digest is not None:
+            fields = (operation.type, ("Authorization", self._digest.answer("POST", path)))
+            return self._post(operation, path, last=last, fields=fields)
+        attempt.shift_s = self._access.signing_shift(self._offset_s or 0.0, self._zone_s)
+        token = username_token(
+            credentials.username, credentials.password, created=_later(self._clock.now(), attempt.shift_s), nonce=self._entropy(16)
+        )
+        return self._post(operation, path, token, last=last, fields=(operation.type,))
+
+    def _post(self, operation: Operation, path: str, header: bytes = b"", *, last: bool, fields: tuple[tuple[str, str], ...]) -> Request:
+        limit = RICH_LIMIT if operation.large else SOAP_LIMIT
+        return Request("POST", path, envelope(operation.body, header), fields, limit, last, operation.repeatable)
+
+    # -- what is remembered --------------------------------------------------------------------------------------------
+
+    def _path(self, namespace: str) -> Conversation[str]:
+        if namespace == DEVICE:
+            return self._entry
+        known = self._services if self._services is not None else (yield from self.services())
+        if namespace not in known:
+            raise NotSupported(f"the device offers no {namespace.rpartition('/wsdl')[0].rpartition('/')[2]} service")
+        return known[namespace]
+
+    def _remember(self, payload: etree._Element, answer: Answer) -> DeviceClock:
+        clock = read_clock(payload, answered_at=self._clock.now() - timedelta(seconds=answer.elapsed_s / 2))
+        self._offset_s = clock.offset.total_seconds()
+        if clock.timezone:
+            ahead = zone_offset(clock.timezone)
+            self._zone_s = ahead.total_seconds() if ahead else _CHINA_S
+        return clock
+
+    def _clock_elsewhere(self, *, last: bool) -> Conversation[DeviceClock]:
+        try:
+            return (yield from self.clock(last=last))
+        except NotSupported:
+            self._entry = ENTRY
+            raise
+
+    def _believe_date(self, answer: Answer) -> None:
+        """The Date of a refusal tells the clock of a device that hides it (RFC 9110, 6.6.1)."""
+        self._offset_s = 0.0
+        try:
+            stated = parsedate_to_datetime(answer.fields["date"])
+            self._offset_s = (stated - self._clock.now()).total_seconds()
+        except (KeyError, ValueError, TypeError):
+            return
+
+    def _client_nonce(self) -> str:
+        return self._entropy(8).hex()
+
+
+class _Attempt:
+    """What was already renewed within one call."""
+
+    __slots__ = ("clock_fresh", "nonces", "shift_s")
+
+    def __init__(self, *, clock_fresh: bool) -> None:
+        self.clock_fresh = clock_fresh
+        self.nonces = 0
+        self.shift_s = 0.0
+
+
+_CHINA_S = 8 * 3600.0
+_STALE_LIMIT = 2
+
+
+def _later(moment: datetime, seconds: float) -> datetime:
+    try:
+        return moment + timedelta(seconds=seconds)
+    except OverflowError:
+        return moment
