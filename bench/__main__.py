@@ -1,0 +1,54 @@
+"""`./gw bench NAME`: runs one measurement and prints it as JSON; ratios are taken side by side in one run, CPU is the kernel's own count."""
+
+import argparse
+import importlib
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+BENCHES = {
+    "health": "a check of a camera: the whole path, the driver alone, a bare protocol, onvif-zeep-async",
+    "snmp": "a poll of six OIDs, v2c and v3, against Debian's prometheus-snmp-exporter",
+    "api": "one device by id, against a bare aiohttp answer, idle and while the fleet is being checked",
+    "crash": "kill -9 of the daemon, 50 times, while it acknowledges writes",
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="./gw bench", description=__doc__)
+    names = "\n".join(f"  {name:8} {what}" for name, what in BENCHES.items())
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = f"benches:\n{names}"
+    parser.add_argument("name", choices=BENCHES, metavar="NAME")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
+    options = parser.parse_args()
+    measured = importlib.import_module(f"bench.{options.name}").measure()
+    report = json.dumps({"bench": options.name, **measured, "machine": machine()}, ensure_ascii=False)
+    print(report, flush=True)
+    if options.json is not None:
+        with options.json.open("w", encoding="utf-8") as out:  # in place: FILE may be a pipe or a device
+            out.write(report + "\n")
+    return 0
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were taken on."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": len(os.sched_getaffinity(0)),
+        "load_1m": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+    }
+
+
+def _cpu_model() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
