@@ -1,0 +1,106 @@
+"""Digest access authentication as a device checks it (RFC 7616; RFC 2069's form without qop as older devices use it)."""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+from urllib.parse import urlsplit
+
+NONCE_S: Final = 300
+"""How long a nonce is good; an older one is answered by stale=true."""
+
+_HASHES: Final[dict[str, Callable[[bytes], "hashlib._Hash"]]] = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
+_FIELD: Final = re.compile(r'([A-Za-z0-9]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+
+
+class Verdict(Enum):
+    GOOD = "digest_good"
+    NONE = "digest_none"
+    STALE = "digest_stale"
+    WRONG = "digest_bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What one device demands. `algorithm`: MD5 or SHA-256; `qop`: whether it offers qop=auth."""
+
+    realm: str
+    username: str
+    password: str
+    algorithm: str = "MD5"
+    qop: bool = False
+
+
+@dataclass(slots=True)
+class DigestGuard:
+    """Gives out nonces that carry their own age, so that nothing is remembered of them."""
+
+    secret: bytes
+    now: Callable[[], float]
+    nonce_s: float = field(default=NONCE_S)
+
+    def challenge(self, login: Login, *, stale: bool = False) -> str:
+        """The value of WWW-Authenticate."""
+        fields = [f'realm="{login.realm}"', f'nonce="{self._nonce(int(self.now()))}"']
+        if login.algorithm != "MD5" or login.qop:
+            fields.append(f"algorithm={login.algorithm}")
+        if login.qop:
+            fields.append('qop="auth"')
+        if stale:
+            fields.append("stale=true")
+        return "Digest " + ", ".join(fields)
+
+    def check(self, login: Login, *, method: str, url: str, authorization: str) -> Verdict:
+        """What an Authorization header is worth for this request."""
+        if not authorization:
+            return Verdict.NONE
+        scheme, _, rest = authorization.partition(" ")
+        given = {name.lower(): quoted or plain for name, quoted, plain in _FIELD.findall(rest)}
+        if scheme.lower() != "digest" or not self._right(login, method, url, given):
+            return Verdict.WRONG
+        return Verdict.GOOD if self._fresh(given["nonce"]) else Verdict.STALE
+
+    def _right(self, login: Login, method: str, url: str, given: dict[str, str]) -> bool:
+        """Whether the response is the one that the password gives, for this request, to a nonce of ours."""
+        named = (given.get("username"), given.get("realm"), given.get("algorithm", "MD5").upper())
+        if named != (login.username, login.realm, login.algorithm) or not same_resource(given.get("uri", ""), url):
+            return False
+        if login.qop and given.get("qop") != "auth":
+            return False
+        expected = response(login, method=method, given=given)
+        return hmac.compare_digest(expected.encode(), given.get("response", "").encode()) and self._ours(given.get("nonce", ""))
+
+    def _nonce(self, when: int) -> str:
+        stamp = f"{when:010x}"
+        return stamp + hmac.new(self.secret, stamp.encode(), hashlib.sha256).hexdigest()[:22]
+
+    def _ours(self, nonce: str) -> bool:
+        try:
+            return hmac.compare_digest(self._nonce(int(nonce[:10], 16)).encode(), nonce.encode())
+        except ValueError:
+            return False
+
+    def _fresh(self, nonce: str) -> bool:
+        return 0 <= self.now() - int(nonce[:10], 16) + 1 <= self.nonce_s + 1
+
+
+def response(login: Login, *, method: str, given: dict[str, str]) -> str:
+    """The response that belongs to these fields (RFC 7616 §3.4.1; RFC 2069 §2.1.2 when there is no qop)."""
+
+    def digest(*parts: str) -> str:
+        return _HASHES[login.algorithm](":".join(parts).encode()).hexdigest()
+
+    secret = digest(login.username, login.realm, login.password)
+    request = digest(method, given.get("uri", ""))
+    if given.get("qop"):
+        return digest(secret, given.get("nonce", ""), given.get("nc", ""), given.get("cnonce", ""), given["qop"], request)
+    return digest(secret, given.get("nonce", ""), request)
+
+
+def same_resource(uri: str, url: str) -> bool:
+    """Whether a digest's uri may stand for the requested URL: the same path, or that of the presentation which holds it."""
+    own, asked = urlsplit(uri).path.rstrip("/"), urlsplit(url).path.rstrip("/")
+    return bool(own or asked in {"", "*"}) and (own == asked or asked.startswith(own + "/"))

@@ -1,0 +1,281 @@
+"""The RTSP methods (RFC 2326 §10): each takes a request of somebody who has logged in and gives the answer."""
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from simulators import footage, video
+from simulators.heard import HeardSession
+from simulators.rtsp import ranges, replay
+from simulators.rtsp.message import Request, Response
+from simulators.rtsp.outlets import InterleavedOutlet, Outlet, UdpOutlet
+from simulators.rtsp.plays import UDP_SPEED, LivePlay, Pace, ReplayPlay, Talk
+from simulators.rtsp.resources import BACKCHANNEL, REPLAY, Resource, resolve, split_track
+from simulators.rtsp.rtp import Stream
+from simulators.rtsp.sessions import TIMEOUT_S, Phase, Session, Track
+from simulators.rtsp.transport import Offer, choose
+from simulators.video import FRAME_NS
+
+if TYPE_CHECKING:
+    from simulators.rtsp.server import Connection, RtspServer
+
+MAX_REPLAYS: Final = 8
+"""Replays that one recorder plays at once; a quirk "one-replay" leaves one."""
+MAX_SESSIONS: Final = 64
+"""Sessions of one connection."""
+PUBLIC: Final = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET_PARAMETER, TEARDOWN"
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request on its way to an answer. `after`: done when the answer has been written."""
+
+    server: "RtspServer"
+    connection: "Connection"
+    request: Request
+    after: Callable[[], None] | None = None
+
+    def resource(self) -> tuple[Resource | None, int | None]:
+        """What the request's URL names, and which of its tracks."""
+        path, track = split_track(self.request.path)
+        device = self.connection.device
+        return resolve(device, path, speaker=self.server.speaker_of(device)), track
+
+    def session(self) -> Session | None:
+        """The session that the request names, kept alive by it; None when there is none of this device."""
+        found = self.server.book.by_id.get(self.request.session)
+        if found is None or found.device.id != self.connection.device.id:
+            return None
+        found.last_seen = self.server.state.now()
+        return found
+
+    def unsupported(self) -> Response | None:
+        """551 when a feature is required that this device lacks (RFC 2326 §12.32)."""
+        device = self.connection.device
+        known = {REPLAY} if device.kind == "recorder" else set()
+        if self.server.speaker_of(device) and "no-backchannel" not in device.quirks:
+            known.add(BACKCHANNEL)
+        missing = sorted(self.request.required - known)
+        return Response(551, (("Unsupported", ", ".join(missing)),)) if missing else None
+
+
+def options(_exchange: Exchange) -> Response:
+    return Response(200, (("Public", PUBLIC),))
+
+
+def describe(exchange: Exchange) -> Response:
+    resource, track = exchange.resource()
+    if resource is None or track is not None:
+        return Response(404)
+    if "application/sdp" not in (exchange.request.header("accept") or "application/sdp"):
+        return Response(406)
+    body = resource.sdp(exchange.connection.device.address, backchannel=BACKCHANNEL in exchange.request.required)
+    base = exchange.connection.own_url(resource.path) + "/"
+    return Response(200, (("Content-Base", base), ("Content-Type", "application/sdp")), body)
+
+
+def setup(exchange: Exchange) -> Response:
+    resource, number = exchange.resource()
+    number = 0 if number is None and resource and len(resource.tracks) == 1 else number
+    if resource is None or (number is not None and number >= len(resource.tracks)):
+        return Response(404)
+    if number is None:
+        return Response(459)
+    offer = choose(exchange.request.header("transport"))
+    if offer is None:
+        return Response(461)
+    session = exchange.session() if exchange.request.session else None
+    if session is None and exchange.request.session:
+        return Response(454)
+    if session and (session.phase is Phase.PLAYING or number in session.tracks or session.resource.path != resource.path):
+        return Response(455)
+    if refusal := _no_room(exchange, resource, number, new=session is None):
+        return refusal
+    return _set_up(exchange, session or _new_session(exchange, resource), number, offer)
+
+
+def _no_room(exchange: Exchange, resource: Resource, number: int, *, new: bool) -> Response | None:
+    """453 when another talker has the loudspeaker or too much is being replayed."""
+    book, device = exchange.server.book, exchange.connection.device
+    if resource.speaker and not resource.tracks[number].video and book.talker_to(resource.speaker):
+        exchange.server.count("second_talker", device)
+        return Response(453)
+    if new and resource.channel and book.replays_of(device) >= (1 if "one-replay" in device.quirks else MAX_REPLAYS):
+        exchange.server.count("too_many_replays", device)
+        return Response(453)
+    if new and sum(1 for _ in book.on(exchange.connection)) >= MAX_SESSIONS:
+        return Response(453)
+    return None
+
+
+def _new_session(exchange: Exchange, resource: Resource) -> Session:
+    connection = exchange.connection
+    session = Session(secrets.token_hex(8), connection.device, resource, connection.peer, exchange.server.state.now())
+    exchange.server.book.by_id[session.id] = session
+    return session
+
+
+def _set_up(exchange: Exchange, session: Session, number: int, offer: Offer) -> Response:
+    server, connection = exchange.server, exchange.connection
+    stream = Stream(secrets.randbits(32), secrets.randbits(16), secrets.randbits(32))
+    medium = session.resource.tracks[number]
+    outlet: Outlet
+    if offer.udp:
+        device = connection.device
+        outlet = UdpOutlet(server.udp, device.address, connection.peer, offer.udp, muted=lambda: server.dead(device))
+        track = Track(number, stream, outlet, udp=offer.udp)
+        server.book.add_ports(session, offer.udp)
+        way = f"RTP/AVP;unicast;client_port={_dashed(offer.udp)};server_port={_dashed(server.udp.ports)}"
+    else:
+        channels = offer.channels or connection.free_channels()
+        outlet = InterleavedOutlet(connection, *channels)
+        track = Track(number, stream, outlet, channels=channels)
+        session.connection = connection
+        connection.take_channels(channels, session, talk=not medium.video)
+        way = f"RTP/AVP/TCP;unicast;interleaved={_dashed(channels)}"
+    session.tracks[number] = track
+    if not medium.video:
+        _take_the_floor(exchange, session, "udp" if offer.udp else "tcp")
+    transport = f'{way};ssrc={stream.ssrc:08X};mode="PLAY"'
+    return Response(200, (("Transport", transport), ("Session", f"{session.id};timeout={TIMEOUT_S}")))
+
+
+def _take_the_floor(exchange: Exchange, session: Session, transport: str) -> None:
+    speaker = session.resource.speaker
+    assert speaker is not None
+    heard = exchange.server.state.heard_by(speaker)
+    noted = HeardSession(session.peer, transport, started_ns=exchange.server.now_ns())
+    heard.sessions.append(noted)
+    session.talk = Talk(speaker, heard, noted, session.resource.encodings())
+
+
+def play(exchange: Exchange) -> Response:
+    session = exchange.session()
+    if session is None:
+        return Response(454)
+    if not session.tracks:
+        return Response(455)
+    try:
+        position = _ready_replay(exchange, session) if session.resource.channel else None
+    except (ranges.InvalidRange, ValueError):
+        return Response(457)
+    session.phase = Phase.PLAYING
+    exchange.after = lambda: _start(exchange.server, session)
+    headers = [("Session", f"{session.id};timeout={TIMEOUT_S}")]
+    if session.video:
+        headers.append(("Range", position or ranges.clock(exchange.server.state.device_time(session.device), None)))
+        if position:
+            headers.append(("Scale", "1.0"))
+        headers.append(("RTP-Info", _rtp_info(exchange.connection, session, session.video)))
+    return Response(200, tuple(headers))
+
+
+def _rtp_info(connection: "Connection", session: Session, track: Track) -> str:
+    url = f"{connection.own_url(session.resource.path)}/trackID={track.index}"
+    timestamp = session.replay.timestamp if session.replay else track.stream.timestamp_base
+    return f"url={url};seq={track.stream.sequence};rtptime={timestamp}"
+
+
+def _start(server: "RtspServer", session: Session) -> None:
+    """Let everything flow that was set up, once PLAY has been answered; a session ended meanwhile stays silent."""
+    if session.id not in server.book.by_id or session.phase is not Phase.PLAYING:
+        return
+    if session.talk:
+        session.talk.open()
+    if session.replay:
+        session.replay.start()
+    elif session.video and session.live is None:
+        scene = video.scene(session.resource.size)
+        session.live = LivePlay(
+            session.device,
+            scene,
+            stream=session.video.stream,
+            outlet=session.video.outlet,
+            device_time=lambda: server.state.device_time(session.device),
+        )
+        server.live.add(session.live)
+
+
+def _ready_replay(exchange: Exchange, session: Session) -> str:
+    """Make the replay that PLAY asks for, unless it goes on with the one there is; returns the Range that is answered.
+
+    Raises `InvalidRange` when nothing is recorded there, ValueError for a Frames header that means nothing.
+    """
+    asked = exchange.request.header("range")
+    if session.replay and not asked:
+        return ranges.clock(session.replay.position_s or exchange.server.state.device_time(session.device), None)
+    window, now = _window(exchange, session, asked), exchange.server.state.device_time(session.device)
+    channel, track = session.resource.channel, session.video
+    assert channel is not None
+    assert track is not None
+    plan = replay.plan(session.device, channel, window, now)
+    if not plan.sections:
+        raise ranges.InvalidRange(asked)
+    steps = replay.steps(plan, intra_ms=replay.intra_of(exchange.request.header("frames")), jumped=session.replay is not None)
+    if session.replay:
+        session.replay.pause()
+    pace, cseq = _pace(exchange.request, track), int(exchange.request.header("cseq") or 0)
+    scene = video.scene(session.resource.size)
+    session.replay = ReplayPlay(channel.camera, scene, steps, stream=track.stream, outlet=track.outlet, pace=pace, cseq=cseq)
+    return ranges.clock(plan.sections[0].first * FRAME_NS / 1e9, plan.sections[-1].stop * FRAME_NS / 1e9)
+
+
+def _window(exchange: Exchange, session: Session, asked: str) -> footage.Span:
+    now = exchange.server.state.device_time(session.device)
+    kept = footage.kept(session.device, now)
+    wanted = ranges.parse(asked, origin=kept.start) if asked else ranges.Range()
+    start = kept.start if wanted.start is None else wanted.start
+    end = now if wanted.end is None or "ignores-range-end" in session.device.quirks else wanted.end
+    if start >= end:
+        raise ranges.InvalidRange(asked)
+    return footage.Span(start, end)
+
+
+def _pace(request: Request, track: Track) -> Pace:
+    if request.header("rate-control").lower() != "no":
+        return Pace(speed=1.0, recorded_times=False)
+    return Pace(speed=UDP_SPEED if track.udp else None, recorded_times=True)
+
+
+def pause(exchange: Exchange) -> Response:
+    session = exchange.session()
+    if session is None:
+        return Response(454)
+    if not session.tracks:
+        return Response(455)
+    exchange.server.halt(session)
+    session.phase = Phase.READY
+    return Response(200, (("Session", session.id),))
+
+
+def parameter(exchange: Exchange) -> Response:
+    """GET_PARAMETER and SET_PARAMETER: there are no parameters, so this keeps a session alive and says nothing."""
+    session = exchange.session()
+    if session is None:
+        return Response(454) if exchange.request.session else Response(200)
+    return Response(200, (("Session", f"{session.id};timeout={TIMEOUT_S}"),))
+
+
+def teardown(exchange: Exchange) -> Response:
+    session = exchange.session()
+    if session is None:
+        return Response(454)
+    exchange.server.end(session)
+    return Response(200, (("Session", session.id),))
+
+
+def _dashed(pair: tuple[int, int]) -> str:
+    return f"{pair[0]}-{pair[1]}"
+
+
+METHODS: Final[Mapping[str, Callable[[Exchange], Response]]] = {
+    "OPTIONS": options,
+    "DESCRIBE": describe,
+    "SETUP": setup,
+    "PLAY": play,
+    "PAUSE": pause,
+    "GET_PARAMETER": parameter,
+    "SET_PARAMETER": parameter,
+    "TEARDOWN": teardown,
+}

@@ -1,0 +1,237 @@
+"""What a session plays: live pictures on one clock for all, replays each at their own pace, and the talk that comes the other way."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from simulators.city import SimDevice
+from simulators.heard import Heard, HeardSession
+from simulators.rtsp import rtp
+from simulators.rtsp.outlets import Outlet
+from simulators.rtsp.replay import Step
+from simulators.video import FRAME_NS, FRAME_TICKS, GOP_FRAMES, Scene, frame_at, phase_of
+
+FRAME_S: Final = FRAME_NS / 1e9
+REPORT_FRAMES: Final = 62
+"""Pictures between two sender reports: 5 s."""
+BURST: Final = 32
+"""Pictures of an unpaced replay sent in one turn of the loop."""
+UDP_SPEED: Final = 16.0
+"""How much faster than real time a replay without rate control is over UDP, which cannot push back."""
+
+
+class LivePlay:
+    """One live stream. It begins with the key picture of the group being shown, so the first packet goes out at once."""
+
+    def __init__(self, camera: SimDevice, scene: Scene, *, stream: rtp.Stream, outlet: Outlet, device_time: Callable[[], float]) -> None:
+        self._name, self._phase, self._scene = camera.id, phase_of(camera.id), scene
+        self._outlet, self._stream, self._device_time = outlet, stream, device_time
+        self._first = 0
+        self._lag = 0
+        self._waits_for_key = False
+
+    def begin(self, frame: int) -> None:
+        self._lag = frame % GOP_FRAMES
+        self._first = frame - self._lag
+        self.tick(frame)
+
+    def tick(self, frame: int) -> None:
+        """Send picture `frame` of the city's clock; drop pictures up to the next key one while the client does not read."""
+        own = frame - self._lag
+        if self._outlet.blocked:
+            self._waits_for_key = True
+            return
+        unit = self._scene.unit(own, name=self._name, phase=self._phase)
+        if self._waits_for_key and not unit.key:
+            return
+        self._waits_for_key = False
+        timestamp = self._timestamp(own)
+        self._outlet.send(self._stream.packetise(unit, timestamp))
+        if (own - self._first) % REPORT_FRAMES == 1:
+            ntp = rtp.ntp_of(int(self._device_time() * 1e9))
+            self._outlet.send_control(rtp.sender_report(self._stream, ntp=ntp, timestamp=timestamp))
+
+    def _timestamp(self, frame: int) -> int:
+        return (self._stream.timestamp_base + (frame - self._first) * FRAME_TICKS) & 0xFFFF_FFFF
+
+    def end(self) -> None:
+        """Say goodbye, unless the client would not hear it."""
+        if not self._outlet.blocked:
+            self._outlet.send_control(rtp.goodbye(self._stream))
+
+
+class LiveClock:
+    """Ticks at each picture for all live streams together, and only while there are any."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._plays: dict[LivePlay, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._frame = 0
+        self._due = 0.0
+
+    def add(self, play: LivePlay) -> None:
+        if not self._plays:
+            self._restart()
+        self._plays[play] = None
+        play.begin(self._frame)
+
+    def remove(self, play: LivePlay) -> None:
+        if play in self._plays:
+            del self._plays[play]
+        if not self._plays and self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    def _restart(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._frame, self._due = frame_at(int(self._now() * 1e9)), loop.time() + FRAME_S
+        self._timer = loop.call_at(self._due, self._tick)
+
+    def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._frame += 1
+        self._due = max(self._due + FRAME_S, loop.time() - 1.0)  # after a long stall, catch up by a second at most
+        self._timer = loop.call_at(self._due, self._tick)
+        for play in tuple(self._plays):
+            play.tick(self._frame)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """`speed` times real time, or None: as fast as the client reads."""
+
+    speed: float | None
+    recorded_times: bool
+
+
+class ReplayPlay:
+    """One replay: sends the pictures of `steps` until they end, then RTCP BYE.
+
+    RTP timestamps follow the recording when the client controls the rate, else the playback (ONVIF Streaming, "RTP timestamps").
+    """
+
+    def __init__(
+        self, camera: str, scene: Scene, steps: Iterator[Step], *, stream: rtp.Stream, outlet: Outlet, pace: Pace, cseq: int
+    ) -> None:
+        self._name, self._phase, self._scene = camera, phase_of(camera), scene
+        self._steps, self._stream, self._outlet, self._pace, self._cseq = steps, stream, outlet, pace, cseq
+        self._next: Step | None = next(steps, None)
+        self.timestamp = stream.timestamp_base
+        self._handle: asyncio.Handle | None = None
+        self._due = 0.0
+        self._running = False
+        self.finished = False
+
+    @property
+    def position_s(self) -> float | None:
+        """The capture time of the next picture, in seconds since the epoch; None at the end."""
+        return None if self._next is None else self._next.frame * FRAME_NS / 1e9
+
+    def start(self) -> None:
+        """Begin, or go on after `pause`."""
+        if not self._running and not self.finished:
+            self._running = True
+            self._due = asyncio.get_running_loop().time()
+            self._schedule()
+
+    def pause(self) -> None:
+        self._running = False
+        if self._handle:
+            self._handle.cancel()
+        self._handle = None
+
+    def drained(self) -> None:
+        """The client reads again."""
+        if self._running and self._handle is None and not self.finished:
+            self._schedule()
+
+    def _schedule(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._pace.speed is None:
+            self._handle = loop.call_soon(self._burst)
+        else:
+            self._due = max(self._due, loop.time() - 1.0)
+            self._handle = loop.call_at(self._due, self._paced)
+
+    def _burst(self) -> None:
+        self._handle = None
+        for _ in range(BURST):
+            if self._outlet.blocked:
+                return  # `drained` goes on
+            if not self._send_next():
+                return
+        self._schedule()
+
+    def _paced(self) -> None:
+        self._handle = None
+        if self._outlet.blocked:
+            return
+        if self._send_next():
+            self._schedule()
+
+    def _send_next(self) -> bool:
+        """Send one picture; False after the last, when BYE has been sent."""
+        step = self._next
+        if step is None:
+            return self._finish()
+        unit = self._scene.unit(step.frame, name=self._name, phase=self._phase)
+        self._outlet.send(self._stream.packetise(unit, self.timestamp, self._extension(step)))
+        self._next = next(self._steps, None)
+        if self._next is None:
+            return self._finish()
+        self._advance(step, self._next)
+        return True
+
+    def _advance(self, sent: Step, following: Step) -> None:
+        distance = following.frame - sent.frame
+        played = 1 if following.discontinuity else distance  # nobody waits through a gap
+        self.timestamp = (self.timestamp + (distance if self._pace.recorded_times else played) * FRAME_TICKS) & 0xFFFF_FFFF
+        if self._pace.speed is not None:
+            self._due += played * FRAME_S / self._pace.speed
+
+    def _extension(self, step: Step) -> bytes:
+        return rtp.replay_extension(
+            rtp.ntp_of(step.frame * FRAME_NS),
+            clean=step.clean,
+            end=step.end,
+            discontinuity=step.discontinuity,
+            terminal=step.terminal,
+            cseq=self._cseq,
+        )
+
+    def _finish(self) -> bool:
+        self.finished = True
+        self._outlet.send_control(rtp.goodbye(self._stream))
+        return False
+
+
+class Talk:
+    """The audio that a client sends to a loudspeaker; nothing is played before PLAY was answered."""
+
+    def __init__(self, speaker: SimDevice, heard: Heard, session: HeardSession, encodings: Mapping[int, str]) -> None:
+        self.speaker, self.session = speaker, session
+        self._heard, self._encodings = heard, encodings
+        self._open = False
+
+    def open(self) -> None:
+        self._open = True
+
+    def shut(self) -> None:
+        """Play nothing more for now."""
+        self._open = False
+
+    def finish(self, now_ns: int) -> None:
+        self.session.ended_ns = now_ns
+
+    def hear(self, packet: bytes, arrival_ns: int) -> bool:
+        """Take one RTP packet; False when it is not played."""
+        received = rtp.parse(packet)
+        encoding = self._encodings.get(received.payload_type) if received else None
+        if received is None or encoding is None or not self._open or self.session.encoding not in {"", encoding}:
+            self.session.refused += 1
+            return False
+        self.session.encoding = encoding
+        self._heard.take(self.session, received.payload, arrival_ns=arrival_ns, sequence=received.sequence, timestamp=received.timestamp)
+        return True
