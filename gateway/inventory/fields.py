@@ -1,0 +1,179 @@
+"""Parsing the cells of one row: each getter returns a value of its type, or notes a fault and returns a harmless one."""
+
+import ipaddress
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from gateway.domain.devices import Position, Ring
+from gateway.domain.geo import CoordinateSystem, to_wgs84
+from gateway.errors import Fault
+from gateway.inventory.grid import rings_of
+from gateway.inventory.raw import SECRETS, RawRow, RawValue
+
+MAX_TEXT: Final = 200
+_ID: Final = re.compile(r"[\w][\w.:\-]{0,63}")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_FLAGS: Final = {"true": True, "yes": True, "1": True, "是": True, "false": False, "no": False, "0": False, "否": False}
+
+
+class Faults:
+    """The faults of a file in the order found, bounded: beyond `LIMIT` only their number is kept."""
+
+    LIMIT: Final = 1_000
+
+    def __init__(self) -> None:
+        self.found: list[Fault] = []
+        self.count = 0
+
+    def add(self, where: str, why: str) -> None:
+        self.count += 1
+        if self.count <= self.LIMIT:
+            self.found.append(Fault(where, why))
+
+
+class Fields:
+    """The cells of `row` laid over `known`, what is stored of the same thing: a column that the row lacks keeps its value."""
+
+    def __init__(self, row: RawRow, faults: Faults, *, known: Mapping[str, str | list[str]] | None = None) -> None:
+        self.where = row.where
+        self.given = row
+        self._values: Mapping[str, RawValue] = {**(known or {}), **_speaking(row.values)}
+        self._faults = faults
+
+    def fault(self, why: str) -> None:
+        self._faults.add(self.where, why)
+
+    def text(self, column: str) -> str:
+        """Trimmed text of at most `MAX_TEXT` characters, without control or direction-changing characters."""
+        value = self._values.get(column, "")
+        if not isinstance(value, str):
+            self.fault(f"{column}: expected a single value, not a list")
+            return ""
+        if len(value) > MAX_TEXT or _CONTROL.search(value.strip()):
+            self.fault(f"{column}: longer than {MAX_TEXT} characters, or with control characters in it")
+            return ""
+        return value.strip()
+
+    def secret(self, column: str) -> str:
+        """Like `text`, with its spaces; the value is never repeated in a fault."""
+        value = self._values.get(column, "")
+        if not isinstance(value, str) or len(value) > MAX_TEXT or _CONTROL.search(value):
+            self.fault(f"{column}: not a single value of at most {MAX_TEXT} printable characters")
+            return ""
+        return value
+
+    def require(self, columns: Sequence[str]) -> bool:
+        """Whether each of `columns` has a value; a fault for each that has none."""
+        missing = [column for column in columns if not self._values.get(column)]
+        for column in missing:
+            self.fault(f"{column} is missing")
+        return not missing
+
+    def rings(self, column: str) -> tuple[Ring, ...]:
+        """The rings of a polygon in WGS-84; none, and a fault, when they are not sound."""
+        value = self._values.get(column)
+        try:
+            if isinstance(value, str):
+                raise ValueError(value)  # noqa: TRY004, TRY301 (the reader's word on why there is no polygon)
+            return rings_of(value or [])
+        except ValueError as error:
+            self.fault(f"polygon: {error}")
+            return ()
+
+    def id(self, column: str) -> str:
+        """An id that may stand in a URL and a topic: letters, digits and `. _ : -`, at most 64; "" when the cell is empty."""
+        value = self.text(column)
+        if value and not _ID.fullmatch(value):
+            self.fault(f"{column}: {value!r} is no id: use up to 64 letters, digits and . _ : -")
+            return ""
+        return value
+
+    def ids(self, column: str) -> Sequence[str]:
+        """A list of ids: a YAML list, or ids parted by spaces, commas or semicolons."""
+        value = self._values.get(column, "")
+        items = re.split(r"[\s,;，；、]+", value.strip()) if isinstance(value, str) else [str(item) for item in value]
+        return [item for item in items if item]
+
+    def choice(self, column: str, choices: Sequence[str], *, default: str = "") -> str:
+        """One of `choices`, in any case; `default` when the cell is empty."""
+        value = self.text(column)
+        if not value:
+            return default
+        found = next((choice for choice in choices if choice.lower() == value.lower()), None)
+        if found is None:
+            self.fault(f"{column}: {value!r} is not one of {', '.join(choice for choice in choices if choice)}")
+        return found or default
+
+    def integer(self, column: str, *, low: int, high: int, default: int | None = None) -> int | None:
+        """A whole number from `low` to `high`; `default` when the cell is empty."""
+        value = self.text(column)
+        if not value:
+            return default
+        if not re.fullmatch(r"-?[0-9]{1,18}", value) or not low <= int(value) <= high:
+            self.fault(f"{column}: {value!r} is no whole number from {low} to {high}")
+            return default
+        return int(value)
+
+    def flag(self, column: str, *, default: bool) -> bool:
+        value = self.text(column).lower()
+        if value and value not in _FLAGS:
+            self.fault(f"{column}: {value!r} is neither true nor false")
+        return _FLAGS.get(value, default)
+
+    def address(self, column: str) -> str:
+        """A literal IPv4 or IPv6 address of one machine, in its canonical form."""
+        value = self.text(column)
+        try:
+            address = ipaddress.ip_address(value)
+        except ValueError:
+            self.fault(f"{column}: {value!r} is no literal IP address: names are not resolved")
+            return value
+        if address.is_multicast or address.is_unspecified or value == "255.255.255.255" or "%" in value:
+            self.fault(f"{column}: {value!r} is not the address of one machine")
+        return str(address)
+
+    def gb28181_id(self, column: str) -> str:
+        """A device id of GB/T 28181, annex E: 20 digits."""
+        value = self.text(column)
+        if re.fullmatch(r"[0-9]{20}", value) or not value:
+            return value
+        spoilt = re.fullmatch(r"[0-9.]+[eE]\+?[0-9]+", value) is not None
+        why = "the spreadsheet stored it as a number and lost its last digits: make the column text" if spoilt else "20 digits are needed"
+        self.fault(f"{column}: {value!r} is no GB/T 28181 id: {why}")
+        return ""
+
+    def position(self, system: CoordinateSystem, *, kept: Position | None) -> Position | None:
+        """The row's place as WGS-84; `kept` when the row has neither column."""
+        if "latitude" not in self.given.values and "longitude" not in self.given.values:
+            return kept
+        given = [bool(self.given.text(column)) for column in ("latitude", "longitude")]
+        if not all(given):
+            if any(given):
+                self.fault("latitude and longitude: one without the other")
+            return None
+        latitude, longitude = self._degrees("latitude", 90), self._degrees("longitude", 180)
+        if latitude is None or longitude is None:
+            return None
+        if latitude == 0 and longitude == 0:
+            self.fault("latitude and longitude: 0, 0 lies in the ocean; leave both empty when the place is not known")
+            return None
+        return to_wgs84(Position(latitude, longitude), system)
+
+    def _degrees(self, column: str, limit: int) -> float | None:
+        value = self.text(column)
+        try:
+            degrees = float(value)
+        except ValueError:
+            degrees = math.nan
+        if -limit <= degrees <= limit:
+            return degrees
+        swapped = column == "latitude" and 90 < degrees <= 180
+        self.fault(f"{column}: {value!r} is not from -{limit} to {limit}{': is it the longitude?' if swapped else ''}")
+        return None
+
+
+def _speaking(values: Mapping[str, RawValue]) -> Mapping[str, RawValue]:
+    """`values` without empty secrets: no export has them, so an empty one says nothing."""
+    return {column: value for column, value in values.items() if value or column not in SECRETS}

@@ -1,0 +1,240 @@
+"""From raw rows and what is stored to the inventory that an import would leave, or to the list of everything that is wrong."""
+
+import difflib
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Final, TypeVar
+
+from gateway.domain.city import City
+from gateway.domain.devices import CameraGroup, CellCode, Channel, Credentials, Device, DeviceId, GridCell
+from gateway.domain.geo import CoordinateSystem
+from gateway.errors import InvalidInput
+from gateway.inventory.consistency import Parts, breaches, channel_key
+from gateway.inventory.exporting import Row, credentials_row, device_row, group_row, zone_row
+from gateway.inventory.fields import Faults, Fields
+from gateway.inventory.grid import AreaLevel, overlaps
+from gateway.inventory.raw import COLUMNS, REQUIRED, Noun, RawFile
+from gateway.inventory.rows import area_of, channel_of, credentials_of, device_of, group_of, zone_of
+from gateway.storage.inventory import Inventory
+
+_MAX_OVERLAPS: Final = 20
+"""Overlapping cells named in one report: a shifted grid overlaps everywhere."""
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """An inventory with the log-ins of its devices: what is stored, or what would be."""
+
+    inventory: Inventory = field(default_factory=Inventory)
+    credentials: Mapping[DeviceId, Credentials] = field(default_factory=dict)
+
+
+def validate(file: RawFile, stored: Holdings, *, prune: bool = False) -> Holdings:
+    """What would be stored after `file`, merged into `stored`.
+
+    A thing that the file names is changed in the columns that the file has; what it does not name stays, unless `prune`, which removes
+    it from the nouns that the file has. InvalidInput names every fault with its line, all at once.
+    """
+    merge = _Merge(file, pruned(stored, file) if prune else stored)
+    after = merge.run()
+    if merge.faults.count:
+        plural = "s" if merge.faults.count > 1 else ""
+        message = f"the file has {merge.faults.count} fault{plural}; nothing was imported"
+        raise InvalidInput(message, faults=merge.faults.found, code="bad-inventory")
+    return after
+
+
+def pruned(stored: Holdings, file: RawFile) -> Holdings:
+    """`stored` without what `file` has a list for and does not name; channels and zones lose what is gone."""
+    named: defaultdict[Noun, set[str]] = defaultdict(set)
+    for row in file.rows:
+        named[row.noun].add(row.text({Noun.CHANNELS: "recorder", Noun.AREAS: "code"}.get(row.noun, "id")))
+    before = stored.inventory
+
+    def stays(noun: Noun, name: str) -> bool:
+        return noun not in file.nouns or name in named[noun]
+
+    devices = {device.id: device for device in before.devices if stays(Noun.DEVICES, device.id)}
+    kept = Inventory(
+        devices=tuple(
+            replace(device, channels=_remaining(device, devices) if stays(Noun.CHANNELS, device.id) else ()) for device in devices.values()
+        ),
+        groups=tuple(group for group in before.groups if stays(Noun.GROUPS, group.id)),
+        cells=tuple(cell for cell in before.cells if stays(Noun.AREAS, cell.code)),
+        streets=tuple(street for street in before.streets if stays(Noun.AREAS, street.code)),
+        districts=tuple(district for district in before.districts if stays(Noun.AREAS, district.code)),
+        zones=tuple(
+            replace(zone, speakers=frozenset(speaker for speaker in zone.speakers if speaker in devices))
+            for zone in before.zones
+            if stays(Noun.ZONES, zone.id)
+        ),
+    )
+    return Holdings(kept, {device: found for device, found in stored.credentials.items() if device in devices})
+
+
+def _remaining(recorder: Device, devices: Collection[DeviceId]) -> tuple[Channel, ...]:
+    return tuple(channel for channel in recorder.channels if channel.camera in devices)
+
+
+class _Merge:
+    """One file on its way into `stored`. The faults gather; what is returned beside faults is of no use."""
+
+    def __init__(self, file: RawFile, stored: Holdings) -> None:
+        self.faults = Faults()
+        self._file = file
+        self._before = stored.inventory
+        self._credentials = dict(stored.credentials)
+        self._places: dict[tuple[Noun, str], str] = {}
+        self._system = self._coordinates(file.coordinates)
+
+    def run(self) -> Holdings:
+        self._check_columns()
+        areas = self._areas()
+        groups = self._things(Noun.GROUPS, self._before.groups, group_row, group_of)
+        devices = self._things(Noun.DEVICES, self._before.devices, self._known_device, self._device)
+        zones = self._things(Noun.ZONES, self._before.zones, zone_row, zone_of)
+        self._wire(devices)
+        self._locate(groups, devices, areas[AreaLevel.CELL])
+        for breach in breaches(Parts(devices, groups, zones)):
+            self._fault(breach.noun, breach.id, breach.why)
+        after = Inventory(
+            devices=_by_key(devices),
+            groups=_by_key(groups),
+            cells=_by_key(areas[AreaLevel.CELL]),
+            streets=_by_key(areas[AreaLevel.STREET]),
+            districts=_by_key(areas[AreaLevel.DISTRICT]),
+            zones=_by_key(zones),
+        )
+        return Holdings(after, self._credentials)
+
+    # -- the file as a whole ----------------------------------------------------------------------------------------------------------
+
+    def _coordinates(self, name: str) -> CoordinateSystem:
+        try:
+            return CoordinateSystem(name.strip().upper() or CoordinateSystem.WGS84)
+        except ValueError:
+            self.faults.add("coordinates", f"{name[:40]!r} is not one of {', '.join(CoordinateSystem)}")
+            return CoordinateSystem.WGS84
+
+    def _check_columns(self) -> None:
+        """Name each unknown column once, with the nearest known one."""
+        seen: set[tuple[Noun, str]] = set()
+        for row in self._file.rows:
+            for column in row.values:
+                if column not in COLUMNS[row.noun] and (row.noun, column) not in seen:
+                    seen.add((row.noun, column))
+                    near = difflib.get_close_matches(column, COLUMNS[row.noun], n=1)
+                    self.faults.add(row.where, f"unknown column {column[:60]!r}{f': did you mean {near[0]!r}?' if near else ''}")
+
+    def _fault(self, noun: Noun, key: str, why: str) -> None:
+        self.faults.add(self._places.get((noun, key), f"{noun} {key} (stored, not in the file)"), why)
+
+    def _claim(self, noun: Noun, key: str, where: str) -> bool:
+        """Note where `key` stands; a fault, and False, when it stands elsewhere already."""
+        first = self._places.get((noun, key))
+        if first is not None:
+            self.faults.add(where, f"{key!r} stands already at {first}")
+            return False
+        self._places[noun, key] = where
+        return True
+
+    # -- one noun after the other -----------------------------------------------------------------------------------------------------
+
+    def _things(
+        self,
+        noun: Noun,
+        stored: Iterable[V],
+        row_of: Callable[[V], Row],
+        value_of: Callable[[Fields, V | None, CoordinateSystem], V],
+    ) -> dict[str, V]:
+        """The stored things of a noun, and over them those of the file, by id."""
+        found = {str(getattr(thing, "id")): thing for thing in stored}  # noqa: B009 (each of these nouns has an id)
+        for row in self._file.of(noun):
+            key = row.text("id")
+            kept = found.get(key)
+            fields = Fields(row, self.faults, known=row_of(kept) if kept is not None else None)
+            if fields.require(REQUIRED[noun]) and self._claim(noun, key, row.where):
+                found[key] = value_of(fields, kept, self._system)
+        return found
+
+    def _known_device(self, device: Device) -> Row:
+        return device_row(device) | credentials_row(self._credentials.get(device.id), secrets=True)
+
+    def _device(self, fields: Fields, kept: Device | None, system: CoordinateSystem) -> Device:
+        device = device_of(fields, kept, system)
+        credentials = credentials_of(fields)
+        if credentials is None:
+            self._credentials.pop(device.id, None)
+        else:
+            self._credentials[device.id] = credentials
+        return device
+
+    def _areas(self) -> dict[AreaLevel, dict[str, GridCell]]:
+        found = {
+            AreaLevel.CELL: {str(cell.code): cell for cell in self._before.cells},
+            AreaLevel.STREET: {str(street.code): street for street in self._before.streets},
+            AreaLevel.DISTRICT: {str(district.code): district for district in self._before.districts},
+        }
+        for row in self._file.of(Noun.AREAS):
+            fields = Fields(row, self.faults)
+            if fields.require(REQUIRED[Noun.AREAS]):
+                level, area = area_of(fields, self._system)
+                if area.rings and self._claim(Noun.AREAS, f"{level} {area.code}", row.where):
+                    found[level][area.code] = area
+        if Noun.AREAS in self._file.nouns:
+            for one, other in islice(overlaps(found[AreaLevel.CELL].values()), _MAX_OVERLAPS):
+                self._fault(Noun.AREAS, f"{AreaLevel.CELL} {one}", f"polygon: the middle of cell {one} lies in cell {other} too")
+        return found
+
+    def _wire(self, devices: dict[str, Device]) -> None:
+        """Give each recorder that the file lists channels of just those channels."""
+        listed: defaultdict[str, list[Channel]] = defaultdict(list)
+        for row in self._file.of(Noun.CHANNELS):
+            fields = Fields(row, self.faults)
+            recorder = row.text("recorder")
+            if not fields.require(REQUIRED[Noun.CHANNELS]):
+                continue
+            if recorder not in devices:
+                fields.fault(f"recorder: no device {recorder!r}")
+                continue
+            channel = channel_of(fields)
+            if self._claim(Noun.CHANNELS, channel_key(recorder, channel.number), row.where):
+                listed[recorder].append(channel)
+        for recorder, found in listed.items():
+            devices[recorder] = replace(devices[recorder], channels=tuple(sorted(found, key=lambda channel: channel.number)))
+
+    # -- places -----------------------------------------------------------------------------------------------------------------------
+
+    def _locate(self, groups: dict[str, CameraGroup], devices: dict[str, Device], cells: Mapping[str, GridCell]) -> None:
+        """Give everything its cell: the one that its position lies in, else the one that the file names."""
+        city = City()
+        city.replace(devices=(), cells=cells.values())
+        for key, group in groups.items():
+            cell = city.cell_at(group.position) if group.position else group.cell
+            groups[key] = replace(group, cell=cell if cell in city.cells else None)
+        named = self._named_cells(city)
+        for key, device in devices.items():
+            place = device.position or (groups[device.group].position if device.group in groups else None)
+            found = city.cell_at(place) if place else None
+            if found and named.get(key, found) != found:
+                self._fault(Noun.DEVICES, key, f"cell: {named[key]!r}, but its position lies in {found!r}")
+            fallback = named.get(key) if place else device.cell
+            cell = found or (fallback if fallback in city.cells else None)
+            if cell != device.cell:
+                devices[key] = replace(device, cell=cell)
+
+    def _named_cells(self, city: City) -> dict[str, CellCode]:
+        """The cells that rows of the file name; a fault for each that there is not."""
+        named = {row.text("id"): row for row in self._file.of(Noun.DEVICES) if row.text("cell")}
+        for row in named.values():
+            if row.text("cell") not in city.cells:
+                hint = "" if city.cells else ": import the grid first"
+                self.faults.add(row.where, f"cell: no grid cell {row.text('cell')[:64]!r}{hint}")
+        return {key: CellCode(row.text("cell")) for key, row in named.items()}
+
+
+def _by_key(found: Mapping[str, V]) -> tuple[V, ...]:
+    return tuple(found[key] for key in sorted(found))

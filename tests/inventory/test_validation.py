@@ -1,0 +1,231 @@
+"""What an import leaves behind, and what it refuses: every fault of a file is named with its line, all at once."""
+
+import pytest
+
+from gateway.domain.devices import Channel, Credentials, DeviceId, DeviceKind, Ports, Position, SnmpCredentials, SnmpVersion
+from gateway.domain.geo import distance_m, wgs84_to_gcj02
+from gateway.errors import Fault, InvalidInput
+from gateway.inventory.validation import Holdings
+from tests.inventory.files import CITY, device, grid, login, square, stored
+
+
+def faults(text: str, before: Holdings | None = None, *, name: str = "city.yaml", prune: bool = False) -> list[Fault]:
+    with pytest.raises(InvalidInput) as caught:
+        stored(text, before, name=name, prune=prune)
+    assert caught.value.code == "bad-inventory"
+    return list(caught.value.faults)
+
+
+def one(entry: str) -> str:
+    """The only fault of a file with the one device `entry` on line 2."""
+    found = faults(f"devices:\n  - {{{entry}}}\n")
+    assert [fault.where for fault in found] == ["line 2"], found
+    return found[0].why
+
+
+def test_a_file_becomes_devices_with_everything_it_says() -> None:
+    after = stored()
+    camera = device(after, "CAM-1")
+    assert (camera.kind, camera.name, camera.address, camera.ports) == (DeviceKind.CAMERA, "枪机", "10.0.0.2", Ports())
+    assert (camera.group, camera.uplink, camera.uplink_port, camera.serial) == ("G-1", "SW-1", 1, "000771")
+    assert camera.position == Position(36.4501, 115.9801)
+    assert device(after, "NVR-1").channels == (Channel(1, DeviceId("CAM-1"), "rec-01"),)
+    assert device(after, "SPK-1").audio_output_of == "CAM-1"
+    assert login(after, "CAM-1") == Credentials("admin", "se cret ")
+    assert login(after, "SW-1") == Credentials(snmp=SnmpCredentials(SnmpVersion.V2C, "public-no"))
+    assert login(after, "SPK-1") is None
+    assert [sorted(zone.speakers) for zone in after.inventory.zones] == [["SPK-1"]]
+
+
+def test_the_same_file_again_changes_nothing() -> None:
+    assert stored(before=stored()) == stored()
+
+
+def test_every_fault_of_a_file_is_named_at_once_with_its_line() -> None:
+    text = """\
+groups:
+  - {id: G-1}
+devices:
+  - {id: A, kind: toaster, name: a, address: camera.local, onvif_port: 99999}
+  - {id: A, kind: camera, name: again, address: 10.0.0.9}
+  - {id: B, kind: camera, name: b, address: 10.0.0.1, colour: red, uplinc: A}
+  - {kind: camera, name: c, address: 10.0.0.2}
+"""
+    found = [(fault.where, fault.why) for fault in faults(text)]
+    assert found == [
+        ("line 6", "unknown column 'colour'"),
+        ("line 6", "unknown column 'uplinc': did you mean 'uplink'?"),
+        ("line 2", "name is missing"),
+        ("line 4", "kind: 'toaster' is not one of camera, speaker, recorder, switch"),
+        ("line 4", "address: 'camera.local' is no literal IP address: names are not resolved"),
+        ("line 4", "onvif_port: '99999' is no whole number from 1 to 65535"),
+        ("line 5", "'A' stands already at line 4"),
+        ("line 7", "id is missing"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ("address: 0.0.0.0", "not the address of one machine"),
+        ("address: 239.1.2.3", "not the address of one machine"),
+        ("address: 10.0.0.256", "no literal IP address"),
+        ("address: 10.0.0.1, latitude: 116.4, longitude: 39.9", "is it the longitude?"),
+        ("address: 10.0.0.1, latitude: nan, longitude: 1", "latitude: 'nan'"),
+        ("address: 10.0.0.1, latitude: 36.4", "one without the other"),
+        ("address: 10.0.0.1, latitude: 0, longitude: 0", "lies in the ocean"),
+        ("address: 10.0.0.1, uplink: SW-9", "uplink: no device 'SW-9'"),
+        ("address: 10.0.0.1, uplink: A", "a loop, A → A"),
+        ("address: 10.0.0.1, group: G-9", "no camera group 'G-9'"),
+        ("address: 10.0.0.1, cell: C-9", "no grid cell 'C-9': import the grid first"),
+        ("address: 10.0.0.1, audio_output_of: X", "no camera 'X'"),
+        ("address: 10.0.0.1, gb28181_id: 3402", "20 digits are needed"),
+        ("address: 10.0.0.1, gb28181_id: 3.402e+19", "the spreadsheet stored it as a number"),
+        ("address: 10.0.0.1, horns: -1", "no whole number"),
+        ("address: 10.0.0.1, enabled: maybe", "neither true nor false"),
+        ('address: 10.0.0.1, owner: "a\\u202eb"', "control characters"),
+        ("address: 10.0.0.1, vendor: [a, b]", "not a list"),
+        ("address: 10.0.0.1, snmp_version: v2c", "snmp_community is missing for v2c"),
+        ("address: 10.0.0.1, snmp_version: v3", "snmp_user is missing for v3"),
+        ("address: 10.0.0.1, snmp_user: u, snmp_auth_protocol: SHA, snmp_auth_key: short", "shorter than 8"),
+        ("address: 10.0.0.1, snmp_user: u, snmp_priv_protocol: DES, snmp_priv_key: longenough", "no privacy without authentication"),
+        ("address: 10.0.0.1, snmp_user: u, snmp_auth_key: longenough", "a key without snmp_auth_protocol"),
+    ],
+)
+def test_a_bad_field_is_named(fields: str, why: str) -> None:
+    assert why in one(f"id: A, kind: camera, name: a, {fields}")
+
+
+@pytest.mark.parametrize("name", ["a/b", "a b", "#", "+", "-a", "x" * 65])
+def test_an_id_that_does_not_fit_a_url_or_a_topic_is_refused(name: str) -> None:
+    assert "is no id" in one(f"id: '{name}', kind: camera, name: a, address: 10.0.0.1")
+
+
+def test_no_fault_repeats_a_secret() -> None:
+    text = 'devices:\n  - {id: A, kind: camera, name: a, address: 10.0.0.1, password: "hunter2\\n", snmp_user: u, snmp_auth_key: hunter2}\n'
+    assert not any("hunter2" in fault.why for fault in faults(text))
+
+
+def test_two_devices_cannot_have_one_address_and_port() -> None:
+    added = "\ndevices:\n  - {id: CAM-2, kind: camera, name: b, address: 10.0.0.2}\n"
+    assert faults(added, stored())[0].why == "address: 10.0.0.2 port 80 is already that of CAM-1"
+    stored(added.replace("name: b", "name: b, onvif_port: 8080, rtsp_port: 5540"), stored())
+
+
+def test_two_devices_cannot_have_one_gb28181_id() -> None:
+    added = "devices:\n  - {id: CAM-2, kind: camera, name: b, address: 10.0.0.7, gb28181_id: '34020000001320000001'}\n"
+    assert "already that of CAM-1" in faults(added, stored())[0].why
+
+
+def test_a_loop_of_uplinks_is_named_once() -> None:
+    text = "devices:\n" + "".join(
+        f"  - {{id: {name}, kind: switch, name: s, address: 10.0.0.{number}, uplink: {uplink}}}\n"
+        for number, (name, uplink) in enumerate([("A", "B"), ("B", "C"), ("C", "B"), ("D", "A")], start=1)
+    )
+    assert [(fault.where, fault.why) for fault in faults(text)] == [("line 3", "uplink: a loop, B → C → B")]
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        ("[{recorder: NVR-9, number: 1, camera: CAM-1}]", "recorder: no device 'NVR-9'"),
+        ("[{recorder: CAM-1, number: 1, camera: CAM-1}]", "recorder: CAM-1 is a camera"),
+        ("[{recorder: NVR-1, number: 1, camera: CAM-9}]", "camera: no camera 'CAM-9'"),
+        ("[{recorder: NVR-1, number: 1, camera: SPK-1}]", "camera: no camera 'SPK-1'"),
+        ("[{recorder: NVR-1, number: 0, camera: CAM-1}]", "number: '0' is no whole number from 1 to 1024"),
+        ("[{recorder: NVR-1, number: 1, camera: CAM-1}, {recorder: NVR-1, number: 1, camera: CAM-1}]", "stands already at line 1"),
+        (
+            "[{recorder: NVR-1, number: 1, camera: CAM-1}, {recorder: NVR-1, number: 2, camera: CAM-1}]",
+            "camera: CAM-1 stands twice on NVR-1",
+        ),
+    ],
+)
+def test_a_channel_that_clashes_is_named(rows: str, why: str) -> None:
+    assert why in "\n".join(fault.why for fault in faults(f"channels: {rows}", stored()))
+
+
+def test_a_zone_holds_loudspeakers_only() -> None:
+    found = faults("zones: [{id: Z, name: z, speakers: [SPK-1, CAM-1, X]}]", stored())
+    assert [fault.why for fault in found] == ["speakers: no loudspeaker 'CAM-1'", "speakers: no loudspeaker 'X'"]
+
+
+# -- merging ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_row_changes_only_the_columns_that_the_file_has() -> None:
+    after = stored("id,owner\nCAM-1,城管局\n", stored(), name="devices.csv")
+    assert device(after, "CAM-1").owner == "城管局"
+    assert device(after, "CAM-1").serial == "000771"
+    assert login(after, "CAM-1") == Credentials("admin", "se cret ")
+
+
+def test_an_empty_cell_clears_a_field_but_never_a_secret() -> None:
+    after = stored("id,serial,latitude,longitude,password\nCAM-1,,,,\n", stored(), name="devices.csv")
+    assert (device(after, "CAM-1").serial, device(after, "CAM-1").position) == ("", None)
+    assert login(after, "CAM-1") == Credentials("admin", "se cret ")
+
+
+def test_what_the_file_does_not_name_stays() -> None:
+    after = stored("devices: [{id: CAM-9, kind: camera, name: n, address: 10.0.0.9}]", stored())
+    assert [found.id for found in after.inventory.devices] == ["CAM-1", "CAM-9", "NVR-1", "SPK-1", "SW-1"]
+
+
+def test_pruning_removes_what_the_file_does_not_name_and_loosens_what_held_it() -> None:
+    rows = "devices:\n  - {id: SW-1}\n  - {id: NVR-1}\n"
+    after = stored(rows, stored(), prune=True)
+    assert [found.id for found in after.inventory.devices] == ["NVR-1", "SW-1"]
+    assert device(after, "NVR-1").channels == ()
+    assert [zone.speakers for zone in after.inventory.zones] == [frozenset()]
+    assert sorted(after.credentials) == ["NVR-1", "SW-1"]
+    assert len(after.inventory.groups) == 1
+
+
+def test_pruning_what_others_depend_on_is_refused() -> None:
+    found = faults("devices:\n  - {id: CAM-1}\n", stored(), prune=True)
+    assert [(fault.where, fault.why) for fault in found] == [("line 2", "uplink: no device 'SW-1'")]
+
+
+def test_a_stored_device_that_the_file_breaks_is_named_as_stored() -> None:
+    found = faults("groups: []", stored(), prune=True)
+    assert {fault.where for fault in found} == {f"devices {name} (stored, not in the file)" for name in ("CAM-1", "SPK-1", "SW-1")}
+
+
+# -- places -----------------------------------------------------------------------------------------------------------
+
+
+def test_coordinates_of_a_web_map_are_stored_as_wgs84() -> None:
+    street = Position(36.45, 115.98)
+    shown = wgs84_to_gcj02(street)
+    text = f"coordinates: GCJ-02\ngroups: [{{id: G, name: g, latitude: {shown.latitude!r}, longitude: {shown.longitude!r}}}]"
+    position = stored(text).inventory.groups[0].position
+    assert position is not None
+    assert distance_m(position, street) < 0.01
+    assert [fault.where for fault in faults("coordinates: WGS-72\ngroups: []")] == ["coordinates"]
+
+
+def test_a_device_stands_in_the_cell_of_its_position_or_else_of_its_groups() -> None:
+    cells = grid(square("C-1", 36.45, 115.98), square("C-2", 36.451, 115.98))
+    before = stored(cells, name="cells.geojson")
+    after = stored(before=before)
+    assert (device(after, "CAM-1").cell, device(after, "SW-1").cell, device(after, "NVR-1").cell) == ("C-1", "C-1", None)
+    moved = stored("id,latitude,longitude\nCAM-1,36.4515,115.9805\n", after, name="devices.csv")
+    assert device(moved, "CAM-1").cell == "C-2"
+
+
+def test_cells_that_come_after_the_devices_take_them_in() -> None:
+    after = stored(grid(square("C-1", 36.45, 115.98)), stored(), name="cells.geojson")
+    assert device(after, "CAM-1").cell == "C-1"
+    assert after.inventory.groups[0].cell == "C-1"
+
+
+def test_a_named_cell_counts_where_there_is_no_position_and_must_not_contradict_one() -> None:
+    before = stored(before=stored(grid(square("C-1", 36.45, 115.98), square("C-2", 36.451, 115.98)), name="cells.geojson"))
+    assert device(stored("id,cell\nNVR-1,C-2\n", before, name="devices.csv"), "NVR-1").cell == "C-2"
+    assert [fault.why for fault in faults("id,cell\nCAM-1,C-2\n", before, name="devices.csv")] == [
+        "cell: 'C-2', but its position lies in 'C-1'"
+    ]
+    assert "no grid cell 'C-3'" in faults("id,cell\nNVR-1,C-3\n", before, name="devices.csv")[0].why
+
+
+def test_the_city_file_is_what_it_looks_like() -> None:
+    assert "password" in CITY  # the tests of exports rely on there being secrets
