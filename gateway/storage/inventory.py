@@ -178,7 +178,7 @@ class InventoryRepository:
         for row in await self._all(areas):
             found[row.level].append(_cell(row))
         return Inventory(
-            devices=tuple([_device(row, tuple(inputs[row.id])) for row in await self._all(devices)]),
+            devices=tuple(await self._devices(inputs)),
             groups=tuple([_group(row) for row in await self._all(camera_groups)]),
             cells=tuple(await self._cells()),
             streets=tuple(found["street"]),
@@ -278,6 +278,14 @@ class InventoryRepository:
 
     async def _all(self, table: Table) -> Sequence[Row[Any]]:
         return (await self._conn.execute(select(table).order_by(*table.primary_key.columns))).all()
+
+    async def _devices(self, inputs: Mapping[str, Sequence[Channel]]) -> list[Device]:
+        found: list[Device] = []
+        async with self._conn.stream(select(devices).order_by(devices.c.id)) as rows:
+            async for page in rows.partitions(_PAGE):
+                found += [_device(row, tuple(inputs.get(row.id, ()))) for row in page]
+                await asyncio.sleep(0)
+        return found
 
     async def _cells(self) -> list[GridCell]:
         found: list[GridCell] = []
