@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from gateway.errors import InvalidInput, StorageFailed
+from gateway.storage.sqlite import Driver
 
 BUSY_TIMEOUT_MS = 5_000
 READERS = 4
@@ -89,7 +90,7 @@ _POSTGRES_CONNECT: dict[str, Any] = {
 
 
 def _sqlite(url: URL, *, begin: str, size: int) -> AsyncEngine:
-    engine = create_async_engine(url, pool_size=size, max_overflow=0, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+    engine = create_async_engine(url, module=Driver(), pool_size=size, max_overflow=0, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:

@@ -15,6 +15,7 @@ from gateway.domain.events import AuditEntry, Event
 from gateway.errors import Conflict, InvalidInput, Overloaded, StorageFailed
 from gateway.storage import audit, events
 from gateway.storage.engine import reason
+from gateway.storage.savepoint import MovingSavepoint
 from gateway.storage.tx import Tx
 
 T = TypeVar("T")
@@ -183,13 +184,15 @@ class Writer:
         emitted: list[dict[str, object]] = []
         recorded: list[AuditEntry] = []
         async with self._engine.begin() as conn:
+            savepoint = MovingSavepoint(conn)
             for item in batch:
                 tx = self._transaction(conn)
-                outcome = await _apply(conn, item, tx)
+                outcome = await _apply(savepoint, item, tx)
                 outcomes.append(outcome)
                 if outcome.error is None:
                     emitted += tx.emitted
                     recorded += tx.recorded
+            savepoint.end()
             await audit.append(conn, self._chain, recorded)
             committed = await events.append(conn, emitted)
         return outcomes, committed
@@ -200,19 +203,15 @@ class Writer:
                 _Done(queue.popleft(), error=StorageFailed("the store is closing", code="closing")).tell()
 
 
-async def _apply(conn: AsyncConnection, item: _Item, tx: Tx) -> _Done:
-    """Make one change inside a savepoint. Raises only when the transaction itself is lost, and the group with it."""
-    savepoint = await conn.begin_nested()
+async def _apply(savepoint: MovingSavepoint, item: _Item, tx: Tx) -> _Done:
+    """Make one change, or none of it. Raises only when the transaction itself is lost, and the group with it."""
+    await savepoint.mark()
     try:
         async with asyncio.timeout(CHANGE_TIMEOUT_S):
-            result = await item.change(tx)
+            return _Done(item, await item.change(tx))
     except Exception as error:
-        await savepoint.rollback()
-        if conn.invalidated:
-            raise
+        await savepoint.undo()
         return _Done(item, error=_translated(error))
-    await savepoint.commit()
-    return _Done(item, result)
 
 
 def _translated(error: Exception) -> Exception:
