@@ -1,0 +1,179 @@
+"""How results become a device's state: a table, its thresholds, and a damper for devices that flap.
+
+What the checks of a device say is one of four symbols. `reach` alone decides between answered and silent; other checks that warn or fail
+are complaints, which stay until the same check is well again.
+
+    GOOD      it answered and nothing is wrong          IMPAIRED  it answered and a check complains
+    SILENT    it did not answer                         BLIND     we could not look: we lag, or see nobody at all
+
+A state changes when the symbol has come often enough in a row (`TABLE`). BLIND breaks no row and is never evidence against a device: it
+leads to UNKNOWN alone. The first answer of a device that we know nothing of counts at once.
+
+The damper stands behind the table: a device whose state changes more than `flap_changes` times in `flap_window` is shown as DEGRADED,
+"flapping", until the table has been still for `flap_hold`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from gateway.domain.devices import DeviceId
+from gateway.domain.health import CheckResult, HealthState, Outcome, Transition
+
+REACH = "reach"
+FLAPPING = "flapping"
+
+
+class Symbol(StrEnum):
+    GOOD = "good"
+    IMPAIRED = "impaired"
+    SILENT = "silent"
+    BLIND = "blind"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many visits in a row it takes: to call a device down, to call it well or merely degraded, and to admit that we do not know."""
+
+    failure: int = 3
+    recovery: int = 2
+    degrade: int = 2
+    blind: int = 3
+    flap_changes: int = 6
+    flap_window: timedelta = timedelta(minutes=10)
+    flap_hold: timedelta = timedelta(minutes=5)
+
+    def __post_init__(self) -> None:
+        if min(self.failure, self.recovery, self.degrade, self.blind, self.flap_changes) < 1:
+            raise ValueError("every threshold is at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Streaks:
+    """How often each symbol came in a row. `answered` counts GOOD and IMPAIRED together."""
+
+    good: int = 0
+    impaired: int = 0
+    answered: int = 0
+    silent: int = 0
+    blind: int = 0
+
+    def after(self, symbol: Symbol) -> "Streaks":
+        if symbol is Symbol.GOOD:
+            return Streaks(good=self.good + 1, answered=self.answered + 1)
+        if symbol is Symbol.IMPAIRED:
+            return Streaks(impaired=self.impaired + 1, answered=self.answered + 1)
+        if symbol is Symbol.SILENT:
+            return Streaks(silent=self.silent + 1)
+        return Streaks(self.good, self.impaired, self.answered, self.silent, self.blind + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyState:
+    """What is remembered of one device. `apparent` is the table's state, `state` what the damper shows of it."""
+
+    device: DeviceId
+    state: HealthState = HealthState.UNKNOWN
+    apparent: HealthState = HealthState.UNKNOWN
+    reason: str = ""
+    check: str = ""
+    streaks: Streaks = Streaks()
+    complaints: Mapping[str, CheckResult] = field(default_factory=dict)
+    changes: tuple[datetime, ...] = ()
+    held_until: datetime | None = None
+
+
+_AT_ONCE = "at_once"
+# (state, symbol) → the state that follows, the streak that is counted and the limit that it must reach; absent: the state stays.
+TABLE: Mapping[tuple[HealthState, Symbol], tuple[HealthState, str, str]] = {
+    (HealthState.UNKNOWN, Symbol.GOOD): (HealthState.UP, "answered", _AT_ONCE),
+    (HealthState.UNKNOWN, Symbol.IMPAIRED): (HealthState.DEGRADED, "answered", _AT_ONCE),
+    (HealthState.UNKNOWN, Symbol.SILENT): (HealthState.DOWN, "silent", "failure"),
+    (HealthState.UP, Symbol.IMPAIRED): (HealthState.DEGRADED, "impaired", "degrade"),
+    (HealthState.UP, Symbol.SILENT): (HealthState.DOWN, "silent", "failure"),
+    (HealthState.UP, Symbol.BLIND): (HealthState.UNKNOWN, "blind", "blind"),
+    (HealthState.DEGRADED, Symbol.GOOD): (HealthState.UP, "good", "recovery"),
+    (HealthState.DEGRADED, Symbol.SILENT): (HealthState.DOWN, "silent", "failure"),
+    (HealthState.DEGRADED, Symbol.BLIND): (HealthState.UNKNOWN, "blind", "blind"),
+    (HealthState.DOWN, Symbol.GOOD): (HealthState.UP, "answered", "recovery"),
+    (HealthState.DOWN, Symbol.IMPAIRED): (HealthState.DEGRADED, "answered", "recovery"),
+    (HealthState.DOWN, Symbol.BLIND): (HealthState.UNKNOWN, "blind", "blind"),
+}
+
+
+def judge(before: PolicyState, results: Sequence[CheckResult], limits: Limits, now: datetime) -> tuple[PolicyState, Transition | None]:
+    """One visit's results, in one step. The transition is what changed of the state as shown; a new reason alone is none."""
+    complaints = _complaints(before.complaints, results)
+    symbol = _symbol(results, complaints)
+    streaks = before.streaks.after(symbol)
+    apparent = _next(before.apparent, symbol, streaks, limits)
+    changes, held_until = _damp(before, apparent, limits, now)
+    held = held_until is not None and now < held_until and apparent is not HealthState.UNKNOWN
+    state = HealthState.DEGRADED if held else apparent
+    reason, check, facts = (FLAPPING, REACH, {}) if held else _cause(before, state, results, complaints)
+    after = PolicyState(before.device, state, apparent, reason, check, streaks, complaints, changes, held_until)
+    if state is before.state:
+        return after, None
+    return after, Transition(before.device, before.state, state, now, reason, check, facts)
+
+
+def restored(device: DeviceId, state: HealthState, *, reason: str, check: str) -> PolicyState:
+    """What to go on from after a restart: the state as it was stored, with nothing counted yet."""
+    return PolicyState(device, state, state, reason, check)
+
+
+def _complaints(before: Mapping[str, CheckResult], results: Sequence[CheckResult]) -> Mapping[str, CheckResult]:
+    """A check complains from its first warning or failure to its next ok; that it could not be made changes nothing."""
+    after: dict[str, CheckResult] | None = None
+    for result in results:
+        complains = result.outcome is Outcome.WARN or (result.outcome is Outcome.FAIL and result.check != REACH)
+        if complains or (result.outcome is Outcome.OK and result.check in before):
+            after = dict(before) if after is None else after
+            after.pop(result.check, None)
+            if complains:
+                after[result.check] = result
+    return before if after is None else after
+
+
+def _symbol(results: Sequence[CheckResult], complaints: Mapping[str, CheckResult]) -> Symbol:
+    for result in results:
+        if result.check == REACH and result.outcome is Outcome.FAIL:
+            return Symbol.SILENT
+        if result.check == REACH and result.outcome is Outcome.UNKNOWN:
+            return Symbol.BLIND
+    if all(result.outcome is Outcome.UNKNOWN for result in results):
+        return Symbol.BLIND
+    return Symbol.IMPAIRED if complaints else Symbol.GOOD
+
+
+def _next(state: HealthState, symbol: Symbol, streaks: Streaks, limits: Limits) -> HealthState:
+    after, streak, limit = TABLE.get((state, symbol), (state, "", _AT_ONCE))
+    if limit is not _AT_ONCE and getattr(streaks, streak) < getattr(limits, limit):
+        return state
+    return after
+
+
+def _damp(before: PolicyState, apparent: HealthState, limits: Limits, now: datetime) -> tuple[tuple[datetime, ...], datetime | None]:
+    """The changes of the table's state that still count, and until when the device is held. UNKNOWN is our doing, not the device's."""
+    if apparent is before.apparent or HealthState.UNKNOWN in (apparent, before.apparent):
+        return before.changes, before.held_until
+    changes = (*(at for at in before.changes if now - at < limits.flap_window), now)[-limits.flap_changes - 1 :]
+    held = before.held_until is not None and now < before.held_until
+    return changes, now + limits.flap_hold if held or len(changes) > limits.flap_changes else before.held_until
+
+
+def _cause(
+    before: PolicyState, state: HealthState, results: Sequence[CheckResult], complaints: Mapping[str, CheckResult]
+) -> tuple[str, str, Mapping[str, object]]:
+    """Why the device is in `state`: the reason, the check that gave it and its facts; the old ones while nothing new is known."""
+    if state is HealthState.DEGRADED and complaints:
+        worst = min(complaints.values(), key=lambda result: (result.outcome is not Outcome.FAIL, result.check))
+        return worst.reason, worst.check, worst.facts
+    if state is HealthState.UP:
+        return "", REACH, {}
+    for result in results:
+        silent = result.check == REACH and result.outcome is Outcome.FAIL
+        if silent if state is HealthState.DOWN else result.outcome is Outcome.UNKNOWN:
+            return result.reason, result.check, result.facts
+    return before.reason, before.check, {}
