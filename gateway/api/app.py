@@ -1,0 +1,133 @@
+"""The HTTP door, put together: each declared operation behind the gate, problems for every error, and no route without a policy."""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+
+from aiohttp import web
+
+from gateway.api import docs, meter
+from gateway.api.auth import Gate, KeyRing, Sessions
+from gateway.api.problems import problem_of, problem_of_crash, problem_of_http
+from gateway.api.replies import json_reply
+from gateway.api.routes import TABLES
+from gateway.api.routes.events import STREAMS, EventStreams
+from gateway.api.routing import JSON_LIMIT, Call, Open, Operation, Routes, allowed
+from gateway.api.services import NOBODY, SERVICES, Services
+from gateway.errors import GatewayError
+
+SHUTDOWN_S = 5.0
+BACKLOG = 256
+KEYS: web.AppKey[KeyRing] = web.AppKey("keys", KeyRing)
+
+Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def build_api(services: Services, *, tables: Sequence[Routes] = TABLES) -> web.Application:
+    """The whole door. It reads the keys when it starts; `HttpDoor` keeps them fresh."""
+    app = web.Application(middlewares=[_refusals_as_problems], client_max_size=JSON_LIMIT)
+    gate = Gate(KeyRing(services.store, services.clock), Sessions(services.clock))
+    app[SERVICES] = services
+    app[KEYS] = gate.keys
+    app[STREAMS] = EventStreams()
+    meters = meter.Meters()
+    for table in tables:
+        for operation in table:
+            endpoint = _endpoint(operation, services, gate, meters)
+            app.router.add_route(operation.method, operation.path, endpoint, name=operation.name)
+    docs.add_pages(app, tables, version=services.version)
+    must_have_policies(app, tables)
+    app.on_startup.append(_read_keys)
+    app.on_shutdown.append(_end_streams)
+    return app
+
+
+class HttpDoor:
+    """The listening part: serves an application on one address until cancelled, and keeps its keys fresh meanwhile.
+
+    Each `run` builds the application anew, since one that was closed cannot be opened again.
+    """
+
+    def __init__(self, build: Callable[[], web.Application], *, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+        self._build = build
+        self._host = host
+        self._port = port
+        self._tls = tls
+        self._listening = asyncio.Event()
+        self.address: tuple[str, int] = (host, port)
+
+    async def listening(self) -> tuple[str, int]:
+        """The address that is listened on, once it is: with port 0 the system chooses."""
+        await self._listening.wait()
+        return self.address
+
+    async def run(self) -> None:
+        """Listen and answer until cancelled; then end the event streams, let calls finish for 5 seconds, and close."""
+        # No access log (paths hold ids; metrics and audit say what is needed), and no body is inflated for a caller.
+        app = self._build()
+        runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=SHUTDOWN_S)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self._host, self._port, ssl_context=self._tls, backlog=BACKLOG).start()
+            self.address = runner.addresses[0][:2]
+            self._listening.set()
+            await app[KEYS].run()
+        finally:
+            self._listening.clear()
+            await runner.cleanup()
+
+
+def _endpoint(operation: Operation, services: Services, gate: Gate, meters: meter.Meters) -> Endpoint:
+    count = meters.of(operation)
+    clock = services.clock
+    guarded = operation.policy is not Open.ANYBODY
+
+    async def endpoint(request: web.Request) -> web.StreamResponse:
+        started = clock.monotonic()
+        response = await _answered(request, guarded=guarded)
+        count(response.status, clock.monotonic() - started)
+        return response
+
+    async def _answered(request: web.Request, *, guarded: bool) -> web.StreamResponse:
+        try:
+            caller = gate.admit(request) if guarded else NOBODY
+            allowed(caller, operation.policy)
+            arguments = await operation.arguments(request)
+            answer = await operation.handler(Call(request, services, caller, gate), **arguments)
+        except GatewayError as error:
+            return problem_of(error).response()
+        except (web.HTTPException, ConnectionError):
+            raise
+        except Exception as error:  # our mistake: the log gets it, the caller gets a problem
+            return problem_of_crash(error, where=operation.name).response()
+        if isinstance(answer, web.StreamResponse):
+            return answer
+        return web.Response(status=operation.status) if answer is None else json_reply(answer, status=operation.status)
+
+    return endpoint
+
+
+@web.middleware
+async def _refusals_as_problems(request: web.Request, handler: Endpoint) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as refusal:
+        if refusal.status < 400:  # a redirection is no error
+            raise
+        return problem_of_http(refusal).response()
+
+
+def must_have_policies(app: web.Application, tables: Sequence[Routes]) -> None:
+    """Refuse to start with a route that no declared operation or page stands behind."""
+    declared = {operation.name for table in tables for operation in table} | docs.PAGES
+    for route in app.router.routes():
+        if route.resource is None or route.resource.name not in declared:
+            raise RuntimeError(f"{route.method} {route.resource} has no declared policy")
+
+
+async def _read_keys(app: web.Application) -> None:
+    await app[KEYS].refresh()
+
+
+async def _end_streams(app: web.Application) -> None:
+    app[STREAMS].closing.set()

@@ -1,0 +1,32 @@
+"""What `/metrics` says of the API itself: requests and their time, by operation and status; the labels are bounded by what is declared."""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from gateway.api.routing import Operation
+
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Meters:
+    """The counters of one application, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._requests = Counter("gateway_http_requests", "Requests answered.", ["operation", "status"], registry=registry)
+        self._seconds = Histogram("gateway_http_seconds", "Time to the answer.", ["operation"], buckets=_BUCKETS, registry=registry)
+
+    def of(self, operation: Operation) -> Callable[[int, float], None]:
+        """What to call after each answer of `operation`, with its status and how many seconds it took."""
+        observe = self._seconds.labels(operation.name).observe
+        increments: dict[int, Callable[[], None]] = {}
+
+        def count(status: int, seconds: float) -> None:
+            increment = increments.get(status)
+            if increment is None:
+                increment = increments[status] = self._requests.labels(operation.name, str(status)).inc
+            increment()
+            observe(seconds)
+
+        return count

@@ -1,0 +1,201 @@
+"""Declares what the API can do: one `Operation` a route, from which come its dispatch, its policy and its page in the OpenAPI document.
+
+    routes = Routes("devices", "What hangs in the street")
+
+    @routes.op("GET", "/v1/devices/{device_id}", needs=Permission.VIEW, problems=(NotFound,))
+    async def read_device(call: Call) -> DeviceOut: ...
+
+The handler's own annotations declare the rest: a parameter `query` and a parameter `body` are pydantic models that are filled from
+the request (so `extra="forbid"` refuses what is not declared), the return annotation is the model of the answer. A handler that writes
+its answer itself returns `web.StreamResponse` and names the model, or the media type, with `answers`.
+"""
+
+import inspect
+import typing
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from gateway.api.auth import Gate
+from gateway.api.problems import faults_of
+from gateway.api.services import Caller, Services
+from gateway.domain.access import Permission
+from gateway.errors import Fault, Forbidden, GatewayError, InvalidInput
+
+JSON_LIMIT = 1 << 20
+
+
+class Open(Enum):
+    """Policies that are no permission, for the few routes that name them."""
+
+    ANYBODY = "anybody"
+    ANY_KEY = "any-key"
+
+
+Policy = Permission | Open
+Handler = Callable[..., Awaitable[BaseModel | web.StreamResponse | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request on its way through a handler: who asks, and what the house can do for them."""
+
+    request: web.Request
+    services: Services
+    caller: Caller
+    gate: Gate
+
+    def path(self, name: str) -> str:
+        """A parameter of the path, decoded."""
+        return self.request.match_info[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A body that is not JSON, in or out: its media types and the limit on its bytes."""
+
+    types: tuple[str, ...]
+    limit: int = JSON_LIMIT
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One route, declared: everything that dispatch and documentation need to know of it."""
+
+    method: str
+    path: str
+    policy: Policy
+    handler: Handler
+    tag: str
+    status: int = 200
+    query: type[BaseModel] | None = None
+    body: type[BaseModel] | None = None
+    takes: Media | None = None
+    answers: type[BaseModel] | Media | None = None
+    problems: tuple[type[GatewayError], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.handler.__name__
+
+    @property
+    def summary(self) -> str:
+        return (inspect.getdoc(self.handler) or self.name).split("\n", 1)[0]
+
+    @property
+    def description(self) -> str:
+        return (inspect.getdoc(self.handler) or "").partition("\n")[2].strip()
+
+    async def arguments(self, request: web.Request) -> dict[str, BaseModel]:
+        """What the handler is called with, read from the request and checked."""
+        found: dict[str, BaseModel] = {}
+        if self.query is not None:
+            found["query"] = read_query(request, self.query)
+        elif request.query_string:
+            raise InvalidInput(
+                "This route takes no query parameters.", faults=[Fault(f"?{name}", "is not known here") for name in request.query]
+            )
+        if self.body is not None:
+            found["body"] = await read_body(request, self.body)
+        return found
+
+
+class Routes:
+    """The operations of one noun, in the order in which they were declared."""
+
+    def __init__(self, tag: str, about: str) -> None:
+        self.tag = tag
+        self.about = about
+        self._operations: list[Operation] = []
+
+    def __iter__(self) -> Iterator[Operation]:
+        return iter(self._operations)
+
+    def op(
+        self,
+        method: str,
+        path: str,
+        *,
+        needs: Policy,
+        status: int = 200,
+        takes: Media | None = None,
+        answers: type[BaseModel] | Media | None = None,
+        problems: Sequence[type[GatewayError]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> Callable[[Handler], Handler]:
+        """Declare the decorated function as the handler of `method path`; `headers` documents the request headers that it reads."""
+
+        def declare(handler: Handler) -> Handler:
+            hints = typing.get_type_hints(handler)
+            answer = answers or _model(hints.get("return"))
+            operation = Operation(
+                method=method,
+                path=path,
+                policy=needs,
+                handler=handler,
+                tag=self.tag,
+                status=status,
+                query=_model(hints.get("query")),
+                body=_model(hints.get("body")),
+                takes=takes,
+                answers=answer,
+                problems=tuple(problems),
+                headers=headers or {},
+            )
+            self._operations.append(operation)
+            return handler
+
+        return declare
+
+
+def allowed(caller: Caller, policy: Policy) -> None:
+    """Raise `Forbidden` unless `policy` lets `caller` in."""
+    if isinstance(policy, Permission) and policy not in caller.permissions:
+        raise Forbidden(
+            f"Your key may not do this: it lacks the permission {policy.value!r}.",
+            hint="Ask an administrator for a key with a role that has it (GET /v1/session shows what yours may do).",
+        )
+
+
+def read_query(request: web.Request, model: type[BaseModel]) -> BaseModel:
+    """The query string as a `model`; a parameter may be repeated only where the model has a list."""
+    values: dict[str, Any] = {}
+    for name in request.query:
+        given = request.query.getall(name)
+        wanted = model.model_fields.get(name)
+        many = wanted is not None and typing.get_origin(wanted.annotation) in {list, tuple, frozenset}
+        if not many and len(given) > 1:
+            raise InvalidInput("A query parameter is given twice.", faults=[Fault(f"?{name}", "may be given once")])
+        values[name] = given if many else given[0]
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise InvalidInput("The query parameters are not right.", faults=list(faults_of(error, place="?"))) from None
+
+
+async def read_body(request: web.Request, model: type[BaseModel]) -> BaseModel:
+    """The JSON body as a `model`; at most `JSON_LIMIT` bytes of `application/json`."""
+    if request.content_type != "application/json":
+        raise InvalidInput(
+            f"The body must be application/json, not {request.content_type}.",
+            code="wrong-media-type",
+            hint="Send Content-Type: application/json.",
+        )
+    raw = await request.read()
+    try:
+        return model.model_validate_json(raw)
+    except ValidationError as error:
+        faults = list(faults_of(error))
+        broken = any(item["type"] == "json_invalid" for item in error.errors(include_url=False, include_input=False, include_context=False))
+        if broken:
+            raise InvalidInput("The body is not JSON.", code="malformed-json", faults=faults) from None
+        raise InvalidInput("The body is not right.", faults=faults) from None
+
+
+def _model(annotation: Any) -> type[BaseModel] | None:
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None

@@ -1,0 +1,62 @@
+"""What the API asks of the house: one small Protocol a service, and the caller on whose behalf it asks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from gateway.clock import Clock
+from gateway.domain.access import ApiKey, Permission, permissions
+from gateway.domain.city import City
+from gateway.domain.events import Actor, ActorKind
+from gateway.domain.health import Board
+from gateway.storage.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who makes a request: the actor for the record, what it may do, and where."""
+
+    actor: Actor
+    name: str
+    permissions: frozenset[Permission]
+    key: ApiKey | None = None
+
+    @classmethod
+    def of_key(cls, key: ApiKey) -> "Caller":
+        return cls(Actor(ActorKind.API_KEY, key.id), key.username or key.name, permissions(key.roles), key)
+
+    def may(self, permission: Permission) -> bool:
+        return permission in self.permissions
+
+
+NOBODY = Caller(Actor(ActorKind.SYSTEM, "anonymous"), "", frozenset())
+"""The caller of the few routes that are open to anybody."""
+
+
+class Readiness(Protocol):
+    def __call__(self) -> Mapping[str, str]:
+        """What keeps the daemon from doing its work, by part: `{"store": "disk full"}`; empty when it is ready."""
+        ...
+
+
+def _ready() -> Mapping[str, str]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """All that the routes reach. The composition root fills it in; a test gives what its routes need."""
+
+    clock: Clock
+    city: City
+    board: Board
+    store: Store
+    version: str
+    readiness: Readiness = _ready
+    metrics: CollectorRegistry = field(default_factory=CollectorRegistry)
+
+
+SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
