@@ -20,7 +20,7 @@ _CHOICES_LIMIT = 12  # other repeats and alternatives: powers of two
 _LENGTHS = (16, 32, 64, 128, TEXT_LIMIT)
 _PATTERN_LIMIT_S = 0.05  # rule 10: what one pattern may cost on the worst text we can think of
 _OID = re.compile(r"[0-2](\.(0|[1-9]\d{0,9})){1,127}")
-_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,47}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def _prefix(text: str) -> str:
 
 def _name(text: str) -> str:
     if not _NAME.fullmatch(text):
-        raise ValueError("a name is lower-case letters, digits, '_' and '-', at most 64")
+        raise ValueError("a name is lower-case letters, digits, '_' and '-', at most 48")
     return text
 
 

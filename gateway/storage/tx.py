@@ -5,6 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.domain.events import AuditEntry, NewEvent
 from gateway.storage import audit, events
 from gateway.storage.audit import AuditRepository
+from gateway.storage.health import HealthRepository
 from gateway.storage.idempotency import IdempotencyRepository
 from gateway.storage.inventory import InventoryRepository
 from gateway.storage.keys import KeyRepository
@@ -17,6 +18,7 @@ class Tx:
     def __init__(self, conn: AsyncConnection, vault: Vault, *, writable: bool) -> None:
         self.conn = conn
         self.audit = AuditRepository(conn)
+        self.health = HealthRepository(conn)
         self.idempotency = IdempotencyRepository(conn)
         self.inventory = InventoryRepository(conn, vault)
         self.keys = KeyRepository(conn)

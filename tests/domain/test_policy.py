@@ -65,6 +65,7 @@ def live(symbols: Sequence[Symbol], *, limits: Limits = CALM, begin: PolicyState
         ([SILENT] * 3 + [GOOD], DOWN),
         ([SILENT] * 3 + [GOOD, GOOD], UP),
         ([SILENT] * 3 + [GOOD, LIMPS], DEGRADED),
+        ([SILENT] * 3 + [LIMPS, GOOD], UP),
         ([SILENT] * 3 + [GOOD, SILENT, GOOD], DOWN),
         ([GOOD, BLIND, BLIND], UP),
         ([GOOD, BLIND, BLIND, BLIND], UNKNOWN),
