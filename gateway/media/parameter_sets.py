@@ -1,7 +1,6 @@
 """What a decoder must know before the first picture: H.264 and H.265 parameter sets, as MP4 files carry them (ISO/IEC 14496-15)."""
 
 import base64
-import binascii
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -27,7 +26,7 @@ def from_format(encoding: str, parameters: Mapping[str, str]) -> tuple[bytes, ..
     texts = [text for name in names for text in parameters.get(name, "").split(",") if text.strip()]
     try:
         return tuple(base64.b64decode(text, validate=True) for text in texts)
-    except binascii.Error as error:
+    except ValueError as error:
         raise ProtocolError("the parameter sets in the SDP are not base64") from error
 
 
