@@ -11,6 +11,7 @@ from typing import Final, Self
 
 from simulators.city import City, SimDevice
 from simulators.faults import Answer
+from simulators.listening import Listening
 from simulators.rtsp import rtp
 from simulators.rtsp.digest import DigestGuard, Login, Verdict
 from simulators.rtsp.message import Interleaved, Malformed, Parser, Request, Response
@@ -22,6 +23,8 @@ from simulators.rtsp.sessions import TIMEOUT_S, Phase, Session, SessionBook
 from simulators.state import State
 
 SWEEP_S: Final = 5.0
+IDLE_S: Final = 2 * TIMEOUT_S
+"""A connection that holds no session and asks nothing for so long is closed."""
 HIGH_WATER: Final = 256 * 1024
 """Bytes that may wait for a client before its media stop."""
 OVERFULL: Final = 4 * HIGH_WATER
@@ -29,9 +32,9 @@ OVERFULL: Final = 4 * HIGH_WATER
 BACKLOG: Final = 1024
 
 
-async def serve(city: City, port: int, state: State) -> "RtspServer":
-    """Listen for all devices of `city` on `port` (0: any free one) until closed. Raises OSError when the port is taken."""
-    return await RtspServer.listening(city, port, state)
+def serve(city: City, port: int, state: State) -> Listening["RtspServer"]:
+    """Listen for all devices of `city` on `port` (0: any free one) until closed. Awaiting it raises OSError when the port is taken."""
+    return Listening(RtspServer.listening(city, port, state))
 
 
 class RtspServer:
@@ -119,8 +122,10 @@ class RtspServer:
             if session.expired(now):
                 self.count("expired", session.device)
                 self.end(session)
+            elif session.replay and session.phase is Phase.PLAYING:
+                session.replay.drained()  # a fault that held it up may be gone
         for connection in tuple(self.connections):
-            idle = now - connection.last_seen > TIMEOUT_S and not any(self.book.on(connection))
+            idle = now - connection.last_seen > IDLE_S and not any(self.book.on(connection))
             if idle or self.state.fault(connection.device).on("rtsp")[0] is Answer.REFUSE:
                 connection.cut()
 
