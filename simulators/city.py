@@ -18,8 +18,10 @@ GROUPS_A_RECORDER: Final = 6.9
 """759 groups share 110 recorders."""
 CAMERAS_IN_GROUPS: Final = (1, 2, 2, 3, 2, 1, 2, 3, 4, 2, 2, 3, 1, 2, 2, 3, 4, 2, 1, 3)
 """How many cameras twenty groups carry: 2.25 a group."""
-FIRST_ADDRESS: Final = {"camera": (16, 0), "speaker": (40, 0), "recorder": (56, 0), "switch": (72, 0)}
+FIRST_ADDRESS: Final = {"camera": (16, 0), "speaker": (32, 0), "recorder": (48, 0), "switch": (64, 0)}
 """Second and third octet of the first 127.x address of each kind; the whole plan stays inside 127.16.0.0-127.95.255.255."""
+ADDRESSES: Final = 16 * 65536
+"""How many addresses lie between the first of one kind and the first of the next."""
 GB_TYPE: Final = {"camera": "132", "speaker": "137", "recorder": "118"}
 """Type codes of GB/T 28181-2022 annex E: network camera, audio output device, NVR. Switches have no such id."""
 
@@ -160,6 +162,10 @@ class City:
     def of_kind(self, kind: str) -> list[SimDevice]:
         return [device for device in self.devices if device.kind == kind]
 
+    def audio_output(self, camera_id: str) -> SimDevice | None:
+        """The loudspeaker that is this camera's audio output."""
+        return self._audio_outputs.get(camera_id)
+
     def children(self, device_id: str) -> Sequence[SimDevice]:
         """What hangs on a switch, in the order of its ports."""
         return self._children.get(device_id, ())
@@ -174,6 +180,10 @@ class City:
     @cached_property
     def _by_id(self) -> Mapping[str, SimDevice]:
         return {device.id: device for device in self.devices}
+
+    @cached_property
+    def _audio_outputs(self) -> Mapping[str, SimDevice]:
+        return {device.audio_output_of: device for device in self.devices if device.audio_output_of}
 
     @cached_property
     def _children(self) -> Mapping[str, Sequence[SimDevice]]:
@@ -375,6 +385,8 @@ class _Planner:
 
     def _address(self, kind: str) -> str:
         self._next_address[kind] += 1
+        if self._next_address[kind] - FIRST_ADDRESS[kind][0] * 65536 >= ADDRESSES:
+            raise ValueError(f"the address plan has room for {ADDRESSES} addresses of a kind")
         if self._next_address[kind] & 255 == 255:
             self._next_address[kind] += 2  # no host part of all ones or all zeros, as in a plan on paper
         value = self._next_address[kind]

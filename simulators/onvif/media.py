@@ -32,7 +32,7 @@ def _profile(unit: Unit, stream: Stream, tag: str) -> str:
         parts.append(_encoder(stream, "tt:VideoEncoderConfiguration"))
     if unit.device.ptz:
         parts.append(fragments.ptz("tt:PTZConfiguration"))
-    if unit.device.kind == "speaker":
+    if unit.speaks():
         output, decoder = fragments.audio_output("tt:AudioOutputConfiguration"), fragments.audio_decoder("tt:AudioDecoderConfiguration")
         parts.append(f"<tt:Extension>{output}{decoder}</tt:Extension>")
     return f'<{tag} token="{stream.token}" fixed="true"><tt:Name>{stream.name}</tt:Name>{"".join(parts)}</{tag}>'
@@ -97,19 +97,19 @@ def _media_uri(url: str) -> str:
 
 
 def _audio_outputs(unit: Unit, _call: Call) -> str:
-    return f'<trt:AudioOutputs token="{AUDIO_OUTPUT}"/>' if unit.device.audio else ""
+    return f'<trt:AudioOutputs token="{AUDIO_OUTPUT}"/>' if unit.speaks() else ""
 
 
 def _audio_output_configurations(unit: Unit, _call: Call) -> str:
-    return fragments.audio_output("trt:Configurations") if unit.device.audio else ""
+    return fragments.audio_output("trt:Configurations") if unit.speaks() else ""
 
 
 def _audio_decoder_configurations(unit: Unit, _call: Call) -> str:
-    return fragments.audio_decoder("trt:Configurations") if unit.device.audio else ""
+    return fragments.audio_decoder("trt:Configurations") if unit.speaks() else ""
 
 
 def _audio_decoder_options(unit: Unit, _call: Call) -> str:
-    if not unit.device.audio:
+    if not unit.speaks():
         raise invalid("no audio decoder", "ter:NoConfig")
     return (
         "<trt:Options><tt:G711DecOptions><tt:Bitrate><tt:Items>64</tt:Items></tt:Bitrate>"

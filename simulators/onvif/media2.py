@@ -36,7 +36,7 @@ def _profile(unit: Unit, stream: Stream, wanted: set[str]) -> str:
         parts["VideoEncoder"] = _encoder(stream, "tr2:VideoEncoder")
     if unit.device.ptz:
         parts["PTZ"] = fragments.ptz("tr2:PTZ")
-    if unit.device.kind == "speaker":
+    if unit.speaks():
         parts["AudioOutput"] = fragments.audio_output("tr2:AudioOutput")
         parts["AudioDecoder"] = fragments.audio_decoder("tr2:AudioDecoder")
     chosen = "".join(part for name, part in parts.items() if name in wanted or "All" in wanted)

@@ -42,6 +42,10 @@ class Unit:
         """The device's own clock, in seconds since the epoch."""
         return self.state.device_time(self.device)
 
+    def speaks(self) -> bool:
+        """Whether it has an audio output: a loudspeaker, or a camera with one."""
+        return bool(self.device.audio) or self.city.audio_output(self.device.id) is not None
+
     def http_url(self, path: str) -> str:
         return f"http://{self.device.address}:{self.city.http_port}{path}"
 
