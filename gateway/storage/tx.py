@@ -5,6 +5,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.domain.events import AuditEntry, NewEvent
 from gateway.storage import audit, events
 from gateway.storage.audit import AuditRepository
+from gateway.storage.broadcasts import BroadcastRepository
+from gateway.storage.footage import FootageRepository
 from gateway.storage.health import HealthRepository
 from gateway.storage.idempotency import IdempotencyRepository
 from gateway.storage.inventory import InventoryRepository
@@ -18,6 +20,8 @@ class Tx:
     def __init__(self, conn: AsyncConnection, vault: Vault, *, writable: bool) -> None:
         self.conn = conn
         self.audit = AuditRepository(conn)
+        self.broadcasts = BroadcastRepository(conn)
+        self.footage = FootageRepository(conn)
         self.health = HealthRepository(conn)
         self.idempotency = IdempotencyRepository(conn)
         self.inventory = InventoryRepository(conn, vault)

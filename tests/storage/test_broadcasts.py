@@ -1,0 +1,152 @@
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from gateway.clock import SimulatedClock
+from gateway.domain.broadcast import (
+    Broadcast,
+    BroadcastId,
+    Clip,
+    ClipId,
+    Delivery,
+    DeliveryState,
+    Figures,
+    Priority,
+    Targets,
+)
+from gateway.domain.devices import CellCode, DeviceId, GroupId, ZoneId
+from gateway.domain.events import Actor, ActorKind
+from gateway.errors import Conflict, GatewayError, NotFound
+from gateway.storage.store import Store
+from gateway.storage.writer import Lane
+
+ACTOR = Actor(ActorKind.API_KEY, "key-1")
+CLIP = ClipId("c" * 64)
+START = SimulatedClock().now()
+EVERYWHERE = Targets((DeviceId("s1"),), (ZoneId("z"),), (CellCode("520103"),), (GroupId("g"),))
+
+
+def clip(name: str = "please move on") -> Clip:
+    return Clip(CLIP, name, 1000, 2500, START, ACTOR)
+
+
+def order(name: str = "b1", **changes: object) -> Broadcast:
+    made = Broadcast(BroadcastId(name), CLIP, EVERYWHERE, Priority.ENFORCEMENT, START + timedelta(seconds=60), START, ACTOR, "case 7")
+    return replace(made, **changes)
+
+
+def queued(broadcast: str = "b1", speaker: str = "s1") -> Delivery:
+    return Delivery(BroadcastId(broadcast), DeviceId(speaker), DeliveryState.QUEUED, START)
+
+
+PLAYED = Figures("PCMA", 50, 1, START, START + timedelta(seconds=1))
+
+
+async def accept(store: Store, broadcast: Broadcast, *first: Delivery) -> None:
+    async def change(tx) -> None:
+        await tx.broadcasts.add_clip(clip())
+        await tx.broadcasts.add(broadcast, first)
+
+    await store.writer.write(change, lane=Lane.BROADCAST)
+
+
+async def save(store: Store, *changed: Delivery) -> None:
+    await store.writer.write(lambda tx: tx.broadcasts.save(changed), lane=Lane.BROADCAST)
+
+
+async def test_what_was_accepted_is_read_back_as_it_was(store: Store) -> None:
+    await accept(store, order(), queued(speaker="s2"), queued(speaker="s1"))
+    async with store.read() as tx:
+        assert await tx.broadcasts.get(BroadcastId("b1")) == order()
+        assert await tx.broadcasts.deliveries(BroadcastId("b1")) == [queued(speaker="s1"), queued(speaker="s2")]
+        assert await tx.broadcasts.clip(CLIP) == clip()
+
+
+async def test_the_same_sound_keeps_the_name_that_it_came_with_first(store: Store) -> None:
+    await store.writer.write(lambda tx: tx.broadcasts.add_clip(clip("first")), lane=Lane.BROADCAST)
+    kept = await store.writer.write(lambda tx: tx.broadcasts.add_clip(clip("second")), lane=Lane.BROADCAST)
+    assert kept.name == "first"
+    async with store.read() as tx:
+        assert [found.name for found in await tx.broadcasts.clips(limit=5)] == ["first"]
+        assert await tx.broadcasts.clips(after=CLIP, limit=5) == []
+
+
+async def test_an_order_of_a_known_id_or_an_unknown_clip_is_refused_by_the_database(store: Store) -> None:
+    await accept(store, order())
+    with pytest.raises(Conflict):
+        await accept(store, order())
+    with pytest.raises(Conflict):
+        await accept(store, order("b2", clip=ClipId("d" * 64)))
+
+
+async def test_what_is_not_there_is_named(store: Store) -> None:
+    async with store.read() as tx:
+        assert await tx.broadcasts.find(BroadcastId("nothing")) is None
+        with pytest.raises(NotFound, match="nothing"):
+            await tx.broadcasts.get(BroadcastId("nothing"))
+        with pytest.raises(NotFound, match="no clip"):
+            await tx.broadcasts.clip(CLIP)
+
+
+async def test_figures_of_a_delivery_are_kept(store: Store) -> None:
+    await accept(store, order(), queued())
+    done = replace(queued(), state=DeliveryState.DONE, figures=PLAYED)
+    await save(store, done)
+    async with store.read() as tx:
+        assert await tx.broadcasts.deliveries(BroadcastId("b1")) == [done]
+        assert await tx.broadcasts.deliveries_of([BroadcastId("b1"), BroadcastId("b9")]) == {"b1": [done], "b9": []}
+
+
+async def test_what_has_ended_is_not_written_over(store: Store) -> None:
+    await accept(store, order(), queued())
+    stopped = replace(queued(), state=DeliveryState.CANCELLED, reason="stop-all")
+    await save(store, stopped)
+    await save(store, replace(queued(), state=DeliveryState.PLAYING))
+    async with store.read() as tx:
+        assert await tx.broadcasts.deliveries(BroadcastId("b1")) == [stopped]
+        assert await tx.broadcasts.open() == []
+
+
+async def test_two_broadcasts_never_play_at_one_speaker(store: Store) -> None:
+    await accept(store, order(), queued())
+    await accept(store, order("b2"), queued("b2"))
+    await save(store, replace(queued(), state=DeliveryState.PLAYING))
+    with pytest.raises(Conflict):
+        await save(store, replace(queued("b2"), state=DeliveryState.PLAYING))
+    await save(store, replace(queued(), state=DeliveryState.DONE, figures=PLAYED), replace(queued("b2"), state=DeliveryState.PLAYING))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"state": DeliveryState.DONE},
+        {"state": DeliveryState.FAILED},
+        {"state": DeliveryState.UNKNOWN},
+        {"state": DeliveryState.EXPIRED, "reason": "late", "figures": PLAYED},
+        {"state": DeliveryState.PLAYING, "figures": Figures(packets=-1)},
+        {"state": DeliveryState.PLAYING, "figures": Figures(packets=3)},
+    ],
+)
+async def test_an_impossible_delivery_is_refused_by_the_database(store: Store, wrong: dict[str, object]) -> None:
+    await accept(store, order(), queued())
+    with pytest.raises(GatewayError):
+        await save(store, replace(queued(), **wrong))
+
+
+async def test_open_deliveries_come_with_their_broadcast(store: Store) -> None:
+    await accept(store, order(), queued(speaker="s1"), replace(queued(speaker="s2"), state=DeliveryState.FAILED, reason="down"))
+    async with store.read() as tx:
+        assert await tx.broadcasts.open() == [(order(), queued(speaker="s1"))]
+
+
+async def test_broadcasts_are_paged_latest_first_without_missing_any(store: Store) -> None:
+    for index in range(7):
+        await accept(store, order(f"b{index}", created_at=START + timedelta(seconds=index // 2)))
+    seen: list[str] = []
+    before = None
+    async with store.read() as tx:
+        while page := await tx.broadcasts.page(before=before, limit=2):
+            seen += [broadcast.id for broadcast in page]
+            before = (page[-1].created_at, page[-1].id)
+    assert seen == ["b6", "b5", "b4", "b3", "b2", "b1", "b0"]
