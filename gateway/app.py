@@ -1,0 +1,115 @@
+"""The composition root: makes every part of the daemon, hands each what it needs, and starts and stops them in order."""
+
+import asyncio
+import resource
+import signal
+from collections.abc import Mapping
+from datetime import timedelta
+
+import structlog
+
+from gateway import __version__, sdnotify
+from gateway.api.app import HttpDoor, build_api
+from gateway.api.services import Services
+from gateway.clock import Clock, SystemClock
+from gateway.config import Config
+from gateway.datadir import held
+from gateway.domain.city import City
+from gateway.domain.health import Board
+from gateway.inventory.service import InventoryService
+from gateway.storage.retention import Housekeeper, Keep
+from gateway.storage.store import Store
+from gateway.storage.vault import load_key
+from gateway.supervisor import PartState, Supervisors
+
+log = structlog.get_logger()
+
+DESCRIPTORS = 65_536  # one a device and session; the unit file allows as many
+STOP_PART_WITHIN_S = 10.0
+
+
+async def serve(config: Config) -> None:
+    """Run the daemon until SIGTERM or SIGINT, or until a part that it cannot do without fails.
+
+    Raises InvalidInput for a setting that cannot work on this machine, Conflict when another daemon holds the data folder,
+    StorageFailed when the store does not keep what it is given.
+    """
+    _raise_descriptor_limit()
+    clock = SystemClock()
+    with held(config.data_dir):
+        key = load_key(config.key_file, create=True)
+        async with Store.open(config.store_url(), clock=clock, key=key, chain=config.instance) as store:
+            await House(config, clock, store).run(_asked_to_stop())
+    log.info("stopped")
+
+
+class House:
+    """Every part of one daemon. Parts stop in the reverse order of their start: the doors first, the writer last."""
+
+    def __init__(self, config: Config, clock: Clock, store: Store) -> None:
+        self._config = config
+        self._clock = clock
+        self._store = store
+        self._city = City()
+        self._board = Board()
+        self._inventory = InventoryService(store, self._city, clock)
+        self._parts = Supervisors(clock=clock)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run all parts until `stop` is set; raises the error of a part that the daemon cannot do without."""
+        await self._inventory.load()
+        self._add_parts()
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = self._parts.start(group)
+                await stop.wait()
+                sdnotify.notify("STOPPING=1")
+                for task in reversed(tasks):
+                    task.cancel()
+                    await asyncio.wait([task], timeout=STOP_PART_WITHIN_S)
+        except* Exception as failed:
+            raise failed.exceptions[0] from None
+
+    def _add_parts(self) -> None:
+        keep = Keep(
+            events_for=timedelta(days=self._config.limits.events_days),
+            events_at_most=self._config.limits.events_count,
+            idempotency_for=timedelta(hours=self._config.limits.idempotency_hours),
+        )
+        door = HttpDoor(lambda: build_api(self._services()), host=self._config.http.host, port=self._config.http.port)
+        self._parts.add("store", self._store.writer.run, fatal=True)
+        self._parts.add("housekeeper", Housekeeper(self._store, clock=self._clock, keep=keep).run)
+        self._parts.add("http", door.run)
+        self._parts.add("service-manager", lambda: self._tell_service_manager(door))
+
+    async def _tell_service_manager(self, door: HttpDoor) -> None:
+        host, port = await door.listening()
+        log.info("ready", address=f"http://{host}:{port}/", version=__version__)
+        sdnotify.notify("READY=1")
+        await sdnotify.ping_watchdog(self._clock)
+
+    def _services(self) -> Services:
+        return Services(
+            clock=self._clock,
+            city=self._city,
+            board=self._board,
+            store=self._store,
+            version=__version__,
+            readiness=self._unready,
+        )
+
+    def _unready(self) -> Mapping[str, str]:
+        return {part.name: part.last_error or part.state for part in self._parts if part.state is not PartState.RUNNING}
+
+
+def _asked_to_stop() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def _raise_descriptor_limit() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if most == resource.RLIM_INFINITY else min(DESCRIPTORS, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
