@@ -2,10 +2,12 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from sys import intern
+from typing import Any
 
 from lxml import etree
 
@@ -16,8 +18,9 @@ from gateway.drivers.http_reader import Answer
 from gateway.drivers.onvif.access import Access
 from gateway.drivers.onvif.answers import read_clock
 from gateway.drivers.onvif.services import GET_CAPABILITIES, GET_SERVICES, read_capabilities, read_services
-from gateway.drivers.onvif.soap import DEVICE, Operation, envelope, open_answer
+from gateway.drivers.onvif.soap import DEVICE, Operation, by_status, envelope, open_answer
 from gateway.drivers.onvif.times import zone_offset
+from gateway.drivers.onvif.wsdl import WSDLS
 from gateway.drivers.onvif.wsse import username_token
 from gateway.drivers.rtsp.digest import Digest, choose
 from gateway.errors import AuthenticationFailed, DeadlineExceeded, DeviceFault, NotSupported
@@ -30,6 +33,16 @@ OTHER_ENTRY = "/onvif/services"
 
 RICH_AT_ONCE = 2
 """Calls beside the health check that one device is asked to serve at a time; more wait for their turn, within their deadline."""
+
+
+@asynccontextmanager
+async def deadline(timeout_s: float) -> AsyncIterator[None]:
+    """Raises DeadlineExceeded when what stands inside takes longer."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            yield
+    except TimeoutError:
+        raise DeadlineExceeded(f"no complete answer within {timeout_s:g} s") from None
 
 
 class Caller:
@@ -46,6 +59,7 @@ class Caller:
         "_offset_s",
         "_services",
         "_turns",
+        "_web_digest",
         "_zone_s",
         "target",
     )
@@ -61,6 +75,7 @@ class Caller:
         """Know nothing of the device."""
         self._access = Access()
         self._digest: Digest | None = None
+        self._web_digest: Digest | None = None
         self._offset_s: float | None = None
         self._zone_s = _CHINA_S
         self._entry = ENTRY
@@ -79,12 +94,20 @@ class Caller:
     def forget(self) -> None:
         """Let credentials that were refused be tried again."""
         self._access.forget()
-        self._digest = None
+        self._digest = self._web_digest = None
 
     @property
     def offset(self) -> timedelta | None:
         """The device's clock minus ours, once it was read."""
         return None if self._offset_s is None else timedelta(seconds=self._offset_s)
+
+    def now(self) -> datetime:
+        """The present by the device's clock, as far as it is known."""
+        return _later(self._clock.now(), self._offset_s or 0.0)
+
+    async def pause(self, seconds: float) -> None:
+        """Leave the device alone for a moment."""
+        await self._clock.sleep(seconds)
 
     # -- calls ---------------------------------------------------------------------------------------------------------
 
@@ -100,16 +123,32 @@ class Caller:
         """Hold `conversation` when fewer than `RICH_AT_ONCE` others are under way."""
         if self._turns is None:
             self._turns = asyncio.Semaphore(RICH_AT_ONCE)
-        end = self._clock.monotonic() + timeout_s
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._turns.acquire()
-        except TimeoutError:
-            raise DeadlineExceeded("the device was busy with our own earlier calls") from None
-        try:
-            return await self.converse(conversation, timeout_s=max(0.0, end - self._clock.monotonic()))
-        finally:
-            self._turns.release()
+        async with deadline(timeout_s), self._turns:
+            return await self.converse(conversation, timeout_s=timeout_s)
+
+    async def invoke(
+        self,
+        namespace: str,
+        name: str,
+        convert: Callable[[Any], T],
+        *,
+        timeout_s: float,
+        large: bool = False,
+        repeatable: bool = True,
+        **arguments: Any,
+    ) -> T:
+        """A signed call that zeep builds from `arguments` and reads: `convert` of its answer's value.
+
+        The first one in a process loads zeep: a second or two, which the deadline must allow.
+        """
+        async with deadline(timeout_s):
+            operation = await WSDLS.build(namespace, name, arguments, large=large, repeatable=repeatable)
+            payload = await self.call(operation, timeout_s=timeout_s)
+            return await WSDLS.read(namespace, name, payload, convert)
+
+    async def fetch(self, path: str, *, timeout_s: float) -> bytes:
+        """What the device's web server gives for `path`, at most `RICH_LIMIT` bytes."""
+        return await self.in_turn(self._fetching(path), timeout_s=timeout_s)
 
     def calling(self, operation: Operation) -> Conversation[etree._Element]:
         """The conversation of `call`: the clock first where it is not known, the services first where they are not known."""
@@ -211,6 +250,25 @@ class Caller:
     def _post(self, operation: Operation, path: str, header: bytes = b"", *, last: bool, fields: tuple[tuple[str, str], ...]) -> Request:
         limit = RICH_LIMIT if operation.large else SOAP_LIMIT
         return Request("POST", path, envelope(operation.body, header), fields, limit, last, operation.repeatable)
+
+    def _fetching(self, path: str) -> Conversation[bytes]:
+        """GET with HTTP digest, the only login that a web server gets from us: Basic would tell the password."""
+        self._access.begin(self._clock.monotonic())
+        fresh = False
+        while True:
+            fields = (("Authorization", self._web_digest.answer("GET", path)),) if self._web_digest else ()
+            answer = yield Request("GET", path, fields=fields, limit=RICH_LIMIT)
+            if answer.status != 401:
+                break
+            if fresh:
+                self._access.give_up("bad-credentials", self._clock.monotonic())
+                raise AuthenticationFailed("the device's web server refuses us")
+            asked = choose(answer.fields.get("www-authenticate", "").split("\n"))
+            self._web_digest = Digest(asked, self.target.credentials, nonce=self._client_nonce)
+            fresh = True
+        if answer.status != 200:
+            raise by_status(answer.status)
+        return answer.body
 
     # -- what is remembered --------------------------------------------------------------------------------------------
 

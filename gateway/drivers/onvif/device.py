@@ -1,7 +1,13 @@
-"""One ONVIF device: its clock and identity by the cheap path."""
+"""One ONVIF device with all its capabilities: clock and identity by the cheap path, the others by the rich one.
 
-from gateway.drivers.base import DeviceClock, Identity
+It is a `ClockSource`, `IdentitySource`, `MediaSource` and `PresetSource`, and the search half of a `RecordingSource`.
+"""
+
+from collections.abc import Sequence
+
+from gateway.drivers.base import DeviceClock, Identity, MediaProfile, Preset, Recording, Span
 from gateway.drivers.http import Conversation
+from gateway.drivers.onvif import media, ptz, search
 from gateway.drivers.onvif.answers import read_identity
 from gateway.drivers.onvif.caller import Caller
 from gateway.drivers.onvif.soap import DEVICE, Operation
@@ -23,6 +29,43 @@ class OnvifDevice(Caller):
 
     async def identity(self, *, timeout_s: float) -> Identity:
         return (await self.check(timeout_s=timeout_s))[1]
+
+    async def profiles(self, *, timeout_s: float) -> Sequence[MediaProfile]:
+        return await media.profiles(self, timeout_s=timeout_s)
+
+    async def stream_path(self, profile: str, *, timeout_s: float) -> str:
+        return await media.stream_path(self, profile, timeout_s=timeout_s)
+
+    async def snapshot_path(self, profile: str, *, timeout_s: float) -> str:
+        return await media.snapshot_path(self, profile, timeout_s=timeout_s)
+
+    async def snapshot(self, profile: str, *, timeout_s: float) -> bytes:
+        return await media.snapshot(self, profile, timeout_s=timeout_s)
+
+    async def presets(self, profile: str, *, timeout_s: float) -> Sequence[Preset]:
+        return await ptz.presets(self, profile, timeout_s=timeout_s)
+
+    async def goto_preset(self, profile: str, preset: str, *, timeout_s: float) -> None:
+        """Start moving to a preset."""
+        await ptz.goto_preset(self, profile, preset, timeout_s=timeout_s)
+
+    async def move(self, profile: str, *, pan: float, tilt: float, zoom: float, run_s: float, timeout_s: float) -> None:
+        """Start moving, speeds from -1 to 1; the caller must `stop` after `run_s`, because some devices do not by themselves."""
+        await ptz.move(self, profile, pan=pan, tilt=tilt, zoom=zoom, run_s=run_s, timeout_s=timeout_s)
+
+    async def stop(self, profile: str, *, timeout_s: float) -> None:
+        """Stop all movement."""
+        await ptz.stop(self, profile, timeout_s=timeout_s)
+
+    async def recordings(self, *, timeout_s: float) -> Sequence[Recording]:
+        return await search.recordings(self, timeout_s=timeout_s)
+
+    async def coverage(self, recording: str, window: Span, *, timeout_s: float) -> Sequence[Span]:
+        return await search.coverage(self, recording, window, timeout_s=timeout_s)
+
+    async def replay_path(self, recording: str, *, timeout_s: float) -> str:
+        """Path and query of the RTSP URI that replays a recording."""
+        return await search.replay_path(self, recording, timeout_s=timeout_s)
 
     def _check(self) -> Conversation[tuple[DeviceClock, Identity]]:
         clock = yield from self.clock(last=False)

@@ -65,7 +65,7 @@ def open_answer(answer: Answer, expected: str, *, large: bool = False) -> etree.
     if payload.tag != expected:
         raise ProtocolError(f"the answer is not the one to {etree.QName(expected).localname}", code="wrong-operation")
     if answer.status >= 400:
-        raise _by_status(answer.status)
+        raise by_status(answer.status)
     return payload
 
 
@@ -84,6 +84,15 @@ def parse(body: bytes, *, large: bool = False) -> etree._Element:
     if root.getroottree().docinfo.doctype or b"<!DOCTYPE" in body:  # type: ignore[union-attr]  # the stubs lack it
         raise ProtocolError("the answer declares a document type", code="dtd")
     return root
+
+
+def by_status(status: int) -> DeviceError:
+    """What a status without a SOAP answer means."""
+    if status in (404, 405, 501):
+        return NotSupported(f"the device has no such service (HTTP {status})", detail=str(status))
+    if status == 503:
+        return Busy("the device is too busy (HTTP 503)", detail="503")
+    return DeviceFault(f"the device answers with HTTP {status}", detail=str(status))
 
 
 def local(element: etree._Element) -> str:
@@ -141,7 +150,7 @@ def _payload(answer: Answer, *, large: bool) -> etree._Element:
         return _unwrap(parse(answer.body, large=large))
     except ProtocolError:
         if answer.status >= 400:  # an error page of the web server beneath
-            raise _by_status(answer.status) from None
+            raise by_status(answer.status) from None
         raise
 
 
@@ -220,11 +229,3 @@ def _codes(fault: etree._Element) -> Iterator[str]:
     while code is not None:
         yield text(code, "Value")
         code = child(code, "Subcode")
-
-
-def _by_status(status: int) -> DeviceError:
-    if status in (404, 405, 501):
-        return NotSupported(f"the device has no such service (HTTP {status})", detail=str(status))
-    if status == 503:
-        return Busy("the device is too busy (HTTP 503)", detail="503")
-    return DeviceFault(f"the device answers with HTTP {status}", detail=str(status))
