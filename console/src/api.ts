@@ -28,25 +28,28 @@ interface Page<T> {
   next?: string | null;
 }
 
-async function all<T>(path: string): Promise<T[]> {
+/** All pages of a list, and the newest event that its first page already shows. */
+async function all<T>(path: string): Promise<{ items: T[]; cursor: string | null }> {
   const items: T[] = [];
-  for (let cursor: string | null | undefined = ""; cursor !== null && cursor !== undefined; ) {
-    const query = new URLSearchParams({ limit: "1000", ...(cursor ? { cursor } : {}) });
-    const page = (await (await call(`${path}?${query}`)).json()) as Page<T>;
+  let shown: string | null = null;
+  for (let next: string | null | undefined = ""; next !== null && next !== undefined; ) {
+    const answer = await call(`${path}?${new URLSearchParams({ limit: "1000", ...(next ? { cursor: next } : {}) })}`);
+    shown ??= answer.headers.get("X-Event-Cursor");
+    const page = (await answer.json()) as Page<T>;
     items.push(...page.items);
-    cursor = page.next;
+    next = page.next;
   }
-  return items;
+  return { items, cursor: shown };
 }
 
-/** The whole city as it stands now. */
-export async function readCity(): Promise<City> {
+/** The whole city as it stands now, and the cursor from which to follow it. */
+export async function readCity(): Promise<{ city: City; cursor: string | null }> {
   const [groups, devices] = await Promise.all([all<GroupAnswer>("/v1/camera-groups"), all<DeviceAnswer>("/v1/devices")]);
-  return new City(groups, devices);
+  return { city: new City(groups.items, devices.items), cursor: devices.cursor };
 }
 
 export interface GatewayEvent {
-  cursor: string;
+  cursor: number;
   type: string;
   subject: string;
   at: string;
@@ -57,19 +60,22 @@ export interface Stream {
   close(): void;
 }
 
+const TYPES = ["device.state", "inventory.imported"];
+const AGAIN_MS = 3000;
+
 /**
- * Follow the events. The browser itself comes back after a break and says where it stopped (Last-Event-ID);
- * `onGap` is called when the gateway no longer has what was missed, and the city must be read anew.
+ * Follow the events after `cursor`. The browser itself comes back after a break and says where it stopped (Last-Event-ID);
+ * `onGap` is called when the gateway no longer has what was missed, or has ended the stream: the city must be read anew.
  */
-export function follow(handlers: { onEvent(event: GatewayEvent): void; onGap(): void; onLive(live: boolean): void }): Stream {
-  const source = new EventSource("/v1/events");
-  const take = (message: MessageEvent<string>) => {
-    const body = JSON.parse(message.data) as Omit<GatewayEvent, "cursor">;
-    handlers.onEvent({ ...body, cursor: message.lastEventId });
-  };
-  for (const type of ["device.state", "inventory.imported", "message"]) source.addEventListener(type, take as EventListener);
-  source.addEventListener("gap", () => handlers.onGap());
-  source.addEventListener("open", () => handlers.onLive(true));
-  source.addEventListener("error", () => handlers.onLive(false));
+export function follow(cursor: string | null, on: { event(event: GatewayEvent): void; gap(): void; live(live: boolean): void }): Stream {
+  const query = new URLSearchParams({ types: TYPES.join(","), ...(cursor === null ? {} : { after: cursor }) });
+  const source = new EventSource(`/v1/events?${query}`);
+  for (const type of TYPES) source.addEventListener(type, (message) => on.event(JSON.parse((message as MessageEvent<string>).data)));
+  source.addEventListener("gap", () => on.gap());
+  source.addEventListener("open", () => on.live(true));
+  source.addEventListener("error", () => {
+    on.live(false);
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => on.gap(), AGAIN_MS);
+  });
   return source;
 }

@@ -15,19 +15,19 @@ test("a group is as bad as its worst device, and follows events", () => {
   const city = new City(groups, devices);
   const group = city.groups.get("g1")!;
   expect(group.state.value).toBe("up");
-  expect(city.apply("7", "c2", "2026-01-01T00:00:00Z", { before: "up", after: "down", reason: "timeout" })).toBe(true);
+  expect(city.apply(7, "c2", "2026-01-01T00:00:00Z", { before: "up", after: "down", reason: "timeout" })).toBe(true);
   expect(group.state.value).toBe("down");
   expect(city.counts().camera).toEqual({ up: 1, down: 1, degraded: 0, unknown: 0 });
-  expect(city.recent.value[0]).toMatchObject({ cursor: "7", before: "up", after: "down", reason: "timeout" });
+  expect(city.recent.value[0]).toMatchObject({ cursor: 7, before: "up", after: "down", reason: "timeout" });
 });
 
 test("an event of an unknown device asks for the city to be read anew", () => {
-  expect(new City(groups, devices).apply("8", "c9", "2026-01-01T00:00:00Z", { after: "up" })).toBe(false);
+  expect(new City(groups, devices).apply(8, "c9", "2026-01-01T00:00:00Z", { after: "up" })).toBe(false);
 });
 
 test("the list of changes is bounded", () => {
   const city = new City(groups, devices);
-  for (let n = 0; n < 500; n++) city.apply(String(n), "c1", "2026-01-01T00:00:00Z", { after: n % 2 ? "up" : "down" });
+  for (let n = 0; n < 500; n++) city.apply(n, "c1", "2026-01-01T00:00:00Z", { after: n % 2 ? "up" : "down" });
   expect(city.recent.value.length).toBe(60);
 });
 

@@ -34,7 +34,7 @@ export interface Group {
 }
 
 export interface Change {
-  cursor: string;
+  cursor: number;
   at: string;
   device: Device;
   before: State;
@@ -91,7 +91,7 @@ export class City {
   }
 
   /** Take in one `device.state` event; false when the device is not known, so that the caller reads the city anew. */
-  apply(cursor: string, id: string, at: string, data: { before?: string; after?: string; reason?: string }): boolean {
+  apply(cursor: number, id: string, at: string, data: { before?: string; after?: string; reason?: string }): boolean {
     const device = this.devices.get(id);
     if (device === undefined) return false;
     const after = stateOf(data.after ?? "");

@@ -26,15 +26,15 @@ export async function open(): Promise<void> {
   stream?.close();
   phase.value = { at: "loading" };
   try {
-    const city = await readCity();
+    const { city, cursor } = await readCity();
     phase.value = { at: "live", city };
-    stream = follow({
-      onEvent: (event) => {
+    stream = follow(cursor, {
+      event: (event) => {
         if (event.type === "inventory.imported") void open();
         if (event.type === "device.state" && !city.apply(event.cursor, event.subject, event.at, event.data)) void open();
       },
-      onGap: () => void open(),
-      onLive: (live) => (connected.value = live),
+      gap: () => void open(),
+      live: (live) => (connected.value = live),
     });
   } catch (error) {
     phase.value = error instanceof NotSignedIn ? { at: "signed-out", failed: false } : { at: "failed", why: String((error as Error).message) };
