@@ -218,7 +218,7 @@ def _ready_replay(exchange: Exchange, session: Session) -> str:
     pace, cseq = _pace(exchange.request, track), int(exchange.request.header("cseq") or 0)
     scene = video.scene(session.resource.size)
     session.replay = ReplayPlay(channel.camera, scene, steps, stream=track.stream, outlet=track.outlet, pace=pace, cseq=cseq)
-    return ranges.clock(plan.sections[0].first * FRAME_NS / 1e9, plan.sections[-1].stop * FRAME_NS / 1e9)
+    return ranges.clock(plan.sections[0].first * FRAME_NS / 1e9, min(window.end, plan.sections[-1].stop * FRAME_NS / 1e9))
 
 
 def _window(exchange: Exchange, session: Session, asked: str) -> footage.Span:

@@ -1,6 +1,7 @@
 """A small city for the tests of its protocols, on addresses of its own, with time that stands still until a test moves it."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -81,3 +82,10 @@ async def rtsp_block(city: City = CITY) -> AsyncIterator[Block]:
     state = State(clock)
     async with rtsp.serve(city, 0, state) as server:
         yield Block(server, state, clock)
+
+
+async def until(condition: Callable[[], bool], *, within_s: float = 5.0) -> None:
+    """Let the loop run until something has come about that announces itself to nobody, such as a datagram's arrival."""
+    async with asyncio.timeout(within_s):
+        while not condition():  # noqa: ASYNC110 -- nothing sets an event: the condition is the far side of a socket
+            await asyncio.sleep(0)

@@ -9,7 +9,7 @@ import pytest
 from simulators.city import SimDevice
 from simulators.faults import Answer as Ailment
 from simulators.faults import Fault
-from tests.simulators.block import CAMERA, RECORDER, SHA_CAMERA, SPEAKER, Block, rtsp_block
+from tests.simulators.block import CAMERA, RECORDER, SHA_CAMERA, SPEAKER, Block, rtsp_block, until
 from tests.simulators.rtsp_client import Client
 
 TCP = "RTP/AVP/TCP;unicast;interleaved=0-1"
@@ -158,9 +158,7 @@ async def test_a_receiver_report_keeps_a_udp_session_alive(block: Block) -> None
             server_port = int(answer.headers["transport"].split("server_port=")[1].split(";")[0].split("-")[1])
             block.clock.advance(50)
             await loop.sock_sendto(control, b"\x80\xc9\x00\x01\x00\x00\x00\x07", (CAMERA.address, server_port))
-            async with asyncio.timeout(5):
-                while block.server.book.by_id[answer.session].last_seen != block.clock():
-                    await asyncio.sleep(0)
+            await until(lambda: block.server.book.by_id[answer.session].last_seen == block.clock())
             block.clock.advance(50)
             block.server.sweep()
             assert answer.session in block.server.book.by_id
@@ -170,9 +168,7 @@ async def test_an_interleaved_session_dies_with_its_connection_and_a_udp_one_doe
     async with block.client(CAMERA, "live/main") as first, block.client(CAMERA, "live/main") as second:
         interleaved = await set_up(first)
         over_udp = await set_up(second, "RTP/AVP;unicast;client_port=40002-40003")
-    async with asyncio.timeout(5):
-        while block.server.connections:
-            await asyncio.sleep(0)
+    await until(lambda: not block.server.connections)
     assert interleaved not in block.server.book.by_id
     assert over_udp in block.server.book.by_id
 

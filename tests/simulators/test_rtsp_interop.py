@@ -1,0 +1,83 @@
+"""The simulated cameras and recorders as ordinary players see them: FFmpeg and GStreamer of the system."""
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator
+
+import pytest
+
+from simulators.city import SimDevice
+from tests.simulators.block import CAMERA, RECORDER, Block, rtsp_block
+
+pytestmark = pytest.mark.interop
+
+
+@pytest.fixture
+async def block() -> AsyncIterator[Block]:
+    async with rtsp_block() as running:
+        yield running
+
+
+def program(name: str, package: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        pytest.skip(f"{name}: {package} is not installed")
+    return path
+
+
+def url(block: Block, target: SimDevice, path: str) -> str:
+    return f"rtsp://{target.username}:{target.password}@{target.address}:{block.port}/{path}"
+
+
+async def run(*command: str, within_s: float = 30) -> str:
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
+    try:
+        async with asyncio.timeout(within_s):
+            output, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise
+    assert process.returncode == 0, output.decode()
+    return output.decode()
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+async def test_ffprobe_knows_the_live_picture(block: Block, transport: str) -> None:
+    command = (
+        program("ffprobe", "ffmpeg"),
+        "-v",
+        "error",
+        "-rtsp_transport",
+        transport,
+        "-of",
+        "json",
+        "-show_streams",
+        "-analyzeduration",
+        "500k",
+    )
+    (stream,) = json.loads(await run(*command, url(block, CAMERA, "live/main")))["streams"]
+    assert (stream["codec_name"], stream["profile"], stream["width"], stream["height"]) == ("h264", "High", 320, 180)
+    assert stream["avg_frame_rate"] == "25/2"
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+async def test_ffmpeg_plays_live_without_a_complaint(block: Block, transport: str) -> None:
+    options = ("-v", "warning", "-rtsp_transport", transport, "-analyzeduration", "300k", "-i", url(block, CAMERA, "live/sub"))
+    assert await run(program("ffmpeg", "ffmpeg"), *options, "-frames:v", "10", "-f", "null", "-") == ""
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+async def test_ffmpeg_plays_a_recording_without_knowing_onvif(block: Block, transport: str) -> None:
+    options = ("-v", "warning", "-rtsp_transport", transport, "-analyzeduration", "300k", "-i", url(block, RECORDER, "replay/rec-01"))
+    assert await run(program("ffmpeg", "ffmpeg"), *options, "-frames:v", "10", "-f", "null", "-") == ""
+
+
+@pytest.mark.parametrize("protocols", ["tcp", "udp"])
+async def test_gstreamer_plays_live(block: Block, protocols: str) -> None:
+    location = f"location={url(block, CAMERA, 'live/main')}"
+    source = ("rtspsrc", location, f"protocols={protocols}", "latency=0")
+    sink = ("!", "rtph264depay", "!", "h264parse", "!", "identity", "eos-after=10", "!", "fakesink", "sync=false")
+    output = await run(program("gst-launch-1.0", "gstreamer1.0-tools"), "-q", *source, *sink)
+    assert "ERROR" not in output
