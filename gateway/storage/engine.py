@@ -4,6 +4,7 @@ SQLite: WAL, `synchronous=FULL`, foreign keys on, a busy timeout; one writing co
 PostgreSQL: `fsync` and `synchronous_commit` on, UTF-8. What a server or file does not honour makes the start fail.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,10 +79,13 @@ async def assert_durable(engines: Engines) -> None:
 
 
 def reason(error: BaseException) -> str:
-    """What the database said, without the statement and its parameters, which may hold secrets."""
+    """What the database said, without the statement and the values in it, which may be secrets."""
     original = getattr(error, "orig", None) or error
-    return f"{type(original).__name__}: {str(original).splitlines()[0] if str(original) else ''}"
+    said = str(original).partition("\n")[0]
+    return f"{type(original).__name__}: {_VALUE.sub('', said)}"
 
+
+_VALUE = re.compile(r"(?<=query argument )\$\d+.*|(?<=codec can't encode).*")
 
 _POSTGRES_CONNECT: dict[str, Any] = {
     "server_settings": {"synchronous_commit": "on", "timezone": "UTC", "application_name": "city-gateway"},

@@ -32,6 +32,7 @@ class Store:
         self._clock = clock
         self._vault = vault
         self.chain = chain
+        self._joined: dict[str, list[object]] = {}
         self.events = EventLog(self._snapshot)
         self.writer = Writer(engines.writing, transaction=self._changing, publish=self.events.publish, chain=chain)
 
@@ -63,13 +64,17 @@ class Store:
             yield Tx(conn, self._vault, writable=False)
 
     async def checkpoint(self) -> None:
-        """Put the heads of all other audit chains on this one: from now on they cannot be rewritten unseen."""
+        """Put the heads of all other audit chains on this one, if they have moved: from now on they cannot be rewritten unseen."""
+        async with self.read() as tx:
+            others = {chain: list(head) for chain, head in (await tx.audit.heads()).items() if chain != self.chain}
+        if others == self._joined:
+            return
 
         async def change(tx: Tx) -> None:
-            others = {chain: list(head) for chain, head in (await tx.audit.heads()).items() if chain != self.chain}
             tx.record(AuditEntry(SYSTEM, CHECKPOINT, self.chain, self._clock.now(), others))
 
         await self.writer.write(change, lane=Lane.HEALTH)
+        self._joined = others
 
     def _changing(self, conn: AsyncConnection) -> Tx:
         return Tx(conn, self._vault, writable=True)

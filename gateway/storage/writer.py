@@ -218,13 +218,18 @@ def _translated(error: Exception) -> Exception:
     """The database's refusals in our own terms; everything else as it is."""
     if isinstance(error, IntegrityError):
         return _because(error, Conflict(f"the store refuses it: {reason(error)}", code="constraint"))
-    if isinstance(error, DataError | UnicodeEncodeError):
+    if isinstance(error, DataError | UnicodeEncodeError) or _data_exception(error):
         return _because(error, InvalidInput(f"the store cannot hold it: {reason(error)}", code="not-storable"))
     if isinstance(error, SQLAlchemyError):
         return _because(error, StorageFailed(f"the store failed: {reason(error)}"))
     if isinstance(error, TimeoutError):
         return _because(error, StorageFailed(f"the change took longer than {CHANGE_TIMEOUT_S} s", code="too-slow"))
     return error
+
+
+def _data_exception(error: Exception) -> bool:
+    """True for PostgreSQL's class 22, the driver's own refusals included."""
+    return str(getattr(getattr(error, "orig", None), "sqlstate", None)).startswith("22")
 
 
 def _because(cause: Exception, error: Exception) -> Exception:
