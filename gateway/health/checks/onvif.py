@@ -1,0 +1,37 @@
+"""An ONVIF device in one go: reach, clock and identity from two requests on one connection."""
+
+from collections.abc import Sequence
+
+from gateway.domain.health import CheckResult, Outcome
+from gateway.domain.policy import REACH
+from gateway.errors import DeviceError
+from gateway.health.checks import clock, identity, reach
+from gateway.health.checks.subject import Subject, Tools
+
+_CONNECT_S = 1.0
+
+
+async def check(subject: Subject, tools: Tools) -> Sequence[CheckResult]:
+    """Whatever the device answers proves that it is alive; a login that it refuses leaves its clock, which needs none, to be read."""
+    try:
+        told_clock, told_identity = await tools.onvif_of(subject.device.id).check(timeout_s=tools.timeout_s)
+    except DeviceError as error:
+        return await _without_identity(subject, tools, error)
+    return [
+        reach.answered(subject, tools),
+        clock.judged(subject, tools, told_clock),
+        identity.judged(subject, tools, told_identity),
+    ]
+
+
+async def _without_identity(subject: Subject, tools: Tools, error: DeviceError) -> Sequence[CheckResult]:
+    if reach.is_silence(error):
+        if await reach.silent_service(tools.target_of(subject.device.id), error, timeout_s=_CONNECT_S):
+            return [subject.result(tools, REACH, Outcome.FAIL, reach.SERVICE_SILENT)]
+        return [reach.failed(subject, tools, error)]
+    results = [reach.answered(subject, tools), identity.failed(subject, tools, error)]
+    try:
+        told_clock = await tools.onvif_of(subject.device.id).read_clock(timeout_s=tools.timeout_s)
+    except DeviceError:
+        return results
+    return [*results, clock.judged(subject, tools, told_clock)]

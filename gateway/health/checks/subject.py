@@ -1,0 +1,54 @@
+"""Who is checked, and with what."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from gateway.clock import Clock
+from gateway.domain.devices import Device, DeviceId
+from gateway.domain.health import CheckResult, Outcome
+from gateway.drivers.base import DeviceClock, Identity, Target
+from gateway.drivers.snmp.reader import Reading
+
+
+class OnvifChecks(Protocol):
+    """An ONVIF device, as far as checks need it."""
+
+    async def check(self, *, timeout_s: float) -> tuple[DeviceClock, Identity]:
+        """Clock and, signed, identity, on one connection."""
+        ...
+
+    async def read_clock(self, *, timeout_s: float) -> DeviceClock:
+        """The clock, which needs no login."""
+        ...
+
+
+class SensorChecks(Protocol):
+    """An SNMP reader, as far as checks need it."""
+
+    async def read(self, target: Target, *, timeout_s: float) -> Reading: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What checks work with. `clock_limit_s`: how far a device's clock may be off."""
+
+    onvif_of: Callable[[DeviceId], OnvifChecks]
+    target_of: Callable[[DeviceId], Target]
+    sensors: SensorChecks
+    clock: Clock
+    timeout_s: float = 5.0
+    clock_limit_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One device on one visit. `began`: our monotonic clock when the visit began."""
+
+    device: Device
+    began: float
+
+    def result(self, tools: Tools, check: str, outcome: Outcome, reason: str = "", facts: Mapping[str, Any] | None = None) -> CheckResult:
+        """A result of now."""
+        took_ms = round((tools.clock.monotonic() - self.began) * 1_000, 3)
+        return CheckResult(self.device.id, check, outcome, tools.clock.now(), reason, facts or {}, took_ms)

@@ -1,0 +1,234 @@
+"""The health service: turns the wheel, judges what its visits find, and tells the world what has changed."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from gateway.domain.city import City
+from gateway.domain.devices import Device, DeviceId
+from gateway.domain.events import NewEvent
+from gateway.domain.health import Board, CheckResult, Outcome, Standing, Transition
+from gateway.domain.policy import REACH, Limits, PolicyState, judge, restored
+from gateway.errors import NotFound, Overloaded, StorageFailed
+from gateway.health.checks import CHECKS, VISITS
+from gateway.health.checks.subject import Subject, Tools
+from gateway.health.sight import Sight
+from gateway.health.wheel import Pace, Wheel
+from gateway.storage.health import NumberedTransition
+from gateway.storage.store import Store
+from gateway.storage.tx import Tx
+from gateway.storage.writer import Lane
+
+log = structlog.get_logger()
+
+STATE_EVENT = "device.state"
+NOTICE_EVENT = "device.notice"
+LAGGING = "gateway-lagging"
+BLIND = "gateway-blind"
+OUR_FAULT = "check-failed"
+_SETTLE_S = 1.0  # after an inventory change, before what it dropped is written
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """How the service itself fares, for the metrics."""
+
+    visits: int
+    under_way: int
+    off_the_ring: int
+    lateness_s: float
+    blind: bool
+
+
+class HealthService:
+    """Keeps `board` true: every device of `city` has a standing there, and a changed state only after it has been committed.
+
+    `load` before `run`; `resync` after every change of the inventory. Results that change nothing are not written.
+    """
+
+    def __init__(
+        self,
+        *,
+        city: City,
+        board: Board,
+        store: Store,
+        tools: Tools,
+        limits: Limits = Limits(),  # noqa: B008 (frozen)
+        pace: Pace = Pace(),  # noqa: B008 (frozen)
+    ) -> None:
+        self._city = city
+        self._board = board
+        self._store = store
+        self._tools = tools
+        self._limits = limits
+        self._clock = tools.clock
+        self._wheel: Wheel[DeviceId] = Wheel(self._visit, clock=self._clock, pace=pace)
+        self._sight = Sight(self._clock)
+        self._states: dict[DeviceId, PolicyState] = {}
+        self._turns: defaultdict[DeviceId, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._gone: set[DeviceId] = set()
+
+    async def load(self) -> None:
+        """Take up the states of the last run. Raises StorageFailed."""
+        async with self._store.read() as tx:
+            standings = await tx.health.standings()
+        for standing in standings:
+            self._board.put(replace(standing, facts={standing.check: standing.facts} if standing.facts else {}))
+            self._states[standing.device] = restored(standing.device, standing.state, reason=standing.reason, check=standing.check)
+        self.resync()
+
+    def resync(self) -> None:
+        """The inventory has changed: forget who is gone, take up who is new, and keep what is known of the rest."""
+        wanted = {device.id: device.uplink for device in self._city.devices.values() if device.enabled}
+        for standing in list(self._board):
+            if standing.device not in self._city.devices:
+                self._drop(standing.device)
+        for device in self._city.devices:
+            self._gone.discard(device)
+            if device not in self._states:
+                self._states[device] = PolicyState(device)
+                self._board.put(Standing(device))
+        self._wheel.replace(wanted)
+
+    async def run(self) -> None:
+        """Check all devices until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._wheel.run(), name="health wheel")
+            group.create_task(self._bury(), name="health of devices that are gone")
+
+    async def check_now(self, device: DeviceId) -> Sequence[CheckResult]:
+        """Visit one device at once, and count it like any other visit. Raises NotFound."""
+        if device not in self._city.devices:
+            raise NotFound(f"there is no device {device!r}")
+        return await self._turn(device)
+
+    async def history(self, device: DeviceId, *, before: int | None = None, limit: int = 100) -> Sequence[NumberedTransition]:
+        """The device's transitions, newest first; with `before`, those of a lower number."""
+        async with self._store.read() as tx:
+            return await tx.health.history(device, before=before, limit=limit)
+
+    @property
+    def figures(self) -> Figures:
+        wheel = self._wheel
+        return Figures(wheel.visits, wheel.under_way, wheel.off_the_ring, wheel.lateness_s, self._sight.blind)
+
+    # -- one visit
+
+    async def _visit(self, device: DeviceId) -> bool:
+        return not any(result.check == REACH and result.outcome is Outcome.FAIL for result in await self._turn(device))
+
+    async def _turn(self, device_id: DeviceId) -> Sequence[CheckResult]:
+        """Look at a device and take what was found; one turn a device at a time. Empty for one that is not there any more."""
+        async with self._turns[device_id]:
+            device = self._city.devices.get(device_id)
+            if device is None:
+                return ()
+            began = self._clock.monotonic()
+            results = self._own_up(await self._look(device, began), began, device_id)
+            if device_id in self._states:
+                await self._take(device_id, results)
+            return results
+
+    async def _look(self, device: Device, began: float) -> list[CheckResult]:
+        subject = Subject(device, began)
+        results: list[CheckResult] = []
+        try:
+            for name in VISITS[device.kind]:
+                results += await CHECKS[name](subject, self._tools)
+                if any(result.check == REACH and result.outcome is Outcome.FAIL for result in results):
+                    break
+        except Exception:
+            log.exception("health.check_failed", device=device.id)
+            return [subject.result(self._tools, REACH, Outcome.UNKNOWN, OUR_FAULT)]
+        return results
+
+    def _own_up(self, results: list[CheckResult], began: float, device: DeviceId) -> list[CheckResult]:
+        """Say "unknown" where silence may be our own fault: while we lag, and when nobody at all answers."""
+        reached = next((result for result in results if result.check == REACH), None)
+        if reached is None or reached.outcome is Outcome.UNKNOWN:
+            return results
+        silent = reached.outcome is Outcome.FAIL
+        lagging = self._wheel.lagged_since(began)
+        if not lagging and not self._wheel.misses(device):
+            self._sight.note(answered=not silent)
+        if not silent:
+            return results
+        if lagging or self._sight.blind:
+            return [replace(reached, outcome=Outcome.UNKNOWN, reason=LAGGING if lagging else BLIND)]
+        return results
+
+    async def _take(self, device: DeviceId, results: Sequence[CheckResult]) -> None:
+        """Judge; commit what changed; only then show it. What could not be committed is judged again at the next visit."""
+        after, transition = judge(self._states[device], results, self._limits, self._clock.now())
+        standing = _shown(self._board[device], after, transition, results)
+        notices = [result for result in results if result.outcome is Outcome.OK and result.reason]
+        if transition or notices:
+            try:
+                await self._store.writer.write(lambda tx: _write(tx, transition, notices), lane=Lane.HEALTH)
+            except (StorageFailed, Overloaded) as error:
+                log.warning("health.not_stored", device=device, reason=error.code)
+                return
+        if device in self._states:  # unless it was dropped meanwhile
+            self._states[device] = after
+            self._board.put(standing)
+
+    # -- devices that are gone
+
+    def _drop(self, device: DeviceId) -> None:
+        self._board.drop(device)
+        self._states.pop(device, None)
+        self._turns.pop(device, None)
+        self._gone.add(device)
+
+    async def _bury(self) -> None:
+        while True:
+            await self._clock.sleep(_SETTLE_S)
+            if not self._gone:
+                continue
+            gone = sorted(self._gone)
+            try:
+                await self._store.writer.write(lambda tx, gone=gone: tx.health.forget(gone), lane=Lane.HEALTH)  # type: ignore[misc]
+            except (StorageFailed, Overloaded) as error:
+                log.warning("health.not_stored", devices=len(gone), reason=error.code)
+                continue
+            self._gone.difference_update(gone)
+
+
+async def _write(tx: Tx, transition: Transition | None, notices: Sequence[CheckResult]) -> None:
+    if transition:
+        await tx.health.record(transition)
+        tx.emit(NewEvent(STATE_EVENT, transition.device, transition.at, _told(transition)))
+    for result in notices:
+        tx.emit(NewEvent(NOTICE_EVENT, result.device, result.at, {"check": result.check, "reason": result.reason}))
+
+
+def _told(transition: Transition) -> dict[str, Any]:
+    return {
+        "before": transition.before.value,
+        "after": transition.after.value,
+        "reason": transition.reason,
+        "check": transition.check,
+        "facts": dict(transition.facts),
+    }
+
+
+def _shown(before: Standing, after: PolicyState, transition: Transition | None, results: Sequence[CheckResult]) -> Standing:
+    """The standing after a visit: facts by check, each as it was last found."""
+    found = {result.check: result for result in results if result.outcome is not Outcome.UNKNOWN}
+    reached = found.get(REACH)
+    clock = found.get("clock")
+    return Standing(
+        before.device,
+        after.state,
+        transition.at if transition else before.since,
+        after.reason,
+        after.check,
+        reached.at if reached and reached.outcome is Outcome.OK else before.last_seen,
+        timedelta(seconds=clock.facts["offset_s"]) if clock else before.offset,
+        {**before.facts, **{check: result.facts for check, result in found.items() if result.facts}},
+    )

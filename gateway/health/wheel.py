@@ -1,0 +1,204 @@
+"""The wheel: visits every device once an interval, evenly spread, never more at once than is bounded, and knows when it lags.
+
+All devices stand on a ring, and a cursor goes round it once an interval; each tick starts the visits that have come due since the last.
+When the gateway was held up or all slots are taken, the cursor falls behind and goes on from where it stands at its own pace: nobody is
+left out and nothing is made up for in a burst.
+
+A device that did not answer leaves the ring. It is visited again soon, so that a loss is confirmed quickly; when it is dead, ever more
+rarely and from a small pool of slots of its own, so that a district without power holds up nobody else. Its first answer puts it back.
+"""
+
+import asyncio
+import heapq
+import itertools
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from gateway.clock import Clock
+
+K = TypeVar("K", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How the wheel turns. Times in seconds.
+
+    `first_round_s`: how long the first round takes. `in_flight`: visits at once, of them `per_group` to devices of one group (an uplink).
+    `suspect_s`: when a device that did not answer is visited again; after `dead_after` misses it waits `dead_s`, each time twice as
+    long up to `dead_max_s`, and needs one of `dead_in_flight` slots. `late_s`: how late a tick may be before we say that we lag.
+    """
+
+    interval_s: float = 30.0
+    first_round_s: float = 20.0
+    tick_s: float = 0.1
+    in_flight: int = 256
+    per_group: int = 8
+    suspect_s: float = 10.0
+    dead_after: int = 3
+    dead_s: float = 30.0
+    dead_max_s: float = 240.0
+    dead_in_flight: int = 32
+    late_s: float = 0.5
+
+
+class Wheel(Generic[K]):
+    """Calls `visit(key)`, which returns whether the device answered and does not raise; one visit a key at a time."""
+
+    def __init__(self, visit: Callable[[K], Awaitable[bool]], *, clock: Clock, pace: Pace = Pace()) -> None:
+        self._visit = visit
+        self._clock = clock
+        self._pace = pace
+        self._ring: list[K] = []
+        self._groups: Mapping[K, Hashable] = {}
+        self._cursor = 0
+        self._owed = 0.0
+        self._first_left = 0
+        self._misses: Counter[K] = Counter()
+        self._waiting: list[tuple[float, int, K]] = []  # a heap of those off the ring: when due, an order, the key
+        self._order = itertools.count()
+        self._deferred: deque[K] = deque()  # came due while their group was full; at most the ring's length
+        self._under_way: set[K] = set()
+        self._per_group: Counter[Hashable] = Counter()
+        self._dead_under_way = 0
+        self._planned = self._late_at = -1.0
+        self.lateness_s = 0.0
+        self.visits = 0
+
+    def replace(self, groups: Mapping[K, Hashable]) -> None:
+        """Turn over these keys from now on, in their order; each with the group whose bound it shares, None for none of its own."""
+        self._first_left += len(groups.keys() - self._groups.keys())
+        self._ring = list(groups)
+        self._groups = dict(groups)
+        self._cursor %= max(1, len(self._ring))
+        self._misses = Counter({key: misses for key, misses in self._misses.items() if key in groups})
+        self._waiting = [entry for entry in self._waiting if entry[2] in groups]
+        heapq.heapify(self._waiting)
+        self._deferred = deque(key for key in self._deferred if key in groups)
+
+    async def run(self) -> None:
+        """Turn until cancelled."""
+        self._planned = self._clock.monotonic()
+        async with asyncio.TaskGroup() as visits:
+            while True:
+                self._planned += self._pace.tick_s
+                await self._clock.sleep(self._planned - self._clock.monotonic())
+                self._notice_lateness()
+                for key in self._due():
+                    visits.create_task(self._make(key), name=f"visit {key}")
+
+    def lagged_since(self, moment: float) -> bool:
+        """Whether we were held up, at any time from `moment` (monotonic) until now, so long that silence means nothing."""
+        now = self._clock.monotonic()
+        return self._late_at >= moment or (self._planned >= 0 and now - self._planned > self._pace.late_s)
+
+    def misses(self, key: K) -> int:
+        """How many visits in a row went unanswered."""
+        return self._misses[key]
+
+    @property
+    def under_way(self) -> int:
+        return len(self._under_way)
+
+    @property
+    def off_the_ring(self) -> int:
+        """How many devices are suspected or dead."""
+        return len(self._misses)
+
+    # -- what comes due
+
+    def _notice_lateness(self) -> None:
+        now = self._clock.monotonic()
+        self.lateness_s = max(0.0, now - self._planned)
+        if self.lateness_s > self._pace.late_s:
+            self._late_at = now
+            self._planned = now
+
+    def _due(self) -> Iterable[K]:
+        yield from self._due_again()
+        yield from self._due_deferred()
+        yield from self._due_on_ring()
+
+    def _due_on_ring(self) -> Iterable[K]:
+        if not self._ring:
+            return
+        self._owed = min(self._owed + self._per_tick(), 2 * self._per_tick() + 1)  # what was not paid by then is not made up for
+        while self._owed >= 1 and len(self._under_way) < self._pace.in_flight:
+            key = self._ring[self._cursor]
+            self._cursor = (self._cursor + 1) % len(self._ring)
+            self._owed -= 1
+            self._first_left = max(0, self._first_left - 1)
+            if key in self._misses or key in self._under_way or key in self._deferred:
+                continue
+            if self._room_for(key):
+                yield self._begin(key)
+            else:
+                self._deferred.append(key)
+
+    def _due_deferred(self) -> Iterable[K]:
+        for _ in range(min(len(self._deferred), 2 * int(self._per_tick()) + 1)):
+            key = self._deferred.popleft()
+            if key in self._under_way or key in self._misses:
+                continue
+            if self._room_for(key):
+                yield self._begin(key)
+            else:
+                self._deferred.append(key)
+
+    def _due_again(self) -> Iterable[K]:
+        now = self._clock.monotonic()
+        turned_away: list[tuple[float, int, K]] = []
+        while self._waiting and self._waiting[0][0] <= now and len(turned_away) < self._pace.in_flight:
+            entry = heapq.heappop(self._waiting)
+            dead = self._dead(entry[2])
+            if dead and self._dead_under_way < self._pace.dead_in_flight:
+                self._dead_under_way += 1
+                yield self._begin(entry[2])
+            elif not dead and self._room_for(entry[2]):
+                yield self._begin(entry[2])
+            else:
+                turned_away.append(entry)
+        for entry in turned_away:
+            heapq.heappush(self._waiting, entry)
+
+    def _per_tick(self) -> float:
+        round_s = self._pace.first_round_s if self._first_left else self._pace.interval_s
+        return len(self._ring) * self._pace.tick_s / round_s
+
+    def _room_for(self, key: K) -> bool:
+        group = self._groups.get(key)
+        return len(self._under_way) < self._pace.in_flight and (group is None or self._per_group[group] < self._pace.per_group)
+
+    def _dead(self, key: K) -> bool:
+        return self._misses[key] >= self._pace.dead_after
+
+    # -- one visit
+
+    def _begin(self, key: K) -> K:
+        self._under_way.add(key)
+        self._per_group[self._groups.get(key)] += 1
+        return key
+
+    async def _make(self, key: K) -> None:
+        group, dead = self._groups.get(key), self._dead(key)
+        answered = False
+        try:
+            answered = await self._visit(key)
+        finally:
+            self.visits += 1
+            self._under_way.discard(key)
+            self._per_group[group] -= 1
+            if not self._per_group[group]:
+                del self._per_group[group]
+            self._dead_under_way -= dead
+            self._note(key, answered=answered)
+
+    def _note(self, key: K, *, answered: bool) -> None:
+        if answered or key not in self._groups:
+            del self._misses[key]
+            return
+        self._misses[key] += 1
+        beyond = self._misses[key] - self._pace.dead_after
+        pause = self._pace.suspect_s if beyond < 0 else min(self._pace.dead_s * 2 ** min(beyond, 16), self._pace.dead_max_s)
+        heapq.heappush(self._waiting, (self._clock.monotonic() + pause, next(self._order), key))
