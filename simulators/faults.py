@@ -16,7 +16,7 @@ class Answer(StrEnum):
     REFUSE = "refuse"  # closed at once
     RESET = "reset"  # the request is read, then RST
     TRUNCATED = "truncated"  # half of the answer, then closed
-    DRIP = "drip"  # one byte each half second
+    DRIP = "drip"  # one byte at a time, `delay_s` between them
     GARBAGE = "garbage"  # bytes that are no answer of the protocol
     NOT_XML = "not-xml"  # HTTP that carries something else than XML
     WRONG_OPERATION = "wrong-operation"  # the answer to another request

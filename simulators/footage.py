@@ -61,8 +61,6 @@ def _gaps_of_day(device: SimDevice, channel: SimChannel, day: int) -> Sequence[S
 
 
 def _clip(spans: Iterable[Span], window: Span) -> list[Span]:
-    return [
-        Span(max(span.start, window.start), min(span.end, window.end))
-        for span in spans
-        if span.start < window.end and span.end > window.start
-    ]
+    """The parts of `spans` inside `window`, none of them empty."""
+    parts = (Span(max(span.start, window.start), min(span.end, window.end)) for span in spans)
+    return [part for part in parts if part.start < part.end]

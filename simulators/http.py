@@ -18,7 +18,6 @@ HEAD_BYTES: Final = 16 * 1024
 BODY_BYTES: Final = 256 * 1024
 BACKLOG: Final = 1024
 IDLE_S: Final = 60.0
-SWEEP_S: Final = 10.0
 REASONS: Final = {
     200: b"OK",
     302: b"Found",
@@ -116,13 +115,13 @@ def raise_file_limit() -> int:
 
 
 @asynccontextmanager
-async def listen(lookup: Lookup, *, host: str = "0.0.0.0", port: int) -> AsyncIterator[int]:
+async def listen(lookup: Lookup, *, host: str = "0.0.0.0", port: int, idle_s: float = IDLE_S) -> AsyncIterator[int]:
     """Serve what `lookup` finds for a local address until the block ends, then drop all connections; gives the bound port."""
     async with asyncio.TaskGroup() as tasks:
         connections: set[_Connection] = set()
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: _Connection(lookup, connections, tasks), host, port, backlog=BACKLOG)
-        sweeper = tasks.create_task(_sweep(connections), name="http idle sweep")
+        sweeper = tasks.create_task(_sweep(connections, idle_s), name="http idle sweep")
         try:
             yield server.sockets[0].getsockname()[1]
         finally:
@@ -132,12 +131,12 @@ async def listen(lookup: Lookup, *, host: str = "0.0.0.0", port: int) -> AsyncIt
                 connection.abort()
 
 
-async def _sweep(connections: "set[_Connection]") -> None:
-    """Closes what has been idle for a minute."""
+async def _sweep(connections: "set[_Connection]", idle_s: float) -> None:
+    """Closes what has been idle for so long, give or take a sixth."""
+    loop = asyncio.get_running_loop()
     while True:
-        await asyncio.sleep(SWEEP_S)
-        before = asyncio.get_running_loop().time() - IDLE_S
-        for connection in [connection for connection in connections if connection.idle_since < before]:
+        await asyncio.sleep(idle_s / 6)
+        for connection in [connection for connection in connections if connection.idle_since < loop.time() - idle_s]:
             connection.abort()
 
 

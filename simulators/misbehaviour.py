@@ -10,6 +10,7 @@ from simulators.faults import Answer, Fault
 from simulators.http import Behaviour, Response, Wire
 
 DRIP_S: Final = 0.5
+"""Between two bytes, when the fault does not say."""
 FOREIGN: Final = b"203.0.113.77"
 """An address of TEST-NET-3 (RFC 5737): nobody's."""
 ENDLESS_BYTES: Final = 1 << 30
@@ -23,6 +24,9 @@ def of(fault: Fault, *, address: str) -> Behaviour | None:
         return None
 
     async def behave(wire: Wire, response: Response) -> None:
+        if answer is Answer.DRIP:
+            await _drip(wire, response, delay_s or DRIP_S)
+            return
         await asyncio.sleep(delay_s)
         await _BEHAVIOURS.get(answer, _whole)(wire, _altered(answer, response, address.encode()))
 
@@ -66,10 +70,10 @@ async def _truncated(wire: Wire, response: Response) -> None:
     wire.close()
 
 
-async def _drip(wire: Wire, response: Response) -> None:
+async def _drip(wire: Wire, response: Response, pause_s: float) -> None:
     for byte in response.encoded(close=False):
         wire.write(bytes((byte,)))
-        await asyncio.sleep(DRIP_S)
+        await asyncio.sleep(pause_s)
 
 
 async def _garbage(wire: Wire, _response: Response) -> None:
@@ -105,7 +109,6 @@ _BEHAVIOURS: Final[Mapping[Answer, Behaviour]] = {
     Answer.SILENT: _silent,
     Answer.RESET: _reset,
     Answer.TRUNCATED: _truncated,
-    Answer.DRIP: _drip,
     Answer.GARBAGE: _garbage,
     Answer.ENDLESS: _endless,
     Answer.GZIP_BOMB: _gzip_bomb,

@@ -1,0 +1,196 @@
+"""A faulty device does what its fault says, and nothing else of the city notices."""
+
+import asyncio
+import time
+import zlib
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from simulators.faults import Answer, Fault
+from tests.simulators.street import Street, envelope, parse
+
+INFORMATION = envelope("<tds:GetDeviceInformation/>")
+
+
+def breaks(street: Street, answer: Answer = Answer.NORMAL, **fields: Any) -> None:
+    street.state.faults[street.camera.id] = Fault(answer=answer, **fields)
+
+
+async def ask(street: Street) -> bytes:
+    body = envelope("<tds:GetDeviceInformation/>", street.login(street.camera))
+    head = f"POST /onvif/device_service HTTP/1.1\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    return await street.raw(street.camera, head.encode() + body)
+
+
+async def test_a_silent_device_takes_the_request_and_says_nothing(street: Street) -> None:
+    breaks(street, Answer.SILENT)
+    reader, writer = await asyncio.open_connection(street.camera.address, street.city.http_port)
+    writer.write(b"POST /onvif/device_service HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(reader.read(1), 0.2)
+    writer.close()
+
+
+async def test_a_refusing_device_closes_before_a_word(street: Street) -> None:
+    breaks(street, Answer.REFUSE)
+    reader, writer = await asyncio.open_connection(street.camera.address, street.city.http_port)
+
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+    writer.close()
+
+
+async def test_a_resetting_device_resets(street: Street) -> None:
+    breaks(street, Answer.RESET)
+
+    with pytest.raises(ConnectionResetError):
+        await ask(street)
+
+
+async def test_a_truncated_answer_ends_before_its_length(street: Street) -> None:
+    breaks(street, Answer.TRUNCATED)
+    head, _, body = (await ask(street)).partition(b"\r\n\r\n")
+
+    length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+    assert 0 < len(body) < length
+
+
+async def test_a_slow_device_answers_late_and_in_order(street: Street) -> None:
+    breaks(street, delay_s=0.15)
+    start = time.monotonic()
+
+    assert parse(await ask(street)).texts("SerialNumber") == [street.camera.serial]
+    assert time.monotonic() - start >= 0.15
+
+
+async def test_garbage_is_no_http(street: Street) -> None:
+    breaks(street, Answer.GARBAGE)
+
+    assert not (await ask(street)).startswith(b"HTTP/")
+
+
+async def test_a_login_page_is_html_with_status_200(street: Street) -> None:
+    breaks(street, Answer.NOT_XML)
+    answer = parse(await ask(street))
+
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/html")
+
+
+async def test_the_wrong_operations_answer_is_good_soap(street: Street) -> None:
+    breaks(street, Answer.WRONG_OPERATION)
+
+    assert parse(await ask(street)).texts("WsdlUrl") == ["http://www.onvif.org/"]
+
+
+async def test_a_redirect_leads_to_another_host(street: Street) -> None:
+    breaks(street, Answer.REDIRECT)
+    answer = parse(await ask(street))
+
+    assert answer.status == 302
+    assert answer.headers["location"].startswith("http://203.0.113.77/")
+
+
+async def test_an_endless_answer_goes_on_and_waits_for_its_reader(street: Street) -> None:
+    breaks(street, Answer.ENDLESS)
+    reader, writer = await asyncio.open_connection(street.camera.address, street.city.http_port)
+    writer.write(b"POST /onvif/device_service HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+
+    assert len(await asyncio.wait_for(reader.readexactly(5_000_000), 10)) == 5_000_000
+    writer.close()
+
+
+async def test_a_gzip_bomb_is_small_and_unpacks_to_very_much(street: Street) -> None:
+    breaks(street, Answer.GZIP_BOMB)
+    head, _, body = (await ask(street)).partition(b"\r\n\r\n")
+
+    assert b"Content-Encoding: gzip" in head
+    assert len(body) < 1 << 20
+    assert len(zlib.decompressobj(31).decompress(body, 64 << 20)) == 64 << 20
+
+
+async def test_a_dtd_carries_entities(street: Street) -> None:
+    breaks(street, Answer.DTD)
+
+    assert b"<!ENTITY" in parse(await ask(street)).body
+
+
+async def test_a_foreign_address_stands_in_every_url(street: Street) -> None:
+    breaks(street, Answer.FOREIGN_XADDR)
+    answer = await street.call(street.camera, "tds", "GetServices", header="")
+
+    assert answer.texts("XAddr")
+    assert all(url.startswith("http://203.0.113.77:") for url in answer.texts("XAddr"))
+
+
+async def test_a_busy_device_says_401_without_a_challenge(street: Street) -> None:
+    breaks(street, Answer.BUSY)
+    answer = parse(await ask(street))
+
+    assert answer.status == 401
+    assert "www-authenticate" not in answer.headers
+
+
+async def test_a_changed_password_refuses_the_old_one(street: Street) -> None:
+    breaks(street, password="other")
+
+    assert parse(await ask(street)).subcodes == ["s:Sender", "ter:NotAuthorized"]
+
+
+async def test_a_swapped_device_tells_another_serial_number(street: Street) -> None:
+    breaks(street, serial="SWAPPED")
+
+    assert parse(await ask(street)).texts("SerialNumber") == ["SWAPPED"]
+
+
+async def test_a_wrong_clock_is_shown(street: Street) -> None:
+    breaks(street, clock_offset_s=-400 * 86_400)
+    answer = await street.call(street.camera, "tds", "GetSystemDateAndTime", header="")
+
+    assert answer.texts("Year")[0] == "2025"
+
+
+async def test_a_fault_of_another_protocol_leaves_http_alone(street: Street) -> None:
+    breaks(street, Answer.SILENT, protocols=("snmp",))
+
+    assert parse(await ask(street)).status == 200
+
+
+async def test_other_devices_do_not_notice(street: Street) -> None:
+    breaks(street, Answer.SILENT)
+    others = [device for device in street.city.of_kind("camera") if device.auth == "wsse" and device.id != street.camera.id][:20]
+
+    assert all([(await street.call(device, "tds", "GetDeviceInformation")).status == 200 for device in others])
+
+
+async def test_a_dripping_device_gives_one_byte_at_a_time(street: Street) -> None:
+    breaks(street, Answer.DRIP, delay_s=0.02)
+    reader, writer = await asyncio.open_connection(street.camera.address, street.city.http_port)
+    writer.write(b"POST /onvif/device_service HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+
+    assert [await asyncio.wait_for(reader.read(100), 5) for _ in range(4)] == [b"H", b"T", b"T", b"P"]
+    writer.close()
+
+
+def test_a_fault_is_read_from_json_as_it_is_shown() -> None:
+    fault = Fault(Answer.DRIP, delay_s=2.0, clock_offset_s=-5.0, password="p", serial="s", protocols=("http",))
+
+    assert Fault.parse(asdict(fault)) == fault
+    assert Fault.parse({}) == Fault()
+
+
+@pytest.mark.parametrize(
+    ("raw", "complaint"),
+    [
+        ({"answr": "silent"}, "a fault has no answr"),
+        ({"answer": "sleepy"}, "no answer is called 'sleepy'"),
+        ({"delay_s": "5"}, "delay_s is a number of seconds"),
+        ({"delay_s": True}, "delay_s is a number of seconds"),
+        ({"protocols": ["sip"]}, "protocols are some of"),
+        ({"protocols": []}, "protocols are some of"),
+    ],
+)
+def test_a_fault_that_is_none_is_refused_by_name(raw: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        Fault.parse(raw)
