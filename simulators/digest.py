@@ -1,29 +1,31 @@
-"""HTTP digest authentication as a device demands it (RFC 7616): one challenge, one check, replayed answers refused."""
+"""Digest access authentication as a device checks it (RFC 7616; RFC 2069's form without qop as older devices use it)."""
 
 import hashlib
 import hmac
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final
+from urllib.parse import urlsplit
 
 NONCE_S: Final = 300
-"""How long a nonce is good."""
-REMEMBERED: Final = 1000
-"""How many answers one device remembers in order to refuse them a second time."""
-_FIELD: Final = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')
+"""How long a nonce is good; an older one is answered by stale=true."""
+REMEMBERED: Final = 1_000
+
 _HASHES: Final[dict[str, Callable[[bytes], "hashlib._Hash"]]] = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
+_FIELD: Final = re.compile(r'([A-Za-z0-9]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 
 
 class Verdict(Enum):
-    """What came of a login."""
+    """What a login is worth; the values name its counters."""
 
-    GOOD = "good"
-    MISSING = "missing"
-    STALE = "stale"
-    WRONG = "wrong"
-    REPLAYED = "replayed"
-    SKEWED = "skewed"
+    GOOD = "digest_good"
+    NONE = "digest_none"
+    STALE = "digest_stale"
+    WRONG = "digest_bad"
+    REPLAYED = "digest_replayed"
+    SKEWED = "digest_skewed"
 
 
 class Remembered:
@@ -44,54 +46,92 @@ class Remembered:
         return True
 
 
-def challenge(realm: str, *, secret: str, now: float, algorithm: str = "MD5", stale: bool = False) -> str:
-    """The value of WWW-Authenticate."""
-    tail = ", stale=true" if stale else ""
-    return f'Digest realm="{realm}", qop="auth", nonce="{_nonce(secret, int(now))}", algorithm={algorithm}{tail}'
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What one device demands. `algorithm`: MD5 or SHA-256; `qop`: whether it offers qop=auth."""
+
+    realm: str
+    username: str
+    password: str
+    algorithm: str = "MD5"
+    qop: bool = False
 
 
-def verify(
-    authorization: str, *, method: str, target: str, username: str, password: str, realm: str, secret: str, now: float, seen: Remembered
-) -> Verdict:
-    """Check an Authorization value; `target` is the request's own, which the digest has to name."""
-    if authorization[:7].lower() != "digest ":
-        return Verdict.MISSING
-    said = {name.lower(): quoted or bare for name, quoted, bare in _FIELD.findall(authorization[7:])}
-    hash_of = _HASHES.get(said.get("algorithm", "MD5").upper())
-    if hash_of is None or said.get("uri") != target or said.get("username") != username or said.get("realm") != realm:
-        return Verdict.WRONG
-    expected = _response(hash_of, said, method=method, username=username, password=password, realm=realm)
-    if not hmac.compare_digest(expected, said.get("response", "").lower().encode()):
-        return Verdict.WRONG
-    age = _age(said.get("nonce", ""), secret, now)
-    if age is None or not 0 <= age <= NONCE_S:
-        return Verdict.STALE
-    return Verdict.GOOD if seen.first_time(f"{said['nonce']}{said.get('nc', '')}{expected.decode()}") else Verdict.REPLAYED
+def same_resource(uri: str, url: str) -> bool:
+    """Whether a digest's uri may stand for the requested URL: the same path, or that of the presentation which holds it."""
+    own, asked = urlsplit(uri).path.rstrip("/"), urlsplit(url).path.rstrip("/")
+    return bool(own or asked in {"", "*"}) and (own == asked or asked.startswith(own + "/"))
 
 
-def _response(
-    hash_of: Callable[[bytes], "hashlib._Hash"], said: dict[str, str], *, method: str, username: str, password: str, realm: str
-) -> bytes:
-    """RFC 7616 §3.4.1; without qop as RFC 2069 had it."""
+@dataclass(slots=True)
+class DigestGuard:
+    """Gives out nonces that carry their own age, so that nothing is remembered of them.
+
+    `same`: whether a digest's uri stands for the requested one; RTSP is generous there, HTTP takes the very same only.
+    """
+
+    secret: bytes
+    now: Callable[[], float]
+    nonce_s: float = NONCE_S
+    same: Callable[[str, str], bool] = same_resource
+
+    def challenge(self, login: Login, *, stale: bool = False) -> str:
+        """The value of WWW-Authenticate."""
+        fields = [f'realm="{login.realm}"', f'nonce="{self._nonce(int(self.now()))}"']
+        if login.algorithm != "MD5" or login.qop:
+            fields.append(f"algorithm={login.algorithm}")
+        if login.qop:
+            fields.append('qop="auth"')
+        if stale:
+            fields.append("stale=true")
+        return "Digest " + ", ".join(fields)
+
+    def check(self, login: Login, *, method: str, url: str, authorization: str) -> Verdict:
+        """What an Authorization header is worth for this request."""
+        if not authorization:
+            return Verdict.NONE
+        given = fields_of(authorization)
+        if authorization[:7].lower() != "digest " or not self._right(login, method, url, given):
+            return Verdict.WRONG
+        return Verdict.GOOD if self._fresh(given["nonce"]) else Verdict.STALE
+
+    def _right(self, login: Login, method: str, url: str, given: dict[str, str]) -> bool:
+        """Whether the response is the one that the password gives, for this request, to a nonce of ours."""
+        named = (given.get("username"), given.get("realm"), given.get("algorithm", "MD5").upper())
+        if named != (login.username, login.realm, login.algorithm) or not self.same(given.get("uri", ""), url):
+            return False
+        if login.qop and given.get("qop") != "auth":
+            return False
+        expected = response(login, method=method, given=given)
+        return hmac.compare_digest(expected.encode(), given.get("response", "").encode()) and self._ours(given.get("nonce", ""))
+
+    def _nonce(self, when: int) -> str:
+        stamp = f"{when:010x}"
+        return stamp + hmac.new(self.secret, stamp.encode(), hashlib.sha256).hexdigest()[:22]
+
+    def _ours(self, nonce: str) -> bool:
+        try:
+            return hmac.compare_digest(self._nonce(int(nonce[:10], 16)).encode(), nonce.encode())
+        except ValueError:
+            return False
+
+    def _fresh(self, nonce: str) -> bool:
+        return 0 <= self.now() - int(nonce[:10], 16) + 1 <= self.nonce_s + 1
+
+
+def fields_of(authorization: str) -> dict[str, str]:
+    """The fields of an Authorization header by their lower-case names."""
+    return {name.lower(): quoted or plain for name, quoted, plain in _FIELD.findall(authorization.partition(" ")[2])}
+
+
+def response(login: Login, *, method: str, given: dict[str, str]) -> str:
+    """The response that belongs to these fields (RFC 7616 §3.4.1; RFC 2069 §2.1.2 when there is no qop)."""
 
     def digest(*parts: str) -> str:
-        return hash_of(":".join(parts).encode()).hexdigest()
+        return _HASHES[login.algorithm](":".join(parts).encode()).hexdigest()
 
-    a1, a2 = digest(username, realm, password), digest(method, said["uri"])
-    if said.get("qop") == "auth":
-        return digest(a1, said.get("nonce", ""), said.get("nc", ""), said.get("cnonce", ""), "auth", a2).encode()
-    return digest(a1, said.get("nonce", ""), a2).encode()
-
-
-def _nonce(secret: str, moment: int) -> str:
-    """A nonce that tells its age and that nobody else can make: nothing has to be kept of it."""
-    return f"{moment:x}-{hmac.new(secret.encode(), str(moment).encode(), 'sha256').hexdigest()[:24]}"
-
-
-def _age(nonce: str, secret: str, now: float) -> float | None:
-    """Seconds since the nonce was made, None for one that is not ours."""
-    try:
-        moment = int(nonce.partition("-")[0], 16)
-    except ValueError:
-        return None
-    return int(now) - moment if hmac.compare_digest(_nonce(secret, moment).encode(), nonce.encode()) else None
+    secret = digest(login.username, login.realm, login.password)
+    request = digest(method, given.get("uri", ""))
+    if given.get("qop"):
+        return digest(secret, given.get("nonce", ""), given.get("nc", ""), given.get("cnonce", ""), given["qop"], request)
+    return digest(secret, given.get("nonce", ""), request)

@@ -1,12 +1,13 @@
 """All ONVIF devices of the city behind one HTTP listener: logins checked, calls dispatched, pictures served."""
 
+import operator
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from simulators import digest, misbehaviour
+from simulators import misbehaviour
 from simulators.city import City, SimDevice
-from simulators.digest import Verdict
+from simulators.digest import DigestGuard, Login, Verdict
 from simulators.faults import Answer
 from simulators.http import Behaviour, Request, Response
 from simulators.onvif import device, media, media2, ptz, recording, replay, search, soap, wsse
@@ -50,10 +51,11 @@ def services_of(found: SimDevice) -> tuple[Service, ...]:
 class Door:
     """One device's HTTP: implements `simulators.http.Host`."""
 
-    __slots__ = ("_realm", "_services", "unit")
+    __slots__ = ("_guard", "_realm", "_services", "unit")
 
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
+        self._guard = DigestGuard(unit.device.serial.encode(), unit.state.now, same=operator.eq)
         self._services = {soap.PREFIXES[service.prefix]: service for service in unit.services}
         self._realm = f"{unit.device.vendor} {unit.device.mac}"
 
@@ -115,21 +117,14 @@ class Door:
 
     def _challenged(self, request: Request) -> Response | None:
         """None when the request carries a good HTTP digest; else 401 with a challenge."""
-        device_, state = self.unit.device, self.unit.state
-        verdict = digest.verify(
-            request.header("Authorization"),
-            method=request.method,
-            target=request.target,
-            username=device_.username,
-            password=state.password(device_),
-            realm=self._realm,
-            secret=device_.serial,
-            now=state.now(),
-            seen=self.unit.seen,
-        )
+        login = Login(self._realm, self.unit.device.username, self.unit.state.password(self.unit.device), qop=True)
+        given = request.header("Authorization")
+        verdict = self._guard.check(login, method=request.method, url=request.target, authorization=given)
+        if verdict is Verdict.GOOD and not self.unit.seen.first_time(given):
+            verdict = Verdict.REPLAYED
         if self._judged(verdict):
             return None
-        challenge = digest.challenge(self._realm, secret=device_.serial, now=state.now(), stale=verdict is Verdict.STALE)
+        challenge = self._guard.challenge(login, stale=verdict is Verdict.STALE)
         return Response(401, content_type=b"text/plain", headers=(b"WWW-Authenticate: " + challenge.encode(),))
 
     def _judged(self, verdict: Verdict) -> bool:
@@ -137,9 +132,9 @@ class Door:
         if verdict is Verdict.GOOD:
             self.unit.state.logged_in("http", self.unit.device)
             return True
-        if verdict not in {Verdict.MISSING, Verdict.STALE}:
-            self._count("digest_bad")
-        self._count(f"refused_{verdict.value}")
+        self._count(verdict.value)
+        if verdict in {Verdict.REPLAYED, Verdict.SKEWED}:
+            self._count(Verdict.WRONG.value)
         return False
 
     # -- pictures

@@ -22,7 +22,7 @@ def verify(header: etree._Element | None, *, username: str, password: str, devic
     """Check the token in a SOAP header; a password in clear is refused."""
     token = None if header is None else next(header.iter(f"{_WSSE}UsernameToken"), None)
     if token is None:
-        return Verdict.MISSING
+        return Verdict.NONE
     said = {child.tag: (child.text or "").strip() for child in token}
     created, nonce = said.get(f"{_WSU}Created", ""), _decoded(said.get(f"{_WSSE}Nonce", ""))
     if not created or nonce is None or said.get(f"{_WSSE}Username") != username or not _is_digest(token):

@@ -10,10 +10,10 @@ from functools import lru_cache
 from typing import Final, Self
 
 from simulators.city import City, SimDevice
+from simulators.digest import DigestGuard, Login, Verdict
 from simulators.faults import Answer
 from simulators.listening import Listening
 from simulators.rtsp import rtp
-from simulators.rtsp.digest import DigestGuard, Login, Verdict
 from simulators.rtsp.message import Interleaved, Malformed, Parser, Request, Response
 from simulators.rtsp.methods import METHODS, Exchange
 from simulators.rtsp.misbehaviour import misbehave
@@ -301,9 +301,10 @@ class Connection(asyncio.Protocol):
         """401 with a new challenge unless the request's credentials are good."""
         login, guard = self._login(), self._server.guard
         verdict = guard.check(login, method=request.method, url=request.url, authorization=request.header("authorization"))
-        self._server.count(verdict.value, self.device)
         if verdict is Verdict.GOOD:
+            self._server.state.logged_in("rtsp", self.device)
             return None
+        self._server.count(verdict.value, self.device)
         return Response(401, (("WWW-Authenticate", guard.challenge(login, stale=verdict is Verdict.STALE)),))
 
     def _login(self) -> Login:

@@ -79,7 +79,7 @@ async def test_counters_count_by_kind(street: Street, control: aiohttp.ClientSes
 
     assert shown["counters"] == {
         "http.digest_good.camera": 1,
-        "http.refused_missing.recorder": 1,
+        "http.digest_none.recorder": 1,
         "http.requests.camera": 1,
         "http.requests.recorder": 1,
     }

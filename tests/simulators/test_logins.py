@@ -29,7 +29,7 @@ async def test_a_good_digest_is_answered_and_counted(street: Street) -> None:
 async def test_a_wrong_password_is_refused_and_counted(street: Street) -> None:
     assert refused(await ask(street, security(street.camera.username, "guess", street.clock.now)))
     assert street.state.counters["http.digest_bad.camera"] == 1
-    assert street.state.counters["http.refused_wrong.camera"] == 1
+    assert street.state.counters["http.digest_bad.camera"] == 1
     assert not street.state.is_verified(street.camera)
 
 
@@ -51,7 +51,7 @@ async def test_a_password_in_clear_is_refused(street: Street) -> None:
 
 async def test_no_login_is_refused_and_is_no_bad_digest(street: Street) -> None:
     assert refused(await ask(street, ""))
-    assert street.state.counters["http.refused_missing.camera"] == 1
+    assert street.state.counters["http.digest_none.camera"] == 1
     assert street.state.counters["http.digest_bad.camera"] == 0
 
 
@@ -60,7 +60,7 @@ async def test_the_same_token_is_refused_the_second_time(street: Street) -> None
 
     assert (await ask(street, header)).status == 200
     assert refused(await ask(street, header))
-    assert street.state.counters["http.refused_replayed.camera"] == 1
+    assert street.state.counters["http.digest_replayed.camera"] == 1
 
 
 async def test_a_token_of_another_time_than_the_devices_is_refused(street: Street) -> None:
@@ -68,7 +68,7 @@ async def test_a_token_of_another_time_than_the_devices_is_refused(street: Stree
     for seconds, good in ((29, True), (-29, True), (31, False), (-31, False)):
         answer = await ask(street, security(camera.username, camera.password, shows + seconds))
         assert (answer.status == 200) is good, seconds
-    assert street.state.counters["http.refused_skewed.camera"] == 2
+    assert street.state.counters["http.digest_skewed.camera"] == 2
 
 
 async def test_freshness_is_judged_by_the_devices_clock_not_by_ours(street: Street) -> None:
@@ -122,7 +122,7 @@ async def test_an_http_digest_is_good_once_only_for_its_own_target_and_while_its
     late = await street.http(camera, "POST", target, body=body, headers=authorization(asked, camera, method="POST", target=target))
     assert late.status == 401
     assert "stale=true" in late.headers["www-authenticate"]
-    assert street.state.counters["http.refused_replayed.camera"] == 1
+    assert street.state.counters["http.digest_replayed.camera"] == 1
 
 
 async def test_a_snapshot_wants_an_http_digest_and_is_a_jpeg(street: Street) -> None:
