@@ -3,17 +3,22 @@
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any
 
 from aiohttp import web
 
-from gateway.api import docs, meter
-from gateway.api.auth import Gate, KeyRing, Sessions
+from gateway.api import docs
+from gateway.api.auth import Gate, KeyRing, Pace, Sessions
+from gateway.api.meter import METERS, Meters
+from gateway.api.once import Once, fingerprint
 from gateway.api.problems import problem_of, problem_of_crash, problem_of_http
 from gateway.api.replies import json_reply
 from gateway.api.routes import TABLES
 from gateway.api.routes.events import STREAMS, EventStreams
-from gateway.api.routing import JSON_LIMIT, Call, Open, Operation, Routes, allowed
+from gateway.api.routing import Call, Open, Operation, Routes, allowed
 from gateway.api.services import NOBODY, SERVICES, Services
+from gateway.domain.access import Permission
 from gateway.errors import GatewayError
 
 SHUTDOWN_S = 5.0
@@ -25,15 +30,17 @@ Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def build_api(services: Services, *, tables: Sequence[Routes] = TABLES) -> web.Application:
     """The whole door. It reads the keys when it starts; `HttpDoor` keeps them fresh."""
-    app = web.Application(middlewares=[_refusals_as_problems], client_max_size=JSON_LIMIT)
-    gate = Gate(KeyRing(services.store, services.clock), Sessions(services.clock))
+    app = web.Application(middlewares=[_refusals_as_problems], client_max_size=services.limits.body_bytes)
+    pace = Pace(services.clock, per_second=services.limits.requests_per_s)
+    gate = Gate(KeyRing(services.store, services.clock), Sessions(services.clock), pace)
+    once = Once(services.store, services.clock)
     app[SERVICES] = services
     app[KEYS] = gate.keys
     app[STREAMS] = EventStreams()
-    meters = meter.Meters()
+    meters = app[METERS] = Meters(services)
     for table in tables:
         for operation in table:
-            endpoint = _endpoint(operation, services, gate, meters)
+            endpoint = _endpoint(operation, services, gate, once, meters)
             app.router.add_route(operation.method, operation.path, endpoint, name=operation.name)
     docs.add_pages(app, tables, version=services.version)
     must_have_policies(app, tables)
@@ -77,8 +84,8 @@ class HttpDoor:
             await runner.cleanup()
 
 
-def _endpoint(operation: Operation, services: Services, gate: Gate, meters: meter.Meters) -> Endpoint:
-    count = meters.of(operation)
+def _endpoint(operation: Operation, services: Services, gate: Gate, once: Once, meters: Meters) -> Endpoint:
+    count = meters.of(operation.name)
     clock = services.clock
     guarded = operation.policy is not Open.ANYBODY
 
@@ -90,21 +97,27 @@ def _endpoint(operation: Operation, services: Services, gate: Gate, meters: mete
 
     async def _answered(request: web.Request, *, guarded: bool) -> web.StreamResponse:
         try:
-            caller = gate.admit(request) if guarded else NOBODY
+            caller = gate.admit(request, paced=operation.policy is not Permission.BROADCAST_STOP) if guarded else NOBODY
             allowed(caller, operation.policy)
-            arguments = await operation.arguments(request)
-            answer = await operation.handler(Call(request, services, caller, gate), **arguments)
+            arguments = await operation.arguments(request, services.limits)
+            act = partial(_act, operation, Call(request, services, caller, gate), arguments)
+            key = request.headers.get("Idempotency-Key") if operation.repeatable else None
+            return await (act() if key is None else once.do(caller, key, fingerprint(request, arguments), act))
         except GatewayError as error:
             return problem_of(error).response()
         except (web.HTTPException, ConnectionError):
             raise
         except Exception as error:  # our mistake: the log gets it, the caller gets a problem
             return problem_of_crash(error, where=operation.name).response()
-        if isinstance(answer, web.StreamResponse):
-            return answer
-        return web.Response(status=operation.status) if answer is None else json_reply(answer, status=operation.status)
 
     return endpoint
+
+
+async def _act(operation: Operation, call: Call, arguments: dict[str, Any]) -> web.StreamResponse:
+    answer = await operation.handler(call, **arguments)
+    if isinstance(answer, web.StreamResponse):
+        return answer
+    return web.Response(status=operation.status) if answer is None else json_reply(answer, status=operation.status)
 
 
 @web.middleware

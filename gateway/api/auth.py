@@ -21,7 +21,7 @@ from gateway.api.problems import Unauthenticated
 from gateway.api.services import Caller
 from gateway.clock import Clock
 from gateway.domain.access import ApiKey, KeyId, parse_key
-from gateway.errors import Fault, Forbidden, GatewayError, InvalidInput
+from gateway.errors import Fault, Forbidden, GatewayError, InvalidInput, Overloaded
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 
@@ -139,15 +139,45 @@ class Sessions:
         self._sessions.pop(_digest(cookie), None)
 
 
+class Pace:
+    """How often a key may call: a bucket of `per_second` calls that fills again within a second."""
+
+    def __init__(self, clock: Clock, *, per_second: int) -> None:
+        self._clock = clock
+        self._per_second = per_second
+        self._buckets: dict[KeyId, tuple[float, float]] = {}
+
+    def spend(self, key: KeyId) -> None:
+        """Take one call from the bucket of `key`. Overloaded (`too-many-requests`) when it is empty."""
+        now = self._clock.monotonic()
+        left, at = self._buckets.get(key, (float(self._per_second), now))
+        left = min(float(self._per_second), left + (now - at) * self._per_second)
+        if left < 1:
+            hint = "Call less often, or follow /v1/events."
+            raise Overloaded(f"A key may call {self._per_second} times a second.", code="too-many-requests", hint=hint)
+        self._buckets[key] = (left - 1, now)
+
+
 class Gate:
     """Tells who makes a request, or refuses it."""
 
-    def __init__(self, keys: KeyRing, sessions: Sessions) -> None:
+    def __init__(self, keys: KeyRing, sessions: Sessions, pace: Pace) -> None:
         self.keys = keys
         self.sessions = sessions
+        self._pace = pace
 
-    def admit(self, request: web.Request) -> Caller:
-        """The caller. Unauthenticated, Forbidden for a cookie that another site may have sent, InvalidInput for a key in the URL."""
+    def admit(self, request: web.Request, *, paced: bool = True) -> Caller:
+        """The caller.
+
+        Unauthenticated; Forbidden for a cookie that another site may have sent; InvalidInput for a key in the URL; Overloaded for a key
+        that asks too often, unless `paced` is false.
+        """
+        caller = self._caller(request)
+        if paced and caller.key is not None:
+            self._pace.spend(caller.key.id)
+        return caller
+
+    def _caller(self, request: web.Request) -> Caller:
         if request.query_string:
             refuse_secrets(request)
         header = request.headers.get("Authorization")

@@ -167,9 +167,13 @@ def _problem_statuses(operation: Operation) -> dict[HTTPStatus, str]:
     if operation.policy is not Open.ANYBODY:
         add(HTTPStatus.UNAUTHORIZED, "unauthenticated")
         add(HTTPStatus.BAD_REQUEST, "key-in-url")
+        add(HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests")
     if isinstance(operation.policy, Permission):
         add(HTTPStatus.FORBIDDEN, "forbidden")
     add(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-input")
+    if operation.repeatable:
+        add(HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused")
+        add(HTTPStatus.CONFLICT, "outcome-unknown")
     if operation.body is not None:
         add(HTTPStatus.BAD_REQUEST, "malformed-json")
     if operation.body is not None or operation.takes is not None:

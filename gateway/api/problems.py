@@ -58,8 +58,13 @@ STATUS_OF_CODE: Mapping[str, HTTPStatus] = {
     "key-in-url": HTTPStatus.BAD_REQUEST,
     "body-too-large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "wrong-media-type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    "body-too-slow": HTTPStatus.REQUEST_TIMEOUT,
+    "too-many-requests": HTTPStatus.TOO_MANY_REQUESTS,
+    "idempotency-key-reused": HTTPStatus.UNPROCESSABLE_ENTITY,
     "range-not-satisfiable": HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
 }
+
+_RETRY_LATER = {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}
 
 # What aiohttp itself refuses, in our words.
 _CODE_OF_STATUS: Mapping[int, str] = {404: "not-found", 405: "method-not-allowed", 413: "body-too-large", 400: "bad-request"}
@@ -127,7 +132,7 @@ def problem_of(error: GatewayError) -> Problem:
         challenge = {"WWW-Authenticate": 'Bearer realm="city-gateway"'}
         return Problem(HTTPStatus.UNAUTHORIZED, error.code, str(error), error.hint, headers=challenge)
     status = STATUS_OF_CODE.get(error.code) or next(status for kind, status in STATUS.items() if isinstance(error, kind))
-    headers = {"Retry-After": _RETRY_AFTER_S} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
+    headers = {"Retry-After": _RETRY_AFTER_S} if status in _RETRY_LATER else {}
     faults = error.faults if isinstance(error, InvalidInput) else ()
     return Problem(status, error.code, str(error), error.hint, faults, headers=headers)
 

@@ -14,3 +14,9 @@ def json_reply(answer: BaseModel, *, status: int = 200, headers: dict[str, str] 
 def json_bytes(body: bytes, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     """JSON that has been written already."""
     return web.Response(body=body, status=status, content_type="application/json", headers={**_HEADERS, **(headers or {})})
+
+
+def attachment(body: bytes, *, name: str, content_type: str) -> web.Response:
+    """A file to be saved. `name` is one that the gateway made, in ASCII."""
+    headers = {**_HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
+    return web.Response(body=body, content_type=content_type, headers=headers)

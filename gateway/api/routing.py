@@ -5,11 +5,12 @@
     @routes.op("GET", "/v1/devices/{device_id}", needs=Permission.VIEW, problems=(NotFound,))
     async def read_device(call: Call) -> DeviceOut: ...
 
-The handler's own annotations declare the rest: a parameter `query` and a parameter `body` are pydantic models that are filled from
-the request (so `extra="forbid"` refuses what is not declared), the return annotation is the model of the answer. A handler that writes
-its answer itself returns `web.StreamResponse` and names the model, or the media type, with `answers`.
+The handler's own annotations declare the rest: its parameters `query` and `body` are pydantic models that are filled from the request
+(so `extra="forbid"` refuses what is not declared), `content` is a body of other media (`takes`), the return annotation is the model of
+the answer. A handler that writes its answer itself returns `web.Response` and names the model, or the media type, with `answers`.
 """
 
+import asyncio
 import inspect
 import typing
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -23,10 +24,11 @@ from pydantic import BaseModel, ValidationError
 from gateway.api.auth import Gate
 from gateway.api.problems import faults_of
 from gateway.api.services import Caller, Services
+from gateway.config import Limits
 from gateway.domain.access import Permission
 from gateway.errors import Fault, Forbidden, GatewayError, InvalidInput
 
-JSON_LIMIT = 1 << 20
+BODY_TIMEOUT_S = 60.0
 
 
 class Open(Enum):
@@ -36,6 +38,7 @@ class Open(Enum):
     ANY_KEY = "any-key"
 
 
+_REPEATABLE = {"Idempotency-Key": "1 to 255 characters of your own: sent again with the same request, there is still one effect."}
 Policy = Permission | Open
 Handler = Callable[..., Awaitable[BaseModel | web.StreamResponse | None]]
 
@@ -56,10 +59,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """A body that is not JSON, in or out: its media types and the limit on its bytes."""
+    """A body that is not JSON, in or out: its media types, and for one that comes in the name of its limit in the configuration."""
 
     types: tuple[str, ...]
-    limit: int = JSON_LIMIT
+    limit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ class Operation:
     answers: type[BaseModel] | Media | None = None
     problems: tuple[type[GatewayError], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
+    repeatable: bool = False
 
     @property
     def name(self) -> str:
@@ -91,9 +95,9 @@ class Operation:
     def description(self) -> str:
         return (inspect.getdoc(self.handler) or "").partition("\n")[2].strip()
 
-    async def arguments(self, request: web.Request) -> dict[str, BaseModel]:
+    async def arguments(self, request: web.Request, limits: Limits) -> dict[str, Any]:
         """What the handler is called with, read from the request and checked."""
-        found: dict[str, BaseModel] = {}
+        found: dict[str, Any] = {}
         if self.query is not None:
             found["query"] = read_query(request, self.query)
         elif request.query_string:
@@ -101,7 +105,9 @@ class Operation:
                 "This route takes no query parameters.", faults=[Fault(f"?{name}", "is not known here") for name in request.query]
             )
         if self.body is not None:
-            found["body"] = await read_body(request, self.body)
+            found["body"] = await read_body(request, self.body, limit=limits.body_bytes)
+        if self.takes is not None:
+            found["content"] = await read_content(request, self.takes, limit=getattr(limits, self.takes.limit))
         return found
 
 
@@ -127,8 +133,13 @@ class Routes:
         answers: type[BaseModel] | Media | None = None,
         problems: Sequence[type[GatewayError]] = (),
         headers: Mapping[str, str] | None = None,
+        repeatable: bool = False,
     ) -> Callable[[Handler], Handler]:
-        """Declare the decorated function as the handler of `method path`; `headers` documents the request headers that it reads."""
+        """Declare the decorated function as the handler of `method path`.
+
+        `problems`: the errors that it raises by itself; `headers`: the request headers that it reads, with their meaning; `repeatable`: it
+        acts, and an Idempotency-Key makes it one effect however often it is sent.
+        """
 
         def declare(handler: Handler) -> Handler:
             hints = typing.get_type_hints(handler)
@@ -145,7 +156,8 @@ class Routes:
                 takes=takes,
                 answers=answer,
                 problems=tuple(problems),
-                headers=headers or {},
+                headers={**(headers or {}), **(_REPEATABLE if repeatable else {})},
+                repeatable=repeatable,
             )
             self._operations.append(operation)
             return handler
@@ -178,15 +190,9 @@ def read_query(request: web.Request, model: type[BaseModel]) -> BaseModel:
         raise InvalidInput("The query parameters are not right.", faults=list(faults_of(error, place="?"))) from None
 
 
-async def read_body(request: web.Request, model: type[BaseModel]) -> BaseModel:
-    """The JSON body as a `model`; at most `JSON_LIMIT` bytes of `application/json`."""
-    if request.content_type != "application/json":
-        raise InvalidInput(
-            f"The body must be application/json, not {request.content_type}.",
-            code="wrong-media-type",
-            hint="Send Content-Type: application/json.",
-        )
-    raw = await request.read()
+async def read_body(request: web.Request, model: type[BaseModel], *, limit: int) -> BaseModel:
+    """The JSON body as a `model`."""
+    raw = await read_content(request, _JSON, limit=limit)
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:
@@ -195,6 +201,35 @@ async def read_body(request: web.Request, model: type[BaseModel]) -> BaseModel:
         if broken:
             raise InvalidInput("The body is not JSON.", code="malformed-json", faults=faults) from None
         raise InvalidInput("The body is not right.", faults=faults) from None
+
+
+async def read_content(request: web.Request, media: Media, *, limit: int) -> bytes:
+    """The whole body, of one of the types of `media`, at most `limit` bytes, within `BODY_TIMEOUT_S`. InvalidInput, DeadlineExceeded."""
+    if request.content_type not in media.types or request.headers.get("Content-Encoding", "identity") != "identity":
+        wanted = " or ".join(media.types)
+        hint = f"Send Content-Type: {media.types[0]}."
+        raise InvalidInput(f"The body must be plain {wanted}, not {request.content_type}.", code="wrong-media-type", hint=hint)
+    if (request.content_length or 0) > limit:
+        raise _too_large(limit)
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            async for part in request.content.iter_any():
+                size += len(part)
+                if size > limit:
+                    raise _too_large(limit)
+                parts.append(part)
+    except TimeoutError:
+        raise InvalidInput(f"The body took more than {BODY_TIMEOUT_S:g} s to arrive.", code="body-too-slow") from None
+    return b"".join(parts)
+
+
+_JSON = Media(("application/json",))
+
+
+def _too_large(limit: int) -> InvalidInput:
+    return InvalidInput(f"The body is larger than {limit} bytes.", code="body-too-large", hint="The limits stand in the configuration.")
 
 
 def _model(annotation: Any) -> type[BaseModel] | None:

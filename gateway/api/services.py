@@ -8,10 +8,12 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from gateway.clock import Clock
+from gateway.config import Limits
 from gateway.domain.access import ApiKey, Permission, permissions
 from gateway.domain.city import City
 from gateway.domain.events import Actor, ActorKind
 from gateway.domain.health import Board
+from gateway.inventory.service import InventoryService
 from gateway.storage.store import Store
 
 
@@ -54,7 +56,9 @@ class Services:
     city: City
     board: Board
     store: Store
+    inventory: InventoryService
     version: str
+    limits: Limits = field(default_factory=Limits)
     readiness: Readiness = _ready
     metrics: CollectorRegistry = field(default_factory=CollectorRegistry)
 

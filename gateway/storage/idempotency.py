@@ -64,6 +64,10 @@ class IdempotencyRepository:
         """Keep the answer for those who ask again."""
         await self._conn.execute(update(idempotency).where(_is(principal, key)).values(status=response.status, response=response.body))
 
+    async def release(self, principal: str, key: str) -> None:
+        """Give up a claim whose request was refused before it had any effect: the key may be used again."""
+        await self._conn.execute(delete(idempotency).where(_is(principal, key) & idempotency.c.status.is_(None)))
+
     async def forget(self, *, before: datetime) -> int:
         """Drop what was claimed before `before`; how many."""
         return (await self._conn.execute(delete(idempotency).where(idempotency.c.created_at < before))).rowcount

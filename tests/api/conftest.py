@@ -1,6 +1,7 @@
 """A whole door on a real socket, over a real store, with a small city behind it."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,14 +14,17 @@ import pytest
 from gateway.api.app import HttpDoor, build_api
 from gateway.api.services import Services
 from gateway.clock import SimulatedClock
+from gateway.config import Limits
 from gateway.domain.access import Role
 from gateway.domain.city import City
 from gateway.domain.devices import CameraGroup, Channel, Device, DeviceId, DeviceKind, GroupId, Position, Zone, ZoneId
 from gateway.domain.events import NewEvent
 from gateway.domain.health import Board
+from gateway.inventory.service import InventoryService
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 
+STREAMS = 5
 CAMERA, SPEAKER, RECORDER, SWITCH = DeviceId("cam-1"), DeviceId("spk-1"), DeviceId("nvr-1"), DeviceId("sw-1")
 
 
@@ -79,13 +83,23 @@ Change = Callable[[Services], Services]
 
 
 @asynccontextmanager
-async def open_house(folder: Path, *, city: City | None = None, roles: Iterable[Role] = Role) -> AsyncIterator[House]:
+async def open_house(folder: Path, template: Path, *, city: City | None = None, roles: Iterable[Role] = Role) -> AsyncIterator[House]:
     """A running door with one key a role."""
     clock = SimulatedClock()
+    shutil.copy(template, folder / "gateway.db")
     async with Store.open(f"sqlite:///{folder}/gateway.db", clock=clock, key=bytes(32)) as store, asyncio.TaskGroup() as group:
         writer = group.create_task(store.writer.run())
         keys = await store.writer.write(lambda tx: _make_keys(tx, roles, clock), lane=Lane.STOP)
-        services = Services(clock=clock, city=city or small_city(), board=Board(), store=store, version="0.0.0")
+        known = city or small_city()
+        services = Services(
+            clock=clock,
+            city=known,
+            board=Board(),
+            store=store,
+            inventory=InventoryService(store, known, clock),
+            version="0.0.0",
+            limits=Limits(requests_per_s=10_000, event_streams=STREAMS, import_bytes=1 << 20, clip_bytes=1 << 20, body_bytes=1 << 16),
+        )
         door = HttpDoor(lambda: build_api(services), host="127.0.0.1", port=0)
         serving = group.create_task(door.run())
         host, port = await door.listening()
@@ -100,7 +114,20 @@ async def _make_keys(tx: Tx, roles: Iterable[Role], clock: SimulatedClock) -> di
     return {role: (await tx.keys.create(name=f"{role} key", roles=[role], now=clock.now()))[1] for role in roles}
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that has been migrated once for all tests: each takes a copy."""
+    path = tmp_path_factory.mktemp("template") / "gateway.db"
+
+    async def make() -> None:
+        async with Store.open(f"sqlite:///{path}", clock=SimulatedClock(), key=bytes(32)):
+            pass
+
+    asyncio.run(make())
+    return path
+
+
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with open_house(tmp_path) as opened:
+async def house(tmp_path: Path, template: Path) -> AsyncIterator[House]:
+    async with open_house(tmp_path, template) as opened:
         yield opened

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 
-from gateway.api.routes.events import HEARTBEAT_S, STREAMS_MAX
+from gateway.api.routes.events import HEARTBEAT_S
 from gateway.domain.access import Role
-from tests.api.conftest import House
+from tests.api.conftest import STREAMS, House
 
 
 class Listener:
@@ -96,7 +96,7 @@ async def test_a_cursor_of_another_log_and_one_that_is_no_number_are_refused(hou
 async def test_listeners_are_bounded_and_their_places_come_free(house: House):
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         house.session, old = session, house.session
-        answers = [await house.call("GET", "/v1/events") for _ in range(STREAMS_MAX)]
+        answers = [await house.call("GET", "/v1/events") for _ in range(STREAMS)]
         status, problem = await house.json("GET", "/v1/events")
         assert (status, problem["type"]) == (503, "urn:city-gateway:problem:overloaded")
         for answer in answers:

@@ -2,11 +2,17 @@
 
 from collections.abc import Sequence
 
-from gateway.api.routes import devices, events, session
+from gateway.api.routes import audit, devices, events, groups, health, inventory, keys, operations, session
 from gateway.api.routing import Routes
 
 TABLES: Sequence[Routes] = (
     session.routes,
     devices.routes,
+    groups.routes,
+    health.routes,
+    inventory.routes,
     events.routes,
+    audit.routes,
+    keys.routes,
+    operations.routes,
 )

@@ -19,7 +19,6 @@ routes = Routes("events", "What changes, as it changes.")
 
 log = structlog.get_logger(__name__)
 
-STREAMS_MAX = 200
 HEARTBEAT_S = 15.0
 _KEPT = 1_024  # events whose text is kept for the other listeners
 
@@ -70,8 +69,9 @@ async def follow_events(call: Call, query: EventsQuery) -> web.StreamResponse:
     begun: read the state anew then.
     """
     streams = call.request.app[STREAMS]
-    if streams.open >= STREAMS_MAX:
-        raise Overloaded(f"{STREAMS_MAX} listeners are connected already.", hint="Close a console that nobody looks at.")
+    most = call.services.limits.event_streams
+    if streams.open >= most:
+        raise Overloaded(f"{most} listeners are connected already.", hint="Close a console that nobody looks at.")
     after = _last_event_id(call.request, query)
     log = call.services.store.events
     if after is not None:

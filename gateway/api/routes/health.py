@@ -1,0 +1,98 @@
+"""Health: how the city is as a whole, and what each device has been through."""
+
+from collections import Counter
+from typing import Any
+
+from pydantic import Field
+
+from gateway.api.census import States, states_of
+from gateway.api.models import Instant, Output, Page, PageQuery
+from gateway.api.paging import from_cursor, to_cursor, wrong_cursor
+from gateway.api.routes.devices import find_device
+from gateway.api.routing import Call, Routes
+from gateway.domain.access import Permission
+from gateway.domain.devices import DeviceKind
+from gateway.domain.health import HealthState
+from gateway.errors import NotFound
+from gateway.storage.health import NumberedTransition
+
+routes = Routes("health", "How the city is, and since when, and why.")
+
+
+class SummaryOut(Output):
+    """The whole city at one moment."""
+
+    at: Instant
+    event_cursor: int = Field(description="The newest event that is already counted: follow /v1/events?after= from here.")
+    devices: int
+    groups: int
+    states: States
+    kinds: dict[DeviceKind, States]
+    reasons: dict[str, int] = Field(description="How many devices that are not up have which reason.")
+
+
+class TransitionOut(Output):
+    """A device went from one state to another."""
+
+    number: int = Field(description="Its place in the history of the device, from 1 on.")
+    before: HealthState
+    after: HealthState
+    at: Instant
+    reason: str
+    check: str
+    facts: dict[str, Any]
+
+
+class TransitionPage(Page[TransitionOut]):
+    """One page of a device's history, newest first."""
+
+
+@routes.op("GET", "/v1/health/summary", needs=Permission.HEALTH_READ)
+async def read_health_summary(call: Call) -> SummaryOut:
+    """How many devices of each kind are in each state, and why those that are not up are not."""
+    city, board = call.services.city, call.services.board
+    cursor = call.services.store.events.latest
+    kinds = {kind: states_of(board, (device.id for device in city.of_kind(kind))) for kind in DeviceKind}
+    standings = (board[device] for device in city.devices)
+    reasons = Counter(standing.reason for standing in standings if standing.state is not HealthState.UP and standing.reason)
+    return SummaryOut(
+        at=call.services.clock.now(),
+        event_cursor=cursor,
+        devices=len(city.devices),
+        groups=len(city.groups),
+        states={state: sum(states[state] for states in kinds.values()) for state in HealthState},
+        kinds=kinds,
+        reasons=dict(reasons.most_common()),
+    )
+
+
+@routes.op("GET", "/v1/devices/{device_id}/transitions", needs=Permission.HEALTH_READ, problems=(NotFound,))
+async def list_transitions(call: Call, query: PageQuery) -> TransitionPage:
+    """What a device has been through, newest first."""
+    device = find_device(call.services.city, call.path("device_id"))
+    async with call.services.store.read() as tx:
+        found = await tx.health.history(device.id, before=_number(query.cursor), limit=query.limit + 1)
+    following = to_cursor(found[query.limit - 1].number) if len(found) > query.limit else None
+    return TransitionPage(items=[_transition(one) for one in found[: query.limit]], next=following)
+
+
+def _number(cursor: str | None) -> int | None:
+    if cursor is None:
+        return None
+    number = from_cursor(cursor)
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 < number < 1 << 62:
+        raise wrong_cursor()
+    return number
+
+
+def _transition(numbered: NumberedTransition) -> TransitionOut:
+    one = numbered.transition
+    return TransitionOut(
+        number=numbered.number,
+        before=one.before,
+        after=one.after,
+        at=one.at,
+        reason=one.reason,
+        check=one.check,
+        facts=dict(one.facts),
+    )
