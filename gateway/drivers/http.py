@@ -26,6 +26,8 @@ SOAP_LIMIT = 256 * 1024
 RICH_LIMIT = 2 * 1024 * 1024
 """Bytes of an answer that may list much, and of a picture."""
 
+PATH_LIMIT = 2048
+
 REQUEST_LIMIT = 16
 """Requests of one conversation, retries included: what a device can make us send by asking for more."""
 
@@ -86,21 +88,20 @@ class Http:
 def path_of(url: str) -> str:
     """Path and query of a URL that a device gave; whatever stands before them (scheme, user, host, port) is thrown away unread.
 
-    Never fails: what cannot be part of a request line is percent-encoded, and what has no path is "/".
+    Never fails: what cannot be part of a request line is percent-encoded, what has no path is "/", and `PATH_LIMIT` characters are kept.
     """
-    match = _AUTHORITY.match(url.strip())
-    rest = url.strip()[match.end() :] if match else url.strip()
+    url = url.strip()[:PATH_LIMIT]
+    authority = _AUTHORITY.match(url)
+    rest = (url[authority.end() :] if authority else url).partition("#")[0]
     if rest.startswith("?"):
         rest = "/" + rest
-    if not rest.startswith("/"):
-        rest = rest[rest.find("/") :] if "/" in rest else "/"
-    path = quote(rest.partition("#")[0], safe=_KEPT)
-    return "/" + path.lstrip("/") if path.startswith("//") else path
+    path = quote(rest[rest.find("/") :] if "/" in rest else "/", safe=_KEPT, errors="replace")
+    return "/" + path.lstrip("/")
 
 
 # -- one conversation -------------------------------------------------------------------------------------------------
 
-_AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/*[^/?#]*|//[^/?#]*")
+_AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)(?://)?[^/?#]*|//[^/?#]*")
 _KEPT = "/?&=%:@!$'()*+,;~-._"
 _READ_SIZE = 32 * 1024
 _UNSAFE = re.compile(r"[^\x21-\x7e]")

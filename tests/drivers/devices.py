@@ -52,6 +52,7 @@ class Wire:
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
         await self.writer.drain()
+        await asyncio.sleep(0)  # draining alone never lets anybody else run
 
 
 @dataclass
