@@ -307,17 +307,24 @@ class _Station:
 
 
 class _Dispatcher(v1arch.SnmpDispatcher):  # type: ignore[misc] # pysnmp is untyped
-    """pysnmp's, which matches answers by request id alone, made to take an answer only from the device that was asked."""
+    """pysnmp's, which matches anything by its request id alone, made to take only answers, and only from the device that was asked."""
+
+    def close(self) -> None:
+        """Close, leaving those who still wait to their own deadlines: pysnmp fails over requests that are under way."""
+        self._pendingReqs.clear()
+        super().close()
 
     def _recv_callback(self, engine: Any, domain: Any, address: Any, message: bytes) -> bytes:
         try:
             module = api.PROTOCOL_MODULES[verdec.decode_message_version(message)]
             response, _ = decoder.decode(message, asn1Spec=module.Message())
-            request_id = module.apiPDU.get_request_id(module.apiMessage.get_pdu(response))
+            pdu = module.apiMessage.get_pdu(response)
+            request_id = module.apiPDU.get_request_id(pdu)
         except (PyAsn1Error, PySnmpError, RecursionError, KeyError, AttributeError):
             return b""
         state = self._pendingReqs.get(request_id)
-        if state is not None and tuple(state["transportTarget"].transport_address) == tuple(address[:2]):
+        expected = state is not None and pdu.isSameTypeWith(module.GetResponsePDU())
+        if expected and tuple(state["transportTarget"].transport_address) == tuple(address[:2]):
             super()._recv_callback(engine, domain, address, message)
         return b""
 
