@@ -5,6 +5,7 @@ import resource
 import signal
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 
 import structlog
 
@@ -16,6 +17,12 @@ from gateway.config import Config
 from gateway.datadir import held
 from gateway.domain.city import City
 from gateway.domain.health import Board
+from gateway.domain.policy import Limits
+from gateway.drivers.profiles import Profiles
+from gateway.drivers.registry import Drivers
+from gateway.health.checks.subject import Tools
+from gateway.health.service import HealthService
+from gateway.health.wheel import Pace
 from gateway.inventory.service import InventoryService
 from gateway.storage.retention import Housekeeper, Keep
 from gateway.storage.store import Store
@@ -24,6 +31,11 @@ from gateway.supervisor import PartState, Supervisors
 
 log = structlog.get_logger()
 
+PROFILES = next(
+    folder
+    for folder in (Path(__file__).parent / "configs" / "profiles", Path(__file__).parent.parent / "configs" / "profiles")
+    if folder.is_dir()
+)  # in the wheel, in the checkout
 DESCRIPTORS = 65_536  # one a device and session; the unit file allows as many
 STOP_PART_WITHIN_S = 10.0
 
@@ -38,26 +50,35 @@ async def serve(config: Config) -> None:
     clock = SystemClock()
     with held(config.data_dir):
         key = load_key(config.key_file, create=True)
-        async with Store.open(config.store_url(), clock=clock, key=key, chain=config.instance) as store:
-            await House(config, clock, store).run(_asked_to_stop())
+        profiles = Profiles.load(config.profiles_dir or PROFILES)
+        city = City()
+        async with (
+            Store.open(config.store_url(), clock=clock, key=key, chain=config.instance) as store,
+            Drivers(city, clock, profiles, walk_every_s=config.health.sensor_interval_s) as drivers,
+        ):
+            await House(config, clock, store, city, drivers).run(_asked_to_stop())
     log.info("stopped")
 
 
 class House:
     """Every part of one daemon. Parts stop in the reverse order of their start: the doors first, the writer last."""
 
-    def __init__(self, config: Config, clock: Clock, store: Store) -> None:
+    def __init__(self, config: Config, clock: Clock, store: Store, city: City, drivers: Drivers) -> None:
         self._config = config
         self._clock = clock
         self._store = store
-        self._city = City()
+        self._city = city
+        self._drivers = drivers
         self._board = Board()
-        self._inventory = InventoryService(store, self._city, clock)
+        self._inventory = InventoryService(store, city, clock)
+        self._health = self._make_health()
         self._parts = Supervisors(clock=clock)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run all parts until `stop` is set; raises the error of a part that the daemon cannot do without."""
         await self._inventory.load()
+        await self._renew_drivers()
+        await self._health.load()
         self._add_parts()
         try:
             async with asyncio.TaskGroup() as group:
@@ -79,8 +100,21 @@ class House:
         door = HttpDoor(lambda: build_api(self._services()), host=self._config.http.host, port=self._config.http.port)
         self._parts.add("store", self._store.writer.run, fatal=True)
         self._parts.add("housekeeper", Housekeeper(self._store, clock=self._clock, keep=keep).run)
+        self._parts.add("inventory", self._follow_inventory)
+        self._parts.add("health", self._health.run)
         self._parts.add("http", door.run)
         self._parts.add("service-manager", lambda: self._tell_service_manager(door))
+
+    async def _follow_inventory(self) -> None:
+        """Let everybody who holds something of a device take up what an import has changed."""
+        async for event in self._store.events.follow(after=None):
+            if event.type == "inventory.imported":
+                await self._renew_drivers()
+                self._health.resync()
+
+    async def _renew_drivers(self) -> None:
+        async with self._store.read() as tx:
+            self._drivers.renew(await tx.inventory.load_credentials())
 
     async def _tell_service_manager(self, door: HttpDoor) -> None:
         host, port = await door.listening()
@@ -88,12 +122,27 @@ class House:
         sdnotify.notify("READY=1")
         await sdnotify.ping_watchdog(self._clock)
 
+    def _make_health(self) -> HealthService:
+        health, drivers = self._config.health, self._drivers
+        tools = Tools(
+            onvif_of=drivers.onvif_of,
+            target_of=drivers.target_of,
+            sensors=drivers.sensors,
+            clock=self._clock,
+            timeout_s=health.timeout_s,
+            clock_limit_s=health.clock_limit_s,
+        )
+        limits = Limits(failure=health.down_after, recovery=health.up_after)
+        pace = Pace(interval_s=health.interval_s, in_flight=health.concurrency, per_group=health.per_uplink)
+        return HealthService(city=self._city, board=self._board, store=self._store, tools=tools, limits=limits, pace=pace)
+
     def _services(self) -> Services:
         return Services(
             clock=self._clock,
             city=self._city,
             board=self._board,
             store=self._store,
+            inventory=self._inventory,
             version=__version__,
             readiness=self._unready,
         )

@@ -1,0 +1,78 @@
+"""The drivers of all devices: one object a device, made when it is first needed and kept with what it has learnt."""
+
+from collections.abc import Mapping
+from types import TracebackType
+
+from gateway.clock import Clock
+from gateway.domain.city import City
+from gateway.domain.devices import Credentials, Device, DeviceId
+from gateway.drivers.base import Target
+from gateway.drivers.http import Http
+from gateway.drivers.onvif.device import OnvifDevice
+from gateway.drivers.profiles import Profiles
+from gateway.drivers.recorder import OnvifRecorder
+from gateway.drivers.snmp.polling import GufoEngine
+from gateway.drivers.snmp.reader import SensorReader
+from gateway.drivers.speaker import BackchannelSpeaker
+from gateway.errors import NotFound
+
+NO_CREDENTIALS = Credentials()
+
+
+class Drivers:
+    """How every device of `city` is spoken to. `renew` after each change of the inventory.
+
+    The `…_of` methods raise NotFound for a device that the inventory does not have.
+    """
+
+    def __init__(self, city: City, clock: Clock, profiles: Profiles, *, walk_every_s: float) -> None:
+        self._city = city
+        self._clock = clock
+        self._http = Http()
+        self._snmp = GufoEngine()
+        self.sensors = SensorReader(self._snmp, profiles, clock=clock, walk_every_s=walk_every_s)
+        self._credentials: Mapping[DeviceId, Credentials] = {}
+        self._targets: dict[DeviceId, tuple[Device, Target]] = {}
+        self._onvif: dict[DeviceId, OnvifDevice] = {}
+        self._speakers: dict[DeviceId, BackchannelSpeaker] = {}
+
+    async def __aenter__(self) -> "Drivers":
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self._snmp.close()
+
+    def renew(self, credentials: Mapping[DeviceId, Credentials]) -> None:
+        """Take up the city and the credentials as they are now; a device that has changed is met anew, one that is gone forgotten."""
+        self._credentials = credentials
+        self._targets.clear()
+        for kept in (self._onvif, self._speakers):
+            for device in kept.keys() - self._city.devices.keys():
+                del kept[device]
+        for device, driver in self._onvif.items():
+            driver.retarget(self.target_of(device))
+
+    def target_of(self, device_id: DeviceId) -> Target:
+        device = self._city.devices.get(device_id)
+        if device is None:
+            raise NotFound(f"there is no device {device_id!r}")
+        kept = self._targets.get(device_id)
+        if kept is None or kept[0] is not device:
+            login = self._credentials.get(device_id, NO_CREDENTIALS)
+            kept = self._targets[device_id] = (device, Target(device_id, device.address, device.ports, login, device.profile))
+        return kept[1]
+
+    def onvif_of(self, device_id: DeviceId) -> OnvifDevice:
+        driver = self._onvif.get(device_id)
+        if driver is None:
+            driver = self._onvif[device_id] = OnvifDevice(self.target_of(device_id), self._http, self._clock)
+        return driver
+
+    def speaker_of(self, device_id: DeviceId) -> BackchannelSpeaker:
+        speaker = self._speakers.get(device_id)
+        if speaker is None:
+            speaker = self._speakers[device_id] = BackchannelSpeaker(self.onvif_of(device_id))
+        return speaker
+
+    def recorder_of(self, device_id: DeviceId) -> OnvifRecorder:
+        return OnvifRecorder(self.onvif_of(device_id))
