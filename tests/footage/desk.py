@@ -1,0 +1,177 @@
+"""A liaison desk in front of a small simulated city: real recorders over ONVIF and RTSP, the real worker process, a real store."""
+
+import asyncio
+import contextlib
+import itertools
+import socket
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from gateway.clock import SimulatedClock
+from gateway.domain.city import City
+from gateway.domain.devices import Channel, Credentials, Device, DeviceId, DeviceKind, Ports
+from gateway.domain.events import Actor, ActorKind
+from gateway.domain.footage import Dossier, Filing, FootageState, Period, Person, RequestId
+from gateway.domain.health import Board, Standing
+from gateway.drivers.base import Target
+from gateway.drivers.http import Http
+from gateway.drivers.onvif.device import OnvifDevice
+from gateway.footage.fulfilment import Fetching, Worker
+from gateway.footage.register import load_register, shipped_register
+from gateway.footage.service import FootageService, Rules
+from gateway.footage.worker import run_worker
+from gateway.storage.store import Store
+from simulators import city as simulated
+from simulators.serving import running
+from simulators.state import State
+
+WANG = Person(Actor(ActorKind.API_KEY, "liaison"), "王建国的窗口")
+ZHAO = Person(Actor(ActorKind.API_KEY, "approver"), "赵敏")
+NOW = datetime(2026, 9, 21, 14, 0, tzinfo=UTC)
+DONE = {FootageState.READY, FootageState.PARTIAL, FootageState.UNAVAILABLE, FootageState.FAILED}
+_ids = itertools.count(1)
+
+
+def filing(**changes: object) -> Filing:
+    """A request without a fault, for one minute an hour ago."""
+    start = NOW - timedelta(hours=1)
+    known = Filing(
+        requester="王建国",
+        unit="东昌府分局治安大队",
+        badge="371502-0417",
+        second_officer="李敏",
+        case_number="聊公（治）字〔2026〕0001号",
+        case_kind="public-order",
+        legal_basis="criminal-procedure-evidence",
+        authorising_document="调取证据通知书〔2026〕0001号",
+        purpose="查明经过",
+        destination="入卷",
+        window=Period(start, start + timedelta(minutes=1)),
+    )
+    return replace(known, **changes)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Street:
+    """The simulated devices, and the gateway's picture of them."""
+
+    simulated: simulated.City
+    state: State
+    city: City
+    board: Board
+    clock: SimulatedClock
+
+    def recorded(self, *, gappy: bool) -> tuple[simulated.SimDevice, simulated.SimChannel]:
+        """A recorder and one of its channels."""
+        return next(
+            (recorder, channel)
+            for recorder in self.simulated.of_kind("recorder")
+            for channel in recorder.channels
+            if channel.gappy is gappy
+        )
+
+    def target_of(self, device: DeviceId) -> Target:
+        known = next(found for found in self.simulated.devices if found.id == device)
+        ports = Ports(onvif=self.simulated.http_port, rtsp=self.simulated.rtsp_port)
+        return Target(device, known.address, ports, Credentials(known.username, known.password))
+
+    def search_of(self, device: DeviceId) -> OnvifDevice:
+        return OnvifDevice(self.target_of(device), Http(), self.clock)
+
+
+@contextlib.asynccontextmanager
+async def street(*, now: datetime = NOW, groups: int = 12) -> AsyncIterator[Street]:
+    """A city whose devices answer; their clocks show `now` plus their own error."""
+    clock = SimulatedClock(now)
+    planned = simulated.plan(seed=3, groups=groups, speakers=1, http_port=_free_port(), rtsp_port=_free_port(), snmp_port=1)
+    began = time.monotonic()
+    state = State(now=lambda: now.timestamp() + time.monotonic() - began)
+    city, board = City(), Board()
+    city.replace(devices=[_device(device) for device in planned.devices])
+    for device in planned.devices:
+        board.put(Standing(DeviceId(device.id), offset=timedelta(seconds=device.clock_offset_s)))
+    async with running(planned, state, control=("127.0.0.1", 0), only=("http", "rtsp")):
+        yield Street(planned, state, city, board, clock)
+
+
+def _device(device: simulated.SimDevice) -> Device:
+    channels = tuple(Channel(channel.number, DeviceId(channel.camera), channel.token) for channel in device.channels)
+    kind = DeviceKind(device.kind)
+    return Device(DeviceId(device.id), kind, device.name, device.address, serial=device.serial, channels=channels)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("0.0.0.0", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass(frozen=True)
+class Desk:
+    service: FootageService
+    street: Street
+    store: Store
+    clock: SimulatedClock
+    folder: Path
+
+    async def fulfilled(self, wanted: Filing) -> Dossier:
+        """File, approve and work off one request."""
+        request = await self.service.submit(wanted, by=WANG)
+        await self.service.approve(request.id, by=ZHAO)
+        return await self.settled(request.id)
+
+    async def settled(self, request: RequestId) -> Dossier:
+        """The request when the gateway has done with it."""
+        async with asyncio.timeout(60):
+            events = self.store.events.follow(after=0)
+            async for event in events:
+                if event.subject == request and event.data["state"] in DONE:
+                    dossier = await self.service.dossier(request)
+                    if dossier.request.state in DONE:
+                        return dossier
+        raise AssertionError("the events ended")
+
+    def file(self, request: RequestId, name: str) -> Path:
+        return self.folder / request / name
+
+
+def desk_of(
+    where: Street,
+    store: Store,
+    clock: SimulatedClock,
+    folder: Path,
+    *,
+    worker: Worker = run_worker,
+    rules: Rules | None = None,
+    segment: timedelta = timedelta(minutes=5),
+) -> Desk:
+    service = FootageService(
+        store=store,
+        city=where.city,
+        board=where.board,
+        clock=clock,
+        register=load_register(shipped_register()),
+        search_of=where.search_of,
+        target_of=where.target_of,
+        new_id=lambda: f"fr-{next(_ids)}",
+        fetching=Fetching(folder, segment=segment, free_bytes=1 << 20),
+        rules=rules or Rules(),
+        worker=worker,
+    )
+    return Desk(service, where, store, clock, folder)
+
+
+@contextlib.asynccontextmanager
+async def working(desk: Desk) -> AsyncIterator[Desk]:
+    """The desk with its service running until the end of the block."""
+    task = asyncio.create_task(desk.service.run())
+    try:
+        yield desk
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
