@@ -74,24 +74,29 @@ class FakeDevice:
 @asynccontextmanager
 async def device(behaviour: Behaviour, address: str = "127.0.0.1") -> AsyncIterator[FakeDevice]:
     """A device that treats each connection as `behaviour` does."""
-    fake = FakeDevice(address)
+    fake, serving = FakeDevice(address), set[asyncio.Task[None]]()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         fake.connections += 1
+        task = asyncio.current_task()
+        assert task is not None
+        serving.add(task)
         try:
             await behaviour(Wire(reader, writer, fake))
-        except ConnectionError:
+        except (ConnectionError, asyncio.CancelledError):
             pass
         finally:
             writer.close()
 
     server = await asyncio.start_server(serve, address, 0)
     fake.port = server.sockets[0].getsockname()[1]
-    async with asyncio.TaskGroup():
-        try:
-            yield fake
-        finally:
-            server.close()
+    try:
+        yield fake
+    finally:
+        server.close()
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving)
 
 
 def answer(body: bytes, status: str = "200 OK", *fields: str) -> bytes:

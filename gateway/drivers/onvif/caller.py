@@ -180,21 +180,22 @@ class Caller:
             except AuthenticationFailed:
                 self._clock_guarded = True
                 self._believe_date(answer)
-        payload, answer = yield from self._let_in(GET_CLOCK, self._entry, last=last)
+        payload, answer = yield from self._let_in(GET_CLOCK, self._entry, last=last, clock_read=True)
         return self._remember(payload, answer)
 
-    def signed(self, operation: Operation, path: str, *, last: bool = True) -> Conversation[etree._Element]:
-        """Call with credentials, trying what `Access` allows when the device refuses them."""
+    def signed(self, operation: Operation, path: str, *, last: bool = True, clock_read: bool = False) -> Conversation[etree._Element]:
+        """Call with credentials, trying what `Access` allows when the device refuses them. `clock_read`: it was just read."""
         if self._offset_s is None and self._digest is None:
             yield from self.clock(last=False)
-        payload, _ = yield from self._let_in(operation, path, last=last)
+            clock_read = True
+        payload, _ = yield from self._let_in(operation, path, last=last, clock_read=clock_read)
         return payload
 
     # -- being let in --------------------------------------------------------------------------------------------------
 
-    def _let_in(self, operation: Operation, path: str, *, last: bool) -> Conversation[tuple[etree._Element, Answer]]:
+    def _let_in(self, operation: Operation, path: str, *, last: bool, clock_read: bool) -> Conversation[tuple[etree._Element, Answer]]:
         self._access.begin(self._clock.monotonic())
-        attempt = _Attempt(clock_fresh=operation is GET_CLOCK)
+        attempt = _Attempt(clock_read=clock_read)
         while True:
             answer = yield self._sign(operation, path, attempt, last=last)
             try:
@@ -214,8 +215,8 @@ class Caller:
         if self._digest is not None:
             self._digest = None
             return self._access.change_scheme(refusal.code, self._clock.monotonic())
-        if not attempt.clock_fresh:
-            attempt.clock_fresh = True
+        if not attempt.clock_read:
+            attempt.clock_read = True
             yield from self.clock(last=False)
         return self._access.refused(
             refusal.code, self._clock.monotonic(), used_s=attempt.shift_s, offset_s=self._offset_s or 0.0, zone_s=self._zone_s
@@ -311,10 +312,10 @@ class Caller:
 class _Attempt:
     """What was already renewed within one call."""
 
-    __slots__ = ("clock_fresh", "nonces", "shift_s")
+    __slots__ = ("clock_read", "nonces", "shift_s")
 
-    def __init__(self, *, clock_fresh: bool) -> None:
-        self.clock_fresh = clock_fresh
+    def __init__(self, *, clock_read: bool) -> None:
+        self.clock_read = clock_read
         self.nonces = 0
         self.shift_s = 0.0
 

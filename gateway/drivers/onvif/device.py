@@ -69,5 +69,5 @@ class OnvifDevice(Caller):
 
     def _check(self) -> Conversation[tuple[DeviceClock, Identity]]:
         clock = yield from self.clock(last=False)
-        payload = yield from self.signed(GET_IDENTITY, self._entry)
+        payload = yield from self.signed(GET_IDENTITY, self._entry, clock_read=True)
         return clock, read_identity(payload)

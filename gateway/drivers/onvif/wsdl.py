@@ -76,6 +76,15 @@ class Wsdls:
 WSDLS = Wsdls()
 """One for the process: WSDLs do not change, and zeep's graphs are too large to have twice."""
 
+
+def folder() -> Path:
+    """Where the WSDLs of onvif-zeep-async lie."""
+    found = importlib.util.find_spec("onvif")
+    assert found is not None
+    assert found.submodule_search_locations is not None
+    return Path(next(iter(found.submodule_search_locations))) / "wsdl"
+
+
 _SERVICES = {
     MEDIA: ("media.wsdl", f"{{{MEDIA}}}MediaBinding"),
     PTZ: ("ptz.wsdl", f"{{{PTZ}}}PTZBinding"),
@@ -96,14 +105,7 @@ def _load(file: str, binding: str) -> Any:
     default_types[DateTime._default_qname].pythonvalue = read_datetime  # type: ignore[method-assign, assignment]  # the one instance
     # Not `strict` about order and absence, as firmware is not; well-formedness was checked before.
     settings = Settings(strict=False, xml_huge_tree=False)
-    return Document(str(_folder() / file), _Files(), settings=settings).bindings[binding]  # type: ignore[arg-type]  # it only loads
-
-
-def _folder() -> Path:
-    found = importlib.util.find_spec("onvif")
-    assert found is not None
-    assert found.submodule_search_locations is not None
-    return Path(next(iter(found.submodule_search_locations))) / "wsdl"
+    return Document(str(folder() / file), _Files(), settings=settings).bindings[binding]  # type: ignore[arg-type]  # it only loads
 
 
 class _Files:
@@ -111,6 +113,6 @@ class _Files:
 
     def load(self, url: str) -> bytes:
         path = Path(url).resolve()
-        if not path.is_relative_to(_folder().resolve()):
+        if not path.is_relative_to(folder().resolve()):
             raise FileNotFoundError(f"{url} is not part of the WSDLs")
         return path.read_bytes()
