@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from simulators import misbehaviour
 from simulators.faults import Answer, Fault
+from simulators.http import Response
 from tests.simulators.street import Street, envelope, parse
 
 INFORMATION = envelope("<tds:GetDeviceInformation/>")
@@ -99,6 +101,39 @@ async def test_an_endless_answer_goes_on_and_waits_for_its_reader(street: Street
 
     assert len(await asyncio.wait_for(reader.readexactly(5_000_000), 10)) == 5_000_000
     writer.close()
+
+
+class HungUp(Exception):
+    """The reader of a wire went away."""
+
+
+class Narrow:
+    """A wire that takes three pieces and then has no reader any more."""
+
+    def __init__(self) -> None:
+        self.written = 0
+        self._drained = 0
+
+    def write(self, data: bytes) -> None:
+        self.written += len(data)
+
+    async def drain(self) -> None:
+        self._drained += 1
+        if self._drained == 3:
+            raise HungUp
+
+    def close(self) -> None: ...
+
+    def reset(self) -> None: ...
+
+
+async def test_an_endless_answer_is_never_kept_waiting_in_memory() -> None:
+    behaviour, wire = misbehaviour.of(Fault(Answer.ENDLESS), address="127.16.0.1"), Narrow()
+    assert behaviour is not None
+
+    with pytest.raises(HungUp):
+        await behaviour(wire, Response())
+    assert wire.written < 100_000
 
 
 async def test_a_gzip_bomb_is_small_and_unpacks_to_very_much(street: Street) -> None:

@@ -1,6 +1,8 @@
 """The HTTP server takes what is HTTP within its bounds, answers in order, and hears loopback only."""
 
 import asyncio
+import contextlib
+import socket
 
 import pytest
 
@@ -23,6 +25,26 @@ def test_loopback_is_heard(address: str) -> None:
 @pytest.mark.parametrize("address", ["10.0.0.1", "192.168.127.1", "8.8.8.8", "::ffff:10.0.0.1", "fe80::1", "", "1127.0.0.1", "::"])
 def test_nobody_else_is_heard(address: str) -> None:
     assert not http.is_loopback(address)
+
+
+async def test_a_peer_that_does_not_come_by_loopback_is_closed_unheard(street: Street) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as routed:
+        try:
+            routed.connect(("192.0.2.1", 9))  # sends nothing: asks only which of our addresses would be used
+        except OSError:
+            pytest.skip("this machine has no address but loopback")
+        own = routed.getsockname()[0]
+    async with http.listen(lambda _: Control(street.city, street.state), port=0) as port:
+        by_loopback, near = await asyncio.open_connection("127.0.0.1", port)
+        by_network, far = await asyncio.open_connection(own, port)
+        for writer in (near, far):
+            writer.write(b"GET /counters HTTP/1.1\r\nConnection: close\r\n\r\n")
+
+        assert b"200 OK" in await asyncio.wait_for(by_loopback.read(), 5)
+        with contextlib.suppress(ConnectionResetError):
+            assert await asyncio.wait_for(by_network.read(), 5) == b""
+        near.close()
+        far.close()
 
 
 async def test_an_address_without_a_device_is_closed_at_once(street: Street) -> None:

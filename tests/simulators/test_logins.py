@@ -49,6 +49,12 @@ async def test_a_password_in_clear_is_refused(street: Street) -> None:
     assert refused(await ask(street, header))
 
 
+async def test_a_good_digest_under_a_wrong_name_is_refused(street: Street) -> None:
+    header = street.login(street.camera).replace("#PasswordDigest", "#PasswordText")
+
+    assert refused(await ask(street, header))
+
+
 async def test_no_login_is_refused_and_is_no_bad_digest(street: Street) -> None:
     assert refused(await ask(street, ""))
     assert street.state.counters["http.digest_none.camera"] == 1
