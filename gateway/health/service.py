@@ -142,7 +142,9 @@ class HealthService:
                 results += await CHECKS[name](subject, self._tools)
                 if any(result.check == REACH and result.outcome is Outcome.FAIL for result in results):
                     break
-        except Exception:
+        except Overloaded:
+            return [subject.result(self._tools, REACH, Outcome.UNKNOWN, LAGGING)]
+        except Exception:  # whatever it is, it is ours and not the device's
             log.exception("health.check_failed", device=device.id)
             return [subject.result(self._tools, REACH, Outcome.UNKNOWN, OUR_FAULT)]
         return results

@@ -1,0 +1,101 @@
+"""A simulated street of real sockets for the health service, with the store, drivers and clock that it works with."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.clock import Clock
+from gateway.domain.city import City
+from gateway.domain.devices import Credentials, Device, DeviceId, DeviceKind, Ports, SnmpCredentials, SnmpVersion
+from gateway.domain.events import Event
+from gateway.domain.health import Board
+from gateway.domain.policy import Limits
+from gateway.drivers.base import Target
+from gateway.drivers.http import Http
+from gateway.drivers.onvif.device import OnvifDevice
+from gateway.drivers.profiles import Profiles
+from gateway.drivers.snmp.polling import GufoEngine
+from gateway.drivers.snmp.reader import SensorReader
+from gateway.health.checks.subject import Tools
+from gateway.health.service import HealthService
+from gateway.health.wheel import Pace
+from gateway.storage.store import Store
+from simulators.city import SimDevice, plan
+from simulators.faults import Answer, Fault
+from simulators.serving import running
+from simulators.state import State
+from tests.simulators.street import free_ports
+
+PROFILES = Profiles.load(Path(__file__).parents[2] / "configs" / "profiles")
+CALM = Limits(flap_changes=100)
+
+
+@dataclass
+class Street:
+    """A small simulated city, and the gateway's view of it."""
+
+    state: State
+    devices: dict[DeviceId, SimDevice]
+    ports: Ports
+    city: City = field(default_factory=City)
+    board: Board = field(default_factory=Board)
+
+    def adopt(self, devices: Sequence[SimDevice], **changed: str) -> None:
+        """The inventory is these devices, with `changed` in each."""
+        self.city.replace(devices=[self.entry(device, **changed) for device in devices])
+
+    def entry(self, device: SimDevice, **changed: str) -> Device:
+        facts = {"address": device.address, "serial": device.serial, "profile": device.profile} | changed
+        return Device(DeviceId(device.id), DeviceKind(device.kind), device.name, ports=self.ports, **facts)  # type: ignore[arg-type]
+
+    def of(self, kind: str) -> list[SimDevice]:
+        return [device for device in self.devices.values() if device.kind == kind]
+
+    def target(self, device_id: DeviceId) -> Target:
+        device = self.devices[device_id]
+        credentials = Credentials(device.username, device.password, _snmp(device))
+        return Target(device_id, device.address, self.ports, credentials, device.profile)
+
+    def service(self, store: Store, clock: Clock, *, limits: Limits = CALM, pace: Pace = Pace(), timeout_s: float = 1.0) -> HealthService:  # noqa: B008
+        http = Http()
+        kept: dict[DeviceId, OnvifDevice] = {}
+
+        def onvif_of(device: DeviceId) -> OnvifDevice:
+            return kept.setdefault(device, OnvifDevice(self.target(device), http, clock))
+
+        sensors = SensorReader(GufoEngine(try_s=0.3), PROFILES, clock=clock)
+        tools = Tools(onvif_of=onvif_of, target_of=self.target, sensors=sensors, clock=clock, timeout_s=timeout_s)
+        return HealthService(city=self.city, board=self.board, store=store, tools=tools, limits=limits, pace=pace)
+
+    def break_(self, device: SimDevice, **fault: object) -> None:
+        self.state.faults[device.id] = Fault(**fault)  # type: ignore[arg-type]
+
+    def silence(self, device: SimDevice) -> None:
+        self.break_(device, answer=Answer.SILENT)
+
+    def mend(self, device: SimDevice) -> None:
+        self.state.faults.pop(device.id, None)
+
+
+def _snmp(device: SimDevice) -> SnmpCredentials | None:
+    snmp = device.snmp
+    if snmp is None:
+        return None
+    return SnmpCredentials(
+        SnmpVersion(snmp.version), snmp.community, snmp.user, snmp.auth_protocol, snmp.auth_key, snmp.priv_protocol, snmp.priv_key
+    )
+
+
+@asynccontextmanager
+async def standing(clock: Clock) -> AsyncIterator[Street]:
+    """The street, answering on every protocol for the duration. Its clock is the gateway's."""
+    http, rtsp, snmp = free_ports(3)
+    city = plan(seed=3, groups=12, speakers=3, http_port=http, rtsp_port=rtsp, snmp_port=snmp)
+    state = State(lambda: clock.now().timestamp())
+    async with running(city, state, control=("127.0.0.1", 0), only=("http",)):
+        yield Street(state, {DeviceId(device.id): device for device in city.devices}, Ports(onvif=http, rtsp=rtsp, snmp=snmp))
+
+
+async def events(store: Store) -> list[Event]:
+    return await store.events.read_after(0, limit=1_000)

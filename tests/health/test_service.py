@@ -1,0 +1,276 @@
+"""The health service over real sockets: a simulated street is looked at, judged, committed, and shown."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+
+import pytest
+
+from gateway.clock import SimulatedClock, SystemClock
+from gateway.domain.devices import DeviceId
+from gateway.domain.health import HealthState, Outcome
+from gateway.domain.policy import Limits
+from gateway.errors import NotFound
+from gateway.health.service import HealthService
+from gateway.health.wheel import Pace
+from gateway.storage.store import Store
+from simulators.city import SimDevice
+from simulators.faults import Answer
+from tests.health import street as streets
+from tests.health.street import Street
+
+UNKNOWN, UP, DEGRADED, DOWN = HealthState.UNKNOWN, HealthState.UP, HealthState.DEGRADED, HealthState.DOWN
+
+
+@pytest.fixture
+async def street(clock: SimulatedClock) -> AsyncIterator[Street]:
+    async with streets.standing(clock) as standing:
+        yield standing
+
+
+@pytest.fixture
+def camera(street: Street) -> SimDevice:
+    return next(device for device in street.of("camera") if abs(device.clock_offset_s) < 1 and device.auth == "wsse" and not device.quirks)
+
+
+async def looked(service: HealthService, device: SimDevice, times: int = 1) -> None:
+    for _ in range(times):
+        await service.check_now(DeviceId(device.id))
+
+
+async def opened(street: Street, store: Store, clock: SimulatedClock, **inventory: str) -> HealthService:
+    """A loaded service for an inventory of cameras alone."""
+    street.adopt(street.of("camera"), **inventory)
+    service = street.service(store, clock)
+    await service.load()
+    return service
+
+
+async def test_a_camera_is_up_at_its_first_answer_with_its_clock_and_identity(
+    street: Street, store: Store, clock: SimulatedClock, camera: SimDevice
+) -> None:
+    service = await opened(street, store, clock)
+    assert street.board[DeviceId(camera.id)].state is UNKNOWN
+    results = await service.check_now(DeviceId(camera.id))
+    assert [(result.check, result.outcome) for result in results] == [(name, Outcome.OK) for name in ("reach", "clock", "identity")]
+    standing = street.board[DeviceId(camera.id)]
+    assert (standing.state, standing.since, standing.last_seen) == (UP, clock.now(), clock.now())
+    assert standing.facts["identity"]["model"] == camera.model
+    assert standing.offset is not None
+    assert abs(standing.offset) <= timedelta(seconds=1)
+
+
+async def test_every_device_of_the_inventory_counts_from_the_beginning(street: Street, store: Store, clock: SimulatedClock) -> None:
+    await opened(street, store, clock)
+    assert street.board.counts() == {UNKNOWN: len(street.of("camera")), UP: 0, DEGRADED: 0, DOWN: 0}
+
+
+async def test_a_silent_camera_is_down_after_three_visits_and_up_again_after_two(
+    street: Street, store: Store, clock: SimulatedClock, camera: SimDevice
+) -> None:
+    service, device = await opened(street, store, clock), DeviceId(camera.id)
+    await looked(service, camera)
+    street.break_(camera, answer=Answer.REFUSE)
+    seen = []
+    for _ in range(3):
+        await looked(service, camera)
+        seen.append(street.board[device].state)
+    assert seen == [UP, UP, DOWN]
+    street.mend(camera)
+    await looked(service, camera)
+    assert street.board[device].state is DOWN
+    await looked(service, camera)
+    assert street.board[device].state is UP
+    assert [each.transition.after for each in await service.history(device)] == [UP, DOWN, UP]
+
+
+async def test_each_transition_is_one_event_and_what_changes_nothing_is_not_written(
+    street: Street, store: Store, clock: SimulatedClock, camera: SimDevice
+) -> None:
+    service = await opened(street, store, clock)
+    await looked(service, camera, 5)
+    commits = store.writer.commits
+    assert commits == 1
+    await looked(service, camera, 5)
+    assert store.writer.commits == commits
+    (event,) = await streets.events(store)
+    assert (event.type, event.subject) == ("device.state", camera.id)
+    assert (event.data["before"], event.data["after"], event.data["reason"]) == ("unknown", "up", "")
+
+
+async def test_a_camera_that_takes_connections_and_says_nothing_hangs_and_is_not_without_power(
+    street: Street, store: Store, clock: SimulatedClock, camera: SimDevice
+) -> None:
+    service = await opened(street, store, clock)
+    street.silence(camera)
+    (result,) = await service.check_now(DeviceId(camera.id))
+    assert (result.check, result.outcome, result.reason) == ("reach", Outcome.FAIL, "service-silent")
+
+
+async def test_where_nobody_listens_the_reason_is_another(street: Street, store: Store, clock: SimulatedClock, camera: SimDevice) -> None:
+    street.devices = {DeviceId("gone"): SimDevice("gone", "camera", "gone", "127.250.0.1")}
+    street.ports = type(street.ports)(onvif=9)
+    service = await opened(street, store, clock)
+    (result,) = await service.check_now(DeviceId("gone"))
+    assert (result.outcome, result.reason) == (Outcome.FAIL, "refused")
+
+
+@pytest.mark.parametrize("answer", [Answer.GARBAGE, Answer.NOT_XML, Answer.WRONG_OPERATION, Answer.REDIRECT, Answer.DTD])
+async def test_a_camera_that_answers_nonsense_is_alive_and_degraded(
+    street: Street, store: Store, clock: SimulatedClock, camera: SimDevice, answer: Answer
+) -> None:
+    service = await opened(street, store, clock)
+    street.break_(camera, answer=answer)
+    await looked(service, camera)
+    standing = street.board[DeviceId(camera.id)]
+    assert (standing.state, standing.check) == (DEGRADED, "identity")
+    assert standing.reason not in ("", "timeout")
+
+
+async def test_a_wrong_password_degrades_and_stops_being_tried_while_up_and_down_stay_known(
+    street: Street, store: Store, clock: SimulatedClock, camera: SimDevice
+) -> None:
+    service, device = await opened(street, store, clock), DeviceId(camera.id)
+    street.break_(camera, password="changed-on-the-device")
+    await looked(service, camera, 10)
+    assert (street.board[device].state, street.board[device].reason) == (DEGRADED, "bad-credentials")
+    assert street.board[device].offset is not None, "the clock needs no login"
+    refused = street.state.counters["http.digest_bad.camera"]
+    assert refused <= 5
+    await looked(service, camera, 10)
+    assert street.state.counters["http.digest_bad.camera"] == refused
+    street.break_(camera, answer=Answer.REFUSE)
+    await looked(service, camera, 3)
+    assert street.board[device].state is DOWN
+
+
+async def test_a_clock_that_is_off_degrades_and_its_offset_is_known(
+    street: Street, store: Store, clock: SimulatedClock, camera: SimDevice
+) -> None:
+    service = await opened(street, store, clock)
+    street.break_(camera, clock_offset_s=-95.0)
+    await looked(service, camera)
+    standing = street.board[DeviceId(camera.id)]
+    assert (standing.state, standing.reason) == (DEGRADED, "clock-drift")
+    assert standing.offset is not None
+    assert -96 <= standing.offset.total_seconds() <= -94
+
+
+async def test_another_device_at_the_address_is_noticed_by_its_serial_number(
+    street: Street, store: Store, clock: SimulatedClock, camera: SimDevice
+) -> None:
+    service = await opened(street, store, clock)
+    street.break_(camera, serial="SOMEBODY-ELSE")
+    await looked(service, camera)
+    standing = street.board[DeviceId(camera.id)]
+    assert (standing.state, standing.reason) == (DEGRADED, "wrong-device")
+    assert standing.facts["identity"]["expected_serial"] == camera.serial
+
+
+async def test_an_inventory_without_serial_numbers_accepts_any(
+    street: Street, store: Store, clock: SimulatedClock, camera: SimDevice
+) -> None:
+    service = await opened(street, store, clock, serial="")
+    await looked(service, camera)
+    assert street.board[DeviceId(camera.id)].state is UP
+
+
+async def test_a_restart_takes_up_the_states_without_a_new_transition(
+    street: Street, store: Store, clock: SimulatedClock, camera: SimDevice
+) -> None:
+    service, device = await opened(street, store, clock), DeviceId(camera.id)
+    street.break_(camera, clock_offset_s=60.0)
+    await looked(service, camera)
+    since = street.board[device].since
+    await clock.advance(3_600)
+    again = Street(street.state, street.devices, street.ports)
+    service = await opened(again, store, clock)
+    assert (again.board[device].state, again.board[device].since, again.board[device].reason) == (DEGRADED, since, "clock-drift")
+    await looked(service, camera, 3)
+    assert len(await service.history(device)) == 1
+    assert sum(again.board.counts().values()) == len(street.of("camera"))
+
+
+async def test_a_state_that_cannot_be_committed_is_not_shown_and_comes_again(
+    street: Street, store: Store, clock: SimulatedClock, camera: SimDevice
+) -> None:
+    service, device = await opened(street, store, clock), DeviceId(camera.id)
+    store.writer._closing = True  # refuses every change, as a store that is closing does
+    await looked(service, camera)
+    assert street.board[device].state is UNKNOWN
+    store.writer._closing = False
+    await looked(service, camera)
+    assert street.board[device].state is UP
+    assert len(await streets.events(store)) == 1
+
+
+async def test_a_new_inventory_drops_who_is_gone_and_takes_up_who_is_new(street: Street, store: Store, clock: SimulatedClock) -> None:
+    first, second, *_ = street.of("camera")
+    street.adopt([first])
+    service = street.service(store, clock)
+    await service.load()
+    await looked(service, first)
+    street.adopt([second])
+    service.resync()
+    assert [standing.device for standing in street.board] == [second.id]
+    with pytest.raises(NotFound):
+        await looked(service, first)
+    async with running(service):
+        await clock.advance(2)
+        await until(lambda: first.id not in service._gone)
+    async with store.read() as tx:
+        assert await tx.health.standings() == []
+    assert len(await service.history(DeviceId(first.id))) == 1
+
+
+async def test_when_nobody_answers_any_more_it_is_the_gateway_that_is_blind(street: Street, store: Store, clock: SimulatedClock) -> None:
+    cameras = street.of("camera")
+    assert len(cameras) > 20, "enough to tell"
+    service = await opened(street, store, clock)
+    for camera in cameras:
+        await looked(service, camera)
+    await clock.advance(30)
+    for camera in cameras:
+        street.break_(camera, answer=Answer.REFUSE)
+    for _ in range(6):
+        for camera in cameras:
+            await looked(service, camera)
+    counts = street.board.counts()
+    assert counts[DOWN] == 0
+    assert counts[UNKNOWN] == len(cameras)
+    assert {street.board[DeviceId(camera.id)].reason for camera in cameras} == {"gateway-blind"}
+
+
+@contextlib.asynccontextmanager
+async def running(service: HealthService) -> AsyncIterator[None]:
+    task = asyncio.create_task(service.run())
+    yield
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Return when `condition` holds; for what happens in real time, on sockets and on the disk."""
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 (nothing tells when it holds)
+            await asyncio.sleep(0.01)
+
+
+async def test_the_wheel_verifies_the_whole_street_and_finds_one_loss(sqlite_url: str) -> None:
+    from tests.conftest import running as store_running  # noqa: PLC0415
+
+    clock = SystemClock()
+    async with streets.standing(clock) as street, store_running(sqlite_url, clock) as store:  # type: ignore[arg-type]
+        cameras = street.of("camera")
+        street.adopt(cameras)
+        pace = Pace(interval_s=0.6, first_round_s=0.3, tick_s=0.05, suspect_s=0.1)
+        service = street.service(store, clock, limits=Limits(degrade=1, flap_changes=100), pace=pace)
+        await service.load()
+        async with running(service):
+            await until(lambda: not street.board.counts()[UNKNOWN])
+            street.break_(cameras[0], answer=Answer.REFUSE)
+            await until(lambda: street.board[DeviceId(cameras[0].id)].state is DOWN)
+        assert street.board.counts()[DOWN] == 1
+        assert service.figures.visits >= len(cameras)
