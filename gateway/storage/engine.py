@@ -57,9 +57,9 @@ def parse_url(url: str) -> URL:
 
 
 def open_engines(url: URL) -> Engines:
-    """Engines for `url`; nothing is connected yet."""
+    """Engines for `url`; nothing is connected yet. StorageFailed when there is no place for an SQLite file."""
     if url.get_backend_name() == "sqlite":
-        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+        _make(Path(str(url.database)))
         return Engines(_sqlite(url, begin="BEGIN IMMEDIATE", size=1), _sqlite(url, begin="BEGIN", size=READERS))
     writing = create_async_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True, connect_args=_POSTGRES_CONNECT)
     snapshot = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
@@ -85,12 +85,21 @@ def reason(error: BaseException) -> str:
     return f"{type(original).__name__}: {_VALUE.sub('', said)}"
 
 
-_VALUE = re.compile(r"(?<=query argument )\$\d+.*|(?<=codec can't encode).*")
+_VALUE = re.compile(r"(?<=query argument) .*|(?<=codec can't encode) .*")
 
 _POSTGRES_CONNECT: dict[str, Any] = {
     "server_settings": {"synchronous_commit": "on", "timezone": "UTC", "application_name": "city-gateway"},
     "timeout": 10,
 }
+
+
+def _make(path: Path) -> None:
+    """An empty file for its owner only, if there is none: SQLite gives its log files the same mode."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+    except OSError as error:
+        raise StorageFailed(f"the store cannot be opened: {error.strerror}: {path}", hint="is the path writable?") from error
 
 
 def _sqlite(url: URL, *, begin: str, size: int) -> AsyncEngine:
