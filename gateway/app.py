@@ -2,6 +2,7 @@
 
 import asyncio
 import resource
+import secrets
 import signal
 from collections.abc import Mapping
 from datetime import timedelta
@@ -12,6 +13,11 @@ import structlog
 from gateway import __version__, sdnotify
 from gateway.api.app import HttpDoor, build_api
 from gateway.api.services import Services
+from gateway.broadcast.clips import ClipShelf
+from gateway.broadcast.performance import Manner
+from gateway.broadcast.service import BroadcastService
+from gateway.broadcast.service import Rules as BroadcastRules
+from gateway.broadcast.verification import verification
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config
 from gateway.datadir import held
@@ -20,10 +26,15 @@ from gateway.domain.health import Board
 from gateway.domain.policy import Limits
 from gateway.drivers.profiles import Profiles
 from gateway.drivers.registry import Drivers
+from gateway.footage.fulfilment import Fetching
+from gateway.footage.register import load_register, shipped_register
+from gateway.footage.service import FootageService
+from gateway.footage.service import Rules as FootageRules
 from gateway.health.checks.subject import Tools
 from gateway.health.service import HealthService
 from gateway.health.wheel import Pace
 from gateway.inventory.service import InventoryService
+from gateway.media.clips import ClipPreparer
 from gateway.storage.retention import Housekeeper, Keep
 from gateway.storage.store import Store
 from gateway.storage.vault import load_key
@@ -72,6 +83,9 @@ class House:
         self._board = Board()
         self._inventory = InventoryService(store, city, clock)
         self._health = self._make_health()
+        self._shelf = ClipShelf(store, config.data_dir / "clips", ClipPreparer(longest_s=config.broadcast.clip_max_s), clock)
+        self._broadcasts = self._make_broadcasts()
+        self._footage = self._make_footage()
         self._parts = Supervisors(clock=clock)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -102,6 +116,8 @@ class House:
         self._parts.add("housekeeper", Housekeeper(self._store, clock=self._clock, keep=keep).run)
         self._parts.add("inventory", self._follow_inventory)
         self._parts.add("health", self._health.run)
+        self._parts.add("footage", self._footage.run)
+        self._parts.add("broadcast", self._broadcasts.run)
         self._parts.add("http", door.run)
         self._parts.add("service-manager", lambda: self._tell_service_manager(door))
 
@@ -136,6 +152,42 @@ class House:
         pace = Pace(interval_s=health.interval_s, in_flight=health.concurrency, per_group=health.per_uplink)
         return HealthService(city=self._city, board=self._board, store=self._store, tools=tools, limits=limits, pace=pace)
 
+    def _make_broadcasts(self) -> BroadcastService:
+        broadcast, drivers = self._config.broadcast, self._drivers
+        return BroadcastService(
+            store=self._store,
+            city=self._city,
+            board=self._board,
+            clock=self._clock,
+            shelf=self._shelf,
+            speaker_of=drivers.speaker_of,
+            verify=verification(city=self._city, board=self._board, clock=self._clock, identity_of=drivers.onvif_of),
+            rules=BroadcastRules(max_speakers=broadcast.max_speakers_per_key, not_after_max_s=broadcast.not_after_max_s),
+            manner=Manner(lead_in_s=broadcast.lead_in_ms / 1000, setup_timeout_s=broadcast.setup_timeout_s),
+        )
+
+    def _make_footage(self) -> FootageService:
+        footage, drivers = self._config.footage, self._drivers
+        return FootageService(
+            store=self._store,
+            city=self._city,
+            board=self._board,
+            clock=self._clock,
+            register=load_register(shipped_register()),
+            search_of=drivers.onvif_of,
+            target_of=drivers.target_of,
+            new_id=lambda: f"F-{secrets.token_hex(6)}",
+            fetching=Fetching(
+                self._config.data_dir / "footage", segment=timedelta(minutes=footage.segment_minutes), exports=footage.workers
+            ),
+            rules=FootageRules(
+                window_max=timedelta(hours=footage.window_max_hours),
+                download_for=timedelta(hours=footage.download_hours),
+                downloads=footage.download_max,
+                keep=timedelta(days=footage.retention_days),
+            ),
+        )
+
     def _services(self) -> Services:
         return Services(
             clock=self._clock,
@@ -143,6 +195,11 @@ class House:
             board=self._board,
             store=self._store,
             inventory=self._inventory,
+            clips=self._shelf,
+            broadcasts=self._broadcasts,
+            footage=self._footage,
+            camera_of=self._drivers.onvif_of,
+            limits=self._config.limits,
             version=__version__,
             readiness=self._unready,
         )

@@ -54,12 +54,12 @@ def _tell_import(result: "ImportResult") -> None:
 @app.command()
 def serve(config_file: ConfigFile) -> None:
     """Run the daemon until SIGTERM or SIGINT."""
-    from gateway import app as daemon  # noqa: PLC0415 -- the daemon's libraries take a second that --help need not wait for
+    from gateway.app import serve as run_daemon  # noqa: PLC0415 -- the daemon's libraries take a second that --help need not wait for
 
     with telling_errors():
         settings = config.load(config_file)
         log.configure(level=settings.log_level)
-        asyncio.run(daemon.serve(settings))
+        asyncio.run(run_daemon(settings))
 
 
 @app.command("check-config")

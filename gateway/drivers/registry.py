@@ -10,7 +10,6 @@ from gateway.drivers.base import Target
 from gateway.drivers.http import Http
 from gateway.drivers.onvif.device import OnvifDevice
 from gateway.drivers.profiles import Profiles
-from gateway.drivers.recorder import OnvifRecorder
 from gateway.drivers.snmp.polling import GufoEngine
 from gateway.drivers.snmp.reader import SensorReader
 from gateway.drivers.speaker import BackchannelSpeaker
@@ -73,6 +72,3 @@ class Drivers:
         if speaker is None:
             speaker = self._speakers[device_id] = BackchannelSpeaker(self.onvif_of(device_id))
         return speaker
-
-    def recorder_of(self, device_id: DeviceId) -> OnvifRecorder:
-        return OnvifRecorder(self.onvif_of(device_id))

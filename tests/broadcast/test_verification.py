@@ -1,0 +1,67 @@
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+
+from gateway.broadcast.verification import FRESH, Verify, verification
+from gateway.clock import SimulatedClock
+from gateway.domain.city import City
+from gateway.domain.devices import Device, DeviceId, DeviceKind
+from gateway.domain.health import Board, HealthState, Standing
+from gateway.drivers.base import Identity
+from gateway.errors import WrongDevice
+
+HORN = DeviceId("SPK-1")
+
+
+@dataclass
+class Street:
+    """One loudspeaker whose serial number a test sets; counts how often it was asked."""
+
+    serial: str = "SN1"
+    asked: int = 0
+    clock: SimulatedClock = field(default_factory=SimulatedClock)
+    board: Board = field(default_factory=Board)
+
+    async def identity(self, *, timeout_s: float) -> Identity:
+        self.asked += 1
+        return Identity("maker", "horn", "1.0", self.serial)
+
+    def seen(self, serial: str) -> None:
+        facts = {"identity": {"serial": serial}}
+        self.board.put(Standing(HORN, HealthState.UP, last_seen=self.clock.now(), facts=facts))
+
+    def verify(self, *, inventory_serial: str = "SN1") -> Verify:
+        city = City()
+        horn = Device(HORN, DeviceKind.SPEAKER, "horn", "127.0.0.1", serial=inventory_serial)
+        city.replace(devices=[horn], groups=[], cells=[], zones=[])
+        return verification(city=city, board=self.board, clock=self.clock, identity_of=lambda _device: self)
+
+
+async def test_a_fresh_health_check_spares_the_question() -> None:
+    street = Street()
+    street.seen("sn1 ")
+    await street.verify()(HORN)
+    assert street.asked == 0
+
+
+async def test_what_a_health_check_found_too_long_ago_does_not_count() -> None:
+    street = Street(serial="SN2")
+    street.seen("SN1")
+    street.clock.step(FRESH + timedelta(seconds=1))
+    with pytest.raises(WrongDevice):
+        await street.verify()(HORN)
+    assert street.asked == 1
+
+
+async def test_a_swapped_speaker_that_a_health_check_has_seen_is_refused_at_once() -> None:
+    street = Street()
+    street.seen("SN9")
+    with pytest.raises(WrongDevice):
+        await street.verify()(HORN)
+
+
+async def test_a_speaker_that_the_inventory_has_no_serial_number_of_passes() -> None:
+    street = Street(serial="anything")
+    await street.verify(inventory_serial="")(HORN)
+    assert street.asked == 0
