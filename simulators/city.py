@@ -376,6 +376,7 @@ class _Planner:
             firmware=self._chance.choice(maker.firmwares),
             hardware=maker.hardware,
             mac=f"{maker.oui}:{self._next_serial >> 16 & 255:02x}:{self._next_serial >> 8 & 255:02x}:{self._next_serial & 255:02x}",
+            profile="switch" if kind == "switch" else "",
             gb28181_id=f"{place.district_code}0100{GB_TYPE[kind]}0{self._next_serial:06d}" if kind in GB_TYPE else "",
             username="" if kind == "switch" else maker.username,
             password="" if kind == "switch" else self._secret(12),
