@@ -116,19 +116,36 @@ def raise_file_limit() -> int:
 
 @asynccontextmanager
 async def listen(lookup: Lookup, *, host: str = "0.0.0.0", port: int, idle_s: float = IDLE_S) -> AsyncIterator[int]:
-    """Serve what `lookup` finds for a local address until the block ends, then drop all connections; gives the bound port."""
-    async with asyncio.TaskGroup() as tasks:
-        connections: set[_Connection] = set()
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: _Connection(lookup, connections, tasks), host, port, backlog=BACKLOG)
+    """Serve what `lookup` finds for a local address until the block ends, then drop all connections; gives the bound port.
+
+    Raises OSError when the port is taken.
+    """
+    tasks, connections = asyncio.TaskGroup(), set[_Connection]()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: _Connection(lookup, connections, tasks), host, port, backlog=BACKLOG, start_serving=False
+    )
+    async with _alone(tasks):
         sweeper = tasks.create_task(_sweep(connections, idle_s), name="http idle sweep")
         try:
+            await server.start_serving()
             yield server.sockets[0].getsockname()[1]
         finally:
             server.close()
             sweeper.cancel()
             for connection in tuple(connections):
                 connection.abort()
+
+
+@asynccontextmanager
+async def _alone(tasks: asyncio.TaskGroup) -> AsyncIterator[None]:
+    """The task group, but an error that came alone leaves it as itself."""
+    try:
+        async with tasks:
+            yield
+    except BaseExceptionGroup as group:
+        if len(group.exceptions) == 1:
+            raise group.exceptions[0] from None
+        raise
 
 
 async def _sweep(connections: "set[_Connection]", idle_s: float) -> None:

@@ -146,3 +146,13 @@ async def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
 
     assert process.returncode == 1
     assert b"missing.json" in err
+
+
+async def test_the_command_says_which_port_is_taken(street: Street, tmp_path: Path) -> None:
+    street.city.save(tmp_path / "city.json")
+    process = await command("serve", "--city", str(tmp_path / "city.json"), "--only", "http")
+    out, err = await process.communicate()
+
+    assert (process.returncode, out) == (1, b"")
+    assert str(street.city.http_port).encode() in err
+    assert b"Traceback" not in err
