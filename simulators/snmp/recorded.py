@@ -12,7 +12,7 @@ from simulators.snmp.tree import Getter, Shape
 def recorded_device(path: Path) -> Shape[Any]:
     """What a recording holds; its values never change. Raises OSError, and ValueError naming the line that cannot be read."""
     rows = []
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
         if line and not line.startswith(b"#"):
             try:
                 rows.append(_row(line))
@@ -26,7 +26,14 @@ def _row(line: bytes) -> tuple[Oid, Getter[Any]]:
     hexadecimal = kind.endswith(b"x")
     encode = _TYPES[int(kind[:-1] if hexadecimal else kind)]
     encoded = encode(bytes.fromhex(value.decode()) if hexadecimal else value, hexadecimal)
-    return tuple(map(int, name.decode().strip(".").split("."))), lambda _device: encoded
+    return _name(name), lambda _device: encoded
+
+
+def _name(text: bytes) -> Oid:
+    numbers = tuple(map(int, text.decode().strip(".").split(".")))
+    if len(numbers) < 2:
+        raise ValueError(f"{text!r} is too short for a name")
+    return numbers
 
 
 def _unsigned(tag: int) -> Callable[[bytes, bool], bytes]:
@@ -38,7 +45,7 @@ def _address(value: bytes, hexadecimal: bool) -> bytes:
 
 
 def _object(value: bytes, _hexadecimal: bool) -> bytes:
-    return ber.oid(tuple(map(int, value.decode().strip(".").split("."))))
+    return ber.oid(_name(value))
 
 
 _TYPES: Final[dict[int, Callable[[bytes, bool], bytes]]] = {

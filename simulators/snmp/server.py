@@ -35,13 +35,14 @@ def serve(city: City, port: int, state: State, *, recordings: Recordings | None 
 
 
 class SnmpServer:
-    """`port`: where it listens."""
+    """`port`: where it listens. `heard`: datagrams that came for a device, answered or not."""
 
     def __init__(self, city: City, state: State, recordings: Recordings, sock: socket.socket) -> None:
         self._city, self._state, self._recordings, self._socket = city, state, recordings, sock
         self._epoch = state.now()
         self._agents: dict[str, tuple[SimDevice, Agent] | None] = {}
         self.port: int = sock.getsockname()[1]
+        self.heard = 0
 
     @classmethod
     async def listening(cls, city: City, port: int, state: State, recordings: Recordings) -> Self:
@@ -67,6 +68,7 @@ class SnmpServer:
         found = self._agent(socket.inet_ntoa(local))
         if found is None:
             return
+        self.heard += 1
         device, agent = found
         fault = self._state.fault(device)
         if fault.on("snmp")[0] in {Ailment.SILENT, Ailment.REFUSE, Ailment.RESET}:

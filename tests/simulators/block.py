@@ -26,9 +26,12 @@ class Wallclock:
         self.seconds += seconds
 
 
+_PART = {"camera": 10, "speaker": 20, "recorder": 30, "switch": 40}
+
+
 def device(kind: str, number: int, **values: object) -> SimDevice:
-    base = SimDevice(id=f"{kind.upper()}-{number}", kind=kind, name=f"{kind} {number}", address=f"127.77.{number}.{ord(kind[0])}",
-                     model="M1", serial=f"S{kind}{number}", firmware="1.0", mac=f"02:00:00:00:{ord(kind[0]):02x}:{number:02x}",
+    base = SimDevice(id=f"{kind.upper()}-{number}", kind=kind, name=f"{kind} {number}", address=f"127.77.{_PART[kind]}.{number}",
+                     model="M1", serial=f"S{kind}{number}", firmware="1.0", mac=f"02:00:00:00:{_PART[kind]}:{number:02x}",
                      username="admin", password="secret-1")  # fmt: skip
     return replace(base, **values)  # type: ignore[arg-type]
 
