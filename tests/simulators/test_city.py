@@ -4,6 +4,7 @@ import ipaddress
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -16,6 +17,13 @@ from simulators.grid import CENTRE, Grid, code_of
 @pytest.fixture(scope="module")
 def city() -> City:
     return plan(seed=2019)
+
+
+@pytest.fixture(scope="module")
+def features() -> list[dict[str, Any]]:
+    """The grid as GeoJSON features."""
+    found: list[dict[str, Any]] = json.loads(Grid().geojson())["features"]
+    return found
 
 
 def test_the_city_has_the_size_that_it_is_to_have(city: City) -> None:
@@ -130,8 +138,7 @@ def test_a_city_may_be_as_small_as_one_group_and_no_smaller() -> None:
         plan(groups=0)
 
 
-def test_the_grid_has_12800_cells_with_codes_of_15_digits(city: City) -> None:
-    features = json.loads(Grid().geojson())["features"]
+def test_the_grid_has_12800_cells_with_codes_of_15_digits(features: list[dict[str, Any]]) -> None:
     cells = [feature for feature in features if feature["properties"]["level"] == "cell"]
     codes = {feature["properties"]["code"] for feature in cells}
 
@@ -145,8 +152,8 @@ def test_the_grid_has_12800_cells_with_codes_of_15_digits(city: City) -> None:
         assert len(ring) == 5
 
 
-def test_neighbouring_cells_share_their_corners() -> None:
-    first, second = (feature["geometry"]["coordinates"][0] for feature in json.loads(Grid().geojson())["features"][:2])
+def test_neighbouring_cells_share_their_corners(features: list[dict[str, Any]]) -> None:
+    first, second = (feature["geometry"]["coordinates"][0] for feature in features[:2])
 
     assert first[1] == second[0]
     assert first[2] == second[3]
