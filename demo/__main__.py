@@ -17,6 +17,7 @@ import aiohttp
 from demo import city, processes
 from demo.observer import NotAsPromised, Observer
 
+ROLES = ("operator", "liaison", "approver", "engineer", "viewer", "platform")
 VERIFIED_WITHIN_S = 150.0  # the promise is 60; a slow machine is told so by the figure, not by a broken run
 
 
@@ -43,13 +44,15 @@ async def standing_city(options: argparse.Namespace, folder: Path) -> AsyncItera
         await start(processes.running(serve, log=layout.log("simulators")))
         await start(processes.running(("demo.broker", str(ports.mqtt)), log=layout.log("broker")))
         say("importing its inventory")
-        keys = await city.prepare(layout, ports)
+        admin = await city.prepare(layout, ports)
         daemon = await start(
             processes.running(("gateway", "serve", "--config", str(layout.config)), log=layout.log("gateway"), ready=False)
         )
         http = await start(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)))
-        observer = Observer(http, f"http://127.0.0.1:{ports.gateway}", f"http://127.0.0.1:{ports.control}", keys, daemon.pid)
+        observer = Observer(http, f"http://127.0.0.1:{ports.gateway}", f"http://127.0.0.1:{ports.control}", {"admin": admin}, daemon.pid)
         await until_ready(observer, daemon, layout)
+        for role in ROLES:
+            observer.keys[role] = await observer.new_key(role)
         yield layout, observer
 
 

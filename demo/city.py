@@ -1,12 +1,10 @@
-"""Lays out a whole demo in one folder: the simulated city, its inventory imported by the gateway's own door, a key per role."""
+"""Lays out a whole demo in one folder: the simulated city, and its inventory imported by the gateway's own door."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from demo import processes
-
-ROLES = ("admin", "operator", "liaison", "approver", "engineer", "viewer", "platform")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +53,13 @@ async def plan(layout: Layout, ports: Ports, *, seed: int, groups: int, speakers
     )
 
 
-async def prepare(layout: Layout, ports: Ports) -> dict[str, str]:
-    """Write the gateway's configuration, import grid and inventory, make one key per role; returns role → key."""
+async def prepare(layout: Layout, ports: Ports) -> str:
+    """Write the gateway's configuration, import grid and inventory by its own door, and make the first key: an administrator's."""
     layout.config.write_text(_configuration(layout, ports), encoding="utf-8")
     config = ("--config", str(layout.config))
-    log = layout.log("import")
-    await processes.run("gateway", "migrate", *config, log=log)
-    await processes.run("gateway", "import", *config, str(layout.city.with_name("cells.geojson")), log=log)
-    await processes.run("gateway", "import", *config, str(layout.city.with_name("inventory.yaml")), log=log)
-    return {
-        role: (await processes.output("gateway", "create-key", *config, "--role", role, "--name", f"demo {role}")).strip() for role in ROLES
-    }
+    files = (str(layout.city.with_name("cells.geojson")), str(layout.city.with_name("inventory.yaml")))
+    await processes.run("gateway", "import", *config, *files, log=layout.log("import"))
+    return (await processes.output("gateway", "create-key", *config, "--role", "admin", "--name", "demo admin")).strip()
 
 
 def _configuration(layout: Layout, ports: Ports) -> str:

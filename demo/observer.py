@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,7 +29,7 @@ class Observer:
     http: aiohttp.ClientSession
     gateway: str
     control: str
-    keys: Mapping[str, str]
+    keys: dict[str, str]
     daemon: int
 
     async def call(self, role: str, method: str, path: str, **options: Any) -> Any:
@@ -41,6 +40,12 @@ class Observer:
             if answer.status >= 400:
                 raise NotAsPromised(f"{method} {path} was answered {answer.status}: {body.decode(errors='replace')[:500]}")
             return await answer.json() if answer.content_type.endswith("json") else body
+
+    async def new_key(self, role: str) -> str:
+        """A key for `role`, made by the administrator."""
+        answer = await self.call("admin", "POST", "/v1/keys", json={"name": f"demo {role}", "roles": [role]})
+        text: str = answer["key"]
+        return text
 
     async def street(self, path: str) -> Any:
         """One answer of the simulators' control API."""
