@@ -144,7 +144,7 @@ class Caller:
         async with deadline(timeout_s):
             operation = await WSDLS.build(namespace, name, arguments, large=large, repeatable=repeatable)
             payload = await self.call(operation, timeout_s=timeout_s)
-            return await WSDLS.read(namespace, name, payload, convert)
+            return await WSDLS.read(payload, convert)
 
     async def fetch(self, path: str, *, timeout_s: float) -> bytes:
         """What the device's web server gives for `path`, at most `RICH_LIMIT` bytes."""

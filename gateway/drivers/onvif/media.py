@@ -63,7 +63,7 @@ async def snapshot(device: Caller, profile: str, *, timeout_s: float) -> bytes:
 
 def read_profiles(value: Any) -> Sequence[MediaProfile]:
     """What zeep makes of Media's GetProfilesResponse."""
-    return tuple(_profile(one) for one in (value or ())[:PROFILES_LIMIT] if one.token)
+    return tuple(_profile(one) for one in value.Profiles[:PROFILES_LIMIT] if one.token)
 
 
 def read_profiles2(payload: etree._Element) -> Sequence[MediaProfile]:
@@ -105,7 +105,7 @@ async def _uri2(device: Caller, name: str, profile: str, *, timeout_s: float) ->
 
 
 def _read_uri(value: Any) -> str:
-    return str(getattr(value, "Uri", None) or "")
+    return str(_dig(value, "MediaUri", "Uri") or "")
 
 
 def _profile(one: Any) -> MediaProfile:

@@ -49,9 +49,7 @@ async def stop(device: Caller, profile: str, *, timeout_s: float) -> None:
 
 def read_presets(value: Any) -> Sequence[Preset]:
     """What zeep makes of GetPresetsResponse. A preset without a token cannot be called and is left out."""
-    return tuple(
-        Preset(str(one.token)[:TEXT_LIMIT], str(one.Name or "")[:TEXT_LIMIT]) for one in (value or ())[:PRESETS_LIMIT] if one.token
-    )
+    return tuple(Preset(str(one.token)[:TEXT_LIMIT], str(one.Name or "")[:TEXT_LIMIT]) for one in value.Preset[:PRESETS_LIMIT] if one.token)
 
 
 async def _move(device: Caller, name: str, timeout_s: float, **arguments: Any) -> None:

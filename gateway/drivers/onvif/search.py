@@ -70,7 +70,7 @@ async def coverage(device: Caller, recording: str, window: Span, *, timeout_s: f
 async def replay_path(device: Caller, recording: str, *, timeout_s: float) -> str:
     """Path and query of the RTSP URI that replays `recording` (Replay, 5.2)."""
     setup = {"Stream": "RTP-Unicast", "Transport": {"Protocol": "RTSP"}}
-    uri = await device.invoke(REPLAY, "GetReplayUri", str, timeout_s=timeout_s, StreamSetup=setup, RecordingToken=recording)
+    uri = await device.invoke(REPLAY, "GetReplayUri", _read_uri, timeout_s=timeout_s, StreamSetup=setup, RecordingToken=recording)
     return path_of(uri)
 
 
@@ -101,20 +101,12 @@ def merged(spans: Iterable[Span]) -> Sequence[Span]:
 
 def read_recordings(value: Any) -> Sequence[Recording]:
     """What zeep makes of GetRecordingsResponse: no times."""
-    return tuple(_item(one) for one in value or () if one.RecordingToken)
+    return tuple(_item(one) for one in value.RecordingItem if one.RecordingToken)
 
 
 def read_information(value: Any) -> Recording:
-    """What zeep makes of one RecordingInformation. `tracks` names the video tracks first."""
-    tracks = sorted(value.Track or (), key=lambda track: track.TrackType != "Video")
-    video = [track for track in tracks if track.TrackType == "Video"] or tracks
-    return Recording(
-        str(value.RecordingToken)[:TEXT_LIMIT],
-        str(getattr(value.Source, "Name", None) or "")[:TEXT_LIMIT],
-        value.EarliestRecording,
-        value.LatestRecording,
-        tuple(str(track.TrackToken)[:TEXT_LIMIT] for track in video),
-    )
+    """What zeep makes of GetRecordingInformationResponse."""
+    return _recording(value.RecordingInformation)
 
 
 def read_changes(payload: etree._Element, recording: str) -> Sequence[Change]:
@@ -137,7 +129,7 @@ _CONCRETE = "http://www.onvif.org/ver10/tev/topicExpression/ConcreteSet"
 
 
 async def _search(device: Caller, name: str, page: Page[R], timeout_s: float, **arguments: Any) -> Sequence[R]:
-    token = await device.invoke(SEARCH, name, str, timeout_s=timeout_s, KeepAliveTime=KEEP_ALIVE, **arguments)
+    token = await device.invoke(SEARCH, name, _read_token, timeout_s=timeout_s, KeepAliveTime=KEEP_ALIVE, **arguments)
     wanted = {"SearchToken": token, "MinResults": 1, "MaxResults": RESULTS_AT_ONCE, "WaitTime": WAIT}
     found: list[R] = []
     try:
@@ -159,8 +151,8 @@ async def _recordings_page(device: Caller, wanted: dict[str, Any], timeout_s: fl
 
 
 def _read_recordings_page(value: Any) -> tuple[bool, Sequence[Recording]]:
-    found = [read_information(one) for one in value.RecordingInformation or () if one.RecordingToken]
-    return value.SearchState == "Completed", found
+    page = value.ResultList
+    return page.SearchState == "Completed", [_recording(one) for one in page.RecordingInformation if one.RecordingToken]
 
 
 async def _events_page(recording: str, device: Caller, wanted: dict[str, Any], timeout_s: float) -> tuple[bool, Sequence[Change]]:
@@ -175,6 +167,14 @@ def _history_filter() -> etree._Element:
     expression.set("Dialect", _CONCRETE)
     expression.text = _HISTORY
     return expression
+
+
+def _read_token(value: Any) -> str:
+    return str(value.SearchToken)
+
+
+def _read_uri(value: Any) -> str:
+    return str(value.Uri)
 
 
 def _nothing(_value: Any) -> None:
@@ -201,6 +201,18 @@ def _present(changes: Sequence[Change], window: Span) -> Iterable[Span]:
             since = None
     if since is not None:
         yield Span(since, window.end)
+
+
+def _recording(one: Any) -> Recording:
+    """Of one RecordingInformation. Video tracks only, where there are any."""
+    video = [track for track in one.Track if track.TrackType == "Video"] or one.Track
+    return Recording(
+        str(one.RecordingToken)[:TEXT_LIMIT],
+        str(getattr(one.Source, "Name", None) or "")[:TEXT_LIMIT],
+        one.EarliestRecording,
+        one.LatestRecording,
+        tuple(str(track.TrackToken)[:TEXT_LIMIT] for track in video),
+    )
 
 
 def _item(one: Any) -> Recording:

@@ -11,12 +11,13 @@ import importlib.util
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from lxml import etree
 
-from gateway.drivers.onvif.soap import MEDIA, PTZ, RECORDING, REPLAY, SEARCH, SOAP12, Operation
+from gateway.drivers.onvif.soap import MEDIA, PTZ, RECORDING, REPLAY, SEARCH, Operation, local
 from gateway.drivers.onvif.times import read_datetime
 from gateway.errors import Overloaded, ProtocolError
 
@@ -27,36 +28,46 @@ T = TypeVar("T")
 
 
 class Wsdls:
-    """The bindings of those services that zeep speaks for us, and the worker that uses them."""
+    """The schemas of those services that zeep speaks for us, and the worker that uses them."""
 
     def __init__(self) -> None:
-        self._bindings: dict[str, Any] = {}
+        self._schemas: dict[str, Any] = {}
+        self._context: Callable[[], Any] = lambda: None
         self._waiting = 0
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="onvif-wsdl")
 
     async def build(self, namespace: str, name: str, arguments: Mapping[str, Any], *, large: bool, repeatable: bool) -> Operation:
         """The request for an operation; `arguments` as its schema names them."""
-        body = await self._work(lambda: self.body(namespace, name, arguments))
+        body = await self._work(partial(self.body, namespace, name, arguments))
         return Operation(namespace, name, body, large=large, repeatable=repeatable)
 
-    async def read(self, namespace: str, name: str, payload: etree._Element, convert: Callable[[Any], T]) -> T:
-        """`convert` of what zeep makes of an answer's payload, both in the worker. Raises ProtocolError when the schema does not fit."""
-        return await self._work(lambda: convert(self.value(namespace, name, payload)))
+    async def read(self, payload: etree._Element, convert: Callable[[Any], T]) -> T:
+        """`convert` of an answer's payload as zeep reads it, both in the worker."""
+        return await self._work(partial(self.value, payload, convert))
+
+    async def warm(self, *namespaces: str) -> None:
+        """Load what the operations of `namespaces` need, so that the first call does not wait for it."""
+        for namespace in namespaces:
+            await self._work(partial(self._schema, namespace))
 
     def body(self, namespace: str, name: str, arguments: Mapping[str, Any]) -> bytes:
-        """The XML inside the envelope's body. Blocks; for the worker and for tests."""
-        made = self._operation(namespace, name).create(**arguments).content
-        return etree.tostring(made.find(f"{{{SOAP12}}}Body")[0])
+        """What stands inside the body of a request. Blocks: for the worker, and for tests."""
+        element = self._schema(namespace).get_element(f"{{{namespace}}}{name}")
+        parent = etree.Element("parent")
+        element.render(parent, element(**arguments))
+        return etree.tostring(parent[0])
 
-    def value(self, namespace: str, name: str, payload: etree._Element) -> Any:
-        """The payload of an answer as zeep's value. Blocks; for the worker and for tests."""
-        operation = self._operation(namespace, name)
-        envelope = etree.Element(f"{{{SOAP12}}}Envelope")
-        etree.SubElement(envelope, f"{{{SOAP12}}}Body").append(payload)
+    def value(self, payload: etree._Element, convert: Callable[[Any], T]) -> T:
+        """`convert` of a payload as zeep reads it. Blocks: for the worker, and for tests.
+
+        Raises ProtocolError when the answer has not the shape that its schema says: zeep, and `convert` behind it, meet that with
+        whatever Python raises there.
+        """
+        schema = self._schema(etree.QName(payload).namespace or "")
         try:
-            return operation.process_reply(envelope)
-        except Exception as error:  # zeep meets what breaks the schema with whatever Python raises there
-            raise ProtocolError(f"the answer to {name} is not what its schema says ({type(error).__name__})") from None
+            return convert(schema.get_element(payload.tag).parse(payload, schema, context=self._context()))
+        except Exception as error:
+            raise ProtocolError(f"{local(payload)} is not what its schema says ({type(error).__name__})") from error
 
     async def _work(self, job: Callable[[], T]) -> T:
         if self._waiting >= WAITING_LIMIT:
@@ -67,10 +78,10 @@ class Wsdls:
         finally:
             self._waiting -= 1
 
-    def _operation(self, namespace: str, name: str) -> Any:
-        if namespace not in self._bindings:
-            self._bindings[namespace] = _load(*_SERVICES[namespace])
-        return self._bindings[namespace].get(name)
+    def _schema(self, namespace: str) -> Any:
+        if namespace not in self._schemas:
+            self._schemas[namespace], self._context = _load(_FILES[namespace])
+        return self._schemas[namespace]
 
 
 WSDLS = Wsdls()
@@ -85,27 +96,24 @@ def folder() -> Path:
     return Path(next(iter(found.submodule_search_locations))) / "wsdl"
 
 
-_SERVICES = {
-    MEDIA: ("media.wsdl", f"{{{MEDIA}}}MediaBinding"),
-    PTZ: ("ptz.wsdl", f"{{{PTZ}}}PTZBinding"),
-    RECORDING: ("recording.wsdl", f"{{{RECORDING}}}RecordingBinding"),
-    SEARCH: ("search.wsdl", f"{{{SEARCH}}}SearchBinding"),
-    REPLAY: ("replay.wsdl", f"{{{REPLAY}}}ReplayBinding"),
-}
+_FILES = {MEDIA: "media.wsdl", PTZ: "ptz.wsdl", RECORDING: "recording.wsdl", SEARCH: "search.wsdl", REPLAY: "replay.wsdl"}
+_DATE_AND_TIME = "{http://www.w3.org/2001/XMLSchema}dateTime"
 
 
-def _load(file: str, binding: str) -> Any:
+def _load(file: str) -> tuple[Any, Callable[[], Any]]:
+    """The schema of a WSDL, and what zeep wants anew for each answer that it reads by it."""
     from zeep.settings import Settings  # noqa: PLC0415 - loaded when first needed, as said above
     from zeep.wsdl import Document  # noqa: PLC0415
-    from zeep.xsd.types.builtins import DateTime, default_types  # noqa: PLC0415
+    from zeep.xsd.context import XmlParserContext  # noqa: PLC0415
 
     quiet = logging.getLogger("zeep")
     quiet.propagate = False
     quiet.addHandler(logging.NullHandler())
-    default_types[DateTime._default_qname].pythonvalue = read_datetime  # type: ignore[method-assign, assignment]  # the one instance
     # Not `strict` about order and absence, as firmware is not; well-formedness was checked before.
     settings = Settings(strict=False, xml_huge_tree=False)
-    return Document(str(folder() / file), _Files(), settings=settings).bindings[binding]  # type: ignore[arg-type]  # it only loads
+    schema = Document(str(folder() / file), _Files(), settings=settings).types  # type: ignore[arg-type]  # it only loads
+    schema.get_type(_DATE_AND_TIME).pythonvalue = read_datetime  # type: ignore[no-untyped-call]
+    return schema, partial(XmlParserContext, settings)
 
 
 class _Files:
