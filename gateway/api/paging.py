@@ -5,6 +5,7 @@ import binascii
 import itertools
 import json
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Any, TypeVar
 
 from gateway.api.models import PageQuery
@@ -49,3 +50,18 @@ def page_by_id(items: Iterable[T], query: PageQuery, *, key: Callable[[T], str])
         return found, None
     found.pop()
     return found, to_cursor(key(found[-1]))
+
+
+def moment_cursor(cursor: str | None) -> tuple[datetime, str] | None:
+    """The time and id that `cursor` stands for, in a list by time; None for the first page. InvalidInput."""
+    if cursor is None:
+        return None
+    match from_cursor(cursor):
+        case [str(moment), str(id_)]:
+            try:
+                at = datetime.fromisoformat(moment)
+            except ValueError:
+                raise wrong_cursor() from None
+            if at.tzinfo is not None:
+                return at, id_
+    raise wrong_cursor()

@@ -60,6 +60,7 @@ STATUS_OF_CODE: Mapping[str, HTTPStatus] = {
     "wrong-media-type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "body-too-slow": HTTPStatus.REQUEST_TIMEOUT,
     "too-many-requests": HTTPStatus.TOO_MANY_REQUESTS,
+    "id-reused": HTTPStatus.UNPROCESSABLE_ENTITY,
     "idempotency-key-reused": HTTPStatus.UNPROCESSABLE_ENTITY,
     "range-not-satisfiable": HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
 }

@@ -16,7 +16,11 @@ def json_bytes(body: bytes, *, status: int = 200, headers: dict[str, str] | None
     return web.Response(body=body, status=status, content_type="application/json", headers={**_HEADERS, **(headers or {})})
 
 
+def content_reply(body: bytes, *, content_type: str, headers: dict[str, str] | None = None) -> web.Response:
+    """Bytes of another type."""
+    return web.Response(body=body, content_type=content_type, headers={**_HEADERS, **(headers or {})})
+
+
 def attachment(body: bytes, *, name: str, content_type: str) -> web.Response:
     """A file to be saved. `name` is one that the gateway made, in ASCII."""
-    headers = {**_HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
-    return web.Response(body=body, content_type=content_type, headers=headers)
+    return content_reply(body, content_type=content_type, headers={"Content-Disposition": f'attachment; filename="{name}"'})

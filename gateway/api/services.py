@@ -1,18 +1,23 @@
 """What the API asks of the house: one small Protocol a service, and the caller on whose behalf it asks."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from gateway.broadcast.clips import ClipShelf
+from gateway.broadcast.service import BroadcastService
 from gateway.clock import Clock
 from gateway.config import Limits
 from gateway.domain.access import ApiKey, Permission, permissions
 from gateway.domain.city import City
+from gateway.domain.devices import DeviceId
 from gateway.domain.events import Actor, ActorKind
 from gateway.domain.health import Board
+from gateway.drivers.base import MediaSource, PresetSource
+from gateway.footage.service import FootageService
 from gateway.inventory.service import InventoryService
 from gateway.storage.store import Store
 
@@ -38,6 +43,10 @@ NOBODY = Caller(Actor(ActorKind.SYSTEM, "anonymous"), "", frozenset())
 """The caller of the few routes that are open to anybody."""
 
 
+class CameraDriver(MediaSource, PresetSource, Protocol):
+    """What the API asks of a camera."""
+
+
 class Readiness(Protocol):
     def __call__(self) -> Mapping[str, str]:
         """What keeps the daemon from doing its work, by part: `{"store": "disk full"}`; empty when it is ready."""
@@ -57,6 +66,10 @@ class Services:
     board: Board
     store: Store
     inventory: InventoryService
+    clips: ClipShelf
+    broadcasts: BroadcastService
+    footage: FootageService
+    camera_of: Callable[[DeviceId], CameraDriver]
     version: str
     limits: Limits = field(default_factory=Limits)
     readiness: Readiness = _ready

@@ -10,7 +10,7 @@ from gateway.api.routing import Open
 from gateway.clock import SimulatedClock
 from gateway.domain.access import GRANTS, KeyId, Permission, Role
 from gateway.storage.writer import Lane
-from tests.api.conftest import House
+from tests.api.house import House
 
 OPERATIONS = [operation for table in TABLES for operation in table]
 
@@ -58,7 +58,7 @@ async def test_a_key_in_the_url_is_refused_even_beside_a_right_one(house: House,
 async def test_a_revoked_key_ends_at_the_next_refresh(house: House):
     key = KeyId(house.keys[Role.VIEWER].split("_")[1])
     await house.services.store.writer.write(lambda tx: tx.keys.revoke(key, now=house.clock.now()), lane=Lane.STOP)
-    await house.clock.advance(RELOAD_S)
+    await house.advance(RELOAD_S)
     for _ in range(200):
         status, _ = await house.json("GET", "/v1/devices", role=Role.VIEWER)
         if status == 401:

@@ -9,7 +9,7 @@ from gateway.api.routes.devices import DeviceOut
 from gateway.domain.access import Role
 from gateway.domain.devices import DeviceKind
 from gateway.domain.health import HealthState, Standing
-from tests.api.conftest import CAMERA, House
+from tests.api.house import CAMERA, House
 
 
 async def test_a_device_is_shown_whole_and_as_its_model_says(house: House):

@@ -8,7 +8,7 @@ import aiohttp
 
 from gateway.api.routes.events import HEARTBEAT_S
 from gateway.domain.access import Role
-from tests.api.conftest import STREAMS, House
+from tests.api.house import STREAMS, House
 
 
 class Listener:
@@ -73,7 +73,7 @@ async def test_a_quiet_stream_beats_and_moves_the_cursor_past_what_it_filtered(h
         await house.emit(house.event(), house.event())
         for _ in range(50):  # the stream takes the events in before the clock moves
             await house.json("GET", "/v1/session")
-        await house.clock.advance(HEARTBEAT_S)
+        await house.advance(HEARTBEAT_S)
         block = await listener.block()
     assert block == {"": "still here", "id": "2"}
 

@@ -6,7 +6,7 @@ import yaml
 from gateway.domain.access import Role
 from gateway.domain.health import HealthState, Standing, Transition
 from gateway.storage.writer import Lane
-from tests.api.conftest import CAMERA, House
+from tests.api.house import CAMERA, House
 
 
 async def test_a_group_shows_its_devices_and_how_they_are(house: House):

@@ -13,7 +13,7 @@ from gateway.clock import SimulatedClock
 from gateway.domain.access import KeyId, Role
 from gateway.errors import Conflict, InvalidInput, Overloaded
 from gateway.storage.writer import Lane
-from tests.api.conftest import House
+from tests.api.house import House
 
 CSV = b"id,kind,name,address\nnew-1,camera,New,127.8.9.1\n"
 HEADERS = {"Content-Type": "text/csv", "Idempotency-Key": "import-1"}

@@ -6,7 +6,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from gateway.api.routes import TABLES
 from gateway.api.routing import Open
-from tests.api.conftest import House
+from tests.api.house import House
 
 
 async def test_the_document_is_valid_openapi_3_1(house: House):

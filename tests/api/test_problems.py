@@ -10,7 +10,7 @@ from gateway.api.models import Instant
 from gateway.api.problems import problem_of, problem_of_crash
 from gateway.errors import AuthenticationFailed, Busy, DeadlineExceeded, NotSupported, Overloaded, StorageFailed, Unreachable
 from gateway.storage.events import CursorTooOld
-from tests.api.conftest import House
+from tests.api.house import House
 
 KEY = {"name": "a key", "roles": ["viewer"]}
 

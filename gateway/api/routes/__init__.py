@@ -2,7 +2,21 @@
 
 from collections.abc import Sequence
 
-from gateway.api.routes import audit, devices, events, groups, health, inventory, keys, operations, session
+from gateway.api.routes import (
+    audit,
+    broadcasts,
+    cameras,
+    clips,
+    devices,
+    events,
+    footage,
+    groups,
+    health,
+    inventory,
+    keys,
+    operations,
+    session,
+)
 from gateway.api.routing import Routes
 
 TABLES: Sequence[Routes] = (
@@ -10,6 +24,10 @@ TABLES: Sequence[Routes] = (
     devices.routes,
     groups.routes,
     health.routes,
+    cameras.routes,
+    clips.routes,
+    broadcasts.routes,
+    footage.routes,
     inventory.routes,
     events.routes,
     audit.routes,

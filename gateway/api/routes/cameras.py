@@ -1,0 +1,128 @@
+"""Cameras: what they can show, where they can look, and a picture now."""
+
+import hashlib
+from collections.abc import Sequence
+
+from aiohttp import web
+from pydantic import Field
+
+from gateway.api.models import Input, OptionalLine, Output
+from gateway.api.replies import content_reply
+from gateway.api.routes.devices import find_device
+from gateway.api.routing import Call, Media, Routes
+from gateway.api.scopes import must_reach
+from gateway.api.services import CameraDriver
+from gateway.domain.access import Permission
+from gateway.domain.devices import Device, DeviceKind
+from gateway.domain.events import AuditEntry, NewEvent
+from gateway.drivers.base import MediaProfile
+from gateway.errors import DeviceError, Forbidden, NotFound, NotSupported
+from gateway.storage.store import Tx
+from gateway.storage.writer import Lane
+
+routes = Routes("cameras", "What a camera shows.")
+
+TIMEOUT_S = 10.0
+_PICTURE = Media(("image/jpeg",))
+_DEVICE = (NotFound, NotSupported, DeviceError)
+
+
+class StreamOut(Output):
+    """One stream of a camera. `url` has no log-in in it; the player asks for one."""
+
+    profile: str
+    name: str
+    encoding: str
+    width: int
+    height: int
+    frame_rate: float
+    bitrate_kbps: int
+    ptz: bool
+    url: str = Field(examples=["rtsp://127.8.0.1:554/stream/main"])
+
+
+class StreamList(Output):
+    """The streams of a camera, as it names them."""
+
+    items: list[StreamOut]
+
+
+class PresetOut(Output):
+    """A place where a camera can look."""
+
+    token: str
+    name: str
+
+
+class PresetList(Output):
+    """The presets of a camera."""
+
+    items: list[PresetOut]
+
+
+class ProfileQuery(Input):
+    """Of which profile; without it, the camera's first."""
+
+    profile: str | None = Field(default=None, max_length=128)
+
+
+class CaptureIn(Input):
+    """Why the picture is taken."""
+
+    case: OptionalLine = Field(default="", description="The platform's case number.")
+    profile: str | None = Field(default=None, max_length=128)
+
+
+@routes.op("GET", "/v1/cameras/{camera_id}/stream", needs=Permission.CONTROL_READ, problems=_DEVICE)
+async def list_streams(call: Call) -> StreamList:
+    """The streams of a camera with their RTSP addresses: host and port are the inventory's, the path is the camera's own."""
+    device, driver = _camera(call)
+    profiles = await driver.profiles(timeout_s=TIMEOUT_S)
+    return StreamList(items=[await _stream(device, driver, profile) for profile in profiles[:8]])
+
+
+@routes.op("GET", "/v1/cameras/{camera_id}/presets", needs=Permission.CONTROL_READ, problems=_DEVICE)
+async def list_presets(call: Call, query: ProfileQuery) -> PresetList:
+    """Where a camera can look."""
+    _, driver = _camera(call)
+    profile = query.profile or _first(await driver.profiles(timeout_s=TIMEOUT_S), movable=True)
+    found = await driver.presets(profile, timeout_s=TIMEOUT_S)
+    return PresetList(items=[PresetOut(token=preset.token, name=preset.name) for preset in found])
+
+
+@routes.op("POST", "/v1/cameras/{camera_id}/captures", needs=Permission.CONTROL_ACT, answers=_PICTURE, problems=(*_DEVICE, Forbidden))
+async def take_capture(call: Call, body: CaptureIn) -> web.Response:
+    """抓拍: take a picture now. The answer is the picture; the record keeps its SHA-256, the case and who took it."""
+    device, driver = _camera(call)
+    must_reach(call.caller.key, [device.id], call.services.city)
+    profile = body.profile or _first(await driver.profiles(timeout_s=TIMEOUT_S))
+    picture = await driver.snapshot(profile, timeout_s=TIMEOUT_S)
+    digest = hashlib.sha256(picture).hexdigest()
+    now = call.services.clock.now()
+    details = {"sha256": digest, "size": len(picture), "case": body.case, "profile": profile}
+
+    async def change(tx: Tx) -> None:
+        tx.emit(NewEvent("camera.capture", device.id, now, details))
+        tx.record(AuditEntry(call.caller.actor, "camera.capture", device.id, now, details))
+
+    await call.services.store.writer.write(change, lane=Lane.FOOTAGE)
+    headers = {"X-Capture-Sha256": digest, "X-Capture-At": now.isoformat()}
+    return content_reply(picture, content_type="image/jpeg", headers=headers)
+
+
+def _camera(call: Call) -> tuple[Device, CameraDriver]:
+    device = find_device(call.services.city, call.path("camera_id"), DeviceKind.CAMERA)
+    return device, call.services.camera_of(device.id)
+
+
+def _first(profiles: Sequence[MediaProfile], *, movable: bool = False) -> str:
+    """The token of the first profile, of one that can be moved if there is one and `movable`."""
+    if not profiles:
+        raise NotSupported("The camera names no stream.")
+    return next((profile.token for profile in profiles if profile.ptz or not movable), profiles[0].token)
+
+
+async def _stream(device: Device, driver: CameraDriver, profile: MediaProfile) -> StreamOut:
+    path = await driver.stream_path(profile.token, timeout_s=TIMEOUT_S)
+    same = {name: getattr(profile, name) for name in StreamOut.model_fields if name not in {"profile", "url"}}
+    return StreamOut(profile=profile.token, url=f"rtsp://{device.address}:{device.ports.rtsp}{path}", **same)

@@ -1,0 +1,39 @@
+"""What a key with scopes may act upon: the devices of its districts, zones and groups, and no others. What it may see is not narrowed."""
+
+from collections.abc import Iterable, Iterator
+
+from gateway.domain.access import ApiKey
+from gateway.domain.broadcast import Targets
+from gateway.domain.city import City
+from gateway.domain.devices import Device, DeviceId, DeviceKind
+from gateway.errors import Forbidden
+
+_NAMED = 5
+
+
+def must_reach(key: ApiKey | None, devices: Iterable[DeviceId], city: City) -> None:
+    """Raise Forbidden (`out-of-scope`) when `key` has scopes and one of `devices` lies in none of them."""
+    if key is None or not key.scopes:
+        return
+    beyond = sorted(set(devices) - {device.id for device in city.devices.values() if _within(device, key.scopes, city)})
+    if beyond:
+        named = ", ".join(beyond[:_NAMED]) + (" …" if len(beyond) > _NAMED else "")
+        raise Forbidden(f"Your key does not reach {named}.", code="out-of-scope", hint=f"It reaches {', '.join(sorted(key.scopes))}.")
+
+
+def speakers_of(targets: Targets, city: City) -> Iterator[DeviceId]:
+    """The loudspeakers that `targets` mean, as far as they exist."""
+    yield from (speaker for speaker in targets.speakers if speaker in city.devices)
+    for zone in targets.zones:
+        if zone in city.zones:
+            yield from city.zones[zone].speakers & city.devices.keys()
+    placed = [device for cell in targets.cells for device in city.in_cell(cell)]
+    grouped = [device for group in targets.groups for device in city.in_group(group)]
+    yield from (device.id for device in (*placed, *grouped) if device.kind is DeviceKind.SPEAKER)
+
+
+def _within(device: Device, scopes: frozenset[str], city: City) -> bool:
+    group = city.groups.get(device.group) if device.group else None
+    cell = city.cells.get(device.cell) if device.cell else None
+    places = {device.group, group and group.district, cell and cell.district}
+    return not scopes.isdisjoint(places) or any(device.id in zone.speakers for zone in city.zones.values() if zone.id in scopes)

@@ -1,0 +1,40 @@
+"""Cameras through the door: streams, presets and a picture, and what a silent camera becomes."""
+
+import hashlib
+from pathlib import Path
+
+from gateway.domain.access import Role
+from tests.api.house import CAMERA, House, open_street
+
+
+async def test_a_camera_shows_its_streams_presets_and_a_picture_on_record(tmp_path: Path, template: Path):
+    async with open_street(tmp_path, template) as (house, city, _):
+        camera = city.of_kind("camera")[0]
+        status, streams = await house.json("GET", f"/v1/cameras/{camera.id}/stream", role=Role.OPERATOR)
+        assert status == 200
+        assert streams["items"][0]["url"].startswith(f"rtsp://{camera.address}:{city.rtsp_port}/")
+        assert camera.password not in str(streams)
+        async with house.call("POST", f"/v1/cameras/{camera.id}/captures", json={"case": "C-7"}, role=Role.OPERATOR) as answer:
+            assert answer.status == 200, await answer.text()
+            picture = await answer.read()
+            digest = answer.headers["X-Capture-Sha256"]
+        assert picture[:2] == b"\xff\xd8"
+        assert digest == hashlib.sha256(picture).hexdigest()
+        _, record = await house.json("GET", f"/v1/audit?subject={camera.id}")
+        assert [(row["action"], row["data"]["case"], row["data"]["sha256"]) for row in record["items"]] == [
+            ("camera.capture", "C-7", digest)
+        ]
+        found = []
+        for one in city.of_kind("camera")[:12]:
+            status, presets = await house.json("GET", f"/v1/cameras/{one.id}/presets", role=Role.OPERATOR)
+            assert status in {200, 409}, presets
+            found += presets.get("items", [])
+        assert found
+        assert set(found[0]) == {"token", "name"}
+
+
+async def test_a_camera_that_does_not_answer_is_a_problem_of_the_street_not_of_the_gateway(house: House):
+    status, problem = await house.json("POST", f"/v1/cameras/{CAMERA}/captures", json={})
+    assert (status, problem["type"]) == (502, "urn:city-gateway:problem:refused")
+    status, problem = await house.json("GET", "/v1/cameras/spk-1/stream")
+    assert (status, problem["type"]) == (404, "urn:city-gateway:problem:not-found")
