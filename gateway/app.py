@@ -18,6 +18,7 @@ from gateway.broadcast.performance import Manner
 from gateway.broadcast.service import BroadcastService
 from gateway.broadcast.service import Rules as BroadcastRules
 from gateway.broadcast.verification import verification
+from gateway.broadcast.warmup import WarmUp
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config
 from gateway.datadir import held
@@ -118,6 +119,7 @@ class House:
         self._parts.add("health", self._health.run)
         self._parts.add("footage", self._footage.run)
         self._parts.add("broadcast", self._broadcasts.run)
+        self._parts.add("warm-up", WarmUp(city=self._city, clock=self._clock, speaker_of=self._drivers.speaker_of).run)
         self._parts.add("http", door.run)
         self._parts.add("service-manager", lambda: self._tell_service_manager(door))
 

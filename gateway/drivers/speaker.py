@@ -13,7 +13,7 @@ STANDARD = SpeakerRtsp()
 class BackchannelSpeaker:
     """The `AudioSink` of `drivers.base` for a device with ONVIF media and a backchannel (ONVIF Streaming, 5.3).
 
-    The path of the stream is asked for once and kept until the device refuses it.
+    The path of the stream is asked for once, by `prepare` or by the first `open_audio`, and kept until the device refuses it.
     """
 
     __slots__ = ("_manner", "_onvif", "_path")
@@ -23,15 +23,18 @@ class BackchannelSpeaker:
         self._manner = manner
         self._path = ""
 
+    async def prepare(self, *, timeout_s: float) -> None:
+        """Find the way, so that the first `open_audio` need not. Does nothing when it is known."""
+        if not self._path:
+            self._path = await self._find_path(timeout_s)
+
     async def open_audio(self, *, prefer: Sequence[str], timeout_s: float) -> AudioSession:
-        path = self._path or await self._find_path(timeout_s)
+        await self.prepare(timeout_s=timeout_s)
         try:
-            session = await open_audio(self._onvif.target, prefer=prefer, timeout_s=timeout_s, manner=self._at(path))
+            return await open_audio(self._onvif.target, prefer=prefer, timeout_s=timeout_s, manner=self._at(self._path))
         except (DeviceFault, AuthenticationFailed):
             self._path = ""  # it may have moved: ask anew the next time
             raise
-        self._path = path
-        return session
 
     def _at(self, path: str) -> SpeakerRtsp:
         manner = self._manner
