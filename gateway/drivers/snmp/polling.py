@@ -28,7 +28,6 @@ from gufo.snmp import (
     User,
 )
 from gufo.snmp import SnmpVersion as GufoVersion
-from gufo.snmp.aio import SnmpSession
 from gufo.snmp.user import KeyType
 
 from gateway.domain.devices import DeviceId, SnmpCredentials, SnmpVersion
@@ -48,11 +47,12 @@ from gateway.drivers.snmp.engine import (
     silence,
     snmp_credentials,
 )
+from gateway.drivers.snmp.kept import KeptSession
 from gateway.drivers.snmp.reference import PysnmpEngine
 from gateway.errors import DeviceError, ProtocolError, Unreachable
 
 T = TypeVar("T")
-Operation = Callable[[SnmpSession], Awaitable[T]]
+Operation = Callable[[KeptSession], Awaitable[T]]
 
 AUTH_KEYS: dict[str, type[BaseAuthKey]] = {
     "MD5": Md5Key,
@@ -72,6 +72,7 @@ PRIV_KEYS: dict[str, type[BasePrivKey]] = {
 _VERSIONS = {SnmpVersion.V1: GufoVersion.v1, SnmpVersion.V2C: GufoVersion.v2c, SnmpVersion.V3: GufoVersion.v3}
 _TRIES = 2  # UDP loses datagrams; reading twice is safe
 _MASTER_KEYS = 1_024
+_EXPLANATION_S = 10.0  # within the caller's deadline; the first one loads pysnmp's MIBs
 _SYS_UPTIME = "1.3.6.1.2.1.1.3.0"
 
 
@@ -91,7 +92,7 @@ class GufoEngine:
     async def get(self, target: Target, oids: Sequence[Oid], *, timeout_s: float) -> Reply:
         names = list(oids)
 
-        async def read(session: SnmpSession) -> dict[Oid, Value]:
+        async def read(session: KeptSession) -> dict[Oid, Value]:
             found = await _get_many(session, names)
             return {oid: bounded(found.get(oid)) for oid in names}
 
@@ -99,7 +100,7 @@ class GufoEngine:
         return Reply(values, engine_id_changed=changed)
 
     async def walk(self, target: Target, root: Oid, *, timeout_s: float) -> Sequence[tuple[Oid, Value]]:
-        async def read(session: SnmpSession) -> list[tuple[Oid, Value]]:
+        async def read(session: KeptSession) -> list[tuple[Oid, Value]]:
             rows = Rows(root)
             async for oid, value in session.fetch(root):
                 if not rows.take(oid, value):
@@ -115,6 +116,8 @@ class GufoEngine:
         return await usm.discover(target, try_s=min(self._try_s, timeout_s / 2)) is not None
 
     async def close(self) -> None:
+        for line in self._lines.values():
+            line.hang_up()
         self._lines.clear()
         if self._reference is not None:
             await self._reference.close()
@@ -168,17 +171,26 @@ class GufoEngine:
     async def _name_refusal(self, target: Target) -> None:
         """gufo-snmp says no more than "authentication failed": let the reference engine hear it by name. Returns if that gets in."""
         self._reference = self._reference or PysnmpEngine(try_s=self._try_s)
-        await self._reference.get(target, (_SYS_UPTIME,), timeout_s=3 * self._try_s)
+        await self._reference.get(target, (_SYS_UPTIME,), timeout_s=_EXPLANATION_S)
 
     def _line(self, target: Target) -> "_Line":
         line = self._lines.get(target.device)
-        if line is None or (line.target is not target and line.target != target):
-            line = _Line(target, self._user, self._try_s)
-            self._lines[target.device] = line
-            if len(self._lines) > self._max_sessions:
-                self._lines.popitem(last=False)
+        if line is not None and (line.target is target or line.target == target):
+            self._lines.move_to_end(target.device)
+            return line
+        if line is not None:
+            line.hang_up()
+        elif len(self._lines) >= self._max_sessions:
+            self._make_room()
+        line = self._lines[target.device] = _Line(target, self._user, self._try_s)
         self._lines.move_to_end(target.device)
         return line
+
+    def _make_room(self) -> None:
+        """Hang up the line that was idle longest; when all are in use, the bound gives way until one is not."""
+        idle = next((device for device, line in self._lines.items() if not line.turn.locked()), None)
+        if idle is not None:
+            self._lines.pop(idle).hang_up()
 
     def _user(self, credentials: SnmpCredentials) -> User:
         auth, priv = _protocols(credentials)
@@ -203,23 +215,28 @@ class _Line:
         self.engine_id = b""
         self._user = None if self.community else user_of(self.credentials)
         self._try_s = try_s
-        self._session: SnmpSession | None = None
+        self._session: KeptSession | None = None
 
-    async def session(self) -> SnmpSession:
+    async def session(self) -> KeptSession:
         """The open session. Over v3 a new one first learns the agent's engine id, boots and time, signing the question."""
         if self._session is None:
-            session = self._open()
-            if not self.community:
+            session = self._session = self._open()
+            try:
                 await session.refresh()
+            except BaseException:
+                self.hang_up()
+                raise
+            if not self.community:
                 self.engine_id = session.get_engine_id()
-            self._session = session
         return self._session
 
     def hang_up(self) -> None:
+        if self._session is not None:
+            self._session.close()
         self._session = None
 
-    def _open(self) -> SnmpSession:
-        return SnmpSession(
+    def _open(self) -> KeptSession:
+        return KeptSession(
             self.target.address,
             self.target.ports.snmp,
             community=self.credentials.community,
@@ -230,11 +247,11 @@ class _Line:
 
 
 def _was_refused(error: TimeoutError) -> bool:
-    """gufo-snmp reports an ICMP "port unreachable" as the cause of a timeout."""
-    return "refused" in str(error.__cause__)
+    """gufo-snmp reports an ICMP "port unreachable" as a timeout of that name."""
+    return "refused" in str(error)
 
 
-async def _get_many(session: SnmpSession, oids: list[Oid]) -> dict[Oid, Value]:
+async def _get_many(session: KeptSession, oids: list[Oid]) -> dict[Oid, Value]:
     """Read `oids`, leaving out the absent. On an error status (v1 noSuchName, tooBig) gufo-snmp returns nothing: halve and ask again."""
     found: dict[Oid, Value] = await session.get_many(oids)
     if found or len(oids) == 1:
