@@ -1,0 +1,1 @@
+"""Voices in the street: orders accepted durably, arbitrated, routed to loudspeakers and accounted for, speaker by speaker."""

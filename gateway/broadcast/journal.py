@@ -1,0 +1,136 @@
+"""What became of deliveries, on its way to the store: kept in memory while the store fails, so that silence never waits for a disk."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+import structlog
+
+from gateway.clock import Clock
+from gateway.domain.broadcast import BroadcastId, Delivery
+from gateway.domain.devices import DeviceId
+from gateway.domain.events import AuditEntry, NewEvent
+from gateway.errors import GatewayError, Overloaded, StorageFailed
+from gateway.storage.store import Store, Tx
+from gateway.storage.writer import Lane
+
+BACKLOG_LIMIT = 5_000  # deliveries that the store has not taken; beyond it no new broadcast is accepted
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 5.0
+_NOTES_LIMIT = 1_000  # the oldest goes first: only a person pressing stop-all during a long failure of the store gets here
+
+log = structlog.get_logger()
+
+
+class Journal:
+    """Writes deliveries in the order of their changes; `run` must be running."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._pending: dict[tuple[BroadcastId, DeviceId], Delivery] = {}  # bounded by BACKLOG_LIMIT, which `full` tells
+        self._notes: list[AuditEntry] = []
+        self._events: list[NewEvent] = []
+        self._one_at_a_time = asyncio.Lock()
+        self._stirred = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._drained.set()
+
+    @property
+    def full(self) -> bool:
+        return len(self._pending) >= BACKLOG_LIMIT
+
+    def put(self, delivery: Delivery) -> None:
+        """Have `delivery` written soon."""
+        self._pending[delivery.broadcast, delivery.speaker] = delivery
+        self._stir()
+
+    def note(self, entry: AuditEntry | None = None, event: NewEvent | None = None) -> None:
+        """Have an audit row, an event, or both written soon, after what was put before."""
+        self._notes += [entry] if entry else []
+        self._events += [event] if event else []
+        del self._notes[:-_NOTES_LIMIT], self._events[:-_NOTES_LIMIT]
+        self._stir()
+
+    @property
+    def waiting(self) -> Mapping[tuple[BroadcastId, DeviceId], Delivery]:
+        """The deliveries that the store does not know yet as they are now."""
+        return MappingProxyType(self._pending)
+
+    async def commit(self, deliveries: Callable[[], Sequence[Delivery]]) -> None:
+        """Write what `deliveries` gives, asked at the last moment, and all that waits before it, in one transaction.
+
+        Returns when it is on the disk; raises StorageFailed or Overloaded, and then nothing of it is.
+        """
+        await self._write(deliveries, Lane.BROADCAST)
+
+    async def drained(self) -> None:
+        """Return once nothing waits."""
+        await self._drained.wait()
+
+    async def run(self) -> None:
+        """Write until cancelled; while the store fails, try again with growing pauses."""
+        pause = _FIRST_PAUSE_S
+        while True:
+            await self._stirred.wait()
+            try:
+                await self.flush()
+                pause = _FIRST_PAUSE_S
+            except (StorageFailed, Overloaded) as error:
+                log.warning("broadcast.journal_waits", waiting=len(self._pending), reason=str(error))
+                await self._clock.sleep(pause)
+                pause = min(_LONGEST_PAUSE_S, pause * 2)
+
+    async def flush(self) -> None:
+        """Write all that waits, once. What the store will never take is logged and given up."""
+        try:
+            await self._write(list, Lane.STOP)
+        except (StorageFailed, Overloaded):
+            raise
+        except GatewayError:
+            log.exception("broadcast.journal_refused", waiting=len(self._pending))
+            self._pending, self._notes, self._events = {}, [], []
+            self._settle()
+
+    async def _write(self, more: Callable[[], Sequence[Delivery]], lane: Lane) -> None:
+        async with self._one_at_a_time:
+            taken, notes, events = dict(self._pending), self._notes, self._events
+            self._notes, self._events = [], []
+
+            async def change(tx: Tx) -> None:
+                changed = [*taken.values(), *more()]
+                await tx.broadcasts.save(changed)
+                for event in [*map(delivery_event, changed), *events]:
+                    tx.emit(event)
+                for entry in notes:
+                    tx.record(entry)
+
+            try:
+                await self._store.writer.write(change, lane=lane)
+            except BaseException:
+                self._notes, self._events = notes + self._notes, events + self._events
+                raise
+            self._pending = {key: delivery for key, delivery in self._pending.items() if taken.get(key) is not delivery}
+            self._settle()
+
+    def _settle(self) -> None:
+        if not (self._pending or self._notes or self._events):
+            self._stirred.clear()
+            self._drained.set()
+
+    def _stir(self) -> None:
+        self._drained.clear()
+        self._stirred.set()
+
+
+def delivery_event(delivery: Delivery) -> NewEvent:
+    """`broadcast.delivery`: what readers of the event log are told of one change."""
+    figures = delivery.figures
+    data = {
+        "speaker": delivery.speaker,
+        "state": delivery.state.value,
+        "reason": delivery.reason,
+        "packets": figures.packets,
+        "dropped": figures.dropped,
+        "first_packet_at": figures.first_packet_at and figures.first_packet_at.isoformat(),
+    }
+    return NewEvent("broadcast.delivery", delivery.broadcast, delivery.since, data)

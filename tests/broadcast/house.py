@@ -1,0 +1,202 @@
+"""A broadcast service with loudspeakers that tests can watch, over a real store; time is the tests' own."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import text
+
+from gateway.broadcast.clips import ClipShelf
+from gateway.broadcast.performance import Manner
+from gateway.broadcast.service import BroadcastService, Order, Rules, View
+from gateway.clock import SimulatedClock
+from gateway.domain.broadcast import BroadcastId, ClipId, Delivery, Priority, Targets
+from gateway.domain.city import City
+from gateway.domain.devices import CameraGroup, CellCode, Device, DeviceId, DeviceKind, GridCell, GroupId, Position, Zone, ZoneId
+from gateway.domain.events import Actor, ActorKind
+from gateway.domain.health import Board
+from gateway.drivers.base import AudioFormat
+from gateway.errors import DeviceError, WrongDevice
+from gateway.media.clips import ClipPreparer
+from gateway.storage.store import Store
+from gateway.storage.writer import Lane
+from tests.media.test_clips import tone, wav
+
+ACTOR = Actor(ActorKind.API_KEY, "key-1")
+PCM = tone(0.1)
+SPEAKERS = tuple(DeviceId(f"s{number}") for number in range(1, 5))
+
+
+class Session:
+    """What one loudspeaker hears in one session."""
+
+    def __init__(self, speaker: "Loudspeaker", encoding: str) -> None:
+        self.format = AudioFormat(encoding, 8000, 8)
+        self.packets: list[tuple[float, bytes]] = []
+        self.offered = 0
+        self.heard = asyncio.Event()
+        self.closed = asyncio.Event()
+        self._speaker = speaker
+
+    def send(self, payload: bytes, *, timestamp: int, marker: bool) -> bool:
+        self._speaker.expect(not self.closed.is_set(), "a packet after the end of the session")
+        self._speaker.expect(marker == (not self.packets), "the marker on another packet than the first")
+        self._speaker.expect(timestamp == 160 * self.offered, "a timestamp that does not count samples")
+        self.offered += 1
+        if not self._speaker.drains:
+            return False
+        self.packets.append((self._speaker.clock.monotonic(), payload))
+        self.heard.set()
+        return True
+
+    async def close(self) -> None:
+        self.closed.set()
+
+
+@dataclass
+class Loudspeaker:
+    clock: SimulatedClock
+    encoding: str = "PCMA"
+    failure: DeviceError | None = None
+    drains: bool = True
+    sessions: list[Session] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    opens: asyncio.Event = field(default_factory=asyncio.Event)
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def expect(self, kept: bool, rule: str) -> None:
+        """Note each rule of a session that was not kept; the house looks at the end."""
+        if not kept:
+            self.complaints.append(rule)
+
+    async def open_audio(self, *, prefer: Sequence[str], timeout_s: float) -> Session:
+        self.expect(all(session.closed.is_set() for session in self.sessions), "two talkers at once")
+        self.asked.set()
+        await self.opens.wait()
+        if self.failure is not None:
+            raise self.failure
+        session = Session(self, self.encoding)
+        self.sessions.append(session)
+        self.opened.set()
+        return session
+
+    @property
+    def sound(self) -> bytes:
+        return b"".join(payload for session in self.sessions for _, payload in session.packets)
+
+
+class House:
+    def __init__(self, store: Store, clock: SimulatedClock, folder: Path) -> None:
+        self.store, self.clock, self.folder = store, clock, folder
+        self.city, self.board = _city(), Board()
+        self.speakers = {speaker: Loudspeaker(clock) for speaker in SPEAKERS}
+        for speaker in self.speakers.values():
+            speaker.opens.set()
+        self.swapped: set[DeviceId] = set()
+        self.shelf = ClipShelf(store, folder, ClipPreparer(), clock)
+        self.clip = ClipId("")
+        self.service = self.make_service()
+
+    def make_service(self) -> BroadcastService:
+        manner = Manner(lead_in_s=0.0, linger_s=0.0, barrier_s=1.0)
+        return BroadcastService(
+            store=self.store,
+            city=self.city,
+            board=self.board,
+            clock=self.clock,
+            shelf=self.shelf,
+            speaker_of=self.speakers.__getitem__,
+            verify=self._verify,
+            rules=Rules(max_speakers=3),
+            manner=manner,
+        )
+
+    async def _verify(self, speaker: DeviceId) -> None:
+        if speaker in self.swapped:
+            raise WrongDevice(f"{speaker}: another serial number")
+
+    def order(self, name: str = "b1", *speakers: str, **changes: object) -> Order:
+        targets = Targets(speakers=tuple(map(DeviceId, speakers or ("s1",))))
+        not_after = self.clock.now() + timedelta(seconds=30)
+        made = Order(BroadcastId(name), self.clip, targets, Priority.NOTICE, not_after, ACTOR)
+        return replace(made, **changes)
+
+    async def view(self, name: str = "b1") -> View:
+        return await self.service.get(BroadcastId(name))
+
+    async def delivery(self, name: str = "b1", speaker: str = "s1") -> Delivery:
+        return next(delivery for delivery in (await self.view(name)).deliveries if delivery.speaker == speaker)
+
+    async def heard(self, speaker: str = "s1") -> Session:
+        """The speaker's newest session, once a packet has come."""
+        loudspeaker = self.speakers[DeviceId(speaker)]
+        await loudspeaker.opened.wait()
+        await loudspeaker.sessions[-1].heard.wait()
+        return loudspeaker.sessions[-1]
+
+    async def ended(self, name: str = "b1", *, step_s: float = 0.02) -> View:
+        """Let time pass, a packet's worth at a time, until the broadcast has ended and all of it is in the store."""
+        while (view := await self.view(name)).open:
+            await self.clock.advance(step_s)
+        await self.service.written()
+        return view
+
+
+@contextlib.asynccontextmanager
+async def broken(store: Store) -> AsyncIterator[None]:
+    """The store, unable to take what becomes of deliveries."""
+    await _rename(store, "deliveries", "away")
+    try:
+        yield
+    finally:
+        await _rename(store, "away", "deliveries")
+
+
+async def _rename(store: Store, before: str, after: str) -> None:
+    await store.writer.write(lambda tx: tx.conn.execute(text(f"ALTER TABLE {before} RENAME TO {after}")), lane=Lane.STOP)
+
+
+@contextlib.asynccontextmanager
+async def running(service: BroadcastService) -> AsyncIterator[asyncio.Task[None]]:
+    """The service at work; its task, so that a test can end it early."""
+    task = asyncio.create_task(service.run())
+    while not service.taking_orders and not task.done():  # noqa: ASYNC110 - a state of the service, not an event
+        await asyncio.sleep(0)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def _city() -> City:
+    city = City()
+    ring = tuple(Position(26.0 + y, 106.0 + x) for x, y in ((0, 0), (0, 1), (1, 1), (1, 0), (0, 0)))
+    speakers = [
+        Device(speaker, DeviceKind.SPEAKER, f"horn {speaker}", "127.0.0.1", group=GroupId("g1"), cell=CellCode("c1"), horns=2)
+        for speaker in SPEAKERS[:3]
+    ]
+    city.replace(
+        devices=[
+            *speakers,
+            Device(SPEAKERS[3], DeviceKind.SPEAKER, "horn s4", "127.0.0.1", enabled=False),
+            Device(DeviceId("cam"), DeviceKind.CAMERA, "camera", "127.0.0.1", group=GroupId("g1"), cell=CellCode("c1")),
+        ],
+        groups=[CameraGroup(GroupId("g1"), "junction"), CameraGroup(GroupId("g2"), "mute")],
+        cells=[GridCell(CellCode("c1"), "cell", (ring,))],
+        zones=[Zone(ZoneId("z1"), "market", frozenset(SPEAKERS[:2]))],
+    )
+    return city
+
+
+async def furnished(store: Store, clock: SimulatedClock, folder: Path) -> House:
+    """A house with one clip on the shelf."""
+    house = House(store, clock, folder)
+    clip = await house.shelf.add(wav(PCM), name="please move on", actor=ACTOR)
+    house.clip = clip.id
+    return house
