@@ -96,6 +96,7 @@ class _Cutter:
         self._report = report
         self._number = stretch.first
         self._file: _File | None = None
+        self._boundary = stretch.start + stretch.segment
         self._clock = _PictureClock(stretch.start)
 
     def add(self, unit: AccessUnit) -> None:
@@ -103,8 +104,9 @@ class _Cutter:
         at = self._clock.moment(unit)
         if at >= self._stretch.end or (self._stretch.after is not None and at <= self._stretch.after):
             return
-        if self._file is not None and unit.key and at - self._file.runs.start >= self._stretch.segment:
+        if unit.key and at >= self._boundary:
             self.finish()
+            self._boundary += (1 + (at - self._boundary) // self._stretch.segment) * self._stretch.segment
         if self._file is None:
             if not unit.key:
                 return
@@ -150,7 +152,6 @@ class _Runs:
     """The unbroken stretches of a file."""
 
     def __init__(self, start: datetime) -> None:
-        self.start = start
         self._done: list[tuple[datetime, datetime]] = []
         self._from = self._last = start
         self._usual = _USUAL_FRAME

@@ -148,6 +148,7 @@ def desk_of(
     worker: Worker = run_worker,
     rules: Rules | None = None,
     segment: timedelta = timedelta(minutes=5),
+    free_bytes: int = 1 << 20,
 ) -> Desk:
     service = FootageService(
         store=store,
@@ -158,7 +159,7 @@ def desk_of(
         search_of=where.search_of,
         target_of=where.target_of,
         new_id=lambda: f"fr-{next(_ids)}",
-        fetching=Fetching(folder, segment=segment, free_bytes=1 << 20),
+        fetching=Fetching(folder, segment=segment, free_bytes=free_bytes),
         rules=rules or Rules(),
         worker=worker,
     )

@@ -1,17 +1,34 @@
 """From a filed request to a handed-over file, against simulated recorders on real sockets."""
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterator
-from datetime import timedelta
+import json
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from gateway.clock import SimulatedClock
 from gateway.domain.devices import DeviceId
-from gateway.domain.footage import ExportState, FootageState
+from gateway.domain.footage import Dossier, ExportState, FootageState, Period, RequestId, Step, joined
+from gateway.domain.health import Standing
+from gateway.errors import Conflict, Forbidden, InvalidInput, NotFound
+from gateway.footage.exporting import Finished
+from gateway.footage.service import Rules
+from gateway.footage.worker import Job, run_worker
 from gateway.storage.store import Store
-from tests.footage.desk import NOW, Desk, desk_of, filing, street, working
+from simulators import footage as truth
+from simulators.faults import Answer, Fault
+from tests.footage.desk import NOW, WANG, ZHAO, Desk, Street, desk_of, filing, street, working
+
+SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
+OnFile = Callable[[Finished], Awaitable[None]]
 
 
 @pytest.fixture
@@ -20,21 +37,373 @@ def clock() -> SimulatedClock:
 
 
 @pytest.fixture
-async def desk(store: Store, clock: SimulatedClock, tmp_path: Path) -> AsyncIterator[Desk]:
-    async with street() as where, working(desk_of(where, store, clock, tmp_path / "footage")) as desk:
-        yield desk
+async def where() -> AsyncIterator[Street]:
+    async with street() as found:
+        yield found
+
+
+@pytest.fixture
+async def desk(where: Street, store: Store, clock: SimulatedClock, tmp_path: Path) -> AsyncIterator[Desk]:
+    async with working(desk_of(where, store, clock, tmp_path / "footage")) as found:
+        yield found
+
+
+def camera_of(where: Street, *, gappy: bool = False) -> DeviceId:
+    return DeviceId(where.recorded(gappy=gappy)[1].camera)
+
+
+def a_gap(where: Street) -> tuple[DeviceId, Period]:
+    """A gappy camera, and the last of its gaps before now, on the true clock."""
+    recorder, channel = where.recorded(gappy=True)
+    week = truth.Span((NOW - timedelta(days=5)).timestamp(), (NOW - timedelta(hours=2)).timestamp())
+    gap = truth.gaps(recorder, channel, week)[-1]
+    start, end = (datetime.fromtimestamp(moment - recorder.clock_offset_s, UTC) for moment in (gap.start, gap.end))
+    return DeviceId(channel.camera), Period(start, end)
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+# -- fetching ---------------------------------------------------------------------------------------------------------
 
 
 async def test_footage_is_fetched_whole_and_its_digest_is_that_of_the_file(desk: Desk) -> None:
     recorder, channel = desk.street.recorded(gappy=False)
     dossier = await desk.fulfilled(filing(cameras=(DeviceId(channel.camera),)))
     assert (dossier.request.state, dossier.request.reason) == (FootageState.READY, "")
-    (export,) = dossier.exports
+    (export,), (file,) = dossier.exports, dossier.files
     assert (export.state, export.recorder, export.gaps) == (ExportState.DONE, recorder.id, ())
-    (file,) = dossier.files
-    data = desk.file(dossier.request.id, file.name).read_bytes()
-    assert (hashlib.sha256(data).hexdigest(), len(data)) == (file.sha256, file.size)
-    assert data[4:8] == b"ftyp"
+    path = desk.file(dossier.request.id, file.name)
+    assert (digest(path), path.stat().st_size, path.read_bytes()[4:8]) == (file.sha256, file.size, b"ftyp")
     window = dossier.request.filing.window
-    assert file.period.start <= window.start
-    assert abs(file.period.end - window.end) < timedelta(seconds=1)
+    assert window.start - 5 * SECOND < file.period.start <= window.start
+    assert abs(file.period.end - window.end) < SECOND
+    assert [found.name for found in sorted(path.parent.iterdir())] == [file.name, "manifest.json"]
+
+
+async def test_the_manifest_tells_what_the_files_are(desk: Desk) -> None:
+    dossier = await desk.fulfilled(filing(cameras=(camera_of(desk.street),)))
+    path = desk.file(dossier.request.id, "manifest.json")
+    told = json.loads(path.read_text())
+    assert told["case"]["case_number"] == dossier.request.filing.case_number
+    assert (told["people"]["second_officer"], told["people"]["approved_by"]["name"]) == ("李敏", "赵敏")
+    (camera,), (file,) = told["cameras"], dossier.files
+    assert (camera["serial"], camera["gaps"]) == (dossier.exports[0].serial, [])
+    assert [found["sha256"] for found in camera["files"]] == [file.sha256]
+    assert dossier.custody[-1].detail["manifest_sha256"] == digest(path)
+
+
+async def test_custody_has_a_line_for_every_step_in_order(desk: Desk) -> None:
+    dossier = await desk.fulfilled(filing(cameras=(camera_of(desk.street),)))
+    request = dossier.request.id
+    await desk.service.download(request, dossier.files[0].name, by=WANG)
+    await desk.service.hand_over(request, by=WANG, receiver="王建国 371502-0417")
+    custody = (await desk.service.dossier(request)).custody
+    assert [(line.step, line.by.name) for line in custody] == [
+        (Step.SUBMITTED, WANG.name),
+        (Step.APPROVED, ZHAO.name),
+        (Step.LOCATED, "gateway"),
+        (Step.EXPORTED, "gateway"),
+        (Step.CONCLUDED, "gateway"),
+        (Step.DOWNLOADED, WANG.name),
+        (Step.HANDED_OVER, WANG.name),
+    ]
+    assert custody[5].detail == {"name": dossier.files[0].name, "sha256": dossier.files[0].sha256, "download": 1}
+
+
+async def test_events_say_what_happened_and_not_about_whom(desk: Desk, store: Store) -> None:
+    dossier = await desk.fulfilled(filing(cameras=(camera_of(desk.street),)))
+    events = await store.events.read_after(0, limit=100)
+    assert [event.data["state"] for event in events] == ["submitted", "approved", "locating", "exporting", "ready"]
+    assert not any(word in str(events) for word in (dossier.request.filing.case_number, "王建国", "李敏"))
+
+
+async def test_a_gap_is_found_recorded_and_makes_the_request_partial(desk: Desk) -> None:
+    camera, gap = a_gap(desk.street)
+    window = Period(gap.start - 20 * SECOND, gap.end + 20 * SECOND)
+    dossier = await desk.fulfilled(filing(cameras=(camera,), window=window))
+    assert dossier.request.state is FootageState.PARTIAL
+    (export,) = dossier.exports
+    assert (export.state, len(export.gaps)) == (ExportState.PARTIAL, 1)
+    assert abs(export.gaps[0].start - gap.start) < SECOND
+    assert timedelta(0) <= export.gaps[0].end - gap.end < 5 * SECOND  # footage begins again with its first key frame
+    assert len(dossier.files) == 2
+    assert json.loads(desk.file(dossier.request.id, "manifest.json").read_text())["cameras"][0]["gaps"]
+
+
+async def test_what_was_not_recorded_is_said_not_to_be(desk: Desk) -> None:
+    camera, gap = a_gap(desk.street)
+    dossier = await desk.fulfilled(filing(cameras=(camera,), window=Period(gap.start + 5 * SECOND, gap.end - 5 * SECOND)))
+    assert dossier.request.state is FootageState.UNAVAILABLE
+    assert "not recorded" in dossier.request.reason
+    assert dossier.files == ()
+    long_ago = NOW - timedelta(days=400)
+    dossier = await desk.fulfilled(filing(cameras=(camera,), window=Period(long_ago, long_ago + MINUTE)))
+    assert dossier.request.state is FootageState.UNAVAILABLE
+
+
+async def test_two_cameras_of_which_one_has_nothing_make_a_partial_request(desk: Desk) -> None:
+    camera, gap = a_gap(desk.street)
+    whole = camera_of(desk.street)
+    window = Period(gap.start + 2 * SECOND, gap.start + 12 * SECOND)
+    dossier = await desk.fulfilled(filing(cameras=(camera, whole), window=window))
+    assert dossier.request.state is FootageState.PARTIAL
+    assert {export.camera: export.state for export in dossier.exports} == {camera: ExportState.NOTHING, whole: ExportState.DONE}
+
+
+async def test_a_recorder_whose_clock_is_wrong_is_asked_for_its_own_time(
+    where: Street, store: Store, clock: SimulatedClock, tmp_path: Path
+) -> None:
+    recorder, channel = where.recorded(gappy=False)
+    where.state.faults[recorder.id] = Fault(clock_offset_s=-90.0)
+    offset = timedelta(seconds=recorder.clock_offset_s - 90.0)
+    where.board.put(Standing(DeviceId(recorder.id), offset=offset))
+    jobs: list[Job] = []
+
+    async def noting(job: Job, on_file: OnFile) -> None:
+        jobs.append(job)
+        await run_worker(job, on_file)
+
+    async with working(desk_of(where, store, clock, tmp_path, worker=noting)) as desk:
+        dossier = await desk.fulfilled(filing(cameras=(DeviceId(channel.camera),)))
+    window = dossier.request.filing.window
+    assert dossier.request.state is FootageState.READY
+    assert [job.stretch.start for job in jobs] == [window.start + offset]
+    assert abs(dossier.files[0].period.end - window.end) < SECOND
+    assert json.loads(desk.file(dossier.request.id, "manifest.json").read_text())["cameras"][0]["clock_offset_s"] == offset.total_seconds()
+
+
+async def test_long_footage_is_cut_into_files_that_follow_each_other(
+    where: Street, store: Store, clock: SimulatedClock, tmp_path: Path
+) -> None:
+    async with working(desk_of(where, store, clock, tmp_path, segment=20 * SECOND)) as desk:
+        dossier = await desk.fulfilled(filing(cameras=(camera_of(where),)))
+    assert dossier.request.state is FootageState.READY
+    assert [file.number for file in dossier.files] == [1, 2, 3]
+    for before, after in pairwise(dossier.files):
+        assert abs(after.period.start - before.period.end) < timedelta(milliseconds=5)
+    assert all(digest(desk.file(file.request, file.name)) == file.sha256 for file in dossier.files)
+
+
+@pytest.mark.interop
+async def test_a_foreign_decoder_finds_every_picture_that_was_counted(desk: Desk) -> None:
+    if shutil.which("ffprobe") is None:
+        pytest.skip("ffprobe: ffmpeg is not installed")
+    dossier = await desk.fulfilled(filing(cameras=(camera_of(desk.street),)))
+    path = desk.file(dossier.request.id, dossier.files[0].name)
+    command = ["ffprobe", "-v", "error", "-count_frames", "-show_entries", "stream=nb_read_frames", "-of", "csv=p=0", str(path)]
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=True)
+    assert (done.stdout.strip().rstrip(","), done.stderr) == (str(dossier.files[0].frames), "")
+
+
+# -- two persons ------------------------------------------------------------------------------------------------------
+
+
+async def test_nothing_is_asked_of_a_recorder_before_somebody_else_approves(desk: Desk) -> None:
+    request = await desk.service.submit(filing(cameras=(camera_of(desk.street),)), by=WANG)
+    for person in (WANG, replace(ZHAO, name="李敏"), replace(ZHAO, name=WANG.name), replace(WANG, name="somebody")):
+        with pytest.raises(Forbidden):
+            await desk.service.approve(request.id, by=person)
+    dossier = await desk.service.dossier(request.id)
+    assert (dossier.request.state, len(dossier.custody)) == (FootageState.SUBMITTED, 1)
+    assert not desk.street.state.counters
+    assert not desk.folder.exists()
+
+
+async def test_a_refused_request_stays_refused(desk: Desk) -> None:
+    request = await desk.service.submit(filing(cameras=(camera_of(desk.street),)), by=WANG)
+    with pytest.raises(InvalidInput):
+        await desk.service.reject(request.id, by=ZHAO, note=" ")
+    done = await desk.service.reject(request.id, by=ZHAO, note="the letter is for another case")
+    assert (done.state, done.note) == (FootageState.REJECTED, "the letter is for another case")
+    with pytest.raises(Conflict):
+        await desk.service.approve(request.id, by=ZHAO)
+
+
+async def test_a_request_with_faults_is_not_filed(desk: Desk, store: Store) -> None:
+    with pytest.raises(InvalidInput):
+        await desk.service.submit(filing(case_number=""), by=WANG)
+    assert store.events.latest == 0
+
+
+# -- when things go wrong ---------------------------------------------------------------------------------------------
+
+
+async def test_a_recorder_that_refuses_us_fails_the_request_and_a_retry_mends_it(desk: Desk) -> None:
+    recorder, channel = desk.street.recorded(gappy=False)
+    desk.street.state.faults[recorder.id] = Fault(password="changed")
+    dossier = await desk.fulfilled(filing(cameras=(DeviceId(channel.camera),)))
+    assert dossier.request.state is FootageState.FAILED
+    assert "the recorder does not say what it has" in dossier.request.reason
+    del desk.street.state.faults[recorder.id]
+    await desk.service.retry(dossier.request.id, by=WANG)
+    again = await desk.settled(dossier.request.id)
+    assert (again.request.state, again.request.reason) == (FootageState.READY, "")
+
+
+async def test_a_replay_that_breaks_is_tried_again_and_then_fails_with_its_reason(desk: Desk, clock: SimulatedClock) -> None:
+    recorder, channel = desk.street.recorded(gappy=False)
+    desk.street.state.faults[recorder.id] = Fault(answer=Answer.RESET, protocols=("rtsp",))
+    settled = asyncio.create_task(desk.fulfilled(filing(cameras=(DeviceId(channel.camera),))))
+    while not settled.done():
+        await asyncio.wait([settled], timeout=0.1)
+        await clock.advance(1)
+    dossier = settled.result()
+    assert (dossier.request.state, dossier.exports[0].state) == (FootageState.FAILED, ExportState.FAILED)
+    assert clock.monotonic() >= 10
+    assert dossier.files == ()
+
+
+async def test_an_interrupted_export_goes_on_and_asks_only_for_the_rest(
+    where: Street, store: Store, clock: SimulatedClock, tmp_path: Path
+) -> None:
+    reached = asyncio.Event()
+    stretches: list[datetime] = []
+
+    async def stuck_after_one(job: Job, on_file: OnFile) -> None:
+        async def keep(finished: Finished) -> None:
+            await on_file(finished)
+            reached.set()
+            await asyncio.Event().wait()
+
+        await run_worker(job, keep)
+
+    async def noting(job: Job, on_file: OnFile) -> None:
+        stretches.append(job.stretch.start)
+        await run_worker(job, on_file)
+
+    async with working(desk_of(where, store, clock, tmp_path, segment=20 * SECOND, worker=stuck_after_one)) as desk:
+        request = await desk.service.submit(filing(cameras=(camera_of(where),)), by=WANG)
+        await desk.service.approve(request.id, by=ZHAO)
+        await reached.wait()
+    (first,) = (await desk.service.dossier(request.id)).files
+    desk.file(request.id, "01_half.mp4.77.part").write_bytes(b"half")
+    desk.file(request.id, "01_unacknowledged.mp4").write_bytes(b"whole, but nobody knows")
+
+    async with working(desk_of(where, store, clock, tmp_path, segment=20 * SECOND, worker=noting)) as second:
+        dossier = await second.settled(request.id)
+    assert dossier.request.state is FootageState.READY
+    assert (dossier.files[0], [file.number for file in dossier.files]) == (first, [1, 2, 3])
+    (export,) = dossier.exports
+    assert stretches == [export.device_period(first.period).end]
+    assert joined((run for file in dossier.files for run in file.runs), within=timedelta(milliseconds=5)) == (
+        Period(first.period.start, dossier.files[-1].period.end),
+    )
+    assert sorted(path.name for path in (tmp_path / request.id).iterdir()) == [*(file.name for file in dossier.files), "manifest.json"]
+
+
+async def test_a_cancelled_request_stops_and_leaves_nothing_behind(
+    where: Street, store: Store, clock: SimulatedClock, tmp_path: Path
+) -> None:
+    reached = asyncio.Event()
+
+    async def stuck(job: Job, _on_file: OnFile) -> None:
+        (job.stretch.folder / "half.part").write_bytes(b"half")
+        reached.set()
+        await asyncio.Event().wait()
+
+    async with working(desk_of(where, store, clock, tmp_path, worker=stuck)) as desk:
+        request = await desk.service.submit(filing(cameras=(camera_of(where),)), by=WANG)
+        await desk.service.approve(request.id, by=ZHAO)
+        await reached.wait()
+        done = await desk.service.cancel(request.id, by=WANG, note="found otherwise")
+    assert done.state is FootageState.CANCELLED
+    assert not (tmp_path / request.id).exists()
+
+
+async def test_exports_are_bounded_in_all_and_one_a_recorder(store: Store, clock: SimulatedClock, tmp_path: Path) -> None:
+    running: list[str] = []
+    seen: list[list[str]] = []
+    two = asyncio.Event()
+
+    async def counting(job: Job, _on_file: OnFile) -> None:
+        running.append(job.target.device)
+        seen.append(list(running))
+        if len(running) == 2:
+            two.set()
+        await two.wait()
+        for _ in range(10):  # whoever else could begin would begin now
+            await asyncio.sleep(0)
+        running.remove(job.target.device)
+
+    async with street(groups=30) as where:
+        recorders = where.simulated.of_kind("recorder")
+        cameras = [DeviceId(channel.camera) for recorder in recorders for channel in recorder.channels[:3]]
+        async with working(desk_of(where, store, clock, tmp_path, worker=counting)) as desk:
+            await desk.fulfilled(filing(cameras=tuple(cameras)))
+    assert len(recorders) > 2
+    assert len(seen) == 3 * len(recorders)
+    assert max(map(len, seen)) == 2
+    assert all(len(set(together)) == len(together) for together in seen)
+
+
+async def test_a_full_disk_fails_the_request_and_says_so(where: Street, store: Store, clock: SimulatedClock, tmp_path: Path) -> None:
+    async with working(desk_of(where, store, clock, tmp_path, free_bytes=1 << 60)) as desk:
+        dossier = await desk.fulfilled(filing(cameras=(camera_of(where),)))
+    assert dossier.request.state is FootageState.FAILED
+    assert "MiB are free for footage" in dossier.request.reason
+
+
+# -- handing over -----------------------------------------------------------------------------------------------------
+
+
+async def test_downloads_are_counted_end_and_are_not_for_everything(
+    where: Street, store: Store, clock: SimulatedClock, tmp_path: Path
+) -> None:
+    rules = Rules(downloads=2, download_for=timedelta(hours=1))
+    async with working(desk_of(where, store, clock, tmp_path / "footage", rules=rules)) as desk:
+        dossier = await desk.fulfilled(filing(cameras=(camera_of(where),)))
+        request, name = dossier.request.id, dossier.files[0].name
+        for wrong in ("../../store1.db", "/etc/passwd", "other.mp4", ""):
+            with pytest.raises(NotFound):
+                await desk.service.download(request, wrong, by=WANG)
+        for _ in range(2):
+            found = await desk.service.download(request, name, by=WANG)
+            assert (digest(found.path), found.sha256) == (dossier.files[0].sha256, dossier.files[0].sha256)
+        with pytest.raises(Conflict) as used_up:
+            await desk.service.download(request, name, by=WANG)
+        assert (await desk.service.download(request, "manifest.json", by=WANG)).path.exists()
+        await clock.advance(3601)
+        with pytest.raises(Conflict) as late:
+            await desk.service.download(request, "manifest.json", by=WANG)
+    assert (used_up.value.code, late.value.code) == ("downloads-used-up", "download-expired")
+
+
+async def test_nothing_is_downloaded_from_a_request_that_is_not_ready(desk: Desk) -> None:
+    request = await desk.service.submit(filing(cameras=(camera_of(desk.street),)), by=WANG)
+    with pytest.raises(Conflict):
+        await desk.service.download(request.id, "manifest.json", by=WANG)
+    with pytest.raises(NotFound):
+        await desk.service.download(RequestId("no-such"), "manifest.json", by=WANG)
+
+
+async def test_files_are_removed_when_their_time_is_over(where: Street, store: Store, clock: SimulatedClock, tmp_path: Path) -> None:
+    async with working(desk_of(where, store, clock, tmp_path, rules=Rules(keep=timedelta(days=1)))) as desk:
+        dossier = await desk.fulfilled(filing(cameras=(camera_of(where),)))
+        await clock.advance(86_400 - 120)
+        assert desk.file(dossier.request.id, dossier.files[0].name).exists()
+        expired = asyncio.create_task(_until(desk, dossier.request.id, FootageState.EXPIRED))
+        await clock.advance(240)
+        after = await expired
+    assert after.files[0].removed
+    assert after.custody[-1].step is Step.EXPIRED
+    assert not (tmp_path / dossier.request.id).exists()
+
+
+async def _until(desk: Desk, request: RequestId, state: FootageState) -> Dossier:
+    async with asyncio.timeout(30):
+        async for event in desk.store.events.follow(after=0):
+            if event.subject == request and event.data["state"] == state:
+                return await desk.service.dossier(request)
+    raise AssertionError("the events ended")
+
+
+async def test_a_hand_over_has_a_receiver_and_comes_once(desk: Desk) -> None:
+    dossier = await desk.fulfilled(filing(cameras=(camera_of(desk.street),)))
+    with pytest.raises(InvalidInput):
+        await desk.service.hand_over(dossier.request.id, by=WANG, receiver="")
+    done = await desk.service.hand_over(dossier.request.id, by=WANG, receiver="王建国")
+    assert done.state is FootageState.HANDED_OVER
+    with pytest.raises(Conflict):
+        await desk.service.hand_over(dossier.request.id, by=WANG, receiver="王建国")
