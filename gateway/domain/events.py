@@ -79,5 +79,7 @@ def chain_hash(previous: str, entry: AuditEntry) -> str:
         "at": entry.at.isoformat(),
         "data": entry.data,
     }
-    text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_canonical(body).encode()).hexdigest()
+
+
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str).encode

@@ -17,7 +17,7 @@ from gateway.storage.schema import canonical, metadata, utc
 
 STARTED = "audit.chain-started"  # the first row of a chain: its subject is the chain's name, so that chains cannot change names
 CHECKPOINT = "audit.checkpoint"  # its data: the heads of all other chains at that moment, `{chain: [seq, hash]}`
-PAGE = 1_000
+PAGE = 200  # rows hashed before the loop gets its turn
 
 audit_chains = Table("audit_chains", metadata, Column("chain", Text, primary_key=True), Column("seq", BigInteger, nullable=False),
                      Column("hash", Text, nullable=False))  # fmt: skip
@@ -98,11 +98,12 @@ async def append(conn: AsyncConnection, chain: str, entries: Sequence[AuditEntry
         await conn.execute(insert(audit_chains).values(chain=chain, seq=0, hash=GENESIS))
         entries = [AuditEntry(SYSTEM, STARTED, chain, entries[0].at), *entries]
     seq, hash_ = (0, GENESIS) if found is None else (found.seq, found.hash)
-    rows = []
-    for entry in entries:
-        seq, hash_ = seq + 1, chain_hash(hash_, entry)
-        rows.append(_columns(chain, seq, entry, hash_))
-    await conn.execute(insert(audit), rows)
+    for start in range(0, len(entries), PAGE):
+        rows = []
+        for entry in entries[start : start + PAGE]:
+            seq, hash_ = seq + 1, chain_hash(hash_, entry)
+            rows.append(_columns(chain, seq, entry, hash_))
+        await conn.execute(insert(audit), rows)
     await conn.execute(update(audit_chains).where(head.chain == chain).values(seq=seq, hash=hash_))
 
 

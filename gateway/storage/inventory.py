@@ -1,6 +1,7 @@
 """The inventory in the store: loaded whole at start, changed whole by an import."""
 
 import asyncio
+import itertools
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -13,6 +14,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Double,
+    Executable,
     ForeignKey,
     LargeBinary,
     Row,
@@ -45,7 +47,7 @@ from gateway.domain.devices import (
 from gateway.storage.schema import Json, metadata
 from gateway.storage.vault import Vault
 
-_PAGE = 500  # rows turned into objects before the loop gets its turn
+_PAGE = 100  # rows turned into objects, or objects into rows, before the loop gets its turn
 
 _AREA = ("name", "district", "street")
 
@@ -216,10 +218,10 @@ class InventoryRepository:
     # -- putting: parents before children; links between devices when all devices are there -------------------------------------------
 
     async def _put(self, put: Inventory) -> None:
-        await self._upsert(grid_cells, [_cell_row(cell) for cell in put.cells])
+        await self._upsert(grid_cells, (_cell_row(cell) for cell in put.cells))
         for level, found in (("street", put.streets), ("district", put.districts)):
             await self._upsert(areas, [_cell_row(area) | {"level": level} for area in found])
-        await self._upsert(camera_groups, [_group_row(group) for group in put.groups])
+        await self._upsert(camera_groups, (_group_row(group) for group in put.groups))
         await self._put_devices(put.devices)
         await self._upsert(zones, [{"id": zone.id, "name": zone.name} for zone in put.zones])
         await self._delete(zone_speakers.c.zone, [zone.id for zone in put.zones])
@@ -227,29 +229,25 @@ class InventoryRepository:
         await self._upsert(zone_speakers, members)
 
     async def _put_devices(self, found: Sequence[Device]) -> None:
-        await self._upsert(devices, [_device_row(device) | _NO_LINKS for device in found])
-        await self._link([device for device in found if device.uplink or device.audio_output_of])
+        await self._upsert(devices, (_device_row(device) | _NO_LINKS for device in found))
+        linked = (device for device in found if device.uplink or device.audio_output_of)
+        links = ({"b_id": device.id, "b_uplink": device.uplink, "b_output": device.audio_output_of} for device in linked)
+        await self._many(_links_by_id, links)
         await self._delete(channels.c.recorder, [device.id for device in found])
-        inputs = [
+        inputs = (
             {"recorder": device.id, "number": channel.number, "camera": channel.camera, "recording_token": channel.recording_token}
             for device in found
             for channel in device.channels
-        ]
+        )
         await self._upsert(channels, inputs)
-
-    async def _link(self, linked: Sequence[Device]) -> None:
-        if linked:
-            statement = _links_by_id
-            rows = [{"b_id": device.id, "b_uplink": device.uplink, "b_output": device.audio_output_of} for device in linked]
-            await self._conn.execute(statement, rows)
 
     async def _put_credentials(self, found: Mapping[DeviceId, Credentials | None]) -> None:
         await self._delete(credentials.c.device, [device for device, value in found.items() if value is None])
-        sealed = [
+        sealed = (
             {"device": device, "sealed": self._vault.seal(_credentials_json(value), bound_to=device)}
             for device, value in found.items()
             if value is not None
-        ]
+        )
         await self._upsert(credentials, sealed)
 
     # -- removing: children before parents ------------------------------------------------------------------------------------------
@@ -264,15 +262,13 @@ class InventoryRepository:
             (credentials.c.device, gone.devices),
         ):
             await self._delete(column, ids)
-        if gone.devices:
-            await self._conn.execute(_unlink_by_id, [{"b_id": device} for device in gone.devices])
+        await self._many(_unlink_by_id, ({"b_id": device} for device in gone.devices))
         await self._delete(devices.c.id, gone.devices)
         await self._delete(camera_groups.c.id, gone.groups)
         await self._delete(grid_cells.c.code, gone.cells)
         for level, codes in (("street", gone.streets), ("district", gone.districts)):
-            if codes:
-                statement = delete(areas).where(areas.c.level == level, areas.c.code == _id_parameter)
-                await self._conn.execute(statement, [{"b_id": code} for code in codes])
+            statement = delete(areas).where(areas.c.level == level, areas.c.code == _id_parameter)
+            await self._many(statement, ({"b_id": code} for code in codes))
 
     # -- statements -----------------------------------------------------------------------------------------------------------------
 
@@ -299,19 +295,22 @@ class InventoryRepository:
         keep = set(kept)
         return [key for key in await self._conn.scalars(select(column).where(*where)) if key not in keep]
 
-    async def _upsert(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-        if not rows:
-            return
+    async def _upsert(self, table: Table, rows: Iterable[dict[str, Any]]) -> None:
         dialect = postgresql if self._conn.dialect.name == "postgresql" else sqlite
         statement = dialect.insert(table)
         keys = [column.name for column in table.primary_key.columns]
         changed = {column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key}
         upsert = statement.on_conflict_do_update(index_elements=keys, set_=changed) if changed else statement.on_conflict_do_nothing()
-        await self._conn.execute(upsert, list(rows))
+        await self._many(upsert, rows)
 
     async def _delete(self, column: Column[Any], values: Collection[str]) -> None:
-        if values:
-            await self._conn.execute(delete(column.table).where(column == _id_parameter), [{"b_id": value} for value in values])
+        await self._many(delete(column.table).where(column == _id_parameter), ({"b_id": value} for value in values))
+
+    async def _many(self, statement: Executable, rows: Iterable[dict[str, Any]]) -> None:
+        """`statement` for each of `rows`; the loop gets its turn between pages."""
+        rest = iter(rows)
+        while page := list(itertools.islice(rest, _PAGE)):
+            await self._conn.execute(statement, page)
 
 
 # -- rows and values ------------------------------------------------------------------------------------------------------------------

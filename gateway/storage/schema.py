@@ -55,9 +55,12 @@ class Json(TypeDecorator[Any]):
 def canonical(value: Any) -> str:
     """`value` as JSON text: keys sorted, no spaces, ASCII, so that equal values have equal text. InvalidInput when it is no JSON value."""
     try:
-        return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=str)
+        return _encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInput(f"not a JSON value: {error}", code="not-json") from error
+
+
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, default=str).encode
 
 
 def utc(moment: datetime) -> datetime:
