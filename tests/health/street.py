@@ -40,6 +40,8 @@ class Street:
     ports: Ports
     city: City = field(default_factory=City)
     board: Board = field(default_factory=Board)
+    logins: dict[DeviceId, Credentials] = field(default_factory=dict)
+    """Credentials that the inventory has instead of the right ones."""
 
     def adopt(self, devices: Sequence[SimDevice], **changed: str) -> None:
         """The inventory is these devices, with `changed` in each."""
@@ -54,7 +56,7 @@ class Street:
 
     def target(self, device_id: DeviceId) -> Target:
         device = self.devices[device_id]
-        credentials = Credentials(device.username, device.password, _snmp(device))
+        credentials = self.logins.get(device_id) or Credentials(device.username, device.password, snmp_of(device))
         return Target(device_id, device.address, self.ports, credentials, device.profile)
 
     def service(self, store: Store, clock: Clock, *, limits: Limits = CALM, pace: Pace = Pace(), timeout_s: float = 1.0) -> HealthService:  # noqa: B008
@@ -78,7 +80,7 @@ class Street:
         self.state.faults.pop(device.id, None)
 
 
-def _snmp(device: SimDevice) -> SnmpCredentials | None:
+def snmp_of(device: SimDevice) -> SnmpCredentials | None:
     snmp = device.snmp
     if snmp is None:
         return None
@@ -93,7 +95,7 @@ async def standing(clock: Clock) -> AsyncIterator[Street]:
     http, rtsp, snmp = free_ports(3)
     city = plan(seed=3, groups=12, speakers=3, http_port=http, rtsp_port=rtsp, snmp_port=snmp)
     state = State(lambda: clock.now().timestamp())
-    async with running(city, state, control=("127.0.0.1", 0), only=("http",)):
+    async with running(city, state, control=("127.0.0.1", 0), only=("http", "snmp")):
         yield Street(state, {DeviceId(device.id): device for device in city.devices}, Ports(onvif=http, rtsp=rtsp, snmp=snmp))
 
 

@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from gateway.clock import SimulatedClock, SystemClock
-from gateway.domain.devices import DeviceId
+from gateway.domain.devices import Credentials, DeviceId
 from gateway.domain.health import HealthState, Outcome
 from gateway.domain.policy import Limits
 from gateway.errors import NotFound
@@ -240,6 +241,84 @@ async def test_when_nobody_answers_any_more_it_is_the_gateway_that_is_blind(stre
     assert counts[DOWN] == 0
     assert counts[UNKNOWN] == len(cameras)
     assert {street.board[DeviceId(camera.id)].reason for camera in cameras} == {"gateway-blind"}
+
+
+# -- SNMP -------------------------------------------------------------------------------------------------------------
+
+
+def switch(street: Street, version: str) -> SimDevice:
+    return next(device for device in street.of("switch") if device.snmp and device.snmp.version == version)
+
+
+async def everything(street: Street, store: Store, clock: SimulatedClock) -> HealthService:
+    street.adopt(list(street.devices.values()))
+    service = street.service(store, clock)
+    await service.load()
+    return service
+
+
+async def test_every_kind_of_device_is_up_over_its_own_protocols(street: Street, store: Store, clock: SimulatedClock) -> None:
+    service = await everything(street, store, clock)
+    for device in street.devices.values():
+        await looked(service, device)
+    assert street.board.counts() == {UNKNOWN: 0, UP: len(street.devices), DEGRADED: 0, DOWN: 0}
+    speaker = street.board[DeviceId(street.of("speaker")[0].id)]
+    assert {"reach", "clock", "identity", "snmp"} <= speaker.facts.keys()
+    ports = street.board[DeviceId(switch(street, "v3").id)].facts["snmp"]["sensors"]
+    assert "up" in ports["port_state"].values()
+    assert "delivering" in ports["poe_port"].values()
+
+
+@pytest.mark.parametrize("version", ["v2c", "v3"])
+async def test_a_silent_switch_is_down_with_the_reason_that_its_version_allows(
+    street: Street, store: Store, clock: SimulatedClock, version: str
+) -> None:
+    service, device = await everything(street, store, clock), switch(street, version)
+    street.silence(device)
+    await looked(service, device, 3)
+    standing = street.board[DeviceId(device.id)]
+    assert (standing.state, standing.check) == (DOWN, "reach")
+    assert standing.reason == {"v2c": "silent-or-wrong-community", "v3": "timeout"}[version]
+
+
+async def test_a_switch_that_refuses_our_key_is_alive_and_its_key_is_not_tried_again(
+    street: Street, store: Store, clock: SimulatedClock
+) -> None:
+    device = switch(street, "v3")
+    right = streets.snmp_of(device)
+    assert right is not None
+    street.logins[DeviceId(device.id)] = Credentials(snmp=replace(right, auth_key="not-the-right-key"))
+    service = street.service(store, clock, timeout_s=5.0)
+    street.adopt([device])
+    await service.load()
+    await looked(service, device)
+    assert (street.board[DeviceId(device.id)].state, street.board[DeviceId(device.id)].reason) == (DEGRADED, "wrong-auth-key")
+    wrong = street.state.counters["snmp.wrong_digest.switch"]
+    assert wrong
+    await looked(service, device, 5)
+    assert street.state.counters["snmp.wrong_digest.switch"] == wrong
+    assert street.board[DeviceId(device.id)].state is DEGRADED
+    street.silence(device)
+    await looked(service, device, 3)
+    assert street.board[DeviceId(device.id)].state is DOWN, "up and down stay known without the key"
+
+
+async def test_a_loudspeaker_whose_agent_is_silent_is_degraded_and_not_down(street: Street, store: Store, clock: SimulatedClock) -> None:
+    service = await everything(street, store, clock)
+    speaker = next(device for device in street.of("speaker") if device.snmp and device.snmp.version == "v2c")
+    street.break_(speaker, answer=Answer.SILENT, protocols=("snmp",))
+    await looked(service, speaker, 4)
+    standing = street.board[DeviceId(speaker.id)]
+    assert (standing.state, standing.check, standing.reason) == (DEGRADED, "snmp", "silent-or-wrong-community")
+
+
+async def test_a_switch_without_snmp_credentials_stays_unknown_and_says_why(street: Street, store: Store, clock: SimulatedClock) -> None:
+    device = switch(street, "v2c")
+    street.logins[DeviceId(device.id)] = Credentials()
+    service = await everything(street, store, clock)
+    await looked(service, device, 5)
+    assert street.board[DeviceId(device.id)].state is UNKNOWN
+    assert (await service.check_now(DeviceId(device.id)))[0].reason == "no-snmp-credentials"
 
 
 @contextlib.asynccontextmanager

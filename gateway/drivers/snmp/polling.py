@@ -94,7 +94,7 @@ class GufoEngine:
 
         async def read(session: KeptSession) -> dict[Oid, Value]:
             found = await _get_many(session, names)
-            return {oid: bounded(found.get(oid)) for oid in names}
+            return {oid: value if isinstance(value := found.get(oid), int) else bounded(value) for oid in names}
 
         values, changed = await self._exchange(target, read, timeout_s)
         return Reply(values, engine_id_changed=changed)
