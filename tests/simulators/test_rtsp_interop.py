@@ -74,6 +74,15 @@ async def test_ffmpeg_plays_a_recording_without_knowing_onvif(block: Block, tran
     assert await run(program("ffmpeg", "ffmpeg"), *options, "-frames:v", "10", "-f", "null", "-") == ""
 
 
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+async def test_ffmpeg_ends_by_itself_where_the_footage_ends(block: Block, transport: str) -> None:
+    """It asks for the last two of 30 days in play time, and leaves at RTCP BYE with a TEARDOWN."""
+    location = url(block, RECORDER, "replay/rec-01")
+    options = ("-v", "error", "-rtsp_transport", transport, "-analyzeduration", "300k", "-ss", str(30 * 86_400 - 2), "-i", location)
+    await run(program("ffmpeg", "ffmpeg"), *options, "-c", "copy", "-f", "null", "-", within_s=20)
+    assert not block.server.book.by_id
+
+
 GSTREAMER = """
 import sys, gi
 gi.require_version("Gst", "1.0")

@@ -161,6 +161,19 @@ async def test_a_recorder_that_ignores_the_end_goes_on(block: Block) -> None:
         assert len(pictures(await client.until_bye())) == 125
 
 
+async def test_nobody_waits_through_a_gap_when_the_server_sets_the_pace(block: Block) -> None:
+    """The playback goes on after the gap as if there were none, in timestamps too; only the extension tells."""
+    month = footage.gaps(RECORDER, RECORDER.channels[1], Span(NOW - 20 * 86_400, NOW))
+    gap = next(gap for gap in month if gap.start % 2 == 1)
+    started = asyncio.get_running_loop().time()
+    async with replaying(block, "rec-02", Range=clock(moment(gap.start - 1), moment(gap.end + 2.5))) as (client, _):
+        found = pictures(await client.until_bye())
+    assert gap.end - gap.start >= 30
+    assert asyncio.get_running_loop().time() - started < 10
+    assert {(after.first.timestamp - before.first.timestamp) % 2**32 for before, after in itertools.pairwise(found)} == {7200}
+    assert times(found)[-1] - times(found)[0] > timedelta(seconds=gap.end - gap.start)
+
+
 # -- how it is asked for ----------------------------------------------------------------------------------------------
 
 
