@@ -99,13 +99,7 @@ async def _keep_writing(http: aiohttp.ClientSession, ledger: Ledger) -> None:
 
 
 async def _present(http: aiohttp.ClientSession) -> set[str]:
-    found: set[str] = set()
-    cursor: str | None = ""
-    while cursor is not None:
-        page = await _get(http, "/v1/keys?limit=1000" + (f"&cursor={cursor}" if cursor else ""))
-        found |= {key["id"] for key in page["items"]}
-        cursor = page["next"]
-    return found
+    return {key["id"] for key in (await _get(http, "/v1/keys"))["items"]}
 
 
 async def _get(http: aiohttp.ClientSession, path: str) -> Any:

@@ -28,6 +28,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--groups", type=int, default=759, help="camera groups (default %(default)s)")
     parser.add_argument("--speakers", type=int, default=110, help="loudspeakers (default %(default)s)")
     parser.add_argument("--port", type=int, default=8080, help="the gateway's port on 127.0.0.1 (default %(default)s)")
+    parser.add_argument(
+        "--steady", type=float, default=60.0, metavar="S", help="with --check: seconds of the cost's measurement (default %(default)s)"
+    )
     parser.add_argument("--dir", type=Path, help="where to keep everything (default: a temporary folder, removed at the end)")
     return parser.parse_args()
 
@@ -74,8 +77,8 @@ async def check(options: argparse.Namespace, folder: Path) -> dict[str, object]:
         totals = city.totals(layout)
         devices = sum(count for kind, count in totals.items() if kind != "groups")
         seconds = await observer.until_verified(devices, within_s=VERIFIED_WITHIN_S)
-        say(f"all {devices} devices verified after {seconds:.1f} s; measuring a steady minute")
-        daemon = await observer.cost()
+        say(f"all {devices} devices verified after {seconds:.1f} s; measuring for {options.steady:g} s")
+        daemon = await observer.cost(over_s=options.steady)
         say("broadcasting a clip")
         broadcast = await observer.broadcast()
         say("fulfilling a footage request")

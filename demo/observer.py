@@ -12,7 +12,6 @@ import aiohttp
 from demo import sound, usage
 
 POLL_S = 0.5
-STEADY_S = 60.0
 BROADCAST_SPEAKERS = 12
 CLIP_S = 4.0
 FOOTAGE_MINUTES = 2
@@ -74,10 +73,10 @@ class Observer:
 
     # -- the cost of the daemon ---------------------------------------------------------------------------------------
 
-    async def cost(self) -> dict[str, float]:
-        """The daemon's memory, and its share of one core over a steady minute, children included."""
+    async def cost(self, *, over_s: float) -> dict[str, float]:
+        """The daemon's memory, and its share of one core over `over_s` seconds, children included."""
         before, start = usage.cpu_seconds(self.daemon), time.monotonic()
-        await asyncio.sleep(STEADY_S)
+        await asyncio.sleep(over_s)
         used, elapsed = usage.cpu_seconds(self.daemon) - before, time.monotonic() - start
         return {"rss_mib": round(usage.rss_mib(self.daemon), 1), "cpu_pct_of_core": round(100 * used / elapsed, 2)}
 
