@@ -46,13 +46,13 @@ async def _http(city: City, state: State, stack: AsyncExitStack) -> None:
 
 
 async def _rtsp(city: City, state: State, stack: AsyncExitStack) -> None:
-    from simulators import rtsp  # noqa: PLC0415 -- brings PyAV, which the other protocols do without
+    from simulators.rtsp import server as rtsp  # noqa: PLC0415 -- brings PyAV, which the other protocols do without
 
     await stack.enter_async_context(rtsp.serve(city, city.rtsp_port, state))
 
 
 async def _snmp(city: City, state: State, stack: AsyncExitStack) -> None:
-    from simulators import snmp  # noqa: PLC0415 -- brings cryptography, which the other protocols do without
+    from simulators.snmp import server as snmp  # noqa: PLC0415 -- brings cryptography, which the other protocols do without
 
     await stack.enter_async_context(snmp.serve(city, city.snmp_port, state))
 

@@ -15,8 +15,8 @@ from gateway.domain.events import NewEvent
 from gateway.domain.health import Board, CheckResult, Outcome, Standing, Transition
 from gateway.domain.policy import REACH, Limits, PolicyState, judge, restored
 from gateway.errors import NotFound, Overloaded, StorageFailed
-from gateway.health.checks import CHECKS, VISITS
 from gateway.health.checks.subject import Subject, Tools
+from gateway.health.checks.table import CHECKS, VISITS
 from gateway.health.sight import Sight
 from gateway.health.wheel import Pace, Wheel
 from gateway.storage.health import NumberedTransition

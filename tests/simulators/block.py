@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from simulators import rtsp
 from simulators.city import City, SimChannel, SimDevice
+from simulators.rtsp import server as rtsp
 from simulators.state import State
 from tests.simulators.rtsp_client import Client
 

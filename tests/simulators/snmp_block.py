@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from simulators import snmp
 from simulators.city import SimDevice, Snmp
+from simulators.snmp import server as snmp
 from simulators.snmp.server import Recordings
 from simulators.state import State
 from tests.simulators.block import Wallclock, city_of, device

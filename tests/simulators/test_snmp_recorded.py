@@ -6,7 +6,7 @@ import pytest
 from gufo.snmp import SnmpVersion
 from gufo.snmp.aio import SnmpSession
 
-from simulators.snmp import recorded_device
+from simulators.snmp.recorded import recorded_device
 from tests.simulators.snmp_block import SWITCH, snmp_block
 
 RECORDINGS = Path(__file__).parents[3] / "shared" / "recordings" / "snmp"
