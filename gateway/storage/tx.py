@@ -11,6 +11,7 @@ from gateway.storage.health import HealthRepository
 from gateway.storage.idempotency import IdempotencyRepository
 from gateway.storage.inventory import InventoryRepository
 from gateway.storage.keys import KeyRepository
+from gateway.storage.readers import ReaderRepository
 from gateway.storage.vault import Vault
 
 
@@ -26,6 +27,7 @@ class Tx:
         self.idempotency = IdempotencyRepository(conn)
         self.inventory = InventoryRepository(conn, vault)
         self.keys = KeyRepository(conn)
+        self.readers = ReaderRepository(conn)
         self.emitted: list[dict[str, object]] = []
         self.recorded: list[AuditEntry] = []
         self._writable = writable
