@@ -9,7 +9,7 @@ from gateway.drivers.rtsp import rtp
 from gateway.drivers.rtsp.connection import Connection, connect, deadline
 from gateway.drivers.rtsp.sdp import Media, SessionDescription
 from gateway.drivers.rtsp.session import Transport, Wire, aggregate_url, describe, media_url, set_up
-from gateway.errors import DeviceError, NotSupported
+from gateway.errors import NotSupported
 
 REQUIRE = (("Require", "www.onvif.org/ver20/backchannel"),)
 
@@ -76,8 +76,7 @@ class Backchannel:
         self._ssrc = entropy(32)
         self._sequence = entropy(16)
         self._origin = entropy(32)
-        self._ended = False
-        connection.on_end = self._end
+        self._closed = False
         connection.keep_alive(url)
 
     @property
@@ -86,12 +85,12 @@ class Backchannel:
 
     @property
     def ended(self) -> bool:
-        """Whether the device hung up."""
-        return self._ended
+        """Whether nothing can be sent any more: closed by us, or the device hung up."""
+        return self._closed or self._connection.ended
 
     def send(self, payload: bytes, *, timestamp: int, marker: bool) -> bool:
         """Send one RTP packet without waiting; False when it had to be dropped. `timestamp` counts samples from the start."""
-        if self._ended:
+        if self.ended:
             return False
         stamp = 0 if self._zero_timestamps else self._origin + timestamp
         head = rtp.header(payload_type=self._format.payload_type, sequence=self._sequence, timestamp=stamp, ssrc=self._ssrc, marker=marker)
@@ -100,12 +99,9 @@ class Backchannel:
 
     async def close(self) -> None:
         """TEARDOWN and close; never raises for what the device does."""
-        self._ended = True
+        self._closed = True
         await self._connection.close(self._url)
         self._wire.close()
-
-    def _end(self, _error: DeviceError | None) -> None:
-        self._ended = True
 
 
 class _Opening:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
@@ -21,7 +22,10 @@ from gateway.errors import (
 )
 
 USER_AGENT = "city-gateway"  # some cameras answer nobody who does not say a name
-WRITE_LIMIT = 256 * 1024  # bytes waiting in our socket: beyond this the device does not read
+# Bytes that wait because the device does not read: in our hands, two seconds of speech, and in the kernel's. Sound that is older is
+# of no use, and a device that has stopped reading shall be noticed soon.
+WRITE_LIMIT = 16 * 1024
+_KERNEL_LIMIT = 16 * 1024
 _UNANSWERED_LIMIT = 8  # beyond so many requests without an answer no keep-alive is sent
 _FAREWELL_S = 1.0
 _DEFAULT_SESSION_S = 60  # RFC 2326, 12.37
@@ -94,6 +98,7 @@ class Connection(asyncio.Protocol):
         self.session = ""
         self.session_timeout_s = float(_DEFAULT_SESSION_S)
         self.failure: DeviceError | None = None
+        self.torn_down = False
         self._loop = loop
         self._parser = messages.Parser()
         self._transport: asyncio.Transport | None = None
@@ -194,6 +199,11 @@ class Connection(asyncio.Protocol):
             self.session_timeout_s = float(max(2, int(match[2])))
 
     @property
+    def ended(self) -> bool:
+        """Whether the device ended the session, or the connection is lost."""
+        return self.torn_down or self.failure is not None
+
+    @property
     def local_address(self) -> str:
         """Our own address on this connection, where the device's packets come in."""
         assert self._transport is not None
@@ -286,6 +296,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_LIMIT)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
@@ -324,6 +335,7 @@ class Connection(asyncio.Protocol):
         fields = [("CSeq", request.headers.get("CSeq", "0")), ("User-Agent", USER_AGENT)]
         transport.write(messages.encode(Response(status, reason, Headers(fields))))
         if request.method == "TEARDOWN":
+            self.torn_down = True
             self.on_end(None)
 
     def _fail(self, error: DeviceError) -> None:

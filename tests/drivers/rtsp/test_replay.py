@@ -1,0 +1,239 @@
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.drivers.base import MediaPacket, Span
+from gateway.drivers.rtsp import rtp as rtp_packets
+from gateway.drivers.rtsp.probe import first_packet
+from gateway.drivers.rtsp.replay import Replay, ReplayEnd, ReplayManner, clock_time, replay
+from gateway.errors import Busy, DeadlineExceeded, DeviceError, NotSupported, ProtocolError, Unreachable
+from tests.drivers.rtsp.peer import REPLAY_SDP, Login, Peer, Reply, frame, listening, rtp
+
+START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
+WINDOW = Span(START, START + timedelta(seconds=10))
+NTP = (START - datetime(1900, 1, 1, tzinfo=UTC)).total_seconds()
+CLEAN, END, TERMINAL, GAP = 0x80, 0x40, 0x10, 0x20
+QUICK = ReplayManner(stall_s=0.2, quiet_s=0.1)
+
+Script = Callable[[Peer], Awaitable[None]]
+
+
+def sends(*frames: bytes, hang_up: bool = False) -> Script:
+    async def after_play(peer: Peer) -> None:
+        assert peer.writer is not None
+        peer.writer.write(b"".join(frames))
+        if hang_up:
+            peer.writer.close()
+
+    return after_play
+
+
+def picture(second: float, *, flags: int = CLEAN, sequence: int = 0) -> bytes:
+    return frame(0, rtp(sequence, int(second * 90_000), b"\x65picture", ntp=NTP + second, flags=flags))
+
+
+def bye() -> bytes:
+    return frame(1, bytes.fromhex("80c90001000000078 1cb000100000007".replace(" ", "")))
+
+
+async def collect(peer: Peer, manner: ReplayManner = QUICK) -> tuple[list[tuple[int, MediaPacket]], Replay]:
+    session = await replay(peer.target, "/recording", WINDOW, timeout_s=5, manner=manner)
+    try:
+        return [item async for item in session.packets()], session
+    finally:
+        await session.close()
+
+
+async def test_the_request_asks_for_the_window_at_full_speed() -> None:
+    async with listening(Peer(sdp=REPLAY_SDP, after_play=sends(picture(20)))) as peer:
+        await collect(peer)
+        assert peer.methods() == ["DESCRIBE", "SETUP", "PLAY", "TEARDOWN"]
+        assert {asked.headers.get("require") for asked in peer.asked} == {"onvif-replay"}
+        play = peer.last("PLAY").headers
+        assert play["range"] == "clock=20260301T080000.000Z-20260301T080010.000Z"
+        assert (play["rate-control"], play["immediate"]) == ("no", "yes")
+
+
+async def test_packets_carry_the_recorders_time_and_marks() -> None:
+    sent = sends(picture(0), frame(0, rtp(1, 3600, b"\x41x")), picture(2.5, flags=GAP, sequence=2), picture(99))
+    async with listening(Peer(sdp=REPLAY_SDP, after_play=sent)) as peer:
+        found, session = await collect(peer)
+    assert session.tracks[0].encoding == "H264"
+    assert session.tracks[0].parameters["sprop-parameter-sets"]
+    assert [(index, packet.sequence, packet.ntp) for index, packet in found] == [
+        (0, 0, START),
+        (0, 1, None),
+        (0, 2, START + timedelta(seconds=2.5)),
+    ]
+    assert [packet.clean_point for _, packet in found] == [True, False, False]
+    assert found[2][1].discontinuity
+    assert found[0][1].payload == b"\x65picture"
+
+
+@pytest.mark.parametrize(
+    ("frames", "count", "end"),
+    [
+        ([picture(0), picture(10)], 1, ReplayEnd.WINDOW),
+        ([picture(0), picture(1, flags=TERMINAL)], 2, ReplayEnd.TERMINAL),
+        ([picture(0), bye()], 1, ReplayEnd.GOODBYE),
+        ([picture(0), b"TEARDOWN rtsp://x RTSP/1.0\r\nCSeq: 1\r\n\r\n"], 1, ReplayEnd.TEARDOWN),
+        ([picture(0), picture(1, flags=END)], 2, ReplayEnd.QUIET),
+    ],
+)
+async def test_a_replay_ends_in_each_of_its_ways(frames: list[bytes], count: int, end: ReplayEnd) -> None:
+    async with listening(Peer(sdp=REPLAY_SDP, after_play=sends(*frames))) as peer:
+        found, session = await collect(peer)
+        assert (len(found), session.ended) == (count, end)
+        assert peer.methods()[-1] == "TEARDOWN"
+
+
+async def test_the_last_picture_comes_whole_when_its_first_packet_says_terminal() -> None:
+    first = frame(0, rtp(0, 0, b"\x7c\x85a", ntp=NTP, flags=TERMINAL, marker=False))
+    async with listening(Peer(sdp=REPLAY_SDP, after_play=sends(first, frame(0, rtp(1, 0, b"\x7c\x45b"))))) as peer:
+        found, session = await collect(peer)
+    assert (len(found), session.ended) == (2, ReplayEnd.TERMINAL)
+
+
+async def test_more_may_follow_the_end_of_a_section() -> None:
+    frames = [picture(0, flags=END), picture(5, flags=GAP, sequence=1), picture(11)]
+    async with listening(Peer(sdp=REPLAY_SDP, after_play=sends(*frames))) as peer:
+        found, session = await collect(peer)
+    assert (len(found), session.ended) == (2, ReplayEnd.WINDOW)
+
+
+async def test_footage_that_stops_in_the_middle_is_an_error_and_never_an_end() -> None:
+    async with listening(Peer(sdp=REPLAY_SDP, after_play=sends(picture(0)))) as peer:
+        with pytest.raises(DeadlineExceeded) as caught:
+            await collect(peer)
+        assert caught.value.code == "stalled"
+        assert peer.methods()[-1] == "TEARDOWN"
+
+
+async def test_a_connection_that_breaks_in_the_middle_is_an_error() -> None:
+    async with listening(Peer(sdp=REPLAY_SDP, after_play=sends(picture(0), hang_up=True))) as peer:
+        with pytest.raises(Unreachable):
+            await collect(peer)
+
+
+async def test_a_device_that_repeats_one_moment_for_ever_is_stopped_by_the_watchdog() -> None:
+    async def repeat(peer: Peer) -> None:
+        assert peer.writer is not None
+        while not peer.writer.is_closing():
+            peer.writer.write(picture(0))
+            await asyncio.sleep(0.01)
+
+    peer = Peer(sdp=REPLAY_SDP)
+    async with listening(peer), asyncio.TaskGroup() as group:
+        tasks = []
+
+        async def begin(at: Peer) -> None:
+            tasks.append(group.create_task(repeat(at)))
+
+        peer.after_play = begin
+        with pytest.raises(DeadlineExceeded):
+            await collect(peer)
+        tasks[0].cancel()
+
+
+async def test_a_reader_that_is_slow_holds_the_device_back_and_loses_nothing() -> None:
+    total = 400
+    big = bytes(60_000)
+
+    async def flood(peer: Peer) -> None:
+        assert peer.writer is not None
+        for number in range(total):
+            peer.writer.write(frame(0, rtp(number, number, big, ntp=NTP + number / 100)))
+            await peer.writer.drain()
+        peer.writer.write(bye())
+
+    peer = Peer(sdp=REPLAY_SDP)
+    async with listening(peer), asyncio.TaskGroup() as group:
+        flooding: list[asyncio.Task[None]] = []
+
+        async def begin(at: Peer) -> None:
+            flooding.append(group.create_task(flood(at)))
+
+        peer.after_play = begin
+        session = await replay(peer.target, "/recording", WINDOW, timeout_s=5)
+        packets = session.packets()
+        await anext(packets)
+        done, _ = await asyncio.wait(flooding, timeout=0.3)
+        assert not done
+        rest = [packet.sequence async for _, packet in packets]
+        await session.close()
+    assert rest == list(range(1, total))
+
+
+async def test_a_recording_without_video_is_said_to_hold_none() -> None:
+    async with listening(Peer(sdp="v=0\nm=audio 0 RTP/AVP 8\n")) as peer:
+        with pytest.raises(NotSupported) as caught:
+            await collect(peer)
+        assert caught.value.code == "no-track"
+
+
+async def test_a_recorder_with_too_many_replays_is_busy() -> None:
+    async with listening(Peer(sdp=REPLAY_SDP, script={"SETUP": lambda p, a: Reply("453 Not Enough Bandwidth")})) as peer:
+        with pytest.raises(Busy):
+            await collect(peer)
+
+
+async def test_replay_authenticates_and_several_tracks_are_told_apart() -> None:
+    sound = frame(2, rtp(5, 0, b"sound"))
+    async with listening(
+        Peer(sdp=REPLAY_SDP, login=Login(algorithm="SHA-256", qop=True), after_play=sends(sound, picture(0), bye()))
+    ) as peer:
+        session = await replay(peer.target, "/recording", WINDOW, timeout_s=5, kinds=("video", "audio"), manner=QUICK)
+        found = [(index, packet.sequence) async for index, packet in session.packets()]
+        await session.close()
+    assert [track.kind for track in session.tracks] == ["video", "audio"]
+    assert found == [(1, 5), (0, 0)]
+
+
+async def test_what_is_no_rtp_is_the_devices_fault() -> None:
+    async with listening(Peer(sdp=REPLAY_SDP, after_play=sends(frame(0, b"nonsense")))) as peer:
+        with pytest.raises(ProtocolError):
+            await collect(peer)
+
+
+async def test_a_probe_sees_the_first_packet_and_leaves() -> None:
+    async with listening(Peer(sdp=REPLAY_SDP, after_play=sends(picture(0)))) as peer:
+        seen = await first_packet(peer.target, "/live", timeout_s=5)
+        await peer.gone.wait()
+        assert (seen.track.encoding, peer.methods()[-1]) == ("H264", "TEARDOWN")
+        assert 0 < seen.after_s < 5
+    async with listening(Peer(sdp=REPLAY_SDP)) as peer:
+        with pytest.raises(DeadlineExceeded):
+            await first_packet(peer.target, "/live", timeout_s=0.2)
+        with pytest.raises(NotSupported):
+            await first_packet(peer.target, "/live", timeout_s=5, kind="application")
+    async with listening(Peer(sdp=REPLAY_SDP, after_play=sends(hang_up=True))) as peer:
+        with pytest.raises(DeviceError):
+            await first_packet(peer.target, "/live", timeout_s=5)
+
+
+def test_clock_times_are_utc_and_never_naive() -> None:
+    beijing = datetime(2026, 3, 1, 16, 0, 0, 123_456, timezone(timedelta(hours=8)))
+    assert clock_time(beijing) == "20260301T080000.123Z"
+    with pytest.raises(ValueError, match="naive"):
+        clock_time(datetime(2026, 3, 1))  # noqa: DTZ001 - naive on purpose
+
+
+@given(st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001 - made aware below
+def test_ntp_times_are_exact_to_the_microsecond_beyond_2036(moment: datetime) -> None:
+    moment = moment.replace(tzinfo=UTC)
+    since = moment - datetime(1900, 1, 1, tzinfo=UTC)
+    seconds = since // timedelta(seconds=1)
+    fraction = ((since % timedelta(seconds=1)) // timedelta(microseconds=1) << 32) // 1_000_000
+    assert rtp_packets.from_ntp(seconds & 0xFFFFFFFF, fraction) == moment
+
+
+@given(st.binary(max_size=80))
+def test_any_packet_is_parsed_or_passed_over(packet: bytes) -> None:
+    for candidate in (packet, b"\x90" + packet, b"\xb3" + packet):
+        found = rtp_packets.parse(candidate)
+        assert found is None or len(found.payload) <= len(candidate)
+        rtp_packets.says_goodbye(candidate)
