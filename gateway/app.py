@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from gateway import __version__, sdnotify
 from gateway.api.app import HttpDoor, build_api
@@ -27,6 +28,7 @@ from gateway.domain.health import Board
 from gateway.domain.policy import Limits
 from gateway.drivers.profiles import Profiles
 from gateway.drivers.registry import Drivers
+from gateway.figures import HouseFigures
 from gateway.footage.fulfilment import Fetching
 from gateway.footage.register import load_register, shipped_register
 from gateway.footage.service import FootageService
@@ -191,6 +193,8 @@ class House:
         )
 
     def _services(self) -> Services:
+        metrics = CollectorRegistry()
+        metrics.register(HouseFigures(self._parts, self._health))
         return Services(
             clock=self._clock,
             city=self._city,
@@ -204,6 +208,7 @@ class House:
             limits=self._config.limits,
             version=__version__,
             readiness=self._unready,
+            metrics=metrics,
         )
 
     def _unready(self) -> Mapping[str, str]:

@@ -1,0 +1,35 @@
+"""How the daemon's own parts fare, for `/metrics`."""
+
+from collections.abc import Iterable, Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from gateway.health.service import HealthService
+from gateway.supervisor import PartState, PartStatus
+
+
+class HouseFigures(Collector):
+    """Figures that are read when they are asked for; the label `part` is bounded by the parts there are."""
+
+    def __init__(self, parts: Iterable[PartStatus], health: HealthService) -> None:
+        self._parts = parts
+        self._health = health
+
+    def collect(self) -> Iterator[Metric]:
+        running = GaugeMetricFamily("gateway_part_running", "1 while a part of the daemon does its work.", labels=["part"])
+        restarts = CounterMetricFamily("gateway_part_restarts", "How often a part failed and was started again.", labels=["part"])
+        for part in self._parts:
+            running.add_metric([part.name], part.state is PartState.RUNNING)
+            restarts.add_metric([part.name], part.restarts)
+        yield running
+        yield restarts
+        yield from self._checking()
+
+    def _checking(self) -> Iterator[Metric]:
+        figures = self._health.figures
+        yield CounterMetricFamily("gateway_health_visits", "Devices visited.", value=figures.visits)
+        yield GaugeMetricFamily("gateway_health_under_way", "Visits under way.", value=figures.under_way)
+        yield GaugeMetricFamily("gateway_health_backing_off", "Devices that are dead and visited less often.", value=figures.off_the_ring)
+        yield GaugeMetricFamily("gateway_health_lateness_seconds", "How far the checks are behind their plan.", value=figures.lateness_s)
+        yield GaugeMetricFamily("gateway_health_blind", "1 while nobody at all answers: the fault is ours.", value=figures.blind)
