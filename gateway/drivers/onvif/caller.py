@@ -13,6 +13,7 @@ from lxml import etree
 
 from gateway.clock import Clock
 from gateway.drivers.base import DeviceClock, Target
+from gateway.drivers.digest import Digest, choose
 from gateway.drivers.http import RICH_LIMIT, SOAP_LIMIT, Conversation, Http, Request, T
 from gateway.drivers.http_reader import Answer
 from gateway.drivers.onvif.access import Access
@@ -22,7 +23,6 @@ from gateway.drivers.onvif.soap import DEVICE, Operation, by_status, envelope, o
 from gateway.drivers.onvif.times import zone_offset
 from gateway.drivers.onvif.wsdl import WSDLS
 from gateway.drivers.onvif.wsse import username_token
-from gateway.drivers.rtsp.digest import Digest, choose
 from gateway.errors import AuthenticationFailed, DeadlineExceeded, DeviceFault, NotSupported
 
 GET_CLOCK = Operation(DEVICE, "GetSystemDateAndTime")

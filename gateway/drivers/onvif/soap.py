@@ -106,13 +106,13 @@ def child(element: etree._Element | None, *names: str) -> etree._Element | None:
     for name in names:
         if element is None:
             return None
-        element = next((one for one in element if local(one) == name), None)
+        element = next(element.iterchildren("{*}" + name), None)
     return element
 
 
 def children(element: etree._Element | None, name: str) -> Iterator[etree._Element]:
     """All children of that local name."""
-    return (one for one in ([] if element is None else element) if local(one) == name)
+    return iter(()) if element is None else element.iterchildren("{*}" + name)
 
 
 def text(element: etree._Element | None, *names: str) -> str:
@@ -128,7 +128,7 @@ _CLOSE = b"</soap-env:Body></soap-env:Envelope>"
 
 # libxml2 spends about 150 bytes on a node however short it is: what bounds memory is the number of nodes, not of bytes.
 _NODES = SOAP_LIMIT // 64
-_LARGE_NODES = 64 * 1024
+_LARGE_NODES = 32 * 1024
 
 _PARSER = etree.XMLParser(
     resolve_entities=False,
@@ -158,7 +158,7 @@ def _unwrap(root: etree._Element) -> etree._Element:
     body_tag = _ENVELOPES.get(root.tag)
     if body_tag is None:
         raise ProtocolError("the answer is no SOAP envelope")
-    body = root.find(body_tag)
+    body = next(root.iterchildren(body_tag), None)
     if body is None or len(body) == 0:
         raise ProtocolError("the SOAP envelope of the answer is empty")
     return body[0]
