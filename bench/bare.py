@@ -10,8 +10,7 @@ from lxml import etree
 from bench.cameras import PASSWORD, USERNAME
 from gateway.drivers.base import Identity
 from gateway.drivers.onvif.answers import read_clock, read_identity
-from gateway.drivers.onvif.caller import GET_CLOCK
-from gateway.drivers.onvif.device import GET_IDENTITY
+from gateway.drivers.onvif.caller import GET_CLOCK, GET_IDENTITY
 from gateway.drivers.onvif.soap import Operation, envelope
 from gateway.drivers.onvif.wsse import username_token
 

@@ -58,6 +58,10 @@ class Access:
         self._left_at_once = AT_ONCE if self.proven else BUDGET
         self._tried = ()
 
+    def suspect(self) -> None:
+        """Something signed was refused, and it is not known yet whether for the password or for want of a right."""
+        self._refused += 1
+
     def accepted(self) -> None:
         """A signed request was accepted."""
         if self.verdict or self._refused:

@@ -23,9 +23,10 @@ from gateway.drivers.onvif.soap import DEVICE, Operation, by_status, envelope, o
 from gateway.drivers.onvif.times import zone_offset
 from gateway.drivers.onvif.wsdl import WSDLS
 from gateway.drivers.onvif.wsse import username_token
-from gateway.errors import AuthenticationFailed, DeadlineExceeded, DeviceFault, NotSupported
+from gateway.errors import AuthenticationFailed, DeadlineExceeded, DeviceFault, NotSupported, ProtocolError
 
 GET_CLOCK = Operation(DEVICE, "GetSystemDateAndTime")
+GET_IDENTITY = Operation(DEVICE, "GetDeviceInformation")
 
 ENTRY = "/onvif/device_service"
 OTHER_ENTRY = "/onvif/services"
@@ -158,11 +159,9 @@ class Caller:
     def services(self) -> Conversation[dict[str, str]]:
         """Paths of the device's services by namespace: GetServices, or GetCapabilities where that is a fault (Device Management, 8.1)."""
         try:
-            payload = yield from self.signed(GET_SERVICES, self._entry, last=False)
-            found = read_services(payload)
-        except DeviceFault:
-            payload = yield from self.signed(GET_CAPABILITIES, self._entry, last=False)
-            found = read_capabilities(payload)
+            found = read_services((yield from self.signed(GET_SERVICES, self._entry, last=False)))
+        except (DeviceFault, ProtocolError):
+            found = read_capabilities((yield from self.signed(GET_CAPABILITIES, self._entry, last=False)))
         self._services = {intern(name): intern(path) for name, path in found.items()}
         return self._services
 
@@ -183,12 +182,35 @@ class Caller:
         payload, answer = yield from self._let_in(GET_CLOCK, self._entry, last=last, clock_read=True)
         return self._remember(payload, answer)
 
-    def signed(self, operation: Operation, path: str, *, last: bool = True, clock_read: bool = False) -> Conversation[etree._Element]:
-        """Call with credentials, trying what `Access` allows when the device refuses them. `clock_read`: it was just read."""
+    def signed(self, operation: Operation, path: str, *, last: bool = True) -> Conversation[etree._Element]:
+        """Call with credentials.
+
+        Only `GET_IDENTITY` tells whether they are good, before anything else is signed and whenever something else is refused: an
+        account may lack a right, and a device must not be taken for locked because of that. Such a refusal is a DeviceFault.
+        """
+        if self._access.proven:
+            self._access.begin(self._clock.monotonic())
+        else:
+            yield from self.identify(last=False)
+        answer = yield from self._exchange(operation, path, last=last)
+        try:
+            return open_answer(answer, operation.answer, large=operation.large)
+        except AuthenticationFailed:
+            self._access.suspect()
+        yield from self.clock(last=False)
+        yield from self.identify(last=False, clock_read=True)
+        answer = yield from self._exchange(operation, path, last=last)
+        try:
+            return open_answer(answer, operation.answer, large=operation.large)
+        except AuthenticationFailed:
+            raise DeviceFault("the device does not let this account do that", code="not-permitted") from None
+
+    def identify(self, *, last: bool = True, clock_read: bool = False) -> Conversation[etree._Element]:
+        """GetDeviceInformation, trying what `Access` allows when the device refuses. `clock_read`: the clock was just read."""
         if self._offset_s is None and self._digest is None:
             yield from self.clock(last=False)
             clock_read = True
-        payload, _ = yield from self._let_in(operation, path, last=last, clock_read=clock_read)
+        payload, _ = yield from self._let_in(GET_IDENTITY, self._entry, last=last, clock_read=clock_read)
         return payload
 
     # -- being let in --------------------------------------------------------------------------------------------------
@@ -207,11 +229,18 @@ class Caller:
                 self._access.accepted()
                 return payload, answer
 
+    def _exchange(self, operation: Operation, path: str, *, last: bool) -> Conversation[Answer]:
+        """One signed request; one more when only the nonce had grown old."""
+        answer = yield self._sign(operation, path, _Attempt(), last=last)
+        if self._digest is not None and _challenges(answer):
+            self._digest = self._digest_for(answer)
+            answer = yield self._sign(operation, path, _Attempt(), last=last)
+        return answer
+
     def _mend(self, refusal: AuthenticationFailed, answer: Answer, attempt: "_Attempt") -> Conversation[bool]:
         """What can be changed after a refusal; False when nothing can, or may."""
-        challenge = answer.fields.get("www-authenticate", "")
-        if "digest" in challenge.lower() and answer.status == 401:
-            return self._answer_challenge(challenge, refusal.code, attempt)
+        if _challenges(answer):
+            return self._answer_challenge(answer, refusal.code, attempt)
         if self._digest is not None:
             self._digest = None
             return self._access.change_scheme(refusal.code, self._clock.monotonic())
@@ -222,17 +251,16 @@ class Caller:
             refusal.code, self._clock.monotonic(), used_s=attempt.shift_s, offset_s=self._offset_s or 0.0, zone_s=self._zone_s
         )
 
-    def _answer_challenge(self, challenge: str, code: str, attempt: "_Attempt") -> bool:
+    def _answer_challenge(self, answer: Answer, code: str, attempt: "_Attempt") -> bool:
         """A remembered nonce that is refused has only grown old; a fresh one is refused for the password's sake."""
-        asked = choose(challenge.split("\n"))
-        known, self._digest = self._digest, Digest(asked, self.target.credentials, nonce=self._client_nonce)
+        known, self._digest = self._digest, self._digest_for(answer)
         if attempt.nonces == 0 and known is not None:
             attempt.nonces = 1
             return True
         attempt.nonces += 1
         if known is None:
             return self._access.change_scheme(code, self._clock.monotonic())
-        if asked.stale and attempt.nonces <= _STALE_LIMIT:
+        if self._digest.challenge.stale and attempt.nonces <= _STALE_LIMIT:
             return True
         self._access.give_up(code, self._clock.monotonic())
         return False
@@ -264,8 +292,7 @@ class Caller:
             if fresh:
                 self._access.give_up("bad-credentials", self._clock.monotonic())
                 raise AuthenticationFailed("the device's web server refuses us")
-            asked = choose(answer.fields.get("www-authenticate", "").split("\n"))
-            self._web_digest = Digest(asked, self.target.credentials, nonce=self._client_nonce)
+            self._web_digest = self._digest_for(answer)
             fresh = True
         if answer.status != 200:
             raise by_status(answer.status)
@@ -305,6 +332,11 @@ class Caller:
         except (KeyError, ValueError, TypeError):
             return
 
+    def _digest_for(self, answer: Answer) -> Digest:
+        """Raises AuthenticationFailed when the answer offers nothing that can be answered safely."""
+        asked = choose(answer.fields.get("www-authenticate", "").split("\n"))
+        return Digest(asked, self.target.credentials, nonce=self._client_nonce)
+
     def _client_nonce(self) -> str:
         return self._entropy(8).hex()
 
@@ -314,7 +346,7 @@ class _Attempt:
 
     __slots__ = ("clock_read", "nonces", "shift_s")
 
-    def __init__(self, *, clock_read: bool) -> None:
+    def __init__(self, *, clock_read: bool = False) -> None:
         self.clock_read = clock_read
         self.nonces = 0
         self.shift_s = 0.0
@@ -322,6 +354,10 @@ class _Attempt:
 
 _CHINA_S = 8 * 3600.0
 _STALE_LIMIT = 2
+
+
+def _challenges(answer: Answer) -> bool:
+    return answer.status == 401 and "digest" in answer.fields.get("www-authenticate", "").lower()
 
 
 def _later(moment: datetime, seconds: float) -> datetime:

@@ -10,9 +10,6 @@ from gateway.drivers.http import Conversation
 from gateway.drivers.onvif import media, ptz, search
 from gateway.drivers.onvif.answers import read_identity
 from gateway.drivers.onvif.caller import Caller
-from gateway.drivers.onvif.soap import DEVICE, Operation
-
-GET_IDENTITY = Operation(DEVICE, "GetDeviceInformation")
 
 
 class OnvifDevice(Caller):
@@ -69,5 +66,4 @@ class OnvifDevice(Caller):
 
     def _check(self) -> Conversation[tuple[DeviceClock, Identity]]:
         clock = yield from self.clock(last=False)
-        payload = yield from self.signed(GET_IDENTITY, self._entry, clock_read=True)
-        return clock, read_identity(payload)
+        return clock, read_identity((yield from self.identify(clock_read=True)))

@@ -21,21 +21,21 @@ GET_PROFILES2 = Operation(
 
 
 async def profiles(device: Caller, *, timeout_s: float) -> Sequence[MediaProfile]:
-    """The device's profiles: those of Media, then those that only Media2 knows. Raises NotSupported when it offers neither.
+    """The device's profiles: those of Media, then those that only Media2 knows. Raises when neither tells any: NotSupported at best.
 
     Where both list a profile, Media's entry stands, because some firmware leaves out of Media2's what it should hold.
     """
     async with deadline(timeout_s):
         found: dict[str, MediaProfile] = {}
-        absent: list[DeviceFault] = []
+        failed: list[DeviceFault | ProtocolError] = []
         for source in (_profiles1, _profiles2):
             try:
                 for profile in await source(device, timeout_s):
                     found.setdefault(profile.token, profile)
-            except NotSupported as missing:
-                absent.append(missing)
-        if len(absent) == 2:
-            raise absent[0]
+            except (DeviceFault, ProtocolError) as error:
+                failed.append(error)
+        if failed and not found:
+            raise next((error for error in failed if not isinstance(error, NotSupported)), failed[0])
         return tuple(found.values())
 
 

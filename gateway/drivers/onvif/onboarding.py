@@ -62,7 +62,9 @@ async def _optional(asked: Awaitable[T], absent: T, part: str, troubles: list[st
     """What the device tells, or `absent`: a fault is how it says that it has none, and a broken answer is written down."""
     try:
         return await asked
-    except DeviceFault:
+    except DeviceFault as error:
+        if error.code == "not-permitted":
+            troubles.append(f"{part}: {error.code}")
         return absent
     except ProtocolError as error:
         troubles.append(f"{part}: {error.code}")

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from gateway.clock import SimulatedClock
 from gateway.domain.devices import Credentials
 from gateway.drivers.onvif.access import AT_ONCE, BUDGET, LOCKOUT_S, PAUSE_S, Access
-from gateway.errors import AuthenticationFailed, NotSupported
-from tests.drivers.devices import answer, fault
+from gateway.errors import AuthenticationFailed, DeviceFault, NotSupported
+from tests.drivers.devices import answer, fault, soap
 from tests.drivers.onvif.camera import Camera, met
 
 HOURS = timedelta(hours=1)
@@ -124,6 +124,52 @@ async def test_a_device_behind_another_path_is_found(clock: SimulatedClock) -> N
 async def test_a_web_server_that_is_no_device_is_not_supported(clock: SimulatedClock) -> None:
     with pytest.raises(NotSupported):
         await checked(Camera(clock, paths=()))
+
+
+async def test_an_account_without_a_right_is_told_so_and_stays_let_in(clock: SimulatedClock) -> None:
+    """The device refuses one operation as it would refuse a wrong password; only the identity tells them apart."""
+    camera = Camera(clock, extra={"GetServices": lambda _: answer(fault("ter:NotAuthorized"), "400 Bad Request")})
+    camera.extra["GetCapabilities"] = camera.extra["GetServices"]
+    async with met(camera) as (_, ours):
+        for _ in range(10):
+            with pytest.raises(DeviceFault) as caught:
+                await ours.profiles(timeout_s=5)
+            assert caught.value.code == "not-permitted"
+            await ours.check(timeout_s=5)
+        assert camera.refused == 0
+
+
+async def test_nothing_is_signed_for_the_rich_path_before_the_credentials_are_proven(clock: SimulatedClock) -> None:
+    camera = Camera(clock)
+    async with met(camera, password="wrong") as (fake, ours):
+        for _ in range(3):
+            with pytest.raises(AuthenticationFailed):
+                await ours.profiles(timeout_s=5)
+        assert set(fake.operations()) == {"GetSystemDateAndTime", "GetDeviceInformation"}
+        assert camera.refused == 1
+
+
+async def test_a_password_that_changed_is_given_up_within_the_budget_by_whatever_call(clock: SimulatedClock) -> None:
+    camera = Camera(clock, timedelta(hours=3))
+    async with met(camera) as (_, ours):
+        await ours.check(timeout_s=5)
+        camera.password = "changed"
+        for call in [ours.check, ours.profiles] * 10:
+            with pytest.raises(AuthenticationFailed):
+                await call(timeout_s=5)
+            await clock.advance(PAUSE_S)
+        assert camera.refused <= BUDGET
+
+
+@pytest.mark.parametrize("one_time_nonces", [False, True])
+async def test_a_digest_device_lets_the_rich_path_in_without_a_single_refusal_more(clock: SimulatedClock, one_time_nonces: bool) -> None:
+    camera = Camera(clock, scheme="SHA-256", one_time_nonces=one_time_nonces)
+    camera.extra["GetServices"] = lambda _: answer(soap("<tds:GetServicesResponse/>"))
+    camera.extra["GetCapabilities"] = lambda _: answer(soap("<tds:GetCapabilitiesResponse/>"))
+    async with met(camera) as (_, ours):
+        for _ in range(3):
+            with pytest.raises(NotSupported):
+                await ours.profiles(timeout_s=5)
 
 
 # -- wrong credentials ------------------------------------------------------------------------------------------------

@@ -15,8 +15,7 @@ from zeep.wsse.username import UsernameToken
 
 from gateway.drivers.http_reader import Answer
 from gateway.drivers.onvif.answers import read_clock, read_identity
-from gateway.drivers.onvif.caller import GET_CLOCK
-from gateway.drivers.onvif.device import GET_IDENTITY
+from gateway.drivers.onvif.caller import GET_CLOCK, GET_IDENTITY
 from gateway.drivers.onvif.services import GET_CAPABILITIES, GET_SERVICES, read_capabilities, read_services
 from gateway.drivers.onvif.soap import SOAP11, SOAP12, Operation, envelope, open_answer
 from gateway.drivers.onvif.wsdl import folder
