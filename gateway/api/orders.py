@@ -1,17 +1,21 @@
 """The command to broadcast, as every door takes it: the same body by HTTP and by MQTT."""
 
+import json
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from gateway.api.models import Ident, Input, Instant, OptionalLine
+from gateway.api.problems import faults_of
 from gateway.api.scopes import must_reach, speakers_of
 from gateway.api.services import Caller
 from gateway.broadcast.service import Order
 from gateway.domain.broadcast import BroadcastId, ClipId, Priority, Targets
 from gateway.domain.city import City
 from gateway.domain.devices import CellCode, DeviceId, GroupId, ZoneId
+from gateway.errors import InvalidInput
 
 
 class PriorityName(StrEnum):
@@ -60,6 +64,21 @@ class BroadcastIn(Input):
     not_after: Instant
     case: OptionalLine = Field(default="", description="The platform's case number.")
     id: Ident | None = Field(default=None, max_length=100, description="Your own id of this command; or send an Idempotency-Key.")
+
+
+class CommandIn(BroadcastIn):
+    """The same as a message: its `id` is not optional, since no header can stand for it."""
+
+    id: Ident = Field(max_length=100)
+
+
+def read_order(body: Mapping[str, Any], *, caller: Caller, city: City) -> Order:
+    """The order in the JSON object of a message that `caller` sent. InvalidInput with every fault, Forbidden."""
+    try:
+        command = CommandIn.model_validate_json(json.dumps(body))
+    except ValidationError as error:
+        raise InvalidInput("The command is not right.", faults=list(faults_of(error))) from None
+    return order_of(command, caller, city, id_=command.id)
 
 
 def order_of(body: BroadcastIn, caller: Caller, city: City, *, id_: str) -> Order:

@@ -1,59 +1,40 @@
-"""The names of topics: the one place where an id, an event's type or a sender's `reply_to` becomes a topic or is refused.
+"""The names under the prefix, and the JSON that goes out under them."""
 
-Everything lies under one prefix (`gateway/v1`):
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
 
-    status                  retained; `online`, or `offline` by the last will (MQTT 3.1.1, 3.1.2.5)
-    devices/{id}/state      retained; where a device stands
-    events/{type}           what happened, in the order of commits; not retained
-    commands/broadcasts     to us: the body of POST /v1/broadcasts with `id`, `not_after` and `reply_to`
-    commands/stop-all       to us: silence everything
-    replies/…               our answers, where the sender asked for them
-"""
+from gateway.domain.devices import DeviceId
 
-from dataclasses import dataclass
-
-LONGEST = 1_024  # bytes of a topic; the standard allows 65,535
+_REPLY_LIMIT = 200
 
 
-@dataclass(frozen=True, slots=True)
 class Topics:
-    """The topics under one prefix."""
+    """The names under the prefix."""
 
-    prefix: str
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self.broadcasts = f"{prefix}/commands/broadcasts"
+        self._ours = tuple(f"{prefix}/{part}/" for part in ("commands", "devices", "events"))
 
-    @property
-    def status(self) -> str:
-        return f"{self.prefix}/status"
+    def state(self, device: DeviceId) -> str:
+        return f"{self._prefix}/devices/{_level(device)}/state"
 
-    @property
-    def broadcasts(self) -> str:
-        return f"{self.prefix}/commands/broadcasts"
+    def events(self, event_type: str) -> str:
+        return f"{self._prefix}/events/{_level(event_type)}"
 
-    @property
-    def stop_all(self) -> str:
-        return f"{self.prefix}/commands/stop-all"
-
-    def state(self, device: str) -> str:
-        return f"{self.prefix}/devices/{level(device)}/state"
-
-    def event(self, type_: str) -> str:
-        return f"{self.prefix}/events/{level(type_)}"
-
-    def takes_replies(self, topic: str) -> bool:
-        """Whether `topic`, which a sender gave us, is one that we answer on: under `replies/`, and a name that no filter hides in."""
-        root = f"{self.prefix}/replies/"
-        return topic.startswith(root) and len(topic) > len(root) and _is_name(topic)
+    def may_answer_on(self, topic: str) -> bool:
+        """Whether a sender may have its answer there: under the prefix, one topic, and none that has a meaning of its own."""
+        plain = 0 < len(topic) <= _REPLY_LIMIT and not re.search(r"[+#\0\x01-\x1f\x7f]", topic)
+        return plain and topic.startswith(f"{self._prefix}/") and not f"{topic}/".startswith(self._ours)
 
 
-def level(text: str) -> str:
-    """`text` as one level of a topic: what the standard gives a meaning (`/ + # $`, controls, 4.7) is percent-encoded, and `%` with it."""
-    safe = "".join(char if _harmless(char) else "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogatepass")) for char in text)
-    return safe or "%00"
+def to_json(value: Mapping[str, Any]) -> bytes:
+    """`value` as compact JSON."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str).encode("utf-8", "replace")
 
 
-def _harmless(char: str) -> bool:
-    return char not in "/+#$%" and char.isprintable() and not "\ud800" <= char <= "\udfff"
-
-
-def _is_name(topic: str) -> bool:
-    return all(char.isprintable() and char not in "+#" for char in topic) and len(topic.encode("utf-8", "surrogatepass")) <= LONGEST
+def _level(name: str) -> str:
+    """`name` as one level of a topic: what has a meaning there is percent-encoded."""
+    return re.sub(r"[%/+#\0-\x1f\x7f]", lambda match: f"%{ord(match[0]):02X}", name)

@@ -86,7 +86,8 @@ class House:
 async def open_house(folder: Path, template: Path, *, city: City | None = None, clock: Clock | None = None) -> AsyncIterator[House]:
     """A running door. The city is `city` or a small one of which no device answers; time is the test's own unless a clock is given."""
     clock = clock or SimulatedClock()
-    shutil.copy(template, folder / "gateway.db")
+    if not (folder / "gateway.db").exists():
+        shutil.copy(template, folder / "gateway.db")
     city = city or small_city()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(Store.open(f"sqlite:///{folder}/gateway.db", clock=clock, key=bytes(32)))

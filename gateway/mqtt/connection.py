@@ -1,0 +1,128 @@
+"""One connection to the broker: its address and log-in, and a client that acknowledges only what it is told to."""
+
+import asyncio
+import ssl
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiomqtt
+from paho.mqtt.client import ConnectFlags
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from gateway import config
+from gateway.errors import InvalidInput
+
+IN_FLIGHT = 20  # unacknowledged messages on the wire; mosquitto's own limit for MQTT 5
+INCOMING_MAX = 200  # messages waiting to be read; one more is left unacknowledged, and the broker brings it again after the next break
+ANSWER_TIMEOUT_S = 10.0
+SESSION_LIFE_S = 7 * 86_400
+
+
+class Version(Enum):
+    """The protocol to speak. 3.1.1 is what every broker has."""
+
+    V3_1_1 = aiomqtt.ProtocolVersion.V311
+    V5 = aiomqtt.ProtocolVersion.V5
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where the broker is and how to log in to it."""
+
+    host: str
+    port: int
+    client_id: str = "city-gateway"
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls: ssl.SSLContext | None = None
+    keepalive_s: int = 30
+    version: Version = Version.V3_1_1
+
+    @classmethod
+    def of(cls, settings: config.Mqtt) -> "Broker":
+        """The broker of the configuration, its secret and certificates read from their files. InvalidInput when one cannot be read."""
+        address = urlsplit(settings.url or "")
+        secure = address.scheme == "mqtts"
+        return cls(
+            host=address.hostname or "127.0.0.1",
+            port=address.port or (8883 if secure else 1883),
+            client_id=settings.client_id,
+            username=settings.username,
+            password=None if settings.password_file is None else config.read_secret(settings.password_file),
+            tls=_tls(settings) if secure else None,
+            keepalive_s=settings.keepalive_s,
+        )
+
+
+class Connection(aiomqtt.Client):
+    """aiomqtt's client, which alone acknowledges a message before anybody has read it. This is the one place that reaches into it.
+
+    The session outlives the connection: the broker keeps what comes for it, and what was not acknowledged, while it is away.
+    """
+
+    session_kept = False
+    """Whether the broker still had this client's session, and so its subscriptions and what it had not acknowledged."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._v5 = broker.version is Version.V5
+        super().__init__(
+            broker.host,
+            broker.port,
+            identifier=broker.client_id,
+            username=broker.username,
+            password=broker.password,
+            protocol=broker.version.value,
+            keepalive=broker.keepalive_s,
+            tls_context=broker.tls,
+            max_queued_incoming_messages=INCOMING_MAX,
+            max_inflight_messages=IN_FLIGHT,
+            timeout=ANSWER_TIMEOUT_S,
+            **(_lasting_v5() if self._v5 else {"clean_session": False}),
+        )
+        self._client.manual_ack_set(on=True)
+        self.pending_calls_threshold = 1_000  # a burst of acknowledgements that are awaited is no reason for a warning
+
+    def acknowledge(self, message: aiomqtt.Message) -> None:
+        """Send the PUBACK of `message` (MQTT 3.1.1, 4.3.2); until then the broker keeps it for this session."""
+        self._client.ack(message.mid, message.qos)
+
+    async def lost(self) -> None:
+        """Raise MqttError as soon as the connection is gone; who awaits an acknowledgement would learn it only after `ANSWER_TIMEOUT_S`."""
+        try:
+            await asyncio.shield(self._disconnected)
+        except OSError as error:
+            raise aiomqtt.MqttError(str(error)) from error
+        raise aiomqtt.MqttError("the broker closed the connection")
+
+    async def listen(self, topic: str) -> bool:
+        """Subscribe with QoS 1; whether the broker allows it. MQTT 5 is asked to keep the retain flag, and to send nothing retained."""
+        wanted = SubscribeOptions(qos=1, retainAsPublished=True, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+        granted = await self.subscribe(topic, qos=1, options=wanted if self._v5 else None)
+        return all((code if isinstance(code, int) else code.value) < _REFUSED for code in granted)
+
+    def _on_connect(self, client: Any, userdata: Any, flags: ConnectFlags, *rest: Any) -> None:
+        self.session_kept = bool(flags.session_present)
+        super()._on_connect(client, userdata, flags, *rest)
+
+
+_REFUSED = 0x80  # SUBACK, MQTT 3.1.1, 3.9.3
+
+
+def _lasting_v5() -> dict[str, Any]:
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho's own lack
+    properties.SessionExpiryInterval = SESSION_LIFE_S
+    return {"clean_start": False, "properties": properties}
+
+
+def _tls(settings: config.Mqtt) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file)
+        if settings.cert_file is not None:
+            context.load_cert_chain(settings.cert_file, settings.key_file)
+    except (OSError, ssl.SSLError) as error:
+        raise InvalidInput(f"the broker's certificates cannot be used: {error}", code="bad-certificate") from error
+    return context

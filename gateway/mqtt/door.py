@@ -1,0 +1,84 @@
+"""Keeps connected to one broker, and publishes and takes commands while it is."""
+
+import asyncio
+import random
+
+import aiomqtt
+import structlog
+
+from gateway.clock import Clock
+from gateway.domain.city import City
+from gateway.domain.health import Board
+from gateway.errors import GatewayError
+from gateway.mqtt.commands import Broadcasts, Commands, OrderReader
+from gateway.mqtt.connection import Broker, Connection
+from gateway.mqtt.publishing import Publisher
+from gateway.mqtt.topics import Topics
+from gateway.storage.store import Store
+
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 30.0
+
+log = structlog.get_logger(__name__)
+
+
+class MqttDoor:
+    """One connection to one broker, made again whenever it breaks."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        prefix: str,
+        store: Store,
+        city: City,
+        board: Board,
+        clock: Clock,
+        broadcasts: Broadcasts,
+        read_order: OrderReader,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._broker = broker
+        self._clock = clock
+        self._rng = rng or random.Random()  # noqa: S311 -- spreads reconnections, guards nothing
+        self._topics = Topics(prefix)
+        self._publisher = Publisher(self._topics, store=store, city=city, board=board, clock=clock, reader=f"mqtt:{broker.client_id}")
+        self._commands = Commands(self._topics, clock=clock, broadcasts=broadcasts, read_order=read_order)
+        self.connected = False
+        self._told = False
+
+    async def run(self) -> None:
+        """Keep connected until cancelled; a loss and a return are logged once each."""
+        pause = FIRST_PAUSE_S
+        while True:
+            started = self._clock.monotonic()
+            try:
+                await self._connection()
+            except* (aiomqtt.MqttError, GatewayError) as failed:
+                self._tell_loss(_first(failed))
+            self.connected = False
+            if self._clock.monotonic() - started > LONGEST_PAUSE_S:
+                pause = FIRST_PAUSE_S
+            await self._clock.sleep(pause * self._rng.uniform(0.5, 1.0))
+            pause = min(LONGEST_PAUSE_S, pause * 2)
+
+    async def _connection(self) -> None:
+        async with Connection(self._broker) as client, asyncio.TaskGroup() as group:
+            self.connected, self._told = True, False
+            log.info("mqtt.connected", host=self._broker.host, session_kept=client.session_kept)
+            group.create_task(client.lost(), name="mqtt-lost")
+            group.create_task(self._publisher.run(client, announce=not client.session_kept), name="mqtt-publisher")
+            group.create_task(self._commands.run(client), name="mqtt-commands")
+
+    def _tell_loss(self, error: BaseException) -> None:
+        if not self._told:
+            log.warning("mqtt.lost" if self.connected else "mqtt.unreachable", error=str(error))
+        self._told = True
+
+
+def _first(failed: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error inside groups of groups."""
+    error: BaseException = failed
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
