@@ -1,6 +1,8 @@
 """A loudspeaker made of GStreamer's own ONVIF server, run by the system's Python: what it hears goes to a file, byte by byte.
 
-Usage: gstreamer_speaker.py PCMA|PCMU FILE [USER PASSWORD]. Prints its port, ends when standard input is closed.
+Usage: gstreamer_speaker.py horn|camera PCMA|PCMU FILE [USER PASSWORD]. Prints its port, ends when standard input is closed. A `camera`
+sends video and audio of its own beside. Whoever sets up its backchannel alone is sometimes not heard: GStreamer's live sources then find no
+sink, and now and then that error reaches the whole pipeline after PLAY's 200.
 """
 
 import sys
@@ -15,6 +17,7 @@ from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402 - the 
 
 VIDEO = "videotestsrc is-live=true ! video/x-raw,width=64,height=48,framerate=5/1 ! x264enc tune=zerolatency ! rtph264pay name=pay0 pt=96"
 AUDIO = "audiotestsrc is-live=true wave=silence ! audio/x-raw,rate=8000,channels=1 ! alawenc ! rtppcmapay name=pay1 pt=97"
+NOTHING = "audiotestsrc is-live=true ! fakesink async=false"
 # async=false: a sink that waits for its first buffer keeps the whole session from playing.
 HEARD = (
     '( capsfilter caps="application/x-rtp, media=audio, payload={payload}, clock-rate=8000, encoding-name={name}" name=depay_backchannel'
@@ -23,13 +26,13 @@ HEARD = (
 
 
 def main() -> None:
-    name, path, *login = sys.argv[1:]
+    kind, name, path, *login = sys.argv[1:]
     Gst.init(None)
     server = GstRtspServer.RTSPOnvifServer.new()
     server.set_address("127.0.0.1")
     server.set_service("0")
     factory = GstRtspServer.RTSPOnvifMediaFactory.new()
-    factory.set_launch(f"( {VIDEO} {AUDIO} )")
+    factory.set_launch(f"( {VIDEO} {AUDIO} )" if kind == "camera" else f"( {NOTHING} )")
     codec = name.lower()
     factory.set_backchannel_launch(HEARD.format(payload={"PCMU": 0, "PCMA": 8}[name], name=name, codec=codec, path=path))
     factory.set_shared(False)

@@ -18,13 +18,14 @@ REQUIRE = (("Require", "www.onvif.org/ver20/backchannel"),)
 class SpeakerRtsp:
     """How a model of loudspeaker wants to be spoken to; the defaults are the standard's.
 
-    `transports`: in order of preference. `all_tracks`: for devices that refuse to set up the audio alone; what they then send is
-    dropped. `zero_timestamps`: for devices that play nothing unless each RTP timestamp is 0.
+    `transports`: in order of preference. `all_tracks`: set up what the device sends, too, and drop it; without that, GStreamer's
+    server, which is in many devices, answers PLAY with 200 and now and then stays silent. `zero_timestamps`: for devices that play
+    nothing unless each RTP timestamp is 0.
     """
 
     path: str = "/"
     transports: tuple[Transport, ...] = (Transport.TCP, Transport.UDP)
-    all_tracks: bool = False
+    all_tracks: bool = True
     zero_timestamps: bool = False
 
 
@@ -49,17 +50,6 @@ async def open_audio(
         except BaseException:
             opening.abandon()
             raise
-
-
-class RtspSpeaker:
-    """A loudspeaker reached by RTSP: the `AudioSink` of `drivers.base`."""
-
-    def __init__(self, target: Target, manner: SpeakerRtsp = SpeakerRtsp()) -> None:
-        self._target = target
-        self._manner = manner
-
-    async def open_audio(self, *, prefer: Sequence[str], timeout_s: float) -> "Backchannel":
-        return await open_audio(self._target, prefer=prefer, timeout_s=timeout_s, manner=self._manner)
 
 
 class Backchannel:

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
+from gateway.drivers import digest
 from gateway.drivers.base import Target
-from gateway.drivers.rtsp import digest, messages
+from gateway.drivers.rtsp import messages
 from gateway.drivers.rtsp.messages import Frame, Headers, Message, Request, Response
 from gateway.errors import (
     AuthenticationFailed,

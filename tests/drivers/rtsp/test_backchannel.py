@@ -8,7 +8,7 @@ import pytest
 
 from gateway.domain.devices import Credentials, Ports
 from gateway.drivers.base import Target
-from gateway.drivers.rtsp.backchannel import Backchannel, RtspSpeaker, SpeakerRtsp, open_audio
+from gateway.drivers.rtsp.backchannel import Backchannel, SpeakerRtsp, open_audio
 from gateway.drivers.rtsp.connection import base_url
 from gateway.drivers.rtsp.session import Transport
 from gateway.errors import (
@@ -24,10 +24,11 @@ from gateway.errors import (
 from tests.drivers.rtsp.peer import SPEAKER_SDP, Asked, Login, Peer, Reply, listening
 
 REQUIRED = "www.onvif.org/ver20/backchannel"
-UDP = SpeakerRtsp(transports=(Transport.UDP,))
+ALONE = SpeakerRtsp(all_tracks=False)
+UDP = SpeakerRtsp(transports=(Transport.UDP,), all_tracks=False)
 
 
-async def opened(peer: Peer, manner: SpeakerRtsp = SpeakerRtsp(), *, target: Target | None = None, timeout_s: float = 5) -> Backchannel:  # noqa: B008
+async def opened(peer: Peer, manner: SpeakerRtsp = ALONE, *, target: Target | None = None, timeout_s: float = 5) -> Backchannel:
     return await open_audio(target or peer.target, prefer=["PCMA", "PCMU"], timeout_s=timeout_s, manner=manner)
 
 
@@ -48,7 +49,7 @@ async def test_every_step_names_the_backchannel_and_play_names_no_range() -> Non
 async def test_the_preferred_encoding_is_chosen_among_those_of_one_line() -> None:
     async with listening(Peer()) as peer:
         for prefer, payload_type in ((["PCMA", "PCMU"], 8), (["PCMU"], 0)):
-            session = await RtspSpeaker(peer.target).open_audio(prefer=prefer, timeout_s=5)
+            session = await open_audio(peer.target, prefer=prefer, timeout_s=5)
             assert (session.format.encoding, session.format.payload_type) == (prefer[0], payload_type)
             await session.close()
 
@@ -105,7 +106,7 @@ async def test_a_transport_that_is_not_taken_gives_way_to_the_next() -> None:
         return Reply(headers={"Session": peer.session, "Transport": asked.headers["transport"]})
 
     async with listening(Peer(script={"SETUP": setup})) as peer:
-        session = await opened(peer, SpeakerRtsp(transports=(Transport.UDP, Transport.TCP)))
+        session = await opened(peer, SpeakerRtsp(transports=(Transport.UDP, Transport.TCP), all_tracks=False))
         await session.close()
     async with listening(Peer(script={"SETUP": setup})) as peer:
         with pytest.raises(NotSupported) as caught:
@@ -113,7 +114,7 @@ async def test_a_transport_that_is_not_taken_gives_way_to_the_next() -> None:
         assert caught.value.code == "no-transport"
 
 
-async def test_with_all_tracks_set_up_the_pictures_are_drained() -> None:
+async def test_all_tracks_are_set_up_and_the_pictures_drained() -> None:
     async def pictures(peer: Peer) -> None:
         assert peer.writer is not None
         for _ in range(200):
@@ -121,7 +122,7 @@ async def test_with_all_tracks_set_up_the_pictures_are_drained() -> None:
         await peer.writer.drain()
 
     async with listening(Peer(after_play=pictures)) as peer:
-        session = await opened(peer, SpeakerRtsp(all_tracks=True))
+        session = await opened(peer, SpeakerRtsp())
         assert peer.methods() == ["DESCRIBE", "SETUP", "SETUP", "PLAY"]
         assert session.send(b"sound", timestamp=0, marker=True)
         await peer.until(lambda: bool(peer.frames))
@@ -131,7 +132,7 @@ async def test_with_all_tracks_set_up_the_pictures_are_drained() -> None:
 
 async def test_zero_timestamps_are_sent_to_those_who_want_them() -> None:
     async with listening(Peer()) as peer:
-        session = await opened(peer, SpeakerRtsp(zero_timestamps=True))
+        session = await opened(peer, SpeakerRtsp(zero_timestamps=True, all_tracks=False))
         session.send(b"x", timestamp=1600, marker=False)
         await peer.until(lambda: bool(peer.frames))
         await session.close()

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.devices import Credentials
-from gateway.drivers.rtsp.digest import Digest, choose
+from gateway.drivers.digest import Digest, choose
 from gateway.errors import AuthenticationFailed
 
 MUFASA = Credentials("Mufasa", "Circle of Life")
