@@ -92,7 +92,9 @@ def import_(
     from gateway import offline  # noqa: PLC0415 -- as above
 
     with telling_errors():
-        asyncio.run(offline.import_files(config.load(config_file), files, dry_run=dry_run, prune=prune, tell=_tell_import))
+        settings = config.load(config_file)
+        log.configure(level=settings.log_level)
+        asyncio.run(offline.import_files(settings, files, dry_run=dry_run, prune=prune, tell=_tell_import))
 
 
 @app.command("create-key")

@@ -10,7 +10,7 @@ from gateway.config import Config
 from gateway.datadir import held
 from gateway.domain.access import Role
 from gateway.domain.city import City
-from gateway.domain.events import SYSTEM, AuditEntry
+from gateway.domain.events import SYSTEM, AuditEntry, NewEvent
 from gateway.errors import InvalidInput
 from gateway.inventory.service import ImportResult, InventoryService
 from gateway.storage.store import Store, Tx
@@ -58,7 +58,8 @@ async def create_key(config: Config, *, name: str, roles: Iterable[Role]) -> str
     async def change(tx: Tx) -> str:
         key, text = await tx.keys.create(name=name, roles=wanted, now=clock.now())
         data = {"name": name, "roles": sorted(wanted)}
-        tx.record(AuditEntry(SYSTEM, "key.create", key.id, clock.now(), data))
+        tx.emit(NewEvent("key.created", key.id, clock.now(), data))  # a running daemon follows it, and reads its keys anew
+        tx.record(AuditEntry(SYSTEM, "key.created", key.id, clock.now(), data))
         return text
 
     async with opened(config, alone=False) as store:
