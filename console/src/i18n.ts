@@ -25,6 +25,12 @@ export function t(key: Key, values: Record<string, string | number> = {}): strin
   return CATALOGUES[language.value][key].replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ""));
 }
 
+/** A reason code in the reader's language; a code that this console does not know is shown as it is. */
+export function reason(code: string): string {
+  const key = `reason.${code}`;
+  return key in CATALOGUES[language.value] ? t(key as Key) : code;
+}
+
 /** A time of day for today, a date and time otherwise, in the reader's own zone. */
 export function when(iso: string | null): string {
   if (iso === null) return "";

@@ -42,7 +42,10 @@ function Spot({ group, at: [x, y] }: { group: Group; at: [number, number] }) {
     <g
       class={`spot ${state} ${faint ? "faint" : ""} ${chosen.value === group.id ? "chosen" : ""}`}
       transform={`translate(${x.toFixed(1)} ${y.toFixed(1)})`}
+      role="button"
+      tabIndex={0}
       onClick={() => (chosen.value = group.id)}
+      onKeyDown={(event) => event.key === "Enter" && (chosen.value = group.id)}
     >
       <title>{`${group.name} · ${t(`state.${state}`)}`}</title>
       {state === "up" ? <circle r="5" /> : state === "down" ? <path d="M-7-4l4-4 3 5 3-5 4 4-5 4 5 4-4 4-3-5-3 5-4-4 5-4z" /> : <path d="M0-7l7 13h-14z" />}

@@ -1,6 +1,6 @@
 // Beside the wall: what hangs on the chosen group, and the latest changes of the whole city.
 import type { City, Device } from "./city";
-import { t, when } from "./i18n";
+import { reason, t, when } from "./i18n";
 import { Mark } from "./marks";
 import { chosen } from "./session";
 
@@ -34,7 +34,7 @@ function Chosen({ city }: { city: City }) {
 }
 
 function DeviceRow({ device }: { device: Device }) {
-  const { state, reason, since } = device.standing.value;
+  const { state, reason: why, since } = device.standing.value;
   return (
     <li>
       <Mark state={state} />
@@ -42,7 +42,7 @@ function DeviceRow({ device }: { device: Device }) {
         <b>{device.name}</b> <span class="dim">{device.model}</span>
         <br />
         <span class="dim">
-          {t(`state.${state}`)} {reason !== "" && <em>{reason}</em>} {since !== null && `${t("since")} ${when(since)}`} · <code>{device.address}</code>
+          {t(`state.${state}`)} {why !== "" && <em title={why}>{reason(why)}</em>} {since !== null && `${t("since")} ${when(since)}`} · <code>{device.address}</code>
         </span>
       </div>
     </li>
@@ -61,7 +61,7 @@ function Recent({ city }: { city: City }) {
             <time>{when(change.at)}</time>
             <Mark state={change.before} />→<Mark state={change.after} />
             <span>
-              {change.device.name} <em>{change.reason}</em>
+              {change.device.name} <em>{reason(change.reason)}</em>
             </span>
           </li>
         ))}
