@@ -101,7 +101,7 @@ class Connection(aiomqtt.Client):
     async def listen(self, topic: str) -> bool:
         """Subscribe with QoS 1; whether the broker allows it. MQTT 5 is asked to keep the retain flag, and to send nothing retained."""
         wanted = SubscribeOptions(qos=1, retainAsPublished=True, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
-        granted = await self.subscribe(topic, qos=1, options=wanted if self._v5 else None)
+        granted = await (self.subscribe(topic, options=wanted) if self._v5 else self.subscribe(topic, qos=1))
         return all((code if isinstance(code, int) else code.value) < _REFUSED for code in granted)
 
     def _on_connect(self, client: Any, userdata: Any, flags: ConnectFlags, *rest: Any) -> None:

@@ -1,0 +1,233 @@
+"""The MQTT door against mosquitto: passwords, TLS and ACL; a restart in the middle; a command that comes twice."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import aiomqtt
+import pytest
+
+from gateway.clock import SystemClock
+from gateway.config import Mqtt
+from gateway.mqtt import Broker, MqttDoor, Version
+from tests.api.conftest import template
+from tests.api.house import House, going, open_house
+from tests.api.test_broadcasts import clip_of
+from tests.interop import mosquitto
+from tests.interop.mosquitto import USERS, Mosquitto, until
+from tests.mqtt.conftest import door_of
+
+__all__ = ["template"]
+
+pytestmark = pytest.mark.interop
+
+COMMANDS, REPLY = "gateway/v1/commands/broadcasts", "gateway/v1/replies/platform"
+
+
+@pytest.fixture
+async def broker(tmp_path: Path) -> AsyncIterator[Mosquitto]:
+    folder = tmp_path / "mosquitto"
+    folder.mkdir()
+    async with mosquitto.running(folder) as running:
+        yield running
+
+
+@pytest.fixture
+async def house(tmp_path: Path, template: Path) -> AsyncIterator[House]:
+    async with open_house(tmp_path, template, clock=SystemClock()) as opened:
+        yield opened
+
+
+def settings_of(broker: Mosquitto, *, password: str = USERS["gateway"], port: int | None = None) -> Broker:
+    """The broker as the configuration of a city would have it."""
+    secret = broker.folder / "gateway-password"
+    secret.write_text(password + "\n")
+    url = f"mqtts://127.0.0.1:{port or broker.port}"
+    return Broker.of(Mqtt(url=url, username="gateway", password_file=secret, ca_file=broker.ca))
+
+
+@asynccontextmanager
+async def connected(house: House, broker: Broker) -> AsyncIterator[MqttDoor]:
+    door = door_of(house, broker)
+    async with going(door.run):
+        await until(lambda: _holds(door.connected))
+        yield door
+
+
+async def command(house: House, **changes) -> bytes:
+    soon = (house.clock.now() + timedelta(seconds=50)).isoformat()
+    body = {"id": "m-1", "clip": await clip_of(house), "targets": {"speakers": ["spk-1"]}, "not_after": soon, "reply_to": REPLY}
+    return json.dumps(body | changes).encode()
+
+
+async def heard(client: aiomqtt.Client, count: int) -> list[aiomqtt.Message]:
+    """The next `count` messages."""
+    found: list[aiomqtt.Message] = []
+    async with asyncio.timeout(30):
+        async for message in client.messages:
+            found.append(message)
+            if len(found) == count:
+                break
+    return found
+
+
+@pytest.mark.parametrize("version", list(Version))
+async def test_states_events_and_a_command_go_through_passwords_tls_and_acl(house: House, broker: Mosquitto, version: Version):
+    async with broker.client("platform") as platform:
+        await platform.subscribe("gateway/v1/#", qos=1)
+        async with connected(house, replace(settings_of(broker), version=version)):
+            states = await heard(platform, len(house.services.city.devices))
+            assert {message.topic.value for message in states} == {f"gateway/v1/devices/{one}/state" for one in house.services.city.devices}
+            await platform.publish(COMMANDS, await command(house), qos=1)
+            answer: dict = {}
+            while not answer:
+                [message] = await heard(platform, 1)
+                if message.topic.value == REPLY:
+                    answer = json.loads(message.payload)
+    assert (answer["id"], answer["result"]) == ("m-1", "accepted")
+    async with broker.client("guest") as late:
+        await late.subscribe("gateway/v1/devices/+/state", qos=1)
+        assert all(message.retain for message in await heard(late, len(house.services.city.devices)))
+
+
+async def test_a_wrong_password_and_an_unknown_ca_keep_us_out_and_say_so(house: House, broker: Mosquitto, capsys):
+    for wrong in (settings_of(broker, password="nonsense"), _without_ca(broker)):
+        door = door_of(house, wrong)
+        async with going(door.run):
+            said = await _said(capsys, "mqtt.unreachable")
+        assert not door.connected
+        assert "nonsense" not in said
+
+
+def _without_ca(broker: Mosquitto) -> Broker:
+    return Broker.of(Mqtt(url=f"mqtts://127.0.0.1:{broker.port}", username="gateway"))
+
+
+async def test_who_may_not_command_is_not_heard(house: House, broker: Mosquitto):
+    async with broker.client("platform") as platform, connected(house, settings_of(broker)):
+        await platform.subscribe(REPLY, qos=1)
+        async with broker.client("guest") as guest:
+            await guest.publish(COMMANDS, await command(house, id="forged"), qos=1)
+        await platform.publish(COMMANDS, await command(house), qos=1)
+        [message] = await heard(platform, 1)
+    assert json.loads(message.payload)["id"] == "m-1"
+    assert (await house.json("GET", "/v1/broadcasts/forged"))[0] == 404
+
+
+async def test_a_retained_command_is_refused_when_we_come_to_it_later(house: House, broker: Mosquitto):
+    async with broker.client("platform") as platform:
+        await platform.subscribe(REPLY, qos=1)
+        await platform.publish(COMMANDS, await command(house), qos=1, retain=True)
+        async with connected(house, settings_of(broker)):
+            [message] = await heard(platform, 1)
+    assert json.loads(message.payload)["problem"]["code"] == "retained"
+    assert (await house.json("GET", "/v1/broadcasts/m-1"))[0] == 404
+
+
+async def test_a_restart_of_the_broker_loses_no_event_and_keeps_their_order(house: House, broker: Mosquitto):
+    async def listen(found: list[int], want: int) -> None:
+        while len(set(found)) < want:
+            try:
+                async with broker.client("platform", identifier="listener") as listener:
+                    await listener.subscribe("gateway/v1/events/device.state", qos=1)
+                    while len(set(found)) < want:
+                        [message] = await heard(listener, 1)
+                        found.append(json.loads(message.payload)["data"]["n"])
+            except aiomqtt.MqttError:
+                await asyncio.sleep(0.05)
+
+    found: list[int] = []
+    async with asyncio.TaskGroup() as group, asyncio.timeout(60):
+        listening = group.create_task(listen(found, 60))
+        async with connected(house, settings_of(broker)) as door:
+            for n in range(60):
+                await house.emit(house.event(n=n))
+                if n == 20:
+                    await broker.stop()
+                if n == 40:
+                    await broker.start()
+            await listening
+            assert door.connected
+    first = list(dict.fromkeys(found))
+    assert first == list(range(60))
+
+
+async def test_a_command_that_was_done_and_not_acknowledged_comes_again_and_is_not_done_again(house: House, broker: Mosquitto):
+    async with broker.client("platform") as platform, Proxy.before(broker) as proxy:
+        await platform.subscribe(REPLY, qos=1)
+        async with connected(house, settings_of(broker, port=proxy.port)):
+            payload = await command(house)
+            proxy.mute = True
+            await platform.publish(COMMANDS, payload, qos=1)
+            await until(lambda: _is_known(house, "m-1"))
+            proxy.mute = False
+            proxy.cut()
+            [message] = await heard(platform, 1)
+    assert json.loads(message.payload)["result"] == "seen-before"
+    _, page = await house.json("GET", "/v1/broadcasts")
+    assert len(page["items"]) == 1
+
+
+async def _said(capsys: pytest.CaptureFixture[str], words: str) -> str:
+    """What the log has said by the time that it says `words`."""
+    said: list[str] = []
+
+    async def heard_yet() -> bool:
+        said.append(capsys.readouterr().out)
+        return words in "".join(said)
+
+    await until(heard_yet)
+    return "".join(said)
+
+
+async def _holds(value: object) -> bool:
+    return bool(value)
+
+
+async def _is_known(house: House, broadcast: str) -> bool:
+    status, _ = await house.json("GET", f"/v1/broadcasts/{broadcast}")
+    return status == 200
+
+
+class Proxy:
+    """Stands between the door and the broker: `mute` holds back what the door says, `cut` breaks every connection."""
+
+    def __init__(self, target: int) -> None:
+        self.port = 0
+        self.mute = False
+        self._target = target
+        self._writers: list[asyncio.StreamWriter] = []
+
+    @classmethod
+    @asynccontextmanager
+    async def before(cls, broker: Mosquitto) -> AsyncIterator["Proxy"]:
+        proxy = cls(broker.port)
+        async with await asyncio.start_server(proxy._serve, "127.0.0.1", 0) as server:
+            proxy.port = server.sockets[0].getsockname()[1]
+            yield proxy
+            proxy.cut()
+
+    def cut(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+        self._writers.clear()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", self._target)
+        self._writers += [writer, back]
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._pass(reader, back, door=True))
+            group.create_task(self._pass(there, writer, door=False))
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, door: bool) -> None:
+        try:
+            while data := await reader.read(65_536):
+                if not (door and self.mute):
+                    writer.write(data)
+        except ConnectionError:
+            pass
+        writer.transport.abort()
