@@ -30,6 +30,7 @@ MEMORY_BYTES: Final = 1 << 30
 _LINE_LIMIT: Final = 1 << 20
 _SLOWEST: Final = 2
 """A recorder that paces its replay takes as long as the footage; twice that is too long."""
+_FAREWELL_S: Final = 5.0
 _GRACE: Final = timedelta(minutes=2)
 
 
@@ -67,22 +68,33 @@ async def run_worker(job: Job, on_file: Callable[[Finished], Awaitable[None]]) -
     finally:
         if process.returncode is None:
             process.kill()
-        await process.wait()
+            await process.wait()
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    """Let a worker that has said its last word go by itself: to kill one that is just ending would confuse asyncio's child watcher."""
+    try:
+        async with asyncio.timeout(_FAREWELL_S):
+            await process.wait()
+    except TimeoutError:
+        pass  # the caller kills it
 
 
 async def _converse(process: asyncio.subprocess.Process, job: Job, on_file: Callable[[Finished], Awaitable[None]]) -> None:
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(_job_line(job))
+    failure: GatewayError | None = Unreachable(f"{job.target.device}: the export worker died", code="worker-died")
     async for line in process.stdout:
         message = json.loads(line)
         if "file" in message:
             await on_file(_finished(message["file"]))
-        elif "error" in message:
-            raise _error(message["error"])
         else:
-            return
-    raise Unreachable(f"{job.target.device}: the export worker died", code="worker-died")
+            failure = _error(message["error"]) if "error" in message else None
+            break
+    await _ended(process)
+    if failure is not None:
+        raise failure
 
 
 # -- messages ---------------------------------------------------------------------------------------------------------
