@@ -8,7 +8,7 @@ Strings in what they return come from the device and are untrusted text.
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gateway.domain.devices import Credentials, DeviceId, Ports
 
@@ -160,9 +160,11 @@ class Span:
     end: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class MediaPacket:
-    """One RTP packet of a replay. `ntp` is the device's time from the 0xABAC extension (ONVIF Streaming, replay), when it has one."""
+class MediaPacket(NamedTuple):
+    """One RTP packet of a replay. `ntp` is the device's time from the 0xABAC extension (ONVIF Streaming, replay), when it has one.
+
+    A tuple, since there are 750,000 in a gigabyte of footage and a frozen dataclass takes four times as long to make.
+    """
 
     payload: bytes
     payload_type: int

@@ -73,8 +73,9 @@ class Mp4Writer:
         decode, offset = self._timeline.place(unit)
         if self._samples and self._ends_fragment(unit, decode):
             self._flush(decode)
-        self._samples.append(_Sample(unit, decode, offset))
-        self._held += unit.size + 4 * len(unit.nals)
+        size = unit.size + 4 * len(unit.nals)
+        self._samples.append(_Sample(unit, size, decode, offset))
+        self._held += size
         self._frames += 1
         self._damaged += unit.damaged
         if unit.ntp is not None:
@@ -107,7 +108,7 @@ class Mp4Writer:
         self._fragments += 1
         self._put(_movie_fragment(self._fragments, self._samples, following))
         self._put((self._held + 8).to_bytes(4) + b"mdat")
-        self._put(b"".join(part for sample in self._samples for nal in sample.unit.nals for part in (len(nal).to_bytes(4), nal)))
+        self._put(b"".join([part for sample in self._samples for nal in sample.unit.nals for part in (len(nal).to_bytes(4), nal)]))
         self._samples, self._held = [], 0
 
     def _put(self, data: bytes) -> None:
@@ -119,6 +120,7 @@ class Mp4Writer:
 @dataclass(frozen=True, slots=True)
 class _Sample:
     unit: AccessUnit
+    size: int
     decode: int
     offset: int
 
@@ -201,7 +203,7 @@ def _movie_fragment(number: int, samples: list[_Sample], following: int) -> byte
         struct.pack(
             ">IIIi",
             min(end - sample.decode, _LONGEST),
-            sample.unit.size + 4 * len(sample.unit.nals),
+            sample.size,
             _KEY_FLAGS if sample.unit.key else _OTHER_FLAGS,
             sample.offset,
         )

@@ -31,6 +31,8 @@ def parse(packet: bytes) -> MediaPacket | None:
     if size < 12 or packet[0] & 0xC0 != 0x80:
         return None
     first, second, sequence, timestamp, _ = _HEADER.unpack_from(packet)
+    if first == 0x80:  # most packets: no padding, no sources, no extension
+        return MediaPacket(packet[12:], second & 0x7F, sequence, timestamp, second > 0x7F)
     start = 12 + 4 * (first & 0x0F)
     end = size - packet[-1] if first & 0x20 else size
     ntp, flags = None, 0
