@@ -1,0 +1,20 @@
+"""Every code that the gateway can give stands in the operator's table of reasons, with its next step."""
+
+import re
+from pathlib import Path
+
+from gateway.domain.policy import FLAPPING
+from gateway.health import service
+from gateway.health.checks import clock, identity, reach, snmp
+
+ROOT = Path(__file__).resolve().parent.parent
+CODE = re.compile(r'\bcode(?:: str)? ?= ?"([a-z0-9-]+)"')
+
+
+def test_every_reason_code_has_its_next_step() -> None:
+    given = {code for path in (ROOT / "gateway").rglob("*.py") for code in CODE.findall(path.read_text(encoding="utf-8"))}
+    given |= {service.LAGGING, service.BLIND, service.OUR_FAULT, FLAPPING}
+    given |= {reach.SERVICE_SILENT, clock.DRIFT, identity.SWAPPED, snmp.ENGINE_CHANGED}
+    explained = set(re.findall(r"`([a-z0-9-]+)`", (ROOT / "docs" / "operate" / "reasons.md").read_text(encoding="utf-8")))
+    assert len(given) > 100
+    assert not sorted(given - explained)
