@@ -1,0 +1,5 @@
+"""`python -m gateway.ctl`."""
+
+from gateway.ctl import main
+
+main()

@@ -1,0 +1,136 @@
+"""The gateway's HTTP API as commands use it: JSON calls, all pages of a list, uploads, downloads, and the event stream.
+
+Plain urllib: it costs a command nothing to load. No proxy and no redirection is followed: the key goes to the named server or nowhere.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.client import HTTPException, HTTPResponse
+from typing import Any, cast
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, urlencode
+from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
+
+from gateway.ctl.contexts import Target
+from gateway.ctl.failure import Exit, Failed
+
+TIMEOUT_S = 60.0
+STREAM_TIMEOUT_S = 45.0  # three heartbeats: a stream that is silent for longer is dead
+PAGE = 1000
+_EXITS = {400: Exit.USAGE, 401: Exit.REFUSED, 403: Exit.REFUSED, 404: Exit.REFUSED, 413: Exit.USAGE, 415: Exit.USAGE, 422: Exit.USAGE}
+
+
+class _NoRedirect(HTTPRedirectHandler):
+    def redirect_request(self, *_args: Any, **_kwargs: Any) -> None:
+        return None
+
+
+class Client:
+    """One gateway and one key."""
+
+    def __init__(self, target: Target) -> None:
+        self.server = target.server
+        self._key = target.key
+        self._opener: OpenerDirector = build_opener(ProxyHandler({}), _NoRedirect())
+
+    def get(self, path: str, **query: object) -> Any:
+        return self.call("GET", path, query=query)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, object] | None = None,
+        body: Any = None,
+        data: bytes | None = None,
+        kind: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        """The JSON of an answer (None for an empty one). Failed, with the problem's own words, for everything else."""
+        payload = json.dumps(body).encode() if body is not None else data
+        sent = dict(headers or {})
+        if payload is not None:
+            sent["Content-Type"] = kind
+        with self.open(method, path, query=query, data=payload, headers=sent) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def every(self, path: str, *, most: int = 0, **query: object) -> Iterator[Any]:
+        """All items of a list, page by page; at most `most` when that is not 0."""
+        cursor: str | None = None
+        left = most or 1 << 60
+        while left > 0:
+            page = self.get(path, **query, limit=min(PAGE, left), cursor=cursor)
+            yield from page["items"]
+            left -= len(page["items"])
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    def events(self, *, after: int | None = None, types: str | None = None) -> Iterator[dict[str, Any]]:
+        """The events, live, without end; after a break on from the last one."""
+        cursor = after
+        while True:
+            try:
+                for event in self._stream(cursor, types):
+                    cursor = event.get("cursor", cursor)
+                    yield event
+            except (TimeoutError, URLError, ConnectionError, HTTPException):
+                if cursor is None:
+                    raise Failed("The event stream broke.", exit_code=Exit.ENVIRONMENT, hint="gatewayctl doctor") from None
+
+    @contextmanager
+    def open(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, object] | None = None,
+        data: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> Iterator[HTTPResponse]:
+        """The answer itself, to be read piece by piece. Failed for an error."""
+        asked = urlencode({name: _worded(value) for name, value in (query or {}).items() if value is not None}, doseq=True)
+        url = f"{self.server}{quote(path, safe='/:@')}{'?' + asked if asked else ''}"
+        request = Request(url, data=data, method=method, headers={"Authorization": f"Bearer {self._key}", **(headers or {})})  # noqa: S310 -- http or https, as `contexts` has checked
+        try:
+            with self._opener.open(request, timeout=timeout_s) as answer:
+                yield cast("HTTPResponse", answer)
+        except HTTPError as error:
+            raise _refusal(error) from None
+        except URLError as error:
+            hint = "Is it running, and is the address right? gatewayctl doctor tells more."
+            raise Failed(f"{self.server} cannot be reached: {error.reason}", exit_code=Exit.ENVIRONMENT, hint=hint) from None
+
+    def _stream(self, after: int | None, types: str | None) -> Iterator[dict[str, Any]]:
+        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": str(after)} if after is not None else {})
+        with self.open("GET", "/v1/events", query={"types": types}, headers=headers, timeout_s=STREAM_TIMEOUT_S) as answer:
+            fields: dict[str, str] = {}
+            for raw in answer:
+                name, _, value = raw.decode().rstrip("\r\n").partition(":")
+                if name:
+                    fields[name] = value.removeprefix(" ")
+                    continue
+                if "data" in fields:
+                    yield {"type": fields.get("event", ""), **json.loads(fields["data"])}
+                fields = {}
+
+
+def _worded(value: object) -> object:
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def _refusal(error: HTTPError) -> Failed:
+    """What the gateway said, in its own words."""
+    try:
+        problem = json.loads(error.read(1 << 20))
+    except (ValueError, OSError):
+        problem = {}
+    if not isinstance(problem, dict):
+        problem = {}
+    message = str(problem.get("detail") or f"The server answered {error.code} {error.reason}.")
+    faults = [f"{fault.get('pointer', '')}: {fault.get('detail', '')}" for fault in problem.get("errors") or () if isinstance(fault, dict)]
+    return Failed(message, exit_code=_EXITS.get(error.code, Exit.FAILED), hint=str(problem.get("hint") or ""), faults=faults)

@@ -1,0 +1,197 @@
+"""Looking: lists, one thing in full, the live picture, the events."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from gateway.ctl.failure import Exit, Failed
+from gateway.ctl.output import Column, Format, column, line, show, tell
+from gateway.ctl.session import Output, client_of
+
+TOP_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A noun of the API: where its list is, and what a table shows of it."""
+
+    path: str
+    columns: Sequence[Column]
+
+
+def _place(item: Mapping[str, Any]) -> object:
+    position = item.get("position")
+    return position and f"{position['latitude']:.6f},{position['longitude']:.6f}"
+
+
+def _columns(always: str, wide: str = "") -> list[Column]:
+    return [*map(column, always.split()), *(column(name, wide=True) for name in wide.split())]
+
+
+RESOURCES: Mapping[str, Resource] = {
+    "devices": Resource(
+        "/v1/devices",
+        [
+            *_columns("id kind name state reason since group", "address vendor model serial cell uplink clock_offset_s last_seen"),
+            Column("POSITION", _place, wide=True),
+        ],
+    ),
+    "groups": Resource("/v1/camera-groups", _columns("id name states street district", "cell devices")),
+    "cells": Resource("/v1/grid-cells", _columns("code name devices states street district")),
+    "zones": Resource("/v1/zones", _columns("id name speakers")),
+    "clips": Resource("/v1/clips", _columns("id name duration_ms created_at", "size created_by")),
+    "broadcasts": Resource("/v1/broadcasts", _columns("id created_at priority open counts actor", "clip not_after case")),
+    "footage": Resource(
+        "/v1/footage-requests", _columns("id state case_number requester submitted_at reason", "unit cameras start end decided_at")
+    ),
+    "evidence": Resource("/v1/evidence", _columns("request name camera size start end downloads", "sha256")),
+    "keys": Resource("/v1/keys", _columns("id name roles scopes created_at expires_at revoked_at", "username max_speakers last_used_at")),
+}
+_FILTERS = {"devices": {"kind", "state", "group", "cell", "zone", "search"}, "footage": {"state", "case"}, "evidence": {"case"}}
+
+Name = Annotated[str, typer.Argument(help="Its id.", metavar="ID")]
+Noun = Annotated[str, typer.Argument(help=f"One of: {', '.join(RESOURCES)}.", metavar="WHAT")]
+
+
+def add_to(app: typer.Typer) -> None:
+    for command in (get, describe, top, events):
+        app.command()(command)
+
+
+def get(
+    ctx: typer.Context,
+    what: Noun,
+    *,
+    kind: Annotated[str | None, typer.Option(help="Devices: camera, speaker, recorder or switch.")] = None,
+    state: Annotated[str | None, typer.Option(help="Devices: up, degraded, down, unknown. Footage: submitted, ready, …")] = None,
+    group: Annotated[str | None, typer.Option(help="Devices: those of a camera group.")] = None,
+    cell: Annotated[str | None, typer.Option(help="Devices: those of a grid cell.")] = None,
+    zone: Annotated[str | None, typer.Option(help="Devices: the speakers of a zone.")] = None,
+    search: Annotated[str | None, typer.Option(help="Devices: part of an id, name, address or serial number.")] = None,
+    case: Annotated[str | None, typer.Option(help="Footage: a case number.")] = None,
+    limit: Annotated[int, typer.Option(min=0, help="At most so many; 0 for all.")] = 0,
+    output: Output = Format.TABLE,
+) -> None:
+    """List things."""
+    resource = _resource(what)
+    given = {"kind": kind, "state": state, "group": group, "cell": cell, "zone": zone, "search": search, "case": case}
+    wanted = {name: value for name, value in given.items() if value is not None}
+    strange = sorted(wanted.keys() - _FILTERS.get(what, set()))
+    if strange:
+        hint = f"gatewayctl get {what} lists all of them."
+        raise Failed(f"{what} cannot be narrowed by --{strange[0]}.", exit_code=Exit.USAGE, hint=hint)
+    if "case" in wanted:
+        wanted["case_number"] = wanted.pop("case")
+    client = client_of(ctx)
+    items = client.get(resource.path)["items"] if what == "keys" else client.every(resource.path, most=limit, **wanted)
+    show(items, resource.columns, output)
+
+
+def describe(ctx: typer.Context, what: Noun, name: Name, *, output: Output = Format.TABLE) -> None:
+    """Show one thing in full; of a device also what it has been through lately."""
+    client = client_of(ctx)
+    path = f"{_resource(what).path}/{name}"
+    thing = _key(client.get("/v1/keys")["items"], name) if what == "keys" else client.get(path)
+    if what == "devices":
+        thing["transitions"] = list(client.every(f"{path}/transitions", most=10))
+    if output in {Format.JSON, Format.YAML}:
+        tell(thing, output)
+        return
+    lists = {field: thing.pop(field) for field in ("transitions", "deliveries", "coverage", "files", "custody") if field in thing}
+    tell(thing, output)
+    for field, items in lists.items():
+        if items:
+            sys.stdout.write(f"\n{field}\n")
+            show(items, [column(part) for part in items[0] if output is Format.WIDE or part not in _DETAILS], output)
+
+
+def top(ctx: typer.Context, *, once: Annotated[bool, typer.Option("--once", help="Show it once and end.")] = False) -> None:
+    """Watch how the city is: devices by kind and state, and why those that are not up are not."""
+    client = client_of(ctx)
+    if once or not sys.stdout.isatty():
+        sys.stdout.write("\n".join(_picture(client.get("/v1/health/summary"))) + "\n")
+        return
+    from rich.live import Live  # noqa: PLC0415 -- only a terminal is redrawn
+    from rich.text import Text  # noqa: PLC0415 -- as above
+
+    with Live(screen=True, auto_refresh=False) as live:
+        while True:
+            live.update(Text("\n".join(_picture(client.get("/v1/health/summary")))), refresh=True)
+            time.sleep(TOP_S)
+
+
+def events(
+    ctx: typer.Context,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what happens from now on.")] = False,
+    after: Annotated[int | None, typer.Option(min=0, help="Begin after this cursor.")] = None,
+    types: Annotated[str | None, typer.Option(help="Only these, by comma; device.* takes all that begin so.")] = None,
+    output: Annotated[Format, typer.Option("--output", "-o", help="table or json (a line an event).")] = Format.TABLE,
+) -> None:
+    """Show events: with -f as they happen; without, those after a cursor up to now."""
+    client = client_of(ctx)
+    write: Callable[[Mapping[str, Any]], None] = line if output is Format.JSON else _brief
+    if follow:
+        _each(client.events(after=after, types=types), write)
+        return
+    latest = client.get("/v1/health/summary")["event_cursor"]
+    first = max(0, latest - 20) if after is None else after
+    if first < latest:
+        _each(_until(client.events(after=first), latest, types), write)
+
+
+_DETAILS = frozenset({"facts", "detail", "sha256", "encoding", "clock_offset_s", "recorded"})
+
+
+def _resource(what: str) -> Resource:
+    if what not in RESOURCES:
+        raise Failed(f"There is no {what!r}.", exit_code=Exit.USAGE, hint=f"There are: {', '.join(RESOURCES)}.")
+    return RESOURCES[what]
+
+
+def _key(keys: Iterable[dict[str, Any]], name: str) -> dict[str, Any]:
+    found = next((key for key in keys if key["id"] == name), None)
+    if found is None:
+        raise Failed(f"There is no key {name!r}.", exit_code=Exit.REFUSED, hint="gatewayctl get keys")
+    return found
+
+
+def _picture(summary: Mapping[str, Any]) -> list[str]:
+    states = list(summary["states"])
+    lines = [f"{summary['at']}   {summary['devices']} devices in {summary['groups']} groups", ""]
+    lines.append(f"{'':10}" + "".join(f"{state:>10}" for state in states))
+    lines += [f"{kind:10}" + "".join(f"{counts[state]:>10}" for state in states) for kind, counts in summary["kinds"].items()]
+    lines.append(f"{'all':10}" + "".join(f"{summary['states'][state]:>10}" for state in states))
+    reasons = list(summary["reasons"].items())[:15]
+    return [*lines, "", *(f"{count:>10}  {reason}" for reason, count in reasons)]
+
+
+def _until(found: Iterable[dict[str, Any]], last: int, types: str | None) -> Iterable[dict[str, Any]]:
+    wanted = types.split(",") if types else ["*"]
+    for event in found:
+        if any(event["type"] == one or (one.endswith("*") and event["type"].startswith(one[:-1])) for one in wanted):
+            yield event
+        if event.get("cursor", 0) >= last:
+            return
+
+
+def _each(found: Iterable[dict[str, Any]], write: Callable[[Mapping[str, Any]], None]) -> None:
+    for event in found:
+        write(event)
+
+
+def _brief(event: Mapping[str, Any]) -> None:
+    if event["type"] == "gap":
+        raise Failed("Some events are gone for good.", hint="gatewayctl get devices shows how things are now.")
+    at = datetime.fromisoformat(event["at"]).astimezone().strftime("%H:%M:%S")
+    told = " ".join(f"{name}={value}" for name, value in event["data"].items() if not isinstance(value, (dict, list)))
+    show([{"at": at, "cursor": event["cursor"], "type": event["type"], "subject": event["subject"], "data": told}], _BARE, Format.TABLE)
+    sys.stdout.flush()
+
+
+_BARE = [replace(column(name), heading="") for name in ("at", "cursor", "type", "subject", "data")]

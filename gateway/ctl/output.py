@@ -1,0 +1,95 @@
+"""What goes to the terminal: data as a table, JSON or YAML, talk to standard error, and nothing that could steer the terminal."""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+# Control characters and those that turn the direction of text: a device's name must not be able to use them (rule 9).
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+class Format(StrEnum):
+    TABLE = "table"
+    WIDE = "wide"
+    JSON = "json"
+    YAML = "yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its heading, what stands in it, and whether only `wide` shows it."""
+
+    heading: str
+    of: Callable[[Mapping[str, Any]], object]
+    wide: bool = False
+
+
+def column(name: str, heading: str | None = None, *, wide: bool = False) -> Column:
+    """The column of one field."""
+    return Column((heading or name).upper().replace("_", " "), lambda item: item.get(name), wide)
+
+
+def show(items: Iterable[Mapping[str, Any]], columns: Sequence[Column], form: Format) -> None:
+    """Print a list."""
+    if form in {Format.JSON, Format.YAML}:
+        tell(list(items), form)
+        return
+    shown = [one for one in columns if form is Format.WIDE or not one.wide]
+    _table([[one.heading for one in shown], *([_cell(one.of(item)) for one in shown] for item in items)])
+
+
+def tell(value: Any, form: Format) -> None:
+    """Print one thing; as a table, a line a field."""
+    if form is Format.YAML:
+        import yaml  # noqa: PLC0415 -- only who asks for YAML pays for it
+
+        _write(yaml.safe_dump(value, allow_unicode=True, sort_keys=False))
+    elif form is Format.JSON or not isinstance(value, Mapping):
+        _write(harmless(json.dumps(value, ensure_ascii=False, indent=2), escape=True) + "\n")
+    else:
+        _table([[name.replace("_", " "), _cell(field)] for name, field in value.items()])
+
+
+def line(event: Any) -> None:
+    """Print one thing on one line, at once."""
+    _write(harmless(json.dumps(event, ensure_ascii=False), escape=True) + "\n")
+    sys.stdout.flush()
+
+
+def say(text: str) -> None:
+    """Talk to the person at the terminal."""
+    sys.stderr.write(harmless(text) + "\n")
+
+
+def harmless(text: str, *, escape: bool = False) -> str:
+    """`text` without what steers a terminal; `escape` writes it as JSON would."""
+    return _STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}" if escape else "\N{REPLACEMENT CHARACTER}", text)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {_cell(part)}" for name, part in value.items() if part not in (0, None, "", [])) or "-"
+    if isinstance(value, list):
+        return ", ".join(map(_cell, value)) or "-"
+    return harmless(str(value).replace("\n", " ")) or "-"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> None:
+    from rich.cells import cell_len  # noqa: PLC0415 -- JSON does without
+
+    widths = [max(map(cell_len, cells)) for cells in zip(*rows, strict=True)]  # Chinese takes two cells a character
+    for row in rows:
+        padded = "  ".join(text + " " * (width - cell_len(text)) for text, width in zip(row, widths, strict=True))
+        _write(padded.rstrip() + "\n")
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)

@@ -1,0 +1,272 @@
+"""gatewayctl as a person runs it: processes of their own, against a whole gateway, judged by exit code and what they print."""
+
+import asyncio
+import json
+import os
+import stat
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import yaml
+from rich.cells import cell_len
+
+from gateway.clock import SystemClock
+from gateway.ctl.output import harmless
+from gateway.domain.access import Role
+from gateway.domain.health import HealthState, Standing
+from tests.api.conftest import template
+from tests.api.house import CAMERA, House, open_house, open_street
+from tests.api.test_broadcasts import sound
+from tests.api.test_footage import filing
+
+__all__ = ["template"]
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command left: its exit code, standard output and standard error."""
+
+    code: int
+    out: str
+    err: str
+
+
+async def gatewayctl(house: House | None, *arguments: str, role: Role = Role.ADMIN, cwd: Path = ROOT, **env: str) -> Done:
+    """Run one command as the key of `role`."""
+    mine = {} if house is None else {"GATEWAY_URL": house.url, "GATEWAY_KEY": house.keys[role]}
+    known = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY")}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "gateway.ctl", *arguments),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=cwd,
+        env={**known, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **mine, **env},
+    )
+    async with asyncio.timeout(60):
+        out, err = await process.communicate()
+    return Done(process.returncode or 0, out.decode(), err.decode())
+
+
+@pytest.fixture
+async def house(tmp_path: Path, template: Path) -> AsyncIterator[House]:
+    folder = tmp_path / "house"
+    folder.mkdir()
+    async with open_house(folder, template) as opened:
+        yield opened
+
+
+# -- looking ----------------------------------------------------------------------------------------------------------
+
+
+async def test_lists_are_tables_for_people_and_json_or_yaml_for_programs(house: House):
+    house.services.board.put(Standing(CAMERA, HealthState.DOWN, house.clock.now(), "refused"))
+    table = await gatewayctl(house, "get", "devices", "--kind", "camera", role=Role.VIEWER)
+    assert (table.code, table.err) == (0, "")
+    heading, first, *_ = table.out.splitlines()
+    assert heading.split()[:5] == ["ID", "KIND", "NAME", "STATE", "REASON"]
+    assert first.split()[:5] == ["cam-1", "camera", "东门枪机", "down", "refused"]
+    found = json.loads((await gatewayctl(house, "get", "devices", "--kind", "camera", "-o", "json")).out)
+    assert [device["id"] for device in found] == ["cam-1", "cam-2", "cam-3"]
+    found = yaml.safe_load((await gatewayctl(house, "get", "zones", "-o", "yaml")).out)
+    assert found == [{"id": "z-1", "name": "全部", "speakers": ["spk-1", "spk-2"]}]
+    wide = await gatewayctl(house, "get", "devices", "-o", "wide", "--limit", "1")
+    assert "127.8.0.1" in wide.out
+    assert len(wide.out.splitlines()) == 2
+
+
+async def test_columns_stand_under_their_headings_whatever_the_script(house: House):
+    done = await gatewayctl(house, "get", "devices")
+    heading, *rows = done.out.splitlines()
+    at = heading.index("STATE")
+    assert all(cell_len(row[: row.index("unknown")]) == at for row in rows)
+
+
+async def test_one_thing_is_described_with_what_belongs_to_it(house: House):
+    done = await gatewayctl(house, "describe", "devices", CAMERA)
+    assert done.code == 0
+    assert "127.8.0.1" in done.out
+    found = json.loads((await gatewayctl(house, "describe", "groups", "g-1", "-o", "json")).out)
+    assert found["street"] == "舜耕"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "hint"),
+    [
+        (["get", "trees"], 2, "There are: devices"),
+        (["get", "zones", "--kind", "camera"], 2, "gatewayctl get zones"),
+        (["get", "devices", "--kind", "tree"], 2, "?kind"),
+        (["describe", "devices", "nowhere"], 4, "/v1/devices"),
+        (["keys", "create", "--name", "x", "--role", "king"], 2, "/roles/0"),
+        (["say", "nofile.wav", "--speaker", "spk-1"], 2, "gatewayctl get clips"),
+        (["say", "nofile.wav"], 2, "--speaker"),
+        (["import", "nofile.csv"], 2, "name right"),
+        (["footage", "approve", "F-9"], 4, "permission"),
+        (["nonsense"], 2, "No such command"),
+        (["--server", "ftp://x", "get", "zones"], 2, "http://HOST"),
+        (["--context", "moon", "get", "zones"], 3, "context set moon"),
+        (["--server", "http://127.0.0.1:1", "get", "zones"], 3, "doctor"),
+    ],
+)
+async def test_an_error_has_its_exit_code_and_the_next_thing_to_do(
+    house: House, tmp_path: Path, arguments: list[str], code: int, hint: str
+):
+    done = await gatewayctl(house, *arguments, XDG_CONFIG_HOME=str(tmp_path))
+    assert (done.code, done.out) == (code, "")
+    assert hint in done.err
+    assert "Traceback" not in done.err
+
+
+async def test_without_a_key_or_with_a_wrong_one_it_says_which(house: House, tmp_path: Path):
+    none = await gatewayctl(None, "get", "zones", XDG_CONFIG_HOME=str(tmp_path))
+    assert (none.code, "--key-file" in none.err) == (3, True)
+    wrong = await gatewayctl(house, "get", "zones", GATEWAY_KEY="gwk_aaaa_" + "A" * 43)
+    assert (wrong.code, "not known" in wrong.err) == (4, True)
+
+
+async def test_a_named_gateway_needs_neither_address_nor_key(house: House, tmp_path: Path):
+    key = tmp_path / "key"
+    key.write_text(house.keys[Role.VIEWER] + "\n")
+    home = {"XDG_CONFIG_HOME": str(tmp_path / "config")}
+    made = await gatewayctl(None, "context", "set", "demo", "--server", house.url, "--key-file", str(key), **home)
+    assert made.code == 0
+    assert stat.S_IMODE((tmp_path / "config/gatewayctl/contexts.yaml").stat().st_mode) == 0o600
+    assert (await gatewayctl(None, "get", "zones", "-o", "json", **home)).code == 0
+    listed = await gatewayctl(None, "context", "list", **home)
+    assert listed.out.splitlines()[1].split()[:3] == ["*", "demo", house.url]
+    assert house.keys[Role.VIEWER] not in listed.out + made.err
+
+
+async def test_what_a_device_calls_itself_cannot_steer_the_terminal():
+    assert harmless("a\x1b[2Jb\x9b31mc\u202egpj\x07") == "a\ufffd[2Jb\ufffd31mc\ufffdgpj\ufffd"
+    assert harmless("\u202e", escape=True) == "\\u202e"
+
+
+async def test_top_and_events_show_how_things_are_and_what_happened(house: House):
+    house.services.board.put(Standing(CAMERA, HealthState.DOWN, house.clock.now(), "refused"))
+    picture = await gatewayctl(house, "top", "--once")
+    assert picture.code == 0
+    assert ["camera", "2", "0", "0", "1"] in [line.split() for line in picture.out.splitlines()]
+    assert ["1", "refused"] in [line.split() for line in picture.out.splitlines()]
+    await house.emit(house.event("cam-1", after="down"), house.event("cam-2", after="up"), house.event("x", "other.type"))
+    done = await gatewayctl(house, "events", "--after", "1", "--types", "device.*", "-o", "json")
+    assert [json.loads(line)["subject"] for line in done.out.splitlines()] == ["cam-2"]
+
+
+async def test_doctor_finds_nothing_wrong_where_nothing_is_and_names_what_is(house: House, tmp_path: Path):
+    key = tmp_path / "key"
+    key.write_text(house.keys[Role.VIEWER])
+    key.chmod(0o644)
+    house.services.board.put(Standing(CAMERA, HealthState.UP, datetime.now(UTC)))
+    done = await gatewayctl(house, "--key-file", str(key), "doctor", "-o", "json")
+    wrong = [one["check"] for one in json.loads(done.out) if one["result"] == "wrong"]
+    assert (done.code, wrong) == (3, ["key file"])
+    key.chmod(0o600)
+    done = await gatewayctl(house, "--key-file", str(key), "doctor")
+    assert done.code == 0, done.out
+    far = await gatewayctl(house, "--server", "http://127.0.0.1:1", "doctor")
+    assert (far.code, "cannot be reached" in far.out) == (3, True)
+
+
+async def test_completion_completes(house: House):
+    script = await gatewayctl(None, "completion", "bash")
+    assert (script.code, "_GATEWAYCTL_COMPLETE" in script.out) == (0, True)
+    env = {"_GATEWAYCTL_COMPLETE": "complete_bash", "COMP_WORDS": "gatewayctl foo", "COMP_CWORD": "1"}
+    assert (await gatewayctl(None, **env)).out.split() == ["footage"]
+
+
+# -- doing ------------------------------------------------------------------------------------------------------------
+
+
+async def test_an_import_is_shown_and_then_made(house: House, tmp_path: Path):
+    file = tmp_path / "new.csv"
+    file.write_text("id,kind,name,address\nnew-1,camera,新,127.8.9.1\n")
+    shown = await gatewayctl(house, "import", "--dry-run", str(file))
+    assert (shown.code, shown.out.splitlines()[0]) == (0, "+ camera new-1 新")
+    assert "nothing was changed" in shown.err
+    made = await gatewayctl(house, "import", str(file))
+    assert (made.code, "imported" in made.err) == (0, True)
+    assert (await gatewayctl(house, "describe", "devices", "new-1")).code == 0
+    assert "new-1" in (await gatewayctl(house, "export", "--format", "csv")).out
+    file.write_text("id,kind,name,address\nnew-2,tree,x,y z\n")
+    wrong = await gatewayctl(house, "import", str(file))
+    assert (wrong.code, "line 2" in wrong.err) == (2, True)
+
+
+async def test_keys_are_made_into_a_file_of_their_own_and_revoked(house: House, tmp_path: Path):
+    file = tmp_path / "viewer.key"
+    made = await gatewayctl(house, "keys", "create", "--name", "wall", "--role", "viewer", "--to", str(file), "-o", "json")
+    key = file.read_text().strip()
+    assert (made.code, stat.S_IMODE(file.stat().st_mode), key in made.out + made.err) == (0, 0o600, False)
+    assert (await gatewayctl(house, "get", "zones", GATEWAY_KEY=key)).code == 0
+    assert (await gatewayctl(house, "keys", "revoke", json.loads(made.out)["id"])).code == 0
+    assert (await gatewayctl(house, "get", "zones", GATEWAY_KEY=key)).code == 4
+
+
+async def test_the_record_is_listed_and_verified_against_heads_kept_elsewhere(house: House, tmp_path: Path):
+    await gatewayctl(house, "keys", "create", "--name", "x", "--role", "viewer")
+    listed = await gatewayctl(house, "audit", "list")
+    assert "key.created" in listed.out
+    heads = tmp_path / "heads.json"
+    assert (await gatewayctl(house, "audit", "verify", "--save", str(heads))).code == 0
+    assert (await gatewayctl(house, "audit", "verify", "--against", str(heads))).code == 0
+    chain, (seq, digest) = next(iter(json.loads(heads.read_text()).items()))
+    heads.write_text(json.dumps({chain: [seq + 5, digest]}))
+    shrunk = await gatewayctl(house, "audit", "verify", "--against", str(heads))
+    assert (shrunk.code, "does not hold" in shrunk.err) == (1, True)
+
+
+async def test_a_voice_that_nobody_hears_is_a_failure_and_stop_all_silences(tmp_path: Path, template: Path):
+    file = tmp_path / "clip.wav"
+    file.write_bytes(sound())
+    async with open_house(tmp_path, template, clock=SystemClock()) as house:
+        done = await gatewayctl(house, "say", str(file), "--speaker", "spk-1", role=Role.OPERATOR)
+        assert (done.code, "0 of 1 loudspeakers" in done.err) == (1, True)
+        assert done.out.splitlines()[1].split()[:2] == ["spk-1", "failed"]
+        stopped = await gatewayctl(house, "stop-all", role=Role.OPERATOR)
+        assert (stopped.code, "silenced" in stopped.err) == (0, True)
+
+
+async def test_the_whole_day_of_an_operator_and_a_liaison_officer(tmp_path: Path, template: Path):
+    async with open_street(tmp_path, template) as (house, city, _):
+        clip = tmp_path / "请离开.wav"
+        clip.write_bytes(sound())
+        speakers = [part for device in city.of_kind("speaker") for part in ("--speaker", device.id)]
+        said = await gatewayctl(house, "say", str(clip), *speakers, "--case", "C-1", "-o", "json", role=Role.OPERATOR)
+        assert said.code == 0, said.err
+        assert json.loads(said.out)["counts"] == {"done": len(speakers) // 2}
+        picture = tmp_path / "now.jpg"
+        taken = await gatewayctl(house, "capture", city.of_kind("camera")[0].id, "--to", str(picture), role=Role.OPERATOR)
+        assert (taken.code, picture.read_bytes()[:2]) == (0, b"\xff\xd8")
+        await _liaison(house, city, tmp_path)
+
+
+async def _liaison(house: House, city, folder: Path) -> None:
+    channel = next(channel for recorder in city.of_kind("recorder") for channel in recorder.channels if not channel.gappy)
+    form = folder / "request.yaml"
+    form.write_text(yaml.safe_dump(filing(house, camera=channel.camera), allow_unicode=True))
+    filed = await gatewayctl(house, "footage", "submit", "--from", str(form), "--urgent", "-o", "json", role=Role.LIAISON)
+    assert filed.code == 0, filed.err
+    request = json.loads(filed.out)
+    assert request["urgency"] == "urgent"
+    assert (await gatewayctl(house, "footage", "approve", request["id"], role=Role.LIAISON)).code == 4
+    assert (await gatewayctl(house, "footage", "approve", request["id"], role=Role.APPROVER)).code == 0
+    ready = await gatewayctl(house, "footage", "status", request["id"], "--wait", role=Role.LIAISON)
+    assert ready.code == 0, ready.err + ready.out
+    to = folder / "evidence"
+    fetched = await gatewayctl(house, "footage", "download", request["id"], "--to", str(to), role=Role.LIAISON)
+    assert fetched.code == 0, fetched.err
+    assert (await gatewayctl(None, "footage", "verify", str(to))).code == 0
+    file = next(to.glob("*.mp4"))
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    altered = await gatewayctl(None, "footage", "verify", str(to))
+    assert (altered.code, "WRONG" in altered.out) == (1, True)
