@@ -1,6 +1,7 @@
 """Clips on the shelf: files named by their hash, durable before they are known, and made ready for loudspeakers when needed."""
 
 import asyncio
+import contextlib
 import hashlib
 import os
 from collections import OrderedDict
@@ -93,7 +94,8 @@ def _keep(folder: Path, data: bytes) -> str:
         part.replace(path)
         _sync_folder(folder)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
         raise StorageFailed(f"the clip could not be stored: {error.strerror}") from error
     return name
 

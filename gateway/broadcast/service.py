@@ -163,7 +163,7 @@ class BroadcastService:
     def stop_all(self, actor: Actor) -> Stopped:
         """Silence everything, at once and in memory; what was ordered before never plays. It is written down as soon as the store can."""
         self._epoch += 1
-        self._pacer.stop_all()
+        self._pacer.stop_all()  # silence first, then the accounts
         stopped = [silenced for parts in self._active.values() if (silenced := _stop(parts, "stop-all"))]
         result = Stopped(len(stopped), sum(stopped))
         now = self._clock.now()

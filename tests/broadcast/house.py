@@ -138,6 +138,11 @@ class House:
         await loudspeaker.sessions[-1].heard.wait()
         return loudspeaker.sessions[-1]
 
+    async def settled(self) -> None:
+        """Return once all that was handed to the store before is in it, and told."""
+        await self.store.writer.write(_nothing, lane=Lane.HEALTH)
+        await self.clock.advance(0)
+
     async def ended(self, name: str = "b1", *, step_s: float = 0.02) -> View:
         """Let time pass, a packet's worth at a time, until the broadcast has ended and all of it is in the store."""
         while (view := await self.view(name)).open:
@@ -172,6 +177,10 @@ async def running(service: BroadcastService) -> AsyncIterator[asyncio.Task[None]
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+async def _nothing(_tx: object) -> None:
+    pass
 
 
 def _city() -> City:

@@ -71,6 +71,7 @@ async def test_those_who_are_ready_wait_a_second_for_the_others_and_no_longer(ho
     await house.service.submit(house.order("b1", "s1", "s2"))
     await quick.opened.wait()
     await house.clock.advance(0.99)
+    await house.settled()
     assert not quick.sessions[0].heard.is_set()
     await house.clock.advance(0.02)
     await house.heard("s1")
@@ -329,6 +330,22 @@ async def test_cancel_silences_one_broadcast_and_says_so(house: House) -> None:
     assert (await house.delivery("b2", "s2")).state is DeliveryState.PLAYING
     async with house.store.read() as tx:
         assert (await tx.broadcasts.deliveries(view.broadcast.id))[0].state is DeliveryState.CANCELLED
+
+
+async def test_what_is_cancelled_while_it_connects_leaves_the_speaker_at_once(house: House) -> None:
+    speaker = house.speakers[DeviceId("s1")]
+    speaker.opens.clear()
+    await house.service.submit(house.order())
+    await speaker.asked.wait()
+    assert (await house.delivery()).state is DeliveryState.CONNECTING
+    view = await house.service.cancel(house.order().id, ACTOR)
+    assert view.deliveries[0].state is DeliveryState.CANCELLED
+    speaker.asked.clear()
+    await house.service.submit(house.order("b2"))
+    await speaker.asked.wait()
+    speaker.opens.set()
+    await house.ended("b2")
+    assert len(speaker.sessions) == 1
 
 
 async def test_what_has_ended_or_never_was_cannot_be_cancelled(house: House) -> None:

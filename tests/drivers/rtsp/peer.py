@@ -60,16 +60,19 @@ Answer = Callable[["Peer", Asked], Reply | bytes | None]
 
 @dataclass
 class Login:
-    """What the server wants: RFC 7616 digest. `refuses`: how many right answers are still refused as stale."""
+    """What the server wants: RFC 7616 digest. `refuses_as_stale`: how many right answers are still refused; `rotates`: a new nonce in
+    each challenge, without a word of the old one being stale."""
 
     user: str = "admin"
     password: str = "secret"
     algorithm: str = "MD5"
     qop: bool = False
     refuses_as_stale: int = 0
+    rotates: bool = False
     nonce: str = "nonce-0"
 
     def challenge(self, *, stale: bool = False) -> str:
+        self.nonce += "y" if self.rotates else ""
         parts = ['realm="device"', f'nonce="{self.nonce}"', f"algorithm={self.algorithm}"]
         parts += ['qop="auth,auth-int"'] if self.qop else []
         parts += ["stale=true"] if stale else []

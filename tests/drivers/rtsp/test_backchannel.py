@@ -222,8 +222,9 @@ async def test_a_stale_nonce_is_renewed_without_a_wrong_try() -> None:
         assert peer.methods().count("DESCRIBE") == 3
 
 
-async def test_a_wrong_password_is_tried_once_and_no_more() -> None:
-    async with listening(Peer(login=Login())) as peer:
+@pytest.mark.parametrize("rotates", [False, True])
+async def test_a_wrong_password_is_tried_once_and_no_more(rotates: bool) -> None:
+    async with listening(Peer(login=Login(rotates=rotates))) as peer:
         wrong = replace(peer.target, credentials=Credentials("admin", "wrong"))
         with pytest.raises(AuthenticationFailed) as caught:
             await opened(peer, target=wrong)
