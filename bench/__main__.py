@@ -1,4 +1,4 @@
-"""`./gw bench NAME`: runs one measurement and prints it as JSON; ratios are taken side by side in one run, CPU is the kernel's own count."""
+"""`./gw bench NAME`: runs one measurement, prints it as JSON; ratios are taken side by side in one run, CPU is the kernel's own count."""
 
 import argparse
 import importlib

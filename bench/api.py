@@ -19,6 +19,8 @@ from typing import Any
 
 from aiohttp import web
 
+from bench.fleet import while_checking
+from bench.load import Load, drive, request_for
 from gateway.api.app import HttpDoor, build_api
 from gateway.api.device_json import DeviceJson
 from gateway.api.services import Services
@@ -34,17 +36,7 @@ from simulators.city import plan
 
 ROUNDS = 7
 ROUND_S = 1.5
-CONNECTIONS = 8
 WARM_UP_S = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What one round of the client saw: answers a second, latencies in ms."""
-
-    rate: float
-    p50_ms: float
-    p99_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +46,9 @@ class Served:
     port: int
     requests: Sequence[bytes]
     process: "subprocess.Popen[str]"
+
+    def drive(self, seconds: float) -> Load:
+        return drive(self.port, self.requests, seconds)
 
     def cpu_s(self) -> float:
         """CPU seconds that the server has used so far, by its own count."""
@@ -67,38 +62,26 @@ def measure(*, rounds: int = ROUNDS, seconds: float = ROUND_S) -> dict[str, Any]
     """Alternate rounds of both servers; returns {"figures": …, "ratios": …}. Takes about 2 · `rounds` · `seconds` and the start."""
     with _server("ours") as ours, _server("bare") as bare:
         for served in (ours, bare):
-            drive(served, WARM_UP_S)
+            served.drive(WARM_UP_S)
         before = ours.cpu_s(), bare.cpu_s()
-        pairs = [(drive(ours, seconds), drive(bare, seconds)) for _ in range(rounds)]
+        pairs = [(ours.drive(seconds), bare.drive(seconds)) for _ in range(rounds)]
         used = ours.cpu_s() - before[0], bare.cpu_s() - before[1]
     mine, theirs = zip(*pairs, strict=True)
     rates = statistics.median(load.rate for load in mine), statistics.median(load.rate for load in theirs)
     answered = sum(load.rate for load in mine) * seconds, sum(load.rate for load in theirs) * seconds
+    checking = while_checking()
     return {
         "figures": {
             "requests_per_s": round(rates[0]),
             "bare_requests_per_s": round(rates[1]),
-            "cpu_ms_per_request": round(1000 * used[0] / answered[0], 4),
+            "idle_cpu_ms_per_request": round(1000 * used[0] / answered[0], 4),
             "bare_cpu_ms_per_request": round(1000 * used[1] / answered[1], 4),
-            "p50_ms": round(statistics.median(load.p50_ms for load in mine), 3),
-            "p99_ms": round(statistics.median(load.p99_ms for load in mine), 3),
+            "idle_p50_ms": round(statistics.median(load.p50_ms for load in mine), 3),
+            "idle_p99_ms": round(statistics.median(load.p99_ms for load in mine), 3),
+            **checking,
         },
         "ratios": {"vs_bare_aiohttp": round(rates[0] / rates[1], 3)},
     }
-
-
-def drive(served: Served, seconds: float, *, connections: int = CONNECTIONS, pause_s: float = 0.0) -> Load:
-    """Ask `served` for `seconds` from a process of its own; each connection waits `pause_s` between an answer and its next request."""
-    order = {"port": served.port, "requests": [request.decode() for request in served.requests]}
-    order |= {"seconds": seconds, "connections": connections, "pause_s": pause_s}
-    client = [sys.executable, "-m", "bench.asker"]
-    done = subprocess.run(client, input=json.dumps(order), capture_output=True, text=True, check=True, timeout=seconds + 30)
-    return Load(**json.loads(done.stdout))
-
-
-def request_for(path: str, key: str) -> bytes:
-    """A GET of `path` as it goes over the wire."""
-    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r\n\r\n".encode()
 
 
 # -- the servers ------------------------------------------------------------------------------------------------------

@@ -2,22 +2,17 @@
 
 import argparse
 import asyncio
-import contextlib
 import json
 import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-import aiohttp
-
 from demo import city, processes
-from demo.observer import NotAsPromised, Observer
+from demo.observer import NotAsPromised
+from demo.standing import Plan, say, standing_city
 
-ROLES = ("operator", "liaison", "approver", "engineer", "viewer", "platform")
 VERIFIED_WITHIN_S = 150.0  # the promise is 60; a slow machine is told so by the figure, not by a broken run
 
 
@@ -35,45 +30,13 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-@asynccontextmanager
-async def standing_city(options: argparse.Namespace, folder: Path) -> AsyncIterator[tuple[city.Layout, Observer]]:
-    """The whole demo, up and answering, for the duration."""
-    layout, ports = city.Layout(folder), city.choose_ports(options.port)
-    say(f"planning a city of {options.groups} camera groups and {options.speakers} loudspeakers")
-    await city.plan(layout, ports, seed=options.seed, groups=options.groups, speakers=options.speakers)
-    async with AsyncExitStack() as stack:
-        start = stack.enter_async_context
-        serve = ("simulators", "serve", "--city", str(layout.city), "--control", f"127.0.0.1:{ports.control}")
-        await start(processes.running(serve, log=layout.log("simulators")))
-        await start(processes.running(("demo.broker", str(ports.mqtt)), log=layout.log("broker")))
-        say("importing its inventory")
-        admin = await city.prepare(layout, ports)
-        daemon = await start(
-            processes.running(("gateway", "serve", "--config", str(layout.config)), log=layout.log("gateway"), ready=False)
-        )
-        http = await start(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)))
-        observer = Observer(http, f"http://127.0.0.1:{ports.gateway}", f"http://127.0.0.1:{ports.control}", {"admin": admin}, daemon.pid)
-        await until_ready(observer, daemon, layout)
-        for role in ROLES:
-            observer.keys[role] = await observer.new_key(role)
-        yield layout, observer
-
-
-async def until_ready(observer: Observer, daemon: asyncio.subprocess.Process, layout: city.Layout) -> None:
-    for _ in range(300):
-        with contextlib.suppress(aiohttp.ClientError):
-            async with observer.http.get(observer.gateway + "/healthz") as answer:
-                if answer.status == 200:
-                    return
-        if daemon.returncode is not None:
-            break
-        await asyncio.sleep(0.2)
-    raise processes.DemoFailed(f"the gateway did not start:\n{layout.log('gateway').read_text()[-3000:]}")
+def planned(options: argparse.Namespace) -> Plan:
+    return Plan(options.seed, options.groups, options.speakers, options.port)
 
 
 async def check(options: argparse.Namespace, folder: Path) -> dict[str, object]:
     """Everything that the demo promises, as one flat report."""
-    async with standing_city(options, folder) as (layout, observer):
+    async with standing_city(folder, planned(options)) as (layout, observer):
         totals = city.totals(layout)
         devices = sum(count for kind, count in totals.items() if kind != "groups")
         seconds = await observer.until_verified(devices, within_s=VERIFIED_WITHIN_S)
@@ -112,7 +75,7 @@ def shortcomings(report: dict[str, object]) -> list[str]:
 
 async def show(options: argparse.Namespace, folder: Path) -> None:
     """Keep the demo up until Ctrl-C, after telling what to try."""
-    async with standing_city(options, folder) as (layout, observer):
+    async with standing_city(folder, planned(options)) as (layout, observer):
         print(GREETING.format(console=observer.gateway, config=layout.config, folder=folder, **observer.keys), flush=True)
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -142,10 +105,6 @@ Things to try in another terminal:
 
 Ctrl-C ends it.
 """
-
-
-def say(what: str) -> None:
-    print(f"demo: {what}", file=sys.stderr, flush=True)
 
 
 def main() -> int:

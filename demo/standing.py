@@ -1,0 +1,66 @@
+"""Stands the whole demo up: simulators, broker and gateway, in order, and down again in the reverse order."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from demo import city, processes
+from demo.observer import Observer
+
+ROLES = ("operator", "liaison", "approver", "engineer", "viewer", "platform")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which city, and the gateway's port on 127.0.0.1 (another is taken when it is in use)."""
+
+    seed: int = 2019
+    groups: int = 759
+    speakers: int = 110
+    port: int = 8080
+
+
+@asynccontextmanager
+async def standing_city(folder: Path, wanted: Plan) -> AsyncIterator[tuple[city.Layout, Observer]]:
+    """The whole demo in `folder`, up and answering, for the duration. Raises DemoFailed when a part of it does not come up."""
+    layout, ports = city.Layout(folder), city.choose_ports(wanted.port)
+    say(f"planning a city of {wanted.groups} camera groups and {wanted.speakers} loudspeakers")
+    await city.plan(layout, ports, seed=wanted.seed, groups=wanted.groups, speakers=wanted.speakers)
+    async with AsyncExitStack() as stack:
+        start = stack.enter_async_context
+        serve = ("simulators", "serve", "--city", str(layout.city), "--control", f"127.0.0.1:{ports.control}")
+        await start(processes.running(serve, log=layout.log("simulators")))
+        await start(processes.running(("demo.broker", str(ports.mqtt)), log=layout.log("broker")))
+        say("importing its inventory")
+        admin = await city.prepare(layout, ports)
+        daemon = await start(
+            processes.running(("gateway", "serve", "--config", str(layout.config)), log=layout.log("gateway"), ready=False)
+        )
+        http = await start(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)))
+        observer = Observer(http, f"http://127.0.0.1:{ports.gateway}", f"http://127.0.0.1:{ports.control}", {"admin": admin}, daemon.pid)
+        await _until_ready(observer, daemon, layout)
+        for role in ROLES:
+            observer.keys[role] = await observer.new_key(role)
+        yield layout, observer
+
+
+async def _until_ready(observer: Observer, daemon: asyncio.subprocess.Process, layout: city.Layout) -> None:
+    for _ in range(300):
+        with contextlib.suppress(aiohttp.ClientError):
+            async with observer.http.get(observer.gateway + "/healthz") as answer:
+                if answer.status == 200:
+                    return
+        if daemon.returncode is not None:
+            break
+        await asyncio.sleep(0.2)
+    raise processes.DemoFailed(f"the gateway did not start:\n{layout.log('gateway').read_text()[-3000:]}")
+
+
+def say(what: str) -> None:
+    print(f"demo: {what}", file=sys.stderr, flush=True)
