@@ -81,13 +81,13 @@ class DeviceError(GatewayError):
 
 
 class Unreachable(DeviceError):
-    """No connection, or it broke: retry later. Codes: refused, reset, no-route, closed."""
+    """No connection, or it broke: retry later. Codes: refused, reset, no-route, closed; truncated when half of an answer had come."""
 
     code = "unreachable"
 
 
 class DeadlineExceeded(DeviceError):
-    """The device was silent or too slow: retry later."""
+    """The device was silent (timeout), or began to answer and did not come to an end (slow): retry later."""
 
     code = "timeout"
 

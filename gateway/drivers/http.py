@@ -206,7 +206,8 @@ class _Link(Generic[T]):
             self._done.set_exception(error)
 
     def _expire(self, timeout_s: float) -> None:
-        self._fail(DeadlineExceeded(f"no complete answer within {timeout_s:g} s"))
+        heard = self._asked > 1 or self._reader.started
+        self._fail(DeadlineExceeded(f"no complete answer within {timeout_s:g} s", code="slow" if heard else None))
 
     # -- the socket ----------------------------------------------------------------------------------------------------
 
@@ -269,8 +270,7 @@ class _Link(Generic[T]):
             if answer is not None:
                 self._answered(answer)
             elif not data:
-                middle = "in the middle of" if self._reader.started else "instead of"
-                self._broken(Unreachable(f"the device closed the connection {middle} its answer", code="closed"))
+                self._broken(_hung_up(in_the_middle=self._reader.started))
 
     def _broken(self, error: Exception) -> None:
         """The connection ended. A device may close a kept connection at any moment: then the request was not read, and is sent anew."""
@@ -312,6 +312,12 @@ def _encode(request: Request, host: str) -> bytes:
     fields += f"Content-Length: {len(request.body)}\r\nConnection: {connection}\r\n"
     head = f"{request.method} {request.path} HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n"
     return head.encode("latin-1") + request.body
+
+
+def _hung_up(*, in_the_middle: bool) -> Unreachable:
+    if in_the_middle:
+        return Unreachable("the device closed the connection in the middle of its answer", code="truncated")
+    return Unreachable("the device closed the connection instead of answering", code="closed")
 
 
 def _translate(error: OSError) -> Exception:

@@ -15,6 +15,7 @@ from gateway.domain.events import NewEvent
 from gateway.domain.health import Board, CheckResult, Outcome, Standing, Transition
 from gateway.domain.policy import REACH, Limits, PolicyState, judge, restored
 from gateway.errors import NotFound, Overloaded, StorageFailed
+from gateway.health.checks.reach import SLOW
 from gateway.health.checks.subject import Subject, Tools
 from gateway.health.checks.table import CHECKS, VISITS
 from gateway.health.sight import Sight
@@ -150,7 +151,7 @@ class HealthService:
         return results
 
     def _own_up(self, results: list[CheckResult], began: float, device: DeviceId) -> list[CheckResult]:
-        """Say "unknown" where silence may be our own fault: while we lag, and when nobody at all answers."""
+        """Say "unknown" where silence or slowness may be our own fault: while we lag, and when nobody at all answers."""
         reached = next((result for result in results if result.check == REACH), None)
         if reached is None or reached.outcome is Outcome.UNKNOWN:
             return results
@@ -159,7 +160,7 @@ class HealthService:
         if not lagging and not self._wheel.misses(device):
             self._sight.note(answered=not silent)
         if not silent:
-            return results
+            return [_excused(result) for result in results] if lagging else results
         if lagging or self._sight.blind:
             return [replace(reached, outcome=Outcome.UNKNOWN, reason=LAGGING if lagging else BLIND)]
         return results
@@ -199,6 +200,11 @@ class HealthService:
                 log.warning("health.not_stored", devices=len(gone), reason=error.code)
                 continue
             self._gone.difference_update(gone)
+
+
+def _excused(result: CheckResult) -> CheckResult:
+    """What was too slow while we lagged may have been in time."""
+    return replace(result, outcome=Outcome.UNKNOWN, reason=LAGGING) if result.reason == SLOW else result
 
 
 async def _write(tx: Tx, transition: Transition | None, notices: Sequence[CheckResult]) -> None:

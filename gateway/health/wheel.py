@@ -25,8 +25,8 @@ K = TypeVar("K", bound=Hashable)
 class Pace:
     """How the wheel turns. Times in seconds.
 
-    `first_round_s`: how long the first round takes. `in_flight`: visits at once, of them `per_group` to devices of one group (an uplink).
-    `suspect_s`: when a device that did not answer is visited again; after `dead_after` misses it waits `dead_s`, each time twice as
+    `first_round_s`: how long the first round takes, if that is shorter. `in_flight`: visits at once, of them `per_group` to devices of
+    one group (an uplink). `suspect_s`: when a device that did not answer is visited again; after `dead_after` misses it waits `dead_s`, each time twice as
     long up to `dead_max_s`, and needs one of `dead_in_flight` slots. `late_s`: how late a tick may be before we say that we lag.
     """
 
@@ -163,7 +163,7 @@ class Wheel(Generic[K]):
             heapq.heappush(self._waiting, entry)
 
     def _per_tick(self) -> float:
-        round_s = self._pace.first_round_s if self._first_left else self._pace.interval_s
+        round_s = min(self._pace.first_round_s, self._pace.interval_s) if self._first_left else self._pace.interval_s
         return len(self._ring) * self._pace.tick_s / round_s
 
     def _room_for(self, key: K) -> bool:

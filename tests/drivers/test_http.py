@@ -81,12 +81,12 @@ def says(data: bytes) -> Behaviour:
 
 HOSTILE: dict[str, tuple[Behaviour, type[GatewayError], str]] = {
     "silent": (silent, DeadlineExceeded, "timeout"),
-    "slow": (drip, DeadlineExceeded, "timeout"),
+    "slow": (drip, DeadlineExceeded, "slow"),
     "endless in its body": (endless_body, ProtocolError, "too-large"),
     "endless in its header": (endless_header, ProtocolError, "too-large"),
     "endless in interim answers": (endless_interim, ProtocolError, "malformed"),
     "hanging up": (hang_up, Unreachable, "closed"),
-    "hanging up in the middle": (hang_up_in_the_middle, Unreachable, "closed"),
+    "hanging up in the middle": (hang_up_in_the_middle, Unreachable, "truncated"),
     "resetting": (reset, Unreachable, "reset"),
     "talking garbage": (says(b"\xff\xfe garbage \x00" * 100), ProtocolError, "not-http"),
     "a gzip bomb": (says(answer(BOMB, "200 OK", "Content-Encoding: gzip")), ProtocolError, "too-large"),

@@ -129,6 +129,38 @@ async def test_a_camera_that_answers_nonsense_is_alive_and_degraded(
     assert standing.reason not in ("", "timeout")
 
 
+@pytest.mark.parametrize(
+    ("fault", "reason"), [({"answer": Answer.DRIP, "delay_s": 0.1}, "slow"), ({"answer": Answer.TRUNCATED}, "truncated")]
+)
+async def test_half_an_answer_proves_that_a_camera_is_alive(
+    street: Street, store: Store, clock: SimulatedClock, camera: SimDevice, fault: dict[str, object], reason: str
+) -> None:
+    service = await opened(street, store, clock)
+    street.break_(camera, **fault)
+    await looked(service, camera)
+    standing = street.board[DeviceId(camera.id)]
+    assert (standing.state, standing.reason) == (DEGRADED, reason)
+
+
+async def test_slowness_while_we_lag_ourselves_is_nobodys_fault(
+    street: Street, store: Store, clock: SimulatedClock, camera: SimDevice
+) -> None:
+    service, device = await opened(street, store, clock), DeviceId(camera.id)
+    await looked(service, camera)
+    street.break_(camera, answer=Answer.DRIP, delay_s=0.1)
+    async with asyncio.TaskGroup() as group:
+        wheel = group.create_task(service.run())
+        visit = group.create_task(service.check_now(device))
+        await clock.advance(0)
+        clock._elapsed += 5.0  # the loop was held up: nobody was woken
+        results = await visit
+        wheel.cancel()
+    assert [(result.check, result.outcome, result.reason) for result in results if result.outcome is not Outcome.OK] == [
+        ("identity", Outcome.UNKNOWN, "gateway-lagging")
+    ]
+    assert street.board[device].state is UP
+
+
 async def test_a_wrong_password_degrades_and_stops_being_tried_while_up_and_down_stay_known(
     street: Street, store: Store, clock: SimulatedClock, camera: SimDevice
 ) -> None:

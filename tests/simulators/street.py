@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -158,13 +158,16 @@ def authorization(answer: Answer, device: SimDevice, *, method: str, target: str
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on at the moment."""
-    sockets = [socket.create_server(("0.0.0.0", 0)) for _ in range(count)]
-    try:
-        return [bound.getsockname()[1] for bound in sockets]
-    finally:
-        for bound in sockets:
-            bound.close()
+    """Ports on which nobody listens at the moment, neither on TCP nor on UDP."""
+    found: list[int] = []
+    with ExitStack() as held:
+        while len(found) < count:
+            port = held.enter_context(socket.create_server(("0.0.0.0", 0))).getsockname()[1]
+            datagrams = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            with suppress(OSError):
+                datagrams.bind(("0.0.0.0", port))
+                found.append(port)
+    return found
 
 
 @asynccontextmanager

@@ -30,6 +30,8 @@ async def _without_identity(subject: Subject, tools: Tools, error: DeviceError) 
             return [subject.result(tools, REACH, Outcome.FAIL, reach.SERVICE_SILENT)]
         return [reach.failed(subject, tools, error)]
     results = [reach.answered(subject, tools), identity.failed(subject, tools, error)]
+    if error.code == reach.SLOW:  # it has had its one deadline
+        return results
     try:
         told_clock = await tools.onvif_of(subject.device.id).read_clock(timeout_s=tools.timeout_s)
     except DeviceError:

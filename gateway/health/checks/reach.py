@@ -9,6 +9,8 @@ from gateway.errors import DeadlineExceeded, DeviceError, Unreachable
 from gateway.health.checks.subject import Subject, Tools
 
 SERVICE_SILENT = "service-silent"
+SLOW = "slow"
+TRUNCATED = "truncated"
 
 
 def answered(subject: Subject, tools: Tools) -> CheckResult:
@@ -23,7 +25,7 @@ def failed(subject: Subject, tools: Tools, error: DeviceError) -> CheckResult:
 
 def is_silence(error: DeviceError) -> bool:
     """Whether `error` means that nothing came back; all others prove that something is alive there."""
-    return isinstance(error, Unreachable | DeadlineExceeded)
+    return isinstance(error, Unreachable | DeadlineExceeded) and error.code not in (SLOW, TRUNCATED)
 
 
 async def silent_service(target: Target, error: DeviceError, *, timeout_s: float) -> bool:
