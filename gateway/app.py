@@ -212,7 +212,8 @@ class House:
         )
 
     def _unready(self) -> Mapping[str, str]:
-        return {part.name: part.last_error or part.state for part in self._parts if part.state is not PartState.RUNNING}
+        unready = {part.name: part.last_error or part.state for part in self._parts if part.state is not PartState.RUNNING}
+        return {"store": self._store.writer.trouble, **unready} if self._store.writer.trouble else unready
 
 
 def _asked_to_stop() -> asyncio.Event:

@@ -7,6 +7,7 @@ import structlog
 from sqlalchemy import delete, select, update
 
 from gateway.clock import Clock
+from gateway.domain.events import NewEvent
 from gateway.errors import GatewayError
 from gateway.storage.events import event_head, events
 from gateway.storage.store import Store, Tx
@@ -14,6 +15,7 @@ from gateway.storage.writer import Lane
 
 STEP = 2_000  # events dropped in one change, so that nobody waits long for the writer
 PAUSE_S = 600.0
+LOOK_S = 5.0  # how often a store that fails is tried again
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Housekeeper:
         self._clock = clock
         self._keep = keep
         self._log = structlog.get_logger()
+        self._trouble = ""
 
     async def run(self) -> None:
         """Go round until cancelled; a round that the store refuses is logged and tried again."""
@@ -41,7 +44,7 @@ class Housekeeper:
                 await self.tidy()
             except GatewayError as error:
                 self._log.warning("store.not_tidied", code=error.code, reason=str(error))
-            await self._clock.sleep(PAUSE_S)
+            await self._rest()
 
     async def tidy(self) -> int:
         """One round; how many events were dropped."""
@@ -52,6 +55,28 @@ class Housekeeper:
         await write(self._drop_keys, lane=Lane.HEALTH)
         await self._store.checkpoint()
         return dropped
+
+    async def _rest(self) -> None:
+        """Wait for the next round. When the store fails meanwhile, try it until it works, and have the event log tell of it."""
+        until = self._clock.monotonic() + PAUSE_S
+        while (left := until - self._clock.monotonic()) > 0:
+            await self._clock.sleep(min(left, LOOK_S))
+            self._trouble = self._store.writer.trouble or self._trouble
+            if self._trouble:
+                await self._try_store()
+
+    async def _try_store(self) -> None:
+        event = NewEvent("store.recovered", "", self._clock.now(), {"reason": self._trouble})
+
+        async def change(tx: Tx) -> None:
+            tx.emit(event)
+
+        try:
+            await self._store.writer.write(change, lane=Lane.HEALTH)
+        except GatewayError as error:
+            self._log.warning("store.fails", code=error.code, reason=str(error))
+        else:
+            self._trouble = ""
 
     async def _drop_events(self, tx: Tx) -> int:
         """Drop up to `STEP` of the oldest events; always a prefix of the log, so that what is kept has no gap."""

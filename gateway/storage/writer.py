@@ -88,6 +88,7 @@ class Writer:
         self._log = structlog.get_logger()
         self.commits = 0
         self.failures = 0
+        self.trouble = ""  # why the last commit failed; "" once something has been stored again
 
     async def write(self, change: Change[T], *, lane: Lane) -> T:
         """What `change` returns, once it is on the disk.
@@ -170,11 +171,14 @@ class Writer:
             outcomes, committed = await self._transact(batch)
         except Exception as error:
             self.failures += 1
+            self.trouble = reason(error)
             self._log.error("store.commit_failed", changes=len(batch), reason=reason(error))
             for item in batch:
                 _Done(item, error=StorageFailed(f"the store did not take the change: {reason(error)}")).tell()
             return
         self.commits += 1
+        if committed:  # a commit without a change succeeds on a full disk, too
+            self.trouble = ""
         self._publish(committed)
         for outcome in outcomes:
             outcome.tell()

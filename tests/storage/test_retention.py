@@ -1,11 +1,16 @@
 import asyncio
+import contextlib
+import sqlite3
 from datetime import datetime, timedelta
 
+import pytest
 from sqlalchemy import func, select
 
+from gateway.clock import SimulatedClock
 from gateway.domain.events import SYSTEM, AuditEntry, NewEvent
+from gateway.errors import StorageFailed
 from gateway.storage.events import events
-from gateway.storage.retention import PAUSE_S, STEP, Housekeeper, Keep
+from gateway.storage.retention import LOOK_S, PAUSE_S, STEP, Housekeeper, Keep
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 from tests.conftest import running
@@ -75,3 +80,29 @@ async def test_it_goes_round_until_it_is_cancelled(sqlite_url: str, clock) -> No
         task.cancel()
         await asyncio.wait([task])
         assert task.cancelled()
+
+
+async def test_a_store_that_failed_is_tried_until_it_works_and_the_log_tells_of_it(sqlite_url: str, clock: SimulatedClock) -> None:
+    async with running(sqlite_url, clock) as store, asyncio.TaskGroup() as group:
+        tidying = group.create_task(Housekeeper(store, clock=clock, keep=Keep()).run())
+        await emit(store, 1, clock.now())
+        _rename(sqlite_url, "events", "away")
+        with pytest.raises(StorageFailed):
+            await emit(store, 1, clock.now())
+        trouble = store.writer.trouble
+        failures = store.writer.failures
+        while store.writer.failures == failures:
+            await clock.advance(LOOK_S)
+        _rename(sqlite_url, "away", "events")
+        told = asyncio.ensure_future(anext(aiter(store.events.follow(after=1))))
+        while not told.done():
+            await clock.advance(LOOK_S)
+        tidying.cancel()
+    assert "events" in trouble
+    assert (told.result().type, told.result().data) == ("store.recovered", {"reason": trouble})
+    assert store.writer.trouble == ""
+
+
+def _rename(url: str, before: str, after: str) -> None:
+    with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as other:
+        other.execute(f"ALTER TABLE {before} RENAME TO {after}")
