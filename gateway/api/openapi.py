@@ -168,6 +168,7 @@ def _problem_statuses(operation: Operation) -> dict[HTTPStatus, str]:
         add(HTTPStatus.UNAUTHORIZED, "unauthenticated")
         add(HTTPStatus.BAD_REQUEST, "key-in-url")
         add(HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests")
+        add(HTTPStatus.SERVICE_UNAVAILABLE, "storage-failed")
     if isinstance(operation.policy, Permission):
         add(HTTPStatus.FORBIDDEN, "forbidden")
     add(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-input")

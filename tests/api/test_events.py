@@ -1,14 +1,21 @@
 """The event stream on a real socket: from a cursor, filtered, with heartbeats, honest about gaps."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
+from sqlalchemy import delete, update
 
+from gateway.api.app import SHUTDOWN_S
 from gateway.api.routes.events import HEARTBEAT_S
 from gateway.domain.access import Role
-from tests.api.house import STREAMS, House
+from gateway.storage.events import event_head, events
+from gateway.storage.store import Tx
+from gateway.storage.writer import Lane
+from tests.api.house import STREAMS, House, open_house
 
 
 class Listener:
@@ -109,3 +116,27 @@ async def test_listeners_are_bounded_and_their_places_come_free(house: House):
             if answer.status == 200:
                 break
     assert answer.status == 200
+
+
+async def test_a_stream_ends_at_once_when_the_door_closes(tmp_path: Path, template: Path):
+    async with open_house(tmp_path, template) as house:
+        answer = await house.call("GET", "/v1/events")
+        began = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - began < SHUTDOWN_S
+    answer.close()
+
+
+async def test_a_listener_that_retention_has_passed_is_told_so(tmp_path: Path, template: Path):
+    async with open_house(tmp_path, template) as before:
+        await before.emit(*(before.event(str(n)) for n in range(5)))
+
+        async def forget(tx: Tx) -> None:
+            await tx.conn.execute(delete(events).where(events.c.cursor <= 3))
+            await tx.conn.execute(update(event_head).values(floor=3))
+
+        await before.services.store.writer.write(forget, lane=Lane.STOP)
+    async with open_house(tmp_path, template) as house:
+        status, problem = await house.json("GET", "/v1/events", headers={"Last-Event-ID": "1"})
+        assert (status, problem["type"]) == (410, "urn:city-gateway:problem:cursor-too-old")
+        async with listening(house, last=3) as listener:
+            assert json.loads((await listener.event())["data"])["cursor"] == 4
