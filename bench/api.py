@@ -156,6 +156,7 @@ async def _house() -> AsyncIterator[tuple[Any, str]]:
                 broadcasts=untouched,
                 footage=untouched,
                 camera_of=untouched,
+                describe=untouched,
                 version="bench",
                 limits=Limits(requests_per_s=1_000_000),
             )

@@ -41,7 +41,7 @@ from gateway.media.clips import ClipPreparer
 from gateway.storage.retention import Housekeeper, Keep
 from gateway.storage.store import Store
 from gateway.storage.vault import load_key
-from gateway.supervisor import PartState, Supervisors
+from gateway.supervisor import PartState, Supervisors, first_cause
 
 log = structlog.get_logger()
 
@@ -106,7 +106,7 @@ class House:
                     task.cancel()
                     await asyncio.wait([task], timeout=STOP_PART_WITHIN_S)
         except* Exception as failed:
-            raise failed.exceptions[0] from None
+            raise first_cause(failed) from None
 
     def _add_parts(self) -> None:
         keep = Keep(
@@ -177,7 +177,7 @@ class House:
             city=self._city,
             board=self._board,
             clock=self._clock,
-            register=load_register(shipped_register()),
+            register=load_register(footage.register_file or shipped_register()),
             search_of=drivers.onvif_of,
             target_of=drivers.target_of,
             new_id=lambda: f"F-{secrets.token_hex(6)}",
@@ -205,6 +205,7 @@ class House:
             broadcasts=self._broadcasts,
             footage=self._footage,
             camera_of=self._drivers.onvif_of,
+            describe=self._drivers.describe,
             limits=self._config.limits,
             version=__version__,
             readiness=self._unready,

@@ -110,6 +110,7 @@ class Broadcast(Section):
 class Footage(Section):
     """How footage is fetched and how long a copy is kept."""
 
+    register_file: Path | None = None
     segment_minutes: Annotated[float, Field(gt=0, le=60)] = 5.0
     workers: Annotated[int, Field(ge=1, le=64)] = 2
     window_max_hours: Annotated[float, Field(gt=0, le=168)] = 2.0
@@ -123,7 +124,7 @@ class Limits(Section):
 
     body_bytes: Annotated[int, Field(ge=1_024, le=1 << 30)] = 1 << 20
     clip_bytes: Annotated[int, Field(ge=1_024, le=1 << 30)] = 20 << 20
-    import_bytes: Annotated[int, Field(ge=1_024, le=1 << 30)] = 64 << 20
+    import_bytes: Annotated[int, Field(ge=1_024, le=32 << 20)] = 32 << 20
     requests_per_s: Count = 200
     event_streams: Count = 200
     events_days: Days = 30.0

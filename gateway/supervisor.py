@@ -36,6 +36,13 @@ class PartStatus:
     last_error: str = ""
 
 
+def first_cause(error: Exception) -> Exception:
+    """What a part failed of: a TaskGroup inside it wraps that in a group that says nothing."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 class Supervisors:
     """The parts of the daemon. A part is an `async def run()` that ends only by cancellation or failure."""
 
@@ -73,7 +80,8 @@ class Supervisors:
             except Exception as error:
                 if fatal:
                     raise
-                status.last_error = f"{type(error).__name__}: {error}"
+                cause = first_cause(error)
+                status.last_error = f"{type(cause).__name__}: {cause}"
                 log.exception("part-failed", part=status.name)
             status.restarts += 1
             self._enter(status, PartState.RESTARTING)

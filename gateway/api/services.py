@@ -1,6 +1,6 @@
 """What the API asks of the house: one small Protocol a service, and the caller on whose behalf it asks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from gateway.domain.devices import DeviceId
 from gateway.domain.events import Actor, ActorKind
 from gateway.domain.health import Board
 from gateway.drivers.base import MediaSource, PresetSource
+from gateway.drivers.onvif.onboarding import DeviceDescription
 from gateway.footage.service import FootageService
 from gateway.inventory.service import InventoryService
 from gateway.storage.store import Store
@@ -70,6 +71,7 @@ class Services:
     broadcasts: BroadcastService
     footage: FootageService
     camera_of: Callable[[DeviceId], CameraDriver]
+    describe: Callable[[DeviceId], Awaitable[DeviceDescription]]
     version: str
     limits: Limits = field(default_factory=Limits)
     readiness: Readiness = _ready

@@ -9,12 +9,14 @@ from gateway.domain.devices import Credentials, Device, DeviceId
 from gateway.drivers.base import Target
 from gateway.drivers.http import Http
 from gateway.drivers.onvif.device import OnvifDevice
+from gateway.drivers.onvif.onboarding import DeviceDescription, onboard
 from gateway.drivers.profiles import Profiles
 from gateway.drivers.snmp.polling import GufoEngine
 from gateway.drivers.snmp.reader import SensorReader
 from gateway.drivers.speaker import BackchannelSpeaker
 from gateway.errors import NotFound
 
+DESCRIBE_S = 20.0
 NO_CREDENTIALS = Credentials()
 
 
@@ -66,6 +68,10 @@ class Drivers:
         if driver is None:
             driver = self._onvif[device_id] = OnvifDevice(self.target_of(device_id), self._http, self._clock)
         return driver
+
+    async def describe(self, device_id: DeviceId) -> DeviceDescription:
+        """Ask an ONVIF device for everything that it tells of itself. Raises the DeviceErrors of its check."""
+        return await onboard(self.onvif_of(device_id), timeout_s=DESCRIBE_S)
 
     def speaker_of(self, device_id: DeviceId) -> BackchannelSpeaker:
         speaker = self._speakers.get(device_id)

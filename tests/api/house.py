@@ -164,6 +164,7 @@ def make_services(folder: Path, store: Store, city: City, clock: Clock, drivers:
             fetching=Fetching(folder / "footage", free_bytes=1 << 20),
         ),
         camera_of=drivers.onvif_of,
+        describe=drivers.describe,
         version="0.0.0",
         limits=LIMITS,
     )
