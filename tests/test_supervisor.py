@@ -41,6 +41,32 @@ async def test_a_part_that_raises_is_restarted_with_growing_pauses_while_the_oth
     assert beating.state is PartState.STOPPED
 
 
+async def test_a_part_that_fails_inside_a_group_of_tasks_says_what_it_failed_of() -> None:
+    clock = SimulatedClock()
+    parts = Supervisors(clock=clock)
+
+    async def fails() -> None:
+        async with asyncio.TaskGroup() as outer:
+            outer.create_task(_fails_deep_inside())
+
+    parts.add("fails", fails)
+    async with asyncio.TaskGroup() as group:
+        (task,) = parts.start(group)
+        await clock.advance(0.1)
+        (status,) = parts
+        assert status.last_error == "KeyError: 'cam-1'"
+        task.cancel()
+
+
+async def _fails_deep_inside() -> None:
+    async with asyncio.TaskGroup() as inner:
+        inner.create_task(_misses())
+
+
+async def _misses() -> None:
+    raise KeyError("cam-1")
+
+
 async def test_a_part_that_returns_is_taken_for_failed() -> None:
     clock = SimulatedClock()
     parts = Supervisors(clock=clock)

@@ -116,6 +116,14 @@ class Listener:
         return event
 
 
+async def eventually(look: Callable[[], Awaitable[Any]], wanted: Callable[[Any], object] = bool) -> Any:
+    """What `look` finds once it is `wanted`: for what no event tells. TimeoutError when that takes longer than `PATIENCE_S`."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not wanted(found := await look()):  # noqa: ASYNC110 -- it is another process that is waited for
+            await asyncio.sleep(0.02)
+        return found
+
+
 @asynccontextmanager
 async def standing(
     folder: Path,
