@@ -108,7 +108,8 @@ class Problem:
     instance: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def response(self) -> web.Response:
+    def body(self) -> dict[str, Any]:
+        """The problem as a JSON object, the same by every door."""
         body: dict[str, Any] = {
             "type": TYPE_PREFIX + self.code,
             "title": _title(self.code),
@@ -121,9 +122,12 @@ class Problem:
             body["errors"] = [{"pointer": fault.where, "detail": fault.why} for fault in self.faults[:_FAULTS_SHOWN]]
         if self.instance:
             body["instance"] = self.instance
+        return body
+
+    def response(self) -> web.Response:
         headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **self.headers}
         return web.Response(
-            body=json.dumps(body, ensure_ascii=False).encode(), status=self.status, content_type=MEDIA_TYPE, headers=headers
+            body=json.dumps(self.body(), ensure_ascii=False).encode(), status=self.status, content_type=MEDIA_TYPE, headers=headers
         )
 
 

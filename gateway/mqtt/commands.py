@@ -1,21 +1,31 @@
-"""What comes in: commands to broadcast, each done at most once, answered, and then acknowledged."""
+"""What comes in: commands to broadcast, each done at most once, answered, and then acknowledged; and silence, ahead of them all."""
 
+import asyncio
+import contextlib
 import json
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
+import aiomqtt
 import structlog
 
-from gateway.broadcast.service import Order, View
+from gateway.broadcast.service import Order, Stopped, View
 from gateway.clock import Clock
 from gateway.domain.broadcast import BroadcastId, outcome
+from gateway.domain.events import Actor
 from gateway.errors import GatewayError, InvalidInput, NotFound, Overloaded, StorageFailed
 from gateway.mqtt.connection import Connection
 from gateway.mqtt.topics import Topics, to_json
 
-COMMAND_BYTES = 64 << 10
 TRY_AGAIN_S = 1.0  # a command that the store does not take now is tried again until its time is over
-_ID_SHOWN = 200
+WAITING_MAX = 200  # commands that wait for the one before them; one more breaks the connection, and it comes again on the next
+REFUSALS_LOGGED = 20  # a minute; more are counted
+_ID_SHOWN = 100
+_GLANCE = 4_096  # bytes of a command that is too large in which a `reply_to` is looked for
+_REPLY_TO = re.compile(rb'"reply_to"\s*:\s*"([^"\\\x00-\x1f]{1,200})"')
 
 log = structlog.get_logger(__name__)
 
@@ -27,60 +37,102 @@ class Broadcasts(Protocol):
 
     async def get(self, broadcast: BroadcastId) -> View: ...
 
+    def stop_all(self, actor: Actor) -> Stopped: ...
 
-OrderReader = Callable[[Mapping[str, Any]], Order]
-"""Makes an order of a command (without `reply_to`). Raises InvalidInput, and Forbidden for one that reaches too far."""
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Whoever the broker lets publish commands, as the rest of the house knows them.
+
+    MQTT 3.1.1 does not tell a subscriber who published: the broker's ACL is the judge of that, and all its senders are this one `actor`.
+    `read_order` makes an order of a command without its `reply_to` (InvalidInput, Forbidden); `problem` writes an error as HTTP answers
+    it (RFC 9457).
+    """
+
+    actor: Actor
+    read_order: Callable[[Mapping[str, Any]], Order]
+    problem: Callable[[GatewayError], Mapping[str, Any]]
+    body_bytes: int = 1 << 20
 
 
 class Commands:
-    """Takes commands one after the other, and answers each on its `reply_to`."""
+    """Takes commands one after the other, and answers each on its `reply_to`. To stop everything waits behind none of them."""
 
-    def __init__(self, topics: Topics, *, clock: Clock, broadcasts: Broadcasts, read_order: OrderReader) -> None:
+    def __init__(self, topics: Topics, *, clock: Clock, broadcasts: Broadcasts, sender: Sender) -> None:
         self._topics = topics
         self._clock = clock
         self._broadcasts = broadcasts
-        self._read_order = read_order
+        self._sender = sender
+        self._refusals = _Refusals(clock)
 
     async def run(self, client: Connection) -> None:
-        """Take commands until the connection breaks."""
-        if not await client.listen(self._topics.broadcasts):
-            log.error("mqtt.commands.denied", topic=self._topics.broadcasts)  # states and events go out all the same
-        async for message in client.messages:
-            reply_to, answer = await self.handle(bytes(message.payload), retained=message.retain)
-            if reply_to is not None:
-                await client.publish(reply_to, to_json(answer), qos=1)
+        """Take commands until the connection breaks (MqttError)."""
+        for topic in (self._topics.stop_all, self._topics.broadcasts):
+            if not await client.listen(topic):
+                log.error("mqtt.commands_denied", topic=topic)  # states and events go out all the same
+        waiting: asyncio.Queue[aiomqtt.Message] = asyncio.Queue(WAITING_MAX)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._carry_out(client, waiting), name="mqtt-carry-out")
+            async for message in client.messages:
+                if message.topic.value == self._topics.stop_all:
+                    await self._answer(client, self.stop_all(bytes(message.payload), retained=message.retain))
+                if waiting.full():
+                    raise aiomqtt.MqttError(f"{WAITING_MAX} commands wait to be carried out")
+                waiting.put_nowait(message)
+
+    async def _carry_out(self, client: Connection, waiting: "asyncio.Queue[aiomqtt.Message]") -> None:
+        """One after the other, so that acknowledgements go out in the order of arrival (MQTT 3.1.1, 4.6)."""
+        while True:
+            message = await waiting.get()
+            if message.topic.value != self._topics.stop_all:
+                await self._answer(client, await self.broadcast(bytes(message.payload), retained=message.retain))
             client.acknowledge(message)
 
-    async def handle(self, payload: bytes, *, retained: bool) -> tuple[str | None, dict[str, Any]]:
-        """Carry out one command: where to answer (None: nowhere) and what. When this returns, what it did is on the disk."""
-        reply_to: str | None = None
-        told: dict[str, Any] = {"id": None}
-        try:
-            body = _object(payload)
-            told["id"] = str(body.get("id"))[:_ID_SHOWN] if "id" in body else None
-            reply_to = self._reply_to(body)
-            if retained:
-                raise InvalidInput("a command is never retained", code="retained", hint="Publish it without the retain flag.")
-            result, view = await self._act(self._read_order(body))
-            answer = told | {"result": result, "broadcast": _seen(view)}
-        except GatewayError as error:
-            answer = told | {"result": "refused", "problem": _problem(error)}
-        if answer["result"] == "refused":
-            log.warning("mqtt.command.refused", id=told["id"], code=answer["problem"]["code"], answered=reply_to is not None)
-        return reply_to, answer
+    async def _answer(self, client: Connection, answer: "Answer") -> None:
+        if answer.problem:
+            self._refusals.log(answer)
+        topic = answer.topic or (self._topics.unaddressed if answer.problem else None)
+        if topic is not None:
+            await client.publish(topic, to_json(answer.body()), qos=1)
 
-    async def _act(self, order: Order) -> tuple[str, View]:
-        """`accepted`, or `seen-before` with what came of it then. Tried again while the store does not take it, until its time is over."""
+    # -- commands -----------------------------------------------------------------------------------------------------
+
+    async def broadcast(self, payload: bytes, *, retained: bool) -> "Answer":
+        """Carry out one command to broadcast. When this returns, what it did is on the disk."""
+        command = _Command()
+        try:
+            command.read(payload, limit=self._sender.body_bytes, topics=self._topics)
+            if retained:
+                raise _retained()
+            known, view = await self._submit(self._sender.read_order(command.fields))
+        except GatewayError as error:
+            return Answer(command.topic, command.id, problem=self._sender.problem(error))
+        return Answer(command.topic, command.id, "seen-before" if known else "accepted", {"broadcast": _seen(view)})
+
+    def stop_all(self, payload: bytes, *, retained: bool) -> "Answer":
+        """Silence everything. Refused only when retained or when its `not_after` is over: whatever else is wrong, silence is safe."""
+        command = _Command()
+        with contextlib.suppress(InvalidInput):
+            command.read(payload or b"{}", limit=self._sender.body_bytes, topics=self._topics)
+        try:
+            if retained:
+                raise _retained()
+            command.must_be_in_time(self._clock.now())
+        except InvalidInput as error:
+            return Answer(command.topic, command.id, problem=self._sender.problem(error))
+        stopped = self._broadcasts.stop_all(self._sender.actor)
+        return Answer(command.topic, command.id, "stopped", {"broadcasts": stopped.broadcasts, "speakers": stopped.speakers})
+
+    async def _submit(self, order: Order) -> tuple[bool, View]:
+        """Whether the order was known, and what has come of it. Tried again while the store does not take it, until its time is over."""
         while True:
             try:
                 known = await self._known(order.id)
-                view = await self._broadcasts.submit(order)
+                return known, await self._broadcasts.submit(order)
             except (StorageFailed, Overloaded):
                 if self._clock.now() >= order.not_after:
                     raise
-                await self._clock.sleep(TRY_AGAIN_S)
-            else:
-                return ("seen-before" if known else "accepted"), view
+            await self._clock.sleep(TRY_AGAIN_S)
 
     async def _known(self, broadcast: BroadcastId) -> bool:
         try:
@@ -89,35 +141,90 @@ class Commands:
             return False
         return True
 
-    def _reply_to(self, body: dict[str, Any]) -> str | None:
-        """Take `reply_to` out of the body. InvalidInput when we may not publish there."""
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a sender is told, and where (None: it did not say). Either `result` and `more`, or a `problem`."""
+
+    topic: str | None
+    id: str | None
+    result: str = "refused"
+    more: Mapping[str, Any] | None = None
+    problem: Mapping[str, Any] | None = None
+
+    def body(self) -> dict[str, Any]:
+        told = {"problem": self.problem} if self.problem else dict(self.more or {})
+        return {"id": self.id, "result": self.result, **told}
+
+
+class _Command:
+    """A message on its way to being understood: what is known of it so far serves for the answer."""
+
+    def __init__(self) -> None:
+        self.id: str | None = None
+        self.topic: str | None = None
+        self.fields: dict[str, Any] = {}
+
+    def read(self, payload: bytes, *, limit: int, topics: Topics) -> None:
+        """Take `payload` in. InvalidInput: too-large, malformed-json, bad-reply-to."""
+        if len(payload) > limit:
+            self._glance(payload, topics)
+            raise InvalidInput(f"A command has at most {limit} bytes.", code="body-too-large")
+        try:
+            body = json.loads(payload)
+        except (ValueError, RecursionError):
+            self._glance(payload, topics)
+            raise InvalidInput("The command is not JSON.", code="malformed-json") from None
+        if not isinstance(body, dict):
+            raise InvalidInput("The command is no JSON object.", code="malformed-json")
+        self.fields = body
+        self.id = body["id"][:_ID_SHOWN] if isinstance(body.get("id"), str) else None
         wanted = body.pop("reply_to", None)
-        if wanted is None:
-            return None
-        if not isinstance(wanted, str) or not self._topics.may_answer_on(wanted):
-            raise InvalidInput("no answer can be sent there", code="bad-reply-to", hint="reply_to is a topic of yours under our prefix.")
-        return wanted
+        if wanted is not None and not (isinstance(wanted, str) and topics.may_answer_on(wanted)):
+            raise InvalidInput("No answer can be sent there.", code="bad-reply-to", hint="It is a topic under replies/ of our prefix.")
+        self.topic = wanted
+
+    def must_be_in_time(self, now: datetime) -> None:
+        """InvalidInput (expired) when there is a `not_after` and it has passed; one that cannot be read sets no limit."""
+        try:
+            not_after = datetime.fromisoformat(str(self.fields.get("not_after")))
+            late = not_after <= now
+        except (ValueError, TypeError):  # none, nonsense, or without an offset
+            return
+        if late:
+            raise InvalidInput("The time of this command is over.", code="expired")
+
+    def _glance(self, payload: bytes, topics: Topics) -> None:
+        """Find where to answer in what cannot be read as a whole."""
+        found = _REPLY_TO.search(payload, 0, _GLANCE) or _REPLY_TO.search(payload, max(0, len(payload) - _GLANCE))
+        topic = found[1].decode("utf-8", "replace") if found else ""
+        self.topic = topic if topics.may_answer_on(topic) else None
 
 
-def _object(payload: bytes) -> dict[str, Any]:
-    if len(payload) > COMMAND_BYTES:
-        raise InvalidInput(f"a command has at most {COMMAND_BYTES} bytes", code="too-large")
-    try:
-        body = json.loads(payload)
-    except (ValueError, RecursionError):
-        raise InvalidInput("the command is not JSON", code="malformed") from None
-    if not isinstance(body, dict):
-        raise InvalidInput("the command is no JSON object", code="malformed")
-    return body
+class _Refusals:
+    """Logs refusals, but not each of a flood."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._since = clock.monotonic()
+        self._count = 0
+
+    def log(self, answer: Answer) -> None:
+        now = self._clock.monotonic()
+        if now - self._since >= 60:
+            if self._count > REFUSALS_LOGGED:
+                log.warning("mqtt.commands_refused", count=self._count - REFUSALS_LOGGED)
+            self._since, self._count = now, 0
+        self._count += 1
+        if self._count <= REFUSALS_LOGGED and answer.problem:
+            log.warning("mqtt.command_refused", id=answer.id, problem=answer.problem.get("type"), answered=answer.topic is not None)
+
+
+def _retained() -> InvalidInput:
+    return InvalidInput("A command is never retained.", code="retained", hint="Publish it without the retain flag.")
 
 
 def _seen(view: View) -> dict[str, Any]:
     counts = {state.value: count for state, count in outcome(view.deliveries).counts.items()}
     speakers = {delivery.speaker: {"state": delivery.state, "reason": delivery.reason} for delivery in view.deliveries}
     return {"open": view.open, "counts": counts, "speakers": speakers}
-
-
-def _problem(error: GatewayError) -> dict[str, Any]:
-    faults = error.faults if isinstance(error, InvalidInput) else ()
-    errors = [{"pointer": fault.where, "detail": fault.why} for fault in faults]
-    return {"code": error.code, "detail": str(error), "hint": error.hint, "errors": errors}

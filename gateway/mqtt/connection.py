@@ -1,14 +1,18 @@
 """One connection to the broker: its address and log-in, and a client that acknowledges only what it is told to."""
 
 import asyncio
+import logging
+import socket
 import ssl
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import aiomqtt
-from paho.mqtt.client import ConnectFlags
+import structlog
+from paho.mqtt.client import ConnectFlags, MQTTMessage
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
@@ -17,9 +21,18 @@ from gateway import config
 from gateway.errors import InvalidInput
 
 IN_FLIGHT = 20  # unacknowledged messages on the wire; mosquitto's own limit for MQTT 5
-INCOMING_MAX = 200  # messages waiting to be read; one more is left unacknowledged, and the broker brings it again after the next break
-ANSWER_TIMEOUT_S = 10.0
+# Messages that wait to be read. One more breaks the connection: what was not acknowledged comes again on the next one, except QoS 0.
+INCOMING_MAX = 200
+ANSWER_TIMEOUT_S = 5.0
 SESSION_LIFE_S = 7 * 86_400
+ONLINE, OFFLINE = b"online", b"offline"
+
+_SILENT = logging.getLogger("gateway.mqtt.paho")  # what matters of it reaches us as an error; the rest is a line a packet
+_SILENT.setLevel(logging.CRITICAL + 1)
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 
 class Version(Enum):
@@ -61,14 +74,16 @@ class Broker:
 class Connection(aiomqtt.Client):
     """aiomqtt's client, which alone acknowledges a message before anybody has read it. This is the one place that reaches into it.
 
-    The session outlives the connection: the broker keeps what comes for it, and what was not acknowledged, while it is away.
+    The session outlives the connection: the broker keeps what comes for it, and what was not acknowledged, while it is away. When it
+    breaks, the broker says `offline` on `will`, retained (MQTT 3.1.1, 3.1.2.5).
     """
 
     session_kept = False
     """Whether the broker still had this client's session, and so its subscriptions and what it had not acknowledged."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, *, will: str) -> None:
         self._v5 = broker.version is Version.V5
+        self._flooded = False
         super().__init__(
             broker.host,
             broker.port,
@@ -78,6 +93,8 @@ class Connection(aiomqtt.Client):
             protocol=broker.version.value,
             keepalive=broker.keepalive_s,
             tls_context=broker.tls,
+            will=aiomqtt.Will(will, OFFLINE, qos=1, retain=True),
+            logger=_SILENT,
             max_queued_incoming_messages=INCOMING_MAX,
             max_inflight_messages=IN_FLIGHT,
             timeout=ANSWER_TIMEOUT_S,
@@ -85,6 +102,19 @@ class Connection(aiomqtt.Client):
         )
         self._client.manual_ack_set(on=True)
         self.pending_calls_threshold = 1_000  # a burst of acknowledgements that are awaited is no reason for a warning
+
+    async def __aenter__(self) -> Self:
+        try:
+            return await super().__aenter__()
+        except BaseException:
+            self._client.disconnect()  # aiomqtt leaves the socket open when it is cancelled or the broker does not answer,
+            raise
+
+    async def __aexit__(self, *exc: Any) -> None:
+        try:
+            await super().__aexit__(*exc)
+        finally:
+            self._client.disconnect()  # and when an error of paho's ended the connection
 
     def acknowledge(self, message: aiomqtt.Message) -> None:
         """Send the PUBACK of `message` (MQTT 3.1.1, 4.3.2); until then the broker keeps it for this session."""
@@ -94,8 +124,10 @@ class Connection(aiomqtt.Client):
         """Raise MqttError as soon as the connection is gone; who awaits an acknowledgement would learn it only after `ANSWER_TIMEOUT_S`."""
         try:
             await asyncio.shield(self._disconnected)
-        except OSError as error:
-            raise aiomqtt.MqttError(str(error)) from error
+        except aiomqtt.MqttError:
+            raise
+        except Exception as error:  # whatever the socket or paho's parser said
+            raise aiomqtt.MqttError(f"{type(error).__name__}: {error}") from error
         raise aiomqtt.MqttError("the broker closed the connection")
 
     async def listen(self, topic: str) -> bool:
@@ -104,9 +136,27 @@ class Connection(aiomqtt.Client):
         granted = await (self.subscribe(topic, options=wanted) if self._v5 else self.subscribe(topic, qos=1))
         return all((code if isinstance(code, int) else code.value) < _REFUSED for code in granted)
 
+    async def _wait_for(self, fut: Awaitable[T], timeout: float | None) -> T:
+        """As aiomqtt's own, which loses a cancellation that comes together with the answer (`asyncio.wait_for` of Python 3.11 does)."""
+        try:
+            async with asyncio.timeout(self.timeout if timeout is None else timeout):
+                return await fut
+        except TimeoutError:
+            raise aiomqtt.MqttError("the broker does not answer") from None
+
     def _on_connect(self, client: Any, userdata: Any, flags: ConnectFlags, *rest: Any) -> None:
         self.session_kept = bool(flags.session_present)
         super()._on_connect(client, userdata, flags, *rest)
+
+    def _on_message(self, client: Any, userdata: Any, message: MQTTMessage) -> None:
+        if not self._queue.full():
+            super()._on_message(client, userdata, message)
+        elif not self._flooded:
+            self._flooded = True
+            log.warning("mqtt.flooded", waiting=INCOMING_MAX)
+            connected = self._client.socket()
+            if isinstance(connected, socket.socket):
+                connected.shutdown(socket.SHUT_RDWR)
 
 
 _REFUSED = 0x80  # SUBACK, MQTT 3.1.1, 3.9.3

@@ -1,6 +1,7 @@
 """Keeps connected to one broker, and publishes and takes commands while it is."""
 
 import asyncio
+import contextlib
 import random
 
 import aiomqtt
@@ -10,8 +11,8 @@ from gateway.clock import Clock
 from gateway.domain.city import City
 from gateway.domain.health import Board
 from gateway.errors import GatewayError
-from gateway.mqtt.commands import Broadcasts, Commands, OrderReader
-from gateway.mqtt.connection import Broker, Connection
+from gateway.mqtt.commands import Broadcasts, Commands, Sender
+from gateway.mqtt.connection import OFFLINE, ONLINE, Broker, Connection
 from gateway.mqtt.publishing import Publisher
 from gateway.mqtt.topics import Topics
 from gateway.storage.store import Store
@@ -23,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 class MqttDoor:
-    """One connection to one broker, made again whenever it breaks."""
+    """One connection to one broker, made again whenever it breaks. To be without is no failure: what happens meanwhile waits."""
 
     def __init__(
         self,
@@ -35,7 +36,7 @@ class MqttDoor:
         board: Board,
         clock: Clock,
         broadcasts: Broadcasts,
-        read_order: OrderReader,
+        sender: Sender,
         rng: random.Random | None = None,
     ) -> None:
         self._broker = broker
@@ -43,12 +44,18 @@ class MqttDoor:
         self._rng = rng or random.Random()  # noqa: S311 -- spreads reconnections, guards nothing
         self._topics = Topics(prefix)
         self._publisher = Publisher(self._topics, store=store, city=city, board=board, clock=clock, reader=f"mqtt:{broker.client_id}")
-        self._commands = Commands(self._topics, clock=clock, broadcasts=broadcasts, read_order=read_order)
+        self._commands = Commands(self._topics, clock=clock, broadcasts=broadcasts, sender=sender)
         self.connected = False
-        self._told = False
+        self._told = ""
 
     async def run(self) -> None:
-        """Keep connected until cancelled; a loss and a return are logged once each."""
+        """Keep connected until cancelled; a loss is logged once for each reason that it has, and a return once."""
+        await self._publisher.begin()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._publisher.keep(), name="mqtt-cursor")
+            await self._stay_connected()
+
+    async def _stay_connected(self) -> None:
         pause = FIRST_PAUSE_S
         while True:
             started = self._clock.monotonic()
@@ -63,17 +70,25 @@ class MqttDoor:
             pause = min(LONGEST_PAUSE_S, pause * 2)
 
     async def _connection(self) -> None:
-        async with Connection(self._broker) as client, asyncio.TaskGroup() as group:
-            self.connected, self._told = True, False
+        async with Connection(self._broker, will=self._topics.status) as client:
+            await client.publish(self._topics.status, ONLINE, qos=1, retain=True)
+            self.connected, self._told = True, ""
             log.info("mqtt.connected", host=self._broker.host, session_kept=client.session_kept)
-            group.create_task(client.lost(), name="mqtt-lost")
-            group.create_task(self._publisher.run(client, announce=not client.session_kept), name="mqtt-publisher")
-            group.create_task(self._commands.run(client), name="mqtt-commands")
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(client.lost(), name="mqtt-lost")
+                    group.create_task(self._commands.run(client), name="mqtt-commands")
+                    group.create_task(self._publisher.run(client), name="mqtt-publisher")
+            except asyncio.CancelledError:
+                with contextlib.suppress(aiomqtt.MqttError):  # the broker says it then
+                    await client.publish(self._topics.status, OFFLINE, qos=1, retain=True)
+                raise
 
     def _tell_loss(self, error: BaseException) -> None:
-        if not self._told:
-            log.warning("mqtt.lost" if self.connected else "mqtt.unreachable", error=str(error))
-        self._told = True
+        reason = str(error)
+        if reason != self._told:
+            log.warning("mqtt.lost" if self.connected else "mqtt.unreachable", error=reason)
+        self._told = reason
 
 
 def _first(failed: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -1,6 +1,7 @@
-"""What goes out: events and the state of each device, from where the broker has acknowledged the last."""
+"""What goes out: the events, from where the broker has acknowledged the last, and each device's state, whenever it is not what was told."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,59 +12,66 @@ from gateway.clock import Clock
 from gateway.domain.city import City
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import Event
-from gateway.domain.health import Board, Standing
+from gateway.domain.health import Board, HealthState, Standing
 from gateway.errors import Overloaded, StorageFailed
 from gateway.mqtt.connection import Connection
 from gateway.mqtt.topics import Topics, to_json
-from gateway.storage.events import CursorTooOld
+from gateway.storage.events import CursorAhead, CursorTooOld
 from gateway.storage.store import Store
 from gateway.storage.writer import Lane
 
-BATCH = 100  # events on their way to the broker at a time; more wait in the store
-STATES_AT_ONCE = 200  # states announced before their acknowledgements are awaited
-LOOK_AROUND_S = 15.0  # how often the inventory is looked at for devices that came or went, when nothing else happens
+BATCH = 50  # messages whose acknowledgements are awaited together; more events wait in the store
+SAVE_EVERY_S = 1.0
+LAST_SAVE_S = 3.0  # how long a shutdown waits for the store
+LOOK_AROUND_S = 2.0  # how often the board and the inventory are looked at when no event calls for it
 TRY_AGAIN_S = 1.0
-STATE_EVENT = "device.state"
+STATE_EVENT, IMPORT_EVENT = "device.state", "inventory.imported"
 
 log = structlog.get_logger(__name__)
 
 
 class Publisher:
-    """Publishes the events and the state of each device, from where the broker has acknowledged the last."""
+    """One broker's view of the city.
+
+    Events are edges: each goes out in the order of the log, and the cursor of the last that was acknowledged is in the store, a second
+    late at most; what a break cuts off comes again with the same `cursor` in it. States are levels: whatever the broker holds that
+    differs from the board is told anew, so that a long absence costs one message a device and never shows a state of long ago.
+    """
 
     def __init__(self, topics: Topics, *, store: Store, city: City, board: Board, clock: Clock, reader: str) -> None:
         self._topics = topics
         self._store = store
-        self._city = city
-        self._board = board
         self._clock = clock
-        self._reader = reader
-        self._announced: set[DeviceId] = set()
-        self._seen: object = None  # the city's devices when they were last looked at
+        self._cursor = _Cursor(store, clock, reader)
+        self._states = _States(topics, city, board)
 
-    async def run(self, client: Connection, *, announce: bool) -> None:
-        """Publish until the connection breaks. With `announce` the broker knows nothing of us: every state is published first."""
-        cursor = await self._cursor()
-        if announce:
-            self._announced.clear()
-        await self._look_around(client)
-        waiting: asyncio.Queue[Event | None] = asyncio.Queue(BATCH)  # full: the log is followed no further until there is room
+    async def begin(self) -> None:
+        """Settle where the events begin, before there is a broker: from here on nothing is lost to it. Waits for the store."""
+        await self._cursor.load()
+
+    async def keep(self) -> None:
+        """Keep in the store how far the broker has acknowledged the events, until cancelled."""
+        await self._cursor.keep()
+
+    async def run(self, client: Connection) -> None:
+        """Publish until the connection breaks (MqttError)."""
+        self._states.forget()
+        waiting: asyncio.Queue[Event] = asyncio.Queue(BATCH)  # full: the log is followed no further until there is room
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._follow(cursor, waiting), name="mqtt-follow")
-            group.create_task(self._tick(waiting), name="mqtt-tick")
+            group.create_task(self._states.run(client), name="mqtt-states")
+            group.create_task(self._tick(), name="mqtt-tick")
+            group.create_task(self._follow(waiting), name="mqtt-follow")
             while True:
                 await self._publish(client, await _batch(waiting))
 
-    async def _cursor(self) -> int:
-        """Where to go on: after what was acknowledged, or from now on for a broker that was never published to."""
-        async with self._store.read() as tx:
-            known = await tx.readers.cursor(self._reader)
-        if known is None:
-            known = self._store.events.latest
-            await self._save(known)
-        return known
+    async def _publish(self, client: Connection, events: list[Event]) -> None:
+        for event in events:
+            self._states.heed(event)
+        await _send(client, [_Outgoing(self._topics.events(event.type), event_json(event)) for event in events])
+        self._cursor.move(events[-1].cursor)
 
-    async def _follow(self, cursor: int, waiting: "asyncio.Queue[Event | None]") -> None:
+    async def _follow(self, waiting: "asyncio.Queue[Event]") -> None:
+        cursor = self._cursor.acknowledged
         while True:
             try:
                 async for event in self._store.events.follow(after=cursor):
@@ -71,71 +79,141 @@ class Publisher:
                     cursor = event.cursor
             except CursorTooOld as gap:
                 cursor = gap.oldest
-                await waiting.put(Event(cursor, "gap", "", self._clock.now(), {"oldest": cursor}))
-                self._announced.clear()  # changes of state may have been among what is gone
+            except CursorAhead:
+                cursor = self._store.events.latest
+            log.warning("mqtt.gap", oldest=cursor)
+            await waiting.put(Event(cursor, "gap", "", self._clock.now(), {"oldest": cursor}))
 
-    async def _tick(self, waiting: "asyncio.Queue[Event | None]") -> None:
+    async def _tick(self) -> None:
         while True:
             await self._clock.sleep(LOOK_AROUND_S)
-            await waiting.put(None)
+            self._states.stirred.set()
 
-    async def _publish(self, client: Connection, events: list[Event]) -> None:
-        await self._look_around(client)
-        if not events:
-            return
-        messages = [message for event in events for message in self._messages(event)]
-        await _send(client, messages)
-        await self._save(events[-1].cursor)
 
-    def _messages(self, event: Event) -> list["Outgoing"]:
-        out = [Outgoing(self._topics.events(event.type), event_json(event))]
-        device = DeviceId(event.subject)
-        if event.type == STATE_EVENT and device in self._announced:
-            out.append(Outgoing(self._topics.state(device), state_json_of(event), retain=True))
-        return out
+class _Cursor:
+    """How far the broker has acknowledged the events: exact in memory, a second late at most in the store."""
 
-    async def _look_around(self, client: Connection) -> None:
-        """Announce devices that are new to the broker, and take back the state of those that are no more."""
-        if self._seen is self._city.devices and self._announced:
-            return
-        self._seen = devices = self._city.devices
-        new, gone = [device for device in devices if device not in self._announced], self._announced - devices.keys()
-        messages = [Outgoing(self._topics.state(device), state_json(self._board[device]), retain=True) for device in new]
-        messages += [Outgoing(self._topics.state(device), b"", retain=True) for device in gone]
-        for start in range(0, len(messages), STATES_AT_ONCE):
-            await _send(client, messages[start : start + STATES_AT_ONCE])
-        self._announced = set(devices)
+    def __init__(self, store: Store, clock: Clock, reader: str) -> None:
+        self._store = store
+        self._clock = clock
+        self._reader = reader
+        self._saved: int | None = None
+        self._moved = asyncio.Event()
+        self.acknowledged = 0
 
-    async def _save(self, cursor: int) -> None:
-        """Keep `cursor`; while the store fails, nothing more is published, and the connection stays for commands."""
-        while True:
+    async def load(self) -> None:
+        """Go on after what was acknowledged in a former life; a new reader begins with what comes from now on."""
+        while self._saved is None:
             try:
-                return await self._store.writer.write(lambda tx: tx.readers.advance(self._reader, cursor), lane=Lane.HEALTH)
+                async with self._store.read() as tx:
+                    found = await tx.readers.cursor(self._reader)
+                self.acknowledged = self._store.events.latest if found is None else found
+                await self._save()
             except (StorageFailed, Overloaded) as error:
-                log.warning("mqtt.cursor-not-saved", error=str(error))
-            await self._clock.sleep(TRY_AGAIN_S)
+                log.warning("mqtt.cursor_unknown", error=str(error))
+                await self._clock.sleep(TRY_AGAIN_S)
+
+    def move(self, cursor: int) -> None:
+        self.acknowledged = cursor
+        self._moved.set()
+
+    async def keep(self) -> None:
+        """Save the cursor as it moves, until cancelled, and once more then."""
+        try:
+            while True:
+                await self._moved.wait()
+                await self._clock.sleep(SAVE_EVERY_S)
+                self._moved.clear()
+                await self._try_to_save()
+        finally:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_SAVE_S):
+                    await self._try_to_save()
+
+    async def _try_to_save(self) -> None:
+        try:
+            await self._save()
+        except (StorageFailed, Overloaded) as error:
+            log.warning("mqtt.cursor_not_saved", error=str(error))  # tried again when it moves; what is lost then comes twice
+            self._moved.set()
+
+    async def _save(self) -> None:
+        cursor = self.acknowledged
+        if cursor != self._saved:
+            await self._store.writer.write(lambda tx: tx.readers.advance(self._reader, cursor), lane=Lane.HEALTH)
+            self._saved = cursor
+
+
+_Shown = tuple[HealthState, datetime | None, str, str]
+
+
+class _States:
+    """What the broker holds of each device, retained, and what it ought to."""
+
+    def __init__(self, topics: Topics, city: City, board: Board) -> None:
+        self._topics = topics
+        self._city = city
+        self._board = board
+        self._told: dict[str, _Shown | None] = {}  # None: the broker holds something, we do not know what
+        self.stirred = asyncio.Event()
+
+    def forget(self) -> None:
+        """Another connection: the broker may have come back with the states of long ago."""
+        self._told = dict.fromkeys(self._told)
+
+    def heed(self, event: Event) -> None:
+        """Look around when `event` says that there is something to see; also for devices that went while nobody here knew them."""
+        if event.type == IMPORT_EVENT:
+            for device in event.data.get("removed_devices", ()):
+                self._told[str(device)] = None
+        if event.type in {STATE_EVENT, IMPORT_EVENT}:
+            self.stirred.set()
+
+    async def run(self, client: Connection) -> None:
+        while True:
+            self.stirred.clear()
+            await self._tell(client)
+            await self.stirred.wait()
+
+    async def _tell(self, client: Connection) -> None:
+        devices = self._city.devices
+        gone = [device for device in self._told if device not in devices]
+        differing = [device for device in devices if self._told.get(device) != _shown(self._board[device])]
+        for start in range(0, len(differing), BATCH):
+            await self._tell_some(client, differing[start : start + BATCH])
+        for start in range(0, len(gone), BATCH):
+            some = gone[start : start + BATCH]
+            await _send(client, [_Outgoing(self._topics.state(device), b"", retain=True) for device in some])
+            for device in some:
+                self._told.pop(device, None)
+
+    async def _tell_some(self, client: Connection, devices: list[DeviceId]) -> None:
+        standings = [self._board[device] for device in devices]
+        self._told |= dict.fromkeys(devices)  # whatever comes of it
+        await _send(client, [_Outgoing(self._topics.state(one.device), state_json(one), retain=True) for one in standings])
+        self._told |= {one.device: _shown(one) for one in standings}
 
 
 @dataclass(frozen=True, slots=True)
-class Outgoing:
+class _Outgoing:
     topic: str
     payload: bytes
     retain: bool = False
 
 
-async def _send(client: Connection, messages: Iterable[Outgoing]) -> None:
+async def _send(client: Connection, messages: Iterable[_Outgoing]) -> None:
     """Publish in order, and return when the broker has acknowledged all. MqttError."""
     async with asyncio.TaskGroup() as group:
         for message in messages:  # tasks begin in the order in which they are made, and each writes before it waits
             group.create_task(client.publish(message.topic, message.payload, qos=1, retain=message.retain), name="mqtt-publish")
 
 
-async def _batch(waiting: "asyncio.Queue[Event | None]") -> list[Event]:
-    """What waits, at most `BATCH`; waits for the first. Empty when it was only time to look around."""
+async def _batch(waiting: "asyncio.Queue[Event]") -> list[Event]:
+    """What waits, at most `BATCH`; waits for the first."""
     found = [await waiting.get()]
     while len(found) < BATCH and not waiting.empty():
         found.append(waiting.get_nowait())
-    return [event for event in found if event is not None]
+    return found
 
 
 def event_json(event: Event) -> bytes:
@@ -146,13 +224,10 @@ def event_json(event: Event) -> bytes:
 
 def state_json(standing: Standing) -> bytes:
     """The state of a device as it stands."""
-    return _state(standing.device, standing.state, standing.since, standing.reason, standing.check)
+    state, since, reason, check = _shown(standing)
+    return to_json({"device": standing.device, "state": state, "since": since and since.isoformat(), "reason": reason, "check": check})
 
 
-def state_json_of(event: Event) -> bytes:
-    """The state that a `device.state` event leads to."""
-    return _state(event.subject, event.data.get("after", ""), event.at, event.data.get("reason", ""), event.data.get("check", ""))
-
-
-def _state(device: str, state: str, since: datetime | None, reason: str, check: str) -> bytes:
-    return to_json({"device": device, "state": state, "since": since and since.isoformat(), "reason": reason, "check": check})
+def _shown(standing: Standing) -> _Shown:
+    """What of a standing the broker is told; the rest changes with every check."""
+    return standing.state, standing.since, standing.reason, standing.check

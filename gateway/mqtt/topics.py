@@ -1,40 +1,44 @@
-"""The names under the prefix, and the JSON that goes out under them."""
+"""The names under the prefix: the one place where an id becomes a level of a topic, and where a sender's `reply_to` is judged."""
 
 import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.domain.devices import DeviceId
-
-_REPLY_LIMIT = 200
+REPLY_LIMIT = 200  # characters of a `reply_to`
+# What has a meaning in a topic (MQTT 3.1.1, 4.7), what no string of MQTT may hold (1.5.3), and the sign that we escape with.
+_ESCAPED = re.compile(r"[%/+#\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+_NO_NAME = re.compile(r"[+#\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
 
 class Topics:
-    """The names under the prefix."""
+    """The names under one prefix."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
+        self.status = f"{prefix}/status"
         self.broadcasts = f"{prefix}/commands/broadcasts"
-        self._ours = tuple(f"{prefix}/{part}/" for part in ("commands", "devices", "events"))
+        self.stop_all = f"{prefix}/commands/stop-all"
+        self.unaddressed = f"{prefix}/replies/unaddressed"
+        """Where a refusal goes whose sender named no place for it, or none that will do."""
 
-    def state(self, device: DeviceId) -> str:
-        return f"{self._prefix}/devices/{_level(device)}/state"
+    def state(self, device: str) -> str:
+        return f"{self._prefix}/devices/{level(device)}/state"
 
     def events(self, event_type: str) -> str:
-        return f"{self._prefix}/events/{_level(event_type)}"
+        return f"{self._prefix}/events/{level(event_type)}"
 
     def may_answer_on(self, topic: str) -> bool:
-        """Whether a sender may have its answer there: under the prefix, one topic, and none that has a meaning of its own."""
-        plain = 0 < len(topic) <= _REPLY_LIMIT and not re.search(r"[+#\0\x01-\x1f\x7f]", topic)
-        return plain and topic.startswith(f"{self._prefix}/") and not f"{topic}/".startswith(self._ours)
+        """Whether a sender may have its answer there: one topic under `replies/`, and nowhere else."""
+        root = f"{self._prefix}/replies/"
+        return len(root) < len(topic) <= REPLY_LIMIT and topic.startswith(root) and not _NO_NAME.search(topic)
+
+
+def level(name: str) -> str:
+    """`name` as one level of a topic: what cannot stand there is percent-encoded, and so is `%`; an empty one becomes `%`."""
+    return _ESCAPED.sub(lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode("utf-8", "surrogatepass")), name) or "%"
 
 
 def to_json(value: Mapping[str, Any]) -> bytes:
     """`value` as compact JSON."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str).encode("utf-8", "replace")
-
-
-def _level(name: str) -> str:
-    """`name` as one level of a topic: what has a meaning there is percent-encoded."""
-    return re.sub(r"[%/+#\0-\x1f\x7f]", lambda match: f"%{ord(match[0]):02X}", name)

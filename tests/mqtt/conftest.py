@@ -9,19 +9,21 @@ from pathlib import Path
 import pytest
 
 from gateway.api.orders import read_order
-from gateway.api.services import Caller
+from gateway.api.problems import problem_of
+from gateway.api.services import Caller, Services
 from gateway.clock import SystemClock
-from gateway.domain.access import Permission
+from gateway.domain.access import Role, permissions
 from gateway.domain.events import Actor, ActorKind
-from gateway.mqtt import Broker, MqttDoor
+from gateway.mqtt import Broker, MqttDoor, Sender
 from tests.api.conftest import template
 from tests.api.house import House, going, open_house
-from tests.mqtt.wire import WireBroker, listening
+from tests.mqtt.wire import Published, WireBroker, listening
 
 __all__ = ["template"]
 
 PREFIX = "gateway/v1"
-SENDER = Caller(Actor(ActorKind.SYSTEM, "mqtt"), "mqtt", frozenset({Permission.BROADCAST_SEND}))
+PLATFORM = Caller(Actor(ActorKind.API_KEY, "mqtt:city-gateway"), "mqtt", permissions({Role.PLATFORM}))
+BODY_BYTES = 65_536
 
 
 def door_of(house: House, broker: Broker) -> MqttDoor:
@@ -35,8 +37,21 @@ def door_of(house: House, broker: Broker) -> MqttDoor:
         board=services.board,
         clock=SystemClock(),
         broadcasts=services.broadcasts,
-        read_order=partial(read_order, caller=SENDER, city=services.city),
+        sender=sender_of(services),
     )
+
+
+def sender_of(services: Services) -> Sender:
+    return Sender(
+        PLATFORM.actor,
+        read_order=partial(read_order, caller=PLATFORM, city=services.city),
+        problem=lambda error: problem_of(error).body(),
+        body_bytes=BODY_BYTES,
+    )
+
+
+COMMANDS, STOP_ALL = f"{PREFIX}/commands/broadcasts", f"{PREFIX}/commands/stop-all"
+REPLY, UNADDRESSED = f"{PREFIX}/replies/platform", f"{PREFIX}/replies/unaddressed"
 
 
 @dataclass
@@ -45,6 +60,15 @@ class Line:
 
     house: House
     broker: WireBroker
+
+    def states(self) -> list[Published]:
+        """The states that were published, in order."""
+        return [message for message in self.broker.published if message.topic.startswith(f"{PREFIX}/devices/")]
+
+    async def ready(self, *, connections: int = 1) -> None:
+        """Return when the door listens to commands and has told every state, as often as it has connected."""
+        states = connections * len(self.house.services.city.devices)
+        await self.broker.until(lambda: self.broker.subscribed.count(COMMANDS) == connections and len(self.states()) == states)
 
     @asynccontextmanager
     async def up(self) -> AsyncIterator[None]:

@@ -8,20 +8,24 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.mqtt.topics import Topics
+from gateway.mqtt.commands import REFUSALS_LOGGED, WAITING_MAX, Commands
+from gateway.mqtt.topics import Topics, to_json
 from tests.api.test_broadcasts import clip_of
-from tests.mqtt.conftest import Line
-
-COMMANDS, REPLY = "gateway/v1/commands/broadcasts", "gateway/v1/replies/platform"
+from tests.mqtt.conftest import BODY_BYTES, COMMANDS, REPLY, STOP_ALL, UNADDRESSED, Line, sender_of
 
 
 async def command(line: Line, **changes) -> bytes:
     soon = (line.house.clock.now() + timedelta(seconds=30)).isoformat()
     body = {"id": "m-1", "clip": await clip_of(line.house), "targets": {"speakers": ["spk-1"]}, "not_after": soon, "reply_to": REPLY}
     return json.dumps(body | changes).encode()
+
+
+def code_of(answer: dict) -> str:
+    """The code of the problem in an answer."""
+    return answer["problem"]["type"].removeprefix("urn:city-gateway:problem:")
 
 
 @asynccontextmanager
@@ -43,16 +47,16 @@ async def answer_to(line: Line, payload: bytes, *, mid: int = 7, topic: str = RE
 
 async def test_a_command_is_done_answered_and_then_acknowledged(line: Line):
     async with line.up():
-        await line.broker.until(lambda: line.broker.subscribed)
+        await line.ready()
         answer = await answer_to(line, await command(line))
     assert (answer["id"], answer["result"], list(answer["broadcast"]["speakers"])) == ("m-1", "accepted", ["spk-1"])
     _, shown = await line.house.json("GET", "/v1/broadcasts/m-1")
-    assert shown["actor"] == "system:mqtt"
+    assert shown["actor"] == "api-key:mqtt:city-gateway"
 
 
 async def test_a_command_that_comes_again_is_done_once_and_told_what_came_of_it(line: Line):
     async with line.up():
-        await line.broker.until(lambda: line.broker.subscribed)
+        await line.ready()
         payload = await command(line)
         await answer_to(line, payload)
         again = await answer_to(line, payload, mid=8, again=True)
@@ -64,7 +68,7 @@ async def test_a_command_that_comes_again_is_done_once_and_told_what_came_of_it(
 async def test_no_acknowledgement_goes_out_before_the_answer_has_arrived(line: Line):
     async with line.up():
         payload = await command(line)
-        await line.broker.until(lambda: line.broker.subscribed and line.broker.on("gateway/v1/events/broadcast.clip-added"))
+        await line.broker.until(lambda: COMMANDS in line.broker.subscribed and line.broker.on("gateway/v1/events/broadcast.clip-added"))
         line.broker.withhold = True
         line.broker.send(COMMANDS, payload, mid=7)
         await line.broker.until(lambda: line.broker.on(REPLY))
@@ -72,7 +76,7 @@ async def test_no_acknowledgement_goes_out_before_the_answer_has_arrived(line: L
         assert line.broker.acknowledged == []
         line.broker.withhold, line.broker.session = False, True
         line.broker.cut()
-        await line.broker.until(lambda: len(line.broker.subscribed) == 2)
+        await line.broker.until(lambda: line.broker.subscribed.count(COMMANDS) == 2)
         answer = await answer_to(line, payload, mid=7, again=True)
     assert answer["result"] == "seen-before"
 
@@ -80,7 +84,7 @@ async def test_no_acknowledgement_goes_out_before_the_answer_has_arrived(line: L
 async def test_nothing_is_acknowledged_while_the_store_does_not_take_it(line: Line, tmp_path: Path):
     async with line.up():
         payload = await command(line)
-        await line.broker.until(lambda: line.broker.subscribed and line.broker.on("gateway/v1/events/broadcast.clip-added"))
+        await line.broker.until(lambda: COMMANDS in line.broker.subscribed and line.broker.on("gateway/v1/events/broadcast.clip-added"))
         async with locked(tmp_path / "gateway.db"):
             line.broker.send(COMMANDS, payload, mid=7)
             writer = line.house.services.store.writer
@@ -106,34 +110,64 @@ async def test_nothing_is_acknowledged_while_the_store_does_not_take_it(line: Li
 )
 async def test_a_wrong_command_is_refused_with_its_reason_and_acknowledged(line: Line, changes: dict, code: str):
     async with line.up():
-        await line.broker.until(lambda: line.broker.subscribed)
+        await line.ready()
         answer = await answer_to(line, await command(line, **changes))
-    assert (answer["result"], answer["problem"]["code"]) == ("refused", code)
+    assert (answer["result"], code_of(answer)) == ("refused", code)
 
 
 async def test_a_retained_command_is_refused_however_right_it_is(line: Line):
     async with line.up():
-        await line.broker.until(lambda: line.broker.subscribed)
+        await line.ready()
         answer = await answer_to(line, await command(line), retain=True)
-    assert (answer["result"], answer["problem"]["code"]) == ("refused", "retained")
+    assert (answer["result"], code_of(answer)) == ("refused", "retained")
     assert (await line.house.json("GET", "/v1/broadcasts/m-1"))[0] == 404
 
 
 async def test_another_order_under_a_known_id_is_refused(line: Line):
     async with line.up():
-        await line.broker.until(lambda: line.broker.subscribed)
+        await line.ready()
         await answer_to(line, await command(line))
         answer = await answer_to(line, await command(line, case="another"), mid=8)
-    assert (answer["result"], answer["problem"]["code"]) == ("refused", "id-reused")
+    assert (answer["result"], code_of(answer)) == ("refused", "id-reused")
 
 
-@pytest.mark.parametrize("payload", [b"", b"\xff\x00", b"[1]", b"[" * 60_000, b"x" * 70_000, b'{"reply_to": 7}'])
-async def test_garbage_is_acknowledged_and_harms_nobody(line: Line, payload: bytes):
+async def test_a_refusal_is_the_problem_that_http_would_answer(line: Line):
     async with line.up():
-        await line.broker.until(lambda: line.broker.subscribed)
-        line.broker.send(COMMANDS, payload, mid=3)
-        await line.broker.until(lambda: line.broker.acknowledged == [3])
+        await line.ready()
+        payload = json.loads(await command(line, clip="0" * 64))
+        refused = (await answer_to(line, json.dumps(payload).encode()))["problem"]
+    del payload["reply_to"]
+    _, problem = await line.house.json("POST", "/v1/broadcasts", json=payload)
+    assert refused == problem
+
+
+@pytest.mark.parametrize(
+    ("payload", "code"),
+    [
+        (b"", "malformed-json"),
+        (b"\xff\x00", "malformed-json"),
+        (b"[1]", "malformed-json"),
+        (b"[" * 60_000, "malformed-json"),
+        (b"1" * 60_000, "malformed-json"),
+        (b"x" * (BODY_BYTES + 1), "body-too-large"),
+        (b'{"reply_to": 7}', "bad-reply-to"),
+        (b'{"id": "\\ud800", "clip": "\\u0000"}', "invalid-input"),
+    ],
+)
+async def test_garbage_is_refused_acknowledged_and_harms_nobody(line: Line, payload: bytes, code: str):
+    async with line.up():
+        await line.ready()
+        assert code_of(await answer_to(line, payload, mid=3, topic=UNADDRESSED)) == code
         assert (await answer_to(line, await command(line)))["result"] == "accepted"
+
+
+async def test_what_is_too_large_or_broken_is_answered_where_it_asks_for_it(line: Line):
+    async with line.up():
+        await line.ready()
+        large = (await command(line))[:-1] + b', "case": "' + b"x" * BODY_BYTES + b'"}'
+        assert code_of(await answer_to(line, large)) == "body-too-large"
+        assert code_of(await answer_to(line, (await command(line))[:-1], mid=8)) == "malformed-json"
+        assert (await line.house.json("GET", "/v1/broadcasts/m-1"))[0] == 404
 
 
 @pytest.mark.parametrize(
@@ -141,36 +175,136 @@ async def test_garbage_is_acknowledged_and_harms_nobody(line: Line, payload: byt
     [
         "elsewhere/x",
         "gateway/v1",
-        "gateway/v10/x",
+        "gateway/v1/replies/",
+        "gateway/v1/repliesx/y",
+        "gateway/v10/replies/x",
         COMMANDS,
+        "gateway/v1/status",
         "gateway/v1/devices/cam-1/state",
         "gateway/v1/events/x",
-        "gateway/v1/+",
+        "gateway/v1/replies/+",
+        "gateway/v1/replies/\0",
+        "gateway/v1/replies/" + "x" * 200,
         "#",
         "",
     ],
 )
 async def test_no_answer_goes_where_it_could_be_taken_for_something_else(line: Line, topic: str):
     async with line.up():
-        await line.broker.until(lambda: line.broker.subscribed and len(line.broker.published) == 7)
-        line.broker.send(COMMANDS, await command(line, reply_to=topic), mid=3)
-        await line.broker.until(lambda: line.broker.acknowledged == [3])
-    assert line.broker.on(topic) == [] or topic.startswith("gateway/v1/devices/")
+        await line.ready()
+        answer = await answer_to(line, await command(line, reply_to=topic), mid=3, topic=UNADDRESSED)
+    assert code_of(answer) == "bad-reply-to"
+    assert b"refused" not in b"".join(line.broker.on(topic))
     assert (await line.house.json("GET", "/v1/broadcasts/m-1"))[0] == 404
 
 
 @given(st.text(max_size=40))
-def test_an_answer_never_leaves_the_prefix(topic: str):
-    for wanted in (topic, f"gateway/v1/{topic}"):
-        if Topics("gateway/v1").may_answer_on(wanted):
-            assert wanted.startswith("gateway/v1/")
+def test_an_answer_never_leaves_its_corner(topic: str):
+    topics = Topics("gateway/v1")
+    for wanted in (topic, f"gateway/v1/{topic}", f"gateway/v1/replies/{topic}"):
+        if topics.may_answer_on(wanted):
+            assert wanted.startswith("gateway/v1/replies/")
             assert not set(wanted) & set("+#\0")
-            assert not wanted.startswith(("gateway/v1/devices/", "gateway/v1/events/", "gateway/v1/commands/"))
+            wanted.encode()
+
+
+_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "clip", "targets", "not_after", "reply_to"]), inner),
+    max_leaves=12,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.binary(max_size=200) | _values.map(lambda value: json.dumps(value).encode()))
+async def test_no_payload_does_more_than_be_refused(line: Line, payload: bytes):
+    services, topics = line.house.services, Topics("gateway/v1")
+    commands = Commands(topics, clock=services.clock, broadcasts=services.broadcasts, sender=sender_of(services))
+    for retained in (False, True):
+        answer = await commands.broadcast(payload, retained=retained)
+        assert answer.problem is not None
+        assert answer.topic is None or topics.may_answer_on(answer.topic)
+        json.loads(to_json(answer.body()))
+
+
+# -- stop-all ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("payload", [b"", b"{}", b"please", b"\xff", b"[" * 60_000, b'{"not_after": "whenever"}', b"x" * (BODY_BYTES + 1)])
+async def test_any_message_on_stop_all_silences_everything(line: Line, payload: bytes):
+    async with line.up():
+        await line.ready()
+        await answer_to(line, await command(line))
+        line.broker.send(STOP_ALL, payload, mid=9)
+        await line.broker.until(lambda: 9 in line.broker.acknowledged)
+    _, shown = await line.house.json("GET", "/v1/broadcasts/m-1")
+    assert not shown["open"]
+
+
+async def test_stop_all_is_answered_and_recorded_under_the_sender(line: Line):
+    async with line.up():
+        await line.ready()
+        line.broker.send(STOP_ALL, json.dumps({"id": "s-1", "reply_to": REPLY}).encode(), mid=9)
+        await line.broker.until(lambda: line.broker.on(REPLY) and 9 in line.broker.acknowledged)
+        assert json.loads(line.broker.on(REPLY)[0]) == {"id": "s-1", "result": "stopped", "broadcasts": 0, "speakers": 0}
+        await line.house.services.broadcasts.written()
+    _, audit = await line.house.json("GET", "/v1/audit")
+    assert ("api-key:mqtt:city-gateway", "broadcast.stop-all") in {(row["actor"], row["action"]) for row in audit["items"]}
+
+
+@pytest.mark.parametrize(
+    ("flags", "changes", "code"), [({"retain": True}, {}, "retained"), ({}, {"not_after": "2020-01-01T00:00:00Z"}, "expired")]
+)
+async def test_a_stop_all_of_another_time_is_refused(line: Line, flags: dict, changes: dict, code: str):
+    async with line.up():
+        await line.ready()
+        await answer_to(line, await command(line))
+        line.broker.send(STOP_ALL, json.dumps({"reply_to": REPLY} | changes).encode(), mid=9, **flags)
+        await line.broker.until(lambda: 9 in line.broker.acknowledged)
+    assert (json.loads(line.broker.on(REPLY)[-1])["result"], code_of(json.loads(line.broker.on(REPLY)[-1]))) == ("refused", code)
+
+
+async def test_stop_all_waits_for_no_command_before_it(line: Line, tmp_path: Path):
+    async with line.up():
+        payload = await command(line)
+        await line.ready()
+        async with locked(tmp_path / "gateway.db"):
+            line.broker.send(COMMANDS, payload, mid=7)
+            line.broker.send(STOP_ALL, json.dumps({"id": "s-1", "reply_to": REPLY}).encode(), mid=8)
+            await line.broker.until(lambda: line.broker.on(REPLY))
+            assert json.loads(line.broker.on(REPLY)[0])["result"] == "stopped"
+            assert line.broker.acknowledged == []
+        await line.broker.until(lambda: line.broker.acknowledged == [7, 8])
+
+
+# -- floods -----------------------------------------------------------------------------------------------------------
+
+
+async def test_more_commands_than_there_is_room_for_come_again_on_the_next_connection(line: Line, tmp_path: Path, capsys):
+    async with line.up():
+        payload = await command(line)
+        await line.ready()
+        async with locked(tmp_path / "gateway.db"):
+            for mid in range(1, WAITING_MAX + 3):
+                line.broker.send(COMMANDS, payload, mid=mid)
+            await line.broker.until(lambda: len(line.broker.connects) == 2)
+        assert line.broker.acknowledged == []
+        await line.broker.until(lambda: line.broker.subscribed.count(COMMANDS) == 2)
+        assert (await answer_to(line, payload, mid=1, again=True))["id"] == "m-1"
+
+
+async def test_a_flood_of_refusals_does_not_flood_the_log(line: Line, capsys):
+    async with line.up():
+        await line.ready()
+        for _ in range(3 * REFUSALS_LOGGED):
+            line.broker.send(COMMANDS, b"nonsense", mid=0)
+        await line.broker.until(lambda: len(line.broker.on(UNADDRESSED)) == 3 * REFUSALS_LOGGED)
+    assert capsys.readouterr().out.count("mqtt.command_refused") == REFUSALS_LOGGED
 
 
 async def test_a_broker_that_denies_commands_still_gets_the_events(line: Line):
     line.broker.granted = 0x80
     async with line.up():
-        await line.broker.until(lambda: len(line.broker.published) == 7)
+        await line.ready()
         await line.house.emit(line.house.event())
         await line.broker.until(lambda: line.broker.on("gateway/v1/events/device.state"))

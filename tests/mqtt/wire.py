@@ -43,11 +43,12 @@ class WireBroker:
         return [message.payload for message in self.published if message.topic == topic]
 
     def send(self, topic: str, payload: bytes, *, mid: int, retain: bool = False, again: bool = False) -> None:
-        """Deliver a message with QoS 1."""
+        """Deliver a message with QoS 1, or with QoS 0 when `mid` is 0."""
         assert self._writer is not None
-        flags = PUBLISH << 4 | (8 if again else 0) | 2 | (1 if retain else 0)
+        flags = PUBLISH << 4 | (8 if again else 0) | (2 if mid else 0) | (1 if retain else 0)
         name = topic.encode()
-        self._writer.write(_packet(flags, len(name).to_bytes(2, "big") + name + mid.to_bytes(2, "big") + payload))
+        number = mid.to_bytes(2, "big") if mid else b""
+        self._writer.write(_packet(flags, len(name).to_bytes(2, "big") + name + number + payload))
 
     def cut(self) -> None:
         """Break the connection without a word."""
