@@ -155,6 +155,7 @@ async def _house() -> AsyncIterator[tuple[Any, str]]:
                 clips=untouched,
                 broadcasts=untouched,
                 footage=untouched,
+                captures=untouched,
                 camera_of=untouched,
                 describe=untouched,
                 version="bench",

@@ -22,6 +22,7 @@ from gateway.broadcast.verification import verification
 from gateway.broadcast.warmup import WarmUp
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config
+from gateway.control.captures import CaptureDesk
 from gateway.datadir import held
 from gateway.domain.city import City
 from gateway.domain.health import Board
@@ -204,6 +205,7 @@ class House:
             clips=self._shelf,
             broadcasts=self._broadcasts,
             footage=self._footage,
+            captures=CaptureDesk(store=self._store, clock=self._clock, camera_of=self._drivers.onvif_of),
             camera_of=self._drivers.onvif_of,
             describe=self._drivers.describe,
             limits=self._config.limits,

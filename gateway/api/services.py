@@ -11,6 +11,7 @@ from gateway.broadcast.clips import ClipShelf
 from gateway.broadcast.service import BroadcastService
 from gateway.clock import Clock
 from gateway.config import Limits
+from gateway.control.captures import CaptureDesk
 from gateway.domain.access import ApiKey, Permission, permissions
 from gateway.domain.city import City
 from gateway.domain.devices import DeviceId
@@ -70,6 +71,7 @@ class Services:
     clips: ClipShelf
     broadcasts: BroadcastService
     footage: FootageService
+    captures: CaptureDesk
     camera_of: Callable[[DeviceId], CameraDriver]
     describe: Callable[[DeviceId], Awaitable[DeviceDescription]]
     version: str

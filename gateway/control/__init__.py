@@ -1,0 +1,1 @@
+"""What is done with a device beyond watching it: pictures, for now."""

@@ -20,6 +20,7 @@ from gateway.broadcast.service import BroadcastService
 from gateway.broadcast.verification import verification
 from gateway.clock import Clock, SimulatedClock, SystemClock
 from gateway.config import Limits
+from gateway.control.captures import CaptureDesk
 from gateway.domain.access import Role
 from gateway.domain.city import City
 from gateway.domain.devices import CameraGroup, Channel, Device, DeviceId, DeviceKind, GroupId, Position, Zone, ZoneId
@@ -163,6 +164,7 @@ def make_services(folder: Path, store: Store, city: City, clock: Clock, drivers:
             new_id=lambda: f"F-{next(numbers)}",
             fetching=Fetching(folder / "footage", free_bytes=1 << 20),
         ),
+        captures=CaptureDesk(store=store, clock=clock, camera_of=drivers.onvif_of),
         camera_of=drivers.onvif_of,
         describe=drivers.describe,
         version="0.0.0",

@@ -1,8 +1,5 @@
 """Cameras: what they can show, where they can look, and a picture now."""
 
-import hashlib
-from collections.abc import Sequence
-
 from aiohttp import web
 from pydantic import Field
 
@@ -12,17 +9,14 @@ from gateway.api.routes.devices import find_device
 from gateway.api.routing import Call, Media, Routes
 from gateway.api.scopes import must_reach
 from gateway.api.services import CameraDriver
+from gateway.control.captures import TIMEOUT_S, first_profile
 from gateway.domain.access import Permission
 from gateway.domain.devices import Device, DeviceKind
-from gateway.domain.events import AuditEntry, NewEvent
 from gateway.drivers.base import MediaProfile
 from gateway.errors import DeviceError, Forbidden, NotFound, NotSupported
-from gateway.storage.store import Tx
-from gateway.storage.writer import Lane
 
 routes = Routes("cameras", "What a camera shows.")
 
-TIMEOUT_S = 10.0
 _PICTURE = Media(("image/jpeg",))
 _DEVICE = (NotFound, NotSupported, DeviceError)
 
@@ -85,7 +79,7 @@ async def list_streams(call: Call) -> StreamList:
 async def list_presets(call: Call, query: ProfileQuery) -> PresetList:
     """Where a camera can look."""
     _, driver = _camera(call)
-    profile = query.profile or _first(await driver.profiles(timeout_s=TIMEOUT_S), movable=True)
+    profile = query.profile or first_profile(await driver.profiles(timeout_s=TIMEOUT_S), movable=True)
     found = await driver.presets(profile, timeout_s=TIMEOUT_S)
     return PresetList(items=[PresetOut(token=preset.token, name=preset.name) for preset in found])
 
@@ -93,33 +87,16 @@ async def list_presets(call: Call, query: ProfileQuery) -> PresetList:
 @routes.op("POST", "/v1/cameras/{camera_id}/captures", needs=Permission.CONTROL_ACT, answers=_PICTURE, problems=(*_DEVICE, Forbidden))
 async def take_capture(call: Call, body: CaptureIn) -> web.Response:
     """抓拍: take a picture now. The answer is the picture; the record keeps its SHA-256, the case and who took it."""
-    device, driver = _camera(call)
+    device, _ = _camera(call)
     must_reach(call.caller.key, [device.id], call.services.city)
-    profile = body.profile or _first(await driver.profiles(timeout_s=TIMEOUT_S))
-    picture = await driver.snapshot(profile, timeout_s=TIMEOUT_S)
-    digest = hashlib.sha256(picture).hexdigest()
-    now = call.services.clock.now()
-    details = {"sha256": digest, "size": len(picture), "case": body.case, "profile": profile}
-
-    async def change(tx: Tx) -> None:
-        tx.emit(NewEvent("camera.capture", device.id, now, details))
-        tx.record(AuditEntry(call.caller.actor, "camera.capture", device.id, now, details))
-
-    await call.services.store.writer.write(change, lane=Lane.FOOTAGE)
-    headers = {"X-Capture-Sha256": digest, "X-Capture-At": now.isoformat()}
-    return content_reply(picture, content_type="image/jpeg", headers=headers)
+    capture = await call.services.captures.take(device.id, profile=body.profile, case=body.case, actor=call.caller.actor)
+    headers = {"X-Capture-Sha256": capture.sha256, "X-Capture-At": capture.at.isoformat()}
+    return content_reply(capture.picture, content_type="image/jpeg", headers=headers)
 
 
 def _camera(call: Call) -> tuple[Device, CameraDriver]:
     device = find_device(call.services.city, call.path("camera_id"), DeviceKind.CAMERA)
     return device, call.services.camera_of(device.id)
-
-
-def _first(profiles: Sequence[MediaProfile], *, movable: bool = False) -> str:
-    """The token of the first profile, of one that can be moved if there is one and `movable`."""
-    if not profiles:
-        raise NotSupported("The camera names no stream.")
-    return next((profile.token for profile in profiles if profile.ptz or not movable), profiles[0].token)
 
 
 async def _stream(device: Device, driver: CameraDriver, profile: MediaProfile) -> StreamOut:

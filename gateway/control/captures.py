@@ -1,0 +1,57 @@
+"""抓拍: a picture of what a camera sees now, with its hash, its case and who took it on record."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from gateway.clock import Clock
+from gateway.domain.devices import DeviceId
+from gateway.domain.events import Actor, AuditEntry, NewEvent
+from gateway.drivers.base import MediaProfile, MediaSource
+from gateway.errors import NotSupported
+from gateway.storage.store import Store, Tx
+from gateway.storage.writer import Lane
+
+TIMEOUT_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """One JPEG as the camera gave it. `sha256` in hexadecimal; `at` by our clock."""
+
+    picture: bytes
+    sha256: str
+    at: datetime
+
+
+class CaptureDesk:
+    """Takes pictures. What it returns is on the record already; the picture itself is not kept."""
+
+    def __init__(self, *, store: Store, clock: Clock, camera_of: Callable[[DeviceId], MediaSource]) -> None:
+        self._store = store
+        self._clock = clock
+        self._camera_of = camera_of
+
+    async def take(self, camera: DeviceId, *, profile: str | None, case: str, actor: Actor) -> Capture:
+        """A picture by `profile`, or by the camera's first. Raises the DeviceErrors, NotSupported for a camera without a stream."""
+        driver = self._camera_of(camera)
+        chosen = profile or first_profile(await driver.profiles(timeout_s=TIMEOUT_S))
+        picture = await driver.snapshot(chosen, timeout_s=TIMEOUT_S)
+        capture = Capture(picture, hashlib.sha256(picture).hexdigest(), self._clock.now())
+        details = {"sha256": capture.sha256, "size": len(picture), "case": case, "profile": chosen}
+
+        async def change(tx: Tx) -> None:
+            tx.emit(NewEvent("camera.capture", camera, capture.at, details))
+            tx.record(AuditEntry(actor, "camera.capture", camera, capture.at, details))
+
+        await self._store.writer.write(change, lane=Lane.FOOTAGE)
+        return capture
+
+
+def first_profile(profiles: Sequence[MediaProfile], *, movable: bool = False) -> str:
+    """The token of the first profile, of one that can be moved if there is one and `movable`. NotSupported for none."""
+    if not profiles:
+        raise NotSupported("The camera names no stream.")
+    return next((profile.token for profile in profiles if profile.ptz or not movable), profiles[0].token)
