@@ -6,6 +6,7 @@ import secrets
 import signal
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -13,7 +14,9 @@ from prometheus_client import CollectorRegistry
 
 from gateway import __version__, sdnotify
 from gateway.api.app import HttpDoor, build_api
-from gateway.api.services import Services
+from gateway.api.orders import read_order
+from gateway.api.problems import problem_of
+from gateway.api.services import Caller, Services
 from gateway.broadcast.clips import ClipShelf
 from gateway.broadcast.performance import Manner
 from gateway.broadcast.service import BroadcastService
@@ -24,7 +27,9 @@ from gateway.clock import Clock, SystemClock
 from gateway.config import Config
 from gateway.control.captures import CaptureDesk
 from gateway.datadir import held
+from gateway.domain.access import Role, permissions
 from gateway.domain.city import City
+from gateway.domain.events import Actor, ActorKind
 from gateway.domain.health import Board
 from gateway.domain.policy import Limits
 from gateway.drivers.profiles import Profiles
@@ -36,9 +41,10 @@ from gateway.footage.service import FootageService
 from gateway.footage.service import Rules as FootageRules
 from gateway.health.checks.subject import Tools
 from gateway.health.service import HealthService
-from gateway.health.wheel import Pace
+from gateway.health.wheel import LATE_S, Pace
 from gateway.inventory.service import InventoryService
 from gateway.media.clips import ClipPreparer
+from gateway.mqtt import Broker, MqttDoor, Sender
 from gateway.storage.retention import Housekeeper, Keep
 from gateway.storage.store import Store
 from gateway.storage.vault import load_key
@@ -124,6 +130,8 @@ class House:
         self._parts.add("broadcast", self._broadcasts.run)
         self._parts.add("warm-up", WarmUp(city=self._city, clock=self._clock, speaker_of=self._drivers.speaker_of).run)
         self._parts.add("http", door.run)
+        if self._config.mqtt.url is not None:
+            self._parts.add("mqtt", self._make_mqtt().run)
         self._parts.add("service-manager", lambda: self._tell_service_manager(door))
 
     async def _follow_inventory(self) -> None:
@@ -154,7 +162,12 @@ class House:
             clock_limit_s=health.clock_limit_s,
         )
         limits = Limits(failure=health.down_after, recovery=health.up_after)
-        pace = Pace(interval_s=health.interval_s, in_flight=health.concurrency, per_group=health.per_uplink)
+        pace = Pace(
+            interval_s=health.interval_s,
+            in_flight=health.concurrency,
+            per_group=health.per_uplink,
+            late_s=min(LATE_S, health.timeout_s / 2),  # a pause of ours that could eat up a device's deadline is never its fault
+        )
         return HealthService(city=self._city, board=self._board, store=self._store, tools=tools, limits=limits, pace=pace)
 
     def _make_broadcasts(self) -> BroadcastService:
@@ -190,6 +203,25 @@ class House:
                 download_for=timedelta(hours=footage.download_hours),
                 downloads=footage.download_max,
                 keep=timedelta(days=footage.retention_days),
+            ),
+        )
+
+    def _make_mqtt(self) -> MqttDoor:
+        settings = self._config.mqtt
+        platform = Caller(Actor(ActorKind.API_KEY, f"mqtt:{settings.client_id}"), "mqtt", permissions({Role.PLATFORM}))
+        return MqttDoor(
+            Broker.of(settings),
+            prefix=settings.prefix,
+            store=self._store,
+            city=self._city,
+            board=self._board,
+            clock=self._clock,
+            broadcasts=self._broadcasts,
+            sender=Sender(
+                platform.actor,
+                read_order=partial(read_order, caller=platform, city=self._city),
+                problem=lambda error: problem_of(error).body(),
+                body_bytes=self._config.limits.body_bytes,
             ),
         )
 
