@@ -20,14 +20,17 @@ from gateway.clock import Clock
 
 K = TypeVar("K", bound=Hashable)
 
+LATE_S = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How the wheel turns. Times in seconds.
 
     `first_round_s`: how long the first round takes, if that is shorter. `in_flight`: visits at once, of them `per_group` to devices of
-    one group (an uplink). `suspect_s`: when a device that did not answer is visited again; after `dead_after` misses it waits `dead_s`, each time twice as
-    long up to `dead_max_s`, and needs one of `dead_in_flight` slots. `late_s`: how late a tick may be before we say that we lag.
+    one group (an uplink). `suspect_s`: when a device that did not answer is visited again; after `dead_after` misses it waits `dead_s`,
+    each time twice as long up to `dead_max_s`, and needs one of `dead_in_flight` slots. `late_s`: how late a tick may be before we say
+    that we lag.
     """
 
     interval_s: float = 30.0
@@ -40,7 +43,7 @@ class Pace:
     dead_s: float = 30.0
     dead_max_s: float = 240.0
     dead_in_flight: int = 32
-    late_s: float = 0.5
+    late_s: float = LATE_S
 
 
 class Wheel(Generic[K]):
