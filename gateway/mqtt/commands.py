@@ -16,7 +16,7 @@ from gateway.broadcast.service import Order, Stopped, View
 from gateway.clock import Clock
 from gateway.domain.broadcast import BroadcastId, outcome
 from gateway.domain.events import Actor
-from gateway.errors import GatewayError, InvalidInput, NotFound, Overloaded, StorageFailed
+from gateway.errors import Conflict, GatewayError, InvalidInput, NotFound, Overloaded, StorageFailed
 from gateway.mqtt.connection import Connection
 from gateway.mqtt.topics import Topics, to_json
 
@@ -28,6 +28,8 @@ _GLANCE = 4_096  # bytes of a command that is too large in which a `reply_to` is
 _REPLY_TO = re.compile(rb'"reply_to"\s*:\s*"([^"\\\x00-\x1f]{1,200})"')
 
 log = structlog.get_logger(__name__)
+
+_Waiting = tuple[aiomqtt.Message, int]  # with how often everything had been stopped when it came
 
 
 class Broadcasts(Protocol):
@@ -64,13 +66,14 @@ class Commands:
         self._broadcasts = broadcasts
         self._sender = sender
         self._refusals = _Refusals(clock)
+        self._stops = 0  # how often everything has been stopped: what came before the last time is not begun any more
 
     async def run(self, client: Connection) -> None:
         """Take commands until the connection breaks (MqttError)."""
         for topic in (self._topics.stop_all, self._topics.broadcasts):
             if not await client.listen(topic):
                 log.error("mqtt.commands_denied", topic=topic)  # states and events go out all the same
-        waiting: asyncio.Queue[aiomqtt.Message] = asyncio.Queue(WAITING_MAX)
+        waiting: asyncio.Queue[_Waiting] = asyncio.Queue(WAITING_MAX)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._carry_out(client, waiting), name="mqtt-carry-out")
             async for message in client.messages:
@@ -78,14 +81,14 @@ class Commands:
                     await self._answer(client, self.stop_all(bytes(message.payload), retained=message.retain))
                 if waiting.full():
                     raise aiomqtt.MqttError(f"{WAITING_MAX} commands wait to be carried out")
-                waiting.put_nowait(message)
+                waiting.put_nowait((message, self._stops))
 
-    async def _carry_out(self, client: Connection, waiting: "asyncio.Queue[aiomqtt.Message]") -> None:
+    async def _carry_out(self, client: Connection, waiting: "asyncio.Queue[_Waiting]") -> None:
         """One after the other, so that acknowledgements go out in the order of arrival (MQTT 3.1.1, 4.6)."""
         while True:
-            message = await waiting.get()
+            message, stops = await waiting.get()
             if message.topic.value != self._topics.stop_all:
-                await self._answer(client, await self.broadcast(bytes(message.payload), retained=message.retain))
+                await self._answer(client, await self.broadcast(bytes(message.payload), retained=message.retain, stops=stops))
             client.acknowledge(message)
 
     async def _answer(self, client: Connection, answer: "Answer") -> None:
@@ -97,14 +100,14 @@ class Commands:
 
     # -- commands -----------------------------------------------------------------------------------------------------
 
-    async def broadcast(self, payload: bytes, *, retained: bool) -> "Answer":
-        """Carry out one command to broadcast. When this returns, what it did is on the disk."""
+    async def broadcast(self, payload: bytes, *, retained: bool, stops: int = 0) -> "Answer":
+        """Carry out one command to broadcast that came after `stops` stop-alls. When this returns, what it did is on the disk."""
         command = _Command()
         try:
             command.read(payload, limit=self._sender.body_bytes, topics=self._topics)
             if retained:
                 raise _retained()
-            known, view = await self._submit(self._sender.read_order(command.fields))
+            known, view = await self._submit(self._sender.read_order(command.fields), stops)
         except GatewayError as error:
             return Answer(command.topic, command.id, problem=self._sender.problem(error))
         return Answer(command.topic, command.id, "seen-before" if known else "accepted", {"broadcast": _seen(view)})
@@ -120,14 +123,17 @@ class Commands:
             command.must_be_in_time(self._clock.now())
         except InvalidInput as error:
             return Answer(command.topic, command.id, problem=self._sender.problem(error))
+        self._stops += 1
         stopped = self._broadcasts.stop_all(self._sender.actor)
         return Answer(command.topic, command.id, "stopped", {"broadcasts": stopped.broadcasts, "speakers": stopped.speakers})
 
-    async def _submit(self, order: Order) -> tuple[bool, View]:
+    async def _submit(self, order: Order, stops: int) -> tuple[bool, View]:
         """Whether the order was known, and what has come of it. Tried again while the store does not take it, until its time is over."""
         while True:
             try:
                 known = await self._known(order.id)
+                if not known and stops != self._stops:
+                    raise Conflict("Everything was stopped after this command came.", code="stop-all")
                 return known, await self._broadcasts.submit(order)
             except (StorageFailed, Overloaded):
                 if self._clock.now() >= order.not_after:

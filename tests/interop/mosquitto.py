@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import ipaddress
+import os
 import shutil
 import socket
 import ssl
@@ -19,19 +20,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-USERS = {"gateway": "gate-Way 7", "platform": "plat-Form 9", "guest": "guest"}
-ACL = """
-user gateway
-topic write gateway/v1/devices/#
-topic write gateway/v1/events/#
-topic write gateway/v1/replies/#
-topic read gateway/v1/commands/#
-user platform
-topic read gateway/v1/#
-topic write gateway/v1/commands/#
-user guest
-topic read gateway/v1/#
-"""
+USERS = {"gateway": "gate-Way 7", "platform": "plat-Form 9", "viewer": "view 3"}
+EXAMPLE = Path(__file__).parents[2] / "configs" / "mosquitto"
 
 
 @dataclass
@@ -108,20 +98,18 @@ def _prepared(folder: Path) -> Mosquitto:
     passwords.touch()
     for user, password in USERS.items():
         subprocess.run(["mosquitto_passwd", "-b", str(passwords), user, password], check=True)
-    (folder / "acl").write_text(ACL)
-    lines = [
-        f"listener {port} 127.0.0.1",
-        f"certfile {folder}/server.pem",
-        f"keyfile {folder}/server.key",
-        "allow_anonymous false",
-        f"password_file {passwords}",
-        f"acl_file {folder}/acl",
-        "persistence true",
-        f"persistence_location {folder}/",
-        "user root",
-        "log_dest stderr",
-    ]
-    (folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
+    shutil.copy(EXAMPLE / "acl", folder / "acl")
+    example = (EXAMPLE / "mosquitto.conf").read_text()
+    for there, here in (
+        ("/etc/mosquitto/city-gateway/", f"{folder}/"),
+        ("/var/lib/mosquitto/", f"{folder}/"),
+        ("8883", f"{port} 127.0.0.1"),
+    ):
+        assert there in example
+        example = example.replace(there, here)
+    if os.geteuid() == 0:
+        example += "user root\n"  # the folder is root's
+    (folder / "mosquitto.conf").write_text(example)
     return Mosquitto(folder, port, folder / "ca.pem")
 
 

@@ -19,13 +19,12 @@ from tests.api.house import House, going, open_house
 from tests.api.test_broadcasts import clip_of
 from tests.interop import mosquitto
 from tests.interop.mosquitto import USERS, Mosquitto, until
-from tests.mqtt.conftest import door_of
+from tests.mqtt.conftest import COMMANDS, REPLY, STOP_ALL, door_of
+from tests.mqtt.test_commands import code_of
 
 __all__ = ["template"]
 
 pytestmark = pytest.mark.interop
-
-COMMANDS, REPLY = "gateway/v1/commands/broadcasts", "gateway/v1/replies/platform"
 
 
 @pytest.fixture
@@ -80,7 +79,8 @@ async def test_states_events_and_a_command_go_through_passwords_tls_and_acl(hous
     async with broker.client("platform") as platform:
         await platform.subscribe("gateway/v1/#", qos=1)
         async with connected(house, replace(settings_of(broker), version=version)):
-            states = await heard(platform, len(house.services.city.devices))
+            [came, *states] = await heard(platform, 1 + len(house.services.city.devices))
+            assert (came.topic.value, came.payload) == ("gateway/v1/status", b"online")
             assert {message.topic.value for message in states} == {f"gateway/v1/devices/{one}/state" for one in house.services.city.devices}
             await platform.publish(COMMANDS, await command(house), qos=1)
             answer: dict = {}
@@ -89,7 +89,7 @@ async def test_states_events_and_a_command_go_through_passwords_tls_and_acl(hous
                 if message.topic.value == REPLY:
                     answer = json.loads(message.payload)
     assert (answer["id"], answer["result"]) == ("m-1", "accepted")
-    async with broker.client("guest") as late:
+    async with broker.client("viewer") as late:
         await late.subscribe("gateway/v1/devices/+/state", qos=1)
         assert all(message.retain for message in await heard(late, len(house.services.city.devices)))
 
@@ -110,12 +110,47 @@ def _without_ca(broker: Mosquitto) -> Broker:
 async def test_who_may_not_command_is_not_heard(house: House, broker: Mosquitto):
     async with broker.client("platform") as platform, connected(house, settings_of(broker)):
         await platform.subscribe(REPLY, qos=1)
-        async with broker.client("guest") as guest:
-            await guest.publish(COMMANDS, await command(house, id="forged"), qos=1)
+        async with broker.client("viewer") as viewer:
+            await viewer.publish(COMMANDS, await command(house, id="forged"), qos=1)
         await platform.publish(COMMANDS, await command(house), qos=1)
         [message] = await heard(platform, 1)
     assert json.loads(message.payload)["id"] == "m-1"
     assert (await house.json("GET", "/v1/broadcasts/forged"))[0] == 404
+
+
+async def test_an_expired_command_that_waited_for_us_at_the_broker_is_refused(house: House, broker: Mosquitto):
+    async with broker.client("platform") as platform:
+        await platform.subscribe(REPLY, qos=1)
+        async with connected(house, settings_of(broker)):
+            pass  # from now on the broker keeps what comes for us
+        soon = house.clock.now() + timedelta(seconds=1)
+        await platform.publish(COMMANDS, await command(house, not_after=soon.isoformat()), qos=1)
+        await until(lambda: _holds(house.clock.now() > soon))
+        async with connected(house, settings_of(broker)):
+            [message] = await heard(platform, 1)
+    assert code_of(json.loads(message.payload)) == "expired"
+
+
+async def test_stop_all_silences_by_the_broker_and_a_viewer_cannot(house: House, broker: Mosquitto):
+    async with broker.client("platform") as platform, broker.client("viewer") as viewer, connected(house, settings_of(broker)):
+        await platform.subscribe("gateway/v1/replies/#", qos=1)
+        await viewer.publish(STOP_ALL, b'{"id": "forged"}', qos=1)
+        await platform.publish(COMMANDS, await command(house), qos=1)
+        [accepted] = await heard(platform, 1)
+        await platform.publish(STOP_ALL, json.dumps({"id": "s-1", "reply_to": REPLY}), qos=1)
+        [stopped] = await heard(platform, 1)
+    assert json.loads(accepted.payload)["result"] == "accepted"
+    assert (json.loads(stopped.payload)["id"], json.loads(stopped.payload)["result"]) == ("s-1", "stopped")
+    _, shown = await house.json("GET", "/v1/broadcasts/m-1")
+    assert not shown["open"]
+
+
+async def test_the_broker_says_that_we_are_gone_when_we_cannot(house: House, broker: Mosquitto):
+    async with broker.client("viewer") as viewer, Proxy.before(broker) as proxy, connected(house, settings_of(broker, port=proxy.port)):
+        await viewer.subscribe("gateway/v1/status", qos=1)
+        proxy.cut()
+        said = [bytes(message.payload) for message in await heard(viewer, 3)]
+    assert said == [b"online", b"offline", b"online"]
 
 
 async def test_a_retained_command_is_refused_when_we_come_to_it_later(house: House, broker: Mosquitto):
@@ -124,7 +159,7 @@ async def test_a_retained_command_is_refused_when_we_come_to_it_later(house: Hou
         await platform.publish(COMMANDS, await command(house), qos=1, retain=True)
         async with connected(house, settings_of(broker)):
             [message] = await heard(platform, 1)
-    assert json.loads(message.payload)["problem"]["code"] == "retained"
+    assert code_of(json.loads(message.payload)) == "retained"
     assert (await house.json("GET", "/v1/broadcasts/m-1"))[0] == 404
 
 
@@ -172,6 +207,22 @@ async def test_a_command_that_was_done_and_not_acknowledged_comes_again_and_is_n
     assert len(page["items"]) == 1
 
 
+async def test_a_daemon_that_died_between_commit_and_acknowledgement_does_nothing_twice(house: House, broker: Mosquitto):
+    async with broker.client("platform") as platform:
+        await platform.subscribe(REPLY, qos=1)
+        async with Proxy.before(broker) as proxy, connected(house, settings_of(broker, port=proxy.port)):
+            payload = await command(house)
+            proxy.mute = True
+            await platform.publish(COMMANDS, payload, qos=1)
+            await until(lambda: _is_known(house, "m-1"))
+            proxy.cut(for_good=True)
+        async with connected(house, settings_of(broker)):
+            [message] = await heard(platform, 1)
+    assert json.loads(message.payload)["result"] == "seen-before"
+    _, page = await house.json("GET", "/v1/broadcasts")
+    assert len(page["items"]) == 1
+
+
 async def _said(capsys: pytest.CaptureFixture[str], words: str) -> str:
     """What the log has said by the time that it says `words`."""
     said: list[str] = []
@@ -199,6 +250,7 @@ class Proxy:
     def __init__(self, target: int) -> None:
         self.port = 0
         self.mute = False
+        self._dead = False
         self._target = target
         self._writers: list[asyncio.StreamWriter] = []
 
@@ -211,12 +263,16 @@ class Proxy:
             yield proxy
             proxy.cut()
 
-    def cut(self) -> None:
+    def cut(self, *, for_good: bool = False) -> None:
+        self._dead = self._dead or for_good
         for writer in self._writers:
             writer.transport.abort()
         self._writers.clear()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._dead:
+            writer.transport.abort()
+            return
         there, back = await asyncio.open_connection("127.0.0.1", self._target)
         self._writers += [writer, back]
         async with asyncio.TaskGroup() as group:

@@ -270,11 +270,17 @@ async def test_stop_all_waits_for_no_command_before_it(line: Line, tmp_path: Pat
         await line.ready()
         async with locked(tmp_path / "gateway.db"):
             line.broker.send(COMMANDS, payload, mid=7)
-            line.broker.send(STOP_ALL, json.dumps({"id": "s-1", "reply_to": REPLY}).encode(), mid=8)
+            line.broker.send(COMMANDS, payload.replace(b"m-1", b"m-2"), mid=8)
+            line.broker.send(STOP_ALL, json.dumps({"id": "s-1", "reply_to": REPLY}).encode(), mid=9)
+            line.broker.send(COMMANDS, payload.replace(b"m-1", b"m-3"), mid=10)
             await line.broker.until(lambda: line.broker.on(REPLY))
             assert json.loads(line.broker.on(REPLY)[0])["result"] == "stopped"
             assert line.broker.acknowledged == []
-        await line.broker.until(lambda: line.broker.acknowledged == [7, 8])
+        await line.broker.until(lambda: line.broker.acknowledged == [7, 8, 9, 10])
+    _, first, second, third = map(json.loads, line.broker.on(REPLY))
+    assert code_of(second) == "stop-all"
+    assert third["result"] == "accepted"
+    assert first["result"] == "refused" or first["broadcast"]["speakers"]["spk-1"]["reason"] == "stop-all"
 
 
 # -- floods -----------------------------------------------------------------------------------------------------------
