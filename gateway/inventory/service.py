@@ -97,12 +97,13 @@ class InventoryService:
         steps = tuple(_steps(wanted))
         at = self._clock.now()
         data = {"file": file, **found.counts()}
+        removed = sorted(wanted.remove.devices)  # who holds something of a device elsewhere, as a broker does, learns it from here
 
         async def write(tx: Tx) -> None:
             for step in steps:
                 await tx.inventory.apply(step)
                 await asyncio.sleep(0)
-            tx.emit(NewEvent("inventory.imported", file, at, data | {"by": str(actor)}))
+            tx.emit(NewEvent("inventory.imported", file, at, data | {"by": str(actor), "removed_devices": removed}))
             tx.record(AuditEntry(actor, "inventory.import", file, at, data | {"diff": list(found.lines(most=200))}))
 
         await self._store.writer.write(write, lane=Lane.FOOTAGE)
