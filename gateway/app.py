@@ -135,11 +135,16 @@ class House:
         self._parts.add("service-manager", lambda: self._tell_service_manager(door))
 
     async def _follow_inventory(self) -> None:
-        """Let everybody who holds something of a device take up what an import has changed."""
-        async for event in self._store.events.follow(after=None):
+        """Let everybody who holds something of a device take up what an import has changed; what came while this part was down, at once."""
+        seen = self._store.events.latest
+        await self._take_inventory_up()
+        async for event in self._store.events.follow(after=seen):
             if event.type == "inventory.imported":
-                await self._renew_drivers()
-                self._health.resync()
+                await self._take_inventory_up()
+
+    async def _take_inventory_up(self) -> None:
+        await self._renew_drivers()
+        self._health.resync()
 
     async def _renew_drivers(self) -> None:
         async with self._store.read() as tx:
