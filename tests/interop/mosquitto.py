@@ -102,11 +102,11 @@ def _prepared(folder: Path) -> Mosquitto:
     example = (EXAMPLE / "mosquitto.conf").read_text()
     for there, here in (
         ("/etc/mosquitto/city-gateway/", f"{folder}/"),
-        ("/var/lib/mosquitto/", f"{folder}/"),
         ("8883", f"{port} 127.0.0.1"),
     ):
         assert there in example
         example = example.replace(there, here)
+    example += f"persistence true\npersistence_location {folder}/\n"  # as Debian's own mosquitto.conf says
     if os.geteuid() == 0:
         example += "user root\n"  # the folder is root's
     (folder / "mosquitto.conf").write_text(example)
