@@ -1,0 +1,40 @@
+"""The MQTT door with amqtt, the broker of the demo."""
+
+import json
+from collections.abc import AsyncIterator
+
+import aiomqtt
+import pytest
+from amqtt.broker import Broker as Amqtt
+
+from gateway.mqtt import Broker
+from tests.api.house import going
+from tests.mqtt.conftest import COMMANDS, REPLY, Line, door_of
+from tests.mqtt.test_commands import command
+
+
+@pytest.fixture
+async def port(unused_tcp_port: int) -> AsyncIterator[int]:
+    anybody = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
+    broker = Amqtt({"listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{unused_tcp_port}"}}, "plugins": anybody})
+    await broker.start()
+    yield unused_tcp_port
+    await broker.shutdown()
+
+
+async def test_states_events_and_a_command_go_through_the_demos_broker(line: Line, port: int):
+    async with aiomqtt.Client("127.0.0.1", port) as platform:
+        await platform.subscribe("gateway/v1/#", qos=1)
+        async with going(door_of(line.house, Broker("127.0.0.1", port)).run):
+            wanted = {f"gateway/v1/devices/{device}/state" for device in line.house.services.city.devices} | {"gateway/v1/status"}
+            sent = False
+            async for message in platform.messages:
+                wanted.discard(message.topic.value)
+                if not wanted and not sent:
+                    wanted, sent = {"gateway/v1/events/broadcast.accepted", REPLY}, True
+                    await platform.publish(COMMANDS, await command(line), qos=1)
+                if message.topic.value == REPLY:
+                    answer = json.loads(message.payload)
+                if sent and not wanted:
+                    break
+    assert (answer["id"], answer["result"]) == ("m-1", "accepted")
