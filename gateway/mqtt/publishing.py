@@ -20,7 +20,7 @@ from gateway.storage.events import CursorAhead, CursorTooOld
 from gateway.storage.store import Store
 from gateway.storage.writer import Lane
 
-BATCH = 50  # messages whose acknowledgements are awaited together; more events wait in the store
+BATCH = 20  # messages whose acknowledgements are awaited together; more events wait in the store
 SAVE_EVERY_S = 1.0
 LAST_SAVE_S = 3.0  # how long a shutdown waits for the store
 LOOK_AROUND_S = 2.0  # how often the board and the inventory are looked at when no event calls for it
@@ -87,7 +87,7 @@ class Publisher:
     async def _tick(self) -> None:
         while True:
             await self._clock.sleep(LOOK_AROUND_S)
-            self._states.stirred.set()
+            self._states.look_around()
 
 
 class _Cursor:
@@ -155,30 +155,40 @@ class _States:
         self._city = city
         self._board = board
         self._told: dict[str, _Shown | None] = {}  # None: the broker holds something, we do not know what
-        self.stirred = asyncio.Event()
+        self._doubtful: set[str] | None = None  # whom to look at; None: at everybody
+        self._stirred = asyncio.Event()
 
     def forget(self) -> None:
         """Another connection: the broker may have come back with the states of long ago."""
         self._told = dict.fromkeys(self._told)
+        self.look_around()
+
+    def look_around(self) -> None:
+        """Look at every device soon."""
+        self._doubtful = None
+        self._stirred.set()
 
     def heed(self, event: Event) -> None:
-        """Look around when `event` says that there is something to see; also for devices that went while nobody here knew them."""
+        """Look soon where `event` says that there is something to see; also for devices that went while nobody here knew them."""
         if event.type == IMPORT_EVENT:
-            for device in event.data.get("removed_devices", ()):
-                self._told[str(device)] = None
-        if event.type in {STATE_EVENT, IMPORT_EVENT}:
-            self.stirred.set()
+            self._told |= dict.fromkeys(map(str, event.data.get("removed_devices", ())))
+            self.look_around()
+        elif event.type == STATE_EVENT and self._doubtful is not None:
+            self._doubtful.add(event.subject)
+            self._stirred.set()
 
     async def run(self, client: Connection) -> None:
         while True:
-            self.stirred.clear()
+            await self._stirred.wait()
+            self._stirred.clear()
             await self._tell(client)
-            await self.stirred.wait()
 
     async def _tell(self, client: Connection) -> None:
-        devices = self._city.devices
-        gone = [device for device in self._told if device not in devices]
-        differing = [device for device in devices if self._told.get(device) != _shown(self._board[device])]
+        devices, doubtful = self._city.devices, self._doubtful
+        self._doubtful = set()
+        gone = [device for device in self._told if device not in devices] if doubtful is None else []
+        looked_at = devices if doubtful is None else map(DeviceId, doubtful)
+        differing = [one for one in looked_at if one in devices and self._told.get(one) != _shown(self._board[one])]
         for start in range(0, len(differing), BATCH):
             await self._tell_some(client, differing[start : start + BATCH])
         for start in range(0, len(gone), BATCH):
