@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Final
 
 from gateway.errors import Fault, InvalidInput
 from gateway.inventory.importing import MAX_BYTES, read
-from gateway.inventory.raw import Noun, RawFile, RawRow
+from gateway.inventory.raw import Header, Noun, RawFile, RawRow
 
 TIMEOUT_S: Final = 60.0
 MEMORY_BYTES: Final = 1 << 30
@@ -48,7 +48,8 @@ def _decode(answer: bytes) -> RawFile:
         faults = [Fault(where, why) for where, why in refused["faults"]]
         raise InvalidInput(refused["message"], faults=faults, code=refused["code"], hint=refused["hint"])
     rows = [RawRow(Noun(noun), where, values) for noun, where, values in map(json.loads, lines)]
-    return RawFile(facts["coordinates"], frozenset(map(Noun, facts["nouns"])), rows)
+    headers = tuple(Header(where, Noun(noun) if noun else None, tuple(columns)) for where, noun, columns in facts["headers"])
+    return RawFile(facts["coordinates"], frozenset(map(Noun, facts["nouns"])), rows, headers)
 
 
 def _serve(source: BinaryIO, sink: BinaryIO) -> None:
@@ -62,7 +63,8 @@ def _serve(source: BinaryIO, sink: BinaryIO) -> None:
         faults = [(fault.where, fault.why) for fault in error.faults]
         _put(sink, {"refused": {"message": str(error), "code": error.code, "hint": error.hint, "faults": faults}})
         return
-    _put(sink, {"coordinates": found.coordinates, "nouns": sorted(found.nouns)})
+    headers = [(header.where, header.noun, header.columns) for header in found.headers]
+    _put(sink, {"coordinates": found.coordinates, "nouns": sorted(found.nouns), "headers": headers})
     for row in found.rows:
         _put(sink, (row.noun, row.where, row.values))
 

@@ -11,7 +11,7 @@ import python_calamine
 from gateway.errors import Fault, InvalidInput
 from gateway.inventory import raw_yaml
 from gateway.inventory.grid import read_geojson
-from gateway.inventory.raw import NOUNS, Noun, RawFile, RawRow
+from gateway.inventory.raw import NOUNS, Header, Noun, RawFile, RawRow
 
 MAX_BYTES: Final = 32 * 1024 * 1024
 """About ten times the file of a city with 100,000 devices is refused before it is looked at."""
@@ -49,6 +49,7 @@ def read_csv(data: bytes, name: str) -> RawFile:
     table = csv.reader(lines[skipped:], strict=True)
     try:
         header = [column.strip() for column in next(table, [])]
+        _check_separator(header, where=f"line {skipped + 1}")
         _check_header(header, where=f"line {skipped + 1}")
         fallback = _noun_of_name(name)
         rows = [
@@ -58,7 +59,8 @@ def read_csv(data: bytes, name: str) -> RawFile:
     except csv.Error as error:
         raise _broken(f"line {skipped + table.line_num}", str(error)) from error
     nouns = frozenset(row.noun for row in rows) | (frozenset() if "noun" in header else {fallback})
-    return RawFile(settings.get("coordinates", ""), nouns, rows)
+    named = Header(f"line {skipped + 1}", None if "noun" in header else fallback, tuple(name for name in header if name != "noun"))
+    return RawFile(settings.get("coordinates", ""), nouns, rows, (named,))
 
 
 def read_xlsx(data: bytes, _name: str) -> RawFile:
@@ -73,8 +75,10 @@ def read_xlsx(data: bytes, _name: str) -> RawFile:
     if unknown:
         faults = [Fault(f"sheet {sheet}", f"not one of {', '.join(Noun)}, file") for sheet in unknown]
         raise InvalidInput("the workbook has unknown sheets", faults=faults, code="unknown-sheet")
-    rows = [row for sheet, cells in sheets.items() for row in _sheet_rows(Noun(sheet), cells)]
-    return RawFile(settings.get("coordinates", ""), frozenset(Noun(sheet) for sheet in sheets), rows)
+    filled = {Noun(sheet): cells for sheet, cells in sheets.items() if cells}
+    headers = {noun: _sheet_header(noun, cells) for noun, cells in filled.items()}
+    rows = [row for noun, cells in filled.items() for row in _sheet_rows(headers[noun], noun, cells)]
+    return RawFile(settings.get("coordinates", ""), frozenset(Noun(sheet) for sheet in sheets), rows, tuple(headers.values()))
 
 
 def read_yaml(data: bytes, _name: str) -> RawFile:
@@ -142,17 +146,26 @@ def _unguarded(value: str) -> str:
     return value[1:] if value[:2] in ("'=", "'+", "'-", "'@", "'\t", "'\r") else value
 
 
-def _sheet_rows(noun: Noun, cells: list[list[Any]]) -> Iterator[RawRow]:
-    if not cells:
-        return
-    header = [_cell(cell).strip() for cell in cells[0]]
-    while header and not header[-1]:
-        header.pop()
-    _check_header(header, where=f"sheet {noun}, row 1")
+def _sheet_header(noun: Noun, cells: list[list[Any]]) -> Header:
+    columns = [_cell(cell).strip() for cell in cells[0]]
+    while columns and not columns[-1]:
+        columns.pop()
+    _check_header(columns, where=f"sheet {noun}, row 1")
+    return Header(f"sheet {noun}, row 1", noun, tuple(columns))
+
+
+def _sheet_rows(header: Header, noun: Noun, cells: list[list[Any]]) -> Iterator[RawRow]:
     for number, row in enumerate(cells[1:], start=2):
-        values = {column: _cell(cell) for column, cell in zip(header, row, strict=False)}
+        values = {column: _cell(cell) for column, cell in zip(header.columns, row, strict=False)}
         if any(values.values()):
             yield RawRow(noun, f"sheet {noun}, row {number}", values)
+
+
+def _check_separator(header: list[str], *, where: str) -> None:
+    """A table whose only column name holds another separator was saved with that one."""
+    found = next((name for sign, name in ((";", "semicolons"), ("\t", "tabs")) if sign in "".join(header)), "")
+    if len(header) == 1 and found:
+        raise _broken(where, f"the columns are separated by {found}: separate them by commas")
 
 
 def _check_header(header: list[str], *, where: str) -> None:

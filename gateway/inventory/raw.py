@@ -40,6 +40,14 @@ REQUIRED: Mapping[Noun, tuple[str, ...]] = {
     Noun.ZONES: ("id", "name"),
     Noun.AREAS: ("code", "name", "level", "rings"),
 }
+KEYS: Mapping[Noun, tuple[str, ...]] = {
+    Noun.GROUPS: ("id",),
+    Noun.DEVICES: ("id",),
+    Noun.CHANNELS: ("recorder", "number", "camera"),
+    Noun.ZONES: ("id",),
+    Noun.AREAS: ("code",),
+}
+"""The columns that no table can do without: they tell which thing a row is about."""
 SECRETS = frozenset({"password", "snmp_community", "snmp_auth_key", "snmp_priv_key"})
 """Columns that no export and no diff ever shows."""
 
@@ -59,12 +67,25 @@ class RawRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Header:
+    """The column names of one table, and where they stand. `noun` is None for a table in which each row names its own."""
+
+    where: str
+    noun: Noun | None
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RawFile:
-    """What a file holds. `nouns` names the lists that the file has, even empty ones: only those can be pruned."""
+    """What a file holds. `nouns` names the lists that the file has, even empty ones: only those can be pruned.
+
+    `headers` are those of its tables; a YAML file has none, since each of its entries names its own columns.
+    """
 
     coordinates: str = ""
     nouns: frozenset[Noun] = frozenset()
     rows: Sequence[RawRow] = field(default_factory=tuple)
+    headers: Sequence[Header] = ()
 
     def of(self, noun: Noun) -> Iterator[RawRow]:
         return (row for row in self.rows if row.noun is noun)

@@ -2,7 +2,7 @@
 
 import difflib
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final, TypeVar
@@ -10,12 +10,12 @@ from typing import Final, TypeVar
 from gateway.domain.city import City
 from gateway.domain.devices import CameraGroup, CellCode, Channel, Credentials, Device, DeviceId, GridCell
 from gateway.domain.geo import CoordinateSystem
-from gateway.errors import InvalidInput
+from gateway.errors import Fault, InvalidInput
 from gateway.inventory.consistency import Parts, breaches, channel_key
 from gateway.inventory.exporting import Row, credentials_row, device_row, group_row, zone_row
 from gateway.inventory.fields import Faults, Fields
 from gateway.inventory.grid import AreaLevel, overlaps
-from gateway.inventory.raw import COLUMNS, REQUIRED, Noun, RawFile
+from gateway.inventory.raw import COLUMNS, KEYS, REQUIRED, Header, Noun, RawFile
 from gateway.inventory.rows import area_of, channel_of, credentials_of, device_of, group_of, zone_of
 from gateway.storage.inventory import Inventory
 
@@ -36,15 +36,63 @@ def validate(file: RawFile, stored: Holdings, *, prune: bool = False) -> Holding
     """What would be stored after `file`, merged into `stored`.
 
     A thing that the file names is changed in the columns that the file has; what it does not name stays, unless `prune`, which removes
-    it from the nouns that the file has. InvalidInput names every fault with its line, all at once.
+    it from the nouns that the file has rows of. InvalidInput names every fault with its line, all at once; before that, a file that says
+    nothing, or does not say which things it is about, is refused as a whole.
     """
+    _refuse([*_unusable(file), *(_emptied(file, stored.inventory) if prune else ())])
     merge = _Merge(file, pruned(stored, file) if prune else stored)
     after = merge.run()
-    if merge.faults.count:
-        plural = "s" if merge.faults.count > 1 else ""
-        message = f"the file has {merge.faults.count} fault{plural}; nothing was imported"
-        raise InvalidInput(message, faults=merge.faults.found, code="bad-inventory")
+    _refuse(merge.faults.found, count=merge.faults.count)
     return after
+
+
+def _refuse(faults: Sequence[Fault], *, count: int | None = None) -> None:
+    """InvalidInput with `faults`, of `count` in all, unless there is none."""
+    if faults:
+        count = count or len(faults)
+        message = f"the file has {count} fault{'s' if count > 1 else ''}; nothing was imported"
+        raise InvalidInput(message, faults=faults, code="bad-inventory")
+
+
+def _unusable(file: RawFile) -> Iterator[Fault]:
+    """Why nothing can be learnt from `file`: a table without the columns that name its things, or no row at all."""
+    for header in file.headers:
+        nouns = [header.noun] if header.noun else sorted({row.noun for row in file.rows})
+        missing = dict.fromkeys(column for noun in nouns for column in KEYS[noun] if column not in header.columns)
+        yield from (Fault(header.where, f"the column {column!r} is missing") for column in missing)
+        if missing:
+            yield from _unknown_columns(header)
+    if not file.rows:
+        yield Fault("file", "there is no row in it")
+
+
+def _unknown_columns(header: Header) -> Iterator[Fault]:
+    known = _known_columns(header)
+    yield from (Fault(header.where, _unknown(column, known)) for column in header.columns if column not in known)
+
+
+def _known_columns(header: Header) -> Sequence[str]:
+    """The columns that the table may have: those of its noun, or of any."""
+    return COLUMNS[header.noun] if header.noun else tuple(column for columns in COLUMNS.values() for column in columns)
+
+
+def _unknown(column: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(column.lower(), known, n=1)
+    return f"unknown column {column[:60]!r}{f': did you mean {near[0]!r}?' if near else ''}"
+
+
+def _emptied(file: RawFile, stored: Inventory) -> Iterator[Fault]:
+    """The lists without a row that pruning would take for the word that everything stored of the noun is gone."""
+    held = {
+        Noun.GROUPS: len(stored.groups),
+        Noun.DEVICES: len(stored.devices),
+        Noun.CHANNELS: sum(len(device.channels) for device in stored.devices),
+        Noun.ZONES: len(stored.zones),
+        Noun.AREAS: len(stored.cells) + len(stored.streets) + len(stored.districts),
+    }
+    for noun in sorted(file.nouns - {row.noun for row in file.rows}):
+        if held[noun]:
+            yield Fault(noun, f"the list is empty: pruning would remove all {held[noun]} that are stored")
 
 
 def pruned(stored: Holdings, file: RawFile) -> Holdings:
@@ -120,14 +168,18 @@ class _Merge:
             return CoordinateSystem.WGS84
 
     def _check_columns(self) -> None:
-        """Name each unknown column once, with the nearest known one."""
+        """Name each unknown column once, with the nearest known one: at the header, or else where it stands first."""
         seen: set[tuple[Noun, str]] = set()
+        for header in self._file.headers:
+            for fault in _unknown_columns(header):
+                self.faults.add(fault.where, fault.why)
+            strangers = set(header.columns).difference(_known_columns(header))
+            seen.update((noun, column) for noun in ([header.noun] if header.noun else Noun) for column in strangers)
         for row in self._file.rows:
             for column in row.values:
                 if column not in COLUMNS[row.noun] and (row.noun, column) not in seen:
                     seen.add((row.noun, column))
-                    near = difflib.get_close_matches(column, COLUMNS[row.noun], n=1)
-                    self.faults.add(row.where, f"unknown column {column[:60]!r}{f': did you mean {near[0]!r}?' if near else ''}")
+                    self.faults.add(row.where, _unknown(column, COLUMNS[row.noun]))
 
     def _fault(self, noun: Noun, key: str, why: str) -> None:
         self.faults.add(self._places.get((noun, key), f"{noun} {key} (stored, not in the file)"), why)

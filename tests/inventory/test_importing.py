@@ -94,6 +94,8 @@ def test_one_csv_may_hold_all_nouns_by_a_column() -> None:
     ("data", "why"),
     [
         (b"id,id\na,b\n", "line 1: column 'id' stands twice"),
+        (b"id;name\na;b\n", "line 1: the columns are separated by semicolons: separate them by commas"),
+        (b"id\tname\na\tb\n", "line 1: the columns are separated by tabs"),
         (b"id,\na,b\n", "line 1: the header has an empty column name"),
         (b"id,name\na,b,c\n", "line 2: 3 cells under 2 columns"),
         (b'id,name\na,"b\n', "line 2"),
@@ -158,3 +160,4 @@ async def test_a_file_that_is_slow_to_read_is_given_up() -> None:
 async def test_two_files_are_read_side_by_side() -> None:
     found = await asyncio.gather(read_aside(CITY.encode(), "a.yaml"), read_aside(b"id,name\nG,g\n", "groups.csv"))
     assert [len(file.rows) for file in found] == [7, 1]
+    assert found[1] == read(b"id,name\nG,g\n", "groups.csv")

@@ -8,6 +8,8 @@ from gateway.errors import Fault, InvalidInput
 from gateway.inventory.validation import Holdings
 from tests.inventory.files import CITY, device, grid, login, square, stored
 
+KEYS_OF_ALL = ("recorder", "number", "camera", "id")  # those of channels, then those of groups
+
 
 def faults(text: str, before: Holdings | None = None, *, name: str = "city.yaml", prune: bool = False) -> list[Fault]:
     with pytest.raises(InvalidInput) as caught:
@@ -186,8 +188,62 @@ def test_pruning_what_others_depend_on_is_refused() -> None:
 
 
 def test_a_stored_device_that_the_file_breaks_is_named_as_stored() -> None:
-    found = faults("groups: []", stored(), prune=True)
+    found = faults("groups: [{id: G-9, name: other}]", stored(), prune=True)
     assert {fault.where for fault in found} == {f"devices {name} (stored, not in the file)" for name in ("CAM-1", "SPK-1", "SW-1")}
+
+
+@pytest.mark.parametrize("prune", [False, True])
+@pytest.mark.parametrize(
+    ("text", "name", "expected"),
+    [
+        ("garbage", "d.csv", ["line 1: the column 'id' is missing", "line 1: unknown column 'garbage'", "file: there is no row in it"]),
+        ("garbage\nmore\n", "d.csv", ["line 1: the column 'id' is missing", "line 1: unknown column 'garbage'"]),
+        ("id,kind,name,address\n", "d.csv", ["file: there is no row in it"]),
+        (
+            "# coordinates: WGS-84\nrecorder,camera\n",
+            "channels.csv",
+            ["line 2: the column 'number' is missing", "file: there is no row in it"],
+        ),
+        ("noun,name\ngroups,g\nchannels,c\n", "all.csv", [f"line 1: the column {column!r} is missing" for column in KEYS_OF_ALL]),
+        ("version: 1\n", "city.yaml", ["file: there is no row in it"]),
+        ("devices: []\n", "city.yaml", ["file: there is no row in it"]),
+        ('{"type": "FeatureCollection", "features": []}', "cells.geojson", ["file: there is no row in it"]),
+    ],
+)
+def test_a_file_that_says_nothing_is_refused_and_never_taken_for_everything_is_gone(
+    text: str, name: str, expected: list[str], prune: bool
+) -> None:
+    found = [f"{fault.where}: {fault.why}" for fault in faults(text, stored(), name=name, prune=prune)]
+    if prune:
+        found = [line for line in found if "the list is empty" not in line]
+    assert found == expected
+
+
+def test_pruning_by_an_empty_list_is_refused_while_something_is_stored_of_it() -> None:
+    text = "devices: [{id: SW-1}, {id: CAM-1}, {id: SPK-1}, {id: NVR-1}]\nchannels: []\nzones: []\n"
+    assert [(fault.where, fault.why) for fault in faults(text, stored(), prune=True)] == [
+        ("channels", "the list is empty: pruning would remove all 1 that are stored"),
+        ("zones", "the list is empty: pruning would remove all 1 that are stored"),
+    ]
+    assert stored(text, stored()) == stored()
+    without = stored("devices: [{id: A, kind: camera, name: a, address: 10.0.0.1}]\nchannels: []\nzones: []\n", prune=True)
+    assert [found.id for found in without.inventory.devices] == ["A"]
+
+
+def test_an_unknown_column_of_a_table_is_named_once_at_its_header() -> None:
+    text = "id,kind,name,address,Uplinc\nA,camera,a,10.0.0.1,\nB,camera,b,nowhere,\n"
+    assert [f"{fault.where}: {fault.why}" for fault in faults(text, name="devices.csv")] == [
+        "line 1: unknown column 'Uplinc': did you mean 'uplink'?",
+        "line 3: address: 'nowhere' is no literal IP address: names are not resolved",
+    ]
+
+
+def test_a_column_that_only_another_noun_has_is_named_at_its_row() -> None:
+    text = "noun,id,name,speakers,colour\ngroups,G,g,X,red\n"
+    assert [f"{fault.where}: {fault.why}" for fault in faults(text, name="all.csv")] == [
+        "line 1: unknown column 'colour'",
+        "line 2: unknown column 'speakers'",
+    ]
 
 
 # -- places -----------------------------------------------------------------------------------------------------------
@@ -200,7 +256,7 @@ def test_coordinates_of_a_web_map_are_stored_as_wgs84() -> None:
     position = stored(text).inventory.groups[0].position
     assert position is not None
     assert distance_m(position, street) < 0.01
-    assert [fault.where for fault in faults("coordinates: WGS-72\ngroups: []")] == ["coordinates"]
+    assert [fault.where for fault in faults("coordinates: WGS-72\ngroups: [{id: G, name: g}]")] == ["coordinates"]
 
 
 def test_a_device_stands_in_the_cell_of_its_position_or_else_of_its_groups() -> None:
