@@ -9,8 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from demo import city, processes
-from demo.observer import NotAsPromised
+from demo import city, processes, sound
+from demo.observer import CLIP_S, NotAsPromised
 from demo.standing import Plan, say, standing_city
 
 VERIFIED_WITHIN_S = 150.0  # the promise is 60; a slow machine is told so by the figure, not by a broken run
@@ -76,7 +76,11 @@ def shortcomings(report: dict[str, object]) -> list[str]:
 async def show(options: argparse.Namespace, folder: Path) -> None:
     """Keep the demo up until Ctrl-C, after telling what to try."""
     async with standing_city(folder, planned(options)) as (layout, observer):
-        print(GREETING.format(console=observer.gateway, config=layout.config, folder=folder, **observer.keys), flush=True)
+        clip = folder / "clip.wav"
+        clip.write_bytes(sound.wav(sound.speech_like(CLIP_S)))
+        places = {"console": observer.gateway, "control": observer.control, "folder": folder, "clip": clip}
+        examples = {"speaker": city.first(layout, "speaker"), "camera": city.first(layout, "camera")}
+        print(GREETING.format(**places, **examples, **observer.keys), flush=True)
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -100,8 +104,9 @@ Things to try in another terminal:
   export GATEWAY_URL={console} GATEWAY_KEY={operator}
   ./gw gatewayctl get devices --kind speaker
   ./gw gatewayctl events -f
-  ./gw gatewayctl say --speaker SPEAKER-ID clip.wav
+  ./gw gatewayctl say --speaker {speaker} {clip}
   ./gw gatewayctl stop-all
+  curl -d '{{"answer":"silent"}}' {control}/devices/{camera}/fault    # a camera falls silent: watch the wall
 
 Ctrl-C ends it.
 """

@@ -86,6 +86,12 @@ def totals(layout: Layout) -> dict[str, int]:
     return {"groups": len(city["groups"])} | {plural: kinds.count(kind) for plural, kind in names.items()}
 
 
+def first(layout: Layout, kind: str) -> str:
+    """The id of the first device of a kind."""
+    city = json.loads(layout.city.read_text(encoding="utf-8"))
+    return next(str(device["id"]) for device in city["devices"] if device["kind"] == kind)
+
+
 def camera_with_footage(layout: Layout) -> str:
     """A camera whose recorder has no gaps on its channel, so that a request for it can be fulfilled whole."""
     city = json.loads(layout.city.read_text(encoding="utf-8"))
