@@ -12,12 +12,13 @@ from gateway.api import docs
 from gateway.api.auth import Gate, KeyRing, Pace, Sessions
 from gateway.api.meter import METERS, Meters
 from gateway.api.once import Once, fingerprint
-from gateway.api.problems import problem_of, problem_of_crash, problem_of_http
+from gateway.api.problems import problem_of, problem_of_crash
 from gateway.api.replies import json_reply
 from gateway.api.routes import TABLES
 from gateway.api.routes.events import STREAMS, EventStreams
 from gateway.api.routing import Call, Open, Operation, Routes, allowed
 from gateway.api.services import NOBODY, SERVICES, Services
+from gateway.api.serving import Runner
 from gateway.domain.access import Permission
 from gateway.errors import GatewayError
 
@@ -30,7 +31,7 @@ Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def build_api(services: Services, *, tables: Sequence[Routes] = TABLES) -> web.Application:
     """The whole door. It reads the keys when it starts; `HttpDoor` keeps them fresh."""
-    app = web.Application(middlewares=[_refusals_as_problems], client_max_size=services.limits.body_bytes)
+    app = web.Application(client_max_size=services.limits.body_bytes)
     pace = Pace(services.clock, per_second=services.limits.requests_per_s)
     gate = Gate(KeyRing(services.store, services.clock), Sessions(services.clock), pace)
     once = Once(services.store, services.clock)
@@ -72,7 +73,7 @@ class HttpDoor:
         """Listen and answer until cancelled; then end the event streams, let calls finish for 5 seconds, and close."""
         # No access log (paths hold ids; metrics and audit say what is needed), and no body is inflated for a caller.
         app = self._build()
-        runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=SHUTDOWN_S)
+        runner = Runner(app, clock=app[SERVICES].clock, access_log=None, auto_decompress=False, shutdown_timeout=SHUTDOWN_S)
         await runner.setup()
         try:
             await web.TCPSite(runner, self._host, self._port, ssl_context=self._tls, backlog=BACKLOG).start()
@@ -118,16 +119,6 @@ async def _act(operation: Operation, call: Call, arguments: dict[str, Any]) -> w
     if isinstance(answer, web.StreamResponse):
         return answer
     return web.Response(status=operation.status) if answer is None else json_reply(answer, status=operation.status)
-
-
-@web.middleware
-async def _refusals_as_problems(request: web.Request, handler: Endpoint) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except web.HTTPException as refusal:
-        if refusal.status < 400:  # a redirection is no error
-            raise
-        return problem_of_http(refusal).response()
 
 
 def must_have_policies(app: web.Application, tables: Sequence[Routes]) -> None:

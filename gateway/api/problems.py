@@ -54,6 +54,7 @@ STATUS: Mapping[type[GatewayError], HTTPStatus] = {
 # Codes whose status is not their class's.
 STATUS_OF_CODE: Mapping[str, HTTPStatus] = {
     "cursor-too-old": HTTPStatus.GONE,
+    "malformed-request": HTTPStatus.BAD_REQUEST,
     "malformed-json": HTTPStatus.BAD_REQUEST,
     "key-in-url": HTTPStatus.BAD_REQUEST,
     "body-too-large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -68,7 +69,7 @@ STATUS_OF_CODE: Mapping[str, HTTPStatus] = {
 _RETRY_LATER = {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}
 
 # What aiohttp itself refuses, in our words.
-_CODE_OF_STATUS: Mapping[int, str] = {404: "not-found", 405: "method-not-allowed", 413: "body-too-large", 400: "bad-request"}
+_CODE_OF_STATUS: Mapping[int, str] = {404: "not-found", 405: "method-not-allowed", 413: "body-too-large", 400: "malformed-request"}
 
 
 class Unauthenticated(GatewayError):

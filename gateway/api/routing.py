@@ -19,6 +19,7 @@ from enum import Enum
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import BaseModel, ValidationError
 
 from gateway.api.auth import Gate
@@ -222,6 +223,8 @@ async def read_content(request: web.Request, media: Media, *, limit: int) -> byt
                 parts.append(part)
     except TimeoutError:
         raise InvalidInput(f"The body took more than {BODY_TIMEOUT_S:g} s to arrive.", code="body-too-slow") from None
+    except (web.RequestPayloadError, HttpProcessingError):
+        raise InvalidInput("The body is not framed as HTTP has it, or ends too early.", code="malformed-request") from None
     return b"".join(parts)
 
 
