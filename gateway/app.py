@@ -70,7 +70,7 @@ async def serve(config: Config) -> None:
     _raise_descriptor_limit()
     clock = SystemClock()
     with held(config.data_dir):
-        key = load_key(config.key_file, create=True)
+        key = load_key(config.store_key(), create=True)
         profiles = Profiles.load(config.profiles_dir or PROFILES)
         city = City()
         async with (

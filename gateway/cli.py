@@ -65,8 +65,10 @@ def serve(config_file: ConfigFile) -> None:
 @app.command("check-config")
 def check_config(config_file: ConfigFile) -> None:
     """Read the configuration as `serve` would, say what is wrong with it, and change nothing."""
+    from gateway import offline  # noqa: PLC0415 -- as above
+
     with telling_errors():
-        config.load(config_file)
+        offline.check(config.load(config_file))
         print(f"{config_file}: good")
 
 

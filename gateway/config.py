@@ -1,9 +1,11 @@
 """The gateway's configuration: one YAML file and the environment, every fault named with its line before anything starts."""
 
 import difflib
+import ipaddress
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -41,6 +43,31 @@ def _scheme(*known: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST_NAME = re.compile(rf"(?=.{{1,253}}$)(?:{_LABEL}\.)*(?!\d+\.?$){_LABEL}\.?")  # RFC 1123, 2.1; the underscore is for container names
+
+
+def _host(name: str) -> str:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        if not _HOST_NAME.fullmatch(name):
+            raise ValueError("must be a host name or an IP address") from None
+    return name
+
+
+def _broker(url: str) -> str:
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise ValueError("must have a port from 1 to 65535, or none")
+    _host(parts.hostname or "")
+    return url
+
+
 class Section(BaseModel):
     """A part of the configuration: frozen, and without room for what it does not know."""
 
@@ -50,14 +77,14 @@ class Section(BaseModel):
 class Http(Section):
     """Where the API, the console and the metrics are served."""
 
-    host: str = "127.0.0.1"
+    host: Annotated[str, AfterValidator(_host)] = "127.0.0.1"
     port: Port = 8080
 
 
 class Mqtt(Section):
     """The broker that carries states, events and commands; without `url` the gateway does without one."""
 
-    url: Annotated[str, AfterValidator(_without_password), _scheme("mqtt", "mqtts")] | None = None
+    url: Annotated[str, AfterValidator(_without_password), _scheme("mqtt", "mqtts"), AfterValidator(_broker)] | None = None
     client_id: Annotated[str, Field(min_length=1, max_length=65)] = "city-gateway"
     prefix: Annotated[str, Field(pattern=r"^[^#+/]+(/[^#+/]+)*$")] = "gateway/v1"
     username: str | None = None
@@ -139,7 +166,7 @@ class Config(Section):
     store: Annotated[str, AfterValidator(_without_password), _scheme("sqlite", "postgresql")] | None = None
     store_password_file: Path | None = None
     data_dir: Path = Path("data")
-    key_file: Path = Path("store-key")
+    key_file: Path | None = None
     profiles_dir: Path | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     http: Http = Http()
@@ -154,6 +181,10 @@ class Config(Section):
         if self.store_password_file is not None and not (self.store or "").startswith("postgresql:"):
             raise ValueError("store_password_file needs a postgresql:// store")
         return self
+
+    def store_key(self) -> Path:
+        """Where the store's key is: a bare name is that of a credential of systemd, any other path that of a file."""
+        return self.key_file or (self.data_dir / "store-key").absolute()
 
     def store_url(self) -> str:
         """The store's address, its password filled in from its file: never to be shown."""
@@ -175,6 +206,8 @@ def load(path: Path | None, env: Mapping[str, str] = os.environ) -> Config:
     values = reading.file(_text(path)) if path is not None else {}
     reading.environment(values, env)
     config = reading.validated(values)
+    if config is not None:
+        reading.look_for_files(config)
     if reading.faults or config is None:
         faults = sorted(reading.faults, key=_by_line)
         raise InvalidInput(
@@ -197,6 +230,13 @@ def read_secret(path: Path) -> str:
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 Path_ = tuple[str, ...]
+
+_FILES: tuple[Path_, ...] = (
+    ("store_password_file",),
+    *(("mqtt", name) for name in ("password_file", "ca_file", "cert_file", "key_file")),
+    ("footage", "register_file"),
+)
+"""The settings that name a file which must be there; the store's key is made where there is none."""
 
 
 class _Reading:
@@ -247,6 +287,15 @@ class _Reading:
                 name = ".".join(part for part in path if part.isidentifier() and not part.startswith("function"))
                 self.faults.append(Fault(self._place(path), f"{name + ': ' if name else ''}{_plain(detail['type'], detail['msg'])}"))
             return None
+
+    def look_for_files(self, config: Config) -> None:
+        """A fault for each file or folder that `config` names and that is not there."""
+        for path in _FILES:
+            named = reduce(getattr, path, config)
+            if isinstance(named, Path) and not os.path.isfile(named):  # noqa: PTH113 (Path.is_file raises where a folder is closed to us)
+                self.faults.append(Fault(self._place(path), f"{'.'.join(path)}: there is no file {named}"))
+        if config.profiles_dir is not None and not os.path.isdir(config.profiles_dir):  # noqa: PTH112 (as above)
+            self.faults.append(Fault(self._place(("profiles_dir",)), f"profiles_dir: there is no folder {config.profiles_dir}"))
 
     def _mapping(self, node: yaml.MappingNode, model: type[BaseModel], path: Path_) -> dict[str, Any]:
         values: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""What can be done to the store while no daemon runs: bring its schema up to date, import inventory, make a key."""
+"""What is done without a daemon: judge its configuration, bring the schema up to date, import inventory, make a key."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -11,18 +11,34 @@ from gateway.datadir import held
 from gateway.domain.access import Role
 from gateway.domain.city import City
 from gateway.domain.events import SYSTEM, AuditEntry, NewEvent
+from gateway.drivers.profiles import Profiles
 from gateway.errors import InvalidInput
+from gateway.footage.register import load_register
 from gateway.inventory.service import ImportResult, InventoryService
+from gateway.mqtt import Broker
+from gateway.storage.engine import parse_url
 from gateway.storage.store import Store, Tx
-from gateway.storage.vault import load_key
+from gateway.storage.vault import check_key, load_key
 from gateway.storage.writer import Lane
+
+
+def check(config: Config) -> None:
+    """Read what `serve` would read because of `config`, and change nothing. InvalidInput for the first thing that cannot work."""
+    parse_url(config.store_url())
+    check_key(config.store_key())
+    if config.profiles_dir is not None:
+        Profiles.load(config.profiles_dir)
+    if config.footage.register_file is not None:
+        load_register(config.footage.register_file)
+    if config.mqtt.url is not None:
+        Broker.of(config.mqtt)
 
 
 @asynccontextmanager
 async def opened(config: Config, *, alone: bool = True) -> AsyncIterator[Store]:
     """The store with its writer running. `alone` refuses while a daemon holds the data folder."""
     with held(config.data_dir) if alone else nullcontext():
-        key = load_key(config.key_file, create=True)
+        key = load_key(config.store_key(), create=True)
         async with Store.open(config.store_url(), clock=SystemClock(), key=key, chain="offline") as store:
             writing = asyncio.create_task(store.writer.run(), name="writer")  # owned by this block, which ends it
             try:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from gateway.config import Config, Section, load
+from gateway.config import Config, Footage, Mqtt, Section, load
 from gateway.errors import InvalidInput
+from gateway.offline import check
 
 HERE = Path(__file__).parent
 EXAMPLE = HERE.parent / "configs" / "gateway.yaml"
@@ -94,6 +95,53 @@ def test_an_empty_password_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("\n")
     with pytest.raises(InvalidInput, match="is empty"):
         Config(store="postgresql://gateway@db/gateway", store_password_file=tmp_path / "password").store_url()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::", "0.0.0.0", "localhost", "gw-1.city.example", "gateway_1", "::1"])
+def test_a_host_is_an_address_or_a_name(host: str) -> None:
+    assert load(None, {"GATEWAY_HTTP__HOST": host}).http.host == host
+
+
+@pytest.mark.parametrize("host", ["", " ", "a b", "-a", "a-", "a..b", "1.2.3", "256.1.1.1", "x" * 64, "http://a", "a:80"])
+def test_anything_else_is_no_host(host: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        load(None, {"GATEWAY_HTTP__HOST": host})
+    assert [fault.why for fault in caught.value.faults] == ["http.host: must be a host name or an IP address"]
+
+
+def test_the_key_is_in_the_data_folder_when_nobody_says_otherwise() -> None:
+    assert Config(data_dir=Path("/srv/gw")).store_key() == Path("/srv/gw/store-key")
+    assert len(Config(data_dir=Path()).store_key().parts) > 1  # never a bare name, which means a credential
+    assert Config(key_file=Path("store-key")).store_key() == Path("store-key")
+
+
+# -- what `check-config` reads beyond the file itself -----------------------------------------------------------------
+
+
+def test_good_settings_pass_the_check_and_nothing_is_made(tmp_path: Path) -> None:
+    check(Config(data_dir=tmp_path / "data"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("url", ["sqlite://relative", "sqlite://", "sqlite:///", "sqlite:///:memory:"])
+def test_a_store_that_serve_would_refuse_is_refused_by_the_check(url: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        check(Config(store=url, data_dir=tmp_path))
+    assert caught.value.code == "bad-store-url"
+
+
+def test_what_the_named_files_hold_is_judged_too(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch(0o600)
+    for config, code in (
+        (Config(data_dir=tmp_path, key_file=tmp_path / "empty"), "bad-key"),
+        (Config(data_dir=tmp_path, key_file=Path("store-key")), "no-key"),
+        (Config(data_dir=tmp_path, profiles_dir=tmp_path), "invalid-profile"),
+        (Config(data_dir=tmp_path, footage=Footage(register_file=tmp_path / "empty")), "bad-register"),
+        (Config(data_dir=tmp_path, mqtt=Mqtt(url="mqtt://b", username="u", password_file=tmp_path / "empty")), "no-secret"),
+    ):
+        with pytest.raises(InvalidInput) as caught:
+            check(config)
+        assert caught.value.code == code
 
 
 def _keys(model: type[BaseModel]) -> Iterator[str]:

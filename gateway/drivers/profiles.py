@@ -85,10 +85,13 @@ class Profiles:
 
     @classmethod
     def load(cls, folder: Path) -> "Profiles":
-        """Read every `*.yaml` of `folder`. Raises InvalidInput naming each fault of each file."""
+        """Read every `*.yaml` of `folder`. Raises InvalidInput naming each fault of each file, or when there is no such file."""
         faults: list[Fault] = []
         drafts: dict[str, _Draft] = {}
-        for path in sorted(folder.glob("*.yaml")):
+        paths = sorted(folder.glob("*.yaml"))
+        if not paths:
+            raise InvalidInput(f"there is no profile in {folder}", code="invalid-profile", hint="see profiles_dir in the configuration")
+        for path in paths:
             try:
                 draft = _read(path)
                 if draft.profile in drafts:

@@ -45,12 +45,17 @@ class Vault:
 def load_key(path: str | Path, *, create: bool = False, env: Mapping[str, str] = os.environ) -> bytes:
     """The 32 bytes in `path`, raw or as 64 hexadecimal digits.
 
-    A bare name is looked for in systemd's `$CREDENTIALS_DIRECTORY` first. `create` writes a new random key, mode 0600, where there is
-    none. InvalidInput for a missing file, one of the wrong length, or one that others can read.
+    A bare name is that of a credential in systemd's `$CREDENTIALS_DIRECTORY`, and is looked for nowhere else: a file of that name in
+    whatever folder the program was started in would be another key. `create` writes a new random key, mode 0600, where there is no
+    file. InvalidInput for a missing credential or file, one of the wrong length, or one that others can read.
     """
     place = _place(Path(path), env)
-    if create and not place.exists():
-        _create(place)
+    try:
+        if create and not place.exists():
+            _create(place)
+    except OSError as error:
+        hint = "see key_file in the configuration"
+        raise InvalidInput(f"no key can be made in {place}: {error.strerror}", code="no-key", hint=hint) from error
     try:
         content = place.read_bytes()
         mode = place.stat().st_mode
@@ -63,16 +68,31 @@ def load_key(path: str | Path, *, create: bool = False, env: Mapping[str, str] =
     return _decode(content, place)
 
 
+def check_key(path: str | Path, *, env: Mapping[str, str] = os.environ) -> None:
+    """InvalidInput when `load_key` could neither read a key nor make one; nothing is made."""
+    place = _place(Path(path), env)
+    if os.path.lexists(place):
+        load_key(path, env=env)
+        return
+    above = next(folder for folder in place.absolute().parents if os.path.lexists(folder))
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        hint = "see key_file in the configuration"
+        raise InvalidInput(f"no key can be made in {place}: {above} is no folder to write in", code="no-key", hint=hint)
+
+
 def _credentials(env: Mapping[str, str]) -> Path | None:
     folder = env.get("CREDENTIALS_DIRECTORY")
     return Path(folder) if folder else None
 
 
 def _place(path: Path, env: Mapping[str, str]) -> Path:
+    if len(path.parts) > 1:
+        return path
     folder = _credentials(env)
-    if folder is not None and len(path.parts) == 1 and (folder / path).exists():
-        return folder / path
-    return path
+    if folder is None or not (folder / path).exists():
+        hint = f"LoadCredential={path}:/path/to/the/key in the unit, or -p of systemd-run, hands it over; for a file, give its whole path"
+        raise InvalidInput(f"no credential {str(path)!r} was handed over by systemd", code="no-key", hint=hint)
+    return folder / path
 
 
 def _decode(content: bytes, place: Path) -> bytes:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import InvalidInput, StorageFailed
-from gateway.storage.vault import Vault, load_key
+from gateway.storage.vault import Vault, check_key, load_key
 
 KEY = bytes(range(32))
 
@@ -88,3 +88,40 @@ def test_a_bare_name_is_found_among_systemds_credentials(tmp_path: Path) -> None
     path.write_bytes(KEY)
     path.chmod(0o440)  # as systemd hands it over
     assert load_key("store-key", env={"CREDENTIALS_DIRECTORY": str(tmp_path)}) == KEY
+
+
+@pytest.mark.parametrize("env", [{}, {"CREDENTIALS_DIRECTORY": "/nowhere"}])
+def test_a_bare_name_that_is_no_credential_is_refused_and_never_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, env: dict[str, str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for attempt in (lambda: load_key("store-key", create=True, env=env), lambda: check_key("store-key", env=env)):
+        with pytest.raises(InvalidInput, match="no credential 'store-key'") as caught:
+            attempt()
+        assert "LoadCredential=store-key:" in caught.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bare_name_does_not_mean_a_file_beside_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    load_key(tmp_path / "store-key", create=True, env={})
+    with pytest.raises(InvalidInput, match="no credential"):
+        load_key("store-key", env={})
+
+
+def test_a_key_that_cannot_be_made_is_refused_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InvalidInput, match=r"no key can be made in .*: File exists"):
+        load_key(tmp_path / "file" / "key", create=True, env={})
+    with pytest.raises(InvalidInput, match=r"no key can be made in .*: No such file"):
+        load_key("/proc/nope/key", create=True, env={})
+
+
+def test_a_key_is_judged_without_being_made(tmp_path: Path) -> None:
+    check_key(tmp_path / "folder" / "key", env={})
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch(0o600)
+    with pytest.raises(InvalidInput, match="is no folder to write in"):
+        check_key(tmp_path / "file" / "key", env={})
+    with pytest.raises(InvalidInput, match="holds no key"):
+        check_key(tmp_path / "file", env={})

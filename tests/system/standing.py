@@ -161,7 +161,7 @@ async def _furnish(config: Config, files: Path) -> str:
 async def _running(config: Config, monkeypatch: pytest.MonkeyPatch, prepare: Callable[[House], None]) -> AsyncIterator[House]:
     """The daemon without its process: what `gateway.app.serve` puts together, stopped in order at the end."""
     clock, city, stop = SystemClock(), City(), asyncio.Event()
-    key = load_key(config.key_file, create=False)
+    key = load_key(config.store_key(), create=False)
     async with (
         Store.open(config.store_url(), clock=clock, key=key, chain=config.instance) as store,
         Drivers(city, clock, Profiles.load(PROFILES), walk_every_s=config.health.sensor_interval_s) as drivers,
