@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.mqtt.commands import REFUSALS_LOGGED, WAITING_MAX, Commands
+from gateway.mqtt.connection import INCOMING_MAX
 from gateway.mqtt.topics import Topics, to_json
 from tests.api.test_broadcasts import clip_of
 from tests.mqtt.conftest import BODY_BYTES, COMMANDS, REPLY, STOP_ALL, UNADDRESSED, Line, sender_of
@@ -297,6 +298,19 @@ async def test_more_commands_than_there_is_room_for_come_again_on_the_next_conne
         assert line.broker.acknowledged == []
         await line.broker.until(lambda: line.broker.subscribed.count(COMMANDS) == 2)
         assert (await answer_to(line, payload, mid=1, again=True))["id"] == "m-1"
+
+
+async def test_a_flood_while_nothing_is_read_breaks_the_connection_instead_of_being_dropped(line: Line, capsys):
+    async with line.up():
+        await line.ready()
+        line.broker.withhold = True  # so that the answer to this holds up the reading
+        line.broker.send(STOP_ALL, json.dumps({"reply_to": REPLY}).encode(), mid=1)
+        await line.broker.until(lambda: line.broker.on(REPLY))
+        for mid in range(2, INCOMING_MAX + 20):
+            line.broker.send(COMMANDS, b"nonsense", mid=mid)
+        await line.broker.until(lambda: len(line.broker.connects) == 2)
+        assert line.broker.acknowledged == []
+    assert "mqtt.flooded" in capsys.readouterr().out
 
 
 async def test_a_flood_of_refusals_does_not_flood_the_log(line: Line, capsys):
