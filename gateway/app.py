@@ -43,6 +43,7 @@ from gateway.health.checks.subject import Tools
 from gateway.health.service import HealthService
 from gateway.health.wheel import LATE_S, Pace
 from gateway.inventory.service import InventoryService
+from gateway.listening import must_be_free, telling_listening_errors
 from gateway.media.clips import ClipPreparer
 from gateway.mqtt import Broker, MqttDoor, Sender
 from gateway.storage.retention import Housekeeper, Keep
@@ -64,12 +65,13 @@ STOP_PART_WITHIN_S = 10.0
 async def serve(config: Config) -> None:
     """Run the daemon until SIGTERM or SIGINT, or until a part that it cannot do without fails.
 
-    Raises InvalidInput for a setting that cannot work on this machine, Conflict when another daemon holds the data folder,
-    StorageFailed when the store does not keep what it is given.
+    Raises InvalidInput for a setting that cannot work on this machine, Conflict when another daemon holds the data folder or the port
+    cannot be listened on, StorageFailed when the store does not keep what it is given.
     """
     _raise_descriptor_limit()
     clock = SystemClock()
     with held(config.data_dir):
+        await must_be_free(config.http.host, config.http.port)
         key = load_key(config.store_key(), create=True)
         profiles = Profiles.load(config.profiles_dir or PROFILES)
         city = City()
@@ -129,10 +131,14 @@ class House:
         self._parts.add("footage", self._footage.run)
         self._parts.add("broadcast", self._broadcasts.run)
         self._parts.add("warm-up", WarmUp(city=self._city, clock=self._clock, speaker_of=self._drivers.speaker_of).run)
-        self._parts.add("http", door.run)
+        self._parts.add("http", lambda: self._listen(door))
         if self._config.mqtt.url is not None:
             self._parts.add("mqtt", self._make_mqtt().run)
         self._parts.add("service-manager", lambda: self._tell_service_manager(door))
+
+    async def _listen(self, door: HttpDoor) -> None:
+        with telling_listening_errors(self._config.http.host, self._config.http.port):
+            await door.run()
 
     async def _follow_inventory(self) -> None:
         """Let everybody who holds something of a device take up what an import has changed; what came while this part was down, at once."""

@@ -10,6 +10,7 @@ from enum import StrEnum
 import structlog
 
 from gateway.clock import Clock
+from gateway.errors import GatewayError
 
 log = structlog.get_logger()
 
@@ -82,7 +83,10 @@ class Supervisors:
                     raise
                 cause = first_cause(error)
                 status.last_error = f"{type(cause).__name__}: {cause}"
-                log.exception("part-failed", part=status.name)
+                if isinstance(cause, GatewayError):  # foreseen: its words say more than a traceback
+                    log.error("part-failed", part=status.name, error=str(cause), code=cause.code, hint=cause.hint)  # noqa: TRY400 (as above)
+                else:
+                    log.exception("part-failed", part=status.name)
             status.restarts += 1
             self._enter(status, PartState.RESTARTING)
             if self._clock.monotonic() - started >= HEALTHY_AFTER_S:

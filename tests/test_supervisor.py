@@ -3,8 +3,10 @@ import itertools
 import random
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.clock import SimulatedClock
+from gateway.errors import Conflict
 from gateway.supervisor import PartState, Supervisors
 
 
@@ -39,6 +41,24 @@ async def test_a_part_that_raises_is_restarted_with_growing_pauses_while_the_oth
     assert failing.restarts == len(starts) and failing.last_error == "RuntimeError: made to fail"
     assert beats >= 99 and beating.restarts == 0
     assert beating.state is PartState.STOPPED
+
+
+async def test_a_failure_that_was_foreseen_is_logged_with_its_hint_and_without_a_traceback() -> None:
+    clock = SimulatedClock()
+    parts = Supervisors(clock=clock)
+
+    async def fails() -> None:
+        raise Conflict("port 80 is in use", code="cannot-listen", hint="stop the other program")
+
+    parts.add("http", fails)
+    with capture_logs() as lines:
+        async with asyncio.TaskGroup() as group:
+            (task,) = parts.start(group)
+            await clock.advance(0.1)
+            task.cancel()
+    (line,) = [line for line in lines if line["event"] == "part-failed"]
+    assert (line["error"], line["code"], line["hint"]) == ("port 80 is in use", "cannot-listen", "stop the other program")
+    assert "exc_info" not in line
 
 
 async def test_a_part_that_fails_inside_a_group_of_tasks_says_what_it_failed_of() -> None:
