@@ -77,7 +77,7 @@ def read_order(body: Mapping[str, Any], *, caller: Caller, city: City) -> Order:
     try:
         command = CommandIn.model_validate_json(json.dumps(body))
     except ValidationError as error:
-        raise InvalidInput("The command is not right.", faults=list(faults_of(error))) from None
+        raise InvalidInput("The command is not right.", faults=list(faults_of(error, CommandIn))) from None
     return order_of(command, caller, city, id_=command.id)
 
 

@@ -1,9 +1,11 @@
 """Errors as the outside sees them: RFC 9457 problems with a stable `type`, every fault of an input at once, never a traceback."""
 
+import difflib
 import json
 import re
+import typing
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -31,6 +33,7 @@ from gateway.errors import (
 TYPE_PREFIX = "urn:city-gateway:problem:"
 MEDIA_TYPE = "application/problem+json"
 _FAULTS_SHOWN = 200
+_NAMED = 20
 _RETRY_AFTER_S = "1"
 
 log = structlog.get_logger(__name__)
@@ -165,16 +168,105 @@ def problem_of_crash(error: Exception, *, where: str) -> Problem:
     )
 
 
-def faults_of(error: ValidationError, *, place: str = "") -> Iterable[Fault]:
-    """What pydantic found wrong, as faults; values are left out, for they may be secrets. `place` comes before each pointer."""
+def faults_of(error: ValidationError, model: type[BaseModel], *, place: str = "") -> Iterable[Fault]:
+    """What pydantic found wrong with a `model`, in our words; values are left out, for they may be secrets.
+
+    `place` comes before each pointer.
+    """
     for item in error.errors(include_url=False, include_input=False, include_context=False):
-        pointer = place + "".join(("" if place == "?" and not i else "/") + _escaped(part) for i, part in enumerate(item["loc"]))
-        yield Fault(pointer or "/", item["msg"])
+        pointer = place + "".join(("" if place == "?" and not i else "/") + escaped(part) for i, part in enumerate(item["loc"]))
+        yield Fault(pointer or "/", _plain(item["type"], item["msg"]) + _nearest(item["type"], item["loc"], model))
 
 
-def _escaped(part: int | str) -> str:
+_WORDS = {
+    "extra_forbidden": "is not known here",
+    "missing": "is missing",
+    "frozen_set_type": "must be a list",
+    "list_type": "must be a list",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "dict_type": "must be an object",
+    "string_type": "must be a text",
+    "string_unicode": "must be a text of Unicode characters",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "must be a smaller number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+}
+_THEIR_WORDS = re.compile(
+    r"^(?:Value error, |Invalid JSON: |(?:Input|String|List|Frozenset|Set|Dictionary|Value|Tuple) should (?=be|have|match))"
+)
+
+
+def _plain(kind: str, message: str) -> str:
+    """pydantic's words, as we would say them."""
+    if kind in _WORDS:
+        return _WORDS[kind]
+    theirs = _THEIR_WORDS.match(message)
+    if theirs is None:
+        return message
+    ours = "must " if "should" in theirs[0] else "is no JSON: " if "JSON" in theirs[0] else ""
+    return ours + message[theirs.end() :].replace(" after validation, not", ", not")
+
+
+def _nearest(kind: str, place: Sequence[int | str], model: type[BaseModel]) -> str:
+    """What may have been meant by a field that is not known, or what there is, when that is little."""
+    if kind != "extra_forbidden":
+        return ""
+    known = list(_model_at(place[:-1], model).model_fields)
+    close = difflib.get_close_matches(str(place[-1]), known, n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}" if 0 < len(known) <= _NAMED else ""
+
+
+def _model_at(place: Sequence[int | str], model: type[BaseModel]) -> type[BaseModel]:
+    for part in place:
+        if isinstance(part, str) and part in model.model_fields:
+            model = next(_models_in(model.model_fields[part].annotation), model)
+    return model
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in typing.get_args(annotation):
+        yield from _models_in(part)
+
+
+def escaped(part: int | str) -> str:
+    """A part of a JSON pointer (RFC 6901, section 3)."""
     return str(part).replace("~", "~0").replace("/", "~1")
 
 
+# RFC 9457 wants a title that people understand and that stays the same for its type; a code that says enough by itself is its own title.
+_TITLES: Mapping[str, str] = {
+    "malformed-request": "The request is no HTTP that can be read",
+    "malformed-json": "The body is not JSON",
+    "key-in-url": "A key stands in the URL",
+    "invalid-input": "What was sent is not right",
+    "bad-request": "The footage request is not complete",
+    "not-found": "There is no such thing",
+    "method-not-allowed": "This cannot be done here",
+    "body-too-large": "The body is too large",
+    "body-too-slow": "The body took too long to arrive",
+    "wrong-media-type": "The body is of a type that is not taken here",
+    "unauthenticated": "A valid key is needed",
+    "forbidden": "The key may not do this",
+    "out-of-scope": "The key does not reach there",
+    "cross-site": "Another site may have sent this",
+    "id-reused": "The id was used for another order",
+    "idempotency-key-reused": "The Idempotency-Key was used for another request",
+    "outcome-unknown": "What came of the first call is not known",
+    "cursor-too-old": "The events after the cursor are gone",
+    "cursor-ahead": "The cursor is of a later log",
+    "storage-failed": "The store did not take the change",
+    "internal-error": "The gateway made a mistake",
+}
+
+
 def _title(code: str) -> str:
-    return re.sub(r"-", " ", code).capitalize()
+    return _TITLES.get(code) or code.replace("-", " ").capitalize()

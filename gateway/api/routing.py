@@ -12,7 +12,9 @@ the answer. A handler that writes its answer itself returns `web.Response` and n
 
 import asyncio
 import inspect
+import json
 import typing
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -23,7 +25,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import BaseModel, ValidationError
 
 from gateway.api.auth import Gate
-from gateway.api.problems import faults_of
+from gateway.api.problems import escaped, faults_of
 from gateway.api.services import Caller, Services
 from gateway.config import Limits
 from gateway.domain.access import Permission
@@ -188,25 +190,31 @@ def read_query(request: web.Request, model: type[BaseModel]) -> BaseModel:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise InvalidInput("The query parameters are not right.", faults=list(faults_of(error, place="?"))) from None
+        raise InvalidInput("The query parameters are not right.", faults=list(faults_of(error, model, place="?"))) from None
 
 
 async def read_body(request: web.Request, model: type[BaseModel], *, limit: int) -> BaseModel:
     """The JSON body as a `model`."""
     raw = await read_content(request, _JSON, limit=limit)
     try:
-        return model.model_validate_json(raw)
+        found = model.model_validate_json(raw)
     except ValidationError as error:
-        faults = list(faults_of(error))
+        faults = list(faults_of(error, model))
         broken = any(item["type"] == "json_invalid" for item in error.errors(include_url=False, include_input=False, include_context=False))
         if broken:
             raise InvalidInput("The body is not JSON.", code="malformed-json", faults=faults) from None
         raise InvalidInput("The body is not right.", faults=faults) from None
+    if twice := list(_named_twice(json.loads(raw, object_pairs_hook=_Pairs))):
+        raise InvalidInput("The body names a field twice.", faults=[Fault(place, "may stand once") for place in twice])
+    return found
 
 
 async def read_content(request: web.Request, media: Media, *, limit: int) -> bytes:
     """The whole body, of one of the types of `media`, at most `limit` bytes, within `BODY_TIMEOUT_S`. InvalidInput, DeadlineExceeded."""
-    if request.content_type not in media.types or request.headers.get("Content-Encoding", "identity") != "identity":
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        hint = "Send it as it is, without Content-Encoding."
+        raise InvalidInput("The body is compressed (Content-Encoding), which is not taken.", code="wrong-media-type", hint=hint)
+    if request.content_type not in media.types:
         wanted = " or ".join(media.types)
         hint = f"Send Content-Type: {media.types[0]}."
         raise InvalidInput(f"The body must be plain {wanted}, not {request.content_type}.", code="wrong-media-type", hint=hint)
@@ -229,6 +237,22 @@ async def read_content(request: web.Request, media: Media, *, limit: int) -> byt
 
 
 _JSON = Media(("application/json",))
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object with all its fields, also those that stand twice."""
+
+
+def _named_twice(value: Any, place: str = "") -> Iterator[str]:
+    """JSON pointers to the fields that stand more than once: two readers would not agree on what they mean (RFC 8259, section 4)."""
+    if isinstance(value, _Pairs):
+        counts = Counter(name for name, _ in value)
+        yield from (f"{place}/{escaped(name)}" for name, count in counts.items() if count > 1)
+        for name, part in value:
+            yield from _named_twice(part, f"{place}/{escaped(name)}")
+    elif isinstance(value, list):
+        for number, part in enumerate(value):
+            yield from _named_twice(part, f"{place}/{number}")
 
 
 def _too_large(limit: int) -> InvalidInput:

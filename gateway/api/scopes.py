@@ -32,6 +32,12 @@ def speakers_of(targets: Targets, city: City) -> Iterator[DeviceId]:
     yield from (device.id for device in (*placed, *grouped) if device.kind is DeviceKind.SPEAKER)
 
 
+def places(city: City) -> frozenset[str]:
+    """What a scope may name: every district, zone and group that there is."""
+    districts = {group.district for group in city.groups.values()} | {cell.district for cell in city.cells.values()}
+    return frozenset({*districts, *city.zones, *city.groups} - {""})
+
+
 def _within(device: Device, scopes: frozenset[str], city: City) -> bool:
     group = city.groups.get(device.group) if device.group else None
     cell = city.cells.get(device.cell) if device.cell else None

@@ -2,15 +2,17 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import pytest
 from sqlalchemy import delete, update
 
 from gateway.api.app import SHUTDOWN_S
-from gateway.api.routes.events import HEARTBEAT_S
+from gateway.api.routes.events import HEARTBEAT_S, TYPES
 from gateway.domain.access import Role
 from gateway.storage.events import event_head, events
 from gateway.storage.store import Tx
@@ -76,7 +78,7 @@ async def test_a_filter_lets_only_its_types_through(house: House):
 
 
 async def test_a_quiet_stream_beats_and_moves_the_cursor_past_what_it_filtered(house: House):
-    async with listening(house, "?types=never.*") as listener:
+    async with listening(house, "?types=footage.*") as listener:
         await house.emit(house.event(), house.event())
         for _ in range(50):  # the stream takes the events in before the clock moves
             await house.json("GET", "/v1/session")
@@ -140,3 +142,16 @@ async def test_a_listener_that_retention_has_passed_is_told_so(tmp_path: Path, t
         assert (status, problem["type"]) == (410, "urn:city-gateway:problem:cursor-too-old")
         async with listening(house, last=3) as listener:
             assert json.loads((await listener.event())["data"])["cursor"] == 4
+
+
+@pytest.mark.parametrize("types", ["nope", "device.state,nope", "nope.*", "device"])
+async def test_a_type_that_there_is_not_is_refused_rather_than_never_heard(house: House, types: str):
+    status, problem = await house.json("GET", f"/v1/events?types={types}")
+    assert (status, problem["errors"][0]["pointer"]) == (422, "?types")
+    assert "device.state" in problem["errors"][0]["detail"]
+
+
+def test_every_type_that_the_gateway_gives_can_be_asked_for():
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in (Path(__file__).parents[2] / "gateway").rglob("*.py"))
+    given = set(re.findall(r'(?:NewEvent\(|EVENT\b[^=\n]*= |_note\(tx, call, )"([a-z.-]+)"', sources))
+    assert given == TYPES

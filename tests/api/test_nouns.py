@@ -101,6 +101,13 @@ async def test_a_key_that_is_dead_at_birth_is_refused(house: House):
     assert (await house.json("DELETE", "/v1/keys/unknown"))[0] == 404
 
 
+async def test_a_key_for_a_place_that_there_is_not_is_refused(house: House):
+    body = {"name": "x", "roles": ["viewer"], "scopes": ["历下", "z-1", "g-1"]}
+    assert (await house.json("POST", "/v1/keys", json=body))[0] == 201
+    status, problem = await house.json("POST", "/v1/keys", json={**body, "scopes": ["历下", "nowhere"]})
+    assert (status, problem["errors"]) == (422, [{"pointer": "/scopes", "detail": "'nowhere' is no district, zone or group"}])
+
+
 async def test_the_record_pages_and_verifies(house: House):
     for n in range(5):
         await house.json("POST", "/v1/keys", json={"name": f"key {n}", "roles": ["viewer"]})

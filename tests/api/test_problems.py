@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import re
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from gateway.api.models import Instant
 from gateway.api.problems import problem_of, problem_of_crash
+from gateway.domain.access import Role
 from gateway.errors import AuthenticationFailed, Busy, DeadlineExceeded, NotSupported, Overloaded, StorageFailed, Unreachable
 from gateway.storage.events import CursorTooOld
 from tests.api.house import House
@@ -43,6 +45,46 @@ async def test_every_fault_is_named_with_its_place_and_without_its_value(house: 
     assert "s3cret" not in json.dumps(problem)
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "pointer", "detail"),
+    [
+        ("/v1/keys", {**KEY, "max_speaker": 1}, "/max_speaker", "is not known here; did you mean max_speakers?"),
+        ("/v1/keys", {"roles": ["viewer"]}, "/name", "is missing"),
+        ("/v1/keys", {**KEY, "max_speakers": "many"}, "/max_speakers", "must be a whole number"),
+        ("/v1/keys", {**KEY, "name": ""}, "/name", "must have at least 1 character"),
+        ("/v1/keys", {**KEY, "roles": "viewer"}, "/roles", "must be a list"),
+        ("/v1/keys", {**KEY, "expires_at": "now"}, "/expires_at", "must be an RFC 3339 time"),
+        ("/v1/keys", [], "/", "must be an object"),
+        ("/v1/broadcasts", {"clip": "a" * 64, "not_after": "2026-01-01T00:00:00Z", "targets": {}}, "/targets", "names no target"),
+        ("/v1/broadcasts", {"targets": {"speaker": ["x"]}}, "/targets/speaker", "is not known here; did you mean speakers?"),
+        ("/v1/broadcasts", {"targets": {"x": 1}}, "/targets/x", "is not known here; known are speakers, zones, cells, groups"),
+    ],
+)
+async def test_what_is_wrong_is_said_in_our_words(house: House, path: str, body: object, pointer: str, detail: str):
+    role = Role.ADMIN if path == "/v1/keys" else Role.OPERATOR
+    _, problem = await house.json("POST", path, json=body, role=role, headers={"Idempotency-Key": "x"})
+    found = {fault["pointer"]: fault["detail"] for fault in problem["errors"]}
+    assert found[pointer].startswith(detail)
+    assert not [text for text in found.values() if re.search("Input|error|Extra|should|frozenset", text)]
+
+
+async def test_a_field_that_stands_twice_is_refused_with_its_place(house: House):
+    body = b'{"name":"a","roles":["viewer"],"name":"b"}'
+    status, problem = await house.json("POST", "/v1/keys", data=body, headers={"Content-Type": "application/json"})
+    assert (status, problem["errors"]) == (422, [{"pointer": "/name", "detail": "may stand once"}])
+    body = b'{"clip":"' + b"a" * 64 + b'","not_after":"2026-01-01T00:00:00Z","targets":{"zones":["x"],"zones":["y"]},"id":"1"}'
+    headers = {"Content-Type": "application/json"}
+    status, problem = await house.json("POST", "/v1/broadcasts", data=body, headers=headers, role=Role.OPERATOR)
+    assert (status, problem["errors"][0]["pointer"]) == (422, "/targets/zones")
+
+
+async def test_a_title_is_for_people(house: House):
+    _, problem = await house.json("POST", "/v1/keys", data=b"{", headers={"Content-Type": "application/json"})
+    assert problem["title"] == "The body is not JSON"
+    _, problem = await house.json("GET", "/v1/devices?key=x")
+    assert problem["title"] == "A key stands in the URL"
+
+
 async def test_a_wrong_media_type_an_unknown_path_and_a_wrong_method_are_problems(house: House):
     status, problem = await house.json("POST", "/v1/keys", data=b"{}", headers={"Content-Type": "text/plain"})
     assert (status, problem["type"]) == (415, "urn:city-gateway:problem:wrong-media-type")
@@ -56,8 +98,9 @@ async def test_a_wrong_media_type_an_unknown_path_and_a_wrong_method_are_problem
 
 async def test_a_compressed_body_is_refused_unopened(house: House):
     headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
-    status, _ = await house.json("POST", "/v1/keys", data=b"\x1f\x8b" + b"\0" * 100, headers=headers, compress=None)
+    status, problem = await house.json("POST", "/v1/keys", data=b"\x1f\x8b" + b"\0" * 100, headers=headers, compress=None)
     assert status == 415
+    assert "Content-Encoding" in problem["detail"]
 
 
 async def test_a_body_without_an_end_stops_at_the_limit(house: House):

@@ -87,7 +87,10 @@ async def send_broadcast(call: Call, body: BroadcastIn) -> BroadcastOut:
 
 @routes.op("POST", "/v1/broadcasts/stop-all", needs=Permission.BROADCAST_STOP)
 async def stop_all_broadcasts(call: Call) -> StoppedOut:
-    """Silence everything, now. This needs no disk and no place in a queue; what was ordered before never plays."""
+    """Silence everything, now. This needs no disk and no place in a queue; what was ordered before never plays.
+
+    For that reason it takes no Idempotency-Key, which lives in the store: sent again, it silences again.
+    """
     stopped = call.services.broadcasts.stop_all(call.caller.actor)
     return StoppedOut(broadcasts=stopped.broadcasts, speakers=stopped.speakers)
 

@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 import structlog
 from aiohttp import web
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from gateway.api.models import Input
 from gateway.api.routing import Call, Media, Routes
@@ -19,6 +19,25 @@ routes = Routes("events", "What changes, as it changes.")
 
 log = structlog.get_logger(__name__)
 
+TYPES = frozenset(
+    {
+        "broadcast.accepted",
+        "broadcast.clip-added",
+        "broadcast.delivery",
+        "broadcast.ended",
+        "broadcast.stop-all",
+        "camera.capture",
+        "device.notice",
+        "device.state",
+        "footage.request",
+        "inventory.imported",
+        "key.created",
+        "key.revoked",
+        "store.recovered",
+    }
+)
+"""Every type of event that the gateway gives."""
+
 HEARTBEAT_S = 15.0
 _KEPT = 1_024  # events whose text is kept for the other listeners
 
@@ -28,8 +47,19 @@ class EventsQuery(Input):
 
     after: int | None = Field(default=None, ge=0, description="The cursor after which to begin; `Last-Event-ID` goes before it.")
     types: str | None = Field(
-        default=None, max_length=1000, pattern=r"^[a-z0-9.*,-]+$", description="Types, by comma; `device.*` takes all that begin so."
+        default=None,
+        max_length=1000,
+        pattern=r"^[a-z0-9.*,-]+$",
+        description=f"Types, by comma; `device.*` takes all that begin so. There are {', '.join(sorted(TYPES))}.",
     )
+
+    @field_validator("types")
+    @classmethod
+    def _exist(cls, types: str | None) -> str | None:
+        for name in filter(None, (types or "").split(",")):
+            if not any(map(Filter(name).wants, TYPES)):
+                raise ValueError(f"{name} is no type of event; there are {', '.join(sorted(TYPES))}")
+        return types
 
 
 class EventStreams:

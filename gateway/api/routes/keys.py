@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from gateway.api.models import Input, Instant, Line, OptionalLine, Output, Page
 from gateway.api.routing import Call, Routes
+from gateway.api.scopes import places
 from gateway.domain.access import ApiKey, KeyId, Permission, Role, permissions
 from gateway.domain.events import AuditEntry, NewEvent
 from gateway.errors import Fault, InvalidInput, NotFound
@@ -66,10 +67,18 @@ async def list_keys(call: Call) -> KeyPage:
 
 @routes.op("POST", "/v1/keys", needs=Permission.KEYS_MANAGE, status=201)
 async def create_key(call: Call, body: KeyIn) -> NewKeyOut:
-    """Make a key. Its text is in this answer and nowhere else: hand it over on a safe way."""
+    """Make a key. Its text is in this answer and nowhere else: hand it over on a safe way.
+
+    For that reason it takes no Idempotency-Key, whose answers are kept: when an answer was lost, revoke that key and make another.
+    """
     now = call.services.clock.now()
     if body.expires_at is not None and body.expires_at <= now:
         raise InvalidInput("The key would be dead at birth.", faults=[Fault("/expires_at", "must be in the future")])
+    if unknown := sorted(body.scopes - places(call.services.city)):
+        faults = [Fault("/scopes", f"{scope!r} is no district, zone or group") for scope in unknown]
+        raise InvalidInput(
+            "The key would reach nothing there.", faults=faults, hint="GET /v1/zones and /v1/camera-groups list what there is."
+        )
 
     async def change(tx: Tx) -> tuple[ApiKey, str]:
         made, text = await tx.keys.create(now=now, **{name: getattr(body, name) for name in KeyIn.model_fields})
