@@ -47,8 +47,7 @@ def telling_errors() -> Iterator[None]:
 def _tell_import(result: "ImportResult") -> None:
     for line in result.diff.lines():
         print(line)
-    counts = ", ".join(f"{count} {what}" for what, count in result.diff.counts().items())
-    print(f"{result.file}: {counts} ({'imported' if result.applied else 'nothing was changed'})", file=sys.stderr)
+    print(f"{result.file}: {'imported' if result.applied else 'nothing was changed'}", file=sys.stderr)
 
 
 @app.command()

@@ -72,9 +72,13 @@ def groups(parts: Parts) -> Iterator[Breach]:
 
 
 def uplinks(parts: Parts) -> Iterator[Breach]:
+    """What a device hangs on is a switch: the reason of an outage is looked for there."""
     for device in parts.devices.values():
-        if device.uplink and device.uplink not in parts.devices:
+        above = parts.devices.get(device.uplink) if device.uplink else None
+        if device.uplink and above is None:
             yield Breach(Noun.DEVICES, device.id, f"uplink: no device {device.uplink!r}")
+        elif above is not None and above.kind is not DeviceKind.SWITCH:
+            yield Breach(Noun.DEVICES, device.id, f"uplink: {above.id} is a {above.kind}, not a switch")
 
 
 def loops(parts: Parts) -> Iterator[Breach]:

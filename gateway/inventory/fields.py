@@ -18,6 +18,15 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u206
 _FLAGS: Final = {"true": True, "yes": True, "1": True, "是": True, "false": False, "no": False, "0": False, "否": False}
 
 
+_DECIMALS: Final = 7
+"""Of a degree: a centimetre in the street. What differs less comes from arithmetic, and is no change."""
+
+
+def rounded(position: Position) -> Position:
+    """`position` as it is stored and compared: to 1e-7 degrees."""
+    return Position(round(position.latitude, _DECIMALS), round(position.longitude, _DECIMALS))
+
+
 class Faults:
     """The faults of a file in the order found, bounded: beyond `LIMIT` only their number is kept."""
 
@@ -41,6 +50,7 @@ class Fields:
         self.given = row
         self._values: Mapping[str, RawValue] = {**(known or {}), **_speaking(row.values)}
         self._faults = faults
+        self._missing: Sequence[str] = ()
 
     def fault(self, why: str) -> None:
         self._faults.add(self.where, why)
@@ -65,15 +75,17 @@ class Fields:
         return value
 
     def require(self, columns: Sequence[str]) -> bool:
-        """Whether each of `columns` has a value; a fault for each that has none."""
-        missing = [column for column in columns if not self._values.get(column)]
-        for column in missing:
+        """Whether each of `columns` has a value; a fault for each that has none, and no other one of it afterwards."""
+        self._missing = [column for column in columns if not self._values.get(column)]
+        for column in self._missing:
             self.fault(f"{column} is missing")
-        return not missing
+        return not self._missing
 
     def rings(self, column: str) -> tuple[Ring, ...]:
-        """The rings of a polygon in WGS-84; none, and a fault, when they are not sound."""
+        """The rings of a polygon, in the file's coordinates; none, and a fault, when they are not sound."""
         value = self._values.get(column)
+        if column in self._missing:
+            return ()
         try:
             if isinstance(value, str):
                 raise ValueError(value)  # noqa: TRY004, TRY301 (the reader's word on why there is no polygon)
@@ -125,6 +137,8 @@ class Fields:
     def address(self, column: str) -> str:
         """A literal IPv4 or IPv6 address of one machine, in its canonical form."""
         value = self.text(column)
+        if column in self._missing:
+            return ""
         try:
             address = ipaddress.ip_address(value)
         except ValueError:
@@ -148,18 +162,17 @@ class Fields:
         """The row's place as WGS-84; `kept` when the row has neither column."""
         if "latitude" not in self.given.values and "longitude" not in self.given.values:
             return kept
-        given = [bool(self.given.text(column)) for column in ("latitude", "longitude")]
-        if not all(given):
-            if any(given):
-                self.fault("latitude and longitude: one without the other")
-            return None
-        latitude, longitude = self._degrees("latitude", 90), self._degrees("longitude", 180)
+        given = [column for column in ("latitude", "longitude") if self.given.text(column)]
+        latitude = self._degrees("latitude", 90) if "latitude" in given else None
+        longitude = self._degrees("longitude", 180) if "longitude" in given else None
+        if len(given) == 1:
+            self.fault("latitude and longitude: one without the other")
         if latitude is None or longitude is None:
             return None
         if latitude == 0 and longitude == 0:
             self.fault("latitude and longitude: 0, 0 lies in the ocean; leave both empty when the place is not known")
             return None
-        return to_wgs84(Position(latitude, longitude), system)
+        return rounded(to_wgs84(Position(latitude, longitude), system))
 
     def _degrees(self, column: str, limit: int) -> float | None:
         value = self.text(column)

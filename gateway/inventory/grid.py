@@ -195,4 +195,4 @@ def _square(north: float, west: float, south: float, east: float) -> Ring:
 
 
 def _broken(where: str, why: str) -> InvalidInput:
-    return InvalidInput(f"the file cannot be read: {where}: {why}", faults=[Fault(where, why)], code="unreadable")
+    return InvalidInput("the file cannot be read", faults=[Fault(where, why)], code="unreadable")

@@ -191,4 +191,4 @@ def _noun_of_name(name: str) -> Noun:
 
 
 def _broken(where: str, why: str) -> InvalidInput:
-    return InvalidInput(f"the file cannot be read: {where}: {why}", faults=[Fault(where, why)], code="unreadable")
+    return InvalidInput("the file cannot be read", faults=[Fault(where, why)], code="unreadable")

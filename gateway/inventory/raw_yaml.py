@@ -122,4 +122,4 @@ def _text(event: _Event) -> str:
 
 
 def _broken(line: int, why: str) -> InvalidInput:
-    return InvalidInput(f"the file cannot be read: line {line}: {why}", faults=[Fault(f"line {line}", why)], code="unreadable")
+    return InvalidInput("the file cannot be read", faults=[Fault(f"line {line}", why)], code="unreadable")

@@ -19,7 +19,7 @@ from gateway.domain.devices import (
     ZoneId,
 )
 from gateway.domain.geo import CoordinateSystem, to_wgs84
-from gateway.inventory.fields import Fields
+from gateway.inventory.fields import Fields, rounded
 from gateway.inventory.grid import AreaLevel
 
 MAX_PORT: Final = 65_535
@@ -81,9 +81,7 @@ def channel_of(fields: Fields) -> Channel:
 
 def area_of(fields: Fields, system: CoordinateSystem) -> tuple[AreaLevel, GridCell]:
     level = AreaLevel(fields.choice("level", tuple(AreaLevel), default=AreaLevel.CELL))
-    rings = fields.rings("rings")
-    if system not in (CoordinateSystem.WGS84, CoordinateSystem.CGCS2000):
-        rings = tuple(tuple(to_wgs84(corner, system) for corner in ring) for ring in rings)
+    rings = tuple(tuple(rounded(to_wgs84(corner, system)) for corner in ring) for ring in fields.rings("rings"))
     code, name = CellCode(fields.id("code")), fields.text("name")
     return level, GridCell(code, name, rings, fields.text("district"), fields.text("street"))
 

@@ -208,8 +208,10 @@ class _Merge:
             key = row.text("id")
             kept = found.get(key)
             fields = Fields(row, self.faults, known=row_of(kept) if kept is not None else None)
-            if fields.require(REQUIRED[noun]) and self._claim(noun, key, row.where):
-                found[key] = value_of(fields, kept, self._system)
+            complete = fields.require(REQUIRED[noun])
+            value = value_of(fields, kept, self._system)
+            if complete and self._claim(noun, key, row.where):
+                found[key] = value
         return found
 
     def _known_device(self, device: Device) -> Row:
@@ -232,10 +234,10 @@ class _Merge:
         }
         for row in self._file.of(Noun.AREAS):
             fields = Fields(row, self.faults)
-            if fields.require(REQUIRED[Noun.AREAS]):
-                level, area = area_of(fields, self._system)
-                if area.rings and self._claim(Noun.AREAS, f"{level} {area.code}", row.where):
-                    found[level][area.code] = area
+            complete = fields.require(REQUIRED[Noun.AREAS])
+            level, area = area_of(fields, self._system)
+            if complete and area.rings and self._claim(Noun.AREAS, f"{level} {area.code}", row.where):
+                found[level][area.code] = area
         if Noun.AREAS in self._file.nouns:
             for one, other in islice(overlaps(found[AreaLevel.CELL].values()), _MAX_OVERLAPS):
                 self._fault(Noun.AREAS, f"{AreaLevel.CELL} {one}", f"polygon: the middle of cell {one} lies in cell {other} too")
@@ -247,13 +249,11 @@ class _Merge:
         for row in self._file.of(Noun.CHANNELS):
             fields = Fields(row, self.faults)
             recorder = row.text("recorder")
-            if not fields.require(REQUIRED[Noun.CHANNELS]):
-                continue
-            if recorder not in devices:
-                fields.fault(f"recorder: no device {recorder!r}")
-                continue
+            complete = fields.require(REQUIRED[Noun.CHANNELS])
             channel = channel_of(fields)
-            if self._claim(Noun.CHANNELS, channel_key(recorder, channel.number), row.where):
+            if recorder and recorder not in devices:
+                fields.fault(f"recorder: no device {recorder!r}")
+            elif complete and self._claim(Noun.CHANNELS, channel_key(recorder, channel.number), row.where):
                 listed[recorder].append(channel)
         for recorder, found in listed.items():
             devices[recorder] = replace(devices[recorder], channels=tuple(sorted(found, key=lambda channel: channel.number)))

@@ -77,7 +77,7 @@ devices:
         ("address: 10.0.0.1, latitude: 36.4", "one without the other"),
         ("address: 10.0.0.1, latitude: 0, longitude: 0", "lies in the ocean"),
         ("address: 10.0.0.1, uplink: SW-9", "uplink: no device 'SW-9'"),
-        ("address: 10.0.0.1, uplink: A", "a loop, A → A"),
+        ("address: 10.0.0.1, horns: 1, longitude: 115.9", "one without the other"),
         ("address: 10.0.0.1, group: G-9", "no camera group 'G-9'"),
         ("address: 10.0.0.1, cell: C-9", "no grid cell 'C-9': import the grid first"),
         ("address: 10.0.0.1, audio_output_of: X", "no camera 'X'"),
@@ -125,6 +125,58 @@ def test_a_loop_of_uplinks_is_named_once() -> None:
         for number, (name, uplink) in enumerate([("A", "B"), ("B", "C"), ("C", "B"), ("D", "A")], start=1)
     )
     assert [(fault.where, fault.why) for fault in faults(text)] == [("line 3", "uplink: a loop, B → C → B")]
+
+
+def test_a_switch_that_hangs_on_itself_is_a_loop() -> None:
+    assert one("id: A, kind: switch, name: a, address: 10.0.0.1, uplink: A") == "uplink: a loop, A → A"
+
+
+@pytest.mark.parametrize(("uplink", "kind"), [("CAM-1", "camera"), ("NVR-1", "recorder"), ("SPK-1", "speaker")])
+def test_only_a_switch_is_an_uplink(uplink: str, kind: str) -> None:
+    found = faults(f"devices: [{{id: CAM-2, kind: camera, name: b, address: 10.0.0.9, uplink: {uplink}}}]", stored())
+    assert [fault.why for fault in found] == [f"uplink: {uplink} is a {kind}, not a switch"]
+
+
+def test_every_fault_of_a_row_is_named_whatever_else_is_wrong_with_it() -> None:
+    text = """\
+devices:
+  - {id: A, kind: camera, name: a, address: 10.0.0.1}
+  - {id: A, kind: camera, name: again, address: nowhere, latitude: north}
+  - {kind: toaster, address: 10.0.0.3, horns: many}
+  - {id: NVR, kind: recorder, name: n, address: 10.0.0.4}
+channels:
+  - {recorder: X, number: 0, camera: A}
+  - {recorder: NVR, number: nine}
+"""
+    assert [f"{fault.where}: {fault.why}" for fault in faults(text)] == [
+        "line 3: address: 'nowhere' is no literal IP address: names are not resolved",
+        "line 3: latitude: 'north' is not from -90 to 90",
+        "line 3: latitude and longitude: one without the other",
+        "line 3: 'A' stands already at line 2",
+        "line 4: id is missing",
+        "line 4: name is missing",
+        "line 4: kind: 'toaster' is not one of camera, speaker, recorder, switch",
+        "line 4: horns: 'many' is no whole number from 0 to 64",
+        "line 7: number: '0' is no whole number from 1 to 1024",
+        "line 7: recorder: no device 'X'",
+        "line 8: camera is missing",
+        "line 8: number: 'nine' is no whole number from 1 to 1024",
+    ]
+
+
+def test_a_polygon_and_an_address_that_are_missing_are_named_once() -> None:
+    assert [fault.why for fault in faults("devices: [{id: A, kind: camera, name: a}]")] == ["address is missing"]
+    bare = square("C-1", 36.45, 115.98) | {"geometry": None}
+    assert len(faults(grid(bare), name="cells.geojson")) == 1
+
+
+def test_a_place_that_moved_less_than_arithmetic_can_tell_has_not_changed() -> None:
+    before = stored(before=stored(grid(square("C-1", 36.45, 115.98)), name="cells.geojson"))
+    moved = CITY.replace("latitude: 36.4501", "latitude: 36.4501000000001").replace("longitude: 115.9801", "longitude: 115.98009999999")
+    assert stored(moved, before) == before
+    assert stored(grid(square("C-1", 36.4500000000001, 115.98)), before, name="cells.geojson") == before
+    nearby = device(stored(CITY.replace("latitude: 36.4501", "latitude: 36.4501002"), before), "CAM-1")
+    assert nearby.position == Position(36.4501002, 115.9801)
 
 
 @pytest.mark.parametrize(
