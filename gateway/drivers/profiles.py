@@ -5,8 +5,8 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from re import _constants as sre  # type: ignore[attr-defined] # the only description of a pattern that Python gives
-from re import _parser as sre_parser  # type: ignore[attr-defined]
+from re import _constants as sre  # type: ignore[attr-defined] # private, see `bounded_pattern`: typeshed has no stubs of it
+from re import _parser as sre_parser  # type: ignore[attr-defined] # as above
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -151,6 +151,10 @@ def bounded_pattern(text: str) -> re.Pattern[str]:
 
     Exponential patterns are refused by their form: what is repeated without bound must have one width and no alternatives, and the
     other choices are counted. What is left is polynomial in the length of the text, and is tried on texts made to be slow.
+
+    The form is read with the parser of `re` itself, which is private: its public name `sre_parse` is deprecated since Python 3.11 and has
+    no successor, and a parser of our own would judge another language than the one that `re` then runs. Should a Python drop it, the
+    import fails at start; no pattern goes unjudged.
     """
     try:
         pattern = re.compile(text)
