@@ -42,7 +42,8 @@ def build_api(services: Services, *, tables: Sequence[Routes] = TABLES) -> web.A
     for table in tables:
         for operation in table:
             endpoint = _endpoint(operation, services, gate, once, meters)
-            app.router.add_route(operation.method, operation.path, endpoint, name=operation.name)
+            for method in (operation.method, "HEAD") if operation.head else (operation.method,):
+                app.router.add_route(method, operation.path, endpoint, name=operation.name)
     docs.add_pages(app, tables, version=services.version)
     must_have_policies(app, tables)
     app.on_startup.append(_read_keys)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from gateway.api.models import instant_text
 from gateway.domain.devices import Device, DeviceId, Position
 from gateway.domain.health import Standing
 
@@ -71,10 +72,10 @@ def _inventory(device: Device) -> Mapping[str, Any]:
 def _standing(standing: Standing) -> Mapping[str, Any]:
     return {
         "state": standing.state,
-        "since": standing.since and standing.since.isoformat(),
+        "since": standing.since and instant_text(standing.since),
         "reason": standing.reason,
         "check": standing.check,
-        "last_seen": standing.last_seen and standing.last_seen.isoformat(),
+        "last_seen": standing.last_seen and instant_text(standing.last_seen),
         "clock_offset_s": None if standing.offset is None else round(standing.offset.total_seconds(), 3),
         "facts": standing.facts,
     }

@@ -1,10 +1,21 @@
 """The types that requests and answers are made of: strict about what comes in, RFC 3339 about time."""
 
+import hashlib
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, Self, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 T = TypeVar("T")
 
@@ -37,6 +48,18 @@ class PageQuery(Input):
 
     limit: int = Field(default=100, ge=1, le=1000, description="At most so many items.")
     cursor: str | None = Field(default=None, max_length=512, description="`next` of the page before.")
+    _path: str = PrivateAttr(default="")
+
+    def asked_at(self, path: str) -> Self:
+        """The same, of the list at `path`."""
+        self._path = path
+        return self
+
+    @property
+    def list_mark(self) -> str:
+        """A short hash of which list this is a page of: the path and the filters, whatever the size of the page."""
+        filters = self.model_dump_json(exclude={"limit", "cursor"})
+        return hashlib.sha256(f"{self._path}\n{filters}".encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
 def _must_be_rfc3339(value: object) -> object:
@@ -65,6 +88,12 @@ Instant = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time", "description": "RFC 3339 with an offset"}),
 ]
 """A moment: in with any offset, kept and answered in UTC; naive times are refused."""
+
+
+def instant_text(moment: datetime) -> str:
+    """A moment in UTC as RFC 3339, in the one form that all answers have (with `Z`)."""
+    return moment.isoformat().replace("+00:00", "Z")
+
 
 _NO_CONTROLS = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
 

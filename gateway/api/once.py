@@ -5,16 +5,18 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from http import HTTPStatus
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from aiohttp import web
 from pydantic import BaseModel
 
+from gateway.api.problems import MEDIA_TYPE, problem_of
 from gateway.api.replies import json_bytes
 from gateway.api.services import Caller
 from gateway.clock import Clock
-from gateway.errors import Conflict, Fault, Forbidden, InvalidInput, NotFound, Overloaded
+from gateway.errors import Conflict, DeviceError, Fault, Forbidden, InvalidInput, NotFound, Overloaded
 from gateway.storage.idempotency import StoredResponse, request_hash
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
@@ -22,8 +24,8 @@ from gateway.storage.writer import Lane
 T = TypeVar("T")
 
 REPLAYED = "Idempotent-Replayed"
-# A service that raises one of these has done nothing yet: the key may be used again, with a better request.
-_NOTHING_DONE = (InvalidInput, NotFound, Conflict, Forbidden, Overloaded)
+# A service that raises one of these has done nothing that lasts (a camera that failed gave no picture): the key may be used again.
+_NOTHING_DONE = (InvalidInput, NotFound, Conflict, Forbidden, Overloaded, DeviceError)
 
 
 class Once:
@@ -48,7 +50,7 @@ class Once:
         async with lock:
             first = await self._write(partial(_claim, principal=principal, key=key, request=request, clock=self._clock))
             if first is not None:
-                return json_bytes(json.dumps(first.body, ensure_ascii=False).encode(), status=first.status, headers={REPLAYED: "true"})
+                return _again(first)
             try:
                 answer = await act()
             except _NOTHING_DONE:
@@ -84,5 +86,30 @@ async def _release(tx: Tx, *, principal: str, key: str) -> None:
 
 
 async def _complete(tx: Tx, *, principal: str, key: str, answer: web.StreamResponse) -> None:
-    body = json.loads(answer.body) if isinstance(answer, web.Response) and isinstance(answer.body, bytes) and answer.body else None
-    await tx.idempotency.complete(principal, key, StoredResponse(answer.status, body))
+    await tx.idempotency.complete(principal, key, _kept(answer))
+
+
+def _kept(answer: web.StreamResponse) -> StoredResponse:
+    """What is answered the next time. A picture or a file is not kept here; who asks again is told that it was made."""
+    body = answer.body if isinstance(answer, web.Response) else b"?"
+    if not body:
+        return StoredResponse(answer.status, None)
+    if not isinstance(body, bytes) or answer.content_type != "application/json":
+        return StoredResponse(_NOT_KEPT.status, _NOT_KEPT.body())
+    return StoredResponse(answer.status, json.loads(body))
+
+
+def _again(first: StoredResponse) -> web.Response:
+    answer = json_bytes(json.dumps(first.body, ensure_ascii=False).encode(), status=first.status, headers={REPLAYED: "true"})
+    if first.status >= HTTPStatus.BAD_REQUEST:
+        answer.content_type = MEDIA_TYPE
+    return answer
+
+
+_NOT_KEPT = problem_of(
+    Conflict(
+        "This was done once, and its answer was not kept.",
+        code="answer-not-kept",
+        hint="GET /v1/audit shows what was done. To do it again, use a new key.",
+    )
+)

@@ -21,6 +21,7 @@ One door to the cameras, loudspeakers, recorders and switches of a city.
 Every call carries `Authorization: Bearer KEY` (or the cookie of `POST /v1/session`, with `X-Requested-With` on what changes something).
 Errors are RFC 9457 problems whose `type` is stable. Lists page by `cursor`. Times are RFC 3339 with an offset; naive times are refused.
 Calls that act take an `Idempotency-Key`: the same key with the same body is one effect, however often it is sent.
+`GET` can be asked as `HEAD`, except for the event stream and what counts as a download.
 *Done*, *failed* and *unknown* are three different answers."""
 
 _LICENSE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}

@@ -1,4 +1,7 @@
-"""Pages of a list that stands still or moves: a cursor names the last item seen, so nothing is skipped and nothing comes twice."""
+"""Pages of a list that stands still or moves: a cursor names the last item seen, so nothing is skipped and nothing comes twice.
+
+It holds good for the list that gave it, by path and filters, and no other: there it would skip what nobody has seen.
+"""
 
 import base64
 import binascii
@@ -14,28 +17,38 @@ from gateway.errors import Fault, InvalidInput
 T = TypeVar("T")
 
 
-def to_cursor(place: Any) -> str:
-    """The opaque text of a place in a list; `place` is a small JSON value."""
-    return base64.urlsafe_b64encode(json.dumps(place, separators=(",", ":")).encode()).rstrip(b"=").decode()
+def to_cursor(place: Any, query: PageQuery) -> str:
+    """The opaque text of a place in the list that `query` asks for; `place` is a small JSON value."""
+    text = json.dumps([query.list_mark, place], separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
 
 
-def from_cursor(cursor: str) -> Any:
-    """The place that `to_cursor` made `cursor` from. InvalidInput for a text that it never made."""
+def from_cursor(query: PageQuery) -> Any:
+    """The place that the cursor of `query` stands for; None without one. InvalidInput for a text that this list never gave."""
+    if query.cursor is None:
+        return None
     try:
-        return json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+        found = json.loads(base64.b64decode(query.cursor + "=" * (-len(query.cursor) % 4), altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, RecursionError):
         raise wrong_cursor() from None
+    match found:
+        case [mark, place] if mark == query.list_mark and place is not None:
+            return place
+    raise wrong_cursor()
 
 
 def wrong_cursor() -> InvalidInput:
-    return InvalidInput("This is no cursor of this list.", faults=[Fault("?cursor", "must be `next` of a page of this list")])
+    return InvalidInput(
+        "This is no cursor of this list.",
+        faults=[Fault("?cursor", "must be `next` of a page of this list, asked for with the same filters")],
+    )
 
 
-def text_cursor(cursor: str | None) -> str:
-    """The id that `cursor` stands for; "" for the first page. InvalidInput."""
-    if cursor is None:
+def text_cursor(query: PageQuery) -> str:
+    """The id that the cursor of `query` stands for; "" for the first page. InvalidInput."""
+    place = from_cursor(query)
+    if place is None:
         return ""
-    place = from_cursor(cursor)
     if not isinstance(place, str):
         raise wrong_cursor()
     return place
@@ -43,20 +56,20 @@ def text_cursor(cursor: str | None) -> str:
 
 def page_by_id(items: Iterable[T], query: PageQuery, *, key: Callable[[T], str]) -> tuple[list[T], str | None]:
     """One page of `items`, which are sorted by `key`, and the cursor of the next page (None at the end)."""
-    after = text_cursor(query.cursor)
+    after = text_cursor(query)
     rest = (item for item in items if key(item) > after) if after else iter(items)
     found = list(itertools.islice(rest, query.limit + 1))
     if len(found) <= query.limit:
         return found, None
     found.pop()
-    return found, to_cursor(key(found[-1]))
+    return found, to_cursor(key(found[-1]), query)
 
 
-def moment_cursor(cursor: str | None) -> tuple[datetime, str] | None:
-    """The time and id that `cursor` stands for, in a list by time; None for the first page. InvalidInput."""
-    if cursor is None:
-        return None
-    match from_cursor(cursor):
+def moment_cursor(query: PageQuery) -> tuple[datetime, str] | None:
+    """The time and id that the cursor of `query` stands for, in a list by time; None for the first page. InvalidInput."""
+    match from_cursor(query):
+        case None:
+            return None
         case [str(moment), str(id_)]:
             try:
                 at = datetime.fromisoformat(moment)

@@ -25,6 +25,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import BaseModel, ValidationError
 
 from gateway.api.auth import Gate
+from gateway.api.models import PageQuery
 from gateway.api.problems import escaped, faults_of
 from gateway.api.services import Caller, Services
 from gateway.config import Limits
@@ -85,6 +86,7 @@ class Operation:
     problems: tuple[type[GatewayError], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     repeatable: bool = False
+    head: bool = True
 
     @property
     def name(self) -> str:
@@ -137,11 +139,13 @@ class Routes:
         problems: Sequence[type[GatewayError]] = (),
         headers: Mapping[str, str] | None = None,
         repeatable: bool = False,
+        head: bool = True,
     ) -> Callable[[Handler], Handler]:
         """Declare the decorated function as the handler of `method path`.
 
         `problems`: the errors that it raises by itself; `headers`: the request headers that it reads, with their meaning; `repeatable`: it
-        acts, and an Idempotency-Key makes it one effect however often it is sent.
+        acts, and an Idempotency-Key makes it one effect however often it is sent; `head`: a GET may be asked as HEAD as well, which
+        costs the same and answers the same without a body. False where being asked already is something: it counts, or has no end.
         """
 
         def declare(handler: Handler) -> Handler:
@@ -161,6 +165,7 @@ class Routes:
                 problems=tuple(problems),
                 headers={**(headers or {}), **(_REPEATABLE if repeatable else {})},
                 repeatable=repeatable,
+                head=head and method == "GET",
             )
             self._operations.append(operation)
             return handler
@@ -188,9 +193,10 @@ def read_query(request: web.Request, model: type[BaseModel]) -> BaseModel:
             raise InvalidInput("A query parameter is given twice.", faults=[Fault(f"?{name}", "may be given once")])
         values[name] = given if many else given[0]
     try:
-        return model.model_validate(values)
+        found = model.model_validate(values)
     except ValidationError as error:
         raise InvalidInput("The query parameters are not right.", faults=list(faults_of(error, model, place="?"))) from None
+    return found.asked_at(request.path) if isinstance(found, PageQuery) else found
 
 
 async def read_body(request: web.Request, model: type[BaseModel], *, limit: int) -> BaseModel:

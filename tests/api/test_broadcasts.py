@@ -155,3 +155,18 @@ async def test_a_broadcast_is_heard_in_the_street_and_its_record_says_so(tmp_pat
             assert heard["packets"] == delivery["packets"] > 0
         status, problem = await house.json("POST", "/v1/broadcasts/b-1/cancel")
         assert (status, problem["type"]) == (409, "urn:city-gateway:problem:has-ended")
+
+
+async def test_a_clip_and_a_cancellation_that_are_sent_again_are_answered_as_before(house: House):
+    options = {"data": sound(), "headers": {"Content-Type": "audio/wav", "Idempotency-Key": "clip-1"}, "role": Role.OPERATOR}
+    status, clip = await house.json("POST", "/v1/clips?name=a", **options)
+    async with house.call("POST", "/v1/clips?name=a", **options) as again:
+        assert (again.status, again.headers["Idempotent-Replayed"], await again.json()) == (status, "true", clip)
+    status, problem = await house.json("POST", "/v1/clips?name=b", **options)
+    assert (status, problem["type"]) == (422, "urn:city-gateway:problem:idempotency-key-reused")
+
+    _, sent = await house.json("POST", "/v1/broadcasts", json=order(house, clip["id"], id="b-1"), role=Role.OPERATOR)
+    cancel = {"headers": {"Idempotency-Key": "cancel-1"}, "role": Role.OPERATOR}
+    status, cancelled = await house.json("POST", f"/v1/broadcasts/{sent['id']}/cancel", **cancel)
+    async with house.call("POST", f"/v1/broadcasts/{sent['id']}/cancel", **cancel) as again:
+        assert (again.status, again.headers.get("Idempotent-Replayed"), await again.json()) == (200, "true", cancelled)

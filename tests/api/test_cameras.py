@@ -20,7 +20,14 @@ async def test_a_camera_shows_its_streams_presets_and_a_picture_on_record(tmp_pa
             digest = answer.headers["X-Capture-Sha256"]
         assert picture[:2] == b"\xff\xd8"
         assert digest == hashlib.sha256(picture).hexdigest()
+        once = {"json": {"case": "C-8"}, "role": Role.OPERATOR, "headers": {"Idempotency-Key": "one"}}
+        async with house.call("POST", f"/v1/cameras/{camera.id}/captures", **once) as answer:
+            assert (answer.status, answer.content_type) == (200, "image/jpeg")
+        async with house.call("POST", f"/v1/cameras/{camera.id}/captures", **once) as answer:
+            assert (answer.status, answer.content_type) == (409, "application/problem+json")
+            assert (await answer.json())["type"] == "urn:city-gateway:problem:answer-not-kept"
         _, record = await house.json("GET", f"/v1/audit?subject={camera.id}")
+        assert record["items"].pop(0)["data"]["case"] == "C-8"
         assert [(row["action"], row["data"]["case"], row["data"]["sha256"]) for row in record["items"]] == [
             ("camera.capture", "C-7", digest)
         ]
@@ -38,3 +45,9 @@ async def test_a_camera_that_does_not_answer_is_a_problem_of_the_street_not_of_t
     assert (status, problem["type"]) == (502, "urn:city-gateway:problem:refused")
     status, problem = await house.json("GET", "/v1/cameras/spk-1/stream")
     assert (status, problem["type"]) == (404, "urn:city-gateway:problem:not-found")
+
+
+async def test_a_capture_that_failed_may_be_asked_for_again_with_its_key(house: House):
+    for _ in range(2):
+        status, problem = await house.json("POST", f"/v1/cameras/{CAMERA}/captures", json={}, headers={"Idempotency-Key": "one"})
+        assert (status, problem["type"]) == (502, "urn:city-gateway:problem:refused")

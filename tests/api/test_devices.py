@@ -84,3 +84,38 @@ async def test_a_wrong_query_is_a_problem_that_names_the_parameter(house: House,
 async def test_a_route_that_takes_no_query_says_so(house: House):
     status, problem = await house.json("GET", f"/v1/devices/{CAMERA}?verbose=1")
     assert (status, problem["errors"][0]["pointer"]) == (422, "?verbose")
+
+
+@pytest.mark.parametrize(
+    "other", ["/v1/devices?kind=speaker", "/v1/devices?limit=1&search=1", "/v1/camera-groups", "/v1/clips", "/v1/audit"]
+)
+async def test_a_cursor_is_good_for_its_own_list_only(house: House, other: str):
+    _, first = await house.json("GET", "/v1/devices?kind=camera&limit=1")
+    status, second = await house.json("GET", f"/v1/devices?kind=camera&limit=2&cursor={first['next']}")
+    assert (status, [item["id"] for item in second["items"]]) == (200, ["cam-2", "cam-3"])
+    status, problem = await house.json("GET", other + ("&" if "?" in other else "?") + f"cursor={first['next']}")
+    assert (status, problem["detail"]) == (422, "This is no cursor of this list.")
+
+
+async def test_head_answers_as_get_without_a_body(house: House):
+    for path in ("/v1/devices", "/v1/devices/cam-1", "/v1/devices/none", "/healthz", "/openapi.json"):
+        async with house.call("GET", path) as got, house.call("HEAD", path) as head:
+            assert (head.status, head.headers["Content-Length"]) == (got.status, got.headers["Content-Length"]), path
+            assert await head.read() == b""
+    async with house.call("HEAD", "/v1/devices", role=None) as answer:
+        assert answer.status == 401
+
+
+@pytest.mark.parametrize("path", ["/v1/events", "/v1/footage-requests/x/manifest", "/v1/footage-requests/x/files/a.mp4"])
+async def test_what_counts_or_has_no_end_is_not_asked_by_head(house: House, path: str):
+    async with house.call("HEAD", path) as answer:
+        assert (answer.status, answer.headers["Allow"]) == (405, "GET")
+
+
+async def test_a_time_has_one_form_wherever_it_stands(house: House):
+    now = house.clock.now()
+    house.services.board.put(Standing(CAMERA, HealthState.DOWN, now, last_seen=now))
+    _, device = await house.json("GET", f"/v1/devices/{CAMERA}")
+    _, keys = await house.json("GET", "/v1/keys")
+    assert device["since"] == device["last_seen"] == keys["items"][0]["created_at"]
+    assert device["since"].endswith("Z")

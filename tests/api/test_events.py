@@ -60,7 +60,7 @@ async def test_a_listener_hears_what_happens_after_it_came(house: House):
     body = json.loads(block["data"])
     assert (block["event"], block["id"], body["subject"], body["data"]) == ("device.state", "2", "cam-1", {"after": "down"})
     assert body["cursor"] == 2
-    assert body["at"].endswith("+00:00")
+    assert body["at"].endswith("Z")
 
 
 async def test_a_listener_that_comes_back_misses_nothing_and_hears_nothing_twice(house: House):

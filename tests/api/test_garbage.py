@@ -62,7 +62,7 @@ async def test_garbage_is_refused_as_documented(house: House, operation: Operati
 def test_a_cursor_that_was_never_made_is_refused(cursor: str):
     for read in (from_cursor, text_cursor, moment_cursor):
         try:
-            read(cursor)
+            read(PageQuery(cursor=cursor))
         except InvalidInput:
             pass
 
@@ -82,4 +82,8 @@ def test_pages_of_any_size_join_to_the_whole(ids: list[str], limit: int):
 
 @given(st.one_of(st.text(max_size=30), st.integers(), st.lists(st.text(max_size=10), max_size=3)))
 def test_a_place_comes_back_from_its_cursor(place: object):
-    assert from_cursor(to_cursor(place)) == place
+    query = PageQuery().asked_at("/v1/things")
+    cursor = to_cursor(place, query)
+    assert from_cursor(PageQuery(cursor=cursor, limit=7).asked_at("/v1/things")) == place
+    with pytest.raises(InvalidInput):
+        from_cursor(PageQuery(cursor=cursor).asked_at("/v1/others"))

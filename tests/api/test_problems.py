@@ -92,7 +92,7 @@ async def test_a_wrong_media_type_an_unknown_path_and_a_wrong_method_are_problem
     assert (status, problem["type"]) == (404, "urn:city-gateway:problem:not-found")
     async with house.call("PUT", "/v1/devices") as answer:
         assert answer.status == 405
-        assert answer.headers["Allow"] == "GET"
+        assert answer.headers["Allow"] == "GET,HEAD"
         assert answer.content_type == "application/problem+json"
 
 

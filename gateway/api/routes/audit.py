@@ -61,12 +61,12 @@ class VerdictOut(Output):
 async def list_audit(call: Call, query: AuditQuery) -> AuditPage:
     """What was done, newest first."""
     async with call.services.store.read() as tx:
-        rows = await tx.audit.page(before=_place(query.cursor), subject=query.subject, limit=query.limit + 1)
+        rows = await tx.audit.page(before=_place(query), subject=query.subject, limit=query.limit + 1)
     shown = rows[: query.limit]
     following = None
     if len(rows) > query.limit:
         last = shown[-1]
-        following = to_cursor([last.entry.at.isoformat(), last.chain, last.seq])
+        following = to_cursor([last.entry.at.isoformat(), last.chain, last.seq], query)
     return AuditPage(items=[_shown(row) for row in shown], next=following)
 
 
@@ -81,10 +81,10 @@ async def verify_audit(call: Call) -> VerdictOut:
     return VerdictOut(ok=verdict.ok, rows=verdict.rows, heads=dict(verdict.heads), broken=broken)
 
 
-def _place(cursor: str | None) -> tuple[str, str, int] | None:
-    if cursor is None:
-        return None
-    match from_cursor(cursor):
+def _place(query: PageQuery) -> tuple[str, str, int] | None:
+    match from_cursor(query):
+        case None:
+            return None
         case [str(at), str(chain), int(seq)]:
             return at, chain, seq
     raise wrong_cursor()

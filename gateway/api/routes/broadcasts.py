@@ -98,13 +98,13 @@ async def stop_all_broadcasts(call: Call) -> StoppedOut:
 @routes.op("GET", "/v1/broadcasts", needs=Permission.BROADCAST_READ)
 async def list_broadcasts(call: Call, query: PageQuery) -> BroadcastPage:
     """All broadcasts, the latest first."""
-    place = moment_cursor(query.cursor)
+    place = moment_cursor(query)
     before = None if place is None else (place[0], BroadcastId(place[1]))
     found = await call.services.broadcasts.page(before=before, limit=query.limit + 1)
     shown, following = found[: query.limit], None
     if len(found) > query.limit:
         last = shown[-1].broadcast
-        following = to_cursor([last.created_at.isoformat(), last.id])
+        following = to_cursor([last.created_at.isoformat(), last.id], query)
     return BroadcastPage(items=[_shown(view) for view in shown], next=following)
 
 
@@ -114,9 +114,9 @@ async def read_broadcast(call: Call) -> BroadcastOut:
     return _shown(await call.services.broadcasts.get(BroadcastId(call.path("broadcast_id"))))
 
 
-@routes.op("POST", "/v1/broadcasts/{broadcast_id}/cancel", needs=Permission.BROADCAST_SEND, problems=(NotFound, Conflict))
+@routes.op("POST", "/v1/broadcasts/{broadcast_id}/cancel", needs=Permission.BROADCAST_SEND, problems=(NotFound, Conflict), repeatable=True)
 async def cancel_broadcast(call: Call) -> BroadcastOut:
-    """Silence one broadcast, now."""
+    """Silence one broadcast, now. An Idempotency-Key waits for the store first: without one, it does not."""
     return _shown(await call.services.broadcasts.cancel(BroadcastId(call.path("broadcast_id")), call.caller.actor))
 
 

@@ -3,7 +3,7 @@
 from aiohttp import web
 from pydantic import Field
 
-from gateway.api.models import Input, OptionalLine, Output
+from gateway.api.models import Input, OptionalLine, Output, instant_text
 from gateway.api.replies import content_reply
 from gateway.api.routes.devices import find_device
 from gateway.api.routing import Call, Media, Routes
@@ -13,7 +13,7 @@ from gateway.control.captures import TIMEOUT_S, first_profile
 from gateway.domain.access import Permission
 from gateway.domain.devices import Device, DeviceKind
 from gateway.drivers.base import MediaProfile
-from gateway.errors import DeviceError, Forbidden, NotFound, NotSupported
+from gateway.errors import Conflict, DeviceError, Forbidden, NotFound, NotSupported
 
 routes = Routes("cameras", "What a camera shows.")
 
@@ -84,13 +84,23 @@ async def list_presets(call: Call, query: ProfileQuery) -> PresetList:
     return PresetList(items=[PresetOut(token=preset.token, name=preset.name) for preset in found])
 
 
-@routes.op("POST", "/v1/cameras/{camera_id}/captures", needs=Permission.CONTROL_ACT, answers=_PICTURE, problems=(*_DEVICE, Forbidden))
+@routes.op(
+    "POST",
+    "/v1/cameras/{camera_id}/captures",
+    needs=Permission.CONTROL_ACT,
+    answers=_PICTURE,
+    problems=(*_DEVICE, Forbidden, Conflict),
+    repeatable=True,
+)
 async def take_capture(call: Call, body: CaptureIn) -> web.Response:
-    """抓拍: take a picture now. The answer is the picture; the record keeps its SHA-256, the case and who took it."""
+    """抓拍: take a picture now. The answer is the picture; the record keeps its SHA-256, the case and who took it.
+
+    The picture is kept nowhere: sent again with its Idempotency-Key, the call takes no second one and answers `answer-not-kept`.
+    """
     device, _ = _camera(call)
     must_reach(call.caller.key, [device.id], call.services.city)
     capture = await call.services.captures.take(device.id, profile=body.profile, case=body.case, actor=call.caller.actor)
-    headers = {"X-Capture-Sha256": capture.sha256, "X-Capture-At": capture.at.isoformat()}
+    headers = {"X-Capture-Sha256": capture.sha256, "X-Capture-At": instant_text(capture.at)}
     return content_reply(capture.picture, content_type="image/jpeg", headers=headers)
 
 

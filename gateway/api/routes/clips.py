@@ -9,7 +9,7 @@ from gateway.api.replies import content_reply
 from gateway.api.routing import Call, Media, Routes
 from gateway.domain.access import Permission
 from gateway.domain.broadcast import Clip, ClipId
-from gateway.errors import NotFound
+from gateway.errors import Conflict, NotFound
 
 routes = Routes("clips", "Sounds to be spoken.")
 
@@ -38,7 +38,7 @@ class ClipPage(Page[ClipOut]):
     """One page of clips, by id."""
 
 
-@routes.op("POST", "/v1/clips", needs=Permission.BROADCAST_SEND, status=201, takes=SOUND)
+@routes.op("POST", "/v1/clips", needs=Permission.BROADCAST_SEND, status=201, takes=SOUND, problems=(Conflict,), repeatable=True)
 async def add_clip(call: Call, query: ClipQuery, content: bytes) -> ClipOut:
     """Upload a WAV or MP3. The same sound is kept once and keeps its first name: sending it again is no second effect."""
     return _shown(await call.services.clips.add(content, name=query.name, actor=call.caller.actor))
@@ -47,8 +47,8 @@ async def add_clip(call: Call, query: ClipQuery, content: bytes) -> ClipOut:
 @routes.op("GET", "/v1/clips", needs=Permission.BROADCAST_READ)
 async def list_clips(call: Call, query: PageQuery) -> ClipPage:
     """All clips, by id."""
-    found = await call.services.clips.page(after=ClipId(text_cursor(query.cursor)), limit=query.limit + 1)
-    following = to_cursor(found[query.limit - 1].id) if len(found) > query.limit else None
+    found = await call.services.clips.page(after=ClipId(text_cursor(query)), limit=query.limit + 1)
+    following = to_cursor(found[query.limit - 1].id, query) if len(found) > query.limit else None
     return ClipPage(items=[_shown(clip) for clip in found[: query.limit]], next=following)
 
 

@@ -8,7 +8,7 @@ import structlog
 from aiohttp import web
 from pydantic import Field, field_validator
 
-from gateway.api.models import Input
+from gateway.api.models import Input, instant_text
 from gateway.api.routing import Call, Media, Routes
 from gateway.domain.access import Permission
 from gateway.domain.events import Event
@@ -88,6 +88,7 @@ STREAMS: web.AppKey[EventStreams] = web.AppKey("streams", EventStreams)
     "/v1/events",
     needs=Permission.EVENTS_READ,
     answers=Media(("text/event-stream",)),
+    head=False,
     problems=(CursorTooOld, Overloaded),
     headers={"Last-Event-ID": "The cursor of the last event that you have; browsers send it by themselves when they come back."},
 )
@@ -192,6 +193,6 @@ def _last_event_id(request: web.Request, query: EventsQuery) -> int | None:
 
 
 def _text(event: Event) -> bytes:
-    body = {"cursor": event.cursor, "type": event.type, "subject": event.subject, "at": event.at.isoformat(), "data": event.data}
+    body = {"cursor": event.cursor, "type": event.type, "subject": event.subject, "at": instant_text(event.at), "data": event.data}
     data = json.dumps(body, ensure_ascii=False, separators=(",", ":"), default=str)
     return f"id: {event.cursor}\nevent: {event.type}\ndata: {data}\n\n".encode("utf-8", "replace")

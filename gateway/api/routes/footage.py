@@ -290,6 +290,7 @@ async def list_evidence(call: Call, query: RequestQuery) -> EvidencePage:
     "/v1/footage-requests/{request_id}/files/{name}",
     needs=Permission.FOOTAGE_DOWNLOAD,
     answers=Media(("video/mp4", "application/json")),
+    head=False,
     problems=(NotFound, Conflict, Forbidden),
     headers={"Range": "Part of the file (RFC 9110, section 14); each call counts as a download."},
 )
@@ -303,6 +304,7 @@ async def download_footage(call: Call) -> web.StreamResponse:
     "/v1/footage-requests/{request_id}/manifest",
     needs=Permission.FOOTAGE_DOWNLOAD,
     answers=Media(("application/json",)),
+    head=False,
     problems=(NotFound, Conflict, Forbidden),
 )
 async def download_manifest(call: Call) -> web.StreamResponse:
@@ -333,13 +335,13 @@ async def _download(call: Call, name: str) -> web.StreamResponse:
 
 
 async def _find(call: Call, query: RequestQuery) -> tuple[list[FootageRequest], str | None]:
-    place = moment_cursor(query.cursor)
+    place = moment_cursor(query)
     before = None if place is None else (place[0], RequestId(place[1]))
     found = await call.services.footage.find(state=query.state, case_number=query.case_number or "", before=before, limit=query.limit + 1)
     if len(found) <= query.limit:
         return found, None
     last = found[query.limit - 1]
-    return found[: query.limit], to_cursor([last.submitted_at.isoformat(), last.id])
+    return found[: query.limit], to_cursor([last.submitted_at.isoformat(), last.id], query)
 
 
 def _must_reach(call: Call, filing: Filing) -> None:

@@ -71,15 +71,15 @@ async def list_transitions(call: Call, query: PageQuery) -> TransitionPage:
     """What a device has been through, newest first."""
     device = find_device(call.services.city, call.path("device_id"))
     async with call.services.store.read() as tx:
-        found = await tx.health.history(device.id, before=_number(query.cursor), limit=query.limit + 1)
-    following = to_cursor(found[query.limit - 1].number) if len(found) > query.limit else None
+        found = await tx.health.history(device.id, before=_number(query), limit=query.limit + 1)
+    following = to_cursor(found[query.limit - 1].number, query) if len(found) > query.limit else None
     return TransitionPage(items=[_transition(one) for one in found[: query.limit]], next=following)
 
 
-def _number(cursor: str | None) -> int | None:
-    if cursor is None:
+def _number(query: PageQuery) -> int | None:
+    number = from_cursor(query)
+    if number is None:
         return None
-    number = from_cursor(cursor)
     if not isinstance(number, int) or isinstance(number, bool) or not 0 < number < 1 << 62:
         raise wrong_cursor()
     return number
