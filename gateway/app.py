@@ -177,7 +177,7 @@ class House:
             interval_s=health.interval_s,
             in_flight=health.concurrency,
             per_group=health.per_uplink,
-            late_s=min(LATE_S, health.timeout_s / 2),  # a pause of ours that could eat up a device's deadline is never its fault
+            late_s=min(LATE_S, health.timeout_s / 4),  # a pause of ours that could eat up a device's deadline is never its fault
         )
         return HealthService(city=self._city, board=self._board, store=self._store, tools=tools, limits=limits, pace=pace)
 

@@ -35,7 +35,7 @@ class Pace:
 
     interval_s: float = 30.0
     first_round_s: float = 20.0
-    tick_s: float = 0.1
+    tick_s: float = 0.2
     in_flight: int = 256
     per_group: int = 8
     suspect_s: float = 10.0
