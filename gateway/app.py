@@ -114,7 +114,7 @@ class House:
                 for task in reversed(tasks):
                     task.cancel()
                     await asyncio.wait([task], timeout=STOP_PART_WITHIN_S)
-        except* Exception as failed:
+        except ExceptionGroup as failed:
             raise first_cause(failed) from None
 
     def _add_parts(self) -> None:
