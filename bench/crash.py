@@ -49,7 +49,7 @@ def measure(*, rounds: int = 50, seed: int = 1) -> dict[str, Any]:
 
 
 async def _measure(folder: Path, rounds: int, rng: random.Random) -> dict[str, Any]:
-    port = processes.free_port(8099)
+    port = processes.free_port(0)
     config = folder / "gateway.yaml"
     config.write_text(f"data_dir: {folder}/data\nkey_file: {folder}/store-key\nhttp:\n  port: {port}\n")
     admin = (await processes.output("gateway", "create-key", "--config", str(config), "--role", "admin", "--name", "crash")).strip()

@@ -37,10 +37,14 @@ class Layout:
         return self.folder / f"{name}.log"
 
 
+USUAL_PORT = 8080
+
+
 def choose_ports(gateway: int) -> Ports:
-    """The usual ports, or free ones where those are taken."""
+    """The usual ports beside the usual gateway port, or free ones where those are taken; beside another one, any that are free."""
     free = processes.free_port
-    return Ports(gateway=free(gateway), mqtt=free(1883), control=free(8090), onvif=free(8899), rtsp=free(8554), snmp=free(1161))
+    mqtt, control, onvif, rtsp, snmp = (1883, 8090, 8899, 8554, 1161) if gateway == USUAL_PORT else (0,) * 5
+    return Ports(gateway=free(gateway), mqtt=free(mqtt), control=free(control), onvif=free(onvif), rtsp=free(rtsp), snmp=free(snmp))
 
 
 async def plan(layout: Layout, ports: Ports, *, seed: int, groups: int, speakers: int) -> None:

@@ -30,7 +30,7 @@ class Demo:
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     folder = tmp_path_factory.mktemp("demo")
-    command = [sys.executable, "-m", "demo", "--groups", "12", "--speakers", "5", "--port", str(free_port(18080)), "--dir", str(folder)]
+    command = [sys.executable, "-m", "demo", "--groups", "12", "--speakers", "5", "--port", str(free_port(0)), "--dir", str(folder)]
     process = subprocess.Popen(command, cwd=ROOT, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     watchdog = threading.Timer(UP_WITHIN_S, process.kill)
     watchdog.start()

@@ -31,7 +31,7 @@ from simulators.city import SimDevice
 
 PATIENCE_S = 40.0
 QUICK = Health(interval_s=2.0, timeout_s=1.0)
-PORT = 18100
+PORT = 0  # any that is free: two workers must not choose the same
 
 
 @dataclass

@@ -137,7 +137,7 @@ Writer.run = run
 main()
 """
     config = tmp_path / "gateway.yaml"
-    config.write_text(f"data_dir: {tmp_path}/data\nkey_file: {tmp_path}/key\nhttp:\n  port: {processes.free_port(PORT)}\n")
+    config.write_text(f"data_dir: {tmp_path}/data\nkey_file: {tmp_path}/key\nhttp:\n  port: {processes.free_port(0)}\n")
     done = subprocess.run(
         [sys.executable, "-c", program, "serve", "--config", str(config)], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )
