@@ -15,6 +15,7 @@ from gateway.domain.events import NewEvent
 from gateway.domain.health import Board, CheckResult, Outcome, Standing, Transition
 from gateway.domain.policy import REACH, Limits, PolicyState, judge, restored
 from gateway.errors import NotFound, Overloaded, StorageFailed
+from gateway.health.checks.clock import CLOCK
 from gateway.health.checks.reach import SLOW
 from gateway.health.checks.subject import Subject, Tools
 from gateway.health.checks.table import CHECKS, VISITS
@@ -121,7 +122,7 @@ class HealthService:
     # -- one visit
 
     async def _visit(self, device: DeviceId) -> bool:
-        return not any(result.check == REACH and result.outcome is Outcome.FAIL for result in await self._turn(device))
+        return not _silent(await self._turn(device))
 
     async def _turn(self, device_id: DeviceId) -> Sequence[CheckResult]:
         """Look at a device and take what was found; one turn a device at a time. Empty for one that is not there any more."""
@@ -141,7 +142,7 @@ class HealthService:
         try:
             for name in VISITS[device.kind]:
                 results += await CHECKS[name](subject, self._tools)
-                if any(result.check == REACH and result.outcome is Outcome.FAIL for result in results):
+                if _silent(results):
                     break
         except Overloaded:
             return [subject.result(self._tools, REACH, Outcome.UNKNOWN, LAGGING)]
@@ -152,7 +153,7 @@ class HealthService:
 
     def _own_up(self, results: list[CheckResult], began: float, device: DeviceId) -> list[CheckResult]:
         """Say "unknown" where silence or slowness may be our own fault: while we lag, and when nobody at all answers."""
-        reached = next((result for result in results if result.check == REACH), None)
+        reached = _reached(results)
         if reached is None or reached.outcome is Outcome.UNKNOWN:
             return results
         silent = reached.outcome is Outcome.FAIL
@@ -202,6 +203,19 @@ class HealthService:
             self._gone.difference_update(gone)
 
 
+def _reached(results: Sequence[CheckResult]) -> CheckResult | None:
+    """What was found of reach, if anything was."""
+    for result in results:
+        if result.check == REACH:
+            return result
+    return None
+
+
+def _silent(results: Sequence[CheckResult]) -> bool:
+    reached = _reached(results)
+    return reached is not None and reached.outcome is Outcome.FAIL
+
+
 def _excused(result: CheckResult) -> CheckResult:
     """What was too slow while we lagged may have been in time."""
     return replace(result, outcome=Outcome.UNKNOWN, reason=LAGGING) if result.reason == SLOW else result
@@ -227,16 +241,15 @@ def _told(transition: Transition) -> dict[str, Any]:
 
 def _shown(before: Standing, after: PolicyState, transition: Transition | None, results: Sequence[CheckResult]) -> Standing:
     """The standing after a visit: facts by check, each as it was last found."""
-    found = {result.check: result for result in results if result.outcome is not Outcome.UNKNOWN}
-    reached = found.get(REACH)
-    clock = found.get("clock")
-    return Standing(
-        before.device,
-        after.state,
-        transition.at if transition else before.since,
-        after.reason,
-        after.check,
-        reached.at if reached and reached.outcome is Outcome.OK else before.last_seen,
-        timedelta(seconds=clock.facts["offset_s"]) if clock else before.offset,
-        {**before.facts, **{check: result.facts for check, result in found.items() if result.facts}},
-    )
+    last_seen, offset, facts = before.last_seen, before.offset, dict(before.facts)
+    for result in results:
+        if result.outcome is Outcome.UNKNOWN:
+            continue
+        if result.facts:
+            facts[result.check] = result.facts
+        if result.check == REACH and result.outcome is Outcome.OK:
+            last_seen = result.at
+        elif result.check == CLOCK:
+            offset = timedelta(seconds=result.facts["offset_s"])
+    since = transition.at if transition else before.since
+    return Standing(before.device, after.state, since, after.reason, after.check, last_seen, offset, facts)

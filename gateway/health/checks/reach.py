@@ -15,8 +15,7 @@ TRUNCATED = "truncated"
 
 def answered(subject: Subject, tools: Tools) -> CheckResult:
     """It answered: what, is for other checks to say."""
-    result = subject.result(tools, REACH, Outcome.OK)
-    return CheckResult(result.device, REACH, Outcome.OK, result.at, "", {"rtt_ms": result.took_ms}, result.took_ms)
+    return subject.result(tools, REACH, Outcome.OK, "", {"rtt_ms": subject.took_ms(tools)})
 
 
 def failed(subject: Subject, tools: Tools, error: DeviceError) -> CheckResult:

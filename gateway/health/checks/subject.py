@@ -50,5 +50,8 @@ class Subject:
 
     def result(self, tools: Tools, check: str, outcome: Outcome, reason: str = "", facts: Mapping[str, Any] | None = None) -> CheckResult:
         """A result of now."""
-        took_ms = round((tools.clock.monotonic() - self.began) * 1_000, 3)
-        return CheckResult(self.device.id, check, outcome, tools.clock.now(), reason, facts or {}, took_ms)
+        return CheckResult(self.device.id, check, outcome, tools.clock.now(), reason, facts or {}, self.took_ms(tools))
+
+    def took_ms(self, tools: Tools) -> float:
+        """How long the visit has taken so far."""
+        return round((tools.clock.monotonic() - self.began) * 1_000, 3)
