@@ -25,7 +25,7 @@ from gateway.domain.policy import Limits
 from gateway.drivers.base import Target
 from gateway.drivers.http import Http
 from gateway.drivers.onvif.device import OnvifDevice
-from gateway.drivers.profiles import Profiles
+from gateway.drivers.profiles.library import Profiles
 from gateway.drivers.registry import Drivers
 from gateway.health.checks.subject import Tools
 from gateway.health.service import HealthService
@@ -103,7 +103,14 @@ async def whole(port: int, cameras: int, seconds: float) -> AsyncIterator[Tally]
             asyncio.TaskGroup() as group,
         ):
             drivers.renew({device.id: login for device in found})
-            tools = Tools(onvif_of=drivers.onvif_of, target_of=drivers.target_of, sensors=drivers.sensors, clock=clock, timeout_s=TIMEOUT_S)
+            tools = Tools(
+                onvif_of=drivers.onvif_of,
+                target_of=drivers.target_of,
+                sensors=drivers.sensors,
+                clock=clock,
+                recognise=drivers.recognise,
+                timeout_s=TIMEOUT_S,
+            )
             service = HealthService(city=city, board=board, store=store, tools=tools, limits=Limits(), pace=pace)
             await service.load()
             running = [group.create_task(store.writer.run()), group.create_task(service.run())]

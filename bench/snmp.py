@@ -27,7 +27,7 @@ from gateway.clock import SystemClock
 from gateway.domain.devices import Credentials, DeviceId, Ports, SnmpCredentials, SnmpVersion
 from gateway.domain.health import Outcome
 from gateway.drivers.base import Target
-from gateway.drivers.profiles import Profiles
+from gateway.drivers.profiles.library import Profiles
 from gateway.drivers.snmp.polling import GufoEngine
 from gateway.drivers.snmp.reader import SensorReader
 from simulators.city import City, SimDevice, plan

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import signal
 import socket
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 STOP_WITHIN_S = 20.0
+LOWEST_PORT = 10_240
+PORT_TRIES = 200
 
 
 class DemoFailed(Exception):
@@ -64,15 +67,24 @@ def _last_words(log: Path) -> str:
 
 
 def free_port(preferred: int) -> int:
-    """`preferred` when nothing listens there, else one that the system picks. Both TCP and UDP must be free on every address."""
-    for candidate in (preferred, 0):
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                tcp.bind(("0.0.0.0", candidate))
-                udp.bind(("0.0.0.0", tcp.getsockname()[1]))
-            except OSError:
-                continue
-            port: int = tcp.getsockname()[1]
-            return port
+    """`preferred` when nothing listens there, else one that is free. Both TCP and UDP must be free on every address.
+
+    It lies below the ports that the kernel hands out to outgoing connections: nobody takes it before it is listened on.
+    """
+    lowest_ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    others = (random.randrange(LOWEST_PORT, max(lowest_ephemeral, LOWEST_PORT + 1)) for _ in range(PORT_TRIES))
+    for candidate in (preferred, *others):
+        if candidate and _is_free(candidate):
+            return candidate
     raise DemoFailed("no free port is left on this machine")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tcp.bind(("0.0.0.0", port))
+            udp.bind(("0.0.0.0", port))
+        except OSError:
+            return False
+    return True

@@ -32,7 +32,7 @@ from gateway.domain.city import City
 from gateway.domain.events import Actor, ActorKind
 from gateway.domain.health import Board
 from gateway.domain.policy import Limits
-from gateway.drivers.profiles import Profiles
+from gateway.drivers.profiles.library import Profiles
 from gateway.drivers.registry import Drivers
 from gateway.figures import HouseFigures
 from gateway.footage.fulfilment import Fetching
@@ -169,6 +169,7 @@ class House:
             target_of=drivers.target_of,
             sensors=drivers.sensors,
             clock=self._clock,
+            recognise=drivers.recognise,
             timeout_s=health.timeout_s,
             clock_limit_s=health.clock_limit_s,
         )

@@ -11,7 +11,7 @@ from gateway.datadir import held
 from gateway.domain.access import Role
 from gateway.domain.city import City
 from gateway.domain.events import SYSTEM, AuditEntry, NewEvent
-from gateway.drivers.profiles import Profiles
+from gateway.drivers.profiles.library import Profiles
 from gateway.errors import InvalidInput
 from gateway.footage.register import load_register
 from gateway.inventory.service import ImportResult, InventoryService

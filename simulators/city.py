@@ -22,6 +22,8 @@ FIRST_ADDRESS: Final = {"camera": (16, 0), "speaker": (32, 0), "recorder": (48, 
 """Second and third octet of the first 127.x address of each kind; the whole plan stays inside 127.16.0.0-127.95.255.255."""
 ADDRESSES: Final = 16 * 65536
 """How many addresses lie between the first of one kind and the first of the next."""
+Parameters = Mapping[str, bool | int | float | str]
+NO_PARAMETERS: Final[Parameters] = {}
 GB_TYPE: Final = {"camera": "132", "speaker": "137", "recorder": "118"}
 """Type codes of GB/T 28181-2022 annex E: network camera, audio output device, NVR. Switches have no such id."""
 
@@ -56,7 +58,8 @@ class SimDevice:
 
     `auth`: "wsse" (WS-UsernameToken) or "digest" (HTTP digest only). `rtsp_algorithm`: "MD5" or "SHA-256".
     `audio`: RTP encodings that its loudspeaker takes, best first. `clock_offset_s`: its clock minus ours.
-    `quirks`: names of departures from the standard: "no-get-services", "no-media2".
+    `lacks`: optional parts of the standard that it does not have: "get-services", "media2", "backchannel".
+    `quirks`: switches of the quirk book (`configs/quirks.yaml`), each with its parameters.
     """
 
     id: str
@@ -92,7 +95,8 @@ class SimDevice:
     channels: tuple[SimChannel, ...] = ()
     retention_days: int = 0
     clock_offset_s: float = 0.0
-    quirks: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
+    quirks: Mapping[str, Parameters] = field(default_factory=dict, hash=False)
 
     def channel(self, token: str) -> SimChannel | None:
         """The channel whose recording is called `token`."""
@@ -196,7 +200,7 @@ class City:
 def _device(row: dict[str, Any]) -> SimDevice:
     row["channels"] = tuple(SimChannel(**channel) for channel in row.get("channels", ()))
     row["snmp"] = Snmp(**row["snmp"]) if row.get("snmp") else None
-    for name in ("audio", "quirks"):
+    for name in ("audio", "lacks"):
         row[name] = tuple(row.get(name, ()))
     return SimDevice(**row)
 
@@ -272,12 +276,12 @@ class _Planner:
                 ptz=ptz,
                 model=self._chance.choice(catalogue.VENDORS[camera.vendor].domes if ptz else catalogue.VENDORS[camera.vendor].bullets),
                 auth="digest" if self._chance.random() < 0.06 else "wsse",
-                quirks=self._quirks(),
+                lacks=self._lacks(),
             )
 
-    def _quirks(self) -> tuple[str, ...]:
+    def _lacks(self) -> tuple[str, ...]:
         roll = self._chance.random()
-        return ("no-get-services", "no-media2") if roll < 0.04 else ("no-media2",) if roll < 0.2 else ()
+        return ("get-services", "media2") if roll < 0.04 else ("media2",) if roll < 0.2 else ()
 
     def _speakers(self, count: int, first_camera: Mapping[str, SimDevice]) -> list[SimDevice]:
         order = self._chance.sample(range(len(self.groups)), len(self.groups))

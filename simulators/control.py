@@ -4,6 +4,9 @@ GET    /devices                  every device: id, kind, address, whether its id
 GET    /devices/{id}             one device with its logins by protocol, its fault and what is true of it
 POST   /devices/{id}/fault       give it a fault (`simulators.faults.Fault` as JSON)
 DELETE /devices/{id}/fault       heal it
+PUT    /devices/{id}/quirks/{q}  switch a quirk of the book on, with parameters as JSON
+DELETE /devices/{id}/quirks/{q}  switch it off, the device's own ones too
+GET    /journal?since=N          what was done to the city after entry N
 GET    /counters                 requests, good and bad logins by protocol and kind
 GET    /speakers/{id}/heard      what a loudspeaker heard: packets, kernel arrival times, sessions
 GET    /speakers/{id}/heard.wav  the same to listen to
@@ -19,6 +22,7 @@ from simulators.city import City, SimDevice
 from simulators.faults import HEALTHY, Fault
 from simulators.heard import Heard, HeardSession
 from simulators.http import Behaviour, Request, Response
+from simulators.quirks import QuirkBook
 from simulators.state import State
 
 SECRETS: Final = frozenset({"password", "snmp"})
@@ -31,6 +35,7 @@ class Control:
     def __init__(self, city: City, state: State) -> None:
         self._city = city
         self._state = state
+        self._book = QuirkBook.load()
         self._handlers: Mapping[tuple[str, str, str], Callable[[SimDevice, Request], Response]] = {
             ("GET", "devices", ""): self._device,
             ("POST", "devices", "fault"): self._break,
@@ -53,6 +58,10 @@ class Control:
                 return _json({"devices": [self._summary(device) for device in self._city.devices]})
             case "GET", ["counters"]:
                 return _json({"counters": dict(sorted(self._state.counters.items()))})
+            case "GET", ["journal"]:
+                return self._journal(request)
+            case "PUT" | "DELETE" as method, ["devices", device_id, "quirks", switch]:
+                return self._switch(request, device_id, switch, on=method == "PUT")
             case method, [noun, device_id, *rest] if len(rest) < 2:
                 return self._about_one(request, (method, noun, "".join(rest)), device_id)
         return _problem(404, "no such path")
@@ -72,7 +81,15 @@ class Control:
         truth = {name: value for name, value in asdict(device).items() if name not in SECRETS}
         logins = {protocol: self._state.logins[device.id, protocol] for protocol in ("http", "rtsp", "snmp")}
         fault = self._state.fault(device)
-        return _json(truth | {"verified": self._state.is_verified(device), "logins": logins, "fault": _fault(fault)})
+        return _json(
+            truth
+            | {
+                "quirks": self._state.quirks_of(device),
+                "verified": self._state.is_verified(device),
+                "logins": logins,
+                "fault": _fault(fault),
+            }
+        )
 
     def _break(self, device: SimDevice, request: Request) -> Response:
         try:
@@ -83,11 +100,30 @@ class Control:
         except ValueError as error:
             return _problem(400, str(error))
         self._state.faults[device.id] = fault
+        self._state.journal.note(self._state.now(), "fault", device=device.id, detail=json.dumps(_fault(fault)))
         return _json(_fault(fault))
 
     def _heal(self, device: SimDevice, _request: Request) -> Response:
-        self._state.faults.pop(device.id, None)
+        if self._state.faults.pop(device.id, None) is not None:
+            self._state.journal.note(self._state.now(), "healed", device=device.id)
         return _json(_fault(HEALTHY))
+
+    def _switch(self, request: Request, device_id: str, switch: str, *, on: bool) -> Response:
+        device = self._city.by_id(device_id)
+        if device is None:
+            return _problem(404, f"no device is called {device_id[:80]}")
+        try:
+            given = json.loads(request.body or b"{}") if on else {}
+            parameters = self._book.switched_on(switch, given if isinstance(given, dict) else {})
+        except ValueError as error:
+            return _problem(400, str(error))
+        self._state.switch_quirk(device, switch, parameters if on else None)
+        return _json({"device": device.id, "switch": switch, "on": on, "parameters": parameters if on else {}})
+
+    def _journal(self, request: Request) -> Response:
+        number = request.target.partition("?since=")[2]
+        entries = self._state.journal.since(int(number) if number.isdigit() else 0)
+        return _json({"entries": [asdict(entry) for entry in entries]})
 
     # -- what was heard
 

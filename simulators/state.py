@@ -1,12 +1,14 @@
-"""What changes while the city runs: counters, faults, and what each loudspeaker heard."""
+"""What changes while the city runs: counters, faults, quirks, who is without power or line, and what each loudspeaker heard."""
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
-from simulators.city import SimDevice
-from simulators.faults import HEALTHY, Fault
+from simulators.city import Parameters, SimDevice
+from simulators.faults import HEALTHY, PROTOCOLS, Answer, Fault
 from simulators.heard import Heard
+from simulators.journal import Journal
 
 
 class State:
@@ -14,10 +16,13 @@ class State:
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self.now = now
+        self.journal = Journal()
         self.counters: Counter[str] = Counter()
         self.faults: dict[str, Fault] = {}
         self.heard: dict[str, Heard] = {}
         self.logins: Counter[tuple[str, str]] = Counter()
+        self._dark: set[str] = set()
+        self._quirks: dict[str, dict[str, Parameters | None]] = {}
 
     def count(self, protocol: str, what: str, kind: str) -> None:
         """Add one to `protocol.what.kind`, for example `http.digest_bad.camera`."""
@@ -32,8 +37,35 @@ class State:
         """Whether anybody logged in where the device's identity is read: by SNMP for a switch, by HTTP for all others."""
         return self.logins[device.id, "snmp" if device.kind == "switch" else "http"] > 0
 
+    # -- ills ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def troubled(self) -> bool:
+        """Whether any device is ill or dark: as long as none is, nobody need ask."""
+        return bool(self.faults or self._dark)
+
     def fault(self, device: SimDevice) -> Fault:
-        return self.faults.get(device.id, HEALTHY)
+        """What ails a device now; one without power or line keeps silent, whatever else it has."""
+        fault = self.faults.get(device.id, HEALTHY)
+        return replace(fault, answer=Answer.SILENT, delay_s=0.0, protocols=PROTOCOLS) if device.id in self._dark else fault
+
+    def dark(self, device: SimDevice) -> bool:
+        """Whether it has no power, or no line."""
+        return device.id in self._dark
+
+    def darken(self, devices: Iterable[SimDevice], *, scenario: str = "", detail: str = "") -> None:
+        """Take power or line from devices."""
+        for device in devices:
+            if device.id not in self._dark:
+                self._dark.add(device.id)
+                self.journal.note(self.now(), "dark", device=device.id, detail=detail, scenario=scenario)
+
+    def light(self, devices: Iterable[SimDevice], *, scenario: str = "", detail: str = "") -> None:
+        """Give it back."""
+        for device in devices:
+            if device.id in self._dark:
+                self._dark.remove(device.id)
+                self.journal.note(self.now(), "lit", device=device.id, detail=detail, scenario=scenario)
 
     def device_time(self, device: SimDevice) -> float:
         """What the device's own clock shows, in seconds since the epoch."""
@@ -44,6 +76,27 @@ class State:
 
     def serial(self, device: SimDevice) -> str:
         return self.fault(device).serial or device.serial
+
+    # -- quirks -------------------------------------------------------------------------------------------------------
+
+    def quirk(self, device: SimDevice, switch: str) -> Parameters | None:
+        """The parameters of a quirk that a device has now, None when it has not: its own, unless switched since."""
+        switched = self._quirks.get(device.id)
+        if switched is not None and switch in switched:
+            return switched[switch]
+        return device.quirks.get(switch)
+
+    def quirks_of(self, device: SimDevice) -> dict[str, Parameters]:
+        """All quirks that a device has now."""
+        now = {**device.quirks, **self._quirks.get(device.id, {})}
+        return {switch: parameters for switch, parameters in now.items() if parameters is not None}
+
+    def switch_quirk(self, device: SimDevice, switch: str, parameters: Parameters | None) -> None:
+        """Give a device a quirk with all its parameters, or take it away (None)."""
+        self._quirks.setdefault(device.id, {})[switch] = parameters
+        self.journal.note(self.now(), "quirk" if parameters is not None else "quirk-off", device=device.id, detail=switch)
+
+    # -- sound --------------------------------------------------------------------------------------------------------
 
     def heard_by(self, device: SimDevice) -> Heard:
         return self.heard.setdefault(device.id, Heard())

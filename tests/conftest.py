@@ -125,3 +125,7 @@ def _migrate(url: str) -> None:
             pass
 
     asyncio.run(main())
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--break-quirk", default="", metavar="Qn", help="take away what the gateway does about a quirk (tests/quirks)")

@@ -11,17 +11,23 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from gateway.domain.devices import Credentials, DeviceId, Ports
+from gateway.domain.quirks import NONE as NO_QUIRKS
+from gateway.domain.quirks import Quirks
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a device is and how to log in to it, as the inventory says. A URL that a device gives never changes this (rule 1)."""
+    """Where a device is and how to log in to it, as the inventory says. A URL that a device gives never changes this (rule 1).
+
+    `profile`: the one that the inventory names, "" for none; `quirks`: those of the profile that fits the device.
+    """
 
     device: DeviceId
     address: str
     ports: Ports
     credentials: Credentials
     profile: str = ""
+    quirks: Quirks = NO_QUIRKS
 
 
 # -- clock and identity -----------------------------------------------------------------------------------------------

@@ -6,11 +6,13 @@ from types import TracebackType
 from gateway.clock import Clock
 from gateway.domain.city import City
 from gateway.domain.devices import Credentials, Device, DeviceId
-from gateway.drivers.base import Target
+from gateway.domain.quirks import NONE as NO_QUIRKS
+from gateway.drivers.base import Identity, Target
 from gateway.drivers.http import Http
 from gateway.drivers.onvif.device import OnvifDevice
 from gateway.drivers.onvif.onboarding import DeviceDescription, onboard
-from gateway.drivers.profiles import Profiles
+from gateway.drivers.profiles.library import Profiles
+from gateway.drivers.profiles.model import Profile, Traits
 from gateway.drivers.snmp.polling import GufoEngine
 from gateway.drivers.snmp.reader import SensorReader
 from gateway.drivers.speaker import BackchannelSpeaker
@@ -32,6 +34,8 @@ class Drivers:
         self._http = Http()
         self._snmp = GufoEngine()
         self.sensors = SensorReader(self._snmp, profiles, clock=clock, walk_every_s=walk_every_s)
+        self._profiles = profiles
+        self._identities: dict[DeviceId, Traits] = {}
         self._credentials: Mapping[DeviceId, Credentials] = {}
         self._targets: dict[DeviceId, tuple[Device, Target]] = {}
         self._onvif: dict[DeviceId, OnvifDevice] = {}
@@ -47,7 +51,7 @@ class Drivers:
         """Take up the city and the credentials as they are now; a device that has changed is met anew, one that is gone forgotten."""
         self._credentials = credentials
         self._targets.clear()
-        for kept in (self._onvif, self._speakers):
+        for kept in (self._onvif, self._speakers, self._identities):
             for device in kept.keys() - self._city.devices.keys():
                 del kept[device]
         for device, driver in self._onvif.items():
@@ -59,9 +63,31 @@ class Drivers:
             raise NotFound(f"there is no device {device_id!r}")
         kept = self._targets.get(device_id)
         if kept is None or kept[0] is not device:
-            login = self._credentials.get(device_id, NO_CREDENTIALS)
-            kept = self._targets[device_id] = (device, Target(device_id, device.address, device.ports, login, device.profile))
+            login, profile = self._credentials.get(device_id, NO_CREDENTIALS), self.profile_of(device_id)
+            quirks = profile.quirks if profile else NO_QUIRKS
+            kept = self._targets[device_id] = (device, Target(device_id, device.address, device.ports, login, device.profile, quirks))
         return kept[1]
+
+    def profile_of(self, device_id: DeviceId) -> Profile | None:
+        """The profile that the inventory names, else the one that fits what the device said of itself or, before that, the inventory.
+
+        None when there is no such one. Raises NotFound.
+        """
+        device = self._city.devices.get(device_id)
+        if device is None:
+            raise NotFound(f"there is no device {device_id!r}")
+        by_inventory = Traits(manufacturer=device.vendor, model=device.model, firmware=device.firmware)
+        return self._profiles.by_name.get(device.profile) or self._profiles.match(self._identities.get(device_id, by_inventory))
+
+    def recognise(self, device_id: DeviceId, identity: Identity) -> None:
+        """Take up what a device said of itself: its profile may be another one than the inventory made us think."""
+        said = Traits(manufacturer=identity.manufacturer, model=identity.model, firmware=identity.firmware)
+        if self._identities.get(device_id) == said:
+            return
+        self._identities[device_id] = said
+        self._targets.pop(device_id, None)
+        if device_id in self._onvif:
+            self._onvif[device_id].retarget(self.target_of(device_id))
 
     def onvif_of(self, device_id: DeviceId) -> OnvifDevice:
         driver = self._onvif.get(device_id)
@@ -71,7 +97,9 @@ class Drivers:
 
     async def describe(self, device_id: DeviceId) -> DeviceDescription:
         """Ask an ONVIF device for everything that it tells of itself. Raises the DeviceErrors of its check."""
-        return await onboard(self.onvif_of(device_id), timeout_s=DESCRIBE_S)
+        told = await onboard(self.onvif_of(device_id), timeout_s=DESCRIBE_S)
+        self.recognise(device_id, told.identity)
+        return told
 
     def speaker_of(self, device_id: DeviceId) -> BackchannelSpeaker:
         speaker = self._speakers.get(device_id)

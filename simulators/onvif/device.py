@@ -40,7 +40,7 @@ def _device_information(unit: Unit, _call: Call) -> str:
 
 
 def _services(unit: Unit, call: Call) -> str:
-    if "no-get-services" in unit.device.quirks:
+    if "get-services" in unit.device.lacks:
         raise not_supported()
     wanted = call.text("IncludeCapability") in {"true", "1"}
     return "".join(_service(unit, service, capabilities=wanted) for service in unit.services)

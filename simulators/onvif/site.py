@@ -44,7 +44,7 @@ class Site:
 
 
 def services_of(found: SimDevice) -> tuple[Service, ...]:
-    missing = {prefix for prefix, absent in (("tptz", not found.ptz), ("tr2", "no-media2" in found.quirks)) if absent}
+    missing = {prefix for prefix, absent in (("tptz", not found.ptz), ("tr2", "media2" in found.lacks)) if absent}
     return tuple(service for service in SERVICES[found.kind] if service.prefix not in missing)
 
 
@@ -63,7 +63,7 @@ class Door:
         return self.unit.state.fault(self.unit.device).on("http")[0] is not Answer.REFUSE
 
     def behaviour(self) -> Behaviour | None:
-        if not self.unit.state.faults:
+        if not self.unit.state.troubled:
             return None
         return misbehaviour.of(self.unit.state.fault(self.unit.device), address=self.unit.device.address)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from simulators.city import City, SimDevice
+from simulators.city import City, Parameters, SimDevice
 from simulators.digest import Remembered
 from simulators.onvif.head import Head
 from simulators.onvif.soap import Call
@@ -41,6 +41,10 @@ class Unit:
     def now(self) -> float:
         """The device's own clock, in seconds since the epoch."""
         return self.state.device_time(self.device)
+
+    def quirk(self, switch: str) -> Parameters | None:
+        """The parameters of a quirk that it has, None when it has not."""
+        return self.state.quirk(self.device, switch)
 
     def speaks(self) -> bool:
         """Whether it has an audio output: a loudspeaker, or a camera with one."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from simulators.rtsp.server import Connection, RtspServer
 
 MAX_REPLAYS: Final = 8
-"""Replays that one recorder plays at once; a quirk "one-replay" leaves one."""
+"""Replays that one recorder plays at once; the quirk "few-replays" leaves fewer."""
 MAX_SESSIONS: Final = 64
 """Sessions of one connection."""
 PUBLIC: Final = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET_PARAMETER, TEARDOWN"
@@ -54,7 +54,7 @@ class Exchange:
         """551 when a feature is required that this device lacks (RFC 2326 §12.32)."""
         device = self.connection.device
         known = {REPLAY} if device.kind == "recorder" else set()
-        if self.server.speaker_of(device) and "no-backchannel" not in device.quirks:
+        if self.server.speaker_of(device) and "backchannel" not in device.lacks:
             known.add(BACKCHANNEL)
         missing = sorted(self.request.required - known)
         return Response(551, (("Unsupported", ", ".join(missing)),)) if missing else None
@@ -101,12 +101,17 @@ def _no_room(exchange: Exchange, resource: Resource, number: int, *, new: bool) 
     if resource.speaker and not resource.tracks[number].video and book.talker_to(resource.speaker):
         exchange.server.count("second_talker", device)
         return Response(453)
-    if new and resource.channel and book.replays_of(device) >= (1 if "one-replay" in device.quirks else MAX_REPLAYS):
+    if new and resource.channel and book.replays_of(device) >= _replays_at_once(exchange):
         exchange.server.count("too_many_replays", device)
         return Response(453)
     if new and sum(1 for _ in book.on(exchange.connection)) >= MAX_SESSIONS:
         return Response(453)
     return None
+
+
+def _replays_at_once(exchange: Exchange) -> int:
+    quirk = exchange.server.state.quirk(exchange.connection.device, "few-replays")
+    return MAX_REPLAYS if quirk is None else int(quirk["sessions"])
 
 
 def _new_session(exchange: Exchange, resource: Resource) -> Session:
@@ -226,7 +231,7 @@ def _window(exchange: Exchange, session: Session, asked: str) -> footage.Span:
     kept = footage.kept(session.device, now)
     wanted = ranges.parse(asked, origin=kept.start) if asked else ranges.Range()
     start = kept.start if wanted.start is None else wanted.start
-    end = now if wanted.end is None or "ignores-range-end" in session.device.quirks else wanted.end
+    end = now if wanted.end is None or exchange.server.state.quirk(session.device, "ignores-range-end") is not None else wanted.end
     if start >= end:
         raise ranges.InvalidRange(asked)
     return footage.Span(start, end)

@@ -92,7 +92,7 @@ class RtspServer:
 
     def dead(self, device: SimDevice) -> bool:
         """Whether a device sends and hears nothing, as one without power."""
-        return bool(self.state.faults) and self.state.fault(device).on("rtsp")[0] in {Answer.SILENT, Answer.REFUSE}
+        return self.state.troubled and self.state.fault(device).on("rtsp")[0] in {Answer.SILENT, Answer.REFUSE}
 
     # -- sessions -----------------------------------------------------------------------------------------------------
 

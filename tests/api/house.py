@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 
 import aiohttp
 
+from demo.processes import free_port
 from gateway.api.app import HttpDoor, build_api
 from gateway.api.services import Services
 from gateway.broadcast.clips import ClipShelf
@@ -26,7 +26,7 @@ from gateway.domain.city import City
 from gateway.domain.devices import CameraGroup, Channel, Device, DeviceId, DeviceKind, GroupId, Position, Zone, ZoneId
 from gateway.domain.events import SYSTEM, NewEvent
 from gateway.domain.health import Board
-from gateway.drivers.profiles import Profiles
+from gateway.drivers.profiles.library import Profiles
 from gateway.drivers.registry import Drivers
 from gateway.footage.fulfilment import Fetching
 from gateway.footage.register import load_register, shipped_register
@@ -112,7 +112,7 @@ async def open_street(
     folder: Path, template: Path, *, groups: int = 12, speakers: int = 3
 ) -> AsyncIterator[tuple[House, simulated.City, str]]:
     """A house whose devices are a simulated city that answers; with the address of the simulators' control API."""
-    planned = simulated.plan(seed=3, groups=12, speakers=3, http_port=_free_port(), rtsp_port=_free_port(), snmp_port=1)
+    planned = simulated.plan(seed=3, groups=12, speakers=3, http_port=free_port(0), rtsp_port=free_port(0), snmp_port=1)
     async with (
         running(planned, State(), control=("127.0.0.1", 0), only=("http", "rtsp")) as ports,
         open_house(folder, template, city=City(), clock=SystemClock()) as house,
@@ -198,10 +198,3 @@ async def make_template(path: Path) -> None:
 
 async def _make_keys(tx: Tx, clock: Clock) -> dict[Role, str]:
     return {role: (await tx.keys.create(name=f"{role} key", roles=[role], now=clock.now()))[1] for role in Role}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("0.0.0.0", 0))
-        port: int = probe.getsockname()[1]
-        return port

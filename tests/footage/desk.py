@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 import itertools
-import socket
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from demo.processes import free_port
 from gateway.clock import SimulatedClock
 from gateway.domain.city import City
 from gateway.domain.devices import Channel, Credentials, Device, DeviceId, DeviceKind, Ports
@@ -86,7 +86,7 @@ class Street:
 async def street(*, now: datetime = NOW, groups: int = 12) -> AsyncIterator[Street]:
     """A city whose devices answer; their clocks show `now` plus their own error."""
     clock = SimulatedClock(now)
-    planned = simulated.plan(seed=3, groups=groups, speakers=1, http_port=_free_port(), rtsp_port=_free_port(), snmp_port=1)
+    planned = simulated.plan(seed=3, groups=groups, speakers=1, http_port=free_port(0), rtsp_port=free_port(0), snmp_port=1)
     began = time.monotonic()
     state = State(now=lambda: now.timestamp() + time.monotonic() - began)
     city, board = City(), Board()
@@ -101,13 +101,6 @@ def _device(device: simulated.SimDevice) -> Device:
     channels = tuple(Channel(channel.number, DeviceId(channel.camera), channel.token) for channel in device.channels)
     kind = DeviceKind(device.kind)
     return Device(DeviceId(device.id), kind, device.name, device.address, serial=device.serial, channels=channels)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("0.0.0.0", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass(frozen=True)

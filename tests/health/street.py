@@ -14,7 +14,7 @@ from gateway.domain.policy import Limits
 from gateway.drivers.base import Target
 from gateway.drivers.http import Http
 from gateway.drivers.onvif.device import OnvifDevice
-from gateway.drivers.profiles import Profiles
+from gateway.drivers.profiles.library import Profiles
 from gateway.drivers.snmp.polling import GufoEngine
 from gateway.drivers.snmp.reader import SensorReader
 from gateway.health.checks.subject import Tools

@@ -32,7 +32,7 @@ async def street(clock: SimulatedClock) -> AsyncIterator[Street]:
 
 @pytest.fixture
 def camera(street: Street) -> SimDevice:
-    return next(device for device in street.of("camera") if abs(device.clock_offset_s) < 1 and device.auth == "wsse" and not device.quirks)
+    return next(device for device in street.of("camera") if abs(device.clock_offset_s) < 1 and device.auth == "wsse" and not device.lacks)
 
 
 async def looked(service: HealthService, device: SimDevice, times: int = 1) -> None:

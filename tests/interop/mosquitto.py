@@ -5,7 +5,6 @@ import datetime
 import ipaddress
 import os
 import shutil
-import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,6 +18,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from demo.processes import free_port
 
 USERS = {"gateway": "gate-Way 7", "platform": "plat-Form 9", "viewer": "view 3"}
 EXAMPLE = Path(__file__).parents[2] / "configs" / "mosquitto"
@@ -92,7 +93,7 @@ async def running(folder: Path) -> AsyncIterator[Mosquitto]:
 
 def _prepared(folder: Path) -> Mosquitto:
     """Its folder: certificates, passwords, ACL and configuration."""
-    port = _free_port()
+    port = free_port(0)
     _make_certificates(folder)
     passwords = folder / "passwords"
     passwords.touch()
@@ -151,10 +152,3 @@ def _certificate(
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical=critical)
     return builder.sign(signer, hashes.SHA256())
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

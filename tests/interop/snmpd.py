@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from demo.processes import free_port
 from gateway.domain.devices import Credentials, DeviceId, Ports, SnmpCredentials, SnmpVersion
 from gateway.drivers.base import Target
 
@@ -36,7 +37,7 @@ class Snmpd:
     def __init__(self, folder: Path, address: str) -> None:
         self._folder = folder
         self.address = address
-        self.port = _free_port(address)
+        self.port = free_port(0)
         self._process: subprocess.Popen[bytes] | None = None
 
     def target(self, name: str = "agent", *, port: int | None = None, **snmp: str) -> Target:
@@ -106,9 +107,3 @@ def _program() -> str:
     if found is None:
         pytest.skip("net-snmp's agent: snmpd is not installed")
     return found
-
-
-def _free_port(address: str) -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind((address, 0))
-        return int(probe.getsockname()[1])

@@ -4,15 +4,15 @@ import asyncio
 import base64
 import hashlib
 import itertools
-import socket
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 
 from lxml import etree
 
+from demo.processes import free_port
 from simulators.city import City, SimDevice, plan
 from simulators.serving import running
 from simulators.state import State
@@ -70,7 +70,7 @@ class Street:
 
     @cached_property
     def camera(self) -> SimDevice:
-        return next(device for device in self.city.of_kind("camera") if device.ptz and device.auth == "wsse" and not device.quirks)
+        return next(device for device in self.city.of_kind("camera") if device.ptz and device.auth == "wsse" and not device.lacks)
 
     @cached_property
     def digest_camera(self) -> SimDevice:
@@ -158,16 +158,11 @@ def authorization(answer: Answer, device: SimDevice, *, method: str, target: str
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on which nobody listens at the moment, neither on TCP nor on UDP."""
-    found: list[int] = []
-    with ExitStack() as held:
-        while len(found) < count:
-            port = held.enter_context(socket.create_server(("0.0.0.0", 0))).getsockname()[1]
-            datagrams = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-            with suppress(OSError):
-                datagrams.bind(("0.0.0.0", port))
-                found.append(port)
-    return found
+    """Different ports on which nobody listens, neither on TCP nor on UDP."""
+    found: set[int] = set()
+    while len(found) < count:
+        found.add(free_port(0))
+    return list(found)
 
 
 @asynccontextmanager

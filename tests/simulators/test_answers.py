@@ -148,7 +148,7 @@ async def test_get_services_lists_what_the_device_answers(street: Street) -> Non
 
 
 async def test_an_old_camera_has_get_capabilities_instead_of_get_services(street: Street) -> None:
-    old = next(device for device in street.city.of_kind("camera") if "no-get-services" in device.quirks)
+    old = next(device for device in street.city.of_kind("camera") if "get-services" in device.lacks)
 
     assert (await street.call(old, "tds", "GetServices", header="")).subcodes == ["s:Receiver", "ter:ActionNotSupported"]
     assert (await street.call(old, "tr2", "GetProfiles")).subcodes == ["s:Receiver", "ter:ActionNotSupported"]

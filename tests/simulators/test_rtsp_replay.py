@@ -151,7 +151,7 @@ async def test_the_end_of_the_footage_is_terminal(block: Block) -> None:
 
 
 async def test_a_recorder_that_ignores_the_end_goes_on(block: Block) -> None:
-    stubborn = device("recorder", 9, channels=RECORDER.channels, retention_days=1, quirks=("ignores-range-end",))
+    stubborn = device("recorder", 9, channels=RECORDER.channels, retention_days=1, quirks={"ignores-range-end": {}})
     async with (
         rtsp_block(type(CITY)(1, 0, 0, 0, (), (*CITY.devices, stubborn))) as other,
         other.client(stubborn, "replay/rec-01") as client,

@@ -21,7 +21,7 @@ from gateway.clock import SystemClock
 from gateway.config import Config, Health, Http
 from gateway.domain.access import Role
 from gateway.domain.city import City
-from gateway.drivers.profiles import Profiles
+from gateway.drivers.profiles.library import Profiles
 from gateway.drivers.registry import Drivers
 from gateway.health.service import HealthService
 from gateway.storage.store import Store

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from gateway.clock import Clock
 from gateway.domain.devices import DeviceId, SnmpVersion
 from gateway.drivers.base import Target
-from gateway.drivers.profiles import Profile, Profiles
+from gateway.drivers.profiles.library import Profiles
+from gateway.drivers.profiles.model import Profile, Traits
 from gateway.drivers.snmp.engine import Oid, PollEngine, Value, silence, snmp_credentials
 from gateway.drivers.snmp.sensors import Readings, evaluate, text
 from gateway.errors import AuthenticationFailed
@@ -105,9 +106,8 @@ class SensorReader:
         profile = self._profiles.by_name.get(target.profile)
         if profile is None:
             values = (await self._engine.get(target, (_SYS_DESCR, _SYS_OBJECT_ID), timeout_s=timeout_s)).values
-            profile = self._profiles.choose(
-                target.profile, object_id=text(values[_SYS_OBJECT_ID] or ""), description=text(values[_SYS_DESCR] or "")
-            )
+            traits = Traits(object_id=text(values[_SYS_OBJECT_ID] or ""), description=text(values[_SYS_DESCR] or ""))
+            profile = self._profiles.choose(target.profile, traits)
         known = self._known[target.device] = _Known(target, profile, {}, walked_at=-self._walk_every_s)
         if len(self._known) > _DEVICES:
             self._known.popitem(last=False)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.domain.health import Outcome
-from gateway.drivers.profiles import TEXT_LIMIT, Decoding, Profile, Sensor
+from gateway.drivers.profiles.model import Decoding, Profile, Sensor
+from gateway.drivers.profiles.patterns import TEXT_LIMIT
 from gateway.drivers.snmp.engine import Oid, Value
 
 _DIGITS_LIMIT = 24

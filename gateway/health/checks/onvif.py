@@ -17,6 +17,7 @@ async def check(subject: Subject, tools: Tools) -> Sequence[CheckResult]:
         told_clock, told_identity = await tools.onvif_of(subject.device.id).check(timeout_s=tools.timeout_s)
     except DeviceError as error:
         return await _without_identity(subject, tools, error)
+    tools.recognise(subject.device.id, told_identity)
     return [
         reach.answered(subject, tools),
         clock.judged(subject, tools, told_clock),

@@ -31,12 +31,13 @@ class SensorChecks(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What checks work with. `clock_limit_s`: how far a device's clock may be off."""
+    """What checks work with. `recognise` is told who a device says it is; `clock_limit_s`: how far a device's clock may be off."""
 
     onvif_of: Callable[[DeviceId], OnvifChecks]
     target_of: Callable[[DeviceId], Target]
     sensors: SensorChecks
     clock: Clock
+    recognise: Callable[[DeviceId, Identity], None] = lambda _device, _identity: None
     timeout_s: float = 5.0
     clock_limit_s: float = 5.0
 

@@ -60,11 +60,11 @@ async def test_a_camera_is_onboarded_with_its_streams_and_presets(street: Street
 
 
 async def test_every_model_of_camera_is_onboarded_without_trouble(street: Street, clock: SimulatedClock) -> None:
-    models = {(device.vendor, device.model, device.quirks): device for device in street.city.of_kind("camera")}
+    models = {(device.vendor, device.model, device.lacks): device for device in street.city.of_kind("camera")}
     for device in models.values():
         told = await onboard(ours(street, device, clock), timeout_s=TIMEOUT_S)
         assert (told.troubles, told.has_ptz) == ((), device.ptz)
-        assert (MEDIA2 in told.services) == ("no-media2" not in device.quirks)
+        assert (MEDIA2 in told.services) == ("media2" not in device.lacks)
         assert told.streams
 
 

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from gateway.clock import SimulatedClock
 from gateway.domain.health import Outcome
-from gateway.drivers.profiles import Profiles, bounded_pattern
+from gateway.drivers.profiles.library import Profiles
+from gateway.drivers.profiles.model import Traits
+from gateway.drivers.profiles.patterns import bounded_pattern
 from gateway.drivers.snmp.engine import PollEngine
 from gateway.drivers.snmp.reader import SensorReader
 from gateway.drivers.snmp.sensors import evaluate
@@ -118,7 +120,7 @@ def test_an_ordinary_pattern_is_taken(pattern: str) -> None:
 def test_a_device_gets_the_profile_that_is_named_or_that_matches_best(
     shipped: Profiles, name: str, object_id: str, description: str, chosen: str
 ) -> None:
-    assert shipped.choose(name, object_id=object_id, description=description).name == chosen
+    assert shipped.choose(name, Traits(object_id=object_id, description=description)).name == chosen
 
 
 # -- recorded devices -------------------------------------------------------------------------------------------------

@@ -1,0 +1,140 @@
+"""What a profile's file may hold."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from gateway.drivers.profiles.model import Condition, Decoding, Sensor
+from gateway.drivers.profiles.patterns import Pattern
+
+_OID = re.compile(r"[0-2](\.(0|[1-9]\d{0,9})){1,127}")
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,47}")
+
+
+def _oid(text: str) -> str:
+    if not _OID.fullmatch(text):
+        raise ValueError("an OID is numbers with dots between, without a leading dot")
+    return text
+
+
+def _prefix(text: str) -> str:
+    return _oid(text.removesuffix("."))
+
+
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise ValueError("a name is lower-case letters, digits, '_' and '-', at most 48")
+    return text
+
+
+Oid = Annotated[str, AfterValidator(_oid)]
+Prefix = Annotated[str, AfterValidator(_prefix)]
+Name = Annotated[str, AfterValidator(_name)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DecodingDraft(_Strict):
+    regex: Pattern | None = None
+    scale: float = 1.0
+    strip_nul: bool = False
+    encoding: Literal["utf-8", "latin-1", "gbk", "mac"] = "utf-8"
+
+    def decoding(self) -> Decoding:
+        return Decoding(self.encoding, re.compile(self.regex) if self.regex else None, self.scale, self.strip_nul)
+
+
+class FactDraft(DecodingDraft):
+    oid: Oid
+
+
+class SensorDraft(DecodingDraft):
+    oid: Oid | None = None
+    walk: Oid | None = None
+    unit: str = Field("", max_length=16)
+    warn: float | None = None
+    crit: float | None = None
+    warn_below: float | None = None
+    crit_below: float | None = None
+    enum: dict[int, Name] = {}
+    bad: list[Name] = []
+    index: list[Name] = []
+    optional: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "SensorDraft":
+        if (self.oid is None) == (self.walk is None):
+            raise ValueError("either oid or walk")
+        if unknown := set(self.bad) - set(self.enum.values()):
+            raise ValueError(f"bad names what enum does not: {', '.join(sorted(unknown))}")
+        if len(set(self.enum.values())) != len(self.enum):
+            raise ValueError("two numbers of enum have one name")
+        if self.warn is not None and self.crit is not None and self.warn > self.crit:
+            raise ValueError("warn is above crit")
+        if self.warn_below is not None and self.crit_below is not None and self.warn_below < self.crit_below:
+            raise ValueError("warn_below is below crit_below")
+        return self
+
+    def sensor(self, name: str) -> Sensor:
+        return Sensor(
+            name,
+            oid=self.walk or self.oid or "",
+            per_row=self.walk is not None,
+            unit=self.unit,
+            decoding=self.decoding(),
+            warn=self.warn,
+            crit=self.crit,
+            warn_below=self.warn_below,
+            crit_below=self.crit_below,
+            labels=self.enum,
+            bad=frozenset(self.bad),
+            index=tuple(self.index),
+            optional=self.optional,
+        )
+
+
+class MatchDraft(_Strict):
+    sysObjectID: Prefix | None = None  # noqa: N815 (the object's own name)
+    sysDescr: Pattern | None = None  # noqa: N815
+    manufacturer: Pattern | None = None
+    model: Pattern | None = None
+    firmware: Pattern | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "MatchDraft":
+        if len(self.model_fields_set) != 1:
+            raise ValueError(f"one condition an entry: {', '.join(type(self).model_fields)}")
+        return self
+
+    def condition(self) -> Condition:
+        if self.sysObjectID is not None:
+            return Condition("object_id", prefix=self.sysObjectID)
+        name, text = next(iter(self.model_dump(exclude_unset=True).items()))
+        return Condition("description" if name == "sysDescr" else name, pattern=re.compile(text))
+
+
+class QuirkDraft(BaseModel):
+    """A switch of the quirk book that this model has: where that was seen, and its parameters where they differ from the book's."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    source: str = Field(min_length=3)
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        return self.__pydantic_extra__ or {}
+
+
+class ProfileDraft(_Strict):
+    profile: Name
+    revision: int = Field(1, ge=1)
+    extends: Name | None = None
+    description: str = ""
+    match: list[MatchDraft] = []
+    facts: dict[Name, FactDraft] = {}
+    sensors: dict[Name, SensorDraft] = {}
+    quirks: dict[Name, QuirkDraft] = {}

@@ -1,0 +1,108 @@
+"""All profiles: read from their folder, inherited along their lines, and chosen by what a device says of itself."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from gateway.domain.quirks import Quirks
+from gateway.drivers.profiles.drafts import ProfileDraft
+from gateway.drivers.profiles.files import read
+from gateway.drivers.profiles.model import Profile, Traits
+from gateway.drivers.profiles.quirks import Book
+from gateway.errors import Fault, InvalidInput
+
+BASE = "mib2-base"
+
+
+class Profiles:
+    """All profiles by name."""
+
+    def __init__(self, profiles: Iterable[Profile]) -> None:
+        self.by_name = {profile.name: profile for profile in profiles}
+
+    @classmethod
+    def load(cls, folder: Path) -> "Profiles":
+        """Read every `*.yaml` of `folder`, and the quirk book beside it when it is there.
+
+        Raises InvalidInput naming each fault of each file, or when there is no profile.
+        """
+        faults: list[Fault] = []
+        drafts: dict[str, ProfileDraft] = {}
+        paths = sorted(folder.glob("*.yaml"))
+        if not paths:
+            raise InvalidInput(f"there is no profile in {folder}", code="invalid-profile", hint="see profiles_dir in the configuration")
+        book = _book_beside(folder, faults)
+        for path in paths:
+            try:
+                draft = read(path, ProfileDraft)
+                if draft.profile in drafts:
+                    faults.append(Fault(path.name, f"the profile {draft.profile!r} stands in another file already"))
+                drafts[draft.profile] = draft
+                faults += book.faults_of(draft)
+            except InvalidInput as error:
+                faults += error.faults
+        if not faults:
+            faults += [Fault(name, why) for name, draft in drafts.items() for why in _lineage_faults(draft, drafts)]
+        if faults:
+            raise InvalidInput(f"the profiles in {folder} are wrong", faults=faults, code="invalid-profile")
+        return cls(_compile(draft, drafts, book) for draft in drafts.values())
+
+    def choose(self, name: str, traits: Traits) -> Profile:
+        """The profile called `name`, else the one that matches best, else MIB-2's, else an empty one."""
+        return self.by_name.get(name) or self.match(traits) or self.by_name.get(BASE, Profile(BASE))
+
+    def match(self, traits: Traits) -> Profile | None:
+        """The profile that matches best: the longest object id, then the most conditions, then the longest line, then the first name."""
+        found = [profile for profile in self.by_name.values() if profile.matches(traits)]
+        return min(found, key=_precision, default=None)
+
+
+def _precision(profile: Profile) -> tuple[int, int, int, str]:
+    longest = max((len(condition.prefix) for condition in profile.conditions), default=0)
+    return (-longest, -len(profile.conditions), -len(profile.lineage), profile.name)
+
+
+def _book_beside(folder: Path, faults: list[Fault]) -> Book:
+    path = folder.parent / "quirks.yaml"
+    if path.exists():
+        try:
+            return Book.load(path)
+        except InvalidInput as error:
+            faults += error.faults
+    return Book(version=1, quirks={})
+
+
+def _lineage_faults(draft: ProfileDraft, drafts: Mapping[str, ProfileDraft]) -> Iterable[str]:
+    seen = [draft.profile]
+    while draft.extends is not None:
+        if draft.extends not in drafts:
+            yield f"extends {draft.extends!r}, which does not exist"
+            return
+        if draft.extends in seen:
+            yield f"extends itself: {' → '.join([*seen, draft.extends])}"
+            return
+        seen.append(draft.extends)
+        draft = drafts[draft.extends]
+
+
+def _compile(draft: ProfileDraft, drafts: Mapping[str, ProfileDraft], book: Book) -> Profile:
+    """The profile with all that it inherits; what it names itself wins.
+
+    Of its conditions, those of a trait that it names take the place of the inherited ones; a profile without any has none.
+    """
+    parent = _compile(drafts[draft.extends], drafts, book) if draft.extends else Profile("")
+    facts = dict(parent.facts) | {name: (fact.oid, fact.decoding()) for name, fact in draft.facts.items()}
+    sensors = {sensor.name: sensor for sensor in parent.sensors} | {name: each.sensor(name) for name, each in draft.sensors.items()}
+    single = [sensor.oid for sensor in sensors.values() if not sensor.per_row]
+    own = [entry.condition() for entry in draft.match]
+    named = {condition.trait for condition in own}
+    inherited = [condition for condition in parent.conditions if condition.trait not in named] if own else []
+    return Profile(
+        draft.profile,
+        facts=facts,
+        sensors=tuple(sensors.values()),
+        oids=tuple(dict.fromkeys([*(oid for oid, _ in facts.values()), *single])),
+        walks=tuple(dict.fromkeys(sensor.oid for sensor in sensors.values() if sensor.per_row)),
+        conditions=(*inherited, *own),
+        quirks=Quirks({**parent.quirks.by_switch, **book.quirks_of(draft)}),
+        lineage=(*parent.lineage, parent.name) if parent.name else (),
+    )

@@ -1,0 +1,82 @@
+"""The quirk book and the device models as the simulators read them: the same files from which the gateway knows them.
+
+`configs/quirks.yaml` names every switch with its parameters; `configs/profiles/*.yaml` say which models have which. What a file may hold
+is the gateway's to judge; here a file that cannot be used ends with a ValueError.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import yaml
+
+from simulators.city import NO_PARAMETERS, Parameters
+
+HERE: Final = Path(__file__).resolve().parent.parent
+CONFIGS: Final = next((folder for folder in (HERE / "configs", HERE / "gateway" / "configs") if folder.is_dir()), HERE / "configs")
+"""In the checkout, in the wheel."""
+_TRAITS: Final = ("manufacturer", "model", "firmware")
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One profile: patterns by trait, own ones in the place of inherited ones, and all its quirks. `depth`: how many it inherits from."""
+
+    conditions: Mapping[str, str]
+    quirks: Mapping[str, Parameters]
+    depth: int = 0
+
+    def fits(self, traits: Mapping[str, str]) -> bool:
+        return bool(self.conditions) and all(re.search(pattern, traits[trait]) for trait, pattern in self.conditions.items())
+
+
+class QuirkBook:
+    """`switches`: every switch with the usual values of its parameters; `models`: the profiles by name."""
+
+    def __init__(self, switches: Mapping[str, Parameters], models: Mapping[str, Model]) -> None:
+        self.switches = switches
+        self.models = models
+
+    @classmethod
+    def load(cls, configs: Path = CONFIGS) -> Self:
+        """Read the book and the profiles beside it. Raises OSError, ValueError."""
+        book = _yaml(configs / "quirks.yaml")
+        switches: dict[str, Parameters] = {}
+        for entry in book["quirks"].values():
+            for name, switch in entry.get("switches", {}).items():
+                switches[name] = switch.get("parameters", NO_PARAMETERS)
+        drafts = {draft["profile"]: draft for draft in map(_yaml, sorted((configs / "profiles").glob("*.yaml")))}
+        return cls(switches, {name: _model(name, drafts, switches) for name in drafts})
+
+    def of(self, *, vendor: str, model: str, firmware: str) -> Mapping[str, Parameters]:
+        """The quirks of a device that says this of itself: those of the profile with the most conditions that fits it."""
+        traits = dict(zip(_TRAITS, (vendor, model, firmware), strict=True))
+        fitting = [(len(one.conditions), one.depth, name) for name, one in self.models.items() if one.fits(traits)]
+        return self.models[max(fitting)[2]].quirks if fitting else {}
+
+    def switched_on(self, name: str, parameters: Parameters = NO_PARAMETERS) -> Parameters:
+        """The parameters of a switch with the book's values for those not given. Raises ValueError for what the book does not know."""
+        usual = self.switches.get(name)
+        if usual is None:
+            raise ValueError(f"the quirk book has no switch {name!r}; it has {', '.join(sorted(self.switches))}")
+        if unknown := set(parameters) - set(usual):
+            raise ValueError(f"{name} has no parameter {', '.join(sorted(unknown))}; it has {', '.join(usual) or 'none'}")
+        return {**usual, **parameters}
+
+
+def _yaml(path: Path) -> Any:
+    return yaml.safe_load(path.read_text("utf-8"))
+
+
+def _model(name: str, drafts: Mapping[str, Any], switches: Mapping[str, Parameters]) -> Model:
+    draft = drafts[name]
+    parent = _model(draft["extends"], drafts, switches) if draft.get("extends") else Model({}, {}, -1)
+    own = {trait: pattern for entry in draft.get("match", ()) for trait, pattern in entry.items() if trait in _TRAITS}
+    quirks = {switch: _parameters(switches[switch], said) for switch, said in draft.get("quirks", {}).items()}
+    return Model({**parent.conditions, **own} if own else {}, {**parent.quirks, **quirks}, parent.depth + 1)
+
+
+def _parameters(usual: Parameters, said: Parameters) -> Parameters:
+    return {**usual, **{name: value for name, value in said.items() if name != "source"}}
