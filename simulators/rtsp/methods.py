@@ -10,10 +10,11 @@ from simulators.heard import HeardSession
 from simulators.rtsp import ranges, replay
 from simulators.rtsp.message import Request, Response
 from simulators.rtsp.outlets import InterleavedOutlet, Outlet, UdpOutlet
-from simulators.rtsp.plays import UDP_SPEED, LivePlay, Pace, ReplayPlay, Talk
+from simulators.rtsp.plays import UDP_SPEED, LivePlay, Pace, ReplayPlay
 from simulators.rtsp.resources import BACKCHANNEL, REPLAY, Resource, resolve, split_track
 from simulators.rtsp.rtp import Stream
 from simulators.rtsp.sessions import TIMEOUT_S, Phase, Session, Track
+from simulators.rtsp.talk import Talk
 from simulators.rtsp.transport import Offer, choose
 from simulators.video import FRAME_NS
 

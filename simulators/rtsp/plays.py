@@ -1,12 +1,11 @@
-"""What a session plays: live pictures on one clock for all, replays each at their own pace, and the talk that comes the other way."""
+"""What a session plays: live pictures on one clock for all, and replays each at their own pace."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from simulators.city import SimDevice
-from simulators.heard import Heard, HeardSession
 from simulators.rtsp import rtp
 from simulators.rtsp.outlets import Outlet
 from simulators.rtsp.replay import Step
@@ -205,33 +204,3 @@ class ReplayPlay:
         self.finished = True
         self._outlet.send_control(rtp.goodbye(self._stream))
         return False
-
-
-class Talk:
-    """The audio that a client sends to a loudspeaker; nothing is played before PLAY was answered."""
-
-    def __init__(self, speaker: SimDevice, heard: Heard, session: HeardSession, encodings: Mapping[int, str]) -> None:
-        self.speaker, self.session = speaker, session
-        self._heard, self._encodings = heard, encodings
-        self._open = False
-
-    def open(self) -> None:
-        self._open = True
-
-    def shut(self) -> None:
-        """Play nothing more for now."""
-        self._open = False
-
-    def finish(self, now_ns: int) -> None:
-        self.session.ended_ns = now_ns
-
-    def hear(self, packet: bytes, arrival_ns: int) -> bool:
-        """Take one RTP packet; False when it is not played."""
-        received = rtp.parse(packet)
-        encoding = self._encodings.get(received.payload_type) if received else None
-        if received is None or encoding is None or not self._open or self.session.encoding not in {"", encoding}:
-            self.session.refused += 1
-            return False
-        self.session.encoding = encoding
-        self._heard.take(self.session, received.payload, arrival_ns=arrival_ns, sequence=received.sequence, timestamp=received.timestamp)
-        return True

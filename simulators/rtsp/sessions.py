@@ -8,9 +8,10 @@ from typing import Final
 
 from simulators.city import SimDevice
 from simulators.rtsp.outlets import Outlet
-from simulators.rtsp.plays import LivePlay, ReplayPlay, Talk
+from simulators.rtsp.plays import LivePlay, ReplayPlay
 from simulators.rtsp.resources import Resource
 from simulators.rtsp.rtp import Stream
+from simulators.rtsp.talk import Talk
 
 TIMEOUT_S: Final = 60
 

@@ -1,0 +1,37 @@
+"""A talk: the audio that comes to a loudspeaker through its backchannel (ONVIF Streaming Specification, 5.3)."""
+
+from collections.abc import Mapping
+
+from simulators.city import SimDevice
+from simulators.heard import Heard, HeardSession
+from simulators.rtsp import rtp
+
+
+class Talk:
+    """The audio that a client sends to a loudspeaker; nothing is played before PLAY was answered."""
+
+    def __init__(self, speaker: SimDevice, heard: Heard, session: HeardSession, encodings: Mapping[int, str]) -> None:
+        self.speaker, self.session = speaker, session
+        self._heard, self._encodings = heard, encodings
+        self._open = False
+
+    def open(self) -> None:
+        self._open = True
+
+    def shut(self) -> None:
+        """Play nothing more for now."""
+        self._open = False
+
+    def finish(self, now_ns: int) -> None:
+        self.session.ended_ns = now_ns
+
+    def hear(self, packet: bytes, arrival_ns: int) -> bool:
+        """Take one RTP packet; False when it is not played."""
+        received = rtp.parse(packet)
+        encoding = self._encodings.get(received.payload_type) if received else None
+        if received is None or encoding is None or not self._open or self.session.encoding not in {"", encoding}:
+            self.session.refused += 1
+            return False
+        self.session.encoding = encoding
+        self._heard.take(self.session, received.payload, arrival_ns=arrival_ns, sequence=received.sequence, timestamp=received.timestamp)
+        return True
