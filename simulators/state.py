@@ -9,6 +9,7 @@ from simulators.city import Parameters, SimDevice
 from simulators.faults import HEALTHY, PROTOCOLS, Answer, Fault
 from simulators.heard import Heard
 from simulators.journal import Journal
+from simulators.views import STREET, Seen, View
 
 
 class State:
@@ -22,6 +23,7 @@ class State:
         self.heard: dict[str, Heard] = {}
         self.logins: Counter[tuple[str, str]] = Counter()
         self._dark: set[str] = set()
+        self._views: dict[str, list[Seen]] = {}
         self._quirks: dict[str, dict[str, Parameters | None]] = {}
 
     def count(self, protocol: str, what: str, kind: str) -> None:
@@ -70,6 +72,20 @@ class State:
     def device_time(self, device: SimDevice) -> float:
         """What the device's own clock shows, in seconds since the epoch."""
         return self.now() + device.clock_offset_s + self.fault(device).clock_offset_s
+
+    def view(self, device_id: str, at: float | None = None) -> Seen:
+        """What a camera saw at a moment of the city's clock (None: sees now); footage of that moment shows it still."""
+        changes = self._views.get(device_id)
+        if not changes:
+            return STREET
+        moment = self.now() if at is None else at
+        return next((seen for seen in reversed(changes) if seen.since <= moment), STREET)
+
+    def look(self, device: SimDevice, view: View, *, scenario: str = "", detail: str = "") -> None:
+        """From now on a camera sees this. Snapshots follow at once, streams with their next key picture."""
+        if self.view(device.id).view is not view:
+            self._views.setdefault(device.id, []).append(Seen(view, self.now()))
+            self.journal.note(self.now(), f"view-{view}", device=device.id, detail=detail, scenario=scenario)
 
     def password(self, device: SimDevice) -> str:
         return self.fault(device).password or device.password

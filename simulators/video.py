@@ -9,11 +9,12 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import Enum
 from fractions import Fraction
 from functools import lru_cache
 
 import av
+
+from simulators.views import View
 
 CLOCK_RATE = 90_000
 """Hz; the RTP clock of H.264 (RFC 6184 §5.1)."""
@@ -34,14 +35,6 @@ NAL_START = b"\x00\x00\x00\x01"
 
 _SEI_UUID = bytes.fromhex("8f1d6b5ac7e24a3f9b6e5d2c41a7f3e8")
 """Marks our own SEI message (H.264 D.1.6, user_data_unregistered): the camera's name and the capture time as ASCII."""
-
-
-class View(Enum):
-    """What the lens gives."""
-
-    STREET = "street"
-    BLACK = "black"
-    COVERED = "covered"
 
 
 @dataclass(frozen=True, slots=True)

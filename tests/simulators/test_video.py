@@ -7,6 +7,7 @@ import av
 import pytest
 
 from simulators import video
+from simulators.views import View
 
 NOON = datetime(2026, 5, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -71,8 +72,8 @@ def test_a_snapshot_is_a_jpeg_that_changes_with_time_and_camera() -> None:
 
 def test_a_blacked_out_and_a_covered_lens_look_like_it() -> None:
     street = mean_luma(decode_jpeg(video.jpeg("CAM-1", NOON)))
-    black = mean_luma(decode_jpeg(video.jpeg("CAM-1", NOON, view=video.View.BLACK)))
-    covered = decode_jpeg(video.jpeg("CAM-1", NOON, view=video.View.COVERED))
+    black = mean_luma(decode_jpeg(video.jpeg("CAM-1", NOON, view=View.BLACK)))
+    covered = decode_jpeg(video.jpeg("CAM-1", NOON, view=View.COVERED))
     assert black < 20 < mean_luma(covered) < street
     grey = bytes(covered.reformat(format="gray").planes[0])
     assert max(grey) - min(grey) < 8
