@@ -6,6 +6,7 @@ POST   /devices/{id}/fault       give it a fault (`simulators.faults.Fault` as J
 DELETE /devices/{id}/fault       heal it
 PUT    /devices/{id}/quirks/{q}  switch a quirk of the book on, with parameters as JSON
 DELETE /devices/{id}/quirks/{q}  switch it off, the device's own ones too
+…      /switches/{id}…          ports and power of switches (`simulators.switchboard`)
 GET    /journal?since=N          what was done to the city after entry N
 GET    /counters                 requests, good and bad logins by protocol and kind
 GET    /speakers/{id}/heard      what a loudspeaker heard: packets, kernel arrival times, sessions
@@ -23,7 +24,9 @@ from simulators.faults import HEALTHY, Fault
 from simulators.heard import Heard, HeardSession
 from simulators.http import Behaviour, Request, Response
 from simulators.quirks import QuirkBook
+from simulators.replies import answered, problem
 from simulators.state import State
+from simulators.switchboard import Switchboard
 
 SECRETS: Final = frozenset({"password", "snmp"})
 """Fields of a device that stay in `city.json`."""
@@ -44,6 +47,7 @@ class Control:
             ("GET", "speakers", "heard.wav"): self._wav,
             ("DELETE", "speakers", "heard"): self._forget,
         }
+        self._nouns: Mapping[str, Callable[[Request, list[str]], Response | None]] = {"switches": Switchboard(city, state).answer}
 
     def welcomes(self) -> bool:
         return True
@@ -55,21 +59,23 @@ class Control:
         parts = request.target.partition("?")[0].strip("/").split("/")
         match request.method, parts:
             case "GET", ["devices"]:
-                return _json({"devices": [self._summary(device) for device in self._city.devices]})
+                return answered({"devices": [self._summary(device) for device in self._city.devices]})
             case "GET", ["counters"]:
-                return _json({"counters": dict(sorted(self._state.counters.items()))})
+                return answered({"counters": dict(sorted(self._state.counters.items()))})
             case "GET", ["journal"]:
                 return self._journal(request)
             case "PUT" | "DELETE" as method, ["devices", device_id, "quirks", switch]:
                 return self._switch(request, device_id, switch, on=method == "PUT")
+            case _, [noun, *_] if noun in self._nouns:
+                return self._nouns[noun](request, parts) or problem(404, "no such path")
             case method, [noun, device_id, *rest] if len(rest) < 2:
                 return self._about_one(request, (method, noun, "".join(rest)), device_id)
-        return _problem(404, "no such path")
+        return problem(404, "no such path")
 
     def _about_one(self, request: Request, key: tuple[str, str, str], device_id: str) -> Response:
         handler, device = self._handlers.get(key), self._city.by_id(device_id)
         if handler is None or device is None or (key[1] == "speakers" and device.kind != "speaker"):
-            return _problem(404, "no such path" if handler is None else f"no {key[1].removesuffix('s')} is called {device_id[:80]}")
+            return problem(404, "no such path" if handler is None else f"no {key[1].removesuffix('s')} is called {device_id[:80]}")
         return handler(device, request)
 
     # -- devices
@@ -81,7 +87,7 @@ class Control:
         truth = {name: value for name, value in asdict(device).items() if name not in SECRETS}
         logins = {protocol: self._state.logins[device.id, protocol] for protocol in ("http", "rtsp", "snmp")}
         fault = self._state.fault(device)
-        return _json(
+        return answered(
             truth
             | {
                 "quirks": self._state.quirks_of(device),
@@ -95,47 +101,47 @@ class Control:
         try:
             raw = json.loads(request.body)
             if not isinstance(raw, dict):
-                return _problem(400, "a fault is a JSON object")
+                return problem(400, "a fault is a JSON object")
             fault = Fault.parse(raw)
         except ValueError as error:
-            return _problem(400, str(error))
+            return problem(400, str(error))
         self._state.faults[device.id] = fault
         self._state.journal.note(self._state.now(), "fault", device=device.id, detail=json.dumps(_fault(fault)))
-        return _json(_fault(fault))
+        return answered(_fault(fault))
 
     def _heal(self, device: SimDevice, _request: Request) -> Response:
         if self._state.faults.pop(device.id, None) is not None:
             self._state.journal.note(self._state.now(), "healed", device=device.id)
-        return _json(_fault(HEALTHY))
+        return answered(_fault(HEALTHY))
 
     def _switch(self, request: Request, device_id: str, switch: str, *, on: bool) -> Response:
         device = self._city.by_id(device_id)
         if device is None:
-            return _problem(404, f"no device is called {device_id[:80]}")
+            return problem(404, f"no device is called {device_id[:80]}")
         try:
             given = json.loads(request.body or b"{}") if on else {}
             parameters = self._book.switched_on(switch, given if isinstance(given, dict) else {})
         except ValueError as error:
-            return _problem(400, str(error))
+            return problem(400, str(error))
         self._state.switch_quirk(device, switch, parameters if on else None)
-        return _json({"device": device.id, "switch": switch, "on": on, "parameters": parameters if on else {}})
+        return answered({"device": device.id, "switch": switch, "on": on, "parameters": parameters if on else {}})
 
     def _journal(self, request: Request) -> Response:
         number = request.target.partition("?since=")[2]
         entries = self._state.journal.since(int(number) if number.isdigit() else 0)
-        return _json({"entries": [asdict(entry) for entry in entries]})
+        return answered({"entries": [asdict(entry) for entry in entries]})
 
     # -- what was heard
 
     def _heard(self, device: SimDevice, _request: Request) -> Response:
-        return _json(_heard(self._state.heard.get(device.id, Heard())))
+        return answered(_heard(self._state.heard.get(device.id, Heard())))
 
     def _wav(self, device: SimDevice, _request: Request) -> Response:
         return Response(200, self._state.heard.get(device.id, Heard()).wav(), b"audio/wav")
 
     def _forget(self, device: SimDevice, _request: Request) -> Response:
         self._state.heard.pop(device.id, None)
-        return _json(_heard(Heard()))
+        return answered(_heard(Heard()))
 
 
 def _heard(heard: Heard) -> dict[str, Any]:
@@ -157,11 +163,3 @@ def _session(session: HeardSession) -> dict[str, Any]:
 def _fault(fault: Fault) -> dict[str, Any]:
     """A fault as it can be sent back; a changed password is named, not shown."""
     return asdict(fault) | {"password": "changed" if fault.password else ""}
-
-
-def _json(value: Mapping[str, Any]) -> Response:
-    return Response(200, json.dumps(value, ensure_ascii=False).encode(), b"application/json")
-
-
-def _problem(status: int, detail: str) -> Response:
-    return Response(status, json.dumps({"error": detail}).encode(), b"application/json")

@@ -1,7 +1,7 @@
 """What was done to the city and when: the truth against which a gateway's reports are held."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,9 +25,10 @@ class Entry:
 
 
 class Journal:
-    """Bounded, in order, append-only."""
+    """Bounded, in order, append-only. `watchers`: told of each entry as it is written."""
 
     def __init__(self) -> None:
+        self.watchers: list[Callable[[Entry], None]] = []
         self._entries: deque[Entry] = deque(maxlen=ENTRIES)
         self._next = 1
 
@@ -35,7 +36,14 @@ class Journal:
         entry = Entry(self._next, at, what, device, detail, scenario)
         self._entries.append(entry)
         self._next += 1
+        for watcher in self.watchers:
+            watcher(entry)
         return entry
+
+    @property
+    def last(self) -> int:
+        """The number of the newest entry, 0 before the first."""
+        return self._next - 1
 
     def since(self, number: int) -> Iterable[Entry]:
         """The entries kept with a number above `number`."""

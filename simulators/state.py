@@ -10,6 +10,7 @@ from simulators.faults import HEALTHY, PROTOCOLS, Answer, Fault
 from simulators.heard import Heard
 from simulators.journal import Journal
 from simulators.views import STREET, Seen, View
+from simulators.wires import Wires
 
 
 class State:
@@ -21,6 +22,7 @@ class State:
         self.counters: Counter[str] = Counter()
         self.faults: dict[str, Fault] = {}
         self.heard: dict[str, Heard] = {}
+        self.wires = Wires()
         self.logins: Counter[tuple[str, str]] = Counter()
         self._dark: set[str] = set()
         self._views: dict[str, list[Seen]] = {}

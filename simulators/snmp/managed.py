@@ -8,6 +8,7 @@ from typing import Final
 from simulators.city import City, SimDevice
 from simulators.faults import PROTOCOLS, Answer
 from simulators.state import State
+from simulators.wiring import ports_of
 
 LONGEST_UPTIME_S: Final = 60 * 86_400
 UPLINK_BPS: Final = 1_000_000_000
@@ -89,13 +90,4 @@ class Managed:
 
 def managed(city: City, device: SimDevice, state: State, *, epoch: float) -> Managed:
     """The device with its ports, when it is a switch."""
-    return Managed(device, state, _ports(city, device) if device.kind == "switch" else (), epoch)
-
-
-def _ports(city: City, switch: SimDevice) -> tuple[SimDevice | None, ...]:
-    """Eight ports on a pole, 24 where poles come together; more only when more hangs there."""
-    children = city.children(switch.id)
-    aggregates = any(child.kind in {"switch", "recorder"} for child in children)
-    count = max(24 if aggregates else 8, max((child.uplink_port + 1 for child in children), default=0))
-    at = {child.uplink_port: child for child in children}
-    return tuple(at.get(port) for port in range(1, count + 1))
+    return Managed(device, state, ports_of(city, device) if device.kind == "switch" else (), epoch)
