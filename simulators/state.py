@@ -27,6 +27,8 @@ class State:
         self._dark: set[str] = set()
         self._views: dict[str, list[Seen]] = {}
         self._quirks: dict[str, dict[str, Parameters | None]] = {}
+        self._clocks: dict[str, float] = {}
+        self._at_reboot: list[Callable[[SimDevice], None]] = []
 
     def count(self, protocol: str, what: str, kind: str) -> None:
         """Add one to `protocol.what.kind`, for example `http.digest_bad.camera`."""
@@ -73,7 +75,22 @@ class State:
 
     def device_time(self, device: SimDevice) -> float:
         """What the device's own clock shows, in seconds since the epoch."""
-        return self.now() + device.clock_offset_s + self.fault(device).clock_offset_s
+        offset_s = self.fault(device).clock_offset_s if self.faults else 0.0
+        return self.now() + device.clock_offset_s + offset_s + self._clocks.get(device.id, 0.0)
+
+    def set_clock(self, device: SimDevice, shows: float) -> None:
+        """Set the device's own clock, as its owner may: seconds since the epoch. A fault that shifts it goes on shifting it."""
+        self._clocks[device.id] = self._clocks.get(device.id, 0.0) + shows - self.device_time(device)
+
+    def rebooted(self, device: SimDevice, *, scenario: str = "") -> None:
+        """A device starts anew: whoever keeps something for it that does not outlive that is told (`at_reboot`)."""
+        self.journal.note(self.now(), "reboot", device=device.id, scenario=scenario)
+        for told in self._at_reboot:
+            told(device)
+
+    def at_reboot(self, told: Callable[[SimDevice], None]) -> None:
+        """Have `told` called at each reboot of any device, in the order of asking."""
+        self._at_reboot.append(told)
 
     def view(self, device_id: str, at: float | None = None) -> Seen:
         """What a camera saw at a moment of the city's clock (None: sees now); footage of that moment shows it still."""

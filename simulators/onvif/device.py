@@ -1,32 +1,13 @@
 """Device Management (ONVIF Core §8), the service that every device has."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Final
 from xml.sax.saxutils import escape
 
+from simulators.onvif import dates
 from simulators.onvif.soap import PREFIXES, Call, invalid, not_supported
 from simulators.onvif.unit import Service, Unit
 
-LOCAL: Final = timedelta(hours=8)
-"""China Standard Time; POSIX writes its sign the other way round: CST-8."""
 CATEGORIES: Final = ("All", "Analytics", "Device", "Events", "Imaging", "Media", "PTZ")
-
-
-def _system_date_and_time(unit: Unit, _call: Call) -> str:
-    utc = datetime.fromtimestamp(unit.now(), UTC)
-    return (
-        "<tds:SystemDateAndTime><tt:DateTimeType>NTP</tt:DateTimeType>"
-        "<tt:DaylightSavings>false</tt:DaylightSavings><tt:TimeZone><tt:TZ>CST-8</tt:TZ></tt:TimeZone>"
-        f"<tt:UTCDateTime>{_date_time(utc)}</tt:UTCDateTime><tt:LocalDateTime>{_date_time(utc + LOCAL)}</tt:LocalDateTime>"
-        "</tds:SystemDateAndTime>"
-    )
-
-
-def _date_time(moment: datetime) -> str:
-    return (
-        f"<tt:Time><tt:Hour>{moment.hour}</tt:Hour><tt:Minute>{moment.minute}</tt:Minute><tt:Second>{moment.second}</tt:Second></tt:Time>"
-        f"<tt:Date><tt:Year>{moment.year}</tt:Year><tt:Month>{moment.month}</tt:Month><tt:Day>{moment.day}</tt:Day></tt:Date>"
-    )
 
 
 def _device_information(unit: Unit, _call: Call) -> str:
@@ -151,6 +132,11 @@ def _users(unit: Unit, _call: Call) -> str:
     return f"<tds:User><tt:Username>{name}</tt:Username><tt:UserLevel>Administrator</tt:UserLevel></tds:User>"
 
 
+def _reboot(unit: Unit, _call: Call) -> str:
+    unit.state.rebooted(unit.device)
+    return "<tds:Message>Rebooting now</tds:Message>"
+
+
 def _wsdl_url(_unit: Unit, _call: Call) -> str:
     return "<tds:WsdlUrl>http://www.onvif.org/onvif/ver10/device/wsdl/devicemgmt.wsdl</tds:WsdlUrl>"
 
@@ -161,7 +147,9 @@ SERVICE: Final = Service(
     version=(2, 60),
     capabilities=_capabilities,
     operations={
-        "GetSystemDateAndTime": _system_date_and_time,
+        "GetSystemDateAndTime": dates.system_date_and_time,
+        "SetSystemDateAndTime": dates.set_system_date_and_time,
+        "SystemReboot": _reboot,
         "GetDeviceInformation": _device_information,
         "GetServices": _services,
         "GetCapabilities": _all_capabilities,

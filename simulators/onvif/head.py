@@ -63,3 +63,7 @@ class Head:
     def go_to(self, place: Place, now: float) -> None:
         for axis, target in zip((self.pan, self.tilt, self.zoom), place, strict=True):
             axis.go_to(target, now)
+
+    def halt(self, now: float) -> None:
+        for axis in (self.pan, self.tilt, self.zoom):
+            axis.go(0.0, now, for_s=0.0)

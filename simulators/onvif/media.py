@@ -110,11 +110,10 @@ def _audio_decoder_configurations(unit: Unit, _call: Call) -> str:
 
 def _audio_decoder_options(unit: Unit, _call: Call) -> str:
     if not unit.speaks():
-        raise invalid("no audio decoder", "ter:NoConfig")
+        return "<trt:Options/>"
     return (
         "<trt:Options><tt:G711DecOptions><tt:Bitrate><tt:Items>64</tt:Items></tt:Bitrate>"
         "<tt:SampleRateRange><tt:Items>8</tt:Items></tt:SampleRateRange></tt:G711DecOptions></trt:Options>"
-        ""
     )
 
 

@@ -31,6 +31,11 @@ class Site:
         self._city = city
         self._state = state
         self._doors: dict[str, Door] = {}
+        state.at_reboot(self._rebooted)
+
+    def _rebooted(self, device_: SimDevice) -> None:
+        if door := self._doors.get(device_.address):
+            door.unit.reboot()
 
     def lookup(self, address: str) -> "Door | None":
         """The device at `address`, None where there is no ONVIF device."""

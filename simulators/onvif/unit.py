@@ -37,6 +37,14 @@ class Unit:
     head: Head = field(default_factory=Head)
     searches: dict[str, Search] = field(default_factory=dict)
     next_search: int = 1
+    kept: dict[str, str] = field(default_factory=dict)
+    """What its owner set, by the setting's name; outlives a reboot."""
+
+    def reboot(self) -> None:
+        """Forget what lives in memory only; the head stops where it is."""
+        self.seen = Remembered()
+        self.searches.clear()
+        self.head.halt(self.now())
 
     def now(self) -> float:
         """The device's own clock, in seconds since the epoch."""

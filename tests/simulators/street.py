@@ -25,6 +25,10 @@ SERVICES = {
     "tse": "http://www.onvif.org/ver10/search/wsdl",
     "trc": "http://www.onvif.org/ver10/recording/wsdl",
     "trp": "http://www.onvif.org/ver10/replay/wsdl",
+    "tev": "http://www.onvif.org/ver10/events/wsdl",
+    "timg": "http://www.onvif.org/ver20/imaging/wsdl",
+    "tan": "http://www.onvif.org/ver20/analytics/wsdl",
+    "tmd": "http://www.onvif.org/ver10/deviceIO/wsdl",
 }
 TT = "{http://www.onvif.org/ver10/schema}"
 NOW = 1_790_000_000.0

@@ -1,0 +1,116 @@
+"""What the tests ask of every operation that a simulated device offers; a new one that wants arguments needs its line here."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from lxml import etree
+
+from simulators.city import SimDevice
+from simulators.onvif.streams import streams_of
+from tests.simulators import oracle
+from tests.simulators.street import NOW, Answer, Street, envelope
+
+START = datetime.fromtimestamp(NOW, UTC) - timedelta(days=2)
+SETUP = {"Stream": "RTP-Unicast", "Transport": {"Protocol": "RTSP"}}
+KEEP = {"KeepAliveTime": timedelta(seconds=30)}
+EVENT_SEARCH = {"StartPoint": START, "EndPoint": START + timedelta(days=1), "Scope": {}, "SearchFilter": {}, "IncludeStartState": True}
+MOVES = {"PanTilt": {"x": 0.5, "y": -0.25}, "Zoom": {"x": 0.1}}
+PROFILE = {"ProfileToken": "{profile}"}
+QUESTIONS: dict[tuple[str, str], dict[str, Any] | str] = {
+    ("tds", "GetServices"): {"IncludeCapability": True},
+    ("tds", "GetCapabilities"): {"Category": ["All"]},
+    ("tds", "SetSystemDateAndTime"): {"DateTimeType": "NTP", "DaylightSavings": False},
+    ("trt", "GetProfile"): PROFILE,
+    ("trt", "GetSnapshotUri"): PROFILE,
+    ("trt", "GetStreamUri"): {"StreamSetup": SETUP, **PROFILE},
+    ("trt", "GetVideoEncoderConfiguration"): {"ConfigurationToken": "VideoEncoder_main"},
+    ("tr2", "GetProfiles"): "<tr2:Type>All</tr2:Type>",
+    ("tr2", "GetStreamUri"): "<tr2:Protocol>RTSP</tr2:Protocol><tr2:ProfileToken>{profile}</tr2:ProfileToken>",
+    ("tr2", "GetSnapshotUri"): "<tr2:ProfileToken>{profile}</tr2:ProfileToken>",
+    ("tptz", "GetNode"): {"NodeToken": "PTZNode_1"},
+    ("tptz", "GetStatus"): PROFILE,
+    ("tptz", "GetPresets"): PROFILE,
+    ("tptz", "GotoHomePosition"): PROFILE,
+    ("tptz", "ContinuousMove"): {**PROFILE, "Velocity": MOVES, "Timeout": timedelta(seconds=3)},
+    ("tptz", "AbsoluteMove"): {**PROFILE, "Position": MOVES},
+    ("tptz", "RelativeMove"): {**PROFILE, "Translation": MOVES},
+    ("tptz", "Stop"): {**PROFILE, "PanTilt": True, "Zoom": True},
+    ("tptz", "GotoPreset"): {**PROFILE, "PresetToken": "2"},
+    ("tptz", "SetPreset"): {**PROFILE, "PresetName": "new"},
+    ("tptz", "RemovePreset"): {**PROFILE, "PresetToken": "3"},
+    ("tse", "GetRecordingInformation"): {"RecordingToken": "rec-01"},
+    ("tse", "GetMediaAttributes"): {"RecordingTokens": ["rec-01"], "Time": START},
+    ("tse", "FindRecordings"): {"Scope": {}, **KEEP},
+    ("tse", "FindEvents"): {**EVENT_SEARCH, **KEEP},
+    ("tse", "GetRecordingSearchResults"): {"SearchToken": "{recording search}"},
+    ("tse", "GetEventSearchResults"): {"SearchToken": "{event search}"},
+    ("tse", "GetSearchState"): {"SearchToken": "{event search}"},
+    ("tse", "EndSearch"): {"SearchToken": "{event search}"},
+    ("trc", "GetRecordingConfiguration"): {"RecordingToken": "rec-01"},
+    ("trp", "GetReplayUri"): {"StreamSetup": SETUP, "RecordingToken": "rec-01"},
+}
+"""What zeep is asked to write; a string where it has no WSDL, or one without the operation. All others are asked without arguments."""
+
+PATHS: dict[tuple[str, str], str] = {}
+"""Where to ask, when not where the device service is; a blank of `BLANKS`, too."""
+
+LACKED: dict[str, frozenset[tuple[str, str]]] = {
+    "speaker": frozenset({("trt", "GetSnapshotUri"), ("tr2", "GetSnapshotUri"), ("trt", "GetVideoEncoderConfiguration")}),
+}
+"""What a device answers by a fault, because it has nothing of the sort."""
+
+
+async def ask(street: Street, device: SimDevice, prefix: str, operation: str) -> Answer:
+    """The operation's answer to a valid request for it."""
+    return await put(street, device, await request(street, device, prefix, operation), await _path(street, device, (prefix, operation)))
+
+
+async def put(street: Street, device: SimDevice, written: bytes, path: str = "/onvif/device_service") -> Answer:
+    """The answer to a request that stands in no envelope yet."""
+    return await street.http(device, "POST", path, body=envelope(written.decode(), street.login(device)))
+
+
+async def request(street: Street, device: SimDevice, prefix: str, operation: str) -> bytes:
+    """The element of a request, its blanks filled for this device: as zeep writes it, or by hand."""
+    asked = await _filled(street, device, QUESTIONS.get((prefix, operation), {} if prefix in oracle.FILES else ""))
+    if not isinstance(asked, str):
+        return oracle.oracle(prefix).request(operation, asked)
+    inner = etree.fromstring(envelope(f"<{prefix}:{operation}>{asked}</{prefix}:{operation}>"))
+    return etree.tostring(inner[1][0])
+
+
+async def _path(street: Street, device: SimDevice, key: tuple[str, str]) -> str:
+    path: str = await _filled(street, device, PATHS.get(key, "/onvif/device_service"))
+    return path
+
+
+async def _filled(street: Street, device: SimDevice, asked: Any) -> Any:
+    """The same with what stands in braces replaced."""
+    if isinstance(asked, dict):
+        return {name: await _filled(street, device, value) for name, value in asked.items()}
+    if isinstance(asked, str):
+        for blank, find in BLANKS.items():
+            if blank in asked:
+                asked = asked.replace(blank, await find(street, device))
+    return asked
+
+
+async def _profile(_street: Street, device: SimDevice) -> str:
+    return streams_of(device)[0].token
+
+
+async def _recording_search(street: Street, device: SimDevice) -> str:
+    return (await ask(street, device, "tse", "FindRecordings")).texts("SearchToken")[0]
+
+
+async def _event_search(street: Street, device: SimDevice) -> str:
+    return (await ask(street, device, "tse", "FindEvents")).texts("SearchToken")[0]
+
+
+BLANKS: dict[str, Callable[[Street, SimDevice], Awaitable[str]]] = {
+    "{profile}": _profile,
+    "{recording search}": _recording_search,
+    "{event search}": _event_search,
+}
+"""What only the device can tell, each asked for when it is needed."""
