@@ -18,18 +18,29 @@ HERE: Final = Path(__file__).resolve().parent.parent
 CONFIGS: Final = next((folder for folder in (HERE / "configs", HERE / "gateway" / "configs") if folder.is_dir()), HERE / "configs")
 """In the checkout, in the wheel."""
 _TRAITS: Final = ("manufacturer", "model", "firmware")
+_SNMP_TRAITS: Final = ("sysObjectID", "sysDescr")
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One profile: patterns by trait, own ones in the place of inherited ones, and all its quirks. `depth`: how many it inherits from."""
+    """One profile: patterns by trait, own ones in the place of inherited ones, and all its quirks.
+
+    `depth`: how many of its line, itself included, have conditions of their own on ONVIF's traits.
+    """
 
     conditions: Mapping[str, str]
     quirks: Mapping[str, Parameters]
     depth: int = 0
 
     def fits(self, traits: Mapping[str, str]) -> bool:
-        return bool(self.conditions) and all(re.search(pattern, traits[trait]) for trait, pattern in self.conditions.items())
+        """Whether all conditions of ONVIF's traits hold, and there is such a one."""
+        told = self.told
+        return bool(told) and all(re.search(pattern, traits[trait]) for trait, pattern in told.items())
+
+    @property
+    def told(self) -> Mapping[str, str]:
+        """Its conditions without those of SNMP."""
+        return {trait: pattern for trait, pattern in self.conditions.items() if trait in _TRAITS}
 
 
 class QuirkBook:
@@ -51,10 +62,17 @@ class QuirkBook:
         return cls(switches, {name: _model(name, drafts, switches) for name in drafts})
 
     def of(self, *, vendor: str, model: str, firmware: str) -> Mapping[str, Parameters]:
-        """The quirks of a device that says this of itself: those of the profile with the most conditions that fits it."""
+        """The quirks of a device that says this of itself: those of the profile that fits it best."""
+        name = self.model_of(vendor=vendor, model=model, firmware=firmware)
+        return self.models[name].quirks if name else {}
+
+    def model_of(self, *, vendor: str, model: str, firmware: str) -> str:
+        """The profile that fits best, "" for none: the most conditions, then the fewest of SNMP, then the narrowest line, then the name."""
         traits = dict(zip(_TRAITS, (vendor, model, firmware), strict=True))
-        fitting = [(len(one.conditions), one.depth, name) for name, one in self.models.items() if one.fits(traits)]
-        return self.models[max(fitting)[2]].quirks if fitting else {}
+        fitting = [
+            (-len(one.told), len(one.conditions) - len(one.told), -one.depth, name) for name, one in self.models.items() if one.fits(traits)
+        ]
+        return min(fitting)[3] if fitting else ""
 
     def switched_on(self, name: str, parameters: Parameters = NO_PARAMETERS) -> Parameters:
         """The parameters of a switch with the book's values for those not given. Raises ValueError for what the book does not know."""
@@ -72,10 +90,10 @@ def _yaml(path: Path) -> Any:
 
 def _model(name: str, drafts: Mapping[str, Any], switches: Mapping[str, Parameters]) -> Model:
     draft = drafts[name]
-    parent = _model(draft["extends"], drafts, switches) if draft.get("extends") else Model({}, {}, -1)
-    own = {trait: pattern for entry in draft.get("match", ()) for trait, pattern in entry.items() if trait in _TRAITS}
+    parent = _model(draft["extends"], drafts, switches) if draft.get("extends") else Model({}, {})
+    own = {trait: pattern for entry in draft.get("match", ()) for trait, pattern in entry.items() if trait in (*_TRAITS, *_SNMP_TRAITS)}
     quirks = {switch: _parameters(switches[switch], said) for switch, said in draft.get("quirks", {}).items()}
-    return Model({**parent.conditions, **own} if own else {}, {**parent.quirks, **quirks}, parent.depth + 1)
+    return Model({**parent.conditions, **own} if own else {}, {**parent.quirks, **quirks}, parent.depth + bool(own.keys() & set(_TRAITS)))
 
 
 def _parameters(usual: Parameters, said: Parameters) -> Parameters:

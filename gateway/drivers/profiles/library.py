@@ -51,14 +51,20 @@ class Profiles:
         return self.by_name.get(name) or self.match(traits) or self.by_name.get(BASE, Profile(BASE))
 
     def match(self, traits: Traits) -> Profile | None:
-        """The profile that matches best: the longest object id, then the most conditions, then the longest line, then the first name."""
+        """The profile that matches best.
+
+        Of the conditions that `traits` tell anything of: the longest object id, then the most conditions. Among equals the one with the
+        fewest conditions that nothing is known of, then the one whose line narrows most often, then the first name.
+        """
         found = [profile for profile in self.by_name.values() if profile.matches(traits)]
-        return min(found, key=_precision, default=None)
+        return min(found, key=lambda profile: _precision(profile, traits), default=None)
 
 
-def _precision(profile: Profile) -> tuple[int, int, int, str]:
-    longest = max((len(condition.prefix) for condition in profile.conditions), default=0)
-    return (-longest, -len(profile.conditions), -len(profile.lineage), profile.name)
+def _precision(profile: Profile, traits: Traits) -> tuple[int, int, int, int, int, str]:
+    judged = [condition for condition in profile.conditions if traits.tell(condition.trait)]
+    longest = max((len(condition.prefix) for condition in judged), default=0)
+    narrowings = sum(any(map(traits.tell, generation)) for generation in profile.narrowings)
+    return (-longest, -len(judged), len(profile.conditions) - len(judged), -narrowings, len(profile.lineage), profile.name)
 
 
 def _book_beside(folder: Path, faults: list[Fault]) -> Book:
@@ -105,4 +111,5 @@ def _compile(draft: ProfileDraft, drafts: Mapping[str, ProfileDraft], book: Book
         conditions=(*inherited, *own),
         quirks=Quirks({**parent.quirks.by_switch, **book.quirks_of(draft)}),
         lineage=(*parent.lineage, parent.name) if parent.name else (),
+        narrowings=(*parent.narrowings, frozenset(named)) if named else (),
     )

@@ -85,6 +85,8 @@ class Profile:
     quirks: Quirks = NO_QUIRKS
     lineage: tuple[str, ...] = ()
     """The profiles that it inherits from, the most general first."""
+    narrowings: tuple[frozenset[str], ...] = ()
+    """The traits of which each profile of its line, itself included, has conditions of its own."""
 
     def matches(self, traits: Traits) -> bool:
         """Whether all conditions hold that `traits` tell anything of, and there is such a one: SNMP and ONVIF each know half of them."""
