@@ -7,6 +7,7 @@ DELETE /devices/{id}/fault       heal it
 PUT    /devices/{id}/quirks/{q}  switch a quirk of the book on, with parameters as JSON
 DELETE /devices/{id}/quirks/{q}  switch it off, the device's own ones too
 …      /switches/{id}…          ports and power of switches (`simulators.switchboard`)
+…      /traps                   who hears the devices' SNMP notifications (likewise)
 GET    /journal?since=N          what was done to the city after entry N
 GET    /counters                 requests, good and bad logins by protocol and kind
 GET    /speakers/{id}/heard      what a loudspeaker heard: packets, kernel arrival times, sessions
@@ -26,7 +27,7 @@ from simulators.http import Behaviour, Request, Response
 from simulators.quirks import QuirkBook
 from simulators.replies import answered, problem
 from simulators.state import State
-from simulators.switchboard import Switchboard
+from simulators.switchboard import Switchboard, TrapDesk
 
 SECRETS: Final = frozenset({"password", "snmp"})
 """Fields of a device that stay in `city.json`."""
@@ -47,7 +48,10 @@ class Control:
             ("GET", "speakers", "heard.wav"): self._wav,
             ("DELETE", "speakers", "heard"): self._forget,
         }
-        self._nouns: Mapping[str, Callable[[Request, list[str]], Response | None]] = {"switches": Switchboard(city, state).answer}
+        self._nouns: Mapping[str, Callable[[Request, list[str]], Response | None]] = {
+            "switches": Switchboard(city, state).answer,
+            "traps": TrapDesk(city, state).answer,
+        }
 
     def welcomes(self) -> bool:
         return True

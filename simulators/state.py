@@ -9,6 +9,7 @@ from simulators.city import Parameters, SimDevice
 from simulators.faults import HEALTHY, PROTOCOLS, Answer, Fault
 from simulators.heard import Heard
 from simulators.journal import Journal
+from simulators.traps import Traps
 from simulators.views import STREET, Seen, View
 from simulators.wires import Wires
 
@@ -23,6 +24,7 @@ class State:
         self.faults: dict[str, Fault] = {}
         self.heard: dict[str, Heard] = {}
         self.wires = Wires()
+        self.traps = Traps()
         self.logins: Counter[tuple[str, str]] = Counter()
         self._dark: set[str] = set()
         self._views: dict[str, list[Seen]] = {}
