@@ -4,17 +4,12 @@ GET    /devices                  every device: id, kind, address, whether its id
 GET    /devices/{id}             one device with its logins by protocol, its fault and what is true of it
 POST   /devices/{id}/fault       give it a fault (`simulators.faults.Fault` as JSON)
 DELETE /devices/{id}/fault       heal it
-POST   /devices/{id}/events     let something begin or end before a camera: {"kind": "motion", "on": true}
-POST   /devices/{id}/reboot     start it anew
 PUT    /devices/{id}/quirks/{q}  switch a quirk of the book on, with parameters as JSON
 DELETE /devices/{id}/quirks/{q}  switch it off, the device's own ones too
+…      /speakers/{id}…          what loudspeakers heard and played (`simulators.hearing`)
 …      /switches/{id}…          ports and power of switches (`simulators.switchboard`)
-…      /traps                   who hears the devices' SNMP notifications (likewise)
 GET    /journal?since=N          what was done to the city after entry N
 GET    /counters                 requests, good and bad logins by protocol and kind
-GET    /speakers/{id}/heard      what a loudspeaker heard: packets, kernel arrival times, sessions
-GET    /speakers/{id}/heard.wav  the same to listen to
-DELETE /speakers/{id}/heard      forget it
 """
 
 import json
@@ -24,13 +19,12 @@ from typing import Any, Final
 
 from simulators.city import City, SimDevice
 from simulators.faults import HEALTHY, Fault
-from simulators.happenings import KINDS
-from simulators.heard import Heard, HeardSession
+from simulators.hearing import Hearing
 from simulators.http import Behaviour, Request, Response
 from simulators.quirks import QuirkBook
 from simulators.replies import answered, problem
 from simulators.state import State
-from simulators.switchboard import Switchboard, TrapDesk
+from simulators.switchboard import Switchboard
 
 SECRETS: Final = frozenset({"password", "snmp"})
 """Fields of a device that stay in `city.json`."""
@@ -47,15 +41,10 @@ class Control:
             ("GET", "devices", ""): self._device,
             ("POST", "devices", "fault"): self._break,
             ("DELETE", "devices", "fault"): self._heal,
-            ("POST", "devices", "events"): self._happen,
-            ("POST", "devices", "reboot"): self._reboot,
-            ("GET", "speakers", "heard"): self._heard,
-            ("GET", "speakers", "heard.wav"): self._wav,
-            ("DELETE", "speakers", "heard"): self._forget,
         }
         self._nouns: Mapping[str, Callable[[Request, list[str]], Response | None]] = {
+            "speakers": Hearing(city, state).answer,
             "switches": Switchboard(city, state).answer,
-            "traps": TrapDesk(city, state).answer,
         }
 
     def welcomes(self) -> bool:
@@ -83,8 +72,8 @@ class Control:
 
     def _about_one(self, request: Request, key: tuple[str, str, str], device_id: str) -> Response:
         handler, device = self._handlers.get(key), self._city.by_id(device_id)
-        if handler is None or device is None or (key[1] == "speakers" and device.kind != "speaker"):
-            return problem(404, "no such path" if handler is None else f"no {key[1].removesuffix('s')} is called {device_id[:80]}")
+        if handler is None or device is None:
+            return problem(404, "no such path" if handler is None else f"no device is called {device_id[:80]}")
         return handler(device, request)
 
     # -- devices
@@ -123,21 +112,6 @@ class Control:
             self._state.journal.note(self._state.now(), "healed", device=device.id)
         return answered(_fault(HEALTHY))
 
-    def _happen(self, device: SimDevice, request: Request) -> Response:
-        try:
-            said = json.loads(request.body)
-            kind, on = said["kind"], said.get("on", True)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            kind = on = None
-        if device.kind != "camera" or kind not in KINDS or not isinstance(on, bool):
-            return problem(400, f'a camera takes {{"kind": one of {", ".join(KINDS)}, "on": true or false}}')
-        self._state.happen(device, kind, on=on)
-        return answered({"device": device.id, "kind": kind, "on": on})
-
-    def _reboot(self, device: SimDevice, _request: Request) -> Response:
-        self._state.rebooted(device)
-        return answered({"device": device.id})
-
     def _switch(self, request: Request, device_id: str, switch: str, *, on: bool) -> Response:
         device = self._city.by_id(device_id)
         if device is None:
@@ -154,34 +128,6 @@ class Control:
         number = request.target.partition("?since=")[2]
         entries = self._state.journal.since(int(number) if number.isdigit() else 0)
         return answered({"entries": [asdict(entry) for entry in entries]})
-
-    # -- what was heard
-
-    def _heard(self, device: SimDevice, _request: Request) -> Response:
-        return answered(_heard(self._state.heard.get(device.id, Heard())))
-
-    def _wav(self, device: SimDevice, _request: Request) -> Response:
-        return Response(200, self._state.heard.get(device.id, Heard()).wav(), b"audio/wav")
-
-    def _forget(self, device: SimDevice, _request: Request) -> Response:
-        self._state.heard.pop(device.id, None)
-        return answered(_heard(Heard()))
-
-
-def _heard(heard: Heard) -> dict[str, Any]:
-    return {
-        "packets": heard.packets,
-        "octets": heard.octets,
-        "encoding": heard.encoding,
-        "first_ns": heard.first_ns,
-        "last_ns": heard.last_ns,
-        "sessions": [_session(session) for session in heard.sessions],
-    }
-
-
-def _session(session: HeardSession) -> dict[str, Any]:
-    names = ("peer", "transport", "encoding", "started_ns", "ended_ns", "packets", "refused", "missing_samples", "first_ns", "last_ns")
-    return {name: getattr(session, name) for name in names}
 
 
 def _fault(fault: Fault) -> dict[str, Any]:

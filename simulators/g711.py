@@ -31,11 +31,17 @@ LINEAR: Final = {
 }
 """Encoding → the 16-bit little-endian sample of each octet."""
 
-SILENCE: Final = {"PCMA": b"\xd5", "PCMU": b"\xff"}
+LINEAR_16: Final = "linear16"
+"""Samples that are decoded already: 16 bit, little-endian."""
+SILENCE: Final = {"PCMA": b"\xd5", "PCMU": b"\xff", LINEAR_16: b"\x00\x00"}
+WIDTH: Final = {"PCMA": 1, "PCMU": 1, LINEAR_16: 2}
+"""Bytes a sample."""
 
 
 def decode(encoding: str, payload: bytes | bytearray) -> bytes:
-    """16-bit little-endian samples. Raises KeyError when `encoding` is neither PCMA nor PCMU."""
+    """16-bit little-endian samples. Raises KeyError when `encoding` is none of PCMA, PCMU and `LINEAR_16`."""
+    if encoding == LINEAR_16:
+        return bytes(payload)
     return b"".join(map(LINEAR[encoding].__getitem__, payload))
 
 

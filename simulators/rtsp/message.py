@@ -23,6 +23,7 @@ REASONS: Final = {
     459: "Aggregate Operation Not Allowed",
     461: "Unsupported Transport",
     501: "Not Implemented",
+    503: "Service Unavailable",
     505: "RTSP Version Not Supported",
     551: "Option not supported",
 }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from simulators import footage, video
+from simulators.city import Parameters
 from simulators.heard import HeardSession
 from simulators.rtsp import ranges, replay
 from simulators.rtsp.message import Request, Response
@@ -14,7 +15,7 @@ from simulators.rtsp.plays import UDP_SPEED, LivePlay, Pace, ReplayPlay
 from simulators.rtsp.resources import BACKCHANNEL, REPLAY, Resource, resolve, split_track
 from simulators.rtsp.rtp import Stream
 from simulators.rtsp.sessions import TIMEOUT_S, Phase, Session, Track
-from simulators.rtsp.talk import Talk
+from simulators.rtsp.talk import Talk, horn_of
 from simulators.rtsp.transport import Offer, choose
 from simulators.video import FRAME_NS
 
@@ -51,11 +52,20 @@ class Exchange:
         found.last_seen = self.server.state.now()
         return found
 
+    def quirk(self, switch: str) -> Parameters | None:
+        """The parameters of a quirk of the device that was asked, None when it has not; one without parameters has an empty dict."""
+        return self.server.state.quirk(self.connection.device, switch)
+
+    def requirement_missing(self, resource: Resource) -> bool:
+        """Whether the device wants the backchannel to be required in this request, too, and it is not."""
+        strict = resource.speaker is not None and self.quirk("requires-everywhere") is not None
+        return strict and BACKCHANNEL not in self.request.required
+
     def unsupported(self) -> Response | None:
         """551 when a feature is required that this device lacks (RFC 2326 §12.32)."""
         device = self.connection.device
         known = {REPLAY} if device.kind == "recorder" else set()
-        if self.server.speaker_of(device) and "backchannel" not in device.lacks:
+        if self.server.speaker_of(device) and "backchannel" not in device.lacks and self.quirk("refuses-require") is None:
             known.add(BACKCHANNEL)
         missing = sorted(self.request.required - known)
         return Response(551, (("Unsupported", ", ".join(missing)),)) if missing else None
@@ -71,7 +81,8 @@ def describe(exchange: Exchange) -> Response:
         return Response(404)
     if "application/sdp" not in (exchange.request.header("accept") or "application/sdp"):
         return Response(406)
-    body = resource.sdp(exchange.connection.device.address, backchannel=BACKCHANNEL in exchange.request.required)
+    offered = BACKCHANNEL in exchange.request.required or exchange.quirk("refuses-require") is not None
+    body = resource.sdp(exchange.connection.device.address, backchannel=offered)
     base = exchange.connection.own_url(resource.path) + "/"
     return Response(200, (("Content-Base", base), ("Content-Type", "application/sdp")), body)
 
@@ -83,6 +94,8 @@ def setup(exchange: Exchange) -> Response:
         return Response(404)
     if number is None:
         return Response(459)
+    if exchange.requirement_missing(resource):
+        return Response(551)
     offer = choose(exchange.request.header("transport"))
     if offer is None:
         return Response(461)
@@ -99,9 +112,10 @@ def setup(exchange: Exchange) -> Response:
 def _no_room(exchange: Exchange, resource: Resource, number: int, *, new: bool) -> Response | None:
     """453 when another talker has the loudspeaker or too much is being replayed."""
     book, device = exchange.server.book, exchange.connection.device
-    if resource.speaker and not resource.tracks[number].video and book.talker_to(resource.speaker):
+    if resource.speaker and not resource.tracks[number].video and book.talker_to(resource.speaker, exchange.server.state.now()):
         exchange.server.count("second_talker", device)
-        return Response(453)
+        quirk = exchange.quirk("single-talker")
+        return Response(453 if quirk is None else int(quirk["status"]))
     if new and resource.channel and book.replays_of(device) >= _replays_at_once(exchange):
         exchange.server.count("too_many_replays", device)
         return Response(453)
@@ -151,7 +165,7 @@ def _take_the_floor(exchange: Exchange, session: Session, transport: str) -> Non
     speaker = session.resource.speaker
     assert speaker is not None
     heard = exchange.server.state.heard_by(speaker)
-    noted = HeardSession(session.peer, transport, started_ns=exchange.server.now_ns())
+    noted = HeardSession(session.peer, transport, horn=horn_of(speaker, exchange.server.state), started_ns=exchange.server.now_ns())
     heard.sessions.append(noted)
     session.talk = Talk(speaker, heard, noted, session.resource.encodings())
 
@@ -162,6 +176,8 @@ def play(exchange: Exchange) -> Response:
         return Response(454)
     if not session.tracks:
         return Response(455)
+    if exchange.requirement_missing(session.resource):
+        return Response(551)
     try:
         position = _ready_replay(exchange, session) if session.resource.channel else None
     except (ranges.InvalidRange, ValueError):

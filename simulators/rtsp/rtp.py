@@ -25,6 +25,7 @@ class Received:
     timestamp: int
     ssrc: int
     payload: bytes
+    marker: bool = False
 
 
 @dataclass(slots=True)
@@ -110,7 +111,7 @@ def parse(packet: bytes) -> Received | None:
     if start > end:
         return None
     _, kind, sequence, timestamp, ssrc = _HEADER.unpack_from(packet)
-    return Received(kind & 0x7F, sequence, timestamp, ssrc, packet[start:end])
+    return Received(kind & 0x7F, sequence, timestamp, ssrc, packet[start:end], kind > 0x7F)
 
 
 def is_rtcp(packet: bytes) -> bool:

@@ -115,6 +115,16 @@ class RtspServer:
             session.talk.finish(self.now_ns())
         self.book.remove(session)
 
+    def lose(self, session: Session) -> None:
+        """Its connection has gone without TEARDOWN: that ends it, unless the device keeps the talker's place all the same."""
+        quirk = self.state.quirk(session.device, "lingering-talk") if session.talk else None
+        if quirk is None:
+            self.end(session)
+            return
+        self.halt(session)
+        session.connection, session.forgotten_at = None, self.state.now() + float(quirk["seconds"])
+        self.watch()
+
     def sweep(self) -> None:
         """End the sessions that were not heard of for 60 s (RFC 2326 §12.37) and close connections that nobody uses."""
         now = self.state.now()
@@ -191,7 +201,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, _exc: Exception | None) -> None:
         self._server.connections.discard(self)
         for session in self._server.book.on(self):
-            self._server.end(session)
+            self._server.lose(session)
 
     def data_received(self, data: bytes) -> None:
         try:

@@ -36,7 +36,10 @@ class Track:
 
 @dataclass(slots=True)
 class Session:
-    """`connection` is what the session dies with when it is interleaved; None for one over UDP, which dies by silence alone."""
+    """`connection` is what the session dies with when it is interleaved; None for one over UDP, which dies by silence alone.
+
+    `forgotten_at`: set when its connection has gone without TEARDOWN and the device keeps its place until then all the same.
+    """
 
     id: str
     device: SimDevice
@@ -49,13 +52,14 @@ class Session:
     live: LivePlay | None = None
     replay: ReplayPlay | None = None
     talk: Talk | None = None
+    forgotten_at: float | None = None
 
     @property
     def video(self) -> Track | None:
         return next((track for track in self.tracks.values() if self.resource.tracks[track.index].video), None)
 
     def expired(self, now: float) -> bool:
-        return now - self.last_seen > TIMEOUT_S
+        return now - self.last_seen > TIMEOUT_S if self.forgotten_at is None else now >= self.forgotten_at
 
 
 @dataclass(slots=True)
@@ -83,5 +87,7 @@ class SessionBook:
     def replays_of(self, device: SimDevice) -> int:
         return sum(session.device.id == device.id and session.resource.channel is not None for session in self.by_id.values())
 
-    def talker_to(self, speaker: SimDevice) -> Session | None:
-        return next((session for session in self.by_id.values() if session.talk and session.talk.speaker.id == speaker.id), None)
+    def talker_to(self, speaker: SimDevice, now: float) -> Session | None:
+        """Who has the floor of a loudspeaker."""
+        talks = (session for session in self.by_id.values() if session.talk and session.talk.speaker.id == speaker.id)
+        return next((session for session in talks if not session.expired(now)), None)

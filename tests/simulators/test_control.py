@@ -98,7 +98,24 @@ async def test_what_a_loudspeaker_heard_is_told_and_forgotten(street: Street, co
     assert (shown["packets"], shown["first_ns"], shown["encoding"], len(shown["sessions"])) == (1, 7, "PCMA", 1)
     assert wav[:4] == b"RIFF"
     assert len(wav) == 44 + 320
+    assert shown["playing"] is True
     assert (await ask(control, "GET", path))[1]["packets"] == 0
+
+
+async def test_the_packets_of_a_loudspeaker_are_listed_one_by_one(street: Street, control: aiohttp.ClientSession) -> None:
+    heard, session = Heard(), HeardSession("127.0.0.1:4000", "udp", "PCMA", 5)
+    heard.take(session, b"\xd5" * 160, arrival_ns=7, sequence=1, timestamp=9, marker=True)
+    street.state.heard[street.speaker.id] = heard
+    _, shown = await ask(control, "GET", f"/speakers/{street.speaker.id}/heard/packets")
+    assert shown["packets"] == [{"arrival_ns": 7, "timestamp": 9, "sequence": 1, "bytes": 160, "marker": True, "played": True}]
+
+
+async def test_a_loudspeakers_cabinet_is_changed_in_part(street: Street, control: aiohttp.ClientSession) -> None:
+    path = f"/speakers/{street.speaker.id}/cabinet"
+    await ask(control, "POST", path, json={"amplifier": "fault"})
+    assert (await ask(control, "POST", path, json={"volume": 30}))[1] == {"volume": 30, "amplifier": "fault", "contact": "closed"}
+    for wrong in ({"volume": 101}, {"contact": "ajar"}, {"colour": "red"}):
+        assert (await ask(control, "POST", path, json=wrong))[0] == 400
 
 
 @pytest.mark.parametrize(

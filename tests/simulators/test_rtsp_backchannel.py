@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from simulators import g711
 from simulators.faults import Answer as Ailment
 from simulators.faults import Fault
-from simulators.heard import Heard, HeardSession
+from simulators.heard import PACKETS_KEPT, PLAIN, Heard, HeardSession, Horn
 from tests.simulators.block import CAMERA, SPEAKER, SPEAKER_OF_CAMERA, TALKING_CAMERA, Block, rtsp_block, until
 from tests.simulators.rtsp_client import BACKCHANNEL, Client, audio
 
@@ -89,7 +89,7 @@ async def test_what_is_said_over_tcp_is_heard_sample_for_sample(block: Block) ->
             send(client, audio(said[160 * index : 160 * index + 160], sequence=index, timestamp=9000 + 160 * index))
         await client.ask("TEARDOWN", Session=session, **BACKCHANNEL)
     heard = block.state.heard[SPEAKER.id]
-    assert samples(heard.wav()) == struct.unpack("<1600h", decoded_by_ffmpeg("pcm_alaw", said))
+    assert samples(heard.wav(0)) == struct.unpack("<1600h", decoded_by_ffmpeg("pcm_alaw", said))
     assert (heard.packets, heard.encoding, heard.sessions[0].transport) == (10, "PCMA", "tcp")
     assert heard.sessions[0].ended_ns is not None
 
@@ -248,3 +248,87 @@ def decoded_by_ffmpeg(codec: str, payload: bytes) -> bytes:
 @pytest.mark.parametrize(("encoding", "codec"), [("PCMA", "pcm_alaw"), ("PCMU", "pcm_mulaw")])
 def test_every_octet_decodes_as_ffmpeg_decodes_it(encoding: str, codec: str) -> None:
     assert g711.decode(encoding, bytes(range(256))) == decoded_by_ffmpeg(codec, bytes(range(256)))
+
+
+# -- what the horn plays of what was heard ----------------------------------------------------------------------------
+
+
+def heard_by(horn: Horn, payloads: list[bytes], *, timestamps: bool = True) -> tuple[Heard, HeardSession]:
+    heard, session = Heard(), HeardSession("127.0.0.1", "udp", "PCMU", horn=horn)
+    heard.sessions.append(session)
+    at = 0
+    for sequence, payload in enumerate(payloads):
+        heard.take(session, payload, arrival_ns=1 + at * 125_000, sequence=sequence, timestamp=at if timestamps else 0)
+        at += len(payload)
+    return heard, session
+
+
+def test_a_horn_that_loses_the_first_moments_is_silent_for_them() -> None:
+    heard, _ = heard_by(Horn(loses_ms=30), [b"\x80" * 160, b"\x80" * 160])
+    assert samples(heard.wav(0)) == (0,) * 240 + (32124,) * 80
+
+
+def test_a_late_horn_plays_after_its_silence_and_never_what_is_left_at_the_end() -> None:
+    heard, session = heard_by(Horn(late_s=1.0), [b"\x80" * 160] * 10)
+    assert session.played_ns == 1_000_000_001
+    session.finish(0, arrival_ns=1_100_000_001)
+    assert samples(heard.wav(0)) == (0,) * 8000 + (32124,) * 800
+
+
+def test_a_horn_that_wants_packets_of_one_size_plays_no_others() -> None:
+    heard, session = heard_by(Horn(packet_bytes=1024), [b"\x80" * 160, b"\x80" * 1024, b"\x80" * 1024], timestamps=False)
+    assert (heard.packets, session.unplayable, len(session.audio)) == (3, 1, 2048)
+    assert [arrival["played"] for arrival in heard.arrivals()] == [False, True, True]
+
+
+def test_each_packets_arrival_is_told_and_the_list_of_them_is_bounded() -> None:
+    heard, _ = heard_by(PLAIN, [b"\x80" * 160] * (PACKETS_KEPT + 5))
+    arrivals = heard.arrivals()
+    assert (len(arrivals), arrivals[0]["sequence"]) == (PACKETS_KEPT, 5)
+    assert arrivals[-1] == {"arrival_ns": 1 + (PACKETS_KEPT + 4) * 20_000_000, "timestamp": (PACKETS_KEPT + 4) * 160,
+                            "sequence": PACKETS_KEPT + 4, "bytes": 160, "marker": False, "played": True}  # fmt: skip
+
+
+# -- quirks -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_speaker_that_refuses_require_describes_its_backchannel_without(block: Block) -> None:
+    block.state.switch_quirk(SPEAKER, "refuses-require", {})
+    async with block.client(SPEAKER, "audio") as client:
+        assert (await client.ask("DESCRIBE", **BACKCHANNEL)).status == 551
+        assert b"a=sendonly" in (await client.ask("DESCRIBE")).body
+        session = (await client.ask("SETUP", "trackID=0", Transport=TCP)).session
+        assert (await client.ask("PLAY", Session=session)).status == 200
+
+
+async def test_a_speaker_that_wants_require_everywhere_answers_551_without(block: Block) -> None:
+    block.state.switch_quirk(SPEAKER, "requires-everywhere", {})
+    async with block.client(SPEAKER, "audio") as client:
+        assert (await client.ask("SETUP", "trackID=0", Transport=TCP)).status == 551
+        session = (await client.ask("SETUP", "trackID=0", Transport=TCP, **BACKCHANNEL)).session
+        assert (await client.ask("PLAY", Session=session)).status == 551
+        assert (await client.ask("PLAY", Session=session, **BACKCHANNEL)).status == 200
+
+
+async def test_a_single_talker_speaker_refuses_the_second_by_its_own_status(block: Block) -> None:
+    block.state.switch_quirk(SPEAKER, "single-talker", {"status": 503})
+    async with block.client(SPEAKER, "audio") as first, block.client(SPEAKER, "audio") as second:
+        await talk(first)
+        assert (await second.ask("SETUP", "trackID=0", Transport=TCP, **BACKCHANNEL)).status == 503
+
+
+async def test_a_lingering_talk_ends_by_teardown_from_anywhere_or_by_its_time(block: Block) -> None:
+    block.state.switch_quirk(SPEAKER, "lingering-talk", {"seconds": 30})
+    for ended_by in ("teardown", "time"):
+        async with block.client(SPEAKER, "audio") as first:
+            session = await talk(first)
+        await until(lambda: not block.server.connections)
+        async with block.client(SPEAKER, "audio") as second:
+            assert (await second.ask("SETUP", "trackID=0", Transport=TCP, **BACKCHANNEL)).status == 453
+            if ended_by == "teardown":
+                assert (await second.ask("TEARDOWN", Session=session)).status == 200
+            else:
+                block.clock.advance(30)
+            assert (await second.ask("SETUP", "trackID=0", Transport=TCP, **BACKCHANNEL)).status == 200
+            block.server.sweep()
+            await second.ask("TEARDOWN", Session=next(iter(block.server.book.by_id)))

@@ -13,6 +13,7 @@ from pyasn1.type.univ import ObjectIdentifier
 from pysnmp.hlapi.v1arch.asyncio import CommunityData, SnmpDispatcher, UdpTransportTarget, get_cmd, next_cmd, set_cmd
 from pysnmp.proto.rfc1902 import Integer, Null, ObjectName, OctetString
 
+from simulators.cabinet import Cabinet
 from simulators.city import SimDevice
 from simulators.faults import Answer as Ailment
 from simulators.faults import Fault
@@ -140,7 +141,7 @@ async def test_v1_does_not_see_64_bit_counters(block: Block) -> None:
     status, _, _ = await by_pysnmp(block, OLD_SWITCH, "1.3.6.1.2.1.31.1.1.1.6.1", model=0)
     assert status == 2
     _, _, found = await by_pysnmp(block, OLD_SWITCH, "1.3.6.1.2.1.31.1.1.1.1.8", command=next_cmd, model=0)
-    assert list(found) == ["1.3.6.1.2.1.31.1.1.1.14.1"]
+    assert list(found) == ["1.3.6.1.2.1.31.1.1.1.15.1"]
 
 
 async def test_the_end_of_the_objects_is_said(block: Block) -> None:
@@ -224,7 +225,9 @@ async def test_a_loudspeaker_tells_its_sensors_and_whether_it_plays(block: Block
     assert values[f"{axis}.5.1.2.1"] == 1
     assert (values[f"{own}.5.0"], values[f"{own}.7.0"]) == (1, 2)
     block.state.heard_by(SPEAKER).sessions.append(HeardSession("127.0.0.1", "udp", "PCMA", packets=3))
-    assert (await walk(block, SPEAKER, own))[f"{own}.5.0"] == 2
+    block.state.cabinets[SPEAKER.id] = Cabinet(volume=15, amplifier="fault", contact="open")
+    changed = await walk(block, SPEAKER, own)
+    assert [changed[f"{own}.{column}.0"] for column in (1, 2, 4, 5)] == [15, 2, 2, 2]
 
 
 async def test_makers_own_trees(block: Block) -> None:
