@@ -4,10 +4,12 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from simulators import city, inventory, serving
 from simulators.faults import PROTOCOLS
+from simulators.traps import Sink
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,6 +31,8 @@ def _plan(options: argparse.Namespace) -> int:
         rtsp_port=options.rtsp_port,
         snmp_port=options.snmp_port,
     )
+    if options.traps:
+        planned = replace(planned, traps=options.traps)
     inventory.write(planned, options.out)
     print(
         f"{len(planned.groups)} groups, {len(planned.devices)} devices: {options.out}/inventory.yaml, cells.geojson, city.json",
@@ -69,6 +73,7 @@ def _plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--http-port", type=_port, default=18080, help="port of ONVIF and snapshots on every device")
     parser.add_argument("--rtsp-port", type=_port, default=18554, help="port of RTSP on every device")
     parser.add_argument("--snmp-port", type=_port, default=18161, help="port of SNMP (UDP) on every device")
+    parser.add_argument("--traps", type=_sink, default="", metavar="HOST:PORT", help="where all SNMP notifications go; on loopback")
     parser.add_argument("--out", type=Path, required=True, help="folder for inventory.yaml, cells.geojson and city.json")
 
 
@@ -88,6 +93,13 @@ def _port(value: str) -> int:
     if not 0 <= port < 65536:
         raise argparse.ArgumentTypeError("a port is 0 to 65535")
     return port
+
+
+def _sink(value: str) -> str:
+    try:
+        return value and str(Sink.parse(value))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _protocols(value: str) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The simulated city as data: which devices hang where, planned from a seed and kept in `city.json`."""
 
+import hashlib
 import json
 import math
 import random
@@ -30,7 +31,10 @@ GB_TYPE: Final = {"camera": "132", "speaker": "137", "recorder": "118"}
 
 @dataclass(frozen=True, slots=True)
 class Snmp:
-    """How a device answers SNMP. v2c uses `community`; v3 the USM user with its keys and the device's own `engine_id` (hex)."""
+    """How a device answers SNMP. v2c uses `community`; v3 the USM user with its keys and the device's own `engine_id` (hex).
+
+    `write_community`: who knows it may switch the ports of a switch; a v3 user of a switch may.
+    """
 
     version: str = "v2c"
     community: str = ""
@@ -40,6 +44,7 @@ class Snmp:
     priv_protocol: str = ""
     priv_key: str = ""
     engine_id: str = ""
+    write_community: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +140,8 @@ class City:
     groups: tuple[SimGroup, ...]
     devices: tuple[SimDevice, ...]
     zones: tuple[SimZone, ...] = field(default=())
+    traps: str = ""
+    """HOST:PORT on loopback to which the devices send their SNMP notifications, "" for nowhere."""
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -146,13 +153,21 @@ class City:
                 groups=tuple(SimGroup(**row) for row in raw["groups"]),
                 devices=tuple(_device(row) for row in raw["devices"]),
                 zones=tuple(SimZone(row["id"], row["name"], tuple(row["speakers"])) for row in raw["zones"]),
+                traps=raw.get("traps", ""),
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"{path} is not a city file: {error}") from error
 
     def save(self, path: Path) -> None:
         """Write what `load` reads: the whole truth, secrets included, a row a line; the same city gives the same bytes."""
-        head = {"seed": self.seed, "http_port": self.http_port, "rtsp_port": self.rtsp_port, "snmp_port": self.snmp_port}
+        head: dict[str, int | str] = {
+            "seed": self.seed,
+            "http_port": self.http_port,
+            "rtsp_port": self.rtsp_port,
+            "snmp_port": self.snmp_port,
+        }
+        if self.traps:
+            head["traps"] = self.traps
         tables: dict[str, Sequence[SimGroup | SimZone | SimDevice]] = {"groups": self.groups, "zones": self.zones, "devices": self.devices}
         parts = [f'"{name}":[\n' + ",\n".join(_json_row(row) for row in rows) + "\n]" for name, rows in tables.items()]
         path.write_text(json.dumps(head)[:-1] + ",\n" + ",\n".join(parts) + "}\n", encoding="utf-8")
@@ -400,7 +415,9 @@ class _Planner:
     def _snmp(self, device: SimDevice, *, v3_share: float) -> Snmp:
         engine_id = "80001f8804" + device.serial.encode().hex()[:40]  # RFC 3411: enterprise number, format 4 (text)
         if self._chance.random() >= v3_share:
-            return Snmp(community=self._secret(10), engine_id=engine_id)
+            community = self._secret(10)
+            write = hashlib.sha256(f"{device.id}/{community}".encode()).hexdigest()[:12] if device.kind == "switch" else ""
+            return Snmp(community=community, engine_id=engine_id, write_community=write)
         user = f"gw{device.id.lower().replace('-', '')}"
         return Snmp("v3", "", user, "SHA", self._secret(16), "AES128", self._secret(16), engine_id)
 

@@ -4,10 +4,13 @@ GET    /devices                  every device: id, kind, address, whether its id
 GET    /devices/{id}             one device with its logins by protocol, its fault and what is true of it
 POST   /devices/{id}/fault       give it a fault (`simulators.faults.Fault` as JSON)
 DELETE /devices/{id}/fault       heal it
+POST   /devices/{id}/events     let something begin or end before a camera: {"kind": "motion", "on": true}
+POST   /devices/{id}/reboot     start it anew
 PUT    /devices/{id}/quirks/{q}  switch a quirk of the book on, with parameters as JSON
 DELETE /devices/{id}/quirks/{q}  switch it off, the device's own ones too
 …      /speakers/{id}…          what loudspeakers heard and played (`simulators.hearing`)
 …      /switches/{id}…          ports and power of switches (`simulators.switchboard`)
+…      /traps                   who hears the devices' SNMP notifications (likewise)
 GET    /journal?since=N          what was done to the city after entry N
 GET    /counters                 requests, good and bad logins by protocol and kind
 """
@@ -19,12 +22,13 @@ from typing import Any, Final
 
 from simulators.city import City, SimDevice
 from simulators.faults import HEALTHY, Fault
+from simulators.happenings import KINDS
 from simulators.hearing import Hearing
 from simulators.http import Behaviour, Request, Response
 from simulators.quirks import QuirkBook
 from simulators.replies import answered, problem
 from simulators.state import State
-from simulators.switchboard import Switchboard
+from simulators.switchboard import Switchboard, TrapDesk
 
 SECRETS: Final = frozenset({"password", "snmp"})
 """Fields of a device that stay in `city.json`."""
@@ -41,10 +45,13 @@ class Control:
             ("GET", "devices", ""): self._device,
             ("POST", "devices", "fault"): self._break,
             ("DELETE", "devices", "fault"): self._heal,
+            ("POST", "devices", "events"): self._happen,
+            ("POST", "devices", "reboot"): self._reboot,
         }
         self._nouns: Mapping[str, Callable[[Request, list[str]], Response | None]] = {
             "speakers": Hearing(city, state).answer,
             "switches": Switchboard(city, state).answer,
+            "traps": TrapDesk(city, state).answer,
         }
 
     def welcomes(self) -> bool:
@@ -111,6 +118,21 @@ class Control:
         if self._state.faults.pop(device.id, None) is not None:
             self._state.journal.note(self._state.now(), "healed", device=device.id)
         return answered(_fault(HEALTHY))
+
+    def _happen(self, device: SimDevice, request: Request) -> Response:
+        try:
+            said = json.loads(request.body)
+            kind, on = said["kind"], said.get("on", True)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            kind = on = None
+        if device.kind != "camera" or kind not in KINDS or not isinstance(on, bool):
+            return problem(400, f'a camera takes {{"kind": one of {", ".join(KINDS)}, "on": true or false}}')
+        self._state.happen(device, kind, on=on)
+        return answered({"device": device.id, "kind": kind, "on": on})
+
+    def _reboot(self, device: SimDevice, _request: Request) -> Response:
+        self._state.rebooted(device)
+        return answered({"device": device.id})
 
     def _switch(self, request: Request, device_id: str, switch: str, *, on: bool) -> Response:
         device = self._city.by_id(device_id)

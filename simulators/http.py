@@ -81,6 +81,9 @@ class Wire(Protocol):
         ...
 
 
+Later = Coroutine[Any, Any, Response]
+"""An answer that takes its time; the connection waits for it, the others do not."""
+
 Behaviour = Callable[[Wire, Response], Coroutine[Any, Any, None]]
 """Sends an answer in its own way, and closes or does not."""
 
@@ -88,7 +91,7 @@ Behaviour = Callable[[Wire, Response], Coroutine[Any, Any, None]]
 class Host(Protocol):
     """What stands behind one local address."""
 
-    def answer(self, request: Request) -> Response: ...
+    def answer(self, request: Request) -> Response | Later: ...
 
     def welcomes(self) -> bool:
         """False when connections are to be closed at once."""
@@ -254,17 +257,21 @@ class _Connection(asyncio.Protocol):
     def _answer(self, request: Request, *, close: bool) -> None:
         response = self._host.answer(request)
         behaviour = self._host.behaviour()
-        if behaviour is None:
+        if behaviour is None and isinstance(response, Response):
             self._send(response, close=close)
             return
         self._busy = True
         self._drained = asyncio.Event()
         self._drained.set()
         self.idle_since = float("inf")
-        self._task = self._tasks.create_task(self._misbehave(behaviour, response, close=close), name="faulty answer")
+        self._task = self._tasks.create_task(self._take_time(response, behaviour, close=close), name="slow or faulty answer")
 
-    async def _misbehave(self, behaviour: Behaviour, response: Response, *, close: bool) -> None:
-        await behaviour(self, response)
+    async def _take_time(self, answer: Response | Later, behaviour: Behaviour | None, *, close: bool) -> None:
+        response = answer if isinstance(answer, Response) else await answer
+        if behaviour is None:
+            self.write(response.encoded(close=close))
+        else:
+            await behaviour(self, response)
         self._task = None
         self._busy = False
         if close or self._transport.is_closing():

@@ -1,4 +1,4 @@
-"""What changes while the city runs: counters, faults, quirks, who is without power or line, and what each loudspeaker heard."""
+"""What changes while the city runs: counters, faults, quirks, happenings, who is without power or line, what each loudspeaker heard."""
 
 import time
 from collections import Counter
@@ -8,8 +8,10 @@ from dataclasses import replace
 from simulators.cabinet import INTACT, Cabinet
 from simulators.city import Parameters, SimDevice
 from simulators.faults import HEALTHY, PROTOCOLS, Answer, Fault
+from simulators.happenings import Happening, Happenings
 from simulators.heard import Heard
 from simulators.journal import Journal
+from simulators.traps import Traps
 from simulators.views import STREET, Seen, View
 from simulators.wires import Wires
 
@@ -25,8 +27,10 @@ class State:
         self.heard: dict[str, Heard] = {}
         self.cabinets: dict[str, Cabinet] = {}
         self.wires = Wires()
+        self.traps = Traps()
         self.logins: Counter[tuple[str, str]] = Counter()
         self._dark: set[str] = set()
+        self._happenings: dict[str, Happenings] = {}
         self._views: dict[str, list[Seen]] = {}
         self._quirks: dict[str, dict[str, Parameters | None]] = {}
         self._clocks: dict[str, float] = {}
@@ -84,9 +88,11 @@ class State:
         """Set the device's own clock, as its owner may: seconds since the epoch. A fault that shifts it goes on shifting it."""
         self._clocks[device.id] = self._clocks.get(device.id, 0.0) + shows - self.device_time(device)
 
-    def rebooted(self, device: SimDevice, *, scenario: str = "") -> None:
+    def rebooted(self, device: SimDevice, *, scenario: str = "", detail: str = "") -> None:
         """A device starts anew: whoever keeps something for it that does not outlive that is told (`at_reboot`)."""
-        self.journal.note(self.now(), "reboot", device=device.id, scenario=scenario)
+        self.journal.note(self.now(), "reboot", device=device.id, detail=detail, scenario=scenario)
+        if device.id in self._happenings:
+            self._happenings[device.id].start_anew()
         for told in self._at_reboot:
             told(device)
 
@@ -132,6 +138,16 @@ class State:
         """Give a device a quirk with all its parameters, or take it away (None)."""
         self._quirks.setdefault(device.id, {})[switch] = parameters
         self.journal.note(self.now(), "quirk" if parameters is not None else "quirk-off", device=device.id, detail=switch)
+
+    # -- happenings ---------------------------------------------------------------------------------------------------
+
+    def happenings(self, device: SimDevice) -> Happenings:
+        return self._happenings.setdefault(device.id, Happenings())
+
+    def happen(self, device: SimDevice, kind: str, *, on: bool = True) -> None:
+        """Something (one of `simulators.happenings.KINDS`) begins or ends before a device."""
+        self.happenings(device).tell(Happening(kind, on, self.device_time(device)))
+        self.journal.note(self.now(), "event", device=device.id, detail=f"{kind} {'on' if on else 'off'}")
 
     # -- sound --------------------------------------------------------------------------------------------------------
 

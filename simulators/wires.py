@@ -8,9 +8,12 @@ Port = tuple[str, int]
 
 @dataclass(slots=True)
 class Wires:
-    """`ports_down`: switched off; `unpowered`: give no power over Ethernet; `off`: switches without power; `cut`: who is dark for it."""
+    """`ports_down`: switched off; `unpowered`: give no power over Ethernet; `off`: switches without power.
+
+    `cut`: who is dark for one of these, and whether that took its power, too, and not only its line.
+    """
 
     ports_down: set[Port] = field(default_factory=set)
     unpowered: set[Port] = field(default_factory=set)
     off: set[str] = field(default_factory=set)
-    cut: set[str] = field(default_factory=set)
+    cut: dict[str, bool] = field(default_factory=dict)

@@ -7,6 +7,8 @@ from simulators.state import State
 
 POWERED_KINDS = frozenset({"camera", "speaker"})
 """Who lives on power over Ethernet; switches and recorders have a supply of their own."""
+POWER_BACK, LINE_BACK = "power back", "line back"
+"""What the journal says of a device that comes back: it starts anew after the one, and not after the other."""
 
 
 def ports_of(city: City, switch: SimDevice) -> tuple[SimDevice | None, ...]:
@@ -54,20 +56,30 @@ def below(city: City, switch: SimDevice) -> Iterator[SimDevice]:
 def _settle(city: City, state: State, switch: SimDevice, *, detail: str) -> None:
     """Darken and light a switch and what is below it as its ports and power now have it; what others darkened stays dark."""
     for device in (switch, *below(city, switch)):
-        cut = _is_cut(city, state, device)
-        if cut and not state.dark(device):
-            state.wires.cut.add(device.id)
+        known, cut = state.wires.cut.get(device.id), _is_cut(city, state, device)
+        if cut and (known is not None or not state.dark(device)):
+            state.wires.cut[device.id] = bool(known) or not _has_power(city, state, device)
             state.darken((device,), detail=detail)
-        elif not cut and device.id in state.wires.cut:
-            state.wires.cut.discard(device.id)
-            state.light((device,), detail=detail)
+        elif not cut and known is not None:
+            del state.wires.cut[device.id]
+            state.light((device,), detail=POWER_BACK if known else LINE_BACK)
 
 
 def _is_cut(city: City, state: State, device: SimDevice) -> bool:
-    wires = state.wires
-    if device.id in wires.off or (device.kind == "switch" and (device.id, len(ports_of(city, device))) in wires.ports_down):
+    """Whether no line leads to it any more, or it has no power. A switch's last port is its own line."""
+    wires, parent = state.wires, city.by_id(device.uplink)
+    if device.kind == "switch" and (device.id, len(ports_of(city, device))) in wires.ports_down:
         return True
-    parent, port = city.by_id(device.uplink), (device.uplink, device.uplink_port)
-    if parent is None:
+    if not _has_power(city, state, device):
+        return True
+    return parent is not None and ((device.uplink, device.uplink_port) in wires.ports_down or state.dark(parent))
+
+
+def _has_power(city: City, state: State, device: SimDevice) -> bool:
+    """A camera or loudspeaker while the port gives it and the switch has it; a port that is switched off gives none."""
+    wires, port = state.wires, (device.uplink, device.uplink_port)
+    if device.id in wires.off:
         return False
-    return port in wires.ports_down or (device.kind in POWERED_KINDS and port in wires.unpowered) or state.dark(parent)
+    if device.kind not in POWERED_KINDS or city.by_id(device.uplink) is None:
+        return True
+    return device.uplink not in wires.off and port not in wires.ports_down and port not in wires.unpowered

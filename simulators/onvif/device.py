@@ -3,7 +3,7 @@
 from typing import Final
 from xml.sax.saxutils import escape
 
-from simulators.onvif import dates
+from simulators.onvif import dates, events
 from simulators.onvif.soap import PREFIXES, Call, invalid, not_supported
 from simulators.onvif.unit import Service, Unit
 
@@ -42,6 +42,13 @@ def _all_capabilities(unit: Unit, call: Call) -> str:
         raise invalid("no such category", "ter:NoSuchService")
     urls = {service.prefix: service.url(unit) for service in unit.services}
     parts = {"Device": _device_part(urls["tds"])}
+    if "tev" in urls:
+        pulls = str(events.pulls(unit)).lower()
+        parts["Events"] = (
+            f"<tt:Events><tt:XAddr>{urls['tev']}</tt:XAddr><tt:WSSubscriptionPolicySupport>false</tt:WSSubscriptionPolicySupport>"
+            f"<tt:WSPullPointSupport>{pulls}</tt:WSPullPointSupport><tt:WSPausableSubscriptionManagerInterfaceSupport>false"
+            "</tt:WSPausableSubscriptionManagerInterfaceSupport></tt:Events>"
+        )
     if "trt" in urls:
         parts["Media"] = (
             f"<tt:Media><tt:XAddr>{urls['trt']}</tt:XAddr><tt:StreamingCapabilities><tt:RTPMulticast>false</tt:RTPMulticast>"

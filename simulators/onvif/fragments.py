@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from simulators.onvif.streams import AUDIO_OUTPUT, SOURCE_SIZE, VIDEO_SOURCE, Stream
+from simulators.onvif.streams import AUDIO_OUTPUT, SOURCE_SIZE, Stream
+from simulators.onvif.tokens import VIDEO_SOURCE
 
 MULTICAST: Final = (
     "<tt:Multicast><tt:Address><tt:Type>IPv4</tt:Type><tt:IPv4Address>0.0.0.0</tt:IPv4Address></tt:Address>"

@@ -4,7 +4,8 @@ from typing import Final
 
 from simulators.onvif import fragments
 from simulators.onvif.soap import Call, invalid
-from simulators.onvif.streams import AUDIO_OUTPUT, FRAME_RATE, GOP, SOURCE_SIZE, VIDEO_SOURCE, Stream, snapshot_url, stream_in, streams_of
+from simulators.onvif.streams import AUDIO_OUTPUT, FRAME_RATE, GOP, SOURCE_SIZE, Stream, snapshot_url, stream_in, streams_of
+from simulators.onvif.tokens import VIDEO_SOURCE
 from simulators.onvif.unit import Service, Unit
 
 

@@ -1,12 +1,11 @@
 """The PTZ service: moves a simulated head whose position is true at every moment."""
 
-import re
 from typing import Final
 from xml.sax.saxutils import escape
 
 from simulators.onvif import fragments
 from simulators.onvif.head import PAN_TILT, PRESETS, ZOOM, Axis, Place
-from simulators.onvif.soap import Call, SoapFault, invalid, xml_time
+from simulators.onvif.soap import Call, SoapFault, invalid, read_duration, xml_time
 from simulators.onvif.streams import stream_in
 from simulators.onvif.unit import Service, Unit
 
@@ -14,7 +13,6 @@ DEFAULT_TIMEOUT_S: Final = 10.0
 LONGEST_S: Final = 600.0
 HOME: Final = (0.0, 0.0, 0.0)
 NODE: Final = "PTZNode_1"
-_DURATION: Final = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?")
 
 
 def _capabilities(_unit: Unit) -> str:
@@ -129,14 +127,13 @@ def _number(value: str) -> float:
 
 
 def _seconds(duration: str) -> float:
-    """Seconds of an xs:duration of hours, minutes and seconds, at most LONGEST_S."""
-    found = _DURATION.fullmatch(duration)
+    """Seconds of an xs:duration, at most LONGEST_S."""
     if not duration:
         return DEFAULT_TIMEOUT_S
-    if found is None:
+    seconds = read_duration(duration)
+    if seconds is None:
         raise invalid("not a duration", "ter:TimeoutNotSupported")
-    hours, minutes, seconds = (float(part or 0) for part in found.groups())
-    return min(hours * 3600 + minutes * 60 + seconds, LONGEST_S)
+    return min(seconds, LONGEST_S)
 
 
 # -- presets ----------------------------------------------------------------------------------------------------------

@@ -1,22 +1,22 @@
 """All ONVIF devices of the city behind one HTTP listener: logins checked, calls dispatched, pictures served."""
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from simulators import misbehaviour
 from simulators.city import City, SimDevice
 from simulators.digest import DigestGuard, Login, Verdict
 from simulators.faults import Answer
-from simulators.http import Behaviour, Request, Response
-from simulators.onvif import device, media, media2, ptz, recording, replay, search, soap, wsse
+from simulators.http import Behaviour, Later, Request, Response
+from simulators.onvif import device, events, media, media2, ptz, recording, replay, search, soap, wsse
 from simulators.onvif.soap import Call, SoapFault
 from simulators.onvif.unit import Service, Unit
 from simulators.state import State
 
 SERVICES: Final[Mapping[str, tuple[Service, ...]]] = {
-    "camera": (device.SERVICE, media.SERVICE, media2.SERVICE, ptz.SERVICE),
+    "camera": (device.SERVICE, media.SERVICE, media2.SERVICE, events.SERVICE, ptz.SERVICE),
     "speaker": (device.SERVICE, media.SERVICE, media2.SERVICE),
     "recorder": (device.SERVICE, recording.SERVICE, search.SERVICE, replay.SERVICE),
     "switch": (),
@@ -72,41 +72,49 @@ class Door:
             return None
         return misbehaviour.of(self.unit.state.fault(self.unit.device), address=self.unit.device.address)
 
-    def answer(self, request: Request) -> Response:
+    def answer(self, request: Request) -> Response | Later:
         self._count("requests")
         path = request.target.partition("?")[0]
         if path.startswith("/onvif/"):
-            return self._soap(request) if request.method == "POST" else Response(405, content_type=b"text/plain")
+            return self._soap(request, path) if request.method == "POST" else Response(405, content_type=b"text/plain")
         if path.startswith("/snapshot/") and self.unit.device.kind == "camera":
             return self._picture(request, path)
         return Response(404, content_type=b"text/plain")
 
     # -- SOAP
 
-    def _soap(self, request: Request) -> Response:
+    def _soap(self, request: Request, path: str) -> Response | Later:
         try:
-            call = soap.parse(request.body)
-            service = self._services.get(call.namespace)
+            call = soap.parse(request.body, path)
+            service = events.MANAGER if path.startswith(events.BELOW) else self._services.get(call.namespace)
             if service is None:
                 raise soap.not_supported()
             if call.operation not in service.anonymous:
                 refusal = self._refusal(request, call)
                 if refusal is not None:
                     return refusal
-            return Response(200, soap.envelope(self._perform(service, call)))
+            inner = self._perform(service, call)
+            return _answer(call, inner) if isinstance(inner, str) else self._later(call, inner)
         except SoapFault as error:
-            self._count("faults")
-            return Response(400 if error.code == "Sender" else 500, soap.fault(error))
+            return self._fault(error)
 
-    def _perform(self, service: Service, call: Call) -> str:
-        """The Response element of the call."""
+    def _perform(self, service: Service, call: Call) -> str | Coroutine[Any, Any, str]:
+        """What stands in the Response element of the call."""
         if call.operation == "GetServiceCapabilities":
-            inner = service.capabilities(self.unit)
-        elif call.operation in service.operations:
-            inner = service.operations[call.operation](self.unit, call)
-        else:
-            raise soap.not_supported()
-        return f"<{service.prefix}:{call.operation}Response>{inner}</{service.prefix}:{call.operation}Response>"
+            return service.capabilities(self.unit)
+        if call.operation in service.operations:
+            return service.operations[call.operation](self.unit, call)
+        raise soap.not_supported()
+
+    async def _later(self, call: Call, inner: Coroutine[Any, Any, str]) -> Response:
+        try:
+            return _answer(call, await inner)
+        except SoapFault as error:
+            return self._fault(error)
+
+    def _fault(self, error: SoapFault) -> Response:
+        self._count("faults")
+        return Response(400 if error.code == "Sender" else 500, soap.fault(error))
 
     def _refusal(self, request: Request, call: Call) -> Response | None:
         """None for a good login; else the answer that refuses it: a challenge, or the fault of ONVIF Core §5.9.4."""
@@ -159,3 +167,13 @@ class Door:
 
     def _count(self, what: str) -> None:
         self.unit.state.count("http", what, self.unit.device.kind)
+
+
+def _answer(call: Call, inner: str) -> Response:
+    """The Response element of a call; one with addressing headers is answered with such (WS-Addressing 1.0, SOAP binding)."""
+    prefix = _PREFIXES[call.namespace]
+    header = events.addressing(call) if call.addressing("MessageID") else ""
+    return Response(200, soap.envelope(f"<{prefix}:{call.operation}Response>{inner}</{prefix}:{call.operation}Response>", header))
+
+
+_PREFIXES: Final = {uri: prefix for prefix, uri in soap.PREFIXES.items()}

@@ -8,7 +8,6 @@ from simulators.city import SimDevice
 from simulators.onvif.soap import Call, invalid
 from simulators.onvif.unit import Unit
 
-VIDEO_SOURCE: Final = "VideoSource_1"
 AUDIO_OUTPUT: Final = "AudioOutput_1"
 FRAME_RATE: Final = 12.5
 GOP: Final = 25

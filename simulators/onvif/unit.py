@@ -1,12 +1,13 @@
 """One simulated ONVIF device: its data, its clock, and what it remembers between two requests."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from simulators.city import City, Parameters, SimDevice
 from simulators.digest import Remembered
 from simulators.onvif.head import Head
+from simulators.onvif.pull_points import PullPoints
 from simulators.onvif.soap import Call
 from simulators.state import State
 
@@ -37,6 +38,7 @@ class Unit:
     head: Head = field(default_factory=Head)
     searches: dict[str, Search] = field(default_factory=dict)
     next_search: int = 1
+    pull_points: PullPoints | None = None
     kept: dict[str, str] = field(default_factory=dict)
     """What its owner set, by the setting's name; outlives a reboot."""
 
@@ -65,8 +67,8 @@ class Unit:
         return f"rtsp://{self.device.address}:{self.city.rtsp_port}{path}"
 
 
-Operation = Callable[[Unit, Call], str]
-"""Answers a call with what stands inside its Response element; raises SoapFault."""
+Operation = Callable[[Unit, Call], str | Coroutine[Any, Any, str]]
+"""Answers a call, at once or later, with what stands inside its Response element; raises SoapFault."""
 
 
 @dataclass(frozen=True, slots=True)

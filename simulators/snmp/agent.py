@@ -2,26 +2,23 @@
 
 import hmac
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from simulators.city import Snmp
-from simulators.snmp import ber, pdu
+from simulators.snmp import ber, pdu, v3
 from simulators.snmp.ber import Malformed, Reader
 from simulators.snmp.managed import Managed
 from simulators.snmp.pdu import Pdu, Status
 from simulators.snmp.tree import View
 from simulators.snmp.usm import User, user_of
+from simulators.snmp.v3 import AUTH, LEAST_OCTETS, PRIV, REPORTABLE, Engine, Message
 
 MOST_OCTETS: Final = 1472
 """An answer fits into one Ethernet frame, as many devices have it."""
-LEAST_OCTETS: Final = 484
-"""msgMaxSize is never smaller (RFC 3412 §6)."""
 WINDOW_S: Final = 150
 """How far a message's time may be from the engine's (RFC 3414 §3.2, 7a)."""
 V3_OVERHEAD: Final = 140
-AUTH, PRIV, REPORTABLE = 1, 2, 4
-USM: Final = 3
 
 _STATS: Final = {
     "unsupported_level": 1,
@@ -43,25 +40,6 @@ class Answer:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Message:
-    """A v3 message taken apart. `tag_at`: where its authentication parameters begin in `whole`."""
-
-    whole: bytes
-    id: bytes
-    room: int
-    flags: int
-    engine: bytes
-    boots: int
-    time: int
-    user: bytes
-    tag: bytes
-    tag_at: int
-    salt: bytes
-    data: bytes
-    """The element of msgData, head included."""
-
-
 class _Reported(Exception):
     """Answered by a report PDU; `level`: the flags that it carries."""
 
@@ -77,9 +55,10 @@ class Agent:
         self._managed, self._view = managed, view
         self._community = settings.community.encode() if settings.version != "v3" else b""
         self._versions = {"v1": {0}, "v2c": {0, 1}}.get(settings.version, set())
-        self._engine = bytes.fromhex(settings.engine_id)
+        self._write_community = settings.write_community.encode()
         self._settings = settings
         self._user: User | None = None
+        self._user_engine = b""
         self._stats: Counter[str] = Counter()
         self._salt = managed.number("salt", 1 << 32) << 32
 
@@ -98,20 +77,28 @@ class Agent:
 
     def _answer_community(self, version: int, data: bytes, message: Reader) -> Answer:
         community = message.content(ber.OCTETS)
-        if version not in self._versions or not hmac.compare_digest(community, self._community):
+        writes = bool(self._write_community) and hmac.compare_digest(community, self._write_community)
+        if version not in self._versions or not (writes or hmac.compare_digest(community, self._community)):
             return Answer(None, note="bad_community")
         request = _read_pdu(data, message)
+        if writes and request.tag == pdu.SET:
+            request = replace(request, writes=True)
+        if self._drops(request):
+            return Answer(None, authentic=True, note="bulk_dropped")
         head = b"\x02\x01" + bytes((version,)) + ber.octets(community)
         room = MOST_OCTETS - len(head) - len(request.request_id) - 20
         made = pdu.answer(request, self._view, v1=version == 0, room=room)
         return Answer(None if made is None else ber.tlv(ber.SEQUENCE, head + made), authentic=True)
 
+    def _drops(self, request: Pdu) -> bool:
+        return request.tag == pdu.GETBULK and self._managed.quirk("drops-bulk") is not None
+
     # -- version 3 ----------------------------------------------------------------------------------------------------
 
     def _answer_v3(self, data: bytes, reader: Reader) -> Answer:
-        if not self._engine:
+        if not self._managed.engine_id:
             return Answer(None, note="no_v3")
-        message = _read_v3(data, reader)
+        message = v3.read(data, reader)
         try:
             return self._answer_known(message)
         except _Reported as report:
@@ -119,11 +106,12 @@ class Agent:
             reportable = message.flags & REPORTABLE
             return Answer(self._report(message, report) if reportable else None, note=report.what)
 
-    def _answer_known(self, message: _Message) -> Answer:
+    def _answer_known(self, message: Message) -> Answer:
         """RFC 3414 §3.2, in its order. Raises `_Reported`."""
-        if message.engine != self._engine:
+        engine = self._managed.engine_id
+        if message.engine.id != engine:
             raise _Reported("unknown_engine")
-        user = self._known_user()
+        user = self._known_user(engine)
         if user is None or message.user != user.name:
             raise _Reported("unknown_user")
         level = message.flags & (AUTH | PRIV)
@@ -131,65 +119,47 @@ class Agent:
             raise _Reported("unsupported_level")
         if level & AUTH:
             self._authenticate(message, user)
-        scoped = self._decrypted(message, user) if level & PRIV else message.data
-        context, request = _read_scoped(scoped)
+        context, request = _read_scoped(self._decrypted(message, user) if level & PRIV else message.data)
+        if request.tag == pdu.SET:
+            request = replace(request, writes=self._managed.device.kind == "switch")
+        if self._drops(request):
+            return Answer(None, authentic=True, note="bulk_dropped")
         if level != user.level:
             made: bytes | None = pdu.failed(request, Status.AUTHORIZATION_ERROR, 0)
         else:
-            room = (
-                max(LEAST_OCTETS, min(MOST_OCTETS, message.room)) - V3_OVERHEAD - len(message.user) - len(self._engine) * 2 - len(context)
-            )
+            room = max(LEAST_OCTETS, min(MOST_OCTETS, message.room)) - V3_OVERHEAD - len(message.user) - len(engine) * 2 - len(context)
             made = pdu.answer(request, self._view, v1=False, room=room)
         assert made is not None
-        return Answer(self._wrap(message, user, level, self._scoped(context, made)), authentic=level == user.level)
+        return Answer(self._wrap(message, user, level, v3.scoped(engine, context, made)), authentic=level == user.level)
 
-    def _known_user(self) -> User | None:
-        """The user with localised keys, which take a moment to compute: at the first message."""
-        if self._user is None:
-            self._user = user_of(self._settings)
+    def _known_user(self, engine: bytes) -> User | None:
+        """The user with keys localised to the engine, which take a moment to compute: at the first message."""
+        if self._user_engine != engine:
+            self._user, self._user_engine = user_of(self._settings, engine), engine
         return self._user
 
-    def _authenticate(self, message: _Message, user: User) -> None:
-        zeroed = message.whole[: message.tag_at] + bytes(len(message.tag)) + message.whole[message.tag_at + len(message.tag) :]
-        if not hmac.compare_digest(user.tag(zeroed), message.tag):
+    def _authenticate(self, message: Message, user: User) -> None:
+        if not hmac.compare_digest(v3.signature(message, user), message.tag):
             raise _Reported("wrong_digest")
-        if message.boots != self._managed.boots or abs(message.time - int(self._managed.uptime_s)) > WINDOW_S:
+        if message.engine.boots != self._managed.boots or abs(message.engine.time - int(self._managed.agent_s)) > WINDOW_S:
             raise _Reported("not_in_window", level=AUTH)
 
-    def _decrypted(self, message: _Message, user: User) -> bytes:
-        encrypted = Reader(message.data).content(ber.OCTETS)
+    def _decrypted(self, message: Message, user: User) -> bytes:
         if len(message.salt) != 8:
             raise _Reported("decryption_error")
-        return user.decrypt(encrypted, boots=message.boots, time=message.time, salt=message.salt)
+        return v3.scoped_of(message, user)
 
-    def _report(self, message: _Message, report: _Reported) -> bytes:
+    def _report(self, message: Message, report: _Reported) -> bytes:
         name = ber.oid((1, 3, 6, 1, 6, 3, 15, 1, 1, _STATS[report.what], 0))
         counter = ber.unsigned(ber.COUNTER32, self._stats[report.what])
         made = pdu.response(_request_id(message), pdu.binding(name, counter), tag=pdu.REPORT)
         user = self._user if report.level & AUTH else None
-        return self._wrap(message, user, report.level, self._scoped(b"", made))
+        return self._wrap(message, user, report.level, v3.scoped(self._managed.engine_id, b"", made))
 
-    def _scoped(self, context: bytes, made: bytes) -> bytes:
-        return ber.tlv(ber.SEQUENCE, ber.octets(self._engine) + ber.octets(context) + made)
-
-    def _wrap(self, message: _Message, user: User | None, level: int, scoped: bytes) -> bytes:
-        """The outgoing message, encrypted and signed as `level` says."""
-        boots, time = self._managed.boots, int(self._managed.uptime_s)
-        salt = b""
-        if user and level & PRIV:
-            self._salt = self._salt + 1 & 0xFFFF_FFFF_FFFF_FFFF
-            salt = self._salt.to_bytes(8, "big")
-            scoped = ber.octets(user.encrypt(scoped, boots=boots, time=time, salt=salt))
-        head = ber.tlv(ber.SEQUENCE, message.id + ber.integer(65_507) + ber.octets(bytes((level,))) + ber.integer(USM))
-        before = ber.octets(self._engine) + ber.integer(boots) + ber.integer(time) + ber.octets(message.user)
-
-        def whole(tag: bytes) -> bytes:
-            parameters = ber.octets(ber.tlv(ber.SEQUENCE, before + ber.octets(tag) + ber.octets(salt)))
-            return ber.tlv(ber.SEQUENCE, b"\x02\x01\x03" + head + parameters + scoped)
-
-        if user and user.auth and level & AUTH:
-            return whole(user.tag(whole(bytes(user.auth.tag_bytes))))
-        return whole(b"")
+    def _wrap(self, message: Message, user: User | None, flags: int, scoped: bytes) -> bytes:
+        engine = Engine(self._managed.engine_id, self._managed.boots, int(self._managed.agent_s))
+        self._salt = self._salt + 1 & 0xFFFF_FFFF_FFFF_FFFF
+        return v3.wrap(message.id, engine, message.user, scoped, user=user, flags=flags, salt=self._salt.to_bytes(8, "big"))
 
 
 # -- reading, every one of these raises `Malformed` --------------------------------------------------------------------
@@ -202,26 +172,6 @@ def _read_pdu(data: bytes, reader: Reader) -> Pdu:
     return pdu.read(data, start, reader.at)
 
 
-def _read_v3(data: bytes, reader: Reader) -> _Message:
-    head = reader.inner(ber.SEQUENCE)
-    id_start = head.at
-    head.integer(0)
-    message_id = data[id_start : head.at]
-    room, flags, model = head.integer(LEAST_OCTETS), head.content(ber.OCTETS), head.integer(1)
-    head.done()
-    if len(flags) != 1 or model != USM:
-        raise Malformed("not the user-based security model")
-    _, start, stop = reader.element()
-    parameters = Reader(data, start, stop).inner(ber.SEQUENCE)
-    engine, boots, time, user = parameters.content(ber.OCTETS), parameters.integer(0), parameters.integer(0), parameters.content(ber.OCTETS)
-    _, tag_at, tag_end = parameters.element()
-    salt = parameters.content(ber.OCTETS)
-    body = reader.at
-    reader.element()
-    reader.done()
-    return _Message(data, message_id, room, flags[0], engine, boots, time, user, data[tag_at:tag_end], tag_at, salt, data[body : reader.at])
-
-
 def _read_scoped(scoped: bytes) -> tuple[bytes, Pdu]:
     """The context's name and the request."""
     reader = Reader(scoped).inner(ber.SEQUENCE)
@@ -230,7 +180,7 @@ def _read_scoped(scoped: bytes) -> tuple[bytes, Pdu]:
     return context, _read_pdu(scoped, reader)
 
 
-def _request_id(message: _Message) -> bytes:
+def _request_id(message: Message) -> bytes:
     """The request's id when it can be read, else zero (RFC 3412 §7.1, 3c)."""
     if not message.flags & PRIV:
         try:

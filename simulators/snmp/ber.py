@@ -118,6 +118,11 @@ class Reader:
             raise Malformed(f"tag {found:#x} where {tag:#x} belongs")
         return Reader(self._data, start, end)
 
+    def value(self) -> tuple[int, bytes]:
+        """Tag and content of the next element."""
+        tag, start, end = self.element()
+        return tag, self._data[start:end]
+
     def integer(self, lowest: int = -0x8000_0000, highest: int = 0x7FFF_FFFF) -> int:
         content = self.content(INTEGER)
         value = int.from_bytes(content, "big", signed=True)

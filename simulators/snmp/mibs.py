@@ -1,4 +1,4 @@
-"""Which objects each kind of device has: MIB-2, IF-MIB, POWER-ETHERNET-MIB, the makers' own, and the simulator's.
+"""Which objects each kind of device has: MIB-2, IF-MIB, POWER-ETHERNET-MIB, LLDP, BRIDGE-MIB, the makers' own, and the simulator's.
 
 The simulator's own objects, below the invented enterprise number 99999 (no loudspeaker's MIB that we could read tells volume, amplifier
 or contact; see `SIMULATOR`). A loudspeaker has, each with the instance .0:
@@ -13,13 +13,14 @@ or contact; see `SIMULATOR`). A loudspeaker has, each with the instance .0:
 """
 
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Final
 
-from simulators.snmp import ber
+from simulators.snmp import ber, neighbours
 from simulators.snmp.ber import Oid
 from simulators.snmp.managed import UPLINK_BPS, Managed
-from simulators.snmp.tree import Getter, Shape
+from simulators.snmp.tree import Getter, Shape, Writer
 
 Row = tuple[Oid, Getter[Managed]]
 
@@ -29,8 +30,13 @@ INTERFACES: Final = (1, 3, 6, 1, 2, 1, 2)
 IF_X: Final = (1, 3, 6, 1, 2, 1, 31, 1, 1, 1)
 POE: Final = (1, 3, 6, 1, 2, 1, 105, 1)
 ENTITY: Final = (1, 3, 6, 1, 2, 1, 47, 1, 1, 1, 1)
+HOST: Final = (1, 3, 6, 1, 2, 1, 25, 1)
+ENGINE: Final = (1, 3, 6, 1, 6, 3, 10, 2, 1)
+ZONE: Final = timezone(timedelta(hours=8))
+"""All clocks of the city are set to China Standard Time."""
 SIMULATOR: Final = (*ENTERPRISES, 99_999)
 AXIS: Final = (*ENTERPRISES, 368, 4, 1)
+HIKVISION: Final = (*ENTERPRISES, 39_165, 1)
 HIKVISION_RECORDER: Final = (*ENTERPRISES, 50_001)
 DAHUA: Final = (*ENTERPRISES, 1_004_849, 2, 1)
 
@@ -42,6 +48,7 @@ _PRODUCTS: Final[dict[str, Oid]] = {
 }
 """sysObjectID by maker; makers' recorders may differ, others are the simulator's."""
 _STATUS_UP, _STATUS_DOWN = 1, 2
+_TRUTH: Final = frozenset({1, 2})
 
 
 def shape_of(managed: Managed) -> Shape[Managed]:
@@ -52,14 +59,16 @@ def shape_of(managed: Managed) -> Shape[Managed]:
 
 @lru_cache(maxsize=64)
 def _shape(kind: str, vendor: str, ports: int) -> Shape[Managed]:
-    rows = [*_system(), *_entity()]
+    rows = [*_system(), *_entity(), *_host(), *_engine()]
     if kind == "switch":
-        rows += [*_if_table(range(1, ports + 1)), *_poe(ports)]
+        rows += [*_if_table(range(1, ports + 1)), *_poe(ports), *neighbours.local(ports)]
     else:
         rows += _single_interface()
     if kind == "speaker":
         rows += _loudspeaker()
     rows += _MAKERS.get((vendor, kind), lambda: iter(()))()
+    if kind == "switch":
+        return Shape(rows, writers=dict(_port_writers(ports)), tables=neighbours.TABLES)
     return Shape(rows)
 
 
@@ -82,6 +91,22 @@ def _counted(tag: int, value: Callable[[Managed], float]) -> Getter[Managed]:
     return lambda managed: ber.unsigned(tag, int(value(managed)))
 
 
+def _percent(value: Callable[[Managed], int]) -> Getter[Managed]:
+    return _amount("PERCENT", value)
+
+
+def _amount(unit: str, value: Callable[[Managed], int]) -> Getter[Managed]:
+    """A number; as text with its unit in a device with the quirk that says so."""
+
+    def get(managed: Managed) -> bytes:
+        number = value(managed)
+        if managed.quirk("text-numbers") is None:
+            return ber.integer(number)
+        return ber.octets(f"{number} {unit}" if unit == "PERCENT" else f"{number:.1f} {unit}")
+
+    return get
+
+
 def _mac(managed: Managed, port: int = 0) -> bytes:
     raw = bytes.fromhex(managed.device.mac.replace(":", "")) or b"\x02" + bytes(5)
     return ber.octets(raw[:5] + bytes(((raw[5] + port) % 256,)))
@@ -102,6 +127,8 @@ def _object_id(managed: Managed) -> bytes:
     device = managed.device
     if (device.vendor, device.kind) == ("HIKVISION", "recorder"):
         return ber.oid(HIKVISION_RECORDER)
+    if (device.vendor, device.kind) == ("HIKVISION", "camera"):
+        return ber.oid(HIKVISION)
     return ber.oid(_PRODUCTS.get(device.vendor, (*SIMULATOR, 2)))
 
 
@@ -109,7 +136,7 @@ def _system() -> Iterator[Row]:
     """RFC 3418, the system group."""
     yield (*SYSTEM, 1, 0), _text(_description)
     yield (*SYSTEM, 2, 0), _object_id
-    yield (*SYSTEM, 3, 0), _counted(ber.TICKS, lambda managed: managed.uptime_s * 100)
+    yield (*SYSTEM, 3, 0), _counted(ber.TICKS, lambda managed: managed.agent_s * 100)
     yield (*SYSTEM, 4, 0), _text(lambda managed: managed.device.maintainer)
     yield (*SYSTEM, 5, 0), _text(lambda managed: managed.device.id)
     yield (*SYSTEM, 6, 0), _text(lambda managed: f"{managed.device.latitude:.6f},{managed.device.longitude:.6f}")
@@ -122,6 +149,39 @@ def _entity() -> Iterator[Row]:
     yield (*ENTITY, 9, 1), _text(lambda managed: managed.device.firmware)
     yield (*ENTITY, 11, 1), _text(lambda managed: managed.state.serial(managed.device))
     yield (*ENTITY, 13, 1), _text(lambda managed: managed.device.model)
+
+
+def _host() -> Iterator[Row]:
+    """RFC 2790, hrSystem: the uptime of the device itself, and its clock."""
+    yield (*HOST, 1, 0), _counted(ber.TICKS, lambda managed: managed.uptime_s * 100)
+    yield (
+        (*HOST, 2, 0),
+        lambda managed: ber.octets(_local_text(managed) if managed.quirk("local-clock-text") is not None else _date(managed)),
+    )
+
+
+def _engine() -> Iterator[Row]:
+    """RFC 3411, snmpEngine; all zero for a device without an engine id."""
+    yield (*ENGINE, 1, 0), lambda managed: ber.octets(managed.engine_id)
+    yield (*ENGINE, 2, 0), _integer(lambda managed: managed.boots)
+    yield (*ENGINE, 3, 0), _integer(_engine_time)
+
+
+def _engine_time(managed: Managed) -> int:
+    """snmpEngineTime; as an agent has it that lets its hundredths overflow, with the quirk that says so."""
+    seconds = int(managed.agent_s)
+    return seconds - 2**32 // 100 if managed.quirk("engine-time-negative") is not None else seconds
+
+
+def _date(managed: Managed) -> bytes:
+    """DateAndTime (RFC 2579) with its zone."""
+    moment = datetime.fromtimestamp(managed.state.device_time(managed.device), ZONE)
+    parts = (moment.month, moment.day, moment.hour, moment.minute, moment.second, moment.microsecond // 100_000)
+    return moment.year.to_bytes(2, "big") + bytes(parts) + b"+\x08\x00"
+
+
+def _local_text(managed: Managed) -> str:
+    return datetime.fromtimestamp(managed.state.device_time(managed.device), ZONE).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _single_interface() -> Iterator[Row]:
@@ -161,9 +221,9 @@ def _if_entry(port: int) -> Iterator[tuple[int, Getter[Managed]]]:
     yield 4, _constant(ber.integer(1500))
     yield 5, _constant(ber.unsigned(ber.GAUGE32, UPLINK_BPS))
     yield 6, lambda managed: _mac(managed, port)
-    yield 7, _constant(ber.integer(_STATUS_UP))
+    yield 7, _integer(lambda managed: _STATUS_UP if managed.is_enabled(port) else _STATUS_DOWN)
     yield 8, _integer(lambda managed: _STATUS_UP if managed.is_up(port) else _STATUS_DOWN)
-    yield 9, _constant(ber.unsigned(ber.TICKS, 0))
+    yield 9, _counted(ber.TICKS, lambda managed: managed.last_change_s(port) * 100)
     yield 10, _counted(ber.COUNTER32, lambda managed: managed.octets(port, "in"))
     yield 11, _counted(ber.COUNTER32, lambda managed: managed.octets(port, "in") // 1100)
     yield 13, _constant(ber.unsigned(ber.COUNTER32, 0))
@@ -178,6 +238,7 @@ def _if_x_entry(port: int) -> Iterator[tuple[int, Getter[Managed]]]:
     yield 1, _constant(ber.octets(f"GE1/0/{port}"))
     yield 6, _counted(ber.COUNTER64, lambda managed: managed.octets(port, "in"))
     yield 10, _counted(ber.COUNTER64, lambda managed: managed.octets(port, "out"))
+    yield 14, _constant(ber.integer(1))
     yield 15, _constant(ber.unsigned(ber.GAUGE32, UPLINK_BPS // 1_000_000))
     yield 18, _text(lambda managed: managed.name_behind(port))
 
@@ -186,8 +247,8 @@ def _poe(ports: int) -> Iterator[Row]:
     """RFC 3621: one group of ports; the last port, the uplink, gives no power."""
     entry, supply = (*POE, 1, 1), (*POE, 3, 1, 1)
     for port in range(1, ports):
-        yield (*entry, 3, 1, port), _constant(ber.integer(1))
-        yield (*entry, 6, 1, port), _integer(lambda managed, port=port: 3 if managed.is_powered(port) else 2)  # type: ignore[misc]
+        yield (*entry, 3, 1, port), _integer(lambda managed, port=port: 1 if managed.feeds(port) else 2)  # type: ignore[misc]
+        yield (*entry, 6, 1, port), _integer(lambda managed, port=port: managed.detection(port))  # type: ignore[misc]
         yield (*entry, 7, 1, port), _constant(ber.integer(3))
         yield (*entry, 10, 1, port), _constant(ber.integer(4))
         for column in (8, 11, 12, 13, 14):
@@ -197,13 +258,22 @@ def _poe(ports: int) -> Iterator[Row]:
     yield (*supply, 4, 1), _counted(ber.GAUGE32, lambda managed: managed.power_w())
 
 
+def _port_writers(ports: int) -> Iterator[tuple[Oid, Writer[Managed]]]:
+    """ifAdminStatus up and down; pethPsePortAdminEnable true and false."""
+    for port in range(1, ports + 1):
+        yield (*INTERFACES, 2, 1, 7, port), Writer(_TRUTH, lambda managed, value, port=port: managed.enable(port, up=value == 1))  # type: ignore[misc]
+        if port < ports:
+            powered = Writer(_TRUTH, lambda managed, value, port=port: managed.enable(port, powered=value == 1))  # type: ignore[misc]
+            yield (*POE, 1, 1, 3, 1, port), powered
+
+
 # -- loudspeakers and makers ------------------------------------------------------------------------------------------
 
 
 def _loudspeaker() -> Iterator[Row]:
     """The simulator's own objects; see the head of this module."""
     own = (*SIMULATOR, 1)
-    yield (*own, 1, 0), _integer(lambda managed: managed.volume())
+    yield (*own, 1, 0), _percent(lambda managed: managed.volume())
     yield (*own, 2, 0), _integer(lambda managed: 1 if managed.state.cabinet(managed.device).amplifier == "ok" else 2)
     yield (*own, 3, 0), _integer(lambda managed: int(managed.temperature() * 10))
     yield (*own, 4, 0), _integer(lambda managed: 1 if managed.state.cabinet(managed.device).contact == "closed" else 2)
@@ -218,7 +288,18 @@ def _axis() -> Iterator[Row]:
     yield (*AXIS, 3, 1, 4, 1, 1), _integer(lambda managed: int(managed.temperature()))
     yield (*AXIS, 5, 1, 2, 1), _constant(ber.integer(1))
     yield (*AXIS, 6, 1, 3, 1), _constant(ber.integer(1))
-    yield (*AXIS, 100, 3, 1, 0), _integer(lambda managed: 10 + managed.number("cpu", 30))
+    yield (*AXIS, 100, 3, 1, 0), _percent(lambda managed: 10 + managed.number("cpu", 30))
+
+
+def _hikvision_camera() -> Iterator[Row]:
+    """HIK-DEVICE-MIB: type, firmware, MAC, processor and memory, clock."""
+    yield (*HIKVISION, 1, 0), _text(lambda managed: managed.device.model)
+    yield (*HIKVISION, 3, 0), _text(lambda managed: managed.device.firmware)
+    yield (*HIKVISION, 4, 0), _text(lambda managed: managed.device.mac)
+    yield (*HIKVISION, 7, 0), _percent(lambda managed: 20 + managed.number("cpu", 30))
+    yield (*HIKVISION, 10, 0), _amount("GB", lambda managed: 1 + managed.number("memory", 8))
+    yield (*HIKVISION, 11, 0), _percent(lambda managed: 30 + managed.number("used", 30))
+    yield (*HIKVISION, 19, 0), _text(_local_text)
 
 
 def _hikvision_recorder() -> Iterator[Row]:
@@ -241,6 +322,7 @@ def _dahua() -> Iterator[Row]:
 
 
 _MAKERS: Final[dict[tuple[str, str], Callable[[], Iterator[Row]]]] = {
+    ("HIKVISION", "camera"): _hikvision_camera,
     ("AXIS", "speaker"): _axis,
     ("HIKVISION", "recorder"): _hikvision_recorder,
     ("Dahua", "recorder"): _dahua,

@@ -1,6 +1,6 @@
 """PDUs (RFC 3416; RFC 1157 for v1) answered from a view of a device."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -8,13 +8,16 @@ from typing import Any, Final
 
 from simulators.snmp import ber
 from simulators.snmp.ber import Malformed, Oid, Reader
-from simulators.snmp.tree import View
+from simulators.snmp.tree import View, Writer
 
 GET: Final = 0xA0
 GETNEXT: Final = 0xA1
 RESPONSE: Final = 0xA2
 SET: Final = 0xA3
+TRAP_V1: Final = 0xA4
 GETBULK: Final = 0xA5
+INFORM: Final = 0xA6
+TRAP_V2: Final = 0xA7
 REPORT: Final = 0xA8
 MOST_BINDINGS: Final = 200
 MOST_REPETITIONS: Final = 500
@@ -26,14 +29,20 @@ class Status(IntEnum):
     NO_ERROR = 0
     TOO_BIG = 1
     NO_SUCH_NAME = 2
+    BAD_VALUE = 3
     NO_ACCESS = 6
+    WRONG_TYPE = 7
+    WRONG_VALUE = 10
     AUTHORIZATION_ERROR = 16
     NOT_WRITABLE = 17
 
 
 @dataclass(frozen=True, slots=True)
 class Pdu:
-    """A request. `first`, `second`: non-repeaters and max-repetitions of GETBULK. `bindings`: the list's content as it came."""
+    """A request. `first`, `second`: non-repeaters and max-repetitions of GETBULK. `bindings`: the list's content as it came.
+
+    `writes`: whoever sent it may write.
+    """
 
     tag: int
     request_id: bytes
@@ -41,6 +50,7 @@ class Pdu:
     second: int
     bindings: bytes
     names: tuple[Oid, ...]
+    writes: bool = False
 
 
 class _Failed(Exception):
@@ -111,24 +121,23 @@ def binding(name: bytes, value: bytes) -> bytes:
 
 
 def _get(pdu: Pdu, view: View[Any], v1: bool, room: int) -> bytes:
-    shape, out = view.shape, []
+    out = []
     for number, name in enumerate(pdu.names, start=1):
-        index = shape.index.get(name)
-        value = _absent(view, name) if index is None else view.value(index)
-        if v1 and (index is None or value[0] == ber.COUNTER64):
+        value = view.get(name)
+        if v1 and (value is None or value[0] == ber.COUNTER64):
             raise _Failed(Status.NO_SUCH_NAME, number)
-        out.append(binding(ber.oid(name), value))
+        out.append(binding(ber.oid(name), _absent(view, name) if value is None else value))
     return _fitting(b"".join(out), room)
 
 
 def _get_next(pdu: Pdu, view: View[Any], v1: bool, room: int) -> bytes:
     out = []
     for number, name in enumerate(pdu.names, start=1):
-        index = view.shape.after(name)
-        while v1 and index < len(view.shape.oids) and view.value(index)[0] == ber.COUNTER64:
-            index += 1  # RFC 3584 §4.2.2.1: v1 does not see Counter64
-        if index < len(view.shape.oids):
-            out.append(binding(view.shape.encoded[index], view.value(index)))
+        row = view.after(name)
+        while v1 and row is not None and view.value(row)[0] == ber.COUNTER64:
+            row = view.after(row[0])  # RFC 3584 §4.2.2.1: v1 does not see Counter64
+        if row is not None:
+            out.append(binding(row[1], view.value(row)))
         elif v1:
             raise _Failed(Status.NO_SUCH_NAME, number)
         else:
@@ -138,20 +147,20 @@ def _get_next(pdu: Pdu, view: View[Any], v1: bool, room: int) -> bytes:
 
 def _get_bulk(pdu: Pdu, view: View[Any], _v1: bool, room: int) -> bytes:
     """RFC 3416 §4.2.3: as many repetitions as fit, cut off between two bindings."""
-    shape, total = view.shape, len(view.shape.oids)
     out, size = bytearray(), 0
     once = max(0, min(pdu.first, len(pdu.names)))
+    places: list[Oid | None] = list(pdu.names)
     last = [ber.oid(name) for name in pdu.names]
-    places = [shape.after(name) for name in pdu.names]
     for round_ in range(max(1, min(pdu.second, MOST_REPETITIONS) if len(places) > once else 1)):
         ended = True
         for column in range(0 if round_ == 0 else once, len(places) if pdu.second > 0 else once):
-            index = places[column]
-            if index < total:
-                last[column] = shape.encoded[index]
-                places[column] += 1
+            place = places[column]
+            row = None if place is None else view.after(place)
+            places[column] = None if row is None else row[0]
+            if row is not None:
+                last[column] = row[1]
                 ended = False
-            made = binding(last[column], view.value(index) if index < total else ber.END_OF_VIEW)
+            made = binding(last[column], ber.END_OF_VIEW if row is None else view.value(row))
             size += len(made)
             if size > room:
                 return bytes(out)
@@ -162,13 +171,42 @@ def _get_bulk(pdu: Pdu, view: View[Any], _v1: bool, room: int) -> bytes:
 
 
 def _set(pdu: Pdu, view: View[Any], v1: bool, _room: int) -> bytes:
-    """Nothing here can be written."""
-    known = bool(pdu.names) and pdu.names[0] in view.shape.index
-    raise _Failed(Status.NO_SUCH_NAME if v1 else Status.NOT_WRITABLE if known else Status.NO_ACCESS, min(1, len(pdu.names)))
+    """All or nothing (RFC 3416 §4.2.5): every assignment is judged before the first is made."""
+    if not pdu.writes:
+        known = bool(pdu.names) and view.get(pdu.names[0]) is not None
+        writable = bool(pdu.names) and pdu.names[0] in view.shape.writers
+        status = Status.NO_ACCESS if writable or not known else Status.NOT_WRITABLE
+        raise _Failed(Status.NO_SUCH_NAME if v1 else status, min(1, len(pdu.names)))
+    assignments = [_assignment(view, number, *row, v1=v1) for number, row in enumerate(_bindings(pdu.bindings), start=1)]
+    for writer, value in assignments:
+        writer.write(view.device, value)
+    return pdu.bindings
+
+
+def _assignment(view: View[Any], number: int, name: Oid, tag: int, content: bytes, *, v1: bool) -> tuple[Writer[Any], int]:
+    writer = view.shape.writers.get(name)
+    if writer is None:
+        status = Status.NO_ACCESS if view.get(name) is None else Status.NOT_WRITABLE
+        raise _Failed(Status.NO_SUCH_NAME if v1 else status, number)
+    if tag != ber.INTEGER:
+        raise _Failed(Status.BAD_VALUE if v1 else Status.WRONG_TYPE, number)
+    value = int.from_bytes(content, "big", signed=True)
+    if value not in writer.values:
+        raise _Failed(Status.BAD_VALUE if v1 else Status.WRONG_VALUE, number)
+    return writer, value
+
+
+def _bindings(bindings: bytes) -> Iterator[tuple[Oid, int, bytes]]:
+    """Name, tag and content of each binding of a list that was read before."""
+    reader = Reader(bindings)
+    while reader.more:
+        inner = reader.inner(ber.SEQUENCE)
+        name = ber.read_oid(inner.content(ber.OBJECT))
+        yield name, *inner.value()
 
 
 def _absent(view: View[Any], name: Oid) -> bytes:
-    return ber.NO_SUCH_INSTANCE if view.shape.has_object_type(name) else ber.NO_SUCH_OBJECT
+    return ber.NO_SUCH_INSTANCE if view.has_object_type(name) else ber.NO_SUCH_OBJECT
 
 
 def _fitting(bindings: bytes, room: int) -> bytes:

@@ -2,67 +2,66 @@
 
 import asyncio
 import socket
-import struct
 from collections.abc import Mapping
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from simulators.city import City, SimDevice
 from simulators.faults import Answer as Ailment
 from simulators.faults import Fault
 from simulators.listening import Listening
 from simulators.snmp.agent import Agent
-from simulators.snmp.managed import managed
+from simulators.snmp.history import History
+from simulators.snmp.managed import Managed, managed
 from simulators.snmp.mibs import shape_of
+from simulators.snmp.notifier import RETRY_S, Notifier
+from simulators.snmp.pktinfo import Address, bound, received, send_from
 from simulators.snmp.tree import Shape, View
 from simulators.state import State
+from simulators.traps import Sink, Trap
 
-IP_PKTINFO: Final = 8  # Linux, linux/in.h; the socket module names it only from Python 3.12 on
-BATCH: Final = 256
-"""Datagrams answered in one turn of the loop."""
-BUFFER_BYTES: Final = 4 * 1024 * 1024
-_HEAD: Final = socket.CMSG_SPACE(12)
-
-Address = tuple[str, int]
+_STRANGERS = frozenset({"bad_community", "wrong_digest", "unknown_user"})
+"""What an agent reports by authenticationFailure (RFC 3418)."""
 Recordings = Mapping[str, Shape[Any]]
 
 
-def serve(city: City, port: int, state: State, *, recordings: Recordings | None = None) -> Listening["SnmpServer"]:
+def serve(
+    city: City, port: int, state: State, *, recordings: Recordings | None = None, retry_s: float = RETRY_S
+) -> Listening["SnmpServer"]:
     """Answer for all devices of `city` on `port` (0: any free one) until closed. Awaiting it raises OSError when the port is taken.
 
-    `recordings`: device id → what it shows instead of its own objects (`recorded_device`).
+    `recordings`: device id → what it shows instead of its own objects (`recorded_device`). `retry_s`: between two tries of an inform.
     """
-    return Listening(SnmpServer.listening(city, port, state, recordings or {}))
+    return Listening(SnmpServer.listening(city, port, state, recordings or {}, retry_s))
 
 
 class SnmpServer:
     """`port`: where it listens. `heard`: datagrams that came for a device, answered or not."""
 
-    def __init__(self, city: City, state: State, recordings: Recordings, sock: socket.socket) -> None:
+    def __init__(self, city: City, state: State, recordings: Recordings, sock: socket.socket, retry_s: float) -> None:
         self._city, self._state, self._recordings, self._socket = city, state, recordings, sock
-        self._epoch = state.now()
+        if city.traps and state.traps.sink is None:
+            state.traps.sink = Sink.parse(city.traps)
+        self._history = History(city, state)
+        self._notifier = Notifier(city, state, self._managed, retry_s=retry_s)
         self._agents: dict[str, tuple[SimDevice, Agent] | None] = {}
         self.port: int = sock.getsockname()[1]
         self.heard = 0
 
     @classmethod
-    async def listening(cls, city: City, port: int, state: State, recordings: Recordings) -> Self:
-        server = cls(city, state, recordings, _bound(port))
+    async def listening(cls, city: City, port: int, state: State, recordings: Recordings, retry_s: float) -> Self:
+        server = cls(city, state, recordings, bound(port), retry_s)
         asyncio.get_running_loop().add_reader(server._socket, server._drain)
         return server
 
     async def close(self) -> None:
         asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.close()
+        self._history.close()
+        self._notifier.close()
 
     def _drain(self) -> None:
-        receive = self._socket.recvmsg
-        for _ in range(BATCH):
-            try:
-                data, control, _, peer = receive(65_535, _HEAD)
-            except (BlockingIOError, ConnectionRefusedError):
-                return
-            if control and peer[0].startswith("127."):
-                self._hear(data, control[0][2][8:12], peer)
+        for data, local, peer in received(self._socket):
+            self._hear(data, local, peer)
 
     def _hear(self, data: bytes, local: bytes, peer: Address) -> None:
         found = self._agent(socket.inet_ntoa(local))
@@ -77,6 +76,8 @@ class SnmpServer:
         self._state.count("snmp", "requests", device.kind)
         if answer.note:
             self._state.count("snmp", answer.note, device.kind)
+            if answer.note in _STRANGERS:
+                self._state.traps.send(device, Trap.AUTHENTICATION_FAILURE)
         if answer.authentic:
             self._state.logged_in("snmp", device)
         if answer.data is not None:
@@ -90,10 +91,13 @@ class SnmpServer:
             device = self._city.by_address(address)
         if device is None or device.snmp is None:
             return None
-        itself = managed(self._city, device, self._state, epoch=self._epoch)
+        itself = self._managed(device)
         view = View(self._recordings.get(device.id) or shape_of(itself), itself)
         self._agents[address] = device, Agent(itself, device.snmp, view)
         return self._agents[address]
+
+    def _managed(self, device: SimDevice) -> Managed:
+        return managed(self._city, device, self._state, self._history)
 
     def _reply(self, data: bytes, local: bytes, peer: Address, fault: Fault) -> None:
         ailment, delay_s = fault.on("snmp")
@@ -107,22 +111,5 @@ class SnmpServer:
             self._send(data, local, peer)
 
     def _send(self, data: bytes, local: bytes, peer: Address) -> None:
-        """From the address that was asked; what does not fit into the socket is lost, as on a wire."""
-        source = struct.pack("=i4s4s", 0, local, b"\x00\x00\x00\x00")
-        try:
-            self._socket.sendmsg((data,), ((socket.IPPROTO_IP, IP_PKTINFO, source),), 0, peer)
-        except OSError:
+        if not send_from(self._socket, data, local, peer):
             self._state.counters["snmp.lost"] += 1
-
-
-def _bound(port: int) -> socket.socket:
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
-        sock.bind(("0.0.0.0", port))
-    except OSError:
-        sock.close()
-        raise
-    return sock

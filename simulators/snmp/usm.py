@@ -64,11 +64,13 @@ class User:
         return Cipher(AES(self.priv_key), CFB(boots.to_bytes(4, "big") + time.to_bytes(4, "big") + salt))
 
 
-def user_of(settings: Snmp) -> User | None:
-    """The user that a device's settings name; None when it speaks no v3. Raises ValueError for protocols that are not here."""
+def user_of(settings: Snmp, engine: bytes) -> User | None:
+    """The user that a device's settings name, with keys localised to an engine; None when it speaks no v3.
+
+    Raises ValueError for protocols that are not here.
+    """
     if settings.version != "v3":
         return None
-    engine = bytes.fromhex(settings.engine_id)
     if not settings.auth_protocol:
         return User(settings.user.encode())
     auth = AUTH_PROTOCOLS.get(_plain(settings.auth_protocol))

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from simulators.city import SimDevice, Snmp
+from simulators.city import City, SimDevice, Snmp
 from simulators.snmp import server as snmp
 from simulators.snmp.server import Recordings
 from simulators.state import State
 from tests.simulators.block import Wallclock, city_of, device
 
-COMMUNITY = Snmp(version="v2c", community="c1ty", engine_id="80001f880431")
+COMMUNITY = Snmp(version="v2c", community="c1ty", engine_id="80001f880431", write_community="m4yor")
 
 
 def v3(number: int, auth: str = "", priv: str = "") -> Snmp:
@@ -72,8 +72,8 @@ class Block:
 
 
 @asynccontextmanager
-async def snmp_block(recordings: Recordings | None = None) -> AsyncIterator[Block]:
+async def snmp_block(recordings: Recordings | None = None, *, retry_s: float = 30.0, city: City = CITY) -> AsyncIterator[Block]:
     clock = Wallclock()
     state = State(clock)
-    async with snmp.serve(CITY, 0, state, recordings=recordings) as server:
+    async with snmp.serve(city, 0, state, recordings=recordings, retry_s=retry_s) as server:
         yield Block(server, state, clock)

@@ -22,10 +22,10 @@ SERVICES = {
     "trt": "http://www.onvif.org/ver10/media/wsdl",
     "tr2": "http://www.onvif.org/ver20/media/wsdl",
     "tptz": "http://www.onvif.org/ver20/ptz/wsdl",
+    "tev": "http://www.onvif.org/ver10/events/wsdl",
     "tse": "http://www.onvif.org/ver10/search/wsdl",
     "trc": "http://www.onvif.org/ver10/recording/wsdl",
     "trp": "http://www.onvif.org/ver10/replay/wsdl",
-    "tev": "http://www.onvif.org/ver10/events/wsdl",
     "timg": "http://www.onvif.org/ver20/imaging/wsdl",
     "tan": "http://www.onvif.org/ver20/analytics/wsdl",
     "tmd": "http://www.onvif.org/ver10/deviceIO/wsdl",
@@ -92,8 +92,8 @@ class Street:
         """One SOAP call, logged in as the device wants it unless `header` replaces the SOAP header."""
         return await self.post(device, envelope(f"<{prefix}:{operation}>{inner}</{prefix}:{operation}>", self.login(device, header)))
 
-    async def post(self, device: SimDevice, body: bytes) -> Answer:
-        return await self.http(device, "POST", "/onvif/device_service", body=body)
+    async def post(self, device: SimDevice, body: bytes, path: str = "/onvif/device_service") -> Answer:
+        return await self.http(device, "POST", path, body=body)
 
     def login(self, device: SimDevice, header: str | None = None) -> str:
         return security(device.username, device.password, self.state.device_time(device)) if header is None else header

@@ -30,7 +30,7 @@ def offered(device: SimDevice, name: str) -> list[tuple[str, str]]:
 def test_the_devices_offer_every_service_together() -> None:
     """So that no new one goes untested."""
     assert {service.prefix for kind in SERVICES.values() for service in kind} == {
-        prefix for prefix in oracle.OFFICIAL if prefix in {"tds", "trt", "tr2", "tptz", "tse", "trc", "trp"}
+        prefix for prefix in oracle.OFFICIAL if prefix in {"tds", "trt", "tr2", "tptz", "tev", "tse", "trc", "trp"}
     }
 
 

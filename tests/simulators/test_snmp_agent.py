@@ -141,7 +141,7 @@ async def test_v1_does_not_see_64_bit_counters(block: Block) -> None:
     status, _, _ = await by_pysnmp(block, OLD_SWITCH, "1.3.6.1.2.1.31.1.1.1.6.1", model=0)
     assert status == 2
     _, _, found = await by_pysnmp(block, OLD_SWITCH, "1.3.6.1.2.1.31.1.1.1.1.8", command=next_cmd, model=0)
-    assert list(found) == ["1.3.6.1.2.1.31.1.1.1.15.1"]
+    assert list(found) == ["1.3.6.1.2.1.31.1.1.1.14.1"]
 
 
 async def test_the_end_of_the_objects_is_said(block: Block) -> None:

@@ -9,6 +9,7 @@ from pyasn1.type import univ
 from simulators.snmp import ber
 from simulators.snmp.agent import Agent
 from simulators.snmp.ber import Malformed, Reader
+from simulators.snmp.history import History
 from simulators.snmp.managed import managed
 from simulators.snmp.mibs import shape_of
 from simulators.snmp.tree import View
@@ -69,7 +70,8 @@ def test_what_is_no_name_is_refused(content: bytes) -> None:
 
 def agent(of: object) -> Agent:
     device = SWITCH if of is SWITCH else AGGREGATION
-    itself = managed(CITY, device, State(Wallclock()), epoch=0.0)
+    state = State(Wallclock())
+    itself = managed(CITY, device, state, History(CITY, state))
     assert device.snmp is not None
     return Agent(itself, device.snmp, View(shape_of(itself), itself))
 
