@@ -57,7 +57,7 @@ class Control:
     def welcomes(self) -> bool:
         return True
 
-    def behaviour(self) -> Behaviour | None:
+    def behaviour(self, _request: Request) -> Behaviour | None:
         return None
 
     def answer(self, request: Request) -> Response:

@@ -65,7 +65,7 @@ def same_resource(uri: str, url: str) -> bool:
 
 @dataclass(slots=True)
 class DigestGuard:
-    """Gives out nonces that carry their own age, so that nothing is remembered of them.
+    """Gives out nonces, each another, that carry their own age, so that nothing is remembered of them. `bound`: what one holds for alone.
 
     `same`: whether a digest's uri stands for the requested one; RTSP is generous there, HTTP takes the very same only.
     """
@@ -74,10 +74,12 @@ class DigestGuard:
     now: Callable[[], float]
     nonce_s: float = NONCE_S
     same: Callable[[str, str], bool] = same_resource
+    given: int = 0
 
-    def challenge(self, login: Login, *, stale: bool = False) -> str:
+    def challenge(self, login: Login, *, stale: bool = False, bound: str = "") -> str:
         """The value of WWW-Authenticate."""
-        fields = [f'realm="{login.realm}"', f'nonce="{self._nonce(int(self.now()))}"']
+        self.given = (self.given + 1) & 0xFFFFFF
+        fields = [f'realm="{login.realm}"', f'nonce="{self._nonce(f"{int(self.now()):010x}{self.given:06x}", bound)}"']
         if login.algorithm != "MD5" or login.qop:
             fields.append(f"algorithm={login.algorithm}")
         if login.qop:
@@ -86,16 +88,16 @@ class DigestGuard:
             fields.append("stale=true")
         return "Digest " + ", ".join(fields)
 
-    def check(self, login: Login, *, method: str, url: str, authorization: str) -> Verdict:
+    def check(self, login: Login, *, method: str, url: str, authorization: str, bound: str = "") -> Verdict:
         """What an Authorization header is worth for this request."""
         if not authorization:
             return Verdict.NONE
         given = fields_of(authorization)
-        if authorization[:7].lower() != "digest " or not self._right(login, method, url, given):
+        if authorization[:7].lower() != "digest " or not self._right(login, method, url, given, bound):
             return Verdict.WRONG
         return Verdict.GOOD if self._fresh(given["nonce"]) else Verdict.STALE
 
-    def _right(self, login: Login, method: str, url: str, given: dict[str, str]) -> bool:
+    def _right(self, login: Login, method: str, url: str, given: dict[str, str], bound: str) -> bool:
         """Whether the response is the one that the password gives, for this request, to a nonce of ours."""
         named = (given.get("username"), given.get("realm"), given.get("algorithm", "MD5").upper())
         if named != (login.username, login.realm, login.algorithm) or not self.same(given.get("uri", ""), url):
@@ -103,17 +105,13 @@ class DigestGuard:
         if login.qop and given.get("qop") != "auth":
             return False
         expected = response(login, method=method, given=given)
-        return hmac.compare_digest(expected.encode(), given.get("response", "").encode()) and self._ours(given.get("nonce", ""))
+        return hmac.compare_digest(expected.encode(), given.get("response", "").encode()) and self._ours(given.get("nonce", ""), bound)
 
-    def _nonce(self, when: int) -> str:
-        stamp = f"{when:010x}"
-        return stamp + hmac.new(self.secret, stamp.encode(), hashlib.sha256).hexdigest()[:22]
+    def _nonce(self, stamp: str, bound: str) -> str:
+        return stamp + hmac.new(self.secret, (stamp + bound).encode(), hashlib.sha256).hexdigest()[:16]
 
-    def _ours(self, nonce: str) -> bool:
-        try:
-            return hmac.compare_digest(self._nonce(int(nonce[:10], 16)).encode(), nonce.encode())
-        except ValueError:
-            return False
+    def _ours(self, nonce: str, bound: str) -> bool:
+        return hmac.compare_digest(self._nonce(nonce[:16], bound).encode(), nonce.encode())
 
     def _fresh(self, nonce: str) -> bool:
         return 0 <= self.now() - int(nonce[:10], 16) + 1 <= self.nonce_s + 1

@@ -9,6 +9,7 @@ import re
 import resource
 import socket
 import struct
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -35,12 +36,17 @@ _LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r\n")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One complete request. `head`: the request line and the header lines, each ended by CRLF."""
+    """One complete request. `head`: the request line and the header lines, each ended by CRLF.
+
+    `peer`: who asks; `connections`: how many are open to this host, the one it came by included.
+    """
 
     method: str
     target: str
     head: bytes
     body: bytes
+    peer: str = ""
+    connections: int = 1
 
     def header(self, name: str) -> str:
         """The first value of a header, "" when it is absent."""
@@ -97,8 +103,8 @@ class Host(Protocol):
         """False when connections are to be closed at once."""
         ...
 
-    def behaviour(self) -> Behaviour | None:
-        """How to send the next answer; None for at once and whole."""
+    def behaviour(self, request: Request) -> Behaviour | None:
+        """How to send the answer to `request`; None for at once and whole."""
         ...
 
 
@@ -123,9 +129,9 @@ async def listen(lookup: Lookup, *, host: str = "0.0.0.0", port: int, idle_s: fl
 
     Raises OSError when the port is taken.
     """
-    tasks, connections = asyncio.TaskGroup(), set[_Connection]()
+    tasks, connections, crowd = asyncio.TaskGroup(), set[_Connection](), Counter[str]()
     server = await asyncio.get_running_loop().create_server(
-        lambda: _Connection(lookup, connections, tasks), host, port, backlog=BACKLOG, start_serving=False
+        lambda: _Connection(lookup, connections, crowd, tasks), host, port, backlog=BACKLOG, start_serving=False
     )
     async with _alone(tasks):
         sweeper = tasks.create_task(_sweep(connections, idle_s), name="http idle sweep")
@@ -163,11 +169,27 @@ async def _sweep(connections: "set[_Connection]", idle_s: float) -> None:
 class _Connection(asyncio.Protocol):
     """One connection: requests in, answers out, one at a time and in order."""
 
-    __slots__ = ("_buffer", "_busy", "_connections", "_drained", "_host", "_lookup", "_task", "_tasks", "_transport", "idle_since")
+    __slots__ = (
+        "_buffer",
+        "_busy",
+        "_connections",
+        "_crowd",
+        "_drained",
+        "_host",
+        "_local",
+        "_lookup",
+        "_peer",
+        "_task",
+        "_tasks",
+        "_transport",
+        "idle_since",
+    )
 
-    def __init__(self, lookup: Lookup, connections: "set[_Connection]", tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, lookup: Lookup, connections: "set[_Connection]", crowd: Counter[str], tasks: asyncio.TaskGroup) -> None:
         self._lookup = lookup
         self._connections = connections
+        self._crowd = crowd
+        self._local = self._peer = ""
         self._tasks = tasks
         self._buffer = b""
         self._busy = False
@@ -186,6 +208,8 @@ class _Connection(asyncio.Protocol):
             transport.abort()
             return
         self._host = host
+        self._local, self._peer = local[0], peer[0]
+        self._crowd[self._local] += 1
         self._connections.add(self)
         self.idle_since = asyncio.get_running_loop().time()
 
@@ -199,6 +223,10 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncio calls it so
         self._connections.discard(self)
+        if self._local:
+            self._crowd[self._local] -= 1
+            if not self._crowd[self._local]:
+                del self._crowd[self._local]
         if self._task is not None:
             self._task.cancel()
 
@@ -251,12 +279,13 @@ class _Connection(asyncio.Protocol):
             return self._refuse(400)
         self._buffer = self._buffer[end + 4 + length :]
         close = b"\r\nconnection: close" in lower or words[2] == b"HTTP/1.0"
-        self._answer(Request(words[0].decode("latin-1"), words[1].decode("latin-1"), head, body), close=close)
+        method, target = words[0].decode("latin-1"), words[1].decode("latin-1")
+        self._answer(Request(method, target, head, body, self._peer, self._crowd[self._local]), close=close)
         return not close
 
     def _answer(self, request: Request, *, close: bool) -> None:
         response = self._host.answer(request)
-        behaviour = self._host.behaviour()
+        behaviour = self._host.behaviour(request)
         if behaviour is None and isinstance(response, Response):
             self._send(response, close=close)
             return

@@ -56,7 +56,7 @@ async def _whole(wire: Wire, response: Response) -> None:
     wire.write(response.encoded(close=False))
 
 
-async def _silent(_wire: Wire, _response: Response) -> None:
+async def silent(_wire: Wire, _response: Response) -> None:
     await asyncio.get_running_loop().create_future()
 
 
@@ -106,7 +106,7 @@ def _bomb() -> bytes:
 
 
 _BEHAVIOURS: Final[Mapping[Answer, Behaviour]] = {
-    Answer.SILENT: _silent,
+    Answer.SILENT: silent,
     Answer.RESET: _reset,
     Answer.TRUNCATED: _truncated,
     Answer.GARBAGE: _garbage,

@@ -82,6 +82,9 @@ class State:
     def device_time(self, device: SimDevice) -> float:
         """What the device's own clock shows, in seconds since the epoch."""
         offset_s = self.fault(device).clock_offset_s if self.faults else 0.0
+        saving = self.quirk(device, "wrong-dst") if self.odd(device) else None
+        if saving is not None:
+            offset_s += 3600 * float(saving["hours"])
         return self.now() + device.clock_offset_s + offset_s + self._clocks.get(device.id, 0.0)
 
     def set_clock(self, device: SimDevice, shows: float) -> None:
@@ -128,6 +131,10 @@ class State:
         if switched is not None and switch in switched:
             return switched[switch]
         return device.quirks.get(switch)
+
+    def odd(self, device: SimDevice) -> bool:
+        """Whether a device may have any quirk now."""
+        return bool(device.quirks) or device.id in self._quirks
 
     def quirks_of(self, device: SimDevice) -> dict[str, Parameters]:
         """All quirks that a device has now."""

@@ -12,11 +12,14 @@ AHEAD: Final = timedelta(hours=8)
 
 
 def system_date_and_time(unit: Unit, _call: Call) -> str:
-    utc = datetime.fromtimestamp(unit.now(), UTC)
+    utc, saving = datetime.fromtimestamp(unit.now(), UTC), "false"
+    if unit.odd():
+        utc += timedelta(hours=unit.number("utc-is-local", "hours"))
+        saving = "true" if unit.quirk("wrong-dst") is not None else saving
     kind = unit.kept.get("date-time-type", "NTP")
     return (
         f"<tds:SystemDateAndTime><tt:DateTimeType>{kind}</tt:DateTimeType>"
-        f"<tt:DaylightSavings>false</tt:DaylightSavings><tt:TimeZone><tt:TZ>{CHINA}</tt:TZ></tt:TimeZone>"
+        f"<tt:DaylightSavings>{saving}</tt:DaylightSavings><tt:TimeZone><tt:TZ>{CHINA}</tt:TZ></tt:TimeZone>"
         f"<tt:UTCDateTime>{_date_time(utc)}</tt:UTCDateTime><tt:LocalDateTime>{_date_time(utc + AHEAD)}</tt:LocalDateTime>"
         "</tds:SystemDateAndTime>"
     )

@@ -1,16 +1,16 @@
 """All ONVIF devices of the city behind one HTTP listener: logins checked, calls dispatched, pictures served."""
 
-import operator
 from collections.abc import Coroutine, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from simulators import misbehaviour
 from simulators.city import City, SimDevice
-from simulators.digest import DigestGuard, Login, Verdict
 from simulators.faults import Answer
 from simulators.http import Behaviour, Later, Request, Response
-from simulators.onvif import device, events, media, media2, ptz, recording, replay, search, soap, wsse
+from simulators.onvif import device, events, media, media2, oddities, ptz, recording, replay, search, soap
+from simulators.onvif.login import Logins
 from simulators.onvif.soap import Call, SoapFault
 from simulators.onvif.unit import Service, Unit
 from simulators.state import State
@@ -31,6 +31,7 @@ class Site:
         self._city = city
         self._state = state
         self._doors: dict[str, Door] = {}
+        state.at_reboot(partial(oddities.thaw, state))
         state.at_reboot(self._rebooted)
 
     def _rebooted(self, device_: SimDevice) -> None:
@@ -56,18 +57,19 @@ def services_of(found: SimDevice) -> tuple[Service, ...]:
 class Door:
     """One device's HTTP: implements `simulators.http.Host`."""
 
-    __slots__ = ("_guard", "_realm", "_services", "unit")
+    __slots__ = ("_logins", "_services", "unit")
 
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
-        self._guard = DigestGuard(unit.device.serial.encode(), unit.state.now, same=operator.eq)
+        self._logins = Logins(unit)
         self._services = {soap.PREFIXES[service.prefix]: service for service in unit.services}
-        self._realm = f"{unit.device.vendor} {unit.device.mac}"
 
     def welcomes(self) -> bool:
         return self.unit.state.fault(self.unit.device).on("http")[0] is not Answer.REFUSE
 
-    def behaviour(self) -> Behaviour | None:
+    def behaviour(self, request: Request) -> Behaviour | None:
+        if self.unit.odd() and (manner := oddities.manner(self.unit, request)):
+            return manner
         if not self.unit.state.troubled:
             return None
         return misbehaviour.of(self.unit.state.fault(self.unit.device), address=self.unit.device.address)
@@ -75,6 +77,19 @@ class Door:
     def answer(self, request: Request) -> Response | Later:
         self._count("requests")
         path = request.target.partition("?")[0]
+        return self._odd_answer(request, path) if self.unit.odd() else self._answer(request, path)
+
+    def _odd_answer(self, request: Request, path: str) -> Response | Later:
+        """What a device with quirks answers; all others answer by the standard at once."""
+        if oddities.is_nowhere(self.unit, path):
+            return Response(404, content_type=b"text/plain")
+        answer = self._logins.crowded(request) or self._answer(request, path)
+        return oddities.altered(self.unit, answer) if isinstance(answer, Response) else self._altered_later(answer)
+
+    async def _altered_later(self, answer: Later) -> Response:
+        return oddities.altered(self.unit, await answer)
+
+    def _answer(self, request: Request, path: str) -> Response | Later:
         if path.startswith("/onvif/"):
             return self._soap(request, path) if request.method == "POST" else Response(405, content_type=b"text/plain")
         if path.startswith("/snapshot/") and self.unit.device.kind == "camera":
@@ -89,8 +104,8 @@ class Door:
             service = events.MANAGER if path.startswith(events.BELOW) else self._services.get(call.namespace)
             if service is None:
                 raise soap.not_supported()
-            if call.operation not in service.anonymous:
-                refusal = self._refusal(request, call)
+            if self._logins.wanted(service, call):
+                refusal = self._logins.refusal(request, call)
                 if refusal is not None:
                     return refusal
             inner = self._perform(service, call)
@@ -116,40 +131,6 @@ class Door:
         self._count("faults")
         return Response(400 if error.code == "Sender" else 500, soap.fault(error))
 
-    def _refusal(self, request: Request, call: Call) -> Response | None:
-        """None for a good login; else the answer that refuses it: a challenge, or the fault of ONVIF Core §5.9.4."""
-        if self.unit.device.auth == "digest":
-            return self._challenged(request)
-        device_, state = self.unit.device, self.unit.state
-        verdict = wsse.verify(
-            call.header, username=device_.username, password=state.password(device_), device_time=self.unit.now(), seen=self.unit.seen
-        )
-        if self._judged(verdict):
-            return None
-        return Response(400, soap.fault(SoapFault("Sender not authorized", "ter:NotAuthorized")))
-
-    def _challenged(self, request: Request) -> Response | None:
-        """None when the request carries a good HTTP digest; else 401 with a challenge."""
-        login = Login(self._realm, self.unit.device.username, self.unit.state.password(self.unit.device), qop=True)
-        given = request.header("Authorization")
-        verdict = self._guard.check(login, method=request.method, url=request.target, authorization=given)
-        if verdict is Verdict.GOOD and not self.unit.seen.first_time(given):
-            verdict = Verdict.REPLAYED
-        if self._judged(verdict):
-            return None
-        challenge = self._guard.challenge(login, stale=verdict is Verdict.STALE)
-        return Response(401, content_type=b"text/plain", headers=(b"WWW-Authenticate: " + challenge.encode(),))
-
-    def _judged(self, verdict: Verdict) -> bool:
-        """Count what came of a login; whether it is good. A request without any, or with an old nonce, is no bad digest."""
-        if verdict is Verdict.GOOD:
-            self.unit.state.logged_in("http", self.unit.device)
-            return True
-        self._count(verdict.value)
-        if verdict in {Verdict.REPLAYED, Verdict.SKEWED}:
-            self._count(Verdict.WRONG.value)
-        return False
-
     # -- pictures
 
     def _picture(self, request: Request, path: str) -> Response:
@@ -157,7 +138,7 @@ class Door:
             return Response(404, content_type=b"text/plain")
         if request.method != "GET":
             return Response(405, content_type=b"text/plain")
-        refusal = self._challenged(request)
+        refusal = self._logins.challenged(request)
         if refusal is not None:
             return refusal
         from simulators import video  # noqa: PLC0415 -- PyAV takes 30 MiB, which a city that shows no picture does without

@@ -52,9 +52,18 @@ class Unit:
         """The device's own clock, in seconds since the epoch."""
         return self.state.device_time(self.device)
 
+    def odd(self) -> bool:
+        """Whether it has any quirk: who has none need not be asked for each."""
+        return self.state.odd(self.device)
+
     def quirk(self, switch: str) -> Parameters | None:
         """The parameters of a quirk that it has, None when it has not."""
         return self.state.quirk(self.device, switch)
+
+    def number(self, switch: str, parameter: str) -> float:
+        """A parameter of a quirk as a number, 0 without that quirk."""
+        parameters = self.quirk(switch)
+        return 0.0 if parameters is None else float(parameters[parameter])
 
     def speaks(self) -> bool:
         """Whether it has an audio output: a loudspeaker, or a camera with one."""

@@ -18,9 +18,11 @@ _WSU: Final = "{http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecuri
 _DIGEST_TYPE: Final = "#PasswordDigest"
 
 
-def verify(header: etree._Element | None, *, username: str, password: str, device_time: float, seen: Remembered) -> Verdict:
+def verify(
+    header: etree._Element | None, *, username: str, password: str, device_time: float, seen: Remembered, window_s: float = WINDOW_S
+) -> Verdict:
     """Check the token in a SOAP header; a password in clear is refused."""
-    token = None if header is None else next(header.iter(f"{_WSSE}UsernameToken"), None)
+    token = _token(header)
     if token is None:
         return Verdict.NONE
     said = {child.tag: (child.text or "").strip() for child in token}
@@ -30,9 +32,18 @@ def verify(header: etree._Element | None, *, username: str, password: str, devic
     expected = base64.b64encode(hashlib.sha1(nonce + created.encode() + password.encode()).digest())
     if not hmac.compare_digest(expected, said.get(f"{_WSSE}Password", "").encode()):
         return Verdict.WRONG
-    if not _is_fresh(created, device_time):
+    if not _is_fresh(created, device_time, window_s):
         return Verdict.SKEWED
     return Verdict.GOOD if seen.first_time(said[f"{_WSSE}Nonce"]) else Verdict.REPLAYED
+
+
+def has_token(header: etree._Element | None) -> bool:
+    """Whether a SOAP header carries a token at all."""
+    return _token(header) is not None
+
+
+def _token(header: etree._Element | None) -> etree._Element | None:
+    return None if header is None else next(header.iter(f"{_WSSE}UsernameToken"), None)
 
 
 def _is_digest(token: etree._Element) -> bool:
@@ -47,9 +58,9 @@ def _decoded(nonce: str) -> bytes | None:
         return None
 
 
-def _is_fresh(created: str, device_time: float) -> bool:
+def _is_fresh(created: str, device_time: float, window_s: float) -> bool:
     try:
         moment = datetime.fromisoformat(created)
     except ValueError:
         return False
-    return abs((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - device_time) <= WINDOW_S
+    return abs((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - device_time) <= window_s
