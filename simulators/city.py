@@ -24,6 +24,7 @@ FIRST_ADDRESS: Final = {"camera": (16, 0), "speaker": (32, 0), "recorder": (48, 
 ADDRESSES: Final = 16 * 65536
 """How many addresses lie between the first of one kind and the first of the next."""
 Parameters = Mapping[str, bool | int | float | str]
+Outages = tuple[tuple[float, float], ...]
 NO_PARAMETERS: Final[Parameters] = {}
 GB_TYPE: Final = {"camera": "132", "speaker": "137", "recorder": "118"}
 """Type codes of GB/T 28181-2022 annex E: network camera, audio output device, NVR. Switches have no such id."""
@@ -65,6 +66,7 @@ class SimDevice:
     `audio`: RTP encodings that its loudspeaker takes, best first. `clock_offset_s`: its clock minus ours.
     `lacks`: optional parts of the standard that it does not have: "get-services", "media2", "backchannel".
     `quirks`: switches of the quirk book (`configs/quirks.yaml`), each with its parameters.
+    `outages`: from when until when it recorded nothing, by its own clock in seconds since the epoch, in order; the last may be open (inf).
     """
 
     id: str
@@ -102,6 +104,7 @@ class SimDevice:
     clock_offset_s: float = 0.0
     lacks: tuple[str, ...] = ()
     quirks: Mapping[str, Parameters] = field(default_factory=dict, hash=False)
+    outages: Outages = ()
 
     def channel(self, token: str) -> SimChannel | None:
         """The channel whose recording is called `token`."""

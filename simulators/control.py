@@ -3,9 +3,13 @@
 GET    /devices                  every device: id, kind, address, whether its identity was read with a good login
 GET    /devices/{id}             one device with its logins by protocol, its fault and what is true of it
 POST   /devices/{id}/fault       give it a fault (`simulators.faults.Fault` as JSON)
-DELETE /devices/{id}/fault       heal it
-POST   /devices/{id}/events     let something begin or end before a camera: {"kind": "motion", "on": true}
-POST   /devices/{id}/reboot     start it anew
+                                 beside others with ?cause=NAME: faults of several causes are merged
+DELETE /devices/{id}/fault       heal it; with ?cause=NAME of that one alone
+POST   /devices/{id}/events      let something begin or end before a camera: {"kind": "motion", "on": true}
+POST   /devices/{id}/reboot      start it anew, after {"dark_s": 20} seconds of silence when that is said
+GET    /scenarios                what can happen to the city, and what runs
+POST   /scenarios/{name}         let it happen: {"seed": 1, "scale": 1.0, "pace": 1.0}
+DELETE /scenarios                end what runs, and heal everything that it did
 PUT    /devices/{id}/quirks/{q}  switch a quirk of the book on, with parameters as JSON
 DELETE /devices/{id}/quirks/{q}  switch it off, the device's own ones too
 …      /speakers/{id}…          what loudspeakers heard and played (`simulators.hearing`)
@@ -19,14 +23,17 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Final
+from urllib.parse import unquote
 
 from simulators.city import City, SimDevice
 from simulators.faults import HEALTHY, Fault
 from simulators.happenings import KINDS
 from simulators.hearing import Hearing
 from simulators.http import Behaviour, Request, Response
+from simulators.playbill import Playbill
 from simulators.quirks import QuirkBook
-from simulators.replies import answered, problem
+from simulators.reboot import reboot
+from simulators.replies import answered, problem, told
 from simulators.state import State
 from simulators.switchboard import Switchboard, TrapDesk
 
@@ -52,6 +59,7 @@ class Control:
             "speakers": Hearing(city, state).answer,
             "switches": Switchboard(city, state).answer,
             "traps": TrapDesk(city, state).answer,
+            "scenarios": Playbill(city, state).answer,
         }
 
     def welcomes(self) -> bool:
@@ -110,14 +118,23 @@ class Control:
             fault = Fault.parse(raw)
         except ValueError as error:
             return problem(400, str(error))
-        self._state.faults[device.id] = fault
-        self._state.journal.note(self._state.now(), "fault", device=device.id, detail=json.dumps(_fault(fault)))
-        return answered(_fault(fault))
+        self._state.ail(device, fault, cause=_cause(request))
+        return answered(_fault(self._state.fault(device)))
 
-    def _heal(self, device: SimDevice, _request: Request) -> Response:
-        if self._state.faults.pop(device.id, None) is not None:
-            self._state.journal.note(self._state.now(), "healed", device=device.id)
-        return answered(_fault(HEALTHY))
+    def _heal(self, device: SimDevice, request: Request) -> Response:
+        self._state.cure(device, cause=_cause(request) or None)
+        return answered(_fault(self._state.fault(device)))
+
+    def _reboot(self, device: SimDevice, request: Request) -> Response:
+        try:
+            dark_s = float(told(request, dark_s=float).get("dark_s", 0.0))
+        except ValueError as error:
+            return problem(400, str(error))
+        if dark_s > 0:
+            reboot(self._state, (device,), dark_s=dark_s)
+        else:
+            self._state.rebooted(device)
+        return answered({"device": device.id})
 
     def _happen(self, device: SimDevice, request: Request) -> Response:
         try:
@@ -129,10 +146,6 @@ class Control:
             return problem(400, f'a camera takes {{"kind": one of {", ".join(KINDS)}, "on": true or false}}')
         self._state.happen(device, kind, on=on)
         return answered({"device": device.id, "kind": kind, "on": on})
-
-    def _reboot(self, device: SimDevice, _request: Request) -> Response:
-        self._state.rebooted(device)
-        return answered({"device": device.id})
 
     def _switch(self, request: Request, device_id: str, switch: str, *, on: bool) -> Response:
         device = self._city.by_id(device_id)
@@ -153,5 +166,9 @@ class Control:
 
 
 def _fault(fault: Fault) -> dict[str, Any]:
-    """A fault as it can be sent back; a changed password is named, not shown."""
-    return asdict(fault) | {"password": "changed" if fault.password else ""}
+    """A fault as it is shown, its usual values too; a changed password is named, not shown."""
+    return {name: value for name, value in asdict(HEALTHY).items() if name != "parts"} | fault.told()
+
+
+def _cause(request: Request) -> str:
+    return unquote(request.target.partition("?cause=")[2])[:80]

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from simulators.city import SimChannel, SimDevice
@@ -21,16 +22,28 @@ class Span:
 
 
 def kept(device: SimDevice, now: float) -> Span:
-    """What the recorder still has when its own clock shows `now`: whole seconds, the last one still being written."""
-    return Span(float(int(now) - device.retention_days * DAY_S), float(int(now)))
+    """What the recorder still has when its own clock shows `now`: whole seconds, the last one still being written.
+
+    When its recording has stopped, it ends there.
+    """
+    stopped = device.outages[-1][0] if is_stopped(device) else now
+    return Span(float(int(now) - device.retention_days * DAY_S), float(int(min(now, stopped))))
+
+
+def is_stopped(device: SimDevice) -> bool:
+    """Whether nothing is recorded any more: its disk is full."""
+    return bool(device.outages) and device.outages[-1][1] == inf
 
 
 def gaps(device: SimDevice, channel: SimChannel, window: Span) -> list[Span]:
-    """The parts of `window` for which the channel has no footage although its retention covers them; in order, disjoint."""
-    if not channel.gappy:
-        return []
-    days = range(int(window.start // DAY_S), int(window.end // DAY_S) + 1)
-    return _clip((gap for day in days for gap in _gaps_of_day(device, channel, day)), window)
+    """The parts of `window` for which the channel has no footage although its retention covers them; in order of their start.
+
+    Those of one cause are disjoint; an outage of the whole recorder may lie over a gap of the channel.
+    """
+    days = range(int(window.start // DAY_S), int(window.end // DAY_S) + 1) if channel.gappy else ()
+    dealt = [gap for day in days for gap in _gaps_of_day(device, channel, day)]
+    outages = [Span(float(int(start)), end if end == inf else float(int(end))) for start, end in device.outages]
+    return _clip(sorted([*dealt, *outages], key=lambda gap: gap.start) if outages else dealt, window)
 
 
 def recorded(device: SimDevice, channel: SimChannel, window: Span, now: float) -> list[Span]:
@@ -42,7 +55,7 @@ def recorded(device: SimDevice, channel: SimChannel, window: Span, now: float) -
     for gap in gaps(device, channel, Span(at, end)):
         if gap.start > at:
             spans.append(Span(at, gap.start))
-        at = gap.end
+        at = max(at, gap.end)
     if end > at:
         spans.append(Span(at, end))
     return spans

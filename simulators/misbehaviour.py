@@ -6,20 +6,21 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
-from simulators.faults import Answer, Fault
+from simulators.faults import Answer
 from simulators.http import Behaviour, Response, Wire
 
 DRIP_S: Final = 0.5
 """Between two bytes, when the fault does not say."""
+HALF_OPEN_BYTES: Final = 12
+"""As much as `HTTP/1.1 200`."""
 FOREIGN: Final = b"203.0.113.77"
 """An address of TEST-NET-3 (RFC 5737): nobody's."""
 ENDLESS_BYTES: Final = 1 << 30
 """Even an endless answer ends, should its reader never hang up."""
 
 
-def of(fault: Fault, *, address: str) -> Behaviour | None:
-    """How the device at `address` sends its next answer under `fault`; None when nothing ails its HTTP."""
-    answer, delay_s = fault.on("http")
+def of(answer: Answer, delay_s: float, *, address: str) -> Behaviour | None:
+    """How the device at `address` sends its next answer; None when nothing ails its HTTP."""
     if answer is Answer.NORMAL and not delay_s:
         return None
 
@@ -57,6 +58,11 @@ async def _whole(wire: Wire, response: Response) -> None:
 
 
 async def silent(_wire: Wire, _response: Response) -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+async def _half_open(wire: Wire, response: Response) -> None:
+    wire.write(response.encoded(close=False)[:HALF_OPEN_BYTES])
     await asyncio.get_running_loop().create_future()
 
 
@@ -107,6 +113,7 @@ def _bomb() -> bytes:
 
 _BEHAVIOURS: Final[Mapping[Answer, Behaviour]] = {
     Answer.SILENT: silent,
+    Answer.HALF_OPEN: _half_open,
     Answer.RESET: _reset,
     Answer.TRUNCATED: _truncated,
     Answer.GARBAGE: _garbage,

@@ -23,6 +23,7 @@ def told(request: Request, **known: type) -> dict[str, Any]:
     for key, value in found.items():
         if key not in known:
             raise ValueError(f"no such key: {key[:40]!r}; there are {', '.join(known)}")
-        if not isinstance(value, known[key]) or (known[key] is int and isinstance(value, bool)):
+        wanted = (int, float) if known[key] is float else known[key]
+        if not isinstance(value, wanted) or (isinstance(value, bool) and known[key] is not bool):
             raise ValueError(f"{key} is a JSON {known[key].__name__}")
     return found

@@ -1,13 +1,18 @@
 """What changes while the city runs: counters, faults, quirks, happenings, who is without power or line, what each loudspeaker heard."""
 
+import json
+import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from datetime import UTC, datetime
+from math import inf
+from typing import Any
 
 from simulators.cabinet import INTACT, Cabinet
-from simulators.city import Parameters, SimDevice
-from simulators.faults import HEALTHY, PROTOCOLS, Answer, Fault
+from simulators.city import City, Outages, Parameters, SimDevice
+from simulators.faults import HEALTHY, PROTOCOLS, Answer, Fault, merged
 from simulators.happenings import Happening, Happenings
 from simulators.heard import Heard
 from simulators.journal import Journal
@@ -17,9 +22,12 @@ from simulators.wires import Wires
 
 
 class State:
-    """Shared by all servers of one process. `now` gives seconds since the epoch; tests set it."""
+    """Shared by all servers of one process. `now` gives seconds since the epoch; tests set it. `seed`: of what is left to chance.
 
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
+    `faults`: what ails each device, everything at once merged.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.time, *, seed: int = 0) -> None:
         self.now = now
         self.journal = Journal()
         self.counters: Counter[str] = Counter()
@@ -29,6 +37,10 @@ class State:
         self.wires = Wires()
         self.traps = Traps()
         self.logins: Counter[tuple[str, str]] = Counter()
+        self._chance = random.Random(seed)
+        self._causes: dict[str, dict[str, Fault]] = {}
+        self._bodies: dict[str, tuple[Fault, SimDevice]] = {}
+        self._outages: dict[str, Outages] = {}
         self._dark: set[str] = set()
         self._happenings: dict[str, Happenings] = {}
         self._views: dict[str, list[Seen]] = {}
@@ -61,6 +73,45 @@ class State:
         fault = self.faults.get(device.id, HEALTHY)
         return replace(fault, answer=Answer.SILENT, delay_s=0.0, protocols=PROTOCOLS) if device.id in self._dark else fault
 
+    def ill(self, device: SimDevice, protocol: str) -> tuple[Answer, float]:
+        """How a device answers this one request on `protocol` and how many seconds later: what is left to chance is drawn here."""
+        fault = self.fault(device)
+        answer, delay_s = fault.on(protocol)
+        loss, jitter_s = fault.chances(protocol)
+        if loss and self._chance.random() < loss:
+            return Answer.SILENT, 0.0
+        return answer, delay_s + (self._chance.uniform(0.0, jitter_s) if jitter_s else 0.0)
+
+    def ail(self, device: SimDevice, fault: Fault, *, cause: str = "", scenario: str = "", detail: str = "") -> None:
+        """Give a device a fault beside those that it has of other causes; one of the same cause is replaced."""
+        self._causes.setdefault(device.id, {})[cause] = fault
+        self._settle(device)
+        said = detail or json.dumps(fault.told(), ensure_ascii=False)
+        self.journal.note(self.now(), "fault", device=device.id, detail=said, scenario=scenario)
+
+    def cure(self, device: SimDevice, *, cause: str | None = "", scenario: str = "", detail: str = "") -> None:
+        """Take away the fault of a cause, of every cause with None."""
+        causes = self._causes.get(device.id, {})
+        had = device.id in self.faults if cause is None else causes.pop(cause, None) is not None
+        if cause is None:
+            causes.clear()
+        if had:
+            self._settle(device)
+            self.journal.note(self.now(), "healed", device=device.id, scenario=scenario, detail=detail)
+
+    def _settle(self, device: SimDevice) -> None:
+        """Merge what ails a device now, and stop or resume its recording."""
+        before, fault = self.fault(device), merged(self._causes.get(device.id, {}).values())
+        if fault == HEALTHY:
+            self.faults.pop(device.id, None)
+            self._causes.pop(device.id, None)
+        else:
+            self.faults[device.id] = fault
+        if fault.view != before.view:
+            self.look(device, View(fault.view or View.STREET))
+        if fault.disk_full != before.disk_full:
+            self._outages[device.id] = _switched(self._outages.get(device.id, ()), self.device_time(device), off=fault.disk_full)
+
     def dark(self, device: SimDevice) -> bool:
         """Whether it has no power, or no line."""
         return device.id in self._dark
@@ -87,12 +138,23 @@ class State:
             offset_s += 3600 * float(saving["hours"])
         return self.now() + device.clock_offset_s + offset_s + self._clocks.get(device.id, 0.0)
 
-    def set_clock(self, device: SimDevice, shows: float) -> None:
+    def set_clock(self, device: SimDevice, shows: float, *, scenario: str = "") -> None:
         """Set the device's own clock, as its owner may: seconds since the epoch. A fault that shifts it goes on shifting it."""
         self._clocks[device.id] = self._clocks.get(device.id, 0.0) + shows - self.device_time(device)
+        self.journal.note(self.now(), "clock", device=device.id, detail=f"{self._clocks[device.id]:.3f}", scenario=scenario)
+
+    def right_clock(self, device: SimDevice, *, scenario: str = "") -> None:
+        """Take back what a reboot, or anybody, did to a clock."""
+        if self._clocks.pop(device.id, 0.0):
+            self.journal.note(self.now(), "clock", device=device.id, detail="0", scenario=scenario)
 
     def rebooted(self, device: SimDevice, *, scenario: str = "", detail: str = "") -> None:
-        """A device starts anew: whoever keeps something for it that does not outlive that is told (`at_reboot`)."""
+        """A device starts anew: whoever keeps something for it that does not outlive that is told (`at_reboot`).
+
+        One without a battery for its clock (`reboot-resets-clock`) shows the first moment of a year.
+        """
+        if (quirk := self.quirk(device, "reboot-resets-clock")) is not None:
+            self.set_clock(device, datetime(int(quirk["year"]), 1, 1, tzinfo=UTC).timestamp(), scenario=scenario)
         self.journal.note(self.now(), "reboot", device=device.id, detail=detail, scenario=scenario)
         if device.id in self._happenings:
             self._happenings[device.id].start_anew()
@@ -102,6 +164,31 @@ class State:
     def at_reboot(self, told: Callable[[SimDevice], None]) -> None:
         """Have `told` called at each reboot of any device, in the order of asking."""
         self._at_reboot.append(told)
+
+    # -- who stands where ---------------------------------------------------------------------------------------------
+
+    def body(self, device: SimDevice) -> SimDevice:
+        """A device as it is now, with another serial number, firmware or address when a fault says so: one object until that changes."""
+        fault, outages = self.faults.get(device.id, HEALTHY), self._outages.get(device.id, ())
+        if not fault.body and not outages:
+            return device
+        known = self._bodies.get(device.id)
+        if known is None or known[0] is not fault or known[1].outages != outages:
+            body: dict[str, Any] = {"outages": outages, **fault.body}
+            known = self._bodies[device.id] = fault, replace(device, **body)
+        return known[1]
+
+    def at(self, city: City, address: str) -> SimDevice | None:
+        """Who answers at an address now, as it is now."""
+        device = city.by_address(address)
+        if not self.faults and not self._outages:
+            return device
+        if device is not None and (body := self.body(device)).address == address:
+            return body
+        for device_id, fault in self.faults.items():
+            if fault.address == address and (moved := city.by_id(device_id)) is not None:
+                return self.body(moved)
+        return None
 
     def view(self, device_id: str, at: float | None = None) -> Seen:
         """What a camera saw at a moment of the city's clock (None: sees now); footage of that moment shows it still."""
@@ -164,3 +251,8 @@ class State:
 
     def heard_by(self, device: SimDevice) -> Heard:
         return self.heard.setdefault(device.id, Heard())
+
+
+def _switched(outages: Outages, at: float, *, off: bool) -> Outages:
+    """The times without recording, once it has stopped or gone on at a moment of the device's clock."""
+    return (*outages, (at, inf)) if off else (*outages[:-1], (outages[-1][0], at))

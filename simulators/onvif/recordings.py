@@ -37,10 +37,11 @@ def source(unit: Unit, channel: SimChannel) -> str:
 def information(unit: Unit, channel: SimChannel) -> str:
     """The content of a tt:RecordingInformation."""
     kept = footage.kept(unit.device, unit.now())
+    status = "Stopped" if footage.is_stopped(unit.device) else "Recording"
     return (
         f"<tt:RecordingToken>{channel.token}</tt:RecordingToken>{source(unit, channel)}"
         f"<tt:EarliestRecording>{xml_time(kept.start)}</tt:EarliestRecording><tt:LatestRecording>{xml_time(kept.end)}</tt:LatestRecording>"
-        f"<tt:Content>continuous</tt:Content><tt:Track>{track(unit)}</tt:Track><tt:RecordingStatus>Recording</tt:RecordingStatus>"
+        f"<tt:Content>continuous</tt:Content><tt:Track>{track(unit)}</tt:Track><tt:RecordingStatus>{status}</tt:RecordingStatus>"
     )
 
 

@@ -35,14 +35,14 @@ class Site:
         state.at_reboot(self._rebooted)
 
     def _rebooted(self, device_: SimDevice) -> None:
-        if door := self._doors.get(device_.address):
+        if door := self._doors.get(self._state.body(device_).address):
             door.unit.reboot()
 
     def lookup(self, address: str) -> "Door | None":
         """The device at `address`, None where there is no ONVIF device."""
+        found = self._state.at(self._city, address)
         door = self._doors.get(address)
-        if door is None:
-            found = self._city.by_address(address)
+        if door is None or door.unit.device is not found:
             if found is None or not SERVICES[found.kind]:
                 return None
             door = self._doors[address] = Door(Unit(found, self._city, self._state, services_of(found)))
@@ -72,7 +72,7 @@ class Door:
             return manner
         if not self.unit.state.troubled:
             return None
-        return misbehaviour.of(self.unit.state.fault(self.unit.device), address=self.unit.device.address)
+        return misbehaviour.of(*self.unit.state.ill(self.unit.device, "http"), address=self.unit.device.address)
 
     def answer(self, request: Request) -> Response | Later:
         self._count("requests")

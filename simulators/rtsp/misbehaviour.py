@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from simulators.rtsp.server import Connection
 
 DRIP_S: Final = 0.5
+HALF_OPEN_BYTES: Final = 12
+"""As much as `RTSP/1.0 200`."""
 FOREIGN: Final = "203.0.113.77"
 """An address of TEST-NET-3 (RFC 5737): nobody's."""
 
@@ -29,6 +31,8 @@ def misbehave(connection: "Connection", fault: Answer, exchange: Exchange, respo
             encoded = response.encoded(cseq)
             connection.write(encoded[: len(encoded) // 2])
             connection.transport.close()
+        case Answer.HALF_OPEN:
+            connection.write(response.encoded(cseq)[:HALF_OPEN_BYTES])
         case Answer.DRIP:
             _drip(connection, response.encoded(cseq))
         case Answer.GARBAGE:

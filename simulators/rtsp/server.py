@@ -60,6 +60,7 @@ class RtspServer:
         except OSError:
             server.udp.close()
             raise
+        state.at_reboot(server._rebooted)
         server.port = server._listener.sockets[0].getsockname()[1]
         return server
 
@@ -93,6 +94,12 @@ class RtspServer:
     def dead(self, device: SimDevice) -> bool:
         """Whether a device sends and hears nothing, as one without power."""
         return self.state.troubled and self.state.fault(device).on("rtsp")[0] in {Answer.SILENT, Answer.REFUSE}
+
+    def _rebooted(self, device: SimDevice) -> None:
+        """Sessions and connections do not outlive a reboot."""
+        for connection in tuple(self.connections):
+            if connection.device.id == device.id:
+                connection.cut()
 
     # -- sessions -----------------------------------------------------------------------------------------------------
 
@@ -185,7 +192,7 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         local, peer = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
-        device = self._server.city.by_address(local[0]) if local else None
+        device = self._server.state.at(self._server.city, local[0]) if local else None
         if device is None or not peer or not peer[0].startswith("127.") or not offers_rtsp(device):
             transport.abort()
             return
@@ -277,7 +284,7 @@ class Connection(asyncio.Protocol):
             self.cut()
             return
         self._server.count("requests", self.device)
-        fault, delay_s = self._server.state.fault(self.device).on("rtsp")
+        fault, delay_s = self._server.state.ill(self.device, "rtsp")
         exchange = Exchange(self._server, self, request)
         response = self._guarded(exchange)
         if fault is Answer.NORMAL and not delay_s:

@@ -7,7 +7,6 @@ from typing import Any, Self
 
 from simulators.city import City, SimDevice
 from simulators.faults import Answer as Ailment
-from simulators.faults import Fault
 from simulators.listening import Listening
 from simulators.snmp.agent import Agent
 from simulators.snmp.history import History
@@ -43,7 +42,7 @@ class SnmpServer:
             state.traps.sink = Sink.parse(city.traps)
         self._history = History(city, state)
         self._notifier = Notifier(city, state, self._managed, retry_s=retry_s)
-        self._agents: dict[str, tuple[SimDevice, Agent] | None] = {}
+        self._agents: dict[str, tuple[SimDevice, Agent]] = {}
         self.port: int = sock.getsockname()[1]
         self.heard = 0
 
@@ -69,8 +68,8 @@ class SnmpServer:
             return
         self.heard += 1
         device, agent = found
-        fault = self._state.fault(device)
-        if fault.on("snmp")[0] in {Ailment.SILENT, Ailment.REFUSE, Ailment.RESET}:
+        ailment, delay_s = self._state.ill(device, "snmp")
+        if ailment in {Ailment.SILENT, Ailment.REFUSE, Ailment.RESET, Ailment.HALF_OPEN}:
             return
         answer = agent.answer(data)
         self._state.count("snmp", "requests", device.kind)
@@ -81,16 +80,16 @@ class SnmpServer:
         if answer.authentic:
             self._state.logged_in("snmp", device)
         if answer.data is not None:
-            self._reply(answer.data, local, peer, fault)
+            self._reply(answer.data, local, peer, ailment, delay_s)
 
     def _agent(self, address: str) -> tuple[SimDevice, Agent] | None:
         """The agent at an address, made when it is first asked; None where nobody answers."""
-        try:
-            return self._agents[address]
-        except KeyError:
-            device = self._city.by_address(address)
+        device = self._state.at(self._city, address)
         if device is None or device.snmp is None:
             return None
+        known = self._agents.get(address)
+        if known is not None and known[0] is device:
+            return known
         itself = self._managed(device)
         view = View(self._recordings.get(device.id) or shape_of(itself), itself)
         self._agents[address] = device, Agent(itself, device.snmp, view)
@@ -99,8 +98,7 @@ class SnmpServer:
     def _managed(self, device: SimDevice) -> Managed:
         return managed(self._city, device, self._state, self._history)
 
-    def _reply(self, data: bytes, local: bytes, peer: Address, fault: Fault) -> None:
-        ailment, delay_s = fault.on("snmp")
+    def _reply(self, data: bytes, local: bytes, peer: Address, ailment: Ailment, delay_s: float) -> None:
         if ailment is Ailment.TRUNCATED:
             data = data[: len(data) // 2]
         elif ailment is Ailment.GARBAGE:
