@@ -13,6 +13,8 @@ from typing import Any, Final, Self
 from simulators import catalogue
 from simulators.grid import Grid, Place
 
+H265_SHARE: Final = 0.3
+"""Of the cameras with Media2."""
 CHANNELS_A_RECORDER: Final = 16
 GROUPS_AN_AGGREGATION: Final = 19
 GROUPS_A_RECORDER: Final = 6.9
@@ -249,15 +251,15 @@ def plan(
     """
     if groups < 1 or speakers < 0:
         raise ValueError("a city has at least one group and no negative number of speakers")
-    planned, devices, zones = _Planner(random.Random(seed), groups).city(speakers)
+    planned, devices, zones = _Planner(random.Random(seed), groups, codecs=random.Random(f"{seed}/codecs")).city(speakers)
     return City(seed, http_port, rtsp_port, snmp_port, planned, devices, zones)
 
 
 class _Planner:
     """Deals out places, addresses and secrets from one random source, always in the same order."""
 
-    def __init__(self, chance: random.Random, groups: int) -> None:
-        self._chance = chance
+    def __init__(self, chance: random.Random, groups: int, *, codecs: random.Random) -> None:
+        self._chance, self._codecs = chance, codecs
         self._next_address = {kind: second * 65536 + third * 256 for kind, (second, third) in FIRST_ADDRESS.items()}
         self._next_serial = 0
         self._district_of: dict[str, Place] = {}
@@ -294,8 +296,13 @@ class _Planner:
                 ptz=ptz,
                 model=self._chance.choice(catalogue.VENDORS[camera.vendor].domes if ptz else catalogue.VENDORS[camera.vendor].bullets),
                 auth="digest" if self._chance.random() < 0.06 else "wsse",
-                lacks=self._lacks(),
+                **self._ways(),
             )
+
+    def _ways(self) -> dict[str, Any]:
+        """Codec and missing services: H.265 is a word that only Media2 knows."""
+        codec, lacks = "H265" if self._codecs.random() < H265_SHARE else "H264", self._lacks()
+        return {"codec": "H264" if "media2" in lacks else codec, "lacks": lacks}
 
     def _lacks(self) -> tuple[str, ...]:
         roll = self._chance.random()

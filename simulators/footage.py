@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final
 
-from simulators.city import SimChannel, SimDevice
+from simulators.city import Parameters, SimChannel, SimDevice
 
 DAY_S: Final = 86_400
+BACKWARDS: Final = frozenset({"Dahua"})
+"""Makers whose recorders play backwards."""
 GAP_S: Final = (30, 2_400)
 """Shortest and longest gap."""
 
@@ -59,6 +61,23 @@ def recorded(device: SimDevice, channel: SimChannel, window: Span, now: float) -
     if end > at:
         spans.append(Span(at, end))
     return spans
+
+
+def between_files(spans: Iterable[Span], segments: Parameters) -> list[Span]:
+    """What is left of `spans` when the first `seconds` of every `every_minutes` were lost (quirk "segment-gaps")."""
+    period_s, hole_s = float(segments["every_minutes"]) * 60, float(segments["seconds"])
+    found = []
+    for span in spans:
+        at = span.start - span.start % period_s
+        while at < span.end:
+            found += _clip([Span(at + hole_s, at + period_s)], span)
+            at += period_s
+    return found
+
+
+def plays_backwards(device: SimDevice) -> bool:
+    """Whether a recorder takes a negative Scale, and says so (ReversePlayback)."""
+    return device.vendor in BACKWARDS
 
 
 def _gaps_of_day(device: SimDevice, channel: SimChannel, day: int) -> Sequence[Span]:

@@ -1,89 +1,83 @@
-"""What every camera sees: one short looped street scene, as H.264 access units and as JPEG snapshots.
+"""What every camera sees and sends: one short looped street scene, as H.264 or H.265 access units and as JPEG snapshots.
 
-The scene is drawn and encoded once, at first use, and shared by all cameras; a camera enters it at its own place in the loop (`phase_of`),
-so no two neighbours show the same picture at the same moment. The wall clock chooses the frame: frame `n` counts from the UNIX epoch, which
-makes footage of any past moment repeatable byte for byte without storing it.
+The wall clock chooses the frame: frame `n` is captured n · 80 ms after the UNIX epoch, which makes footage of any past moment repeatable
+without storing it. A camera enters the loop at its own place (`phase_of`), and its id and its own clock stand below the picture.
+
+The street is encoded once for all cameras, at first use; the caption for each camera whenever its clock moves on. Both are slices of one
+picture that refer to nothing in each other: no deblocking, motion too short to reach across the flat ground between them, the same
+quantiser, groups of the same length. So a camera's picture is the street's upper slices followed by its own last one.
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
 from functools import lru_cache
+from typing import Final, cast
 
 import av
 
-from simulators.views import View
+from simulators.drawing import LOOP_FRAMES, Canvas, blank, picture
+from simulators.frames import FRAME_NS, GOP_FRAMES, MAIN, AccessUnit, Codec, Sight, Size, frame_at
+from simulators.views import Seen, View
 
-CLOCK_RATE = 90_000
-"""Hz; the RTP clock of H.264 (RFC 6184 §5.1)."""
+NAL_START: Final = b"\x00\x00\x00\x01"
 
-FRAME_TICKS = 7_200
-"""RTP ticks between two frames: 12.5 frames a second."""
+_SEI_UUID: Final = bytes.fromhex("8f1d6b5ac7e24a3f9b6e5d2c41a7f3e8")
+"""Marks our own SEI message (user_data_unregistered): the camera's id and the capture time as ASCII."""
 
-FRAME_NS = 80_000_000
-"""Nanoseconds between two frames; frame n is captured n · 80 ms after the UNIX epoch."""
-
-GOP_FRAMES = 25
-"""Frames from one IDR picture to the next: closed groups of 2 s, aligned to even seconds of UTC."""
-
-LOOP_FRAMES = 125
-"""Frames in the loop: 10 s."""
-
-NAL_START = b"\x00\x00\x00\x01"
-
-_SEI_UUID = bytes.fromhex("8f1d6b5ac7e24a3f9b6e5d2c41a7f3e8")
-"""Marks our own SEI message (H.264 D.1.6, user_data_unregistered): the camera's name and the capture time as ASCII."""
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    width: int
-    height: int
-    bitrate: int
-
-
-MAIN = Size(320, 180, 160_000)
-SUB = Size(160, 96, 48_000)
-
-
-@dataclass(frozen=True, slots=True)
-class AccessUnit:
-    """One coded picture: its NAL units without start codes, in decoding order. A key picture brings SPS and PPS along."""
-
-    nals: tuple[bytes, ...]
-    key: bool
+Change = tuple[int, tuple[str, ...]]
+"""From which frame of its group on a caption says what."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The encoded loop of one size."""
+    """The encoded loop of one size, without captions. `units`: the slices of each picture, the last one of them the band's."""
 
     size: Size
-    sps: bytes
-    pps: bytes
-    units: tuple[AccessUnit, ...]
-
-    def unit(self, frame: int, *, name: str, phase: int) -> AccessUnit:
-        """The picture `frame` (counted from the epoch) of the camera `name`. Key pictures say in an SEI whose they are and when."""
-        unit = self.units[(frame + phase) % LOOP_FRAMES]
-        if not unit.key:
-            return unit
-        return AccessUnit((self.sps, self.pps, _sei(name, frame), *unit.nals), key=True)
+    codec: Codec
+    sets: tuple[bytes, ...]
+    units: tuple[tuple[bytes, ...], ...]
 
 
-@lru_cache(maxsize=4)
-def scene(size: Size = MAIN) -> Scene:
-    """The loop at `size`, encoded at the first call (a fraction of a CPU second) and kept."""
-    encoder = _encoder(size)
-    units = []
-    for index, picture in enumerate(_pictures(size)):
-        picture.pts = index
-        units += [_access_unit(bytes(packet)) for packet in encoder.encode(picture)]
-    units += [_access_unit(bytes(packet)) for packet in encoder.encode(None)]
-    sps, pps = (nal for nal in split_annex_b(encoder.extradata or b"") if nal[0] & 0x1F in {7, 8})
-    return Scene(size, sps, pps, tuple(units))
+class Reel:
+    """The pictures of one camera in one size, cheapest when asked for one after another."""
+
+    def __init__(self, sight: Sight, codec: Codec, size: Size) -> None:
+        self._sight, self._codec, self._size = sight, codec, size
+        self._phase = phase_of(sight.name)
+        self._first = -1
+        self._units: tuple[AccessUnit, ...] = ()
+
+    def unit(self, frame: int) -> AccessUnit:
+        """The picture `frame`, counted from the epoch. Key pictures say in an SEI whose they are and when."""
+        first = frame - frame % GOP_FRAMES
+        if first != self._first:
+            self._first, self._units = first, tuple(self._group(first))
+        return self._units[frame - first]
+
+    def _group(self, first: int) -> Iterator[AccessUnit]:
+        seen = self._sight.view(first * FRAME_NS / 1e9)
+        shown, still = shown_frame(first, seen), seen.view is View.FROZEN
+        start = (shown + self._phase) % LOOP_FRAMES
+        street = scene(self._size, self._codec, View.STREET if still else seen.view, start if still else None)
+        offset_s = self._sight.offset_s()
+        moments = [shown if still else first + index for index in range(GOP_FRAMES)]
+        captions = [caption(self._sight.name, moment, offset_s) for moment in moments]
+        changes = tuple((index, lines) for index, lines in enumerate(captions) if index == 0 or lines != captions[index - 1])
+        position = 0 if still else start
+        bands = _bands(self._codec, self._size, View.STREET if still else seen.view, position // GOP_FRAMES % 2, changes)
+        for index in range(GOP_FRAMES):
+            *upper, band = street.units[position + index]
+            slices = (*upper, bands.get(index, band))
+            head = (*street.sets, _sei(self._codec, self._sight.name, first)) if index == 0 else ()
+            yield AccessUnit((*head, *slices), key=index == 0)
+
+
+def parameter_sets(size: Size, codec: Codec) -> tuple[bytes, ...]:
+    """SPS and PPS of H.264; VPS, SPS and PPS of H.265."""
+    return _band_encoder(codec, size).sets
 
 
 def phase_of(name: str) -> int:
@@ -91,9 +85,18 @@ def phase_of(name: str) -> int:
     return zlib.crc32(name.encode()) % (LOOP_FRAMES // GOP_FRAMES) * GOP_FRAMES
 
 
-def frame_at(unix_ns: int) -> int:
-    """The last frame captured at or before a moment."""
-    return unix_ns // FRAME_NS
+def shown_frame(frame: int, seen: Seen) -> int:
+    """Which frame a camera shows when `frame` is due: a frozen one the key picture of the group in which it froze."""
+    if seen.view is not View.FROZEN:
+        return frame
+    frozen = frame_at(int(seen.since * 1000) * 1_000_000)
+    return frozen - frozen % GOP_FRAMES
+
+
+def caption(name: str, frame: int, offset_s: float) -> tuple[str, str]:
+    """What stands below a picture: the camera's id, and its own clock in UTC."""
+    moment = datetime.fromtimestamp((frame * FRAME_NS // 1_000_000 + round(offset_s * 1000)) // 1000, UTC)
+    return name, moment.strftime("%Y-%m-%d %H:%M:%S")
 
 
 def split_annex_b(stream: bytes) -> list[bytes]:
@@ -102,46 +105,117 @@ def split_annex_b(stream: bytes) -> list[bytes]:
     return [part for part in parts if part]
 
 
-def jpeg(name: str, when: datetime, *, view: View = View.STREET, size: Size = MAIN) -> bytes:
-    """A snapshot: what the camera `name` sees at `when`, with both drawn into the picture."""
-    frame = frame_at(int(when.timestamp() * 1000) * 1_000_000)
-    canvas = _draw(size, (frame + phase_of(name)) % LOOP_FRAMES, view)
-    if view is View.STREET:
-        canvas.text(4, 4, name)
-        canvas.text(4, 14, when.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-4])
+def jpeg(sight: Sight, now: float, *, size: Size = MAIN) -> bytes:
+    """A snapshot: what the camera sees at `now` (seconds since the epoch by the city's clock)."""
+    seen = sight.view(now)
+    frame = shown_frame(frame_at(int(now * 1000) * 1_000_000), seen)
+    view = View.STREET if seen.view is View.FROZEN else seen.view
+    canvas = picture(size, (frame + phase_of(sight.name)) % LOOP_FRAMES, view)
+    canvas.caption(caption(sight.name, frame, sight.offset_s()))
     return bytes(_jpeg_encoder(size).encode(_mjpeg_frame(canvas))[0])
 
 
 # -- encoding ---------------------------------------------------------------------------------------------------------
 
 
-def _encoder(size: Size) -> av.VideoCodecContext:
-    encoder = av.VideoCodecContext.create("libx264", "w")
-    encoder.width, encoder.height, encoder.pix_fmt = size.width, size.height, "yuv420p"
-    encoder.time_base, encoder.framerate = Fraction(2, 25), Fraction(25, 2)
-    encoder.bit_rate = size.bitrate
-    encoder.thread_count = 1
-    encoder.options = {
-        "preset": "veryfast",
-        "tune": "zerolatency",
-        "profile": "high",
-        "x264-params": f"keyint={GOP_FRAMES}:min-keyint={GOP_FRAMES}:scenecut=0:bframes=0:open-gop=0:sliced-threads=0:info=0",
-    }
-    encoder.flags |= 0x00400000  # AV_CODEC_FLAG_GLOBAL_HEADER: SPS and PPS in the extradata, not before every IDR
-    encoder.open()
-    return encoder
+@lru_cache(maxsize=16)
+def scene(size: Size = MAIN, codec: Codec = Codec.H264, view: View = View.STREET, still: int | None = None) -> Scene:
+    """The loop, encoded at the first call (a fraction of a CPU second) and kept; `still`: one group of nothing but that frame."""
+    encoder = _Encoder(codec, size)
+    frames = range(LOOP_FRAMES) if still is None else [still] * GOP_FRAMES
+    units: list[tuple[bytes, ...]] = []
+    for first in range(0, len(frames), GOP_FRAMES):
+        units += encoder.group([picture(size, frame, view) for frame in frames[first : first + GOP_FRAMES]])
+    return Scene(size, codec, encoder.sets, tuple(units))
 
 
-def _access_unit(packet: bytes) -> AccessUnit:
-    nals = tuple(nal for nal in split_annex_b(packet) if nal[0] & 0x1F in {1, 5})
-    return AccessUnit(nals, key=nals[0][0] & 0x1F == 5)
+@lru_cache(maxsize=64)
+def _bands(codec: Codec, size: Size, view: View, parity: int, changes: tuple[Change, ...]) -> dict[int, bytes]:
+    """The last slices of a group up to the last change of its caption, by frame; after it nothing moves, as in the scene itself.
+
+    `parity`: H.264 numbers its key pictures by turns (idr_pic_id), and both parts of a picture must agree.
+    """
+    encoder = _band_encoder(codec, size)
+    if encoder.keys % 2 != parity:
+        encoder.group([blank(size, view)])
+    canvases: list[Canvas] = []
+    for (start, lines), (stop, _) in zip(changes, (*changes[1:], (changes[-1][0] + 1, ())), strict=True):
+        canvas = blank(size, view)
+        canvas.caption(lines)
+        canvases += [canvas] * (stop - start)
+    return {index: slices[-1] for index, slices in enumerate(encoder.group(canvases))}
 
 
-def _sei(name: str, frame: int) -> bytes:
+@lru_cache(maxsize=4)
+def _band_encoder(codec: Codec, size: Size) -> "_Encoder":
+    """Kept: its parameter sets and its ways are those of the scene's encoder."""
+    return _Encoder(codec, size)
+
+
+_COMMON: Final = (
+    f"qp=24:keyint={GOP_FRAMES}:min-keyint={GOP_FRAMES}:scenecut=0:bframes=0:open-gop=0:info=0:ref=1:no-deblock=1:weightp=0:aq-mode=0:"
+    "me=dia:merange=4:subme=0:"
+)
+_H264: Final = _COMMON + "sliced-threads=0:8x8dct=1:slice-max-mbs={macroblocks}"
+_H265: Final = _COMMON + (
+    "log-level=none:frame-threads=1:wpp=1:pools=1:rc-lookahead=0:repeat-headers=0:aud=0:ctu=32:slices={rows}:no-sao=1:no-tmvp=1"
+)
+_ENCODERS: Final = {Codec.H264: ("libx264", "x264-params", _H264), Codec.H265: ("libx265", "x265-params", _H265)}
+
+
+class _Encoder:
+    """One codec context. `keys`: how many key pictures it has made."""
+
+    def __init__(self, codec: Codec, size: Size) -> None:
+        name, parameters, values = _ENCODERS[codec]
+        context = cast("av.VideoCodecContext", av.CodecContext.create(name, "w"))
+        context.width, context.height, context.pix_fmt = size.width, size.height, "yuv420p"
+        context.time_base, context.framerate = Fraction(2, 25), Fraction(25, 2)
+        context.thread_count = 1
+        told = values.format(macroblocks=size.width * size.band_top // 256, rows=-(-size.height // 32))
+        context.options = {"preset": "ultrafast", "tune": "zerolatency", "forced-idr": "1", parameters: told}
+        if codec is Codec.H264:
+            context.options |= {"profile": "high"}
+        context.flags |= 0x00400000  # AV_CODEC_FLAG_GLOBAL_HEADER: parameter sets in the extradata, not before every key picture
+        context.open()
+        self.keys = 0
+        self.sets = tuple(nal for nal in split_annex_b(context.extradata or b"") if _kind(codec, nal) in _SETS[codec])
+        self._codec, self._context, self._pts = codec, context, 0
+
+    def group(self, canvases: Sequence[Canvas]) -> list[tuple[bytes, ...]]:
+        """The slices of each picture from top to bottom; the first picture is a key picture."""
+        self.keys += 1
+        units: list[tuple[bytes, ...]] = []
+        for index, canvas in enumerate(canvases):
+            units += self._encoded(canvas, key=index == 0, late=index)
+        if len(units) < len(canvases):  # x265 keeps a picture back: one more pushes it out, and comes out before the next group
+            units += self._encoded(canvases[-1], key=False, late=1)
+        return units
+
+    def _encoded(self, canvas: Canvas, *, key: bool, late: int) -> list[tuple[bytes, ...]]:
+        """What comes out when a picture goes in, except what went in more than `late` pictures before it."""
+        frame = canvas.frame("yuv420p")
+        frame.pts, frame.pict_type = self._pts, 1 if key else 0  # AV_PICTURE_TYPE_I; left to the encoder
+        self._pts += 1
+        packets = [bytes(packet) for packet in self._context.encode(frame) if packet.pts is not None and packet.pts >= frame.pts - late]
+        return [tuple(nal for nal in split_annex_b(data) if _kind(self._codec, nal) in _SLICES[self._codec]) for data in packets]
+
+
+_SETS: Final[dict[Codec, Sequence[int]]] = {Codec.H264: (7, 8), Codec.H265: (32, 33, 34)}
+_SLICES: Final[dict[Codec, Sequence[int]]] = {Codec.H264: (1, 5), Codec.H265: range(32)}
+
+
+def _kind(codec: Codec, nal: bytes) -> int:
+    """The type of a NAL unit (H.264 table 7-1, H.265 table 7-1)."""
+    return nal[0] & 0x1F if codec is Codec.H264 else nal[0] >> 1 & 0x3F
+
+
+def _sei(codec: Codec, name: str, frame: int) -> bytes:
     """An SEI NAL unit; ASCII holds no zero bytes, so no emulation prevention is needed (H.264 §7.4.1)."""
     seconds, millis = divmod(frame * FRAME_NS // 1_000_000, 1000)
     text = f"{name} {seconds}.{millis:03d}".encode("ascii", "replace")[:200]
-    return b"\x06\x05" + bytes([len(_SEI_UUID) + len(text)]) + _SEI_UUID + text + b"\x80"
+    head = b"\x06" if codec is Codec.H264 else b"\x4e\x01"
+    return head + b"\x05" + bytes([len(_SEI_UUID) + len(text)]) + _SEI_UUID + text + b"\x80"
 
 
 @lru_cache(maxsize=2)
@@ -150,149 +224,12 @@ def _jpeg_encoder(size: Size) -> av.VideoCodecContext:
     encoder.width, encoder.height, encoder.pix_fmt = size.width, size.height, "yuvj420p"
     encoder.time_base = Fraction(1, 25)
     encoder.thread_count = 1
-    encoder.qmin = encoder.qmax = 6
+    encoder.qmin = encoder.qmax = 4
     encoder.open()
     return encoder
 
 
-def _mjpeg_frame(canvas: "Canvas") -> av.VideoFrame:
+def _mjpeg_frame(canvas: Canvas) -> av.VideoFrame:
     frame = canvas.frame("yuvj420p")
     frame.color_range = 2  # full range, as JPEG has it
     return frame
-
-
-# -- drawing ----------------------------------------------------------------------------------------------------------
-
-
-class Canvas:
-    """Three planes, YUV 4:2:0, and rectangles to fill."""
-
-    def __init__(self, size: Size, luma: bytes | bytearray, chroma_b: bytes | bytearray, chroma_r: bytes | bytearray) -> None:
-        self.size = size
-        self.planes = (bytearray(luma), bytearray(chroma_b), bytearray(chroma_r))
-
-    def box(self, x: int, y: int, width: int, height: int, colour: tuple[int, int, int]) -> None:
-        """Fill a rectangle, clipped to the picture."""
-        for plane, value, scale in zip(self.planes, colour, (1, 2, 2), strict=True):
-            stride, rows = self.size.width // scale, self.size.height // scale
-            left, right = max(0, x // scale), min(stride, (x + width) // scale)
-            run = bytes([value]) * max(0, right - left)
-            for row in range(max(0, y // scale), min(rows, (y + height) // scale)):
-                start = row * stride + left
-                plane[start : start + len(run)] = run
-
-    def text(self, x: int, y: int, words: str) -> None:
-        """Write with a 3 × 5 dot font, two pixels a dot wide and one high; other characters leave a blank."""
-        for position, letter in enumerate(words.upper()):
-            self._glyph(x + position * 8, y, _FONT.get(letter, 0))
-
-    def _glyph(self, x: int, y: int, dots: int) -> None:
-        if x + 6 > self.size.width:
-            return
-        for dot in range(15):
-            if dots >> (14 - dot) & 1:
-                start = (y + dot // 3) * self.size.width + x + dot % 3 * 2
-                self.planes[0][start : start + 2] = b"\xeb\xeb"
-
-    def frame(self, pixel_format: str) -> av.VideoFrame:
-        frame = av.VideoFrame(self.size.width, self.size.height, pixel_format)
-        for plane, data, scale in zip(frame.planes, self.planes, (1, 2, 2), strict=True):
-            plane.update(_padded(data, self.size.width // scale, plane.line_size))
-        return frame
-
-
-def _padded(data: bytearray, stride: int, line_size: int) -> bytes:
-    """Rows of `stride` bytes at the distance that the encoder wants."""
-    if stride == line_size:
-        return bytes(data)
-    gap = bytes(line_size - stride)
-    return b"".join(bytes(data[at : at + stride]) + gap for at in range(0, len(data), stride))
-
-
-def _pictures(size: Size) -> Iterator[av.VideoFrame]:
-    for frame in range(LOOP_FRAMES):
-        yield _draw(size, frame, View.STREET).frame("yuv420p")
-
-
-@lru_cache(maxsize=2)
-def _street(size: Size) -> Canvas:
-    """What does not move: sky, house fronts with windows, the road, and a little grain that keeps the picture from being too clean."""
-    width, height = size.width, size.height
-    canvas = Canvas(size, bytes([170]) * (width * height), bytes([140]) * (width * height // 4), bytes([118]) * (width * height // 4))
-    for house in range(5):
-        canvas.box(house * width // 5, height // 6 + house % 3 * 8, width // 5 - 4, height // 2, (90 + 20 * house, 120, 136 + house))
-        for window in range(6):
-            at_x, at_y = house * width // 5 + 8 + window % 3 * width // 18, height // 4 + window // 3 * height // 7
-            canvas.box(at_x, at_y, width // 32, height // 14, (200, 120, 130))
-    canvas.box(0, height * 2 // 3, width, height // 3, (70, 128, 128))
-    for index in range(0, width * height, 7):
-        canvas.planes[0][index] ^= (index * 2_654_435_761 >> 24) & 3
-    return canvas
-
-
-def _draw(size: Size, frame: int, view: View) -> Canvas:
-    """Frame `frame` of the loop; everything that moves is back where it began after LOOP_FRAMES."""
-    if view is View.BLACK:
-        return _flat(size, 16)
-    if view is View.COVERED:
-        return _flat(size, 62 + frame % 3)
-    still = _street(size)
-    canvas = Canvas(size, *still.planes)
-    width, height = size.width, size.height
-    car = (width + 60) * frame // LOOP_FRAMES - 60
-    canvas.box(car, height * 3 // 4, 56, height // 8, (110, 90, 190))
-    canvas.box(width - (2 * (width + 80) * frame // LOOP_FRAMES) % (width + 80), height * 7 // 8, 72, height // 10, (190, 150, 110))
-    lamp = (16, 128, 128) if frame % 25 < 12 else (230, 60, 170)
-    canvas.box(width - 16, height // 2, 8, 16, lamp)
-    return canvas
-
-
-def _flat(size: Size, luma: int) -> Canvas:
-    pixels = size.width * size.height
-    return Canvas(size, bytes([luma]) * pixels, b"\x80" * (pixels // 4), b"\x80" * (pixels // 4))
-
-
-_FONT = {
-    letter: int("".join(rows), 2)
-    for letter, rows in {
-        "0": ("111", "101", "101", "101", "111"),
-        "1": ("010", "110", "010", "010", "111"),
-        "2": ("111", "001", "111", "100", "111"),
-        "3": ("111", "001", "111", "001", "111"),
-        "4": ("101", "101", "111", "001", "001"),
-        "5": ("111", "100", "111", "001", "111"),
-        "6": ("111", "100", "111", "101", "111"),
-        "7": ("111", "001", "010", "010", "010"),
-        "8": ("111", "101", "111", "101", "111"),
-        "9": ("111", "101", "111", "001", "111"),
-        "A": ("010", "101", "111", "101", "101"),
-        "B": ("110", "101", "110", "101", "110"),
-        "C": ("011", "100", "100", "100", "011"),
-        "D": ("110", "101", "101", "101", "110"),
-        "E": ("111", "100", "110", "100", "111"),
-        "F": ("111", "100", "110", "100", "100"),
-        "G": ("011", "100", "101", "101", "011"),
-        "H": ("101", "101", "111", "101", "101"),
-        "I": ("111", "010", "010", "010", "111"),
-        "J": ("001", "001", "001", "101", "010"),
-        "K": ("101", "101", "110", "101", "101"),
-        "L": ("100", "100", "100", "100", "111"),
-        "M": ("101", "111", "111", "101", "101"),
-        "N": ("110", "101", "101", "101", "101"),
-        "O": ("010", "101", "101", "101", "010"),
-        "P": ("110", "101", "110", "100", "100"),
-        "Q": ("010", "101", "101", "011", "001"),
-        "R": ("110", "101", "110", "101", "101"),
-        "S": ("011", "100", "010", "001", "110"),
-        "T": ("111", "010", "010", "010", "010"),
-        "U": ("101", "101", "101", "101", "111"),
-        "V": ("101", "101", "101", "101", "010"),
-        "W": ("101", "101", "111", "111", "101"),
-        "X": ("101", "101", "010", "101", "101"),
-        "Y": ("101", "101", "010", "010", "010"),
-        "Z": ("111", "001", "010", "100", "111"),
-        "-": ("000", "000", "111", "000", "000"),
-        ":": ("000", "010", "000", "010", "000"),
-        ".": ("000", "000", "000", "000", "010"),
-    }.items()
-}

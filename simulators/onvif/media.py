@@ -30,7 +30,8 @@ def _profile(unit: Unit, stream: Stream, tag: str) -> str:
     parts = []
     if stream.width:
         parts.append(fragments.video_source("tt:VideoSourceConfiguration", len(streams_of(unit.device))))
-        parts.append(_encoder(stream, "tt:VideoEncoderConfiguration"))
+        if stream.codec == "H264":
+            parts.append(_encoder(stream, "tt:VideoEncoderConfiguration"))
     if unit.device.ptz:
         parts.append(fragments.ptz("tt:PTZConfiguration"))
     if unit.speaks():
@@ -44,7 +45,7 @@ def _encoder(stream: Stream, tag: str) -> str:
         f"<{tag} {fragments.encoder_name(stream)}<tt:Encoding>H264</tt:Encoding>{_resolution(stream.width, stream.height)}"
         f"<tt:Quality>4</tt:Quality><tt:RateControl><tt:FrameRateLimit>{FRAME_RATE:.0f}</tt:FrameRateLimit>"
         f"<tt:EncodingInterval>1</tt:EncodingInterval><tt:BitrateLimit>{stream.bitrate_kbps}</tt:BitrateLimit></tt:RateControl>"
-        f"<tt:H264><tt:GovLength>{GOP}</tt:GovLength><tt:H264Profile>Baseline</tt:H264Profile></tt:H264>"
+        f"<tt:H264><tt:GovLength>{GOP}</tt:GovLength><tt:H264Profile>High</tt:H264Profile></tt:H264>"
         f"{fragments.MULTICAST}<tt:SessionTimeout>PT60S</tt:SessionTimeout></{tag}>"
     )
 
@@ -58,12 +59,17 @@ def _video_streams(unit: Unit) -> list[Stream]:
 
 
 def _encoders(unit: Unit, _call: Call) -> str:
-    return "".join(_encoder(stream, "trt:Configurations") for stream in _video_streams(unit))
+    return "".join(_encoder(stream, "trt:Configurations") for stream in _h264_streams(unit))
+
+
+def _h264_streams(unit: Unit) -> list[Stream]:
+    """This service has no word for H.265 (tt:VideoEncoding): what is encoded so has its configuration in Media2 alone."""
+    return [stream for stream in _video_streams(unit) if stream.codec == "H264"]
 
 
 def _one_encoder(unit: Unit, call: Call) -> str:
     token = call.text("ConfigurationToken")
-    for stream in _video_streams(unit):
+    for stream in _h264_streams(unit):
         if token == f"VideoEncoder_{stream.suffix}":
             return _encoder(stream, "trt:Configuration")
     raise invalid("no such configuration", "ter:NoConfig")

@@ -45,9 +45,10 @@ def _profile(unit: Unit, stream: Stream, wanted: set[str]) -> str:
 
 
 def _encoder(stream: Stream, tag: str) -> str:
-    opening = f'<{tag} GovLength="{GOP}" Profile="Baseline" {fragments.encoder_name(stream)}'
+    profile = "High" if stream.codec == "H264" else "Main"
+    opening = f'<{tag} GovLength="{GOP}" Profile="{profile}" {fragments.encoder_name(stream)}'
     return (
-        f"{opening}<tt:Encoding>H264</tt:Encoding><tt:Resolution><tt:Width>{stream.width}</tt:Width>"
+        f"{opening}<tt:Encoding>{stream.codec}</tt:Encoding><tt:Resolution><tt:Width>{stream.width}</tt:Width>"
         f"<tt:Height>{stream.height}</tt:Height></tt:Resolution><tt:RateControl><tt:FrameRateLimit>{FRAME_RATE}</tt:FrameRateLimit>"
         f"<tt:BitrateLimit>{stream.bitrate_kbps}</tt:BitrateLimit></tt:RateControl>{fragments.MULTICAST}<tt:Quality>4</tt:Quality></{tag}>"
     )

@@ -2,13 +2,15 @@
 
 from typing import Final
 
+from simulators import footage
 from simulators.onvif.recordings import channel_in
 from simulators.onvif.soap import Call
 from simulators.onvif.unit import Service, Unit
 
 
-def _capabilities(_unit: Unit) -> str:
-    return '<trp:Capabilities ReversePlayback="false" SessionTimeoutRange="10 60" RTP_RTSP_TCP="true"/>'
+def _capabilities(unit: Unit) -> str:
+    backwards = "true" if footage.plays_backwards(unit.device) else "false"
+    return f'<trp:Capabilities ReversePlayback="{backwards}" SessionTimeoutRange="10 60" RTP_RTSP_TCP="true"/>'
 
 
 def _uri(unit: Unit, call: Call) -> str:

@@ -1,18 +1,19 @@
 """All ONVIF devices of the city behind one HTTP listener: logins checked, calls dispatched, pictures served."""
 
 from collections.abc import Coroutine, Mapping
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
 from simulators import misbehaviour
 from simulators.city import City, SimDevice
 from simulators.faults import Answer
+from simulators.frames import MAIN, SUB
 from simulators.http import Behaviour, Later, Request, Response
 from simulators.onvif import device, events, media, media2, oddities, ptz, recording, replay, search, soap
 from simulators.onvif.login import Logins
 from simulators.onvif.soap import Call, SoapFault
 from simulators.onvif.unit import Service, Unit
+from simulators.sights import sight_of
 from simulators.state import State
 
 SERVICES: Final[Mapping[str, tuple[Service, ...]]] = {
@@ -143,8 +144,9 @@ class Door:
             return refusal
         from simulators import video  # noqa: PLC0415 -- PyAV takes 30 MiB, which a city that shows no picture does without
 
-        size = video.SUB if path.endswith("sub.jpg") else video.MAIN
-        return Response(200, video.jpeg(self.unit.device.name, datetime.fromtimestamp(self.unit.now(), UTC), size=size), b"image/jpeg")
+        unit, size = self.unit, SUB if path.endswith("sub.jpg") else MAIN
+        picture = video.jpeg(sight_of(unit.state, unit.city, unit.device.id), unit.state.now(), size=size)
+        return Response(200, picture, b"image/jpeg")
 
     def _count(self, what: str) -> None:
         self.unit.state.count("http", what, self.unit.device.kind)

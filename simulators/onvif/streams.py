@@ -24,6 +24,7 @@ class Stream:
     width: int = 0
     height: int = 0
     bitrate_kbps: int = 0
+    codec: str = "H264"
 
     @property
     def suffix(self) -> str:
@@ -45,7 +46,10 @@ def streams_of(device: SimDevice) -> tuple[Stream, ...]:
     if device.kind == "speaker":
         return _SPEAKER
     main, sub = _TOKENS[device.vendor]
-    return Stream(main, "mainStream", "/live/main", *SOURCE_SIZE, 160), Stream(sub, "subStream", "/live/sub", 160, 96, 48)
+    return (
+        Stream(main, "mainStream", "/live/main", *SOURCE_SIZE, 64, device.codec),
+        Stream(sub, "subStream", "/live/sub", 160, 96, 32, device.codec),
+    )
 
 
 def stream_in(unit: Unit, call: Call) -> Stream:

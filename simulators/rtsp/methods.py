@@ -5,25 +5,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from simulators import footage, video
 from simulators.city import Parameters
 from simulators.heard import HeardSession
-from simulators.rtsp import ranges, replay
+from simulators.rtsp import playback, ranges
 from simulators.rtsp.message import Request, Response
 from simulators.rtsp.outlets import InterleavedOutlet, Outlet, UdpOutlet
-from simulators.rtsp.plays import UDP_SPEED, LivePlay, Pace, ReplayPlay
+from simulators.rtsp.plays import LivePlay
 from simulators.rtsp.resources import BACKCHANNEL, REPLAY, Resource, resolve, split_track
 from simulators.rtsp.rtp import Stream
 from simulators.rtsp.sessions import TIMEOUT_S, Phase, Session, Track
 from simulators.rtsp.talk import Talk, horn_of
 from simulators.rtsp.transport import Offer, choose
-from simulators.video import FRAME_NS
+from simulators.sights import sight_of
 
 if TYPE_CHECKING:
     from simulators.rtsp.server import Connection, RtspServer
 
 MAX_REPLAYS: Final = 8
 """Replays that one recorder plays at once; the quirk "few-replays" leaves fewer."""
+MAX_WATCHERS: Final = 20
+"""Live sessions of one camera."""
 MAX_SESSIONS: Final = 64
 """Sessions of one connection."""
 PUBLIC: Final = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET_PARAMETER, TEARDOWN"
@@ -42,7 +43,7 @@ class Exchange:
         """What the request's URL names, and which of its tracks."""
         path, track = split_track(self.request.path)
         device = self.connection.device
-        return resolve(device, path, speaker=self.server.speaker_of(device)), track
+        return resolve(device, path, city=self.server.city, speaker=self.server.speaker_of(device)), track
 
     def session(self) -> Session | None:
         """The session that the request names, kept alive by it; None when there is none of this device."""
@@ -119,6 +120,9 @@ def _no_room(exchange: Exchange, resource: Resource, number: int, *, new: bool) 
     if new and resource.channel and book.replays_of(device) >= _replays_at_once(exchange):
         exchange.server.count("too_many_replays", device)
         return Response(453)
+    if new and resource.camera and not resource.channel and book.watchers_of(device) >= MAX_WATCHERS:
+        exchange.server.count("too_many_watchers", device)
+        return Response(453)
     if new and sum(1 for _ in book.on(exchange.connection)) >= MAX_SESSIONS:
         return Response(453)
     return None
@@ -138,7 +142,7 @@ def _new_session(exchange: Exchange, resource: Resource) -> Session:
 
 def _set_up(exchange: Exchange, session: Session, number: int, offer: Offer) -> Response:
     server, connection = exchange.server, exchange.connection
-    stream = Stream(secrets.randbits(32), secrets.randbits(16), secrets.randbits(32))
+    stream = Stream(secrets.randbits(32), secrets.randbits(16), secrets.randbits(32), session.resource.codec)
     medium = session.resource.tracks[number]
     outlet: Outlet
     if offer.udp:
@@ -171,7 +175,7 @@ def _take_the_floor(exchange: Exchange, session: Session, transport: str) -> Non
 
 
 def play(exchange: Exchange) -> Response:
-    session = exchange.session()
+    session, server = exchange.session(), exchange.server
     if session is None:
         return Response(454)
     if not session.tracks:
@@ -179,16 +183,16 @@ def play(exchange: Exchange) -> Response:
     if exchange.requirement_missing(session.resource):
         return Response(551)
     try:
-        position = _ready_replay(exchange, session) if session.resource.channel else None
+        started = playback.ready(server.state, server.city, session, exchange.request) if session.resource.channel else None
     except (ranges.InvalidRange, ValueError):
         return Response(457)
     session.phase = Phase.PLAYING
-    exchange.after = lambda: _start(exchange.server, session)
+    exchange.after = lambda: _start(server, session)
     headers = [("Session", f"{session.id};timeout={TIMEOUT_S}")]
     if session.video:
-        headers.append(("Range", position or ranges.clock(exchange.server.state.device_time(session.device), None)))
-        if position:
-            headers.append(("Scale", "1.0"))
+        headers.append(("Range", started.range if started else ranges.clock(server.state.device_time(session.device), None)))
+        if started:
+            headers.append(("Scale", f"{started.scale:g}" if started.scale % 1 else f"{started.scale:.1f}"))
         headers.append(("RTP-Info", _rtp_info(exchange.connection, session, session.video)))
     return Response(200, tuple(headers))
 
@@ -208,56 +212,11 @@ def _start(server: "RtspServer", session: Session) -> None:
     if session.replay:
         session.replay.start()
     elif session.video and session.live is None:
-        scene = video.scene(session.resource.size)
+        sight = sight_of(server.state, server.city, session.resource.camera)
         session.live = LivePlay(
-            session.device,
-            scene,
-            stream=session.video.stream,
-            outlet=session.video.outlet,
-            device_time=lambda: server.state.device_time(session.device),
+            playback.reel_of(sight, session), stream=session.video.stream, outlet=session.video.outlet, offset_s=sight.offset_s
         )
         server.live.add(session.live)
-
-
-def _ready_replay(exchange: Exchange, session: Session) -> str:
-    """Make the replay that PLAY asks for, unless it goes on with the one there is; returns the Range that is answered.
-
-    Raises `InvalidRange` when nothing is recorded there, ValueError for a Frames header that means nothing.
-    """
-    asked = exchange.request.header("range")
-    if session.replay and not asked:
-        return ranges.clock(session.replay.position_s or exchange.server.state.device_time(session.device), None)
-    window, now = _window(exchange, session, asked), exchange.server.state.device_time(session.device)
-    channel, track = session.resource.channel, session.video
-    assert channel is not None
-    assert track is not None
-    plan = replay.plan(session.device, channel, window, now)
-    if not plan.sections:
-        raise ranges.InvalidRange(asked)
-    steps = replay.steps(plan, intra_ms=replay.intra_of(exchange.request.header("frames")), jumped=session.replay is not None)
-    if session.replay:
-        session.replay.pause()
-    pace, cseq = _pace(exchange.request, track), int(exchange.request.header("cseq") or 0)
-    scene = video.scene(session.resource.size)
-    session.replay = ReplayPlay(channel.camera, scene, steps, stream=track.stream, outlet=track.outlet, pace=pace, cseq=cseq)
-    return ranges.clock(plan.sections[0].first * FRAME_NS / 1e9, min(window.end, plan.sections[-1].stop * FRAME_NS / 1e9))
-
-
-def _window(exchange: Exchange, session: Session, asked: str) -> footage.Span:
-    now = exchange.server.state.device_time(session.device)
-    kept = footage.kept(session.device, now)
-    wanted = ranges.parse(asked, origin=kept.start) if asked else ranges.Range()
-    start = kept.start if wanted.start is None else wanted.start
-    end = now if wanted.end is None or exchange.server.state.quirk(session.device, "ignores-range-end") is not None else wanted.end
-    if start >= end:
-        raise ranges.InvalidRange(asked)
-    return footage.Span(start, end)
-
-
-def _pace(request: Request, track: Track) -> Pace:
-    if request.header("rate-control").lower() != "no":
-        return Pace(speed=1.0, recorded_times=False)
-    return Pace(speed=UDP_SPEED if track.udp else None, recorded_times=True)
 
 
 def pause(exchange: Exchange) -> Response:

@@ -1,54 +1,56 @@
 """What a session plays: live pictures on one clock for all, and replays each at their own pace."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from simulators.city import SimDevice
+from simulators.frames import FRAME_NS, FRAME_TICKS, GOP_FRAMES, frame_at
 from simulators.rtsp import rtp
 from simulators.rtsp.outlets import Outlet
 from simulators.rtsp.replay import Step
-from simulators.video import FRAME_NS, FRAME_TICKS, GOP_FRAMES, Scene, frame_at, phase_of
+
+if TYPE_CHECKING:
+    from simulators.video import Reel
 
 FRAME_S: Final = FRAME_NS / 1e9
 REPORT_FRAMES: Final = 62
 """Pictures between two sender reports: 5 s."""
 BURST: Final = 32
 """Pictures of an unpaced replay sent in one turn of the loop."""
+QUEUED: Final = 4
+"""Ranges that may wait for their turn."""
 UDP_SPEED: Final = 16.0
 """How much faster than real time a replay without rate control is over UDP, which cannot push back."""
 
 
 class LivePlay:
-    """One live stream. It begins with the key picture of the group being shown, so the first packet goes out at once."""
+    """One live stream. It begins with the key picture of the group being shown and what followed it, so a decoder can begin at once."""
 
-    def __init__(self, camera: SimDevice, scene: Scene, *, stream: rtp.Stream, outlet: Outlet, device_time: Callable[[], float]) -> None:
-        self._name, self._phase, self._scene = camera.id, phase_of(camera.id), scene
-        self._outlet, self._stream, self._device_time = outlet, stream, device_time
+    def __init__(self, reel: "Reel", *, stream: rtp.Stream, outlet: Outlet, offset_s: Callable[[], float]) -> None:
+        self._reel, self._outlet, self._stream, self._offset_s = reel, outlet, stream, offset_s
         self._first = 0
-        self._lag = 0
         self._waits_for_key = False
 
     def begin(self, frame: int) -> None:
-        self._lag = frame % GOP_FRAMES
-        self._first = frame - self._lag
-        self.tick(frame)
+        self._first = frame - frame % GOP_FRAMES
+        for shown in range(self._first, frame + 1):
+            self.tick(shown)
 
     def tick(self, frame: int) -> None:
         """Send picture `frame` of the city's clock; drop pictures up to the next key one while the client does not read."""
-        own = frame - self._lag
         if self._outlet.blocked:
             self._waits_for_key = True
             return
-        unit = self._scene.unit(own, name=self._name, phase=self._phase)
+        unit = self._reel.unit(frame)
         if self._waits_for_key and not unit.key:
             return
         self._waits_for_key = False
-        timestamp = self._timestamp(own)
+        timestamp = self._timestamp(frame)
         self._outlet.send(self._stream.packetise(unit, timestamp))
-        if (own - self._first) % REPORT_FRAMES == 1:
-            ntp = rtp.ntp_of(int(self._device_time() * 1e9))
+        if (frame - self._first) % REPORT_FRAMES == 1:
+            ntp = rtp.ntp_of(frame * FRAME_NS + round(self._offset_s() * 1000) * 1_000_000)
             self._outlet.send_control(rtp.sender_report(self._stream, ntp=ntp, timestamp=timestamp))
 
     def _timestamp(self, frame: int) -> int:
@@ -99,24 +101,27 @@ class LiveClock:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """`speed` times real time, or None: as fast as the client reads."""
+    """`speed` times real time, or None: as fast as the client reads. `scale`: as the Scale header says it."""
 
     speed: float | None
     recorded_times: bool
+    scale: float = 1.0
 
 
 class ReplayPlay:
-    """One replay: sends the pictures of `steps` until they end, then RTCP BYE.
+    """One replay: sends the pictures of `steps` until they end, then RTCP BYE. `offset_ns`: the recorder's clock minus the city's.
 
     RTP timestamps follow the recording when the client controls the rate, else the playback (ONVIF Streaming, "RTP timestamps").
     """
 
     def __init__(
-        self, camera: str, scene: Scene, steps: Iterator[Step], *, stream: rtp.Stream, outlet: Outlet, pace: Pace, cseq: int
+        self, reel: "Reel", steps: Iterator[Step], *, stream: rtp.Stream, outlet: Outlet, pace: Pace, cseq: int, offset_ns: int
     ) -> None:
-        self._name, self._phase, self._scene = camera, phase_of(camera), scene
-        self._steps, self._stream, self._outlet, self._pace, self._cseq = steps, stream, outlet, pace, cseq
+        self._reel, self._steps, self._stream, self._outlet = reel, steps, stream, outlet
+        self._pace, self._cseq, self._offset_ns = pace, cseq, offset_ns
         self._next: Step | None = next(steps, None)
+        self._then: deque[tuple[Iterator[Step], int]] = deque()  # at most QUEUED, see `then`
+        self._sent = 0
         self.timestamp = stream.timestamp_base
         self._handle: asyncio.Handle | None = None
         self._due = 0.0
@@ -125,8 +130,19 @@ class ReplayPlay:
 
     @property
     def position_s(self) -> float | None:
-        """The capture time of the next picture, in seconds since the epoch; None at the end."""
-        return None if self._next is None else self._next.frame * FRAME_NS / 1e9
+        """The capture time of the next picture by the recorder's clock, in seconds since the epoch; None at the end."""
+        return None if self._next is None else self._time_ns(self._next) / 1e9
+
+    @property
+    def scale(self) -> float:
+        return self._pace.scale
+
+    def then(self, steps: Iterator[Step], cseq: int) -> bool:
+        """Go on with other pictures after the last of these; False when it has ended, or too much waits already."""
+        if self.finished or len(self._then) >= QUEUED:
+            return False
+        self._then.append((steps, cseq))
+        return True
 
     def start(self) -> None:
         """Begin, or go on after `pause`."""
@@ -175,9 +191,14 @@ class ReplayPlay:
         step = self._next
         if step is None:
             return self._finish()
-        unit = self._scene.unit(step.frame, name=self._name, phase=self._phase)
-        self._outlet.send(self._stream.packetise(unit, self.timestamp, self._extension(step)))
+        self._outlet.send(self._stream.packetise(self._reel.unit(step.frame), self.timestamp, self._extension(step)))
+        self._sent += 1
+        if self._sent % REPORT_FRAMES == 2:
+            self._outlet.send_control(rtp.sender_report(self._stream, ntp=rtp.ntp_of(self._time_ns(step)), timestamp=self.timestamp))
         self._next = next(self._steps, None)
+        while self._next is None and self._then:
+            self._steps, self._cseq = self._then.popleft()
+            self._next = next(self._steps, None)
         if self._next is None:
             return self._finish()
         self._advance(step, self._next)
@@ -190,9 +211,12 @@ class ReplayPlay:
         if self._pace.speed is not None:
             self._due += played * FRAME_S / self._pace.speed
 
+    def _time_ns(self, step: Step) -> int:
+        return step.frame * FRAME_NS + self._offset_ns
+
     def _extension(self, step: Step) -> bytes:
         return rtp.replay_extension(
-            rtp.ntp_of(step.frame * FRAME_NS),
+            rtp.ntp_of(self._time_ns(step)),
             clean=step.clean,
             end=step.end,
             discontinuity=step.discontinuity,

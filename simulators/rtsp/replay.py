@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from simulators import footage
-from simulators.city import SimChannel, SimDevice
+from simulators.city import Parameters, SimChannel, SimDevice
 from simulators.footage import Span
-from simulators.video import FRAME_NS, GOP_FRAMES
+from simulators.frames import FRAME_NS, GOP_FRAMES
 
 GOP_S: Final = GOP_FRAMES * FRAME_NS // 1_000_000_000
 FRAME_MS: Final = FRAME_NS // 1_000_000
@@ -42,28 +42,34 @@ class Step:
     terminal: bool = False
 
 
-def plan(device: SimDevice, channel: SimChannel, window: Span, now: float) -> Plan:
-    """What the footage holds of `window` when the device's clock shows `now`.
+def plan(device: SimDevice, channel: SimChannel, window: Span, *, now: float, offset_s: float, segments: Parameters | None = None) -> Plan:
+    """What the footage holds of `window` when the device's clock shows `now`, `offset_s` ahead of the city's.
 
+    `segments`: the quirk of a recorder that loses footage between its files (`segment-gaps`).
     It begins at the clean point at or before the start; when the start lies in a gap, at the first one after it.
     """
-    aligned = float(int(window.start) // GOP_S * GOP_S)
-    spans = footage.recorded(device, channel, Span(aligned, window.end + GOP_S), now)
+    start = int(window.start - offset_s) // GOP_S * GOP_S + offset_s
+    spans = footage.recorded(device, channel, Span(start, window.end + GOP_S), now)
+    spans = footage.between_files(spans, segments) if segments else spans
     live_edge = footage.kept(device, now).end
     sections = []
     for span in spans:
-        first = _frame_from(-(-int(span.start) // GOP_S) * GOP_S)
-        stop = _frame_from(min(span.end, window.end))
+        first = -(-_frame_from(span.start - offset_s) // GOP_FRAMES) * GOP_FRAMES
+        stop = _frame_from(min(span.end, window.end) - offset_s)
         if stop > first:
             sections.append(Section(first, stop, closes=span.end <= window.end and span.end < live_edge))
     return Plan(tuple(sections), exhausted=live_edge < window.end)
 
 
-def steps(plan: Plan, *, intra_ms: int | None, jumped: bool) -> Iterator[Step]:
+def steps(plan: Plan, *, intra_ms: int | None, jumped: bool, backwards: bool = False) -> Iterator[Step]:
     """The pictures of a plan. `intra_ms`: clean points only, at least so many ms apart; None: all.
 
-    `jumped`: the first picture does not follow what was sent before.
+    `jumped`: the first picture does not follow what was sent before. `backwards`: the groups from the last to the first, the pictures of
+    each in their order, every group a section of its own (D).
     """
+    if backwards:
+        yield from _backwards(plan, intra_ms)
+        return
     for number, section in enumerate(plan.sections):
         frames = _chosen(section, intra_ms)
         last_section = number == len(plan.sections) - 1
@@ -75,6 +81,15 @@ def steps(plan: Plan, *, intra_ms: int | None, jumped: bool) -> Iterator[Step]:
                 discontinuity=frame == section.first and (number > 0 or jumped),
                 terminal=following is None and last_section and plan.exhausted,
             )
+
+
+def _backwards(plan: Plan, intra_ms: int | None) -> Iterator[Step]:
+    for section in reversed(plan.sections):
+        keys = range(section.first, section.stop, GOP_FRAMES) if intra_ms is None else _chosen(section, intra_ms)
+        for key in reversed(keys):
+            stop = min(key + GOP_FRAMES, section.stop) if intra_ms is None else key + 1
+            for frame in range(key, stop):
+                yield Step(frame, clean=frame == key, discontinuity=frame == key)
 
 
 def intra_of(header: str) -> int | None:

@@ -1,16 +1,18 @@
 """What a device offers under an RTSP path, and its description (SDP, RFC 4566)."""
 
 import base64
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
-from simulators import video
-from simulators.city import SimChannel, SimDevice
+from simulators.city import City, SimChannel, SimDevice
+from simulators.frames import MAIN, SUB, Codec, Size
 from simulators.rtsp.rtp import VIDEO_TYPE
 
 BACKCHANNEL: Final = "www.onvif.org/ver20/backchannel"
 REPLAY: Final = "onvif-replay"
-LIVE_SIZES: Final = {"live/main": video.MAIN, "live/sub": video.SUB}
+LIVE_SIZES: Final = {"live/main": MAIN, "live/sub": SUB}
 PAYLOAD_TYPES: Final = {"PCMU": 0, "PCMA": 8}
 """Static RTP payload types (RFC 3551 table 4)."""
 
@@ -30,7 +32,8 @@ class Resource:
     path: str
     tracks: tuple[Medium, ...]
     camera: str = ""
-    size: video.Size = video.MAIN
+    codec: Codec = Codec.H264
+    size: Size = MAIN
     channel: SimChannel | None = None
     speaker: SimDevice | None = None
 
@@ -55,34 +58,54 @@ def split_track(path: str) -> tuple[str, int | None]:
     return path, None
 
 
-def resolve(device: SimDevice, path: str, *, speaker: SimDevice | None) -> Resource | None:
+def resolve(device: SimDevice, path: str, *, city: City, speaker: SimDevice | None) -> Resource | None:
     """What is at `path` (without slashes at its ends) of this device; None when nothing is. `speaker`: who is heard through it."""
     if device.kind == "camera" and path in LIVE_SIZES:
-        size = LIVE_SIZES[path]
-        return Resource(path, (_video(size), *_talk(speaker)), camera=device.id, size=size, speaker=speaker)
+        size, codec = LIVE_SIZES[path], Codec(device.codec)
+        return Resource(path, (_video(size, codec), *_talk(speaker)), camera=device.id, codec=codec, size=size, speaker=speaker)
     if path == "audio" and speaker:
         return Resource(path, _talk(speaker), speaker=speaker)
     base, _, token = path.partition("/")
     channel = device.channel(token) if base == "replay" else None
     if channel:
-        return Resource(path, (_video(video.MAIN, "a=x-onvif-track:VIDEO001"),), camera=channel.camera, channel=channel)
+        camera = city.by_id(channel.camera)
+        codec = Codec(camera.codec) if camera else Codec.H264
+        track = _video(MAIN, codec, "a=x-onvif-track:VIDEO001")
+        return Resource(path, (track,), camera=channel.camera, codec=codec, channel=channel)
     return None
 
 
-def _video(size: video.Size, *more: str) -> Medium:
-    scene = video.scene(size)
-    sets = ",".join(base64.b64encode(nal).decode() for nal in (scene.sps, scene.pps))
-    return Medium(
-        True,
-        (
-            f"m=video 0 RTP/AVP {VIDEO_TYPE}",
-            f"a=rtpmap:{VIDEO_TYPE} H264/90000",
-            f"a=fmtp:{VIDEO_TYPE} packetization-mode=1;profile-level-id={scene.sps[1:4].hex().upper()};sprop-parameter-sets={sets}",
-            "a=framerate:12.5",
-            "a=recvonly",
-            *more,
-        ),
+@lru_cache(maxsize=8)
+def _video(size: Size, codec: Codec, *more: str) -> Medium:
+    from simulators import video  # noqa: PLC0415 -- PyAV takes 30 MiB, which a city that nobody watches does without
+
+    lines = (
+        f"m=video 0 RTP/AVP {VIDEO_TYPE}",
+        f"a=rtpmap:{VIDEO_TYPE} {codec}/90000",
+        f"a=fmtp:{VIDEO_TYPE} {_FORMATS[codec](*video.parameter_sets(size, codec))}",
+        "a=framerate:12.5",
+        "a=recvonly",
+        *more,
     )
+    return Medium(True, lines)
+
+
+def _h264(*sets: bytes) -> str:
+    """RFC 6184 §8.1; the sequence parameter set comes first."""
+    sprop = ",".join(_text(nal) for nal in sets)
+    return f"packetization-mode=1;profile-level-id={sets[0][1:4].hex().upper()};sprop-parameter-sets={sprop}"
+
+
+def _h265(vps: bytes, sps: bytes, pps: bytes) -> str:
+    """RFC 7798 §7.1."""
+    return f"sprop-vps={_text(vps)};sprop-sps={_text(sps)};sprop-pps={_text(pps)}"
+
+
+def _text(nal: bytes) -> str:
+    return base64.b64encode(nal).decode()
+
+
+_FORMATS: Final[Mapping[Codec, Callable[..., str]]] = {Codec.H264: _h264, Codec.H265: _h265}
 
 
 def _talk(speaker: SimDevice | None) -> tuple[Medium, ...]:

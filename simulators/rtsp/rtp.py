@@ -1,11 +1,10 @@
-"""RTP and RTCP packets (RFC 3550) with H.264 in them (RFC 6184), and ONVIF's replay header extension."""
+"""RTP and RTCP packets (RFC 3550) with H.264 (RFC 6184) or H.265 (RFC 7798) in them, and ONVIF's replay header extension."""
 
 import struct
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
-from simulators.video import AccessUnit
+from simulators.frames import AccessUnit, Codec
 
 PAYLOAD_BYTES: Final = 1400
 VIDEO_TYPE: Final = 96
@@ -35,12 +34,13 @@ class Stream:
     ssrc: int
     sequence: int
     timestamp_base: int
+    codec: Codec = Codec.H264
     packets: int = 0
     octets: int = 0
 
     def packetise(self, unit: AccessUnit, timestamp: int, extension: bytes = b"") -> list[bytes]:
-        """One access unit as packets, the marker on the last (RFC 6184 §5.1), `extension` on the first."""
-        parts = payloads(unit)
+        """One access unit as packets, the marker on the last (RFC 6184 §5.1, RFC 7798 §4.1), `extension` on the first."""
+        parts = payloads(unit, self.codec)
         last, out = len(parts) - 1, []
         for index, part in enumerate(parts):
             first_byte, more = (0x90, extension) if extension and index == 0 else (0x80, b"")
@@ -52,23 +52,29 @@ class Stream:
         return out
 
 
-@lru_cache(maxsize=512)
-def payloads(unit: AccessUnit) -> tuple[bytes, ...]:
-    """The RTP payloads of one access unit: single NAL unit packets and FU-A fragments (RFC 6184 §5.6, §5.8)."""
-    return tuple(part for nal in unit.nals for part in _fragments(nal))
+def payloads(unit: AccessUnit, codec: Codec) -> list[bytes]:
+    """The RTP payloads of one access unit: single NAL unit packets and fragments (RFC 6184 §5.6, §5.8; RFC 7798 §4.4.1, §4.4.3)."""
+    cut = _FRAGMENTS[codec]
+    return [part for nal in unit.nals for part in ((nal,) if len(nal) <= PAYLOAD_BYTES else cut(nal))]
 
 
-def _fragments(nal: bytes) -> list[bytes]:
-    if len(nal) <= PAYLOAD_BYTES:
-        return [nal]
-    indicator, kind = nal[0] & 0xE0 | 28, nal[0] & 0x1F
-    room = PAYLOAD_BYTES - 2
-    pieces = [nal[at : at + room] for at in range(1, len(nal), room)]
+def _fu_a(nal: bytes) -> list[bytes]:
+    return _fragments(nal[1:], bytes((nal[0] & 0xE0 | 28,)), nal[0] & 0x1F)
+
+
+def _fu(nal: bytes) -> list[bytes]:
+    return _fragments(nal[2:], bytes((nal[0] & 0x81 | 49 << 1, nal[1])), nal[0] >> 1 & 0x3F)
+
+
+def _fragments(body: bytes, head: bytes, kind: int) -> list[bytes]:
+    """The pieces of a NAL unit behind its header, each after `head` and a byte with S, E and the NAL unit's type."""
+    room = PAYLOAD_BYTES - len(head) - 1
+    pieces = [body[at : at + room] for at in range(0, len(body), room)]
     last = len(pieces) - 1
-    return [
-        bytes((indicator, kind | (0x80 if index == 0 else 0) | (0x40 if index == last else 0))) + piece
-        for index, piece in enumerate(pieces)
-    ]
+    return [head + bytes((kind | (index == 0) << 7 | (index == last) << 6,)) + piece for index, piece in enumerate(pieces)]
+
+
+_FRAGMENTS: Final = {Codec.H264: _fu_a, Codec.H265: _fu}
 
 
 def replay_extension(ntp: int, *, clean: bool, end: bool, discontinuity: bool, terminal: bool, cseq: int) -> bytes:

@@ -91,3 +91,6 @@ class SessionBook:
         """Who has the floor of a loudspeaker."""
         talks = (session for session in self.by_id.values() if session.talk and session.talk.speaker.id == speaker.id)
         return next((session for session in talks if not session.expired(now)), None)
+
+    def watchers_of(self, device: SimDevice) -> int:
+        return sum(session.device.id == device.id and session.video is not None for session in self.by_id.values())

@@ -58,7 +58,7 @@ async def test_the_first_picture_comes_at_once_and_decodes(block: Block) -> None
     decoder = av.CodecContext.create("h264", "r")
     stream = [av.Packet(b"".join(START + nal for nal in picture.nals)) for picture in found]
     frames = [frame for packet in stream for frame in decoder.decode(packet)] + decoder.decode(None)
-    assert [nal[0] & 31 for nal in found[0].nals] == [7, 8, 6, 5]
+    assert [nal[0] & 31 for nal in found[0].nals] == [7, 8, 6, 5, 5]
     assert [(frame.width, frame.height) for frame in frames] == [(320, 180)] * 3
 
 

@@ -86,7 +86,7 @@ def test_ranges_that_clients_send(header: str, expected: tuple[float | None, flo
 
 
 @pytest.mark.parametrize(
-    "header", ["", "clock", "clock=", "smpte=0:10:00-", "clock=2009-", "clock=20091315T114900Z-", "npt=-x", "npt=20-10", "npt=inf-"]
+    "header", ["", "clock", "clock=", "smpte=0:10:00-", "clock=2009-", "clock=20091315T114900Z-", "npt=-x", "npt=inf-"]
 )
 def test_ranges_that_mean_nothing_are_refused(header: str) -> None:
     with pytest.raises(ranges.InvalidRange):
