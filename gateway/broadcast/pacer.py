@@ -1,4 +1,4 @@
-"""One clock for all loudspeakers: every 20 ms a packet to each, on absolute deadlines, so that nothing drifts and all begin together."""
+"""One clock for all loudspeakers: every 20 ms what is due to each, on absolute deadlines, so that nothing drifts and all begin together."""
 
 import asyncio
 from collections.abc import Iterable
@@ -13,10 +13,10 @@ from gateway.drivers.base import AudioSession
 
 log = structlog.get_logger()
 
-PACKET_S = 0.020
+TICK_S = 0.020
 # A pause of the process longer than this is not made up for by a burst, which would overrun the speakers' buffers.
 _LONGEST_CATCH_UP_S = 0.2
-_LOST_AFTER = 50  # packets in a row, one second, that the connection did not take
+_LOST_AFTER_S = 1.0  # so much sound in a row that the connection did not take
 SILENCE = {"PCMA": b"\xd5", "PCMU": b"\xff"}
 
 
@@ -35,10 +35,12 @@ class Stream:
         silence = SILENCE[audio_format.encoding]
         self.finished: asyncio.Future[StreamEnd] = asyncio.get_running_loop().create_future()
         self._session = session
-        self._step = round(audio_format.clock_rate * PACKET_S)
+        self._tick = round(audio_format.clock_rate * TICK_S)
+        self._packet = audio_format.packet_samples
         whole = silence * round(lead_in_s * audio_format.clock_rate) + audio
-        self._audio = whole + silence * (-len(whole) % self._step)
-        self._position = 0
+        self._audio = whole + silence * (-len(whole) % self._packet)
+        self._refusable = audio_format.clock_rate * _LOST_AFTER_S
+        self._time = self._position = 0  # samples whose time has come, samples that were sent
         self._packets = self._dropped = self._refused = 0
         self._first: datetime | None = None
         self._last: datetime | None = None
@@ -49,21 +51,30 @@ class Stream:
         return Figures(self._session.format.encoding, self._packets, self._dropped, self._first, self._last)
 
     def send_next(self, now: datetime) -> bool:
-        """Send the packet that is due; False when nothing more will follow, now that the last one has had its time."""
-        at = self._position
-        if at >= len(self._audio):
+        """Send the packets that begin in this tick: one as a rule, two or none where the speaker wants shorter or longer ones.
+
+        False when nothing more will follow, now that the last one has had its time.
+        """
+        if self._time >= len(self._audio):
             self.end(StreamEnd.PLAYED)
             return False
-        self._position += self._step
+        self._time += self._tick
+        while self._position < min(self._time, len(self._audio)):
+            if not self._send_packet(now):
+                self.end(StreamEnd.LOST)
+                return False
+        return True
+
+    def _send_packet(self, now: datetime) -> bool:
+        """Send the next packet; False when too much was refused by now."""
+        at = self._position
+        self._position += self._packet
         if self._session.send(self._audio[at : self._position], timestamp=at, marker=not self._packets):
             self._first, self._last = self._first or now, now
             self._packets, self._refused = self._packets + 1, 0
             return True
-        self._dropped, self._refused = self._dropped + 1, self._refused + 1
-        if self._refused < _LOST_AFTER:
-            return True
-        self.end(StreamEnd.LOST)
-        return False
+        self._dropped, self._refused = self._dropped + 1, self._refused + self._packet
+        return self._refused < self._refusable
 
     def end(self, how: StreamEnd) -> None:
         if not self.finished.done():
@@ -109,10 +120,10 @@ class Pacer:
         due = self._clock.monotonic()
         while self._streams:
             self._tick()
-            due += PACKET_S
+            due += TICK_S
             now = self._clock.monotonic()
             if now - due > _LONGEST_CATCH_UP_S:
-                due = now + PACKET_S
+                due = now + TICK_S
             await self._clock.sleep(due - now)
 
     def _tick(self) -> None:

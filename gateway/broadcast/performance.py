@@ -136,10 +136,11 @@ class Part:
             self.delivery = self.take(Step.CONNECT)
             session = await self._connect()
             try:
-                self.stream = Stream(session, clip.encodings[session.format.encoding], lead_in_s=stage.manner.lead_in_s)
+                lead_in_s = max(stage.manner.lead_in_s, session.format.swallows_s)
+                self.stream = Stream(session, clip.encodings[session.format.encoding], lead_in_s=lead_in_s)
                 await curtain.rise(self)
                 end = await self.stream.finished
-                await stage.clock.sleep(stage.manner.linger_s)
+                await stage.clock.sleep(stage.manner.linger_s + session.format.buffers_s)
                 self.end(*_STREAM_ENDS[end])
             finally:
                 await session.close()

@@ -118,11 +118,18 @@ class SensorSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AudioFormat:
-    """What a loudspeaker takes: an RTP encoding name (PCMU, PCMA…), clock rate in Hz, RTP payload type."""
+    """What a loudspeaker takes, and how it plays it.
+
+    `encoding`: an RTP encoding name (PCMU, PCMA…); `clock_rate` in Hz; `payload_type`: RTP's; `packet_samples`: samples in each packet;
+    `swallows_s`: so much of the beginning it does not play; `buffers_s`: it plays so long after hearing, and nothing after the session.
+    """
 
     encoding: str
     clock_rate: int
     payload_type: int
+    packet_samples: int = 160
+    swallows_s: float = 0.0
+    buffers_s: float = 0.0
 
 
 class AudioSession(Protocol):

@@ -261,13 +261,14 @@ class Connection(asyncio.Protocol):
     async def close(self, url: str = "") -> None:
         """End the session, if there is one, by TEARDOWN on `url`, then the connection. Never raises for what the device does."""
         self._stop_keep_alive()
-        if self.session and url and self.failure is None:
-            try:
+        try:
+            if self.session and url and self.failure is None:
                 async with asyncio.timeout(_FAREWELL_S):
                     await self.request("TEARDOWN", url, self.farewell_headers)
-            except (TimeoutError, DeviceError):
-                pass  # the session runs out by itself
-        self._hang_up()
+        except (TimeoutError, DeviceError):
+            pass  # the session runs out by itself
+        finally:
+            self._hang_up()
         await self._closed
 
     def abandon(self, url: str = "") -> None:
@@ -358,6 +359,22 @@ async def connect(target: Target) -> Connection:
     loop = asyncio.get_running_loop()
     _, connection = await loop.create_connection(lambda: Connection(target, loop), target.address, target.ports.rtsp)
     return connection
+
+
+async def take_leave(broken: Connection, url: str) -> None:
+    """End the session of a connection that broke from a new one: some devices keep a talker's place until they hear TEARDOWN.
+
+    Sessions do not depend on connections (RFC 2326, 1.1). Takes two seconds at the most, and never raises for what the device does.
+    """
+    if not broken.session or broken.torn_down or broken.failure is None or isinstance(broken.failure, AuthenticationFailed):
+        return
+    try:
+        async with asyncio.timeout(_FAREWELL_S):
+            connection = await connect(broken.target)
+    except (TimeoutError, OSError):
+        return  # who cannot be reached hears no farewell
+    connection.session, connection.farewell_headers = broken.session, broken.farewell_headers
+    await connection.close(url)
 
 
 def _drop(_channel: int, _payload: bytes) -> None:

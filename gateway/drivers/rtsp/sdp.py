@@ -8,9 +8,13 @@ from gateway.drivers.base import TrackDescription
 from gateway.errors import ProtocolError
 
 LINE_LIMIT = 2_000
+USUAL_PACKET_MS = 20.0  # RFC 3551, 4.5
+SHORTEST_PACKET_MS = 5.0
+LONGEST_PACKET_MS = 150.0  # 1,200 bytes of G.711: what goes through every network in one piece
 MEDIA_LIMIT = 32
 
 _RTPMAP = re.compile(r"(\d{1,3}) ([A-Za-z0-9._\-]{1,32})/(\d{1,7})(?:/\d+)?")
+_PACKET_TIME = re.compile(r"\d{1,4}(?:\.\d{1,3})?")
 _NUMBER = re.compile(r"\d{1,3}")
 _DIRECTIONS = ("sendonly", "recvonly", "sendrecv", "inactive")
 # RFC 3551, 6: payload types that need no rtpmap.
@@ -29,12 +33,16 @@ class Encoding:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """One `m=` section. `direction` is the server's view: `sendonly` on an ONVIF backchannel means that we send (ONVIF Streaming, 5.3)."""
+    """One `m=` section. `direction` is the server's view: `sendonly` on an ONVIF backchannel means that we send (ONVIF Streaming, 5.3).
+
+    `packet_ms`: how much time each packet shall cover (RFC 8866, 6.4 and 6.5: ptime, or less where maxptime says so).
+    """
 
     kind: str
     encodings: tuple[Encoding, ...]
     direction: str = ""
     control: str = ""
+    packet_ms: float = 20.0
 
     def tracks(self) -> tuple[TrackDescription, ...]:
         """This media in the words of `drivers.base`, one for each payload type."""
@@ -90,7 +98,14 @@ def _media(lines: list[str], session_direction: str) -> Media:
         encodings=tuple(encoding for encoding in encodings if encoding is not None),
         direction=_direction(attributes, session_direction),
         control=_first(attributes, "control"),
+        packet_ms=min([*(_milliseconds(attributes, "ptime") or [USUAL_PACKET_MS]), *_milliseconds(attributes, "maxptime")]),
     )
+
+
+def _milliseconds(attributes: list[tuple[str, str]], name: str) -> list[float]:
+    """None or one: a time that a packet can have. A device that names another one is taken to have named none."""
+    match = _PACKET_TIME.fullmatch(_first(attributes, name))
+    return [float(match[0])] if match and SHORTEST_PACKET_MS <= float(match[0]) <= LONGEST_PACKET_MS else []
 
 
 def _encoding(payload_type: int, attributes: list[tuple[str, str]]) -> Encoding | None:
