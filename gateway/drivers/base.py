@@ -35,13 +35,18 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class DeviceClock:
-    """The device's clock at one moment. `offset` is device time minus ours; `source` is "NTP" or "Manual"."""
+    """The device's clock at one moment. `offset` is device time minus ours; `source` is "NTP" or "Manual".
+
+    `zone_lie`: how far ahead of its own clock, by which it signs and records, a device tells it to be; that is taken out of `utc` and
+    `offset` already.
+    """
 
     utc: datetime
     offset: timedelta
     timezone: str = ""
     daylight_saving: bool = False
     source: str = ""
+    zone_lie: timedelta = timedelta()
 
 
 @dataclass(frozen=True, slots=True)

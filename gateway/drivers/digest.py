@@ -50,6 +50,11 @@ class Digest:
         self._client_nonce = nonce
         self._count = 0
 
+    @property
+    def used(self) -> bool:
+        """Whether its nonce has answered a request already."""
+        return self._count > 0
+
     def answer(self, method: str, uri: str) -> str:
         """The value of Authorization for one request."""
         asked = self.challenge

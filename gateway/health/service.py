@@ -249,7 +249,7 @@ def _shown(before: Standing, after: PolicyState, transition: Transition | None, 
             facts[result.check] = result.facts
         if result.check == REACH and result.outcome is Outcome.OK:
             last_seen = result.at
-        elif result.check == CLOCK:
+        elif result.check == CLOCK and "offset_s" in result.facts:
             offset = timedelta(seconds=result.facts["offset_s"])
     since = transition.at if transition else before.since
     return Standing(before.device, after.state, since, after.reason, after.check, last_seen, offset, facts)

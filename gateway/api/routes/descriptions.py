@@ -49,7 +49,7 @@ class DescriptionOut(Output):
     model: str
     firmware: str
     serial: str
-    clock_offset_s: float = Field(description="The device's clock minus the gateway's.")
+    clock_offset_s: float | None = Field(description="The device's clock minus the gateway's; null when it tells no possible time.")
     services: dict[str, str] = Field(description="Paths by ONVIF namespace.")
     streams: list[StreamDescription]
     presets: list[PresetDescription]
@@ -70,7 +70,7 @@ async def describe_device(call: Call) -> DescriptionOut:
         model=told.identity.model,
         firmware=told.identity.firmware,
         serial=told.identity.serial,
-        clock_offset_s=round(told.clock.offset.total_seconds(), 3),
+        clock_offset_s=round(told.clock.offset.total_seconds(), 3) if told.clock else None,
         services=told.services,
         streams=[
             StreamDescription(

@@ -9,7 +9,8 @@ Devices lock an address out after five to seven wrong logins. The rules, in term
 * Credentials that worked before are more likely refused for a passing reason (a device with too many connections says 401, too):
   at most two requests at a time, then a pause.
 * A device that says "locked out" is left alone for longer than any device is known to lock, and then asked once.
-* A device that says "too many connections" is asked once after a pause that doubles up to the same time: no password was refused.
+* A device that says "too many connections" is asked once after a pause that doubles up to the same time. No password was refused:
+  it spends nothing of the budget.
 """
 
 from enum import StrEnum
@@ -36,7 +37,7 @@ class Signing(StrEnum):
 class Access:
     """What is known of one device's credentials. `now` is monotonic seconds everywhere."""
 
-    __slots__ = ("_left_at_once", "_not_before", "_refused", "_tried", "_worked", "proven", "signing", "verdict")
+    __slots__ = ("_crowded", "_left_at_once", "_not_before", "_refused", "_tried", "_worked", "proven", "signing", "verdict")
 
     def __init__(self) -> None:
         self.signing = self._worked = Signing.DEVICE
@@ -47,16 +48,21 @@ class Access:
         self.proven = False
         self.verdict = ""
         self._refused = 0
+        self._crowded = 0
         self._not_before = 0.0
         self._left_at_once = BUDGET
         self._tried: tuple[float, ...] = ()
 
     def begin(self, now: float) -> None:
         """A caller wants to sign a request. Raises AuthenticationFailed, with the reason remembered, when it must not."""
-        if self.verdict and now < self._not_before:
+        if self.rests(now):
             raise AuthenticationFailed(f"not tried again: the device refused these credentials ({self.verdict})", code=self.verdict)
         self._left_at_once = AT_ONCE if self.proven else BUDGET
         self._tried = ()
+
+    def rests(self, now: float) -> bool:
+        """Whether nothing is to be signed at the moment."""
+        return bool(self.verdict) and now < self._not_before
 
     def suspect(self) -> None:
         """Something signed was refused, and it is not known yet whether for the password or for want of a right."""
@@ -66,7 +72,7 @@ class Access:
         """A signed request was accepted."""
         if self.verdict or self._refused:
             self.verdict = ""
-            self._refused = 0
+            self._refused = self._crowded = 0
         self.proven = True
         self._worked = self.signing
 
@@ -94,12 +100,21 @@ class Access:
         self._give_up(code, now)
         return False
 
+    def rest(self, code: str, now: float) -> None:
+        """The device refuses even what needs no login, because it is crowded or has locked us out: nothing is signed for a while."""
+        if not self.rests(now):
+            self._crowded += code == "too-many-connections"
+            self._give_up(code, now)
+
     def give_up(self, code: str, now: float) -> None:
         """A refused request whose signature no other clock would mend."""
         self._count(code)
         self._give_up(code, now)
 
     def _count(self, code: str) -> None:
+        if code == "too-many-connections":
+            self._crowded += 1
+            return
         floor = BUDGET - 1 if code == "locked-out" else 0
         self._refused = min(max(self._refused + 1, floor), 2 * BUDGET)
         self._left_at_once -= 1
@@ -108,7 +123,7 @@ class Access:
         self.verdict = code
         self.signing = self._worked
         if code == "too-many-connections":
-            self._not_before = now + min(PAUSE_S * 2**self._refused, LOCKOUT_S)
+            self._not_before = now + min(PAUSE_S * 2 ** min(self._crowded, 8), LOCKOUT_S)
         elif self._refused >= BUDGET or not (self.proven or code == "locked-out"):
             self._not_before = float("inf")
         else:

@@ -9,6 +9,7 @@ from gateway.drivers.onvif.soap import child, local, text
 from gateway.drivers.onvif.times import read_components, zone_offset
 from gateway.errors import ProtocolError
 
+IMPOSSIBLE_TIME = "impossible-time"
 TEXT_LIMIT = 256
 """Characters that are kept of a name that a device gives itself."""
 
@@ -24,7 +25,7 @@ def read_clock(payload: etree._Element, *, answered_at: datetime) -> DeviceClock
     saving = text(stated, "DaylightSavings").lower() in ("true", "1")
     utc = read_components(child(stated, "UTCDateTime")) or _from_local(stated, zone, saving=saving)
     if utc is None:
-        raise ProtocolError("the device tells no possible time")
+        raise ProtocolError("the device tells no possible time", code=IMPOSSIBLE_TIME)
     utc += timedelta(milliseconds=500) if utc < _LATEST else timedelta()
     source = text(stated, "DateTimeType")
     return DeviceClock(utc, utc - answered_at, zone, saving, source if source in ("NTP", "Manual") else "")

@@ -2,8 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from sys import intern
@@ -16,11 +17,12 @@ from gateway.drivers.base import DeviceClock, Target
 from gateway.drivers.digest import Digest, choose
 from gateway.drivers.http import RICH_LIMIT, SOAP_LIMIT, Conversation, Http, Request, T
 from gateway.drivers.http_reader import Answer
-from gateway.drivers.onvif.access import Access
-from gateway.drivers.onvif.answers import read_clock
+from gateway.drivers.onvif.access import Access, Signing
+from gateway.drivers.onvif.answers import IMPOSSIBLE_TIME, read_clock
+from gateway.drivers.onvif.repairs import in_utf8, mended
 from gateway.drivers.onvif.services import GET_CAPABILITIES, GET_SERVICES, read_capabilities, read_services
-from gateway.drivers.onvif.soap import DEVICE, Operation, by_status, envelope, open_answer
-from gateway.drivers.onvif.times import zone_offset
+from gateway.drivers.onvif.soap import DEVICE, Operation, by_status, envelope, open_answer, refusal, refused
+from gateway.drivers.onvif.times import zone_lie, zone_offset
 from gateway.drivers.onvif.wsdl import WSDLS
 from gateway.drivers.onvif.wsse import username_token
 from gateway.errors import AuthenticationFailed, DeadlineExceeded, DeviceFault, NotSupported, ProtocolError
@@ -51,13 +53,18 @@ class Caller:
 
     __slots__ = (
         "_access",
+        "_assumed",
+        "_charset",
         "_clock",
         "_clock_guarded",
         "_digest",
+        "_digest_at",
         "_entropy",
         "_entry",
         "_http",
+        "_lie_s",
         "_offset_s",
+        "_one_use",
         "_services",
         "_turns",
         "_web_digest",
@@ -77,10 +84,15 @@ class Caller:
         self._access = Access()
         self._digest: Digest | None = None
         self._web_digest: Digest | None = None
+        self._digest_at = 0.0
+        self._one_use = False
         self._offset_s: float | None = None
+        self._assumed = False
+        self._lie_s = 0.0
         self._zone_s = _CHINA_S
         self._entry = ENTRY
         self._clock_guarded = False
+        self._charset = ""
         self._services: dict[str, str] | None = None
         self._turns: asyncio.Semaphore | None = None
 
@@ -99,12 +111,16 @@ class Caller:
 
     @property
     def offset(self) -> timedelta | None:
-        """The device's clock minus ours, once it was read."""
-        return None if self._offset_s is None else timedelta(seconds=self._offset_s)
+        """The device's clock minus ours, once it was read; without what it lies of its zone."""
+        return None if self._offset_s is None or self._assumed else timedelta(seconds=self._offset_s - self._lie_s)
 
     def now(self) -> datetime:
         """The present by the device's clock, as far as it is known."""
-        return _later(self._clock.now(), self._offset_s or 0.0)
+        return _later(self._clock.now(), (self._offset_s or 0.0) - self._lie_s)
+
+    def learned(self) -> Mapping[str, str]:
+        """What the device taught us about itself, in words; nothing secret, nothing that it said."""
+        return dict(self._lessons())
 
     async def pause(self, seconds: float) -> None:
         """Leave the device alone for a moment."""
@@ -154,7 +170,14 @@ class Caller:
     def calling(self, operation: Operation) -> Conversation[etree._Element]:
         """The conversation of `call`: the clock first where it is not known, the services first where they are not known."""
         path = yield from self._path(operation.namespace)
-        return (yield from self.signed(operation, path))
+        try:
+            return (yield from self.signed(operation, path))
+        except NotSupported as absence:
+            if absence.detail not in _NOWHERE or path == self._entry or self._services is None:
+                raise
+        payload = yield from self.signed(operation, self._entry)
+        self._services[intern(operation.namespace)] = self._entry
+        return payload
 
     def services(self) -> Conversation[dict[str, str]]:
         """Paths of the device's services by namespace: GetServices, or GetCapabilities where that is a fault (Device Management, 8.1)."""
@@ -165,22 +188,36 @@ class Caller:
         self._services = {intern(name): intern(path) for name, path in found.items()}
         return self._services
 
-    def clock(self, *, last: bool = True) -> Conversation[DeviceClock]:
-        """Read the clock, anonymously where the device allows it (it must: Core, 5.9.4.3), and remember its offset."""
+    def clock(self, *, last: bool = True, elsewhere: bool = False) -> Conversation[DeviceClock]:
+        """Read the clock, anonymously where the device allows it (it must: Core, 5.9.4.3), and remember its offset.
+
+        `elsewhere`: nothing was at the other path where a device may listen.
+        """
         if not self._clock_guarded:
             answer = yield self._post(GET_CLOCK, self._entry, last=last, fields=(GET_CLOCK.type,))
             try:
-                return self._remember(open_answer(answer, GET_CLOCK.answer), answer)
-            except NotSupported:
-                if self._entry == OTHER_ENTRY:
+                return self._remember(self._open(answer, GET_CLOCK), answer)
+            except NotSupported as absence:
+                if elsewhere or absence.detail not in _NOWHERE:
                     raise
-                self._entry = OTHER_ENTRY
                 return (yield from self._clock_elsewhere(last=last))
-            except AuthenticationFailed:
+            except AuthenticationFailed as refusal:
+                if refusal.code not in _FOR_THE_LOGIN:  # whoever logged in would be refused, too
+                    self._access.rest(refusal.code, self._clock.monotonic())
+                    raise
                 self._clock_guarded = True
                 self._believe_date(answer)
         payload, answer = yield from self._let_in(GET_CLOCK, self._entry, last=last, clock_read=True)
         return self._remember(payload, answer)
+
+    def clock_if_told(self, *, last: bool = True) -> Conversation[DeviceClock | None]:
+        """The clock, None when the device tells no possible time: then its Date counts or, without one, ours."""
+        try:
+            return (yield from self.clock(last=last))
+        except ProtocolError as error:
+            if error.code != IMPOSSIBLE_TIME:
+                raise
+            return None
 
     def signed(self, operation: Operation, path: str, *, last: bool = True) -> Conversation[etree._Element]:
         """Call with credentials.
@@ -194,21 +231,24 @@ class Caller:
             yield from self.identify(last=False)
         answer = yield from self._exchange(operation, path, last=last)
         try:
-            return open_answer(answer, operation.answer, large=operation.large)
-        except AuthenticationFailed:
+            return self._open(answer, operation)
+        except AuthenticationFailed as refusal:
+            if refusal.code not in _FOR_THE_LOGIN:
+                self._access.give_up(refusal.code, self._clock.monotonic())
+                raise
             self._access.suspect()
-        yield from self.clock(last=False)
+        yield from self.clock_if_told(last=False)
         yield from self.identify(last=False, clock_read=True)
         answer = yield from self._exchange(operation, path, last=last)
         try:
-            return open_answer(answer, operation.answer, large=operation.large)
+            return self._open(answer, operation)
         except AuthenticationFailed:
             raise DeviceFault("the device does not let this account do that", code="not-permitted") from None
 
     def identify(self, *, last: bool = True, clock_read: bool = False) -> Conversation[etree._Element]:
         """GetDeviceInformation, trying what `Access` allows when the device refuses. `clock_read`: the clock was just read."""
         if self._offset_s is None and self._digest is None:
-            yield from self.clock(last=False)
+            yield from self.clock_if_told(last=False)
             clock_read = True
         payload, _ = yield from self._let_in(GET_IDENTITY, self._entry, last=last, clock_read=clock_read)
         return payload
@@ -221,52 +261,91 @@ class Caller:
         while True:
             answer = yield self._sign(operation, path, attempt, last=last)
             try:
-                payload = open_answer(answer, operation.answer, large=operation.large)
+                payload = self._open(answer, operation)
             except AuthenticationFailed as refusal:
                 if not (yield from self._mend(refusal, answer, attempt)):
                     raise
             else:
-                self._access.accepted()
+                self._let_us_in(attempt)
                 return payload, answer
 
+    def _let_us_in(self, attempt: "_Attempt") -> None:
+        """What is learnt from a login that the device takes."""
+        self._access.accepted()
+        self._one_use = self._one_use or attempt.spent
+        if attempt.signed and self._digest is None:
+            self._lie_s = zone_lie((self._offset_s or 0.0) - attempt.shift_s)
+
     def _exchange(self, operation: Operation, path: str, *, last: bool) -> Conversation[Answer]:
-        """One signed request; one more when only the nonce had grown old."""
-        answer = yield self._sign(operation, path, _Attempt(), last=last)
+        """One signed request; one more when only the nonce had grown old, or a new one had to be asked for."""
+        attempt = _Attempt()
+        answer = yield self._sign(operation, path, attempt, last=last)
         if self._digest is not None and _challenges(answer):
-            self._digest = self._digest_for(answer)
-            answer = yield self._sign(operation, path, _Attempt(), last=last)
+            self._renew(answer, attempt)
+            answer = yield self._sign(operation, path, attempt, last=last)
+            self._one_use = self._one_use or (attempt.spent and answer.status != 401)
         return answer
 
     def _mend(self, refusal: AuthenticationFailed, answer: Answer, attempt: "_Attempt") -> Conversation[bool]:
         """What can be changed after a refusal; False when nothing can, or may."""
         if _challenges(answer):
             return self._answer_challenge(answer, refusal.code, attempt)
+        if not attempt.signed:  # it was asked for a nonce, and has none any more
+            self._digest = None
+            return True
         if self._digest is not None:
             self._digest = None
             return self._access.change_scheme(refusal.code, self._clock.monotonic())
+        if refusal.code in _FOR_THE_LOGIN and (yield from self._offers_digest(attempt)):
+            return self._access.change_scheme(refusal.code, self._clock.monotonic())
         if not attempt.clock_read:
             attempt.clock_read = True
-            yield from self.clock(last=False)
+            yield from self.clock_if_told(last=False)
         return self._access.refused(
             refusal.code, self._clock.monotonic(), used_s=attempt.shift_s, offset_s=self._offset_s or 0.0, zone_s=self._zone_s
         )
 
+    def _offers_digest(self, attempt: "_Attempt") -> Conversation[bool]:
+        """Whether a device that refuses our token with no more than a fault asks for a digest when it is asked without any login."""
+        if attempt.asked:
+            return False
+        attempt.asked = True
+        answer = yield self._post(GET_IDENTITY, self._entry, last=False, fields=(GET_IDENTITY.type,))
+        if not _challenges(answer):
+            return False
+        try:
+            self._digest = self._digest_for(answer)
+        except AuthenticationFailed:
+            return False
+        return True
+
     def _answer_challenge(self, answer: Answer, code: str, attempt: "_Attempt") -> bool:
         """A remembered nonce that is refused has only grown old; a fresh one is refused for the password's sake."""
-        known, self._digest = self._digest, self._digest_for(answer)
+        known, asked = self._digest, not attempt.signed
+        self._renew(answer, attempt)
         if attempt.nonces == 0 and known is not None:
             attempt.nonces = 1
             return True
         attempt.nonces += 1
         if known is None:
             return self._access.change_scheme(code, self._clock.monotonic())
-        if self._digest.challenge.stale and attempt.nonces <= _STALE_LIMIT:
+        if (asked or _is_stale(self._digest)) and attempt.nonces <= _STALE_LIMIT:
             return True
         self._access.give_up(code, self._clock.monotonic())
         return False
 
+    def _renew(self, answer: Answer, attempt: "_Attempt") -> None:
+        """Take the nonce of a challenge in the place of one that was refused. A young one was refused because it had been used."""
+        known, now = self._digest, self._clock.monotonic()
+        young = known is not None and now - self._digest_at < _NONCE_YOUNG_S
+        self._digest = self._digest_for(answer)
+        attempt.spent = attempt.spent or (young and attempt.signed and not _is_stale(self._digest))
+
     def _sign(self, operation: Operation, path: str, attempt: "_Attempt", *, last: bool) -> Request:
         credentials = self.target.credentials
+        attempt.signed = self._digest is None or not (self._one_use and self._digest.used)
+        if not attempt.signed:
+            return self._post(operation, path, last=False, fields=(operation.type,))
         if self._digest is not None:
             fields = (operation.type, ("Authorization", self._digest.answer("POST", path)))
             return self._post(operation, path, last=last, fields=fields)
@@ -285,18 +364,50 @@ class Caller:
         self._access.begin(self._clock.monotonic())
         fresh = False
         while True:
+            if self._web_digest is not None and self._one_use and self._web_digest.used:
+                self._web_digest = None
             fields = (("Authorization", self._web_digest.answer("GET", path)),) if self._web_digest else ()
             answer = yield Request("GET", path, fields=fields, limit=RICH_LIMIT)
             if answer.status != 401:
                 break
+            reason = self._refusal(answer)
+            if reason.code not in _FOR_THE_LOGIN:
+                self._access.rest(reason.code, self._clock.monotonic())
+                raise reason
             if fresh:
-                self._access.give_up("bad-credentials", self._clock.monotonic())
+                self._access.give_up(reason.code, self._clock.monotonic())
                 raise AuthenticationFailed("the device's web server refuses us")
             self._web_digest = self._digest_for(answer)
             fresh = True
         if answer.status != 200:
             raise by_status(answer.status)
         return answer.body
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    def _open(self, answer: Answer, operation: Operation) -> etree._Element:
+        """The payload of an answer to `operation`; what the device is known to do wrong is mended."""
+        if self._charset:
+            answer = answer._replace(body=in_utf8(answer.body, known=True) or answer.body)
+        try:
+            return open_answer(answer, operation.answer, large=operation.large, mend=self._mended)
+        except AuthenticationFailed as refusal:
+            if answer.status == 401 and refusal.code == "bad-credentials":
+                raise self._refusal(answer) from None
+            raise
+
+    def _mended(self, body: bytes) -> bytes | None:
+        found = mended(body)
+        if found is None:
+            return None
+        self._charset = found.charset or self._charset
+        return found.body
+
+    def _refusal(self, answer: Answer) -> AuthenticationFailed:
+        """Why a 401 refuses us. One without a challenge means a crowd where the device's profile says so."""
+        reason = refusal(answer)
+        crowd = reason.code == "bad-credentials" and "busy-401" in self.target.quirks and not answer.fields.get("www-authenticate")
+        return refused("too-many-connections") if crowd else reason
 
     # -- what is remembered --------------------------------------------------------------------------------------------
 
@@ -308,33 +419,66 @@ class Caller:
             raise NotSupported(f"the device offers no {namespace.rpartition('/wsdl')[0].rpartition('/')[2]} service")
         return known[namespace]
 
+    def _lessons(self) -> Iterator[tuple[str, str]]:
+        if self._access.verdict:
+            yield "refused", self._access.verdict
+        if self._access.proven:
+            yield "authentication", f"digest {self._digest.challenge.algorithm}" if self._digest else "token"
+        if self._access.proven and self._digest is None and self._access.signing is not Signing.DEVICE:
+            yield "signs-by", str(self._access.signing)
+        if self._digest is not None and self._one_use:
+            yield "nonces", "one-use"
+        if self._lie_s:
+            yield "zone-lie", f"{self._lie_s / 3600:+g} h"
+        if self._clock_guarded:
+            yield "clock", "needs-login"
+        if self._entry != ENTRY:
+            yield "entry", self._entry
+        if self._charset:
+            yield "charset", self._charset
+
     def _remember(self, payload: etree._Element, answer: Answer) -> DeviceClock:
-        clock = read_clock(payload, answered_at=self._clock.now() - timedelta(seconds=answer.elapsed_s / 2))
-        self._offset_s = clock.offset.total_seconds()
+        try:
+            clock = read_clock(payload, answered_at=self._clock.now() - timedelta(seconds=answer.elapsed_s / 2))
+        except ProtocolError:
+            self._believe_date(answer)
+            raise
+        self._offset_s, self._assumed = clock.offset.total_seconds(), False
         if clock.timezone:
             ahead = zone_offset(clock.timezone)
             self._zone_s = ahead.total_seconds() if ahead else _CHINA_S
-        return clock
+        return self.truly(clock)
+
+    def truly(self, clock: DeviceClock) -> DeviceClock:
+        """A clock as the device's own is, without the lie about its zone that its logins, or else its profile, give away."""
+        if self._digest is not None:
+            told_s, known_s = (clock.offset + clock.zone_lie).total_seconds(), 3600 * self.target.quirks.number("utc-is-local", "hours", 0)
+            self._lie_s = known_s if known_s and abs(zone_lie(told_s) - known_s) < 1 else 0.0
+        lie = timedelta(seconds=self._lie_s) - clock.zone_lie
+        return replace(clock, utc=clock.utc - lie, offset=clock.offset - lie, zone_lie=clock.zone_lie + lie) if lie else clock
 
     def _clock_elsewhere(self, *, last: bool) -> Conversation[DeviceClock]:
+        """Nothing is at the path where we ask: try the other known one, once."""
+        before, self._entry = self._entry, ENTRY if self._entry == OTHER_ENTRY else OTHER_ENTRY
         try:
-            return (yield from self.clock(last=last))
+            return (yield from self.clock(last=last, elsewhere=True))
         except NotSupported:
-            self._entry = ENTRY
+            self._entry = before
             raise
 
     def _believe_date(self, answer: Answer) -> None:
         """The Date of a refusal tells the clock of a device that hides it (RFC 9110, 6.6.1)."""
-        self._offset_s = 0.0
+        self._offset_s, self._assumed = 0.0, True
         try:
             stated = parsedate_to_datetime(answer.fields["date"])
-            self._offset_s = (stated - self._clock.now()).total_seconds()
+            self._offset_s, self._assumed = (stated - self._clock.now()).total_seconds(), False
         except (KeyError, ValueError, TypeError):
             return
 
     def _digest_for(self, answer: Answer) -> Digest:
         """Raises AuthenticationFailed when the answer offers nothing that can be answered safely."""
         asked = choose(answer.fields.get("www-authenticate", "").split("\n"))
+        self._digest_at = self._clock.monotonic()
         return Digest(asked, self.target.credentials, nonce=self._client_nonce)
 
     def _client_nonce(self) -> str:
@@ -344,20 +488,33 @@ class Caller:
 class _Attempt:
     """What was already renewed within one call."""
 
-    __slots__ = ("clock_read", "nonces", "shift_s")
+    __slots__ = ("asked", "clock_read", "nonces", "shift_s", "signed", "spent")
 
     def __init__(self, *, clock_read: bool = False) -> None:
         self.clock_read = clock_read
         self.nonces = 0
         self.shift_s = 0.0
+        self.signed = True  # the last request carried a login
+        self.asked = False  # for a challenge, without a login
+        self.spent = False  # a young nonce was refused because it had been used
 
 
 _CHINA_S = 8 * 3600.0
 _STALE_LIMIT = 2
+_NONCE_YOUNG_S = 120.0
+"""Younger, a nonce cannot have grown old."""
+_NOWHERE = ("404", "405")
+"""How a web server says that nothing is at a path, as a detail of NotSupported."""
+_FOR_THE_LOGIN = ("bad-credentials", "clock-skew", "no-digest")
+"""Refusals that another login may mend."""
 
 
 def _challenges(answer: Answer) -> bool:
     return answer.status == 401 and "digest" in answer.fields.get("www-authenticate", "").lower()
+
+
+def _is_stale(digest: Digest | None) -> bool:
+    return digest is not None and digest.challenge.stale
 
 
 def _later(moment: datetime, seconds: float) -> datetime:

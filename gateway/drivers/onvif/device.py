@@ -17,8 +17,8 @@ class OnvifDevice(Caller):
 
     __slots__ = ()
 
-    async def check(self, *, timeout_s: float) -> tuple[DeviceClock, Identity]:
-        """The health check: clock anonymously and identity signed, on one connection."""
+    async def check(self, *, timeout_s: float) -> tuple[DeviceClock | None, Identity]:
+        """The health check: clock anonymously and identity signed, on one connection. No clock: the device tells no possible time."""
         return await self.converse(self._check(), timeout_s=timeout_s)
 
     async def read_clock(self, *, timeout_s: float) -> DeviceClock:
@@ -64,6 +64,7 @@ class OnvifDevice(Caller):
         """Path and query of the RTSP URI that replays a recording."""
         return await search.replay_path(self, recording, timeout_s=timeout_s)
 
-    def _check(self) -> Conversation[tuple[DeviceClock, Identity]]:
-        clock = yield from self.clock(last=False)
-        return clock, read_identity((yield from self.identify(clock_read=True)))
+    def _check(self) -> Conversation[tuple[DeviceClock | None, Identity]]:
+        clock = yield from self.clock_if_told(last=False)
+        identity = read_identity((yield from self.identify(clock_read=True)))
+        return self.truly(clock) if clock is not None else None, identity

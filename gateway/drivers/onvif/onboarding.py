@@ -28,7 +28,7 @@ class DeviceDescription:
     """What a device is and can do. `services`: paths by namespace. `troubles`: parts that it offers and then failed to tell."""
 
     identity: Identity
-    clock: DeviceClock
+    clock: DeviceClock | None
     services: dict[str, str]
     streams: Sequence[Stream]
     presets: Sequence[Preset]

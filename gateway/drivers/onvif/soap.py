@@ -5,7 +5,7 @@ answer is ever read, and an answer to another operation than the one asked is an
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from lxml import etree
 
@@ -52,14 +52,17 @@ def content_type(action: str) -> tuple[str, str]:
     return ("Content-Type", f'application/soap+xml; charset=utf-8; action="{action}"')
 
 
-def open_answer(answer: Answer, expected: str, *, large: bool = False) -> etree._Element:
+def open_answer(
+    answer: Answer, expected: str, *, large: bool = False, mend: Callable[[bytes], bytes | None] = lambda _body: None
+) -> etree._Element:
     """The payload of `answer`: the element `expected` (in Clark notation), nothing else.
 
+    `mend` is asked what to read in the place of a body that is no well-formed XML, None for nothing.
     Raises AuthenticationFailed (with why, as far as the device says), NotSupported, Busy, DeviceFault, ProtocolError.
     """
     if answer.status in _REFUSALS:
-        raise _refusal(answer)
-    payload = _payload(answer, large=large)
+        raise refusal(answer)
+    payload = _payload(answer, large=large, mend=mend)
     if payload.tag in _FAULTS:
         raise _fault(payload)
     if payload.tag != expected:
@@ -84,6 +87,18 @@ def parse(body: bytes, *, large: bool = False) -> etree._Element:
     if root.getroottree().docinfo.doctype or b"<!DOCTYPE" in body:  # type: ignore[union-attr]  # the stubs lack it
         raise ProtocolError("the answer declares a document type", code="dtd")
     return root
+
+
+def refusal(answer: Answer) -> AuthenticationFailed:
+    """What a status that refuses us means (401, 403, 423, 429), with why, as far as the device says."""
+    if answer.status in (423, 429):
+        return refused("locked-out" if answer.status == 423 else "too-many-connections")
+    return refused(_why_refused(answer.body[:4096].decode("latin-1").lower()))
+
+
+def refused(code: str) -> AuthenticationFailed:
+    """A refusal for a known reason, with what a person can do about it."""
+    return AuthenticationFailed(f"the device refuses us: {code}", code=code, hint=_HINTS[code])
 
 
 def by_status(status: int) -> DeviceError:
@@ -145,13 +160,23 @@ _ENVELOPES = {f"{{{SOAP12}}}Envelope": f"{{{SOAP12}}}Body", f"{{{SOAP11}}}Envelo
 _FAULTS = {f"{{{SOAP12}}}Fault", f"{{{SOAP11}}}Fault"}
 
 
-def _payload(answer: Answer, *, large: bool) -> etree._Element:
+def _payload(answer: Answer, *, large: bool, mend: Callable[[bytes], bytes | None]) -> etree._Element:
     try:
-        return _unwrap(parse(answer.body, large=large))
+        return _unwrap(_parsed(answer.body, large=large, mend=mend))
     except ProtocolError:
         if answer.status >= 400:  # an error page of the web server beneath
             raise by_status(answer.status) from None
         raise
+
+
+def _parsed(body: bytes, *, large: bool, mend: Callable[[bytes], bytes | None]) -> etree._Element:
+    try:
+        return parse(body, large=large)
+    except ProtocolError as error:
+        mended = mend(body) if error.code == "malformed" else None
+        if mended is None:
+            raise
+    return parse(mended, large=large)
 
 
 def _unwrap(root: etree._Element) -> etree._Element:
@@ -185,22 +210,9 @@ _NOT_AUTHORIZED = {
 _ABSENT = ("NotSupported", "NotImplemented", "UnknownAction", "NoSuchService", "NoPTZProfile")
 
 
-def _refusal(answer: Answer) -> AuthenticationFailed:
-    said = answer.body[:4096].decode("latin-1").lower() if answer.body else ""
-    if answer.status == 423:
-        return _authentication("locked-out")
-    if answer.status == 429:
-        return _authentication("too-many-connections")
-    return _authentication(_why_refused(said))
-
-
 def _why_refused(said: str) -> str:
     """The code of a refusal, from what the device says of it; a wrong password when it says nothing."""
     return next((code for code, telling in _TELLING if telling.search(said)), "bad-credentials")
-
-
-def _authentication(code: str) -> AuthenticationFailed:
-    return AuthenticationFailed(f"the device refuses us: {code}", code=code, hint=_HINTS[code])
 
 
 _HINTS = {
@@ -217,7 +229,7 @@ def _fault(fault: etree._Element) -> DeviceError:
     reason = (text(fault, "Reason", "Text") or text(fault, "faultstring"))[:200]
     detail = "/".join(codes)[:200]
     if _NOT_AUTHORIZED.intersection(codes):
-        return _authentication("clock-skew" if "MessageExpired" in codes else _why_refused(reason.lower()))
+        return refused("clock-skew" if "MessageExpired" in codes else _why_refused(reason.lower()))
     if any(part in code for code in codes for part in _ABSENT):
         return NotSupported(f"the device cannot do this: {reason}", detail=detail)
     return DeviceFault(f"the device refuses: {reason or detail}", detail=detail)

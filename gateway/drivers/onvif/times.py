@@ -55,6 +55,26 @@ def zone_offset(posix: str) -> timedelta | None:
     return behind if match[1] == "-" else -behind
 
 
+def zone_lie(ahead_s: float) -> float:
+    """Of a clock that tells `ahead_s` more than the device signs by, how much of that is the lie of a zone; 0 when it is none.
+
+    Zones are whole quarters of an hour; the rest is what the device allows a signature to be off, five minutes at most.
+    """
+    quarters = round(ahead_s / _QUARTER_S)
+    near = abs(ahead_s - quarters * _QUARTER_S) <= _WINDOW_S
+    return quarters * _QUARTER_S if near and 0 < abs(quarters * _QUARTER_S) <= _FARTHEST_S else 0.0
+
+
+def whole_zones(offset_s: float, *, within_s: float) -> bool:
+    """Whether a clock is off by whole half hours, as one whose zone or daylight saving is wrong, and not by chance."""
+    halves = round(offset_s / _HALF_S)
+    return 0 < abs(halves * _HALF_S) <= _FARTHEST_S and abs(offset_s - halves * _HALF_S) <= within_s
+
+
+_QUARTER_S = 900.0
+_HALF_S = 1800.0
+_WINDOW_S = 300.0
+_FARTHEST_S = 15 * 3600.0
 _DATETIME = re.compile(
     r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})(?:T-?|[ -])"
     r"([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})(\.[0-9]{1,9})?[0-9]*([Zz]|[+-]([0-9]{2}):?([0-9]{2}))?"

@@ -14,8 +14,8 @@ from gateway.drivers.snmp.reader import Reading
 class OnvifChecks(Protocol):
     """An ONVIF device, as far as checks need it."""
 
-    async def check(self, *, timeout_s: float) -> tuple[DeviceClock, Identity]:
-        """Clock and, signed, identity, on one connection."""
+    async def check(self, *, timeout_s: float) -> tuple[DeviceClock | None, Identity]:
+        """Clock and, signed, identity, on one connection. No clock: the device tells no possible time."""
         ...
 
     async def read_clock(self, *, timeout_s: float) -> DeviceClock:
