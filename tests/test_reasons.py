@@ -14,7 +14,7 @@ CODE = re.compile(r'\bcode(?:: str)? ?= ?"([a-z0-9-]+)"')
 def test_every_reason_code_has_its_next_step() -> None:
     given = {code for path in (ROOT / "gateway").rglob("*.py") for code in CODE.findall(path.read_text(encoding="utf-8"))}
     given |= {service.LAGGING, service.BLIND, service.OUR_FAULT, FLAPPING}
-    given |= {reach.SERVICE_SILENT, clock.DRIFT, identity.SWAPPED, snmp.ENGINE_CHANGED}
+    given |= {reach.SERVICE_SILENT, clock.DRIFT, identity.SWAPPED, snmp.ENGINE_CHANGED, snmp.RESTARTED, snmp.BOOTS_STUCK}
     explained = set(re.findall(r"`([a-z0-9-]+)`", (ROOT / "docs" / "operate" / "reasons.md").read_text(encoding="utf-8")))
     assert len(given) > 100
     assert not sorted(given - explained)

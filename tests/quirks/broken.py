@@ -8,9 +8,11 @@ from typing import Final
 
 import pytest
 
+from gateway.domain import restarts
 from gateway.drivers import speaker
 from gateway.drivers.onvif import access
 from gateway.drivers.rtsp import backchannel
+from gateway.drivers.snmp import polling, sensors
 
 
 def _signs_with_our_clock(patch: pytest.MonkeyPatch) -> None:
@@ -28,7 +30,36 @@ def _speaks_by_the_book(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(backchannel, "take_leave", leave)
 
 
+def _takes_every_smaller_uptime_for_a_restart(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(restarts, "_ran_on", lambda before, after, *, elapsed_s: after >= before)
+
+
+def _never_meets_an_engine_anew(patch: pytest.MonkeyPatch) -> None:
+    async def nobody(_target: object, *, try_s: float) -> None:
+        return None
+
+    patch.setattr(polling.usm, "discover", nobody)
+
+
+def _leaves_numbers_as_text(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(sensors, "_number", lambda found, _scale: found)
+
+
+def _opens_a_socket_a_poll(patch: pytest.MonkeyPatch) -> None:
+    lines: list[object] = []
+
+    def line(self: polling.GufoEngine, target: polling.Target) -> object:
+        lines.append(polling._Line(target, self._user, self._try_s))
+        return lines[-1]
+
+    patch.setattr(polling.GufoEngine, "_line", line)
+
+
 BROKEN: Final[Mapping[str, Callable[[pytest.MonkeyPatch], None]]] = {
     "Q1": _signs_with_our_clock,
     "Q21": _speaks_by_the_book,
+    "Q24": _takes_every_smaller_uptime_for_a_restart,
+    "Q25": _never_meets_an_engine_anew,
+    "Q26": _leaves_numbers_as_text,
+    "Q27": _opens_a_socket_a_poll,
 }

@@ -42,7 +42,7 @@ class DecodingDraft(_Strict):
     regex: Pattern | None = None
     scale: float = 1.0
     strip_nul: bool = False
-    encoding: Literal["utf-8", "latin-1", "gbk", "mac"] = "utf-8"
+    encoding: Literal["utf-8", "latin-1", "gbk", "mac", "date"] = "utf-8"
 
     def decoding(self) -> Decoding:
         return Decoding(self.encoding, re.compile(self.regex) if self.regex else None, self.scale, self.strip_nul)

@@ -71,6 +71,12 @@ class Sensor:
     index: tuple[str, ...] = ()
     optional: bool = False
 
+    @property
+    def is_number(self) -> bool:
+        """Whether what it measures is a number by its unit, limits or labels."""
+        limits = (self.warn, self.crit, self.warn_below, self.crit_below)
+        return bool(self.unit or self.labels) or any(limit is not None for limit in limits)
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:

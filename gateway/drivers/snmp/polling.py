@@ -6,7 +6,7 @@ about is found out here: which part of a v3 login failed, whether a silent agent
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import TypeVar
 
@@ -73,6 +73,7 @@ _VERSIONS = {SnmpVersion.V1: GufoVersion.v1, SnmpVersion.V2C: GufoVersion.v2c, S
 _TRIES = 2  # UDP loses datagrams; reading twice is safe
 _MASTER_KEYS = 1_024
 _EXPLANATION_S = 10.0  # within the caller's deadline; the first one loads pysnmp's MIBs
+_BULKS_TO_LOSE = 2  # one may be a lost datagram; after two, the device is walked by GETNEXT alone
 _SYS_UPTIME = "1.3.6.1.2.1.1.3.0"
 
 
@@ -100,14 +101,8 @@ class GufoEngine:
         return Reply(values, engine_id_changed=changed)
 
     async def walk(self, target: Target, root: Oid, *, timeout_s: float) -> Sequence[tuple[Oid, Value]]:
-        async def read(session: KeptSession) -> list[tuple[Oid, Value]]:
-            rows = Rows(root)
-            async for oid, value in session.fetch(root):
-                if not rows.take(oid, value):
-                    break
-            return rows.found
-
-        found, _ = await self._exchange(target, read, timeout_s)
+        line = self._line(target)
+        found, _ = await self._exchange(target, lambda session: _walk(session, root, line), timeout_s)
         return found
 
     async def alive(self, target: Target, *, timeout_s: float) -> bool:
@@ -205,7 +200,10 @@ class GufoEngine:
 
 
 class _Line:
-    """What is kept for one device: its session once it is open, and the engine id that it was last known by."""
+    """What is kept for one device: its session once it is open, and the engine id that it was last known by.
+
+    `bulks_lost`: how often in a row GETBULK brought nothing where GETNEXT did.
+    """
 
     def __init__(self, target: Target, user_of: Callable[[SnmpCredentials], User], try_s: float) -> None:
         self.target = target
@@ -213,6 +211,7 @@ class _Line:
         self.community = self.credentials.version is not SnmpVersion.V3
         self.turn = asyncio.Lock()
         self.engine_id = b""
+        self.bulks_lost = _BULKS_TO_LOSE if "drops-bulk" in target.quirks else 0
         self._user = None if self.community else user_of(self.credentials)
         self._try_s = try_s
         self._session: KeptSession | None = None
@@ -258,6 +257,30 @@ async def _get_many(session: KeptSession, oids: list[Oid]) -> dict[Oid, Value]:
         return found
     half = len(oids) // 2
     return await _get_many(session, oids[:half]) | await _get_many(session, oids[half:])
+
+
+async def _walk(session: KeptSession, root: Oid, line: _Line) -> list[tuple[Oid, Value]]:
+    """The rows below `root`, by GETBULK; by GETNEXT for a device that does not answer that (quirk drops-bulk)."""
+    if line.bulks_lost < _BULKS_TO_LOSE:
+        try:
+            found = await _rows(session.fetch(root), root)
+        except TimeoutError as error:
+            if _was_refused(error):
+                raise
+        else:
+            line.bulks_lost = 0
+            return found
+    found = await _rows(session.getnext(root), root)
+    line.bulks_lost += 1
+    return found
+
+
+async def _rows(steps: AsyncIterator[tuple[Oid, Value]], root: Oid) -> list[tuple[Oid, Value]]:
+    rows = Rows(root)
+    async for oid, value in steps:
+        if not rows.take(oid, value):
+            break
+    return rows.found
 
 
 def _silent_but_alive(line: _Line) -> DeviceError:

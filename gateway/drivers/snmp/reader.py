@@ -2,11 +2,13 @@
 
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from gateway.clock import Clock
 from gateway.domain.devices import DeviceId, SnmpVersion
+from gateway.domain.restarts import TICKS_A_SECOND, Uptimes, boots_stuck, restarted
 from gateway.drivers.base import Target
 from gateway.drivers.profiles.library import Profiles
 from gateway.drivers.profiles.model import Profile, Traits
@@ -15,16 +17,25 @@ from gateway.drivers.snmp.sensors import Readings, evaluate, text
 from gateway.errors import AuthenticationFailed
 
 _SYS_DESCR, _SYS_OBJECT_ID = "1.3.6.1.2.1.1.1.0", "1.3.6.1.2.1.1.2.0"
+_SYS_UPTIME, _HR_SYSTEM_UPTIME = "1.3.6.1.2.1.1.3.0", "1.3.6.1.2.1.25.1.1.0"
+_ENGINE_BOOTS, _ENGINE_TIME = "1.3.6.1.6.3.10.2.1.2.0", "1.3.6.1.6.3.10.2.1.3.0"
+_UPTIMES = (_SYS_UPTIME, _HR_SYSTEM_UPTIME, _ENGINE_TIME, _ENGINE_BOOTS)
 _SUSPICION_S = 600.0  # a suspicion may be wrong: lost answers look like it
 _DEVICES = 20_000  # devices remembered; the longest unvisited is forgotten and met anew
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One visit: the verdict, and whether a v3 agent came back as another engine."""
+    """One visit: the verdict, and whether a v3 agent came back as another engine.
+
+    `restarted`: when the device started anew since the last visit, by our clock, None when it did not; the fact `restarted` keeps it.
+    `boots_stuck`: its engine started anew without counting that in snmpEngineBoots.
+    """
 
     readings: Readings
     engine_id_changed: bool = False
+    restarted: datetime | None = None
+    boots_stuck: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +47,16 @@ class _Refusal:
 
 @dataclass(slots=True)
 class _Known:
+    """`oids`: what one GET reads, the uptimes that the device turned out to have included. `told_at`: when `uptimes` were read."""
+
     target: Target
     profile: Profile
     tables: dict[Oid, Sequence[tuple[Oid, Value]]]
     walked_at: float
+    oids: tuple[Oid, ...]
+    uptimes: Uptimes = Uptimes()  # noqa: RUF009 (frozen)
+    told_at: float = 0.0
+    restarted: str = ""
 
 
 class SensorReader:
@@ -76,11 +93,29 @@ class SensorReader:
         if known is None or known.target != target:
             known = await self._meet(target, timeout_s)
         self._known.move_to_end(target.device)
-        reply = await self._engine.get(target, known.profile.oids, timeout_s=timeout_s)
+        reply = await self._engine.get(target, known.oids, timeout_s=timeout_s)
         if self._clock.monotonic() - known.walked_at >= self._walk_every_s:
             known.tables = {root: await self._engine.walk(target, root, timeout_s=timeout_s) for root in known.profile.walks}
             known.walked_at = self._clock.monotonic()
-        return Reading(evaluate(known.profile, reply.values, known.tables), reply.engine_id_changed)
+        start, stuck = self._watch_uptimes(known, reply.values)
+        readings = evaluate(known.profile, reply.values, known.tables)
+        if known.restarted:
+            readings = replace(readings, facts={**readings.facts, "restarted": known.restarted})
+        return Reading(readings, reply.engine_id_changed, start, stuck)
+
+    def _watch_uptimes(self, known: _Known, values: Mapping[Oid, Value]) -> tuple[datetime | None, bool]:
+        """When the device started anew since the last visit, if it did, and whether its engine did without counting it."""
+        before, now = known.uptimes, self._clock.monotonic()
+        after, elapsed_s = Uptimes(*(_number(values.get(oid)) for oid in _UPTIMES)), now - known.told_at
+        if before == Uptimes():  # the first visit: what it does not have is not asked again
+            known.oids = tuple(oid for oid in known.oids if oid in known.profile.oids or values.get(oid) is not None)
+        known.uptimes, known.told_at = after, now
+        if before == Uptimes() or not restarted(before, after, elapsed_s=elapsed_s):
+            return None, before != Uptimes() and boots_stuck(before, after, elapsed_s=elapsed_s)
+        ticks = after.agent if after.host is None else after.host
+        start = self._clock.now() - timedelta(seconds=(ticks or 0) / TICKS_A_SECOND)
+        known.restarted = start.isoformat(timespec="seconds")
+        return start, boots_stuck(before, after, elapsed_s=elapsed_s)
 
     async def _not_refused(self, target: Target, timeout_s: float) -> None:
         refusal = self._refused.get(target.device)
@@ -108,7 +143,13 @@ class SensorReader:
             values = (await self._engine.get(target, (_SYS_DESCR, _SYS_OBJECT_ID), timeout_s=timeout_s)).values
             traits = Traits(object_id=text(values[_SYS_OBJECT_ID] or ""), description=text(values[_SYS_DESCR] or ""))
             profile = self._profiles.choose(target.profile, traits)
-        known = self._known[target.device] = _Known(target, profile, {}, walked_at=-self._walk_every_s)
+        known = self._known[target.device] = _Known(
+            target, profile, {}, walked_at=-self._walk_every_s, oids=tuple(dict.fromkeys((*profile.oids, *_UPTIMES)))
+        )
         if len(self._known) > _DEVICES:
             self._known.popitem(last=False)
         return known
+
+
+def _number(value: Value) -> int | None:
+    return value if isinstance(value, int) else None

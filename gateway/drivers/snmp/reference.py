@@ -104,6 +104,7 @@ _NOT_WRITABLE = {4, 6, 11, 17}
 _ABSENT = (api.v2c.NoSuchObject, api.v2c.NoSuchInstance, api.v2c.EndOfMibView, univ.Null)
 _NULL = rfc1902.Null("")
 _PEERS = 512
+_BULKS_TO_LOSE = 2  # in a row, while GETNEXT is answered: then the device is asked by GETNEXT alone
 _V1ARCH = {"get": v1arch.get_cmd, "next": v1arch.next_cmd, "bulk": v1arch.bulk_cmd, "set": v1arch.set_cmd}
 _V3ARCH = {"get": v3arch.get_cmd, "next": v3arch.next_cmd, "bulk": v3arch.bulk_cmd, "set": v3arch.set_cmd}
 _BULK = 20  # rows an answer: twenty short rows fit one Ethernet frame
@@ -229,6 +230,7 @@ class _Peer(Protocol):
     target: Target
     engine_id: bytes
     encrypts: bool
+    bulks_lost: int
 
     async def request(self, command: str, bindings: Sequence[Binding], *, once: bool = False) -> _Answer:
         """Send one `command`: get, next, bulk or set. `once`: not again when there is no answer. Raises TimeoutError on silence."""
@@ -246,6 +248,7 @@ class _CommunityPeer:
     def __init__(self, target: Target, dispatcher: "_Dispatcher", auth: Any, reading: Any, writing: Any) -> None:
         self.target = target
         self.engine_id = b""
+        self.bulks_lost = _BULKS_TO_LOSE if "drops-bulk" in target.quirks else 0
         self.bulk = auth.mpModel == 1
         self._call = (dispatcher, auth)
         self._transports = {False: reading, True: writing}
@@ -264,6 +267,7 @@ class _UserPeer:
     def __init__(self, target: Target, station: "_Station", user: Any, reading: Any, writing: Any) -> None:
         self.target = target
         self.engine_id = b""
+        self.bulks_lost = _BULKS_TO_LOSE if "drops-bulk" in target.quirks else 0
         self.encrypts = user.security_level == "authPriv"
         self._station = station
         self._user = user
@@ -349,7 +353,7 @@ async def _walk(peer: _Peer, root: Oid) -> list[tuple[Oid, Value]]:
     rows = Rows(root)
     last = root
     while True:
-        answer = await peer.request("bulk", [(last, _NULL)])
+        answer = await _further(peer, last)
         if answer.status == _NO_SUCH_NAME:
             return rows.found
         if answer.status:
@@ -360,6 +364,20 @@ async def _walk(peer: _Peer, root: Oid) -> list[tuple[Oid, Value]]:
             last = oid
         if not answer.rows:
             return rows.found
+
+
+async def _further(peer: _Peer, last: Oid) -> _Answer:
+    """The rows behind `last`: many by GETBULK, one by GETNEXT from a device that does not answer that (quirk drops-bulk)."""
+    if peer.bulks_lost < _BULKS_TO_LOSE:
+        try:
+            answer = await peer.request("bulk", [(last, _NULL)])
+        except TimeoutError:
+            answer = await peer.request("next", [(last, _NULL)])
+            peer.bulks_lost += 1
+        else:
+            peer.bulks_lost = 0
+        return answer
+    return await peer.request("next", [(last, _NULL)])
 
 
 def _answer(indication: Any, status: Any, index: Any, rows: Any) -> _Answer:

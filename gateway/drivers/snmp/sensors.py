@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from gateway.domain.health import Outcome
@@ -14,6 +15,8 @@ from gateway.drivers.snmp.engine import Oid, Value
 _DIGITS_LIMIT = 24
 ROWS_SHOWN = 64  # rows of one table in the facts; all of them are judged
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff\ud800-\udfff]+")
+_LEADING = re.compile(r"[+-]?\d{1,20}(?:\.\d{1,9})?(?=\s|%|$)")
+_MOMENT = re.compile(r"(\d{4})[-/](\d\d)[-/](\d\d)[ T](\d\d):(\d\d):(\d\d)")
 _WORSE = {Outcome.OK: 0, Outcome.WARN: 1, Outcome.FAIL: 2}
 
 Plain = int | float | str | None
@@ -64,6 +67,8 @@ def _fact(raw: Value, decoding: Decoding) -> str:
         return ""
     if isinstance(raw, bytes) and decoding.encoding == "mac":
         return raw[:8].hex(":")
+    if decoding.encoding == "date":
+        return date(raw)
     value = text(raw, decoding)
     if decoding.pattern is None:
         return value
@@ -86,6 +91,35 @@ def decode(raw: Value, decoding: Decoding) -> Plain:
     return _number(found[1] or "" if found.re.groups else found[0], decoding.scale)
 
 
+def _measured(sensor: Sensor, raw: Value) -> Plain:
+    """The value of a sensor. Text where a number belongs ("62 PERCENT", "117.8 GB") is the number that it begins with."""
+    value = decode(raw, sensor.decoding)
+    if isinstance(value, str) and sensor.is_number and (found := _LEADING.match(value)):
+        return _number(found[0], sensor.decoding.scale)
+    return value
+
+
+def date(raw: Value) -> str:
+    """A moment as ISO 8601: DateAndTime (RFC 2579) with its zone if it has one, or text, which is local time; "" for what is neither."""
+    if isinstance(raw, bytes) and len(raw) in (8, 11) and (moment := _date_and_time(raw)) is not None:
+        return moment.isoformat(timespec="seconds")
+    found = _MOMENT.search(text(raw))
+    try:
+        return datetime(*map(int, found.groups())).isoformat(timespec="seconds") if found else ""  # type: ignore[arg-type] # noqa: DTZ001 (it tells no zone)
+    except ValueError:
+        return ""
+
+
+def _date_and_time(raw: bytes) -> datetime | None:
+    zone = None
+    try:
+        if len(raw) == 11:
+            zone = timezone(timedelta(hours=raw[9], minutes=raw[10]) * (-1 if raw[8:9] == b"-" else 1))
+        return datetime(int.from_bytes(raw[:2], "big"), raw[2], raw[3], raw[4], raw[5], min(raw[6], 59), tzinfo=zone)
+    except ValueError:
+        return None
+
+
 def text(raw: Value, decoding: Decoding = Decoding()) -> str:  # noqa: B008 (frozen)
     """A device's string without control characters and ends, at most `TEXT_LIMIT` characters."""
     if isinstance(raw, bytes):
@@ -98,7 +132,7 @@ def text(raw: Value, decoding: Decoding = Decoding()) -> str:  # noqa: B008 (fro
 
 
 def _single(sensor: Sensor, raw: Value) -> tuple[Plain, Outcome]:
-    value = decode(raw, sensor.decoding)
+    value = _measured(sensor, raw)
     if value is None:
         return None, Outcome.OK if sensor.optional else Outcome.WARN
     return _judge(sensor, value)
@@ -111,7 +145,7 @@ def _table(sensor: Sensor, rows: Sequence[tuple[Oid, Value]]) -> tuple[dict[str,
     worst = Outcome.OK
     shown: dict[str, Plain] = {}
     for index, raw in rows:
-        value = decode(raw, sensor.decoding)
+        value = _measured(sensor, raw)
         shown_value, outcome = (None, Outcome.OK) if value is None else _judge(sensor, value)
         if _WORSE[outcome] > _WORSE[worst]:
             worst = outcome
