@@ -43,7 +43,8 @@ def _plan(options: argparse.Namespace) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     host, _, port = options.control.rpartition(":")
-    asyncio.run(serving.serve(city.City.load(options.city), control=(host or "127.0.0.1", int(port)), only=options.only))
+    planned, control = city.City.load(options.city), (host or "127.0.0.1", int(port))
+    asyncio.run(serving.serve(planned, control=control, only=options.only, discovery=options.discovery))
     return 0
 
 
@@ -85,6 +86,12 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--only", type=_protocols, default=PROTOCOLS, metavar="http,rtsp,snmp", help="serve these protocols only, to split a city"
+    )
+    parser.add_argument(
+        "--discovery",
+        default="",
+        metavar="INTERFACE",
+        help="where devices are discovered (WS-Discovery): lo; another one in a netns only",
     )
 
 

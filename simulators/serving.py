@@ -16,21 +16,26 @@ from simulators.onvif.site import Site
 from simulators.state import State
 
 
-async def serve(city: City, *, control: tuple[str, int], only: Sequence[str] = PROTOCOLS) -> None:
+async def serve(city: City, *, control: tuple[str, int], only: Sequence[str] = PROTOCOLS, discovery: str = "") -> None:
     """Serve until SIGTERM or SIGINT; prints one JSON line, the ports, when all listen. Raises OSError when one is taken."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     http.raise_file_limit()
-    async with running(city, State(), control=control, only=only) as ports:
+    async with running(city, State(), control=control, only=only, discovery=discovery) as ports:
         gc.freeze()  # the plan stays as it is: nothing in it will ever be garbage
         print(json.dumps({"ready": True, "devices": len(city.devices), **ports}), flush=True)
         await stop.wait()
 
 
 @asynccontextmanager
-async def running(city: City, state: State, *, control: tuple[str, int], only: Sequence[str] = PROTOCOLS) -> AsyncIterator[dict[str, int]]:
-    """The city answering for the duration; gives the ports by name ("control", "http", …). Ends in the opposite order."""
+async def running(
+    city: City, state: State, *, control: tuple[str, int], only: Sequence[str] = PROTOCOLS, discovery: str = ""
+) -> AsyncIterator[dict[str, int]]:
+    """The city answering for the duration; gives the ports by name ("control", "http", …). Ends in the opposite order.
+
+    `discovery`: the interface on which devices are discovered, "" for none.
+    """
     async with AsyncExitStack() as stack:
         answers = Control(city, state)
         host, port = control
@@ -38,6 +43,10 @@ async def running(city: City, state: State, *, control: tuple[str, int], only: S
         for protocol in only:
             await _SERVERS[protocol](city, state, stack)
             ports[protocol] = getattr(city, f"{protocol}_port")
+        if discovery:
+            from simulators.discovery import server as wsd  # noqa: PLC0415 -- for those who ask for it
+
+            ports["discovery"] = await stack.enter_async_context(wsd.listen(city, state, discovery))
         yield ports
 
 

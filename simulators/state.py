@@ -47,6 +47,9 @@ class State:
         self._quirks: dict[str, dict[str, Parameters | None]] = {}
         self._clocks: dict[str, float] = {}
         self._at_reboot: list[Callable[[SimDevice], None]] = []
+        self.boots: Counter[str] = Counter()
+        self.discoverable = False
+        """Whether the devices say Hello and answer probes."""
 
     def count(self, protocol: str, what: str, kind: str) -> None:
         """Add one to `protocol.what.kind`, for example `http.digest_bad.camera`."""
@@ -155,6 +158,7 @@ class State:
         """
         if (quirk := self.quirk(device, "reboot-resets-clock")) is not None:
             self.set_clock(device, datetime(int(quirk["year"]), 1, 1, tzinfo=UTC).timestamp(), scenario=scenario)
+        self.boots[device.id] += 1
         self.journal.note(self.now(), "reboot", device=device.id, detail=detail, scenario=scenario)
         if device.id in self._happenings:
             self._happenings[device.id].start_anew()
@@ -208,7 +212,9 @@ class State:
         return self.fault(device).password or device.password
 
     def serial(self, device: SimDevice) -> str:
-        return self.fault(device).serial or device.serial
+        """What it says that its serial number is."""
+        shared = self.quirk(device, "shared-serial")
+        return self.fault(device).serial or (str(shared["serial"]) if shared is not None else device.serial)
 
     # -- quirks -------------------------------------------------------------------------------------------------------
 
