@@ -19,8 +19,9 @@ from simulators.discovery.messages import Probe, Resolve, Words
 from simulators.endpoint import reference_of
 from simulators.faults import Answer
 from simulators.http import is_loopback
+from simulators.onvif.oddities import ENTRY, INNER, OTHER_ENTRY
 from simulators.onvif.scopes import scopes_of
-from simulators.snmp.server import IP_PKTINFO
+from simulators.snmp.pktinfo import IP_PKTINFO
 from simulators.state import State
 
 GROUP: Final = "239.255.255.250"
@@ -87,7 +88,7 @@ class Discovery:
 
     def greet(self) -> None:
         """All say Hello, spread over time."""
-        self._start(self._spread(self._devices, self._saying(messages.hello), (GROUP, self.port)))
+        self._start(self._spread(map(self._state.body, self._devices), self._saying(messages.hello), (GROUP, self.port)))
 
     async def close(self) -> None:
         """All say Bye, and nothing else any more."""
@@ -95,7 +96,7 @@ class Discovery:
         for task in tuple(self._under_way):
             task.cancel()
         saying = self._saying(messages.bye)
-        for device in self._devices:
+        for device in map(self._state.body, self._devices):
             self._send(saying(device), device, (GROUP, self.port))
 
     def drain(self) -> None:
@@ -114,7 +115,7 @@ class Discovery:
         asked = messages.read(data)
         if asked is None:
             return
-        if (device := self._city.by_address(local)) is not None and device.kind != "switch":
+        if (device := self._state.at(self._city, local)) is not None and device.kind != "switch":
             self._answer(asked, [device], peer, at_once=True)
         elif local == GROUP and asked.message_id not in self._known:
             self._known[asked.message_id] = None
@@ -124,10 +125,10 @@ class Discovery:
 
     def _answer(self, asked: Probe | Resolve, devices: Sequence[SimDevice], peer: Address, *, at_once: bool) -> None:
         if isinstance(asked, Resolve):
-            meant = [device for device in devices if self._reference(device) == asked.reference]
+            meant = [device for device in map(self._state.body, devices) if self._reference(device) == asked.reference]
             saying = self._saying(lambda said: messages.resolve_matches(said, asked.message_id))
         else:
-            meant = [device for device in devices if asked.finds(scopes_of(device))]
+            meant = [device for device in map(self._state.body, devices) if asked.finds(scopes_of(device))]
             saying = lambda device: self._match(device, asked.message_id)  # noqa: E731 -- the twin of the one above
         self._state.counters["discovery.questions"] += 1
         if at_once:
@@ -142,7 +143,8 @@ class Discovery:
 
     # -- answers
 
-    def _rebooted(self, device: SimDevice) -> None:
+    def _rebooted(self, rebooted: SimDevice) -> None:
+        device = self._state.body(rebooted)
         if self._state.discoverable and device.kind != "switch":
             self._send(self._saying(messages.hello)(device), device, (GROUP, self.port))
 
@@ -151,7 +153,9 @@ class Discovery:
 
     def _words(self, device: SimDevice) -> Words:
         self._number += 1
-        xaddrs = f"http://{device.address}:{self._city.http_port}/onvif/device_service"
+        quirk = self._state.quirk
+        host = device.address if quirk(device, "inner-addresses") is None else INNER.decode()
+        xaddrs = f"http://{host}:{self._city.http_port}{ENTRY if quirk(device, 'other-entry') is None else OTHER_ENTRY}"
         return Words(self._reference(device), scopes_of(device), xaddrs, self._instance + self._state.boots[device.id], self._number)
 
     def _reference(self, device: SimDevice) -> str:
