@@ -5,9 +5,10 @@ Every call takes `timeout_s`, one deadline over the whole operation, and raises 
 Strings in what they return come from the device and are untrusted text.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from gateway.domain.devices import Credentials, DeviceId, Ports
@@ -107,6 +108,47 @@ class MediaSource(Protocol):
 
 class PresetSource(Protocol):
     async def presets(self, profile: str, *, timeout_s: float) -> Sequence[Preset]: ...
+
+
+# -- events -----------------------------------------------------------------------------------------------------------
+
+
+class Change(StrEnum):
+    """How a property changed (ONVIF Core, 9.3): INITIALIZED tells how things are; NONE is an event without a state."""
+
+    INITIALIZED = "initialized"
+    CHANGED = "changed"
+    DELETED = "deleted"
+    NONE = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceEvent:
+    """One event that a device told.
+
+    `topic`: its path without prefixes, such as "VideoSource/MotionAlarm"; `source`, `data`: its items by name; `on`: its state, None for
+    none; `begins`: whether something begins with it; `assumed`: nobody told it, the gateway took an alarm to be over; `device_time`: by the
+    device's clock, None when it told none that is possible; `received`: by ours.
+    """
+
+    topic: str
+    source: Mapping[str, str]
+    data: Mapping[str, str]
+    change: Change
+    on: bool | None
+    device_time: datetime | None
+    received: datetime
+    begins: bool = False
+    assumed: bool = False
+
+
+class EventSource(Protocol):
+    async def run(self, take: Callable[[DeviceEvent], None]) -> None:
+        """Keep a subscription to the device's events and hand each to `take`, which must not block, until cancelled.
+
+        Nothing that the device does ends it: what fails is tried again, ever more rarely.
+        """
+        ...
 
 
 # -- sensors ----------------------------------------------------------------------------------------------------------

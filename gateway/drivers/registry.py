@@ -10,6 +10,7 @@ from gateway.domain.quirks import NONE as NO_QUIRKS
 from gateway.drivers.base import Identity, Target
 from gateway.drivers.http import Http
 from gateway.drivers.onvif.device import OnvifDevice
+from gateway.drivers.onvif.events import Subscriber
 from gateway.drivers.onvif.onboarding import DeviceDescription, onboard
 from gateway.drivers.profiles.library import Profiles
 from gateway.drivers.profiles.model import Profile, Traits
@@ -19,6 +20,8 @@ from gateway.drivers.speaker import BackchannelSpeaker
 from gateway.errors import NotFound
 
 DESCRIBE_S = 20.0
+SUBSCRIPTIONS = 4096
+"""Pulls that may wait at a time, apart from all other conversations; one a device."""
 NO_CREDENTIALS = Credentials()
 
 
@@ -32,6 +35,7 @@ class Drivers:
         self._city = city
         self._clock = clock
         self._http = Http()
+        self._patient = Http(connections=SUBSCRIPTIONS, per_address=1)
         self._snmp = GufoEngine()
         self.sensors = SensorReader(self._snmp, profiles, clock=clock, walk_every_s=walk_every_s)
         self._profiles = profiles
@@ -40,6 +44,7 @@ class Drivers:
         self._targets: dict[DeviceId, tuple[Device, Target]] = {}
         self._onvif: dict[DeviceId, OnvifDevice] = {}
         self._speakers: dict[DeviceId, BackchannelSpeaker] = {}
+        self._subscribers: dict[DeviceId, Subscriber] = {}
 
     async def __aenter__(self) -> "Drivers":
         return self
@@ -51,7 +56,7 @@ class Drivers:
         """Take up the city and the credentials as they are now; a device that has changed is met anew, one that is gone forgotten."""
         self._credentials = credentials
         self._targets.clear()
-        for kept in (self._onvif, self._speakers, self._identities):
+        for kept in (self._onvif, self._speakers, self._subscribers, self._identities):
             for device in kept.keys() - self._city.devices.keys():
                 del kept[device]
         for device, driver in self._onvif.items():
@@ -94,6 +99,13 @@ class Drivers:
         if driver is None:
             driver = self._onvif[device_id] = OnvifDevice(self.target_of(device_id), self._http, self._clock)
         return driver
+
+    def events_of(self, device_id: DeviceId) -> Subscriber:
+        """The device's events, for one `run` at a time."""
+        found = self._subscribers.get(device_id)
+        if found is None:
+            found = self._subscribers[device_id] = Subscriber(self.onvif_of(device_id), self._patient, self._clock)
+        return found
 
     async def describe(self, device_id: DeviceId) -> DeviceDescription:
         """Ask an ONVIF device for everything that it tells of itself. Raises the DeviceErrors of its check."""

@@ -163,6 +163,7 @@ def _addressed(operation: Operation, *, at_point: bool) -> Operation:
     """The operation behind what a device thinks of addressing headers."""
 
     def checked(unit: Unit, call: Call) -> str | Coroutine[Any, Any, str]:
+        unit.state.count("events", call.operation, unit.device.kind)
         carried = call.addressing("Action") and call.addressing("To")
         if carried and unit.quirk("refuses-addressing") is not None:
             raise SoapFault("a header was not understood", code="MustUnderstand")

@@ -169,7 +169,7 @@ class Caller:
 
     def calling(self, operation: Operation) -> Conversation[etree._Element]:
         """The conversation of `call`: the clock first where it is not known, the services first where they are not known."""
-        path = yield from self._path(operation.namespace)
+        path = yield from self.path(operation.namespace)
         try:
             return (yield from self.signed(operation, path))
         except NotSupported as absence:
@@ -252,6 +252,15 @@ class Caller:
             clock_read = True
         payload, _ = yield from self._let_in(GET_IDENTITY, self._entry, last=last, clock_read=clock_read)
         return payload
+
+    def path(self, namespace: str) -> Conversation[str]:
+        """The path of a service. Raises NotSupported when the device lists none."""
+        if namespace == DEVICE:
+            return self._entry
+        known = self._services if self._services is not None else (yield from self.services())
+        if namespace not in known:
+            raise NotSupported(f"the device offers no {namespace.rpartition('/wsdl')[0].rpartition('/')[2]} service")
+        return known[namespace]
 
     # -- being let in --------------------------------------------------------------------------------------------------
 
@@ -357,7 +366,7 @@ class Caller:
 
     def _post(self, operation: Operation, path: str, header: bytes = b"", *, last: bool, fields: tuple[tuple[str, str], ...]) -> Request:
         limit = RICH_LIMIT if operation.large else SOAP_LIMIT
-        return Request("POST", path, envelope(operation.body, header), fields, limit, last, operation.repeatable)
+        return Request("POST", path, envelope(operation.body, operation.header + header), fields, limit, last, operation.repeatable)
 
     def _fetching(self, path: str) -> Conversation[bytes]:
         """GET with HTTP digest, the only login that a web server gets from us: Basic would tell the password."""
@@ -410,14 +419,6 @@ class Caller:
         return refused("too-many-connections") if crowd else reason
 
     # -- what is remembered --------------------------------------------------------------------------------------------
-
-    def _path(self, namespace: str) -> Conversation[str]:
-        if namespace == DEVICE:
-            return self._entry
-        known = self._services if self._services is not None else (yield from self.services())
-        if namespace not in known:
-            raise NotSupported(f"the device offers no {namespace.rpartition('/wsdl')[0].rpartition('/')[2]} service")
-        return known[namespace]
 
     def _lessons(self) -> Iterator[tuple[str, str]]:
         if self._access.verdict:

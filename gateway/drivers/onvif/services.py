@@ -3,7 +3,7 @@
 from lxml import etree
 
 from gateway.drivers.http import path_of
-from gateway.drivers.onvif.soap import DEVICE, MEDIA, PTZ, RECORDING, REPLAY, SEARCH, Operation, child, children, local, text
+from gateway.drivers.onvif.soap import DEVICE, EVENTS, MEDIA, PTZ, RECORDING, REPLAY, SEARCH, Operation, child, children, local, text
 
 GET_SERVICES = Operation(
     DEVICE,
@@ -46,7 +46,7 @@ _CATEGORIES = {
     "Recording": RECORDING,
     "Search": SEARCH,
     "Replay": REPLAY,
-    "Events": "http://www.onvif.org/ver10/events/wsdl",
+    "Events": EVENTS,
     "Imaging": "http://www.onvif.org/ver20/imaging/wsdl",
     "Analytics": "http://www.onvif.org/ver20/analytics/wsdl",
     "DeviceIO": "http://www.onvif.org/ver10/deviceIO/wsdl",

@@ -20,6 +20,8 @@ PTZ = "http://www.onvif.org/ver20/ptz/wsdl"
 RECORDING = "http://www.onvif.org/ver10/recording/wsdl"
 SEARCH = "http://www.onvif.org/ver10/search/wsdl"
 REPLAY = "http://www.onvif.org/ver10/replay/wsdl"
+EVENTS = "http://www.onvif.org/ver10/events/wsdl"
+NOTIFICATION = "http://docs.oasis-open.org/wsn/b-2"
 SCHEMA = "http://www.onvif.org/ver10/schema"
 
 SOAP12 = "http://www.w3.org/2003/05/soap-envelope"
@@ -27,14 +29,28 @@ SOAP11 = "http://schemas.xmlsoap.org/soap/envelope/"
 
 
 class Operation:
-    """One operation as it goes over the wire. `body` is XML; `large` answers may be long; `repeatable` ones do no harm when sent twice."""
+    """One operation as it goes over the wire. `body` and `header` are XML; `action`: its SOAP action where its namespace does not give it.
 
-    __slots__ = ("answer", "body", "large", "namespace", "repeatable", "type")
+    `large` answers may be long; `repeatable` ones do no harm when sent twice.
+    """
 
-    def __init__(self, namespace: str, name: str, body: bytes = b"", *, large: bool = False, repeatable: bool = True) -> None:
+    __slots__ = ("answer", "body", "header", "large", "namespace", "repeatable", "type")
+
+    def __init__(
+        self,
+        namespace: str,
+        name: str,
+        body: bytes = b"",
+        *,
+        header: bytes = b"",
+        action: str = "",
+        large: bool = False,
+        repeatable: bool = True,
+    ) -> None:
         self.namespace = namespace
         self.answer = f"{{{namespace}}}{name}Response"
-        self.type = content_type(f"{namespace}/{name}")
+        self.type = content_type(action or f"{namespace}/{name}")
+        self.header = header
         self.body = body or f'<ns0:{name} xmlns:ns0="{namespace}"/>'.encode()
         self.large = large
         self.repeatable = repeatable
