@@ -44,11 +44,13 @@ class Axis:
 
 @dataclass(slots=True)
 class Head:
-    """Two motors and a lens, with the places that it remembers by token."""
+    """Two motors and a lens, with its home and the places that it remembers by token."""
 
     pan: Axis = field(default_factory=lambda: Axis(*PAN_TILT))
     tilt: Axis = field(default_factory=lambda: Axis(*PAN_TILT))
     zoom: Axis = field(default_factory=lambda: Axis(*ZOOM))
+    focus: Axis = field(default_factory=lambda: Axis(*ZOOM, value=0.5))
+    home: Place = (0.0, 0.0, 0.0)
     presets: dict[str, tuple[str, Place]] = field(
         default_factory=lambda: {
             "1": ("路口全景", (0.0, -0.2, 0.0)),
@@ -65,5 +67,5 @@ class Head:
             axis.go_to(target, now)
 
     def halt(self, now: float) -> None:
-        for axis in (self.pan, self.tilt, self.zoom):
+        for axis in (self.pan, self.tilt, self.zoom, self.focus):
             axis.go(0.0, now, for_s=0.0)

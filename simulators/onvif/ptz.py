@@ -11,12 +11,12 @@ from simulators.onvif.unit import Service, Unit
 
 DEFAULT_TIMEOUT_S: Final = 10.0
 LONGEST_S: Final = 600.0
-HOME: Final = (0.0, 0.0, 0.0)
+CONFIGURATION: Final = "PTZConfig_1"
 NODE: Final = "PTZNode_1"
 
 
 def _capabilities(_unit: Unit) -> str:
-    return '<tptz:Capabilities EFlip="false" Reverse="false" GetCompatibleConfigurations="false"/>'
+    return '<tptz:Capabilities EFlip="false" Reverse="false" GetCompatibleConfigurations="true" MoveStatus="true" StatusPosition="true"/>'
 
 
 def _nodes(_unit: Unit, _call: Call) -> str:
@@ -30,11 +30,21 @@ def _one_node(_unit: Unit, call: Call) -> str:
 
 
 def _node(tag: str) -> str:
-    spaces = "".join(_space(name, uri) for name, uri in fragments.PTZ_SPACES.items())
+    spaces = _spaces()
     return (
-        f'<{tag} token="{NODE}" FixedHomePosition="true"><tt:Name>head</tt:Name><tt:SupportedPTZSpaces>{spaces}</tt:SupportedPTZSpaces>'
+        f'<{tag} token="{NODE}" FixedHomePosition="false"><tt:Name>head</tt:Name><tt:SupportedPTZSpaces>{spaces}</tt:SupportedPTZSpaces>'
         f"<tt:MaximumNumberOfPresets>{PRESETS}</tt:MaximumNumberOfPresets><tt:HomeSupported>true</tt:HomeSupported></{tag}>"
     )
+
+
+def _spaces() -> str:
+    """All spaces, then the speeds at which the head goes to a place (it knows one)."""
+    speeds = (("PanTiltSpeed", "PanTiltSpaces/GenericSpeedSpace"), ("ZoomSpeed", "ZoomSpaces/ZoomGenericSpeedSpace"))
+    listed = "".join(
+        f"<tt:{name}Space><tt:URI>{fragments.GENERIC}{uri}</tt:URI><tt:XRange><tt:Min>0</tt:Min><tt:Max>1</tt:Max></tt:XRange></tt:{name}Space>"
+        for name, uri in speeds
+    )
+    return "".join(_space(name, uri) for name, uri in fragments.PTZ_SPACES.items()) + listed
 
 
 def _space(name: str, uri: str) -> str:
@@ -46,6 +56,24 @@ def _space(name: str, uri: str) -> str:
 
 def _configurations(_unit: Unit, _call: Call) -> str:
     return fragments.ptz("tptz:PTZConfiguration")
+
+
+def _compatible(unit: Unit, call: Call) -> str:
+    stream_in(unit, call)
+    return fragments.ptz("tptz:PTZConfiguration")
+
+
+def _configuration(_unit: Unit, call: Call) -> str:
+    if call.text("PTZConfigurationToken") != CONFIGURATION:
+        raise invalid("no such configuration", "ter:NoConfig")
+    return fragments.ptz("tptz:PTZConfiguration")
+
+
+def _options(_unit: Unit, call: Call) -> str:
+    if call.text("ConfigurationToken") != CONFIGURATION:
+        raise invalid("no such configuration", "ter:NoConfig")
+    longest = f"<tt:PTZTimeout><tt:Min>PT0.1S</tt:Min><tt:Max>PT{LONGEST_S:.0f}S</tt:Max></tt:PTZTimeout>"
+    return f"<tptz:PTZConfigurationOptions><tt:Spaces>{_spaces()}</tt:Spaces>{longest}</tptz:PTZConfigurationOptions>"
 
 
 def _status(unit: Unit, call: Call) -> str:
@@ -171,7 +199,13 @@ def _remove_preset(unit: Unit, call: Call) -> str:
 
 def _goto_home(unit: Unit, call: Call) -> str:
     stream_in(unit, call)
-    unit.head.go_to(HOME, unit.now())
+    unit.head.go_to(unit.head.home, unit.now())
+    return ""
+
+
+def _set_home(unit: Unit, call: Call) -> str:
+    stream_in(unit, call)
+    unit.head.home = unit.head.place(unit.now())
     return ""
 
 
@@ -191,6 +225,9 @@ SERVICE: Final = Service(
         "GetNodes": _nodes,
         "GetNode": _one_node,
         "GetConfigurations": _configurations,
+        "GetConfiguration": _configuration,
+        "GetConfigurationOptions": _options,
+        "GetCompatibleConfigurations": _compatible,
         "GetStatus": _status,
         "ContinuousMove": _continuous_move,
         "AbsoluteMove": _absolute_move,
@@ -201,5 +238,6 @@ SERVICE: Final = Service(
         "SetPreset": _set_preset,
         "RemovePreset": _remove_preset,
         "GotoHomePosition": _goto_home,
+        "SetHomePosition": _set_home,
     },
 )

@@ -9,7 +9,7 @@ from simulators.city import City, SimDevice
 from simulators.faults import Answer
 from simulators.frames import MAIN, SUB
 from simulators.http import Behaviour, Later, Request, Response
-from simulators.onvif import device, events, media, media2, oddities, ptz, recording, replay, search, soap
+from simulators.onvif import analytics, device, deviceio, events, imaging, media, media2, oddities, ptz, recording, replay, search, soap
 from simulators.onvif.login import Logins
 from simulators.onvif.soap import Call, SoapFault
 from simulators.onvif.unit import Service, Unit
@@ -17,8 +17,11 @@ from simulators.sights import sight_of
 from simulators.state import State
 
 SERVICES: Final[Mapping[str, tuple[Service, ...]]] = {
-    "camera": (device.SERVICE, media.SERVICE, media2.SERVICE, events.SERVICE, ptz.SERVICE),
-    "speaker": (device.SERVICE, media.SERVICE, media2.SERVICE),
+    "camera": (
+        *(device.SERVICE, media.SERVICE, media2.SERVICE, events.SERVICE, ptz.SERVICE),
+        *(imaging.SERVICE, analytics.SERVICE, deviceio.SERVICE),
+    ),
+    "speaker": (device.SERVICE, media.SERVICE, media2.SERVICE, deviceio.SERVICE),
     "recorder": (device.SERVICE, recording.SERVICE, search.SERVICE, replay.SERVICE),
     "switch": (),
 }

@@ -12,11 +12,12 @@ AUDIO_OUTPUT: Final = "AudioOutput_1"
 FRAME_RATE: Final = 12.5
 GOP: Final = 25
 SOURCE_SIZE: Final = (320, 180)
+SUB_SIZE: Final = (160, 96)
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """One profile. Sizes in pixels, zero for a loudspeaker's; `path` is where RTSP serves it."""
+    """One profile. Sizes in pixels, zero for a loudspeaker's; `path` is where RTSP serves it; `codec`: "H264" or "H265"."""
 
     token: str
     name: str
@@ -48,7 +49,7 @@ def streams_of(device: SimDevice) -> tuple[Stream, ...]:
     main, sub = _TOKENS[device.vendor]
     return (
         Stream(main, "mainStream", "/live/main", *SOURCE_SIZE, 64, device.codec),
-        Stream(sub, "subStream", "/live/sub", 160, 96, 32, device.codec),
+        Stream(sub, "subStream", "/live/sub", *SUB_SIZE, 32, device.codec),
     )
 
 

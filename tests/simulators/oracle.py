@@ -61,6 +61,7 @@ class Oracle:
     """One service as zeep understands it, in strict mode."""
 
     def __init__(self, prefix: str) -> None:
+        self._namespace = SERVICES[prefix]
         settings = zeep.Settings(strict=True, xml_huge_tree=False)
         self.client = zeep.Client(str(_packaged(prefix)), transport=Transport(), settings=settings)
         self._service = self.client.create_service(f"{{{SERVICES[prefix]}}}{BINDINGS[prefix]}", "http://127.0.0.1/")
@@ -69,8 +70,9 @@ class Oracle:
 
     @property
     def operations(self) -> Collection[str]:
-        """The names of all operations."""
-        return self._service._binding.all()
+        """The names of all operations whose messages are of the service's own namespace."""
+        every = self._service._binding.all().items()
+        return {name for name, operation in every if operation.input.body.qname.namespace == self._namespace}
 
     def request(self, operation: str, arguments: dict[str, Any]) -> bytes:
         """The SOAP body's element as zeep writes it."""
@@ -135,7 +137,7 @@ def official_schema(prefix: str, home: Path) -> etree.XMLSchema:
 
 
 def knows(prefix: str, operation: str) -> bool:
-    """Whether the packaged WSDLs, some of which are old, have the operation."""
+    """Whether the packaged WSDLs, some of which are old, have the operation, and as a message of this service."""
     return prefix in FILES and operation in oracle(prefix).operations
 
 

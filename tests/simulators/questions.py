@@ -17,18 +17,62 @@ KEEP = {"KeepAliveTime": timedelta(seconds=30)}
 EVENT_SEARCH = {"StartPoint": START, "EndPoint": START + timedelta(days=1), "Scope": {}, "SearchFilter": {}, "IncludeStartState": True}
 MOVES = {"PanTilt": {"x": 0.5, "y": -0.25}, "Zoom": {"x": 0.1}}
 PROFILE = {"ProfileToken": "{profile}"}
+SOURCE = {"VideoSourceToken": "VideoSource_1"}
+RELAY = {"Mode": "Monostable", "DelayTime": timedelta(seconds=2), "IdleState": "open"}
+CONFIGURATIONS = {
+    "VideoSource": "VideoSourceConfig_1",
+    "VideoEncoder": "VideoEncoder_main",
+    "VideoAnalytics": "VideoAnalyticsConfig_1",
+    "Metadata": "MetadataConfig_1",
+    "AudioOutput": "AudioOutputConfig_1",
+    "AudioDecoder": "AudioDecoderConfig_1",
+    "AudioSource": "none",
+    "AudioEncoder": "none",
+}
 QUESTIONS: dict[tuple[str, str], dict[str, Any] | str] = {
     ("tds", "GetServices"): {"IncludeCapability": True},
     ("tds", "GetCapabilities"): {"Category": ["All"]},
     ("tds", "SetSystemDateAndTime"): {"DateTimeType": "NTP", "DaylightSavings": False},
+    ("tds", "SetScopes"): {"Scopes": ["onvif://www.onvif.org/floor/1"]},
+    ("tds", "AddScopes"): {"ScopeItem": ["onvif://www.onvif.org/floor/2"]},
+    ("tds", "RemoveScopes"): {"ScopeItem": ["onvif://www.onvif.org/floor/2"]},
+    ("tds", "SetHostname"): {"Name": "junction-7"},
+    ("tds", "SetDNS"): {"FromDHCP": False, "DNSManual": [{"Type": "IPv4", "IPv4Address": "127.0.0.53"}]},
+    ("tds", "SetNTP"): {"FromDHCP": False, "NTPManual": [{"Type": "IPv4", "IPv4Address": "127.0.0.1"}]},
+    ("tds", "SetRelayOutputState"): {"RelayOutputToken": "RelayOutput_1", "LogicalState": "active"},
+    ("tds", "SetRelayOutputSettings"): {"RelayOutputToken": "RelayOutput_1", "Properties": RELAY},
+    ("tmd", "SetRelayOutputSettings"): {"RelayOutput": {"token": "RelayOutput_1", "Properties": RELAY}},
+    **{("trt", f"Get{kind}Configuration"): {"ConfigurationToken": token} for kind, token in CONFIGURATIONS.items()},
+    **{("trt", f"GetCompatible{kind}Configurations"): PROFILE for kind in CONFIGURATIONS},
+    ("trt", "GetGuaranteedNumberOfVideoEncoderInstances"): {"ConfigurationToken": "VideoSourceConfig_1"},
+    ("trt", "SetSynchronizationPoint"): PROFILE,
+    ("tr2", "SetSynchronizationPoint"): "<tr2:ProfileToken>{profile}</tr2:ProfileToken>",
+    ("tr2", "GetVideoEncoderInstances"): "<tr2:ConfigurationToken>VideoSourceConfig_1</tr2:ConfigurationToken>",
+    ("tr2", "SetVideoEncoderConfiguration"): "{encoder}",
+    ("timg", "GetImagingSettings"): SOURCE,
+    ("timg", "GetOptions"): SOURCE,
+    ("timg", "GetMoveOptions"): SOURCE,
+    ("timg", "GetStatus"): SOURCE,
+    ("timg", "Stop"): SOURCE,
+    ("timg", "Move"): {**SOURCE, "Focus": {"Absolute": {"Position": 0.3}}},
+    ("timg", "SetImagingSettings"): {**SOURCE, "ImagingSettings": {"Brightness": 60.0, "Focus": {"AutoFocusMode": "MANUAL"}}},
+    ("tan", "GetAnalyticsModules"): {"ConfigurationToken": "VideoAnalyticsConfig_1"},
+    **{
+        ("tan", f"Get{what}"): "<tan:ConfigurationToken>VideoAnalyticsConfig_1</tan:ConfigurationToken>"
+        for what in ("SupportedAnalyticsModules", "SupportedRules", "AnalyticsModuleOptions", "RuleOptions", "Rules")
+    },
+    ("tan", "GetSupportedMetadata"): "",
     ("trt", "GetProfile"): PROFILE,
     ("trt", "GetSnapshotUri"): PROFILE,
     ("trt", "GetStreamUri"): {"StreamSetup": SETUP, **PROFILE},
-    ("trt", "GetVideoEncoderConfiguration"): {"ConfigurationToken": "VideoEncoder_main"},
     ("tr2", "GetProfiles"): "<tr2:Type>All</tr2:Type>",
     ("tr2", "GetStreamUri"): "<tr2:Protocol>RTSP</tr2:Protocol><tr2:ProfileToken>{profile}</tr2:ProfileToken>",
     ("tr2", "GetSnapshotUri"): "<tr2:ProfileToken>{profile}</tr2:ProfileToken>",
     ("tptz", "GetNode"): {"NodeToken": "PTZNode_1"},
+    ("tptz", "GetConfiguration"): {"PTZConfigurationToken": "PTZConfig_1"},
+    ("tptz", "GetConfigurationOptions"): {"ConfigurationToken": "PTZConfig_1"},
+    ("tptz", "GetCompatibleConfigurations"): PROFILE,
+    ("tptz", "SetHomePosition"): PROFILE,
     ("tptz", "GetStatus"): PROFILE,
     ("tptz", "GetPresets"): PROFILE,
     ("tptz", "GotoHomePosition"): PROFILE,
@@ -55,8 +99,27 @@ QUESTIONS: dict[tuple[str, str], dict[str, Any] | str] = {
 PATHS: dict[tuple[str, str], str] = {}
 """Where to ask, when not where the device service is; a blank of `BLANKS`, too."""
 
-LACKED: dict[str, frozenset[tuple[str, str]]] = {
-    "speaker": frozenset({("trt", "GetSnapshotUri"), ("tr2", "GetSnapshotUri"), ("trt", "GetVideoEncoderConfiguration")}),
+_NO_MICROPHONE = {("trt", "GetAudioSourceConfiguration"), ("trt", "GetAudioEncoderConfiguration")}
+_MUTE = {(prefix, f"GetAudio{kind}ConfigurationOptions") for prefix in ("trt", "tr2") for kind in ("Output", "Decoder")} | {
+    ("trt", "GetAudioOutputConfiguration"),
+    ("trt", "GetAudioDecoderConfiguration"),
+}
+_UNWIRED = {("tds", "SetRelayOutputState"), ("tds", "SetRelayOutputSettings"), ("tmd", "SetRelayOutputSettings")}
+_BLIND = {
+    *((prefix, "GetSnapshotUri") for prefix in ("trt", "tr2")),
+    *((prefix, f"Get{kind}ConfigurationOptions") for prefix in ("trt", "tr2") for kind in ("VideoSource", "VideoEncoder", "Metadata")),
+    *(("trt", f"Get{kind}Configuration") for kind in ("VideoSource", "VideoEncoder", "VideoAnalytics", "Metadata")),
+    ("trt", "GetGuaranteedNumberOfVideoEncoderInstances"),
+    ("tr2", "GetVideoEncoderInstances"),
+    ("tr2", "SetVideoEncoderConfiguration"),
+}
+LACKED: dict[str, set[tuple[str, str]]] = {
+    "dome": _NO_MICROPHONE | _MUTE,
+    "fixed camera": _NO_MICROPHONE | _MUTE | _UNWIRED | {("timg", "Move"), ("timg", "Stop")},
+    "H.265 camera": _NO_MICROPHONE | _MUTE | _UNWIRED | {("timg", "Move"), ("timg", "Stop"), ("trt", "GetVideoEncoderConfiguration")},
+    "talking camera": _NO_MICROPHONE | _UNWIRED | {("timg", "Move"), ("timg", "Stop")},
+    "speaker": _NO_MICROPHONE | _BLIND,
+    "recorder": {("tds", "SetRelayOutputState"), ("tds", "SetRelayOutputSettings")},
 }
 """What a device answers by a fault, because it has nothing of the sort."""
 
@@ -73,7 +136,7 @@ async def put(street: Street, device: SimDevice, written: bytes, path: str = "/o
 
 async def request(street: Street, device: SimDevice, prefix: str, operation: str) -> bytes:
     """The element of a request, its blanks filled for this device: as zeep writes it, or by hand."""
-    asked = await _filled(street, device, QUESTIONS.get((prefix, operation), {} if prefix in oracle.FILES else ""))
+    asked = await _filled(street, device, QUESTIONS.get((prefix, operation), {} if oracle.knows(prefix, operation) else ""))
     if not isinstance(asked, str):
         return oracle.oracle(prefix).request(operation, asked)
     inner = etree.fromstring(envelope(f"<{prefix}:{operation}>{asked}</{prefix}:{operation}>"))
@@ -100,6 +163,19 @@ async def _profile(_street: Street, device: SimDevice) -> str:
     return streams_of(device)[0].token
 
 
+async def _encoder(street: Street, device: SimDevice) -> str:
+    """What a client sends back that has read a configuration and changes nothing."""
+    listed = (await ask(street, device, "tr2", "GetVideoEncoderConfigurations")).xml.iter("{*}Configurations")
+    read = etree.tostring(next(listed), encoding="unicode", with_tail=False) if device.kind == "camera" else _ANY_ENCODER
+    return read.replace("Configurations", "Configuration")
+
+
+_ANY_ENCODER = (
+    '<tr2:Configuration token="any"><tt:Name>a</tt:Name><tt:UseCount>1</tt:UseCount><tt:Encoding>H264</tt:Encoding><tt:Resolution>'
+    "<tt:Width>1</tt:Width><tt:Height>1</tt:Height></tt:Resolution><tt:Quality>1</tt:Quality></tr2:Configuration>"
+)
+
+
 async def _recording_search(street: Street, device: SimDevice) -> str:
     return (await ask(street, device, "tse", "FindRecordings")).texts("SearchToken")[0]
 
@@ -110,6 +186,7 @@ async def _event_search(street: Street, device: SimDevice) -> str:
 
 BLANKS: dict[str, Callable[[Street, SimDevice], Awaitable[str]]] = {
     "{profile}": _profile,
+    "{encoder}": _encoder,
     "{recording search}": _recording_search,
     "{event search}": _event_search,
 }

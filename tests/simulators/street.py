@@ -80,6 +80,26 @@ class Street:
     def digest_camera(self) -> SimDevice:
         return next(device for device in self.city.of_kind("camera") if device.auth == "digest")
 
+    @property
+    def _plain(self) -> list[SimDevice]:
+        """Cameras that have every service and take WS-UsernameToken."""
+        return [device for device in self.city.of_kind("camera") if device.auth == "wsse" and not device.lacks]
+
+    @cached_property
+    def fixed_camera(self) -> SimDevice:
+        return next(
+            one for one in self.city.of_kind("camera") if not one.ptz and one.auth == "wsse" and not one.lacks and one.codec == "H264"
+        )
+
+    @cached_property
+    def h265_camera(self) -> SimDevice:
+        return next(one for one in self._plain if one.codec == "H265")
+
+    @cached_property
+    def talking_camera(self) -> SimDevice:
+        linked = (self.city.by_id(speaker.audio_output_of) for speaker in self.city.of_kind("speaker") if speaker.audio_output_of)
+        return next(one for one in linked if one is not None)
+
     @cached_property
     def speaker(self) -> SimDevice:
         return self.city.of_kind("speaker")[0]

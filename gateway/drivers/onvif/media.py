@@ -1,6 +1,7 @@
 """Streams and pictures of a camera: ONVIF Media by its WSDL, Media2 by templates, one answer for both."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -23,7 +24,8 @@ GET_PROFILES2 = Operation(
 async def profiles(device: Caller, *, timeout_s: float) -> Sequence[MediaProfile]:
     """The device's profiles: those of Media, then those that only Media2 knows. Raises when neither tells any: NotSupported at best.
 
-    Where both list a profile, Media's entry stands, because some firmware leaves out of Media2's what it should hold.
+    Where both list a profile, Media's entry stands, because some firmware leaves out of Media2's what it should hold; but Media has no
+    word for H.265, so that Media2 tells the encoder where Media tells none.
     """
     async with deadline(timeout_s):
         found: dict[str, MediaProfile] = {}
@@ -31,7 +33,7 @@ async def profiles(device: Caller, *, timeout_s: float) -> Sequence[MediaProfile
         for source in (_profiles1, _profiles2):
             try:
                 for profile in await source(device, timeout_s):
-                    found.setdefault(profile.token, profile)
+                    found[profile.token] = _completed(found.get(profile.token), profile)
             except (DeviceFault, ProtocolError) as error:
                 failed.append(error)
         if failed and not found:
@@ -74,6 +76,15 @@ def read_profiles2(payload: etree._Element) -> Sequence[MediaProfile]:
 # -- both services ----------------------------------------------------------------------------------------------------
 
 _UNICAST = {"Stream": "RTP-Unicast", "Transport": {"Protocol": "RTSP"}}
+
+
+def _completed(known: MediaProfile | None, told: MediaProfile) -> MediaProfile:
+    if known is None:
+        return told
+    if known.encoding or not told.encoding:
+        return known
+    picture = ("encoding", "width", "height", "frame_rate", "bitrate_kbps")
+    return replace(known, **{name: getattr(told, name) for name in picture})
 
 
 async def _profiles1(device: Caller, timeout_s: float) -> Sequence[MediaProfile]:

@@ -68,6 +68,13 @@ async def test_every_model_of_camera_is_onboarded_without_trouble(street: Street
         assert told.streams
 
 
+async def test_a_camera_that_encodes_h265_is_onboarded_with_what_only_media2_tells(street: Street, clock: SimulatedClock) -> None:
+    told = await onboard(ours(street, street.h265_camera, clock), timeout_s=TIMEOUT_S)
+    profiles = [one.profile for one in told.streams]
+    assert [(profile.encoding, profile.width > 0, profile.service) for profile in profiles] == [("H265", True, "media")] * 2
+    assert told.troubles == ()
+
+
 async def test_a_snapshot_is_a_picture(street: Street, clock: SimulatedClock) -> None:
     for device in (street.camera, street.digest_camera):
         camera = ours(street, device, clock)
