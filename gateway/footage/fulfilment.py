@@ -41,7 +41,17 @@ from gateway.domain.footage import (
 )
 from gateway.domain.health import Board
 from gateway.drivers.base import Span, Target
-from gateway.errors import AuthenticationFailed, DeviceError, GatewayError, NotFound, NotSupported, Overloaded, StorageFailed
+from gateway.errors import (
+    AuthenticationFailed,
+    Busy,
+    DeviceError,
+    DeviceFault,
+    GatewayError,
+    NotFound,
+    NotSupported,
+    Overloaded,
+    StorageFailed,
+)
 from gateway.footage.exporting import PART, DiskFull, Finished, Stretch, sync_folder
 from gateway.footage.ledger import Ledger
 from gateway.footage.worker import Job, run_worker
@@ -53,6 +63,10 @@ _REQUESTS_AT_ONCE: Final = 8
 _ASK_TIMEOUT_S: Final = 30.0
 _ATTEMPTS: Final = 3
 _PAUSE_S: Final = 5.0
+_BUSY_WAITS: Final = 60
+_BUSY_PAUSE_S: Final = 30.0
+_NOTHING_THERE: Final = "rtsp-457"
+"""Invalid Range: nothing of this stretch is recorded, whatever the search said; what is missing is judged by what came."""
 _OVERLAP: Final = timedelta(milliseconds=20)
 """Less than one picture lasts: after a file that ends at E, pictures up to E - _OVERLAP are there already."""
 
@@ -251,16 +265,23 @@ class Fulfilment:
             await self._ledger.put_exports(judged(fetch.export, fetch.files, fetch.window, error=error))
 
     async def _patiently(self, act: Callable[[], Awaitable[T]], **about: object) -> T:
-        """Do `act`, some more times when the recorder fails it. It must be safe to repeat: asking is, and fetching the rest is."""
-        for _ in range(_ATTEMPTS - 1):
+        """Do `act`, some more times when the recorder fails it. It must be safe to repeat: asking is, and fetching the rest is.
+
+        A recorder that plays to others already is waited for: their replays end (quirk Q23).
+        """
+        failures = waits = 0
+        while True:
             try:
                 return await act()
             except (AuthenticationFailed, NotSupported):
                 raise
             except (DeviceError, Overloaded) as failure:
-                self._log.info("footage.attempt_failed", reason=str(failure), **about)
-                await self._clock.sleep(_PAUSE_S)
-        return await act()
+                busy = isinstance(failure, Busy)
+                waits, failures = waits + busy, failures + (not busy)
+                if waits > _BUSY_WAITS or failures >= _ATTEMPTS:
+                    raise
+                self._log.info("footage.recorder_busy" if busy else "footage.attempt_failed", reason=str(failure), **about)
+                await self._clock.sleep(_BUSY_PAUSE_S if busy else _PAUSE_S)
 
     async def _fetch_rest(self, fetch: "_CameraFetch") -> None:
         """Replay what is recorded and not yet in a file, stretch by stretch."""
@@ -285,7 +306,11 @@ class Fulfilment:
                 first=1 + max((file.number for file in fetch.files), default=0),
                 after=after,
             )
-            await self._worker(Job(self._target_of(export.recorder), path, stretch), keep)
+            try:
+                await self._worker(Job(self._target_of(export.recorder), path, stretch), keep)
+            except DeviceFault as fault:
+                if fault.code != _NOTHING_THERE:
+                    raise
 
     def _check_space(self) -> None:
         free = shutil.disk_usage(self._fetching.folder).free

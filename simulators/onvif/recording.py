@@ -21,7 +21,7 @@ def _recordings(unit: Unit, _call: Call) -> str:
         f"<tt:Configuration>{recordings.source(unit, channel)}{_settings(unit)}</tt:Configuration><tt:Tracks><tt:Track>"
         f"<tt:TrackToken>{TRACK}</tt:TrackToken><tt:Configuration><tt:TrackType>Video</tt:TrackType><tt:Description>video</tt:Description>"
         "</tt:Configuration></tt:Track></tt:Tracks></trc:RecordingItem>"
-        for channel in unit.device.channels
+        for channel in recordings.listed(unit)
     )
 
 

@@ -1,5 +1,6 @@
 """What a recorder says of one recording, in the words that Search and Recording share."""
 
+from collections.abc import Sequence
 from typing import Final
 from xml.sax.saxutils import escape
 
@@ -17,6 +18,11 @@ def channel_in(unit: Unit, call: Call) -> SimChannel:
     if found is None:
         raise no_recording()
     return found
+
+
+def listed(unit: Unit) -> Sequence[SimChannel]:
+    """The channels whose recordings the device tells of: none that was not made through ONVIF, with the quirk "hides-recordings"."""
+    return () if unit.quirk("hides-recordings") is not None else unit.device.channels
 
 
 def no_recording() -> SoapFault:

@@ -27,13 +27,16 @@ def _summary(unit: Unit, _call: Call) -> str:
     kept = footage.kept(unit.device, unit.now())
     return (
         f"<tse:Summary><tt:DataFrom>{xml_time(kept.start)}</tt:DataFrom>"
-        f"<tt:DataUntil>{xml_time(kept.end)}</tt:DataUntil><tt:NumberRecordings>{len(unit.device.channels)}</tt:NumberRecordings>"
+        f"<tt:DataUntil>{xml_time(kept.end)}</tt:DataUntil><tt:NumberRecordings>{len(recordings.listed(unit))}</tt:NumberRecordings>"
         "</tse:Summary>"
     )
 
 
 def _information(unit: Unit, call: Call) -> str:
-    inner = recordings.information(unit, recordings.channel_in(unit, call))
+    channel = recordings.channel_in(unit, call)
+    if channel not in recordings.listed(unit):
+        raise recordings.no_recording()
+    inner = recordings.information(unit, channel)
     return f"<tse:RecordingInformation>{inner}</tse:RecordingInformation>"
 
 
@@ -52,7 +55,7 @@ def _attributes(unit: Unit, channel: SimChannel, moment: float) -> str:
     width, height = SOURCE_SIZE
     return (
         f"<tse:MediaAttributes><tt:RecordingToken>{channel.token}</tt:RecordingToken><tt:TrackAttributes>"
-        f"<tt:TrackInformation>{recordings.track(unit)}</tt:TrackInformation><tt:VideoAttributes><tt:Bitrate>160</tt:Bitrate>"
+        f"<tt:TrackInformation>{recordings.track(unit)}</tt:TrackInformation><tt:VideoAttributes><tt:Bitrate>64</tt:Bitrate>"
         f"<tt:Width>{width}</tt:Width><tt:Height>{height}</tt:Height><tt:Encoding>H264</tt:Encoding><tt:Framerate>{FRAME_RATE}</tt:Framerate>"
         f"</tt:VideoAttributes></tt:TrackAttributes><tt:From>{xml_time(moment)}</tt:From><tt:Until>{xml_time(moment)}</tt:Until>"
         "</tse:MediaAttributes>"
@@ -116,7 +119,7 @@ def _event(channel: SimChannel, moment: float, *, present: bool, start_state: bo
 def _in_scope(unit: Unit, call: Call) -> list[SimChannel]:
     scope = next(call.element.iter("{*}Scope"), None)
     if scope is None:
-        return list(unit.device.channels)
+        return list(recordings.listed(unit))
     sources = {text(element, "Token") for element in scope.iter("{*}IncludedSources")}
     chosen = _channels(unit, [(element.text or "").strip() for element in scope.iter("{*}IncludedRecordings")])
     return [channel for channel in chosen if not sources or f"urn:channel:{channel.number}" in sources]
@@ -124,9 +127,10 @@ def _in_scope(unit: Unit, call: Call) -> list[SimChannel]:
 
 def _channels(unit: Unit, tokens: Sequence[str]) -> list[SimChannel]:
     """The channels of those recordings; all without any. Raises the fault ter:NoRecording."""
+    known = recordings.listed(unit)
     if not tokens:
-        return list(unit.device.channels)
-    found = [channel for token in tokens if (channel := unit.device.channel(token))]
+        return list(known)
+    found = [channel for token in tokens for channel in known if channel.token == token]
     if len(found) < len(tokens):
         raise recordings.no_recording()
     return found

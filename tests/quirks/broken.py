@@ -10,7 +10,7 @@ import pytest
 
 from gateway.domain import restarts
 from gateway.drivers import speaker
-from gateway.drivers.onvif import access
+from gateway.drivers.onvif import access, search
 from gateway.drivers.rtsp import backchannel
 from gateway.drivers.snmp import polling, sensors
 
@@ -55,9 +55,14 @@ def _opens_a_socket_a_poll(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(polling.GufoEngine, "_line", line)
 
 
+def _believes_every_search(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(search, "unlisted", lambda _fault: False)
+
+
 BROKEN: Final[Mapping[str, Callable[[pytest.MonkeyPatch], None]]] = {
     "Q1": _signs_with_our_clock,
     "Q21": _speaks_by_the_book,
+    "Q23": _believes_every_search,
     "Q24": _takes_every_smaller_uptime_for_a_restart,
     "Q25": _never_meets_an_engine_anew,
     "Q26": _leaves_numbers_as_text,

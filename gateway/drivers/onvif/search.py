@@ -19,7 +19,7 @@ from gateway.drivers.onvif.caller import Caller, deadline
 from gateway.drivers.onvif.soap import RECORDING, REPLAY, SEARCH, child, children, text
 from gateway.drivers.onvif.times import read_datetime
 from gateway.drivers.onvif.wsdl import WSDLS
-from gateway.errors import DeviceError, NotSupported, ProtocolError
+from gateway.errors import DeviceError, DeviceFault, NotSupported, ProtocolError
 
 RESULTS_AT_ONCE = 200
 PAGES_LIMIT = 100
@@ -50,12 +50,19 @@ async def recordings(device: Caller, *, timeout_s: float) -> Sequence[Recording]
 async def coverage(device: Caller, recording: str, window: Span, *, timeout_s: float) -> Sequence[Span]:
     """The parts of `window` that `recording` holds, in order and disjoint; all times by the device's clock.
 
-    Told by the recording's history. A device without one tells the first and the last moment only: then gaps stay unseen.
+    Told by the recording's history. A device without one tells the first and the last moment only: then gaps stay unseen. A device whose
+    search does not know the recording may replay it all the same (quirk Q23): all that can be recorded, for its replay to tell.
     """
     async with deadline(timeout_s):
-        known = await device.invoke(
-            SEARCH, "GetRecordingInformation", read_information, timeout_s=timeout_s, large=True, RecordingToken=recording
-        )
+        try:
+            known = await device.invoke(
+                SEARCH, "GetRecordingInformation", read_information, timeout_s=timeout_s, large=True, RecordingToken=recording
+            )
+        except DeviceFault as fault:
+            if not unlisted(fault):
+                raise
+            possible = Span(window.start, min(window.end, device.now()))
+            return (possible,) if possible.start < possible.end else ()
         arguments = {
             "StartPoint": window.start,
             "EndPoint": window.end,
@@ -65,6 +72,11 @@ async def coverage(device: Caller, recording: str, window: Span, *, timeout_s: f
         }
         changes = await _search(device, "FindEvents", lambda *page: _events_page(recording, *page), timeout_s, **arguments)
         return covered(changes, _possible(device, window, known), tracks=known.tracks)
+
+
+def unlisted(fault: DeviceFault) -> bool:
+    """Whether a search refuses because it does not know the recording (Recording Search, 5.5: ter:NoRecording)."""
+    return "NoRecording" in fault.detail.split("/")
 
 
 async def replay_path(device: Caller, recording: str, *, timeout_s: float) -> str:
