@@ -33,8 +33,8 @@ SPEAKERS = tuple(DeviceId(f"s{number}") for number in range(1, 5))
 class Session:
     """What one loudspeaker hears in one session."""
 
-    def __init__(self, speaker: "Loudspeaker", encoding: str) -> None:
-        self.format = AudioFormat(encoding, 8000, 8)
+    def __init__(self, speaker: "Loudspeaker", encoding: str, packet_samples: int = 160) -> None:
+        self.format = AudioFormat(encoding, 8000, 8, packet_samples)
         self.packets: list[tuple[float, bytes]] = []
         self.offered = 0
         self.heard = asyncio.Event()
@@ -44,7 +44,7 @@ class Session:
     def send(self, payload: bytes, *, timestamp: int, marker: bool) -> bool:
         self._speaker.expect(not self.closed.is_set(), "a packet after the end of the session")
         self._speaker.expect(marker == (not self.packets), "the marker on another packet than the first")
-        self._speaker.expect(timestamp == 160 * self.offered, "a timestamp that does not count samples")
+        self._speaker.expect(timestamp == self.format.packet_samples * self.offered, "a timestamp that does not count samples")
         self.offered += 1
         if not self._speaker.drains:
             return False

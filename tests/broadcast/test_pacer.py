@@ -50,6 +50,32 @@ async def test_the_last_packet_is_filled_up_with_silence(pacer: Pacer, clock: La
         assert [payload for _, payload in heard.packets] == [silence * 160, b"\x01" * 160, b"\x01" * 40 + silence * 120]
 
 
+@pytest.mark.parametrize(
+    ("samples", "at"),
+    [(80, [0.0, 0.0, 0.02, 0.02, 0.04, 0.04]), (320, [0.0, 0.04]), (240, [0.0, 0.02])],
+)
+async def test_packets_of_other_sizes_begin_in_the_tick_in_which_they_are_due(
+    pacer: Pacer, clock: LatecomingClock, samples: int, at: list[float]
+) -> None:
+    loudspeaker = Loudspeaker(clock)
+    heard = Session(loudspeaker, "PCMA", samples)
+    stream = Stream(heard, b"\x01" * 480)
+    pacer.start([stream])
+    await clock.advance(1)
+    assert times(heard) == at
+    assert {len(payload) for _, payload in heard.packets} == {samples}
+    assert b"".join(payload for _, payload in heard.packets).rstrip(b"\xd5") == b"\x01" * 480
+    assert (await stream.finished, stream.figures.packets, loudspeaker.complaints) == (StreamEnd.PLAYED, len(at), [])
+
+
+async def test_who_refuses_a_second_of_large_packets_is_lost(pacer: Pacer, clock: LatecomingClock) -> None:
+    loudspeaker = Loudspeaker(clock, drains=False)
+    stream = Stream(Session(loudspeaker, "PCMA", 1024), bytes(80_000))
+    pacer.start([stream])
+    await clock.advance(1.1)
+    assert (await stream.finished, stream.figures.dropped) == (StreamEnd.LOST, 8)
+
+
 async def test_a_stream_ends_when_its_last_packet_has_had_its_time(pacer: Pacer, clock: LatecomingClock) -> None:
     stream = Stream(session(clock), bytes(320))
     pacer.start([stream])

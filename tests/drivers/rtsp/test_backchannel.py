@@ -130,6 +130,13 @@ async def test_all_tracks_are_set_up_and_the_pictures_drained() -> None:
         await session.close()
 
 
+async def test_packets_cover_the_time_that_the_description_names() -> None:
+    async with listening(Peer(sdp=SPEAKER_SDP + "a=ptime:40\n")) as peer:
+        session = await opened(peer)
+        await session.close()
+    assert session.format.packet_samples == 320
+
+
 async def test_zero_timestamps_are_sent_to_those_who_want_them() -> None:
     async with listening(Peer()) as peer:
         session = await opened(peer, SpeakerRtsp(packet_bytes=160, all_tracks=False))

@@ -31,6 +31,17 @@ def test_a_direction_of_the_session_holds_for_media_that_name_none() -> None:
 
 
 @pytest.mark.parametrize(
+    ("lines", "packet_ms"),
+    [
+        ("", 20), ("a=ptime:40\n", 40), ("a=maxptime:60\n", 20), ("a=maxptime:10\n", 10), ("a=ptime:40\na=maxptime:30\n", 30),
+        ("a=ptime:0\n", 20), ("a=ptime:99999\n", 20), ("a=ptime:-20\n", 20), ("a=ptime:12.5\n", 12.5),
+    ],
+)  # fmt: skip
+def test_the_time_of_a_packet_is_the_descriptions_within_reason(lines: str, packet_ms: float) -> None:
+    assert sdp.parse(f"v=0\nm=audio 0 RTP/AVP 0\n{lines}".encode()).media[0].packet_ms == packet_ms
+
+
+@pytest.mark.parametrize(
     "body",
     [b"", b"<html>", b"v=0\nm=audio\n", b"v=0\nm=audio 0 RTP/AVP x\n", b"v=0\na=" + b"x" * 3000, b"v=0\n" + b"m=audio 0 RTP/AVP 0\n" * 40],
 )
