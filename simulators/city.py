@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import random
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -16,6 +17,8 @@ from simulators.grid import Grid, Place
 H265_SHARE: Final = 0.3
 """Of the cameras with Media2."""
 CHANNELS_A_RECORDER: Final = 16
+CLIPS_PERCENT: Final = 40
+"""Loudspeakers new enough for Media2 audio clips."""
 GROUPS_AN_AGGREGATION: Final = 19
 GROUPS_A_RECORDER: Final = 6.9
 """759 groups share 110 recorders."""
@@ -66,7 +69,7 @@ class SimDevice:
 
     `auth`: "wsse" (WS-UsernameToken) or "digest" (HTTP digest only). `rtsp_algorithm`: "MD5" or "SHA-256".
     `audio`: RTP encodings that its loudspeaker takes, best first. `clock_offset_s`: its clock minus ours.
-    `lacks`: optional parts of the standard that it does not have: "get-services", "media2", "backchannel".
+    `lacks`: optional parts of the standard that it does not have: "get-services", "media2", "backchannel", "audio-clips".
     `quirks`: switches of the quirk book (`configs/quirks.yaml`), each with its parameters.
     `outages`: from when until when it recorded nothing, by its own clock in seconds since the epoch, in order; the last may be open (inf).
     """
@@ -323,6 +326,7 @@ class _Planner:
             audio_output_of=first_camera[group.id].id if number % 14 == 0 else "",
             horns=self._chance.choice((1, 1, 2, 2, 4)),
             snmp=self._snmp(speaker, v3_share=0.2),
+            lacks=() if zlib.crc32(speaker.serial.encode()) % 100 < CLIPS_PERCENT else ("audio-clips",),
         )
 
     def _recorders(self, cameras: Sequence[SimDevice], aggregation_of: Mapping[str, str]) -> list[SimDevice]:

@@ -157,8 +157,8 @@ class PlayedClip:
     def sound(self, now_ns: int) -> Iterator[tuple[str, bytes | bytearray]]:
         """What came out of the horn until now."""
         end = self.end_ns()
-        left = int(max(0, (now_ns if end is None else min(now_ns, end)) - self.started_ns) * g711.RATE / 1e9) * g711.WIDTH[self.encoding]
-        left = min(left, HEARD_BYTES)
+        played_ns = max(0, (now_ns if end is None else min(now_ns, end)) - self.started_ns)
+        left = min(HEARD_BYTES, (played_ns * g711.RATE + 500_000_000) // 1_000_000_000 * g711.WIDTH[self.encoding])
         silence = g711.SILENCE[self.encoding] * int(self.pause_s * g711.RATE)
         while left > 0 and self.audio:
             for part in (self.audio, silence):

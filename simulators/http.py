@@ -26,8 +26,10 @@ REASONS: Final = {
     401: b"Unauthorized",
     404: b"Not Found",
     405: b"Method Not Allowed",
+    410: b"Gone",
     411: b"Length Required",
     413: b"Content Too Large",
+    415: b"Unsupported Media Type",
     431: b"Request Header Fields Too Large",
     500: b"Internal Server Error",
 }

@@ -11,7 +11,7 @@ from simulators.onvif.unit import Operation, Service, Unit
 _PROFILE: Final = {"H264": "High", "H265": "Main"}
 
 
-def _capabilities(unit: Unit) -> str:
+def capabilities(unit: Unit) -> str:
     pictures = "true" if unit.device.kind == "camera" else "false"
     kinds = "VideoSource VideoEncoder Analytics PTZ" if unit.device.kind == "camera" else "AudioOutput AudioDecoder"
     return (
@@ -154,7 +154,7 @@ SERVICE: Final = Service(
     prefix="tr2",
     paths={"": "/onvif/media2_service", "HIKVISION": "/onvif/Media2", "AXIS": "/onvif/services"},
     version=(23, 6),
-    capabilities=_capabilities,
+    capabilities=capabilities,
     operations={
         "GetProfiles": _profiles,
         "GetStreamUri": _stream_uri,

@@ -9,7 +9,22 @@ from simulators.city import City, SimDevice
 from simulators.faults import Answer
 from simulators.frames import MAIN, SUB
 from simulators.http import Behaviour, Later, Request, Response
-from simulators.onvif import analytics, device, deviceio, events, imaging, media, media2, oddities, ptz, recording, replay, search, soap
+from simulators.onvif import (
+    analytics,
+    clips,
+    device,
+    deviceio,
+    events,
+    imaging,
+    media,
+    media2,
+    oddities,
+    ptz,
+    recording,
+    replay,
+    search,
+    soap,
+)
 from simulators.onvif.login import Logins
 from simulators.onvif.soap import Call, SoapFault
 from simulators.onvif.unit import Service, Unit
@@ -21,7 +36,7 @@ SERVICES: Final[Mapping[str, tuple[Service, ...]]] = {
         *(device.SERVICE, media.SERVICE, media2.SERVICE, events.SERVICE, ptz.SERVICE),
         *(imaging.SERVICE, analytics.SERVICE, deviceio.SERVICE),
     ),
-    "speaker": (device.SERVICE, media.SERVICE, media2.SERVICE, deviceio.SERVICE),
+    "speaker": (device.SERVICE, media.SERVICE, clips.SERVICE, deviceio.SERVICE),
     "recorder": (device.SERVICE, recording.SERVICE, search.SERVICE, replay.SERVICE),
     "switch": (),
 }
@@ -55,7 +70,8 @@ class Site:
 
 def services_of(found: SimDevice) -> tuple[Service, ...]:
     missing = {prefix for prefix, absent in (("tptz", not found.ptz), ("tr2", "media2" in found.lacks)) if absent}
-    return tuple(service for service in SERVICES[found.kind] if service.prefix not in missing)
+    offered = (service for service in SERVICES[found.kind] if service.prefix not in missing)
+    return tuple(media2.SERVICE if service is clips.SERVICE and "audio-clips" in found.lacks else service for service in offered)
 
 
 class Door:
@@ -96,6 +112,8 @@ class Door:
     def _answer(self, request: Request, path: str) -> Response | Later:
         if path.startswith("/onvif/"):
             return self._soap(request, path) if request.method == "POST" else Response(405, content_type=b"text/plain")
+        if path.startswith(clips.UPLOADS) and clips.SERVICE in self.unit.services:
+            return clips.upload(self.unit, request)
         if path.startswith("/snapshot/") and self.unit.device.kind == "camera":
             return self._picture(request, path)
         return Response(404, content_type=b"text/plain")

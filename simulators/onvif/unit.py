@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from simulators.city import City, Parameters, SimDevice
 from simulators.digest import Remembered
+from simulators.onvif.clip_shelf import ClipShelf
 from simulators.onvif.head import Head
 from simulators.onvif.pull_points import PullPoints
 from simulators.onvif.soap import Call
@@ -39,6 +40,7 @@ class Unit:
     searches: dict[str, Search] = field(default_factory=dict)
     next_search: int = 1
     pull_points: PullPoints | None = None
+    clips: ClipShelf | None = None
     kept: dict[str, str] = field(default_factory=dict)
     """What its owner set, by the setting's name; outlives a reboot."""
 

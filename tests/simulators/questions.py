@@ -1,5 +1,6 @@
 """What the tests ask of every operation that a simulated device offers; a new one that wants arguments needs its line here."""
 
+import struct
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,6 +30,12 @@ CONFIGURATIONS = {
     "AudioSource": "none",
     "AudioEncoder": "none",
 }
+CLIP = (
+    "<tr2:Configuration><tr2:Enabled>true</tr2:Enabled><tr2:Name>a &lt;clip&gt;</tr2:Name>"
+    "<tr2:AudioOutputToken>AudioOutput_1</tr2:AudioOutputToken><tr2:Type>audio/vnd.wave;codec=7</tr2:Type>"
+    "<tr2:RepeatCycles>2</tr2:RepeatCycles><tr2:RepeatInterval>1</tr2:RepeatInterval><tr2:AudioOutputLevel>70</tr2:AudioOutputLevel>"
+    "</tr2:Configuration>"
+)
 QUESTIONS: dict[tuple[str, str], dict[str, Any] | str] = {
     ("tds", "GetServices"): {"IncludeCapability": True},
     ("tds", "GetCapabilities"): {"Category": ["All"]},
@@ -68,6 +75,10 @@ QUESTIONS: dict[tuple[str, str], dict[str, Any] | str] = {
     ("tr2", "GetProfiles"): "<tr2:Type>All</tr2:Type>",
     ("tr2", "GetStreamUri"): "<tr2:Protocol>RTSP</tr2:Protocol><tr2:ProfileToken>{profile}</tr2:ProfileToken>",
     ("tr2", "GetSnapshotUri"): "<tr2:ProfileToken>{profile}</tr2:ProfileToken>",
+    ("tr2", "AddAudioClip"): CLIP,
+    ("tr2", "SetAudioClip"): f"<tr2:Token>{{clip}}</tr2:Token>{CLIP}",
+    ("tr2", "DeleteAudioClip"): "<tr2:Token>{clip}</tr2:Token>",
+    ("tr2", "PlayAudioClip"): "<tr2:Token>{clip}</tr2:Token><tr2:Play>true</tr2:Play>",
     ("tptz", "GetNode"): {"NodeToken": "PTZNode_1"},
     ("tptz", "GetConfiguration"): {"PTZConfigurationToken": "PTZConfig_1"},
     ("tptz", "GetConfigurationOptions"): {"ConfigurationToken": "PTZConfig_1"},
@@ -184,9 +195,24 @@ async def _event_search(street: Street, device: SimDevice) -> str:
     return (await ask(street, device, "tse", "FindEvents")).texts("SearchToken")[0]
 
 
+async def _clip(street: Street, device: SimDevice) -> str:
+    added = await ask(street, device, "tr2", "AddAudioClip")
+    target = "/" + added.texts("UploadUri")[0].split("/", 3)[3]
+    await street.http(device, "POST", target, body=wave(b"\xff" * 800, codec=7), headers="Content-Type: audio/vnd.wave\r\n")
+    return added.texts("Token")[0]
+
+
+def wave(data: bytes, *, codec: int = 1, rate: int = 8000, bits: int = 8, channels: int = 1) -> bytes:
+    """A WAV file around `data`."""
+    align = channels * bits // 8
+    head = struct.pack("<4sIHHIIHH", b"fmt ", 16, codec, channels, rate, rate * align, align, bits)
+    return b"RIFF" + struct.pack("<I", 28 + len(head) + len(data)) + b"WAVE" + head + struct.pack("<4sI", b"data", len(data)) + data
+
+
 BLANKS: dict[str, Callable[[Street, SimDevice], Awaitable[str]]] = {
     "{profile}": _profile,
     "{encoder}": _encoder,
+    "{clip}": _clip,
     "{recording search}": _recording_search,
     "{event search}": _event_search,
 }

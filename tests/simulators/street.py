@@ -102,7 +102,7 @@ class Street:
 
     @cached_property
     def speaker(self) -> SimDevice:
-        return self.city.of_kind("speaker")[0]
+        return next(device for device in self.city.of_kind("speaker") if not device.lacks)
 
     @cached_property
     def recorder(self) -> SimDevice:
