@@ -72,7 +72,9 @@ class Exchange:
         return Response(551, (("Unsupported", ", ".join(missing)),)) if missing else None
 
 
-def options(_exchange: Exchange) -> Response:
+def options(exchange: Exchange) -> Response:
+    """What there is; keeps the session alive that it names, if any."""
+    exchange.session()
     return Response(200, (("Public", PUBLIC),))
 
 
