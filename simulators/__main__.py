@@ -1,4 +1,7 @@
-"""The command of the simulated city: `python -m simulators plan` writes one down, `python -m simulators serve` brings it to life."""
+"""The command of the simulated city: `python -m simulators plan` writes one down, `python -m simulators serve` brings it to life.
+
+`record` and `serve-recorded` take a real device into a folder and out of it again.
+"""
 
 import argparse
 import asyncio
@@ -9,6 +12,7 @@ from pathlib import Path
 
 from simulators import city, inventory, serving
 from simulators.faults import PROTOCOLS
+from simulators.recorded import command
 from simulators.traps import Sink
 
 
@@ -16,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit codes: 0 done, 1 it went wrong, 2 wrong usage."""
     options = _parser().parse_args(arguments)
     try:
-        return _plan(options) if options.command == "plan" else _serve(options)
+        return _COMMANDS[options.command](options)
     except (OSError, ValueError) as error:
         print(f"simulators: {error}", file=sys.stderr)
         return 1
@@ -61,6 +65,20 @@ def _parser() -> argparse.ArgumentParser:
             "serve",
             help="let the city's devices answer",
             description="Serve every device on its own 127.x address. Prints one JSON line when all listen; ends on SIGTERM or Ctrl-C.",
+        )
+    )
+    command.record_options(
+        commands.add_parser(
+            "record",
+            help="record a real device",
+            description="Ask a real device everything that only reads, and write its answers without their secrets.",
+        )
+    )
+    command.serve_options(
+        commands.add_parser(
+            "serve-recorded",
+            help="let a recorded device answer",
+            description="Serve recorded answers under an address of their own. Prints one JSON line when it listens.",
         )
     )
     return parser
@@ -115,6 +133,8 @@ def _protocols(value: str) -> tuple[str, ...]:
         raise argparse.ArgumentTypeError(f"protocols are {', '.join(PROTOCOLS)}")
     return chosen
 
+
+_COMMANDS = {"plan": _plan, "serve": _serve, "record": command.record, "serve-recorded": command.serve}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -70,6 +70,7 @@ class SimDevice:
     `auth`: "wsse" (WS-UsernameToken) or "digest" (HTTP digest only). `rtsp_algorithm`: "MD5" or "SHA-256".
     `audio`: RTP encodings that its loudspeaker takes, best first. `clock_offset_s`: its clock minus ours.
     `lacks`: optional parts of the standard that it does not have: "get-services", "media2", "backchannel", "audio-clips".
+    `recording`: the folder of recorded answers that it plays (`simulators.recorded`), `snmprec`: the recorded walk; "" for neither.
     `quirks`: switches of the quirk book (`configs/quirks.yaml`), each with its parameters.
     `outages`: from when until when it recorded nothing, by its own clock in seconds since the epoch, in order; the last may be open (inf).
     """
@@ -108,6 +109,8 @@ class SimDevice:
     retention_days: int = 0
     clock_offset_s: float = 0.0
     lacks: tuple[str, ...] = ()
+    recording: str = ""
+    snmprec: str = ""
     quirks: Mapping[str, Parameters] = field(default_factory=dict, hash=False)
     outages: Outages = ()
 
@@ -159,7 +162,7 @@ class City:
             return cls(
                 **{name: int(raw[name]) for name in ("seed", "http_port", "rtsp_port", "snmp_port")},
                 groups=tuple(SimGroup(**row) for row in raw["groups"]),
-                devices=tuple(_device(row) for row in raw["devices"]),
+                devices=tuple(_device(row, Path(path).parent) for row in raw["devices"]),
                 zones=tuple(SimZone(row["id"], row["name"], tuple(row["speakers"])) for row in raw["zones"]),
                 traps=raw.get("traps", ""),
             )
@@ -220,7 +223,11 @@ class City:
         return {uplink: sorted(found, key=lambda child: child.uplink_port) for uplink, found in children.items()}
 
 
-def _device(row: dict[str, Any]) -> SimDevice:
+def _device(row: dict[str, Any], folder: Path) -> SimDevice:
+    """The device of a row; what it plays of recordings lies beside the city's file unless it says otherwise."""
+    for name in ("recording", "snmprec"):
+        if row.get(name):
+            row[name] = str(folder / row[name])
     row["channels"] = tuple(SimChannel(**channel) for channel in row.get("channels", ()))
     row["snmp"] = Snmp(**row["snmp"]) if row.get("snmp") else None
     for name in ("audio", "lacks"):

@@ -6,6 +6,7 @@ import json
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Final
 
 from simulators import http
@@ -13,11 +14,14 @@ from simulators.city import City
 from simulators.control import Control
 from simulators.faults import PROTOCOLS
 from simulators.onvif.site import Site
+from simulators.recorded.folder import Recording
+from simulators.snmp.recorded import recorded_device
 from simulators.state import State
 
 
 async def serve(city: City, *, control: tuple[str, int], only: Sequence[str] = PROTOCOLS, discovery: str = "") -> None:
     """Serve until SIGTERM or SIGINT; prints one JSON line, the ports, when all listen. Raises OSError when one is taken."""
+    check_recordings(city)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -26,6 +30,15 @@ async def serve(city: City, *, control: tuple[str, int], only: Sequence[str] = P
         gc.freeze()  # the plan stays as it is: nothing in it will ever be garbage
         print(json.dumps({"ready": True, "devices": len(city.devices), **ports}), flush=True)
         await stop.wait()
+
+
+def check_recordings(city: City) -> None:
+    """Read what devices play of recordings, so that a wrong one is said before anything listens. Raises OSError, ValueError."""
+    for device in city.devices:
+        if device.recording:
+            Recording.load(Path(device.recording))
+        if device.snmprec:
+            recorded_device(Path(device.snmprec))
 
 
 @asynccontextmanager

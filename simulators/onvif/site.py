@@ -2,6 +2,7 @@
 
 from collections.abc import Coroutine, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from simulators import misbehaviour
@@ -28,6 +29,8 @@ from simulators.onvif import (
 from simulators.onvif.login import Logins
 from simulators.onvif.soap import Call, SoapFault
 from simulators.onvif.unit import Service, Unit
+from simulators.recorded.door import RecordedDoor
+from simulators.recorded.folder import Recording
 from simulators.sights import sight_of
 from simulators.state import State
 
@@ -50,6 +53,7 @@ class Site:
         self._city = city
         self._state = state
         self._doors: dict[str, Door] = {}
+        self._recorded: dict[str, RecordedDoor] = {}
         state.at_reboot(partial(oddities.thaw, state))
         state.at_reboot(self._rebooted)
 
@@ -57,15 +61,22 @@ class Site:
         if door := self._doors.get(self._state.body(device_).address):
             door.unit.reboot()
 
-    def lookup(self, address: str) -> "Door | None":
+    def lookup(self, address: str) -> "Door | RecordedDoor | None":
         """The device at `address`, None where there is no ONVIF device."""
         found = self._state.at(self._city, address)
+        if found is not None and found.recording:
+            return self._recorded_door(found)
         door = self._doors.get(address)
         if door is None or door.unit.device is not found:
             if found is None or not SERVICES[found.kind]:
                 return None
             door = self._doors[address] = Door(Unit(found, self._city, self._state, services_of(found)))
         return door
+
+    def _recorded_door(self, found: SimDevice) -> RecordedDoor:
+        if found.id not in self._recorded:
+            self._recorded[found.id] = RecordedDoor(found, self._city, self._state, Recording.load(Path(found.recording)))
+        return self._recorded[found.id]
 
 
 def services_of(found: SimDevice) -> tuple[Service, ...]:

@@ -1,5 +1,6 @@
 """When each device started last and since when each port is as it is, learnt from the journal of the city."""
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from simulators.wires import Port
 from simulators.wiring import LINE_BACK
 
 T = TypeVar("T")
+ONE_START_S: Final = 1.0
 TABLES_KEPT: Final = 32
 """Tables of neighbours that are kept while they are walked."""
 _LINK_EVENTS: Final = frozenset({"dark", "lit", "fault", "healed"})
@@ -83,6 +85,9 @@ class History:
             self._watch_link(device, entry.at)
 
     def _restart(self, device: SimDevice, at: float) -> None:
+        """Take up a restart; power that comes back and a reboot that follows from it are one."""
+        if at - self._started.get(device.id, -math.inf) < ONE_START_S:
+            return
         self.restarts[device.id] += 1
         self._started[device.id] = at
         for (switch, _), link in self._links.items() if device.kind == "switch" else ():

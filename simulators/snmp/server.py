@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Self
 
 from simulators.city import City, SimDevice
@@ -14,6 +15,7 @@ from simulators.snmp.managed import Managed, managed
 from simulators.snmp.mibs import shape_of
 from simulators.snmp.notifier import RETRY_S, Notifier
 from simulators.snmp.pktinfo import Address, bound, received, send_from
+from simulators.snmp.recorded import recorded_device
 from simulators.snmp.tree import Shape, View
 from simulators.state import State
 from simulators.traps import Sink, Trap
@@ -37,7 +39,7 @@ class SnmpServer:
     """`port`: where it listens. `heard`: datagrams that came for a device, answered or not."""
 
     def __init__(self, city: City, state: State, recordings: Recordings, sock: socket.socket, retry_s: float) -> None:
-        self._city, self._state, self._recordings, self._socket = city, state, recordings, sock
+        self._city, self._state, self._recordings, self._socket = city, state, dict(recordings), sock
         if city.traps and state.traps.sink is None:
             state.traps.sink = Sink.parse(city.traps)
         self._history = History(city, state)
@@ -91,9 +93,16 @@ class SnmpServer:
         if known is not None and known[0] is device:
             return known
         itself = self._managed(device)
-        view = View(self._recordings.get(device.id) or shape_of(itself), itself)
+        view = View(self._shape(itself), itself)
         self._agents[address] = device, Agent(itself, device.snmp, view)
         return self._agents[address]
+
+    def _shape(self, itself: Managed) -> Shape[Any]:
+        """What a device shows: a recording, when it plays one."""
+        device = itself.device
+        if device.id not in self._recordings and device.snmprec:
+            self._recordings[device.id] = recorded_device(Path(device.snmprec))
+        return self._recordings.get(device.id) or shape_of(itself)
 
     def _managed(self, device: SimDevice) -> Managed:
         return managed(self._city, device, self._state, self._history)

@@ -7,13 +7,20 @@ from pathlib import Path
 import pytest
 
 from gateway.clock import SystemClock
+from gateway.domain.devices import Credentials, DeviceId, Ports
+from gateway.drivers.base import Target
 from gateway.drivers.http import Http
 from gateway.drivers.onvif.device import OnvifDevice
 from gateway.drivers.onvif.media import GET_PROFILES2, read_profiles2
 from gateway.drivers.onvif.onboarding import DeviceDescription, onboard
 from gateway.drivers.onvif.soap import MEDIA, MEDIA2, PTZ
 from gateway.errors import NotSupported
-from tests.drivers.devices import FakeDevice, Heard, Wire, answer, device, fault
+from simulators import http
+from simulators.http import Behaviour, Request, Response
+from simulators.recorded.command import city_of
+from simulators.recorded.door import RecordedDoor
+from simulators.recorded.folder import Recording
+from simulators.state import State
 
 RECORDINGS = Path(__file__).parents[3] / "shared" / "recordings" / "onvif"
 
@@ -22,39 +29,35 @@ pytestmark = [
     pytest.mark.skipif(not RECORDINGS.is_dir(), reason="recorded cameras: ../shared/recordings/onvif is not here"),
 ]
 
-SERVICE_FOLDERS = {
-    "device": ("core", "device_management"),
-    "ver10/media": ("media", "media1"),
-    "ver20/media": ("media2",),
-    "ptz": ("ptz",),
-    "recording": ("recordings",),
-    "search": ("search",),
-    "replay": ("replay",),
-}
-NOT_RECORDED = fault("ter:ActionNotSupported", reason="Optional Action Not Implemented")
 
+class Camera:
+    """A recorded camera on a socket of its own; what it heard is kept."""
 
-def recorded(folder: Path, heard: Heard) -> bytes:
-    """The recorded answer to a request; the fault of an unknown operation where nobody recorded one."""
-    namespace = heard.fields["content-type"].partition('action="')[2].strip('"').rpartition("/")[0]
-    for key, names in SERVICE_FOLDERS.items():
-        if key in namespace:
-            for name in names:
-                for suffix, status in ((".Response.xml", "200 OK"), ("Response.xml", "200 OK"), (".Error.xml", "500 Error")):
-                    file = folder / name / f"{heard.operation}{suffix}"
-                    if file.is_file():
-                        return answer(file.read_bytes(), status, "Content-Type: application/soap+xml; charset=utf-8")
-    return answer(NOT_RECORDED, "400 Bad Request", "Content-Type: application/soap+xml; charset=utf-8")
+    def __init__(self, name: str, address: str) -> None:
+        self._city = city_of(RECORDINGS / name, None, address=address, ports=(0, 0))
+        self._door = RecordedDoor(self._city.devices[0], self._city, State(), Recording.load(RECORDINGS / name))
+        self.address, self.port = address, 0
+        self.heard: list[Request] = []
+
+    def welcomes(self) -> bool:
+        return self._door.welcomes()
+
+    def behaviour(self, request: Request) -> Behaviour | None:
+        return self._door.behaviour(request)
+
+    def answer(self, request: Request) -> Response:
+        self.heard.append(request)
+        return self._door.answer(request)
+
+    def target(self) -> Target:
+        return Target(DeviceId("recorded"), self.address, Ports(onvif=self.port), Credentials("admin", "secret"))
 
 
 @asynccontextmanager
-async def camera(name: str) -> AsyncIterator[tuple[FakeDevice, OnvifDevice]]:
-    async def behave(wire: Wire) -> None:
-        while heard := await wire.request():
-            await wire.send(recorded(RECORDINGS / name, heard))
-
-    async with device(behave) as fake:
-        yield fake, OnvifDevice(fake.target(), Http(), SystemClock())
+async def camera(name: str) -> AsyncIterator[tuple[Camera, OnvifDevice]]:
+    recorded = Camera(name, "127.77.5.1")
+    async with http.listen(lambda _: recorded, host=recorded.address, port=0) as recorded.port:
+        yield recorded, OnvifDevice(recorded.target(), Http(), SystemClock())
 
 
 async def onboarded(name: str) -> DeviceDescription:
@@ -125,5 +128,5 @@ async def test_media2_alone_tells_the_profiles_of_the_enp_dome_and_a_unicast_str
 async def test_every_request_to_a_recorded_camera_goes_to_the_inventorys_address(name: str) -> None:
     async with camera(name) as (fake, ours):
         await onboard(ours, timeout_s=30)
-        assert {heard.fields["host"] for heard in fake.heard} == {f"127.0.0.1:{fake.port}"}
-        assert all(heard.path.startswith("/onvif/") for heard in fake.heard)
+        assert {heard.header("Host") for heard in fake.heard} == {f"{fake.address}:{fake.port}"}
+        assert all(heard.target.startswith("/onvif/") for heard in fake.heard)
