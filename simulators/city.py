@@ -67,7 +67,7 @@ class SimChannel:
 class SimDevice:
     """One simulated device with everything true about it, secrets included.
 
-    `auth`: "wsse" (WS-UsernameToken) or "digest" (HTTP digest only). `rtsp_algorithm`: "MD5" or "SHA-256".
+    `auth`: "wsse" (WS-UsernameToken) or "digest" (HTTP digest only). `rtsp_algorithm`: "MD5", "SHA-256", or "Basic" for no digest.
     `audio`: RTP encodings that its loudspeaker takes, best first. `clock_offset_s`: its clock minus ours.
     `lacks`: optional parts of the standard that it does not have: "get-services", "media2", "backchannel", "audio-clips".
     `recording`: the folder of recorded answers that it plays (`simulators.recorded`), `snmprec`: the recorded walk; "" for neither.

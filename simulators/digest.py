@@ -1,5 +1,6 @@
 """Digest access authentication as a device checks it (RFC 7616; RFC 2069's form without qop as older devices use it)."""
 
+import base64
 import hashlib
 import hmac
 import re
@@ -11,6 +12,8 @@ from urllib.parse import urlsplit
 
 NONCE_S: Final = 300
 """How long a nonce is good; an older one is answered by stale=true."""
+BASIC: Final = "Basic"
+"""In the place of a digest's algorithm: the login of RFC 7617."""
 REMEMBERED: Final = 1_000
 
 _HASHES: Final[dict[str, Callable[[bytes], "hashlib._Hash"]]] = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
@@ -48,7 +51,7 @@ class Remembered:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What one device demands. `algorithm`: MD5 or SHA-256; `qop`: whether it offers qop=auth."""
+    """What one device demands. `algorithm`: MD5, SHA-256, or `BASIC` for no digest at all; `qop`: whether it offers qop=auth."""
 
     realm: str
     username: str
@@ -78,6 +81,8 @@ class DigestGuard:
 
     def challenge(self, login: Login, *, stale: bool = False, bound: str = "") -> str:
         """The value of WWW-Authenticate."""
+        if login.algorithm == BASIC:
+            return f'Basic realm="{login.realm}"'
         self.given = (self.given + 1) & 0xFFFFFF
         fields = [f'realm="{login.realm}"', f'nonce="{self._nonce(f"{int(self.now()):010x}{self.given:06x}", bound)}"']
         if login.algorithm != "MD5" or login.qop:
@@ -92,6 +97,8 @@ class DigestGuard:
         """What an Authorization header is worth for this request."""
         if not authorization:
             return Verdict.NONE
+        if login.algorithm == BASIC:
+            return Verdict.GOOD if hmac.compare_digest(basic(login), authorization.encode()) else Verdict.WRONG
         given = fields_of(authorization)
         if authorization[:7].lower() != "digest " or not self._right(login, method, url, given, bound):
             return Verdict.WRONG
@@ -115,6 +122,11 @@ class DigestGuard:
 
     def _fresh(self, nonce: str) -> bool:
         return 0 <= self.now() - int(nonce[:10], 16) + 1 <= self.nonce_s + 1
+
+
+def basic(login: Login) -> bytes:
+    """The Authorization that tells the password itself (RFC 7617)."""
+    return b"Basic " + base64.b64encode(f"{login.username}:{login.password}".encode())
 
 
 def fields_of(authorization: str) -> dict[str, str]:

@@ -337,5 +337,5 @@ def offers_rtsp(device: SimDevice) -> bool:
 
 @lru_cache(maxsize=4096)
 def offers_qop(device: SimDevice) -> bool:
-    """Half of the MD5 devices keep to RFC 2069, as many older ones do; SHA-256 came with qop (RFC 7616)."""
-    return device.rtsp_algorithm != "MD5" or bool(zlib.crc32(device.id.encode()) & 1)
+    """Half of the MD5 devices keep to RFC 2069, as many older ones do, and an eighth of the others leave out qop, which RFC 7616 allows."""
+    return bool(zlib.crc32(device.id.encode()) & (1 if device.rtsp_algorithm == "MD5" else 7))

@@ -1,13 +1,16 @@
 """Talking to loudspeakers (ONVIF Streaming Specification, "Back channel connection"), and what they say they heard."""
 
 import asyncio
+import base64
 import io
 import math
 import socket
 import struct
 import time
 import wave
+import zlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import av
 import pytest
@@ -18,7 +21,7 @@ from simulators import g711
 from simulators.faults import Answer as Ailment
 from simulators.faults import Fault
 from simulators.heard import PACKETS_KEPT, PLAIN, Heard, HeardSession, Horn
-from tests.simulators.block import CAMERA, SPEAKER, SPEAKER_OF_CAMERA, TALKING_CAMERA, Block, rtsp_block, until
+from tests.simulators.block import CAMERA, SPEAKER, SPEAKER_OF_CAMERA, TALKING_CAMERA, Block, city_of, rtsp_block, until
 from tests.simulators.rtsp_client import BACKCHANNEL, Client, audio
 
 TCP = "RTP/AVP/TCP;unicast;interleaved=0-1"
@@ -344,3 +347,34 @@ async def test_a_lingering_talk_ends_by_teardown_from_anywhere_or_by_its_time(bl
             assert (await second.ask("SETUP", "trackID=0", Transport=TCP, **BACKCHANNEL)).status == 200
             block.server.sweep()
             await second.ask("TEARDOWN", Session=next(iter(block.server.book.by_id)))
+
+
+# -- logins -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_speaker_that_knows_only_basic_lets_in_who_tells_the_password() -> None:
+    speaker = replace(SPEAKER, rtsp_algorithm="Basic")
+    async with rtsp_block(city_of(speaker)) as block, block.client(speaker, "audio", password="-") as client:
+        client.login = ("", "")
+        asked = await client.ask("DESCRIBE", **BACKCHANNEL)
+        assert (asked.status, asked.headers["www-authenticate"]) == (401, 'Basic realm="M1"')
+        for password, status in (("wrong", 401), (speaker.password, 200)):
+            told = base64.b64encode(f"{speaker.username}:{password}".encode()).decode()
+            assert (await client.ask("DESCRIBE", Authorization=f"Basic {told}", **BACKCHANNEL)).status == status
+
+
+@pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
+@pytest.mark.parametrize("qop", [False, True])
+async def test_a_talk_begins_after_every_kind_of_digest_and_goes_on_after_a_stale_nonce(algorithm: str, qop: bool) -> None:
+    mask = 1 if algorithm == "MD5" else 7
+    name = next(name for name in map(str, range(99)) if bool(zlib.crc32(name.encode()) & mask) is qop)
+    speaker = replace(SPEAKER, id=name, rtsp_algorithm=algorithm)
+    async with rtsp_block(city_of(speaker)) as block, block.client(speaker, "audio") as client:
+        session = await talk(client)
+        assert ("qop" in client.challenge) is qop
+        block.clock.advance(40)
+        await client.ask("GET_PARAMETER", Session=session)
+        for _ in range(6):
+            block.clock.advance(50)
+            assert (await client.ask("GET_PARAMETER", Session=session)).status == 200
+    assert block.state.counters["rtsp.digest_stale.speaker"] == 1

@@ -2,13 +2,14 @@
 
 import asyncio
 import shutil
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from demo import sound
-from tests.simulators.block import SPEAKER, Block, rtsp_block, until
+from tests.simulators.block import SPEAKER, Block, city_of, rtsp_block, until
 
 pytestmark = pytest.mark.interop
 PROGRAM = Path(__file__).with_name("gstreamer_talker.py")
@@ -51,6 +52,15 @@ async def test_the_horn_plays_what_gstreamer_says(transport: str, encoding: str,
     arrivals = [arrival["arrival_ns"] for arrival in heard.arrivals()]
     assert all(before <= after for before, after in pairwise(arrivals))
     assert 0.7e9 < arrivals[-1] - arrivals[0] < 2e9  # a second of speech, spoken at its own pace
+
+
+async def test_gstreamer_tells_its_password_to_a_speaker_that_knows_only_basic(tmp_path: Path) -> None:
+    file = tmp_path / "speech.wav"
+    file.write_bytes(sound.wav(sound.speech_like(0.2)))
+    async with rtsp_block(city_of(replace(SPEAKER, rtsp_algorithm="Basic"))) as block:
+        ended, said = await speak(block, file, transport="tcp", encoding="PCMA")
+    assert ended == 0, said
+    assert block.state.heard[SPEAKER.id].packets == 10
 
 
 async def test_gstreamer_is_refused_with_a_wrong_password(tmp_path: Path) -> None:
