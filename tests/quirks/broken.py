@@ -10,7 +10,7 @@ import pytest
 
 from gateway.domain import restarts
 from gateway.drivers import speaker
-from gateway.drivers.onvif import access, search
+from gateway.drivers.onvif import access, alarms, events, leases, search, subscribing
 from gateway.drivers.rtsp import backchannel
 from gateway.drivers.snmp import polling, sensors
 
@@ -59,8 +59,39 @@ def _believes_every_search(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(search, "unlisted", lambda _fault: False)
 
 
+def _keeps_what_is_dead(patch: pytest.MonkeyPatch) -> None:
+    still_open = {pair: leases.Phase.OPEN for pair, phase in leases.TABLE.items() if pair[0] is not phase is leases.Phase.ABSENT}
+    patch.setattr(leases, "TABLE", {**leases.TABLE, **still_open})
+
+
+def _takes_any_lease(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(leases, "is_too_short", lambda _asked_s, _lease_s: False)
+
+
+def _ends_everybodys_subscriptions(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(events, "ends_ours_alone", lambda _quirks: True)
+
+
+def _takes_states_for_news(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(alarms, "is_news", lambda _event: True)
+
+
+def _believes_what_is_promised(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(leases, "LONGEST_UNABLE_S", leases.BACKOFF_S)
+
+
+def _never_addresses(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(subscribing, "addressing", lambda _name, _to, *, message_id: b"")
+
+
 BROKEN: Final[Mapping[str, Callable[[pytest.MonkeyPatch], None]]] = {
     "Q1": _signs_with_our_clock,
+    "Q9": _keeps_what_is_dead,
+    "Q10": _takes_any_lease,
+    "Q11": _ends_everybodys_subscriptions,
+    "Q12": _takes_states_for_news,
+    "Q13": _believes_what_is_promised,
+    "Q16": _never_addresses,
     "Q21": _speaks_by_the_book,
     "Q23": _believes_every_search,
     "Q24": _takes_every_smaller_uptime_for_a_restart,

@@ -11,6 +11,7 @@ from enum import StrEnum
 from lxml import etree
 
 from gateway.clock import Clock
+from gateway.domain.quirks import Quirks
 from gateway.drivers.base import DeviceEvent
 from gateway.drivers.http import Conversation, Http, T
 from gateway.drivers.onvif import leases, subscribing
@@ -185,7 +186,7 @@ class Subscriber:
 
     async def _end(self) -> None:
         """End what we have. A device that does not hear that ends it by itself, soon."""
-        if self._reference is not None and "unsubscribe-ends-all" not in self._device.target.quirks:
+        if self._reference is not None and ends_ours_alone(self._device.target.quirks):
             try:
                 await self._call("Unsubscribe", subscribing.unsubscribe, deadline_s=END_S)
             except (DeviceError, Overloaded):
@@ -218,3 +219,8 @@ class Subscriber:
 
     def _device_now(self) -> datetime:
         return self._clock.now() + self._ahead
+
+
+def ends_ours_alone(quirks: Quirks) -> bool:
+    """Whether ending our subscription leaves everybody else's alone; else it is left to run out."""
+    return "unsubscribe-ends-all" not in quirks

@@ -16,7 +16,7 @@ from gateway.drivers.onvif.events import Subscriber
 from simulators.city import SimDevice
 from tests.simulators.street import Street
 
-PATIENCE_S = 20
+PATIENCE_S = 5
 
 
 class Watched(SimulatedClock):
