@@ -1,4 +1,8 @@
-"""`./gw demo`: a simulated city, a broker, the gateway and its console from one command; `--check` judges it from outside."""
+"""`./gw demo`: a simulated city, a broker, the gateway and its console from one command; `--check` judges it from outside.
+
+`--scenario NAME` lets something happen to the city: a power cut, a wave of new firmware. With `--check` what the gateway says of it is held
+against what was done.
+"""
 
 import argparse
 import asyncio
@@ -9,15 +13,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-from demo import city, processes, sound
-from demo.observer import CLIP_S, NotAsPromised
+from demo import city, drama, processes, sound
+from demo.observer import CLIP_S, NotAsPromised, Observer
 from demo.standing import Plan, say, standing_city
 
+SCENARIOS = ("power-cut", "switch-down", "firmware-wave", "clock-storm", "flapping", "hostile")
 VERIFIED_WITHIN_S = 150.0  # the promise is 60; a slow machine is told so by the figure, not by a broken run
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="./gw demo", description=__doc__)
+    parser = argparse.ArgumentParser(prog="./gw demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="judge the demo from outside and print one JSON object")
     parser.add_argument("--seed", type=int, default=2019, help="which city (default %(default)s)")
     parser.add_argument("--groups", type=int, default=759, help="camera groups (default %(default)s)")
@@ -26,12 +31,31 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--steady", type=float, default=60.0, metavar="S", help="with --check: seconds of the cost's measurement (default %(default)s)"
     )
+    parser.add_argument("--scenario", choices=SCENARIOS, metavar="NAME", help=f"what happens to the city: {', '.join(SCENARIOS)}")
+    parser.add_argument("--scale", type=float, default=1.0, help="with --scenario: how many devices are hit, 1 as written")
+    parser.add_argument(
+        "--interval",
+        type=float,
+        default=30.0,
+        metavar="S",
+        help="with --scenario: how often a device is checked (default %(default)s)",
+    )
     parser.add_argument("--dir", type=Path, help="where to keep everything (default: a temporary folder, removed at the end)")
     return parser.parse_args()
 
 
 def planned(options: argparse.Namespace) -> Plan:
-    return Plan(options.seed, options.groups, options.speakers, options.port)
+    return Plan(options.seed, options.groups, options.speakers, options.port, _pace(options).settings if options.scenario else {})
+
+
+def _pace(options: argparse.Namespace) -> drama.Pace:
+    return drama.Pace(options.interval, min(5.0, options.interval / 4))
+
+
+async def check_scenario(options: argparse.Namespace, folder: Path) -> dict[str, object]:
+    """One scenario, judged: what was done, and what the gateway said of it."""
+    async with standing_city(folder, planned(options)) as (layout, observer):
+        return await drama.played(observer, layout, options.scenario, seed=options.seed, scale=options.scale, pace=_pace(options))
 
 
 async def check(options: argparse.Namespace, folder: Path) -> dict[str, object]:
@@ -59,6 +83,8 @@ async def check(options: argparse.Namespace, folder: Path) -> dict[str, object]:
 
 def shortcomings(report: dict[str, object]) -> list[str]:
     """What in the report is not as promised; empty when all is well."""
+    if "scenario" in report:
+        return [f"{key}: {report[key]}" for key in ("missed", "false") if report[key]]
     numbers: dict[str, int] = {k: v for k, v in report.items() if isinstance(v, int)}
     devices = sum(numbers[kind] for kind in ("cameras", "speakers", "recorders", "switches"))
     broadcast, footage = report["broadcast"], report["footage"]
@@ -84,8 +110,20 @@ async def show(options: argparse.Namespace, folder: Path) -> None:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        telling = asyncio.create_task(_tell(options, observer), name="scenario") if options.scenario else None
         await stop.wait()
         say("stopping")
+        if telling is not None:
+            telling.cancel()
+
+
+async def _tell(options: argparse.Namespace, observer: Observer) -> None:
+    """Let the scenario happen once everything is up, and tell what happens when."""
+    say("waiting until every device has been verified")
+    await drama.settled(observer)
+    say(f"look at {observer.gateway}/ (the wall), or: ./gw gatewayctl events -f")
+    await drama.happen(observer, options.scenario, seed=options.seed, scale=options.scale, pace=_pace(options))
+    say("it is over; everything comes back within the next minutes. Ctrl-C ends the demo.")
 
 
 GREETING = """
@@ -120,7 +158,7 @@ def main() -> int:
         if not options.check:
             asyncio.run(show(options, folder))
             return 0
-        report = asyncio.run(check(options, folder))
+        report = asyncio.run((check_scenario if options.scenario else check)(options, folder))
         wrong = shortcomings(report)
         for what in wrong:
             say(f"not as promised: {what}")

@@ -1,6 +1,8 @@
 """Lays out a whole demo in one folder: the simulated city, and its inventory imported by the gateway's own door."""
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,18 +59,19 @@ async def plan(layout: Layout, ports: Ports, *, seed: int, groups: int, speakers
     )
 
 
-async def prepare(layout: Layout, ports: Ports) -> str:
+async def prepare(layout: Layout, ports: Ports, health: Mapping[str, float]) -> str:
     """Write the gateway's configuration, import grid and inventory by its own door, and make the first key: an administrator's."""
-    layout.config.write_text(_configuration(layout, ports), encoding="utf-8")
+    layout.config.write_text(_configuration(layout, ports, health), encoding="utf-8")
     config = ("--config", str(layout.config))
     files = (str(layout.city.with_name("cells.geojson")), str(layout.city.with_name("inventory.yaml")))
     await processes.run("gateway", "import", *config, *files, log=layout.log("import"))
     return (await processes.output("gateway", "create-key", *config, "--role", "admin", "--name", "demo admin")).strip()
 
 
-def _configuration(layout: Layout, ports: Ports) -> str:
+def _configuration(layout: Layout, ports: Ports, health: Mapping[str, float]) -> str:
     data = layout.folder / "data"
     data.mkdir(exist_ok=True)
+    settings = "".join(f"\n  {name}: {value:g}" for name, value in health.items())
     return f"""\
 # The demo's configuration; every key is explained in configs/gateway.yaml.
 store: sqlite:///{data}/gateway.db
@@ -79,6 +82,7 @@ http:
   port: {ports.gateway}
 mqtt:
   url: mqtt://127.0.0.1:{ports.mqtt}
+{f"health:{settings}" if settings else ""}
 """
 
 
@@ -102,3 +106,21 @@ def camera_with_footage(layout: Layout) -> str:
     channels = [channel for device in city["devices"] for channel in device.get("channels", ()) if not channel.get("gappy")]
     camera: str = channels[0]["camera"]
     return camera
+
+
+def uplinks(layout: Layout) -> dict[str, str]:
+    """The switch on which each device hangs, "" for none."""
+    city = json.loads(layout.city.read_text(encoding="utf-8"))
+    return {device["id"]: device.get("uplink", "") for device in city["devices"]}
+
+
+def inventory_row(layout: Layout, device: str) -> str:
+    """An import file with one device of the inventory."""
+    lines = layout.city.with_name("inventory.yaml").read_text(encoding="utf-8").splitlines()
+    row = next(line for line in lines if line.startswith(f'  - {{id: "{device}", kind:'))
+    return f"version: 1\ncoordinates: WGS-84\ndevices:\n{row}\n"
+
+
+def elsewhere(row: str) -> str:
+    """The same device at another port, at which nobody is."""
+    return re.sub(r"onvif_port: \d+", "onvif_port: 9", row, count=1)

@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
@@ -18,12 +18,13 @@ ROLES = ("operator", "liaison", "approver", "engineer", "viewer", "platform")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Which city, and the gateway's port on 127.0.0.1 (another is taken when it is in use)."""
+    """Which city, the gateway's port on 127.0.0.1 (another is taken when it is in use), and its health settings beside the usual ones."""
 
     seed: int = 2019
     groups: int = 759
     speakers: int = 110
     port: int = 8080
+    health: Mapping[str, float] = field(default_factory=dict)
 
 
 @asynccontextmanager
@@ -38,7 +39,7 @@ async def standing_city(folder: Path, wanted: Plan) -> AsyncIterator[tuple[city.
         await start(processes.running(serve, log=layout.log("simulators")))
         await start(processes.running(("demo.broker", str(ports.mqtt)), log=layout.log("broker")))
         say("importing its inventory")
-        admin = await city.prepare(layout, ports)
+        admin = await city.prepare(layout, ports, wanted.health)
         daemon = await start(
             processes.running(("gateway", "serve", "--config", str(layout.config)), log=layout.log("gateway"), ready=False)
         )

@@ -173,9 +173,13 @@ class House:
             timeout_s=health.timeout_s,
             clock_limit_s=health.clock_limit_s,
         )
-        limits = Limits(failure=health.down_after, recovery=health.up_after)
+        limits = Limits(failure=health.down_after, recovery=health.up_after, flap_hold=timedelta(seconds=health.flap_hold_s))
+        usual = Pace()
         pace = Pace(
             interval_s=health.interval_s,
+            suspect_s=min(usual.suspect_s, health.interval_s / 3),
+            dead_s=min(usual.dead_s, health.interval_s),
+            dead_max_s=min(usual.dead_max_s, 8 * health.interval_s),
             in_flight=health.concurrency,
             per_group=health.per_uplink,
             late_s=min(LATE_S, health.timeout_s / 4),  # a pause of ours that could eat up a device's deadline is never its fault

@@ -113,6 +113,7 @@ class Health(Section):
     sensor_interval_s: Seconds = 60.0
     down_after: Annotated[int, Field(ge=1, le=100)] = 3
     up_after: Annotated[int, Field(ge=1, le=100)] = 2
+    flap_hold_s: Seconds = 300.0
     clock_limit_s: Seconds = 5.0
     concurrency: Count = 256
     per_uplink: Count = 8

@@ -10,7 +10,8 @@ A state changes when the symbol has come often enough in a row (`TABLE`). BLIND 
 leads to UNKNOWN alone. The first answer of a device that we know nothing of counts at once.
 
 The damper stands behind the table: a device whose state changes more than `flap_changes` times in `flap_window` is shown as DEGRADED,
-"flapping", until the table has been still for `flap_hold`.
+"flapping", until the table has been still for `flap_hold`. So is one whose answers come and go as often without ever failing often
+enough in a row for the table: a loose contact is an illness, too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -71,7 +72,10 @@ class Streaks:
 
 @dataclass(frozen=True, slots=True)
 class PolicyState:
-    """What is remembered of one device. `apparent` is the table's state, `state` what the damper shows of it."""
+    """What is remembered of one device. `apparent` is the table's state, `state` what the damper shows of it.
+
+    `changes`: when the table's state changed; `wavers`: when answers turned into silence or back.
+    """
 
     device: DeviceId
     state: HealthState = HealthState.UNKNOWN
@@ -81,6 +85,7 @@ class PolicyState:
     streaks: Streaks = Streaks()
     complaints: Mapping[str, CheckResult] = field(default_factory=dict)
     changes: tuple[datetime, ...] = ()
+    wavers: tuple[datetime, ...] = ()
     held_until: datetime | None = None
 
 
@@ -108,11 +113,13 @@ def judge(before: PolicyState, results: Sequence[CheckResult], limits: Limits, n
     symbol = _symbol(results, complaints)
     streaks = before.streaks.after(symbol)
     apparent = _next(before.apparent, symbol, streaks, limits)
-    changes, held_until = _damp(before, apparent, limits, now)
+    changes = _changes(before, apparent, limits, now)
+    wavers = _recent(before.wavers, limits, now) if _wavers(before.streaks, symbol) else before.wavers
+    held_until = _hold(before, changes, wavers, limits, now)
     held = held_until is not None and now < held_until and apparent is not HealthState.UNKNOWN
     state = HealthState.DEGRADED if held else apparent
     reason, check, facts = (FLAPPING, REACH, {}) if held else _cause(before, state, results, complaints)
-    after = PolicyState(before.device, state, apparent, reason, check, streaks, complaints, changes, held_until)
+    after = PolicyState(before.device, state, apparent, reason, check, streaks, complaints, changes, wavers, held_until)
     if state is before.state:
         return after, None
     return after, Transition(before.device, before.state, state, now, reason, check, facts)
@@ -154,13 +161,35 @@ def _next(state: HealthState, symbol: Symbol, streaks: Streaks, limits: Limits) 
     return after
 
 
-def _damp(before: PolicyState, apparent: HealthState, limits: Limits, now: datetime) -> tuple[tuple[datetime, ...], datetime | None]:
-    """The changes of the table's state that still count, and until when the device is held. UNKNOWN is our doing, not the device's."""
+def _wavers(before: Streaks, symbol: Symbol) -> bool:
+    """Whether silence follows an answer, or an answer silence; what we could not look at stands between nothing."""
+    if symbol is Symbol.BLIND:
+        return False
+    return before.answered > 0 if symbol is Symbol.SILENT else before.silent > 0
+
+
+def _changes(before: PolicyState, apparent: HealthState, limits: Limits, now: datetime) -> tuple[datetime, ...]:
+    """The changes of the table's state that still count. UNKNOWN is our doing, not the device's."""
     if apparent is before.apparent or HealthState.UNKNOWN in (apparent, before.apparent):
-        return before.changes, before.held_until
-    changes = (*(at for at in before.changes if now - at < limits.flap_window), now)[-limits.flap_changes - 1 :]
+        return before.changes
+    return _recent(before.changes, limits, now)
+
+
+def _recent(moments: tuple[datetime, ...], limits: Limits, now: datetime) -> tuple[datetime, ...]:
+    """Those of the window and now, no more than it takes to be held."""
+    return (*(at for at in moments if now - at < limits.flap_window), now)[-limits.flap_changes - 1 :]
+
+
+def _hold(
+    before: PolicyState, changes: tuple[datetime, ...], wavers: tuple[datetime, ...], limits: Limits, now: datetime
+) -> datetime | None:
+    """Until when the device is held: prolonged by whatever moves while it is."""
+    moved = changes is not before.changes or wavers is not before.wavers
     held = before.held_until is not None and now < before.held_until
-    return changes, now + limits.flap_hold if held or len(changes) > limits.flap_changes else before.held_until
+    most = max(sum(now - at < limits.flap_window for at in moments) for moments in (changes, wavers))
+    if moved and (held or most > limits.flap_changes):
+        return now + limits.flap_hold
+    return before.held_until
 
 
 def _cause(

@@ -19,6 +19,7 @@ from gateway.health.checks.clock import CLOCK
 from gateway.health.checks.reach import SLOW
 from gateway.health.checks.subject import Subject, Tools
 from gateway.health.checks.table import CHECKS, VISITS
+from gateway.health.news import noticed
 from gateway.health.sight import Sight
 from gateway.health.wheel import Pace, Wheel
 from gateway.storage.health import NumberedTransition
@@ -171,6 +172,7 @@ class HealthService:
         after, transition = judge(self._states[device], results, self._limits, self._clock.now())
         standing = _shown(self._board[device], after, transition, results)
         notices = [result for result in results if result.outcome is Outcome.OK and result.reason]
+        notices += noticed(self._board[device].facts, results)
         if transition or notices:
             try:
                 await self._store.writer.write(lambda tx: _write(tx, transition, notices), lane=Lane.HEALTH)
@@ -226,7 +228,8 @@ async def _write(tx: Tx, transition: Transition | None, notices: Sequence[CheckR
         await tx.health.record(transition)
         tx.emit(NewEvent(STATE_EVENT, transition.device, transition.at, _told(transition)))
     for result in notices:
-        tx.emit(NewEvent(NOTICE_EVENT, result.device, result.at, {"check": result.check, "reason": result.reason}))
+        told = {"check": result.check, "reason": result.reason, "facts": dict(result.facts)}
+        tx.emit(NewEvent(NOTICE_EVENT, result.device, result.at, told))
 
 
 def _told(transition: Transition) -> dict[str, Any]:

@@ -5,7 +5,9 @@ When the gateway was held up or all slots are taken, the cursor falls behind and
 left out and nothing is made up for in a burst.
 
 A device that did not answer leaves the ring. It is visited again soon, so that a loss is confirmed quickly; when it is dead, ever more
-rarely and from a small pool of slots of its own, so that a district without power holds up nobody else. Its first answer puts it back.
+rarely and from a small pool of slots of its own, so that a district without power holds up nobody else. Its first answer has it visited
+again soon, so that its return is confirmed quickly too, and then puts it back. When a dead device answers, whoever is dead on the same
+uplink, or behind it, is visited at once: power that is back is noticed everywhere and not a pause later.
 """
 
 import asyncio
@@ -21,6 +23,7 @@ from gateway.clock import Clock
 K = TypeVar("K", bound=Hashable)
 
 LATE_S = 0.5
+CONFIRMATIONS = 2  # visits of a device that answers again, soon one after the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,8 @@ class Wheel(Generic[K]):
         self._owed = 0.0
         self._first_left = 0
         self._misses: Counter[K] = Counter()
+        self._returning: Counter[K] = Counter()  # who answers again, and how many visits are to confirm it
+        self._woken: set[Hashable] = set()  # where a dead device has answered: itself, its group
         self._waiting: list[tuple[float, int, K]] = []  # a heap of those off the ring: when due, an order, the key
         self._order = itertools.count()
         self._deferred: deque[K] = deque()  # came due while their group was full; at most the ring's length
@@ -76,6 +81,7 @@ class Wheel(Generic[K]):
         self._groups = dict(groups)
         self._cursor %= max(1, len(self._ring))
         self._misses = Counter({key: misses for key, misses in self._misses.items() if key in groups})
+        self._returning = Counter({key: left for key, left in self._returning.items() if key in groups})
         self._waiting = [entry for entry in self._waiting if entry[2] in groups]
         heapq.heapify(self._waiting)
         self._deferred = deque(key for key in self._deferred if key in groups)
@@ -106,8 +112,8 @@ class Wheel(Generic[K]):
 
     @property
     def off_the_ring(self) -> int:
-        """How many devices are suspected or dead."""
-        return len(self._misses)
+        """How many devices are suspected, dead, or about to return."""
+        return len(self._misses) + len(self._returning)
 
     # -- what comes due
 
@@ -119,6 +125,7 @@ class Wheel(Generic[K]):
             self._planned = now
 
     def _due(self) -> Iterable[K]:
+        self._wake()
         yield from self._due_again()
         yield from self._due_deferred()
         yield from self._due_on_ring()
@@ -132,7 +139,7 @@ class Wheel(Generic[K]):
             self._cursor = (self._cursor + 1) % len(self._ring)
             self._owed -= 1
             self._first_left = max(0, self._first_left - 1)
-            if key in self._misses or key in self._under_way or key in self._deferred:
+            if self._is_off(key) or key in self._under_way or key in self._deferred:
                 continue
             if self._room_for(key):
                 yield self._begin(key)
@@ -142,7 +149,7 @@ class Wheel(Generic[K]):
     def _due_deferred(self) -> Iterable[K]:
         for _ in range(min(len(self._deferred), 2 * int(self._per_tick()) + 1)):
             key = self._deferred.popleft()
-            if key in self._under_way or key in self._misses:
+            if key in self._under_way or self._is_off(key):
                 continue
             if self._room_for(key):
                 yield self._begin(key)
@@ -164,6 +171,21 @@ class Wheel(Generic[K]):
                 turned_away.append(entry)
         for entry in turned_away:
             heapq.heappush(self._waiting, entry)
+
+    def _wake(self) -> None:
+        """Bring the dead forward that hang where somebody has answered: on the same uplink, behind it, or in front of it."""
+        if not self._woken:
+            return
+        now, woken = self._clock.monotonic(), self._woken
+        self._woken = set()
+        self._waiting = [
+            (now if self._dead(key) and (key in woken or self._groups.get(key) in woken) else due, order, key)
+            for due, order, key in self._waiting
+        ]
+        heapq.heapify(self._waiting)
+
+    def _is_off(self, key: K) -> bool:
+        return key in self._misses or key in self._returning
 
     def _per_tick(self) -> float:
         round_s = min(self._pace.first_round_s, self._pace.interval_s) if self._first_left else self._pace.interval_s
@@ -198,10 +220,24 @@ class Wheel(Generic[K]):
             self._note(key, answered=answered)
 
     def _note(self, key: K, *, answered: bool) -> None:
-        if answered or key not in self._groups:
-            del self._misses[key]
-            return
-        self._misses[key] += 1
-        beyond = self._misses[key] - self._pace.dead_after
-        pause = self._pace.suspect_s if beyond < 0 else min(self._pace.dead_s * 2 ** min(beyond, 16), self._pace.dead_max_s)
-        heapq.heappush(self._waiting, (self._clock.monotonic() + pause, next(self._order), key))
+        if key not in self._groups:
+            del self._misses[key], self._returning[key]
+        elif answered:
+            self._note_answer(key)
+        else:
+            del self._returning[key]
+            self._misses[key] += 1
+            beyond = self._misses[key] - self._pace.dead_after
+            self._wait(key, self._pace.suspect_s if beyond < 0 else min(self._pace.dead_s * 2 ** min(beyond, 16), self._pace.dead_max_s))
+
+    def _note_answer(self, key: K) -> None:
+        """One that was off the ring is visited again soon, a few times, before it goes back there."""
+        if self._dead(key):
+            self._woken |= {key, self._groups.get(key)} - {None}
+        left = CONFIRMATIONS if self._misses.pop(key, 0) else self._returning.pop(key, 0) - 1
+        if left > 0:
+            self._returning[key] = left
+            self._wait(key, self._pace.suspect_s)
+
+    def _wait(self, key: K, pause_s: float) -> None:
+        heapq.heappush(self._waiting, (self._clock.monotonic() + pause_s, next(self._order), key))

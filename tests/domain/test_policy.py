@@ -132,6 +132,20 @@ def test_a_device_that_flaps_is_held_as_degraded_and_let_go_when_it_is_still() -
     assert (after.state, transition and transition.after) == (UP, UP)
 
 
+def test_a_loose_contact_that_never_fails_often_enough_in_a_row_is_held_as_flapping_too() -> None:
+    state, transitions = live([GOOD, SILENT] * 4, limits=Limits(flap_changes=6))
+    assert (state.state, state.reason) == (DEGRADED, FLAPPING)
+    assert [transition.after for transition in transitions] == [UP, DEGRADED]
+    assert live([GOOD, SILENT] * 3, limits=Limits(flap_changes=6))[0].state is UP
+    assert live([GOOD, BLIND] * 20, limits=Limits(flap_changes=6, blind=400))[0].state is UP, "our blindness is not its contact"
+
+
+def test_a_contact_that_was_loose_long_ago_counts_no_more() -> None:
+    limits = Limits(flap_changes=6, flap_window=timedelta(minutes=10), flap_hold=timedelta(minutes=5))
+    state, _ = live([*[GOOD, SILENT] * 4, *[GOOD] * 40, *[LIMPS] * 2, *[GOOD] * 2], limits=limits)
+    assert state.state is UP
+
+
 def test_a_flapping_device_that_dies_for_good_is_down_when_the_hold_ends() -> None:
     limits = Limits(flap_changes=3)
     state, _ = live([*FLAPS * 3, *[SILENT] * 60], limits=limits)

@@ -149,6 +149,24 @@ async def test_a_loss_is_confirmed_soon_and_the_dead_are_visited_ever_more_rarel
     assert len([at for at in street.times(7) if at > back]) >= 9
 
 
+async def test_power_that_is_back_is_noticed_at_once_by_everybody_behind_the_same_switches() -> None:
+    clock = SimulatedClock()
+    street = Street(clock)
+    street.silent = set(range(1, 40))
+    groups = {**GROUPLESS, **dict.fromkeys(range(2, 20), 1), **dict.fromkeys(range(20, 40), 2), 1: None}
+    wheel = Wheel(street.visit, clock=clock, pace=EVEN)
+    wheel.replace(groups)
+    async with turning(wheel):
+        await clock.advance(1_500)
+        street.silent = set()
+        street.visits.clear()
+        await clock.advance(300)
+        first = min(at for at, key in street.visits if 1 <= key < 40)
+        for number in range(1, 40):
+            assert street.times(number)[0] - first < 15, "not after its own pause of four minutes"
+            assert street.times(number)[1] - street.times(number)[0] < 12, "and its return is confirmed soon"
+
+
 async def test_a_district_without_power_takes_a_small_pool_of_slots_and_holds_up_nobody() -> None:
     clock = SimulatedClock()
     street = Street(clock, takes_s=5)

@@ -1,0 +1,217 @@
+"""Lets a scenario happen to the running demo, and holds what the gateway says of it against what the simulators say was done."""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import aiohttp
+
+from demo import city, owed
+from demo.observer import Observer
+from demo.owed import Saying
+from demo.standing import say
+
+USUAL_INTERVAL_S: Final = 30.0
+"""The interval for which the scenarios' times are written."""
+POLL_S: Final = 1.0
+SETTLED_S: Final = 6.0
+"""So long nothing may change before a scenario begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The gateway's health settings in the demo, and what follows from them. Times in seconds."""
+
+    interval_s: float = USUAL_INTERVAL_S
+    timeout_s: float = 5.0
+
+    @property
+    def factor(self) -> float:
+        """What a scenario's times are multiplied by."""
+        return self.interval_s / USUAL_INTERVAL_S
+
+    @property
+    def sure_s(self) -> float:
+        """After so long the gateway must have noticed: a round, two visits more, each to its deadline, and a moment."""
+        return (
+            max(self.interval_s + 2 * min(10.0, self.interval_s / 3) + 3 * (self.timeout_s + 1), 2 * (self.interval_s + self.timeout_s))
+            + self.interval_s / 6
+        )
+
+    @property
+    def well_again_s(self) -> float:
+        """After so long everything must be as before: the longest pause that a dead device has by then, two rounds, and the flap hold."""
+        return 6 * self.interval_s + 20
+
+    @property
+    def settings(self) -> Mapping[str, float]:
+        return {"interval_s": self.interval_s, "timeout_s": self.timeout_s, "flap_hold_s": 2 * self.interval_s}
+
+
+async def played(observer: Observer, layout: city.Layout, name: str, *, seed: int, scale: float, pace: Pace) -> dict[str, object]:
+    """The whole scenario judged: {"injected", "reported", "missed", "false", "seconds_to_report", …}."""
+    before = await settled(observer)
+    mark = await _last_entry(observer)
+    async with _listening(observer) as sayings:
+        ended = await happen(observer, name, seed=seed, scale=scale, pace=pace)
+        await _correct_credentials(observer, layout, mark)
+        unwell = await _until_well(observer, before, within_s=pace.well_again_s)
+        well_after_s = round(time.monotonic() - ended, 1)
+    journal = (await observer.street(f"/journal?since={mark}"))["entries"]
+    due = owed.injections(journal, sure_s=pace.sure_s)
+    hit = owed.touched(journal)
+    verdict = owed.judge(due, sayings, touched=hit, near=_neighbours(layout, set(hit)))
+    return {
+        "scenario": name,
+        "devices_hit": len(hit),
+        "injected": [one.told() for one in due],
+        "reported": verdict.reported,
+        "missed": [*verdict.missed, *unwell],
+        "false": verdict.false,
+        "seconds_to_report": verdict.seconds,
+        "seconds_to_well_again": well_after_s,
+    }
+
+
+async def begin(observer: Observer, name: str, *, seed: int, scale: float, pace: Pace) -> Mapping[str, Any]:
+    """Let it begin; what the simulators say that it is."""
+    wanted = {"seed": seed, "scale": scale, "pace": pace.factor}
+    async with observer.http.post(f"{observer.control}/scenarios/{name}", json=wanted) as answer:
+        answer.raise_for_status()
+        told = await answer.json()
+    return next(one for one in told["scenarios"] if one["name"] == name)
+
+
+async def steps(observer: Observer, mark: int) -> AsyncIterator[Mapping[str, Any]]:
+    """What happens in the scenario, as it happens, to its end."""
+    while True:
+        entries = (await observer.street(f"/journal?since={mark}"))["entries"]
+        for entry in entries:
+            mark = entry["number"]
+            if entry["what"] == "scenario":
+                yield entry
+                if entry["detail"] == "ended":
+                    return
+        await asyncio.sleep(POLL_S)
+
+
+async def happen(observer: Observer, name: str, *, seed: int, scale: float, pace: Pace) -> float:
+    """Play it to its end; gives the monotonic moment of that."""
+    mark = await _last_entry(observer)
+    told = await begin(observer, name, seed=seed, scale=scale, pace=pace)
+    say(f"{name}: {told['says']} It takes {told['ends_s'] * pace.factor:.0f} s.")
+    async for step in steps(observer, mark):
+        say(f"{name}: {step['detail']}")
+    return time.monotonic()
+
+
+async def _last_entry(observer: Observer) -> int:
+    entries = (await observer.street("/journal?since=0"))["entries"]
+    return entries[-1]["number"] if entries else 0
+
+
+# -- what the gateway says -------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _listening(observer: Observer) -> AsyncIterator[list[Saying]]:
+    """What the gateway says from now on, by its event stream."""
+    sayings: list[Saying] = []
+    headers = {"Authorization": f"Bearer {observer.keys['viewer']}"}
+    url = f"{observer.gateway}/v1/events?types=device.state,device.notice"
+    async with observer.http.get(url, headers=headers, timeout=aiohttp.ClientTimeout(total=None), read_bufsize=1 << 20) as stream:
+        stream.raise_for_status()
+        listener = asyncio.create_task(_listen(stream, sayings), name="event stream")
+        try:
+            yield sayings
+        finally:
+            listener.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await listener
+
+
+async def _listen(stream: aiohttp.ClientResponse, sayings: list[Saying]) -> None:
+    async for line in stream.content:
+        if line.startswith(b"data: ") and b'"cursor"' in line:
+            event = json.loads(line[6:])
+            data = event["data"]
+            at = datetime.fromisoformat(event["at"]).timestamp()
+            sayings.append(Saying(event["subject"], at, data.get("after", ""), data["reason"], data.get("facts", {})))
+
+
+async def _standings(observer: Observer) -> dict[str, tuple[str, str]]:
+    """Every device's state and reason."""
+    found: dict[str, tuple[str, str]] = {}
+    path = "/v1/devices?limit=1000"
+    while path:
+        page = await observer.call("viewer", "GET", path)
+        found |= {device["id"]: (device["state"], device["reason"]) for device in page["items"]}
+        path = f"/v1/devices?limit=1000&cursor={page['next']}" if page.get("next") else ""
+    return found
+
+
+async def _counts(observer: Observer) -> Mapping[str, int]:
+    """How many devices are in each state."""
+    states: Mapping[str, int] = (await observer.call("viewer", "GET", "/v1/health/summary"))["states"]
+    return states
+
+
+async def settled(observer: Observer) -> dict[str, tuple[str, str]]:
+    """How everything stands once nothing changes any more and nobody is unknown."""
+    still_since, before = time.monotonic(), await _counts(observer)
+    while before["unknown"] or time.monotonic() - still_since < SETTLED_S:
+        await asyncio.sleep(POLL_S)
+        now = await _counts(observer)
+        if now != before:
+            still_since, before = time.monotonic(), now
+    return await _standings(observer)
+
+
+async def _until_well(observer: Observer, before: Mapping[str, tuple[str, str]], *, within_s: float) -> list[dict[str, Any]]:
+    """Wait until everything is as it was; who is not, when that takes too long."""
+    deadline = time.monotonic() + within_s
+    wanted = Counter(state for state, _ in before.values())
+    while time.monotonic() < deadline:
+        if all(wanted[state] == count for state, count in (await _counts(observer)).items()) and not _unwell(
+            before, await _standings(observer)
+        ):
+            return []
+        await asyncio.sleep(POLL_S)
+    return _unwell(before, await _standings(observer))
+
+
+def _unwell(before: Mapping[str, tuple[str, str]], now: Mapping[str, tuple[str, str]]) -> list[dict[str, Any]]:
+    return [
+        {"device": device, "what": "not as before", "state": state, "reason": reason}
+        for device, (state, reason) in now.items()
+        if state != before[device][0]
+    ]
+
+
+# -- what an operator does -------------------------------------------------------------------------------------------------
+
+
+async def _correct_credentials(observer: Observer, layout: city.Layout, mark: int) -> None:
+    """Let credentials be tried again that are known to be bad, as an operator would: by imports that change the device and change it back.
+
+    Another password in between would be tried as well, and lock the gateway out of cameras that count.
+    """
+    journal = (await observer.street(f"/journal?since={mark}"))["entries"]
+    devices = {entry["device"] for entry in journal if entry["what"] == "fault" and '"password"' in entry["detail"]}
+    for device in devices:
+        row = city.inventory_row(layout, device)
+        for content in (city.elsewhere(row), row):
+            await observer.call("admin", "POST", "/v1/inventory/imports?name=correction.yaml", data=content.encode())
+
+
+def _neighbours(layout: city.Layout, hit: set[str]) -> set[str]:
+    """Who hangs on a device that was hit, or has one on its ports."""
+    uplinks = city.uplinks(layout)
+    return {uplinks[device] for device in hit} | {device for device, uplink in uplinks.items() if uplink in hit}
