@@ -6,15 +6,12 @@ from typing import Any
 
 from gateway.domain.health import CheckResult, Outcome
 from gateway.health.checks.identity import IDENTITY
-from gateway.health.checks.snmp import SNMP
 
 FIRMWARE_CHANGED = "firmware-changed"
-RESTARTED = "restarted"
-_WRAPS_S = 496 * 86_400.0  # an uptime in hundredths of a second starts anew after 497 days without a restart
 
 
 def noticed(known: Mapping[str, Any], results: Sequence[CheckResult]) -> Sequence[CheckResult]:
-    """Notices that follow from what was known (`Standing.facts`) and what was found: other firmware, an uptime that begins anew.
+    """Notices that follow from what was known (`Standing.facts`) and what was found: other firmware.
 
     The first look at a device tells nothing; a device that is another one than the inventory means is not compared.
     """
@@ -28,8 +25,4 @@ def _of(known: Mapping[str, Any] | None, result: CheckResult) -> Sequence[CheckR
         before, after = known.get("firmware"), result.facts.get("firmware")
         if before and after and before != after and known.get("serial") == result.facts.get("serial"):
             return (replace(result, reason=FIRMWARE_CHANGED, facts={"before": before, "after": after}),)
-    if result.check == SNMP:
-        before, after = (facts.get("sensors", {}).get("uptime") for facts in (known, result.facts))
-        if isinstance(before, int | float) and isinstance(after, int | float) and after < before < _WRAPS_S:
-            return (replace(result, reason=RESTARTED, facts={"uptime_before_s": before, "uptime_s": after}),)
     return ()

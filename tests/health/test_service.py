@@ -216,19 +216,6 @@ async def test_new_firmware_is_told_once_with_the_old_and_the_new(
     assert street.board[DeviceId(camera.id)].state is UP
 
 
-async def test_a_switch_that_started_anew_is_told(street: Street, store: Store, clock: SimulatedClock) -> None:
-    street.adopt(street.of("switch"))
-    service = street.service(store, clock)
-    await service.load()
-    switch = street.of("switch")[0]
-    await looked(service, switch)
-    before = store.events.latest
-    street.state.rebooted(switch)
-    await looked(service, switch, 2)
-    told = [event.data["reason"] for event in await store.events.read_after(before, limit=10) if event.type == "device.notice"]
-    assert told == ["restarted"]
-
-
 async def test_an_inventory_without_serial_numbers_accepts_any(
     street: Street, store: Store, clock: SimulatedClock, camera: SimDevice
 ) -> None:
