@@ -143,8 +143,8 @@ def _impossible(found: re.Match[bytes], form: "Callable[[re.Match[bytes]], bytes
 
 def _uncarried(found: re.Match[bytes]) -> bytes:
     day, hour, minute, second = found.groups()
-    if hour == b"00":
-        return found[0]
+    if hour == b"00" or minute >= b"40":
+        return _signed(found)
     return b"%bT%02d:%02d:%bZ" % (day, int(hour) - 1, int(minute) + 60, second)
 
 
@@ -154,7 +154,7 @@ def _signed(found: re.Match[bytes]) -> bytes:
 
 def _uncarried_components(found: re.Match[bytes]) -> bytes:
     hour, minute = int(found[1]), int(found[2])
-    return b"<tt:Hour>%d</tt:Hour><tt:Minute>%d</tt:Minute>" % ((hour - 1, minute + 60) if hour else (hour, minute))
+    return b"<tt:Hour>%d</tt:Hour><tt:Minute>%d</tt:Minute>" % ((hour - 1, minute + 60) if hour and minute < 40 else (hour, minute))
 
 
 _ALTERATIONS: Final[Mapping[str, Callable[[Unit, Parameters, Response], Response]]] = {

@@ -3,16 +3,19 @@
 One small function a quirk: it takes away what the gateway does about it, nowhere but in the one place where that is done.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import pytest
 
 from gateway.domain import restarts
-from gateway.drivers import speaker
-from gateway.drivers.onvif import access, alarms, events, leases, search, subscribing
+from gateway.drivers import http, speaker
+from gateway.drivers.http import Request
+from gateway.drivers.onvif import access, alarms, caller, events, leases, search, soap, subscribing, times
 from gateway.drivers.rtsp import backchannel
 from gateway.drivers.snmp import polling, sensors
+from gateway.health import wheel
+from gateway.health.checks import clock
 
 
 def _signs_with_our_clock(patch: pytest.MonkeyPatch) -> None:
@@ -84,18 +87,84 @@ def _never_addresses(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(subscribing, "addressing", lambda _name, _to, *, message_id: b"")
 
 
+def _believes_every_clock(patch: pytest.MonkeyPatch) -> None:
+    """Takes what a device tells of its time for the time that it has."""
+    patch.setattr(caller, "zone_lie", lambda _ahead_s: 0.0)
+
+
+def _knows_no_zones(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(clock, "whole_zones", lambda _offset_s, *, within_s: within_s < 0)
+
+
+def _reads_clocks_anonymously_at_one_path(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(caller, "OTHER_ENTRY", caller.ENTRY)
+    patch.setattr(caller.Caller, "_believe_date", lambda _self, _answer: None)
+
+
+def _waits_to_be_challenged(patch: pytest.MonkeyPatch) -> None:
+    """Answers challenges, and asks for none."""
+
+    def never(_self: object, _attempt: object) -> Iterator[Request]:
+        yield from ()
+        return False
+
+    patch.setattr(caller.Caller, "_offers_digest", never)
+
+
+def _tries_again_and_again(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(access.Access, "rests", lambda _self, _now: False)
+
+
+def _takes_every_401_for_a_wrong_password(patch: pytest.MonkeyPatch) -> None:
+    """A crowd's, and that of a nonce that was good once."""
+    patch.setattr(caller, "_NONCE_YOUNG_S", 0.0)
+    patch.setattr(caller.Caller, "_refusal", lambda _self, _answer: soap.refused("bad-credentials"))
+
+
+def _believes_every_path(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(caller, "_NOWHERE", ())
+
+
+def _mends_nothing(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(caller, "mended", lambda _body: None)
+
+
+def _reads_possible_times_only(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(times, "_within_reach", lambda hour, minute, second: 0 <= hour < 24 and 0 <= minute < 60 and 0 <= second < 60)
+
+
+def _asks_once(patch: pytest.MonkeyPatch) -> None:
+    """Gives up with a connection that the device closed."""
+    patch.setattr(http._Link, "_broken", lambda self, error: self._fail(error))
+
+
+def _forgets_the_dead(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(wheel.Wheel, "_due_again", lambda _self: ())
+
+
 BROKEN: Final[Mapping[str, Callable[[pytest.MonkeyPatch], None]]] = {
     "Q1": _signs_with_our_clock,
+    "Q2": _believes_every_clock,
+    "Q3": _knows_no_zones,
+    "Q4": _reads_clocks_anonymously_at_one_path,
+    "Q5": _waits_to_be_challenged,
+    "Q6": _tries_again_and_again,
+    "Q7": _takes_every_401_for_a_wrong_password,
+    "Q8": _believes_every_path,
     "Q9": _keeps_what_is_dead,
     "Q10": _takes_any_lease,
     "Q11": _ends_everybodys_subscriptions,
     "Q12": _takes_states_for_news,
     "Q13": _believes_what_is_promised,
+    "Q14": _mends_nothing,
+    "Q15": _reads_possible_times_only,
     "Q16": _never_addresses,
+    "Q17": _asks_once,
     "Q21": _speaks_by_the_book,
     "Q23": _believes_every_search,
     "Q24": _takes_every_smaller_uptime_for_a_restart,
     "Q25": _never_meets_an_engine_anew,
     "Q26": _leaves_numbers_as_text,
     "Q27": _opens_a_socket_a_poll,
+    "Q28": _forgets_the_dead,
 }

@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from gateway.clock import SimulatedClock
 from tests.quirks import broken
+from tests.quirks.meeting import Meeting, meet
 from tests.simulators.street import Street, standing
 
 BREAK = "--break-quirk"
@@ -22,3 +24,9 @@ async def street() -> AsyncIterator[Street]:
     """A small city whose HTTP side answers."""
     async with standing() as street:
         yield street
+
+
+@pytest.fixture
+def camera(street: Street, clock: SimulatedClock) -> Meeting:
+    """A camera that takes tokens, and the gateway's side of it."""
+    return meet(street, clock, street.camera)

@@ -352,7 +352,7 @@ class Caller:
 
     def _sign(self, operation: Operation, path: str, attempt: "_Attempt", *, last: bool) -> Request:
         credentials = self.target.credentials
-        attempt.signed = self._digest is None or not (self._one_use and self._digest.used)
+        attempt.signed = self._digest is None or not (self._nonces_are_spent() and self._digest.used)
         if not attempt.signed:
             return self._post(operation, path, last=False, fields=(operation.type,))
         if self._digest is not None:
@@ -373,7 +373,7 @@ class Caller:
         self._access.begin(self._clock.monotonic())
         fresh = False
         while True:
-            if self._web_digest is not None and self._one_use and self._web_digest.used:
+            if self._web_digest is not None and self._web_digest.used and self._nonces_are_spent():
                 self._web_digest = None
             fields = (("Authorization", self._web_digest.answer("GET", path)),) if self._web_digest else ()
             answer = yield Request("GET", path, fields=fields, limit=RICH_LIMIT)
@@ -427,7 +427,7 @@ class Caller:
             yield "authentication", f"digest {self._digest.challenge.algorithm}" if self._digest else "token"
         if self._access.proven and self._digest is None and self._access.signing is not Signing.DEVICE:
             yield "signs-by", str(self._access.signing)
-        if self._digest is not None and self._one_use:
+        if self._digest is not None and self._nonces_are_spent():
             yield "nonces", "one-use"
         if self._lie_s:
             yield "zone-lie", f"{self._lie_s / 3600:+g} h"
@@ -475,6 +475,10 @@ class Caller:
             self._offset_s, self._assumed = (stated - self._clock.now()).total_seconds(), False
         except (KeyError, ValueError, TypeError):
             return
+
+    def _nonces_are_spent(self) -> bool:
+        """Whether a nonce is good for one request only, or for one path: as we found out, or as the device's profile says."""
+        return self._one_use or "nonce-per-request" in self.target.quirks or "digest-uri-bound" in self.target.quirks
 
     def _digest_for(self, answer: Answer) -> Digest:
         """Raises AuthenticationFailed when the answer offers nothing that can be answered safely."""

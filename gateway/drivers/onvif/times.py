@@ -84,13 +84,18 @@ _ZONE = re.compile(r"(?:[A-Za-z]{3,10}|<[A-Za-z0-9+-]{1,10}>)([+-]?)([0-9]{1,2})
 
 def _assemble(date: list[int], clock: list[int]) -> datetime | None:
     hour, minute, second = clock
-    if not (-24 < hour < 48 and -60 < minute < 120 and -60 < second < 120):
+    if not _within_reach(hour, minute, second):
         return None
     try:
         day = datetime(date[0], date[1], date[2], tzinfo=UTC)
     except ValueError:
         return None
     return _shifted(day, timedelta(hours=hour, minutes=minute, seconds=second))
+
+
+def _within_reach(hour: int, minute: int, second: int) -> bool:
+    """Whether parts that firmware forgot to carry can still be meant."""
+    return -24 < hour < 48 and -60 < minute < 120 and -60 < second < 120
 
 
 def _shifted(moment: datetime, by: timedelta) -> datetime | None:
