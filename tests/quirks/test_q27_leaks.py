@@ -75,7 +75,7 @@ async def test_failed_polls_leave_one_socket_a_device_and_no_memory(agents: Agen
     await failing(poll, 1)
     files = open_files()
     assert await grown_kib(poll, times=400) < GROWN_KIB
-    assert open_files() == files
+    assert open_files() <= files
 
 
 async def test_one_engine_serves_all_devices_whose_keys_are_wrong(agents: Agents) -> None:
@@ -94,7 +94,7 @@ async def test_a_city_s_switches_are_polled_through_one_socket_each_however_ofte
     files = open_files()
     for _ in range(5):
         await asyncio.gather(*(agents.read(one) for one in CITY.devices))
-    assert open_files() == files
+    assert open_files() <= files
 
 
 # -- ONVIF
