@@ -26,6 +26,7 @@ from gateway.broadcast.warmup import WarmUp
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config
 from gateway.control.captures import CaptureDesk
+from gateway.control.stills import StreamStills
 from gateway.datadir import held
 from gateway.domain.access import Role, permissions
 from gateway.domain.city import City
@@ -253,7 +254,12 @@ class House:
             clips=self._shelf,
             broadcasts=self._broadcasts,
             footage=self._footage,
-            captures=CaptureDesk(store=self._store, clock=self._clock, camera_of=self._drivers.onvif_of),
+            captures=CaptureDesk(
+                store=self._store,
+                clock=self._clock,
+                camera_of=self._drivers.onvif_of,
+                stills=StreamStills(target_of=self._drivers.target_of),
+            ),
             camera_of=self._drivers.onvif_of,
             describe=self._drivers.describe,
             limits=self._config.limits,

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from gateway.clock import Clock
+from gateway.control.stills import StreamStills
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import Actor, AuditEntry, NewEvent
 from gateway.drivers.base import MediaProfile, MediaSource
@@ -19,7 +20,7 @@ TIMEOUT_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """One JPEG as the camera gave it. `sha256` in hexadecimal; `at` by our clock."""
+    """One JPEG as the camera gave it, or made of its stream by us. `sha256` in hexadecimal; `at` by our clock."""
 
     picture: bytes
     sha256: str
@@ -29,18 +30,19 @@ class Capture:
 class CaptureDesk:
     """Takes pictures. What it returns is on the record already; the picture itself is not kept."""
 
-    def __init__(self, *, store: Store, clock: Clock, camera_of: Callable[[DeviceId], MediaSource]) -> None:
+    def __init__(self, *, store: Store, clock: Clock, camera_of: Callable[[DeviceId], MediaSource], stills: StreamStills) -> None:
         self._store = store
         self._clock = clock
         self._camera_of = camera_of
+        self._stills = stills
 
     async def take(self, camera: DeviceId, *, profile: str | None, case: str, actor: Actor) -> Capture:
         """A picture by `profile`, or by the camera's first. Raises the DeviceErrors, NotSupported for a camera without a stream."""
         driver = self._camera_of(camera)
         chosen = profile or first_profile(await driver.profiles(timeout_s=TIMEOUT_S))
-        picture = await driver.snapshot(chosen, timeout_s=TIMEOUT_S)
+        picture, source = await self._picture(camera, driver, chosen)
         capture = Capture(picture, hashlib.sha256(picture).hexdigest(), self._clock.now())
-        details = {"sha256": capture.sha256, "size": len(picture), "case": case, "profile": chosen}
+        details = {"sha256": capture.sha256, "size": len(picture), "case": case, "profile": chosen, "source": source}
 
         async def change(tx: Tx) -> None:
             tx.emit(NewEvent("camera.capture", camera, capture.at, details))
@@ -48,6 +50,13 @@ class CaptureDesk:
 
         await self._store.writer.write(change, lane=Lane.FOOTAGE)
         return capture
+
+    async def _picture(self, camera: DeviceId, driver: MediaSource, profile: str) -> tuple[bytes, str]:
+        """The picture and where it comes from: the camera's own, or a key picture of its stream where it has none (quirk Q20)."""
+        try:
+            return await driver.snapshot(profile, timeout_s=TIMEOUT_S), "snapshot"
+        except NotSupported:
+            return await self._stills.take(camera, driver, profile), "stream"
 
 
 def first_profile(profiles: Sequence[MediaProfile], *, movable: bool = False) -> str:

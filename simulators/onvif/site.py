@@ -28,6 +28,7 @@ from simulators.onvif import (
 )
 from simulators.onvif.login import Logins
 from simulators.onvif.soap import Call, SoapFault
+from simulators.onvif.streams import gives_pictures
 from simulators.onvif.unit import Service, Unit
 from simulators.recorded.door import RecordedDoor
 from simulators.recorded.folder import Recording
@@ -125,7 +126,7 @@ class Door:
             return self._soap(request, path) if request.method == "POST" else Response(405, content_type=b"text/plain")
         if path.startswith(clips.UPLOADS) and clips.SERVICE in self.unit.services:
             return clips.upload(self.unit, request)
-        if path.startswith("/snapshot/") and self.unit.device.kind == "camera":
+        if path.startswith("/snapshot/") and gives_pictures(self.unit):
             return self._picture(request, path)
         return Response(404, content_type=b"text/plain")
 

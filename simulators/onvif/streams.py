@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from simulators.city import SimDevice
-from simulators.onvif.soap import Call, invalid
+from simulators.onvif.soap import Call, invalid, not_supported
 from simulators.onvif.unit import Unit
 
 AUDIO_OUTPUT: Final = "AudioOutput_1"
@@ -33,6 +33,8 @@ class Stream:
         return self.path.rpartition("/")[2]
 
 
+FOREIGN: Final = "203.0.113.77"
+"""An address of TEST-NET-3 (RFC 5737): nobody's."""
 _TOKENS: Final[Mapping[str, tuple[str, str]]] = {
     "HIKVISION": ("Profile_1", "Profile_2"),
     "Dahua": ("MediaProfile000", "MediaProfile001"),
@@ -67,4 +69,14 @@ def snapshot_url(unit: Unit, call: Call) -> str:
     stream = stream_in(unit, call)
     if not stream.width:
         raise invalid("no picture in this profile", "ter:IncompleteConfiguration")
-    return unit.http_url(f"/snapshot/{stream.suffix}.jpg")
+    if unit.quirk("no-snapshot-uri") is not None:
+        raise not_supported()
+    if unit.quirk("snapshot-uri-rtsp") is not None:
+        return unit.rtsp_url(stream.path)
+    path = f"/snapshot/{stream.suffix}.jpg"
+    return f"http://{FOREIGN}{path}" if unit.quirk("snapshot-uri-foreign") is not None else unit.http_url(path)
+
+
+def gives_pictures(unit: Unit) -> bool:
+    """Whether a device has pictures over HTTP: a camera, unless an oddity says otherwise."""
+    return unit.device.kind == "camera" and unit.quirk("no-snapshot-uri") is None and unit.quirk("snapshot-uri-rtsp") is None

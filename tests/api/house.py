@@ -21,6 +21,7 @@ from gateway.broadcast.verification import verification
 from gateway.clock import Clock, SimulatedClock, SystemClock
 from gateway.config import Limits
 from gateway.control.captures import CaptureDesk
+from gateway.control.stills import StreamStills
 from gateway.domain.access import Role
 from gateway.domain.city import City
 from gateway.domain.devices import CameraGroup, Channel, Device, DeviceId, DeviceKind, GroupId, Position, Zone, ZoneId
@@ -164,7 +165,7 @@ def make_services(folder: Path, store: Store, city: City, clock: Clock, drivers:
             new_id=lambda: f"F-{next(numbers)}",
             fetching=Fetching(folder / "footage", free_bytes=1 << 20),
         ),
-        captures=CaptureDesk(store=store, clock=clock, camera_of=drivers.onvif_of),
+        captures=CaptureDesk(store=store, clock=clock, camera_of=drivers.onvif_of, stills=StreamStills(target_of=drivers.target_of)),
         camera_of=drivers.onvif_of,
         describe=drivers.describe,
         version="0.0.0",

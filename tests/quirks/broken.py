@@ -8,12 +8,14 @@ from typing import Final
 
 import pytest
 
+from gateway.control import stills
 from gateway.domain import restarts
 from gateway.drivers import http, speaker
 from gateway.drivers.http import Request
 from gateway.drivers.onvif import access, alarms, caller, events, leases, search, soap, subscribing, times
 from gateway.drivers.rtsp import backchannel
 from gateway.drivers.snmp import polling, sensors
+from gateway.errors import NotSupported
 from gateway.health import wheel
 from gateway.health.checks import clock
 
@@ -56,6 +58,13 @@ def _opens_a_socket_a_poll(patch: pytest.MonkeyPatch) -> None:
         return lines[-1]
 
     patch.setattr(polling.GufoEngine, "_line", line)
+
+
+def _takes_pictures_by_http_alone(patch: pytest.MonkeyPatch) -> None:
+    async def refused(_self: object, _camera: str, _source: object, _profile: str) -> bytes:
+        raise NotSupported("no picture")
+
+    patch.setattr(stills.StreamStills, "take", refused)
 
 
 def _believes_every_search(patch: pytest.MonkeyPatch) -> None:
@@ -160,6 +169,7 @@ BROKEN: Final[Mapping[str, Callable[[pytest.MonkeyPatch], None]]] = {
     "Q15": _reads_possible_times_only,
     "Q16": _never_addresses,
     "Q17": _asks_once,
+    "Q20": _takes_pictures_by_http_alone,
     "Q21": _speaks_by_the_book,
     "Q23": _believes_every_search,
     "Q24": _takes_every_smaller_uptime_for_a_restart,

@@ -3,19 +3,29 @@
 It is a `ClockSource`, `IdentitySource`, `MediaSource` and `PresetSource`, and the search half of a `RecordingSource`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from gateway.drivers.base import DeviceClock, Identity, MediaProfile, Preset, Recording, Span
 from gateway.drivers.http import Conversation
 from gateway.drivers.onvif import media, ptz, search
 from gateway.drivers.onvif.answers import read_identity
 from gateway.drivers.onvif.caller import Caller
+from gateway.errors import NotSupported
 
 
 class OnvifDevice(Caller):
     """A camera, recorder or loudspeaker that speaks ONVIF."""
 
-    __slots__ = ()
+    __slots__ = ("_pictureless",)
+
+    def _meet(self) -> None:
+        super()._meet()
+        self._pictureless: frozenset[str] = frozenset()
+
+    def _lessons(self) -> Iterator[tuple[str, str]]:
+        yield from super()._lessons()
+        if self._pictureless:
+            yield "pictures", "from the stream"
 
     async def check(self, *, timeout_s: float) -> tuple[DeviceClock | None, Identity]:
         """The health check: clock anonymously and identity signed, on one connection. No clock: the device tells no possible time."""
@@ -37,7 +47,14 @@ class OnvifDevice(Caller):
         return await media.snapshot_path(self, profile, timeout_s=timeout_s)
 
     async def snapshot(self, profile: str, *, timeout_s: float) -> bytes:
-        return await media.snapshot(self, profile, timeout_s=timeout_s)
+        """One JPEG over HTTP. NotSupported where the device has none, which is asked once."""
+        if profile in self._pictureless:
+            raise NotSupported("the device gives no pictures over HTTP", code="no-picture")
+        try:
+            return await media.snapshot(self, profile, timeout_s=timeout_s)
+        except NotSupported:
+            self._pictureless |= {profile}
+            raise
 
     async def presets(self, profile: str, *, timeout_s: float) -> Sequence[Preset]:
         return await ptz.presets(self, profile, timeout_s=timeout_s)

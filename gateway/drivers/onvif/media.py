@@ -44,13 +44,21 @@ async def profiles(device: Caller, *, timeout_s: float) -> Sequence[MediaProfile
 async def stream_path(device: Caller, profile: str, *, timeout_s: float) -> str:
     """Path and query of the profile's RTSP URI, for unicast over RTSP (Media, 5.15.1; Media2, 5.2)."""
     async with deadline(timeout_s):
-        return await _uri(device, "GetStreamUri", profile, timeout_s=timeout_s, StreamSetup=_UNICAST)
+        return path_of(await _uri(device, "GetStreamUri", profile, timeout_s=timeout_s, StreamSetup=_UNICAST))
 
 
 async def snapshot_path(device: Caller, profile: str, *, timeout_s: float) -> str:
-    """Path and query of the profile's JPEG snapshot (Media, 5.16; Media2, 5.4)."""
+    """Path and query of the profile's JPEG snapshot (Media, 5.16; Media2, 5.4). NotSupported where there is none, or no HTTP address."""
     async with deadline(timeout_s):
-        return await _uri(device, "GetSnapshotUri", profile, timeout_s=timeout_s)
+        uri = await _uri(device, "GetSnapshotUri", profile, timeout_s=timeout_s)
+        if not is_picture_address(uri):
+            raise NotSupported("the device gives no HTTP address for pictures", code="no-picture")
+        return path_of(uri)
+
+
+def is_picture_address(uri: str) -> bool:
+    """Whether a picture may be fetched from there by HTTP: some cameras name their stream instead."""
+    return not uri.strip().lower().startswith(("rtsp:", "rtsps:"))
 
 
 async def snapshot(device: Caller, profile: str, *, timeout_s: float) -> bytes:
@@ -106,7 +114,7 @@ async def _uri(device: Caller, name: str, profile: str, *, timeout_s: float, **s
             raise refusal from None
     if not uri.strip():
         raise ProtocolError(f"the device gives no URI in answer to {name}")
-    return path_of(uri)
+    return uri
 
 
 async def _uri2(device: Caller, name: str, profile: str, *, timeout_s: float) -> str:

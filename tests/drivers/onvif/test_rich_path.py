@@ -197,7 +197,7 @@ async def with_picture(camera: Camera, picture: bytes) -> tuple[bytes, list[Hear
 
 
 async def test_a_snapshot_is_fetched_from_the_device_itself_whatever_its_uri_says(clock: SimulatedClock) -> None:
-    for where in ("http://127.0.0.99/snap.jpg", "rtsp://127.0.0.99:554/snap.jpg", "/snap.jpg", "http://a:b@127.0.0.99:1:1/snap.jpg#x"):
+    for where in ("http://127.0.0.99/snap.jpg", "https://127.0.0.99:443/snap.jpg", "/snap.jpg", "http://a:b@127.0.0.99:1:1/snap.jpg#x"):
         picture, heard = await with_picture(snapshot_camera(clock, where), answer(b"\xff\xd8\xff..."))
         assert picture == b"\xff\xd8\xff..."
         assert heard[-1].path == "/snap.jpg"

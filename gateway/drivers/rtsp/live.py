@@ -1,0 +1,69 @@
+"""A short look at a live stream: its video packets until the one that looks has seen enough."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from gateway.drivers.base import MediaPacket, Target, TrackDescription
+from gateway.drivers.rtsp import rtp
+from gateway.drivers.rtsp.connection import connect, deadline
+from gateway.drivers.rtsp.sdp import Media, SessionDescription
+from gateway.drivers.rtsp.session import Transport, aggregate_url, describe, media_url, set_up
+from gateway.errors import DeviceError, GatewayError, NotSupported, Unreachable
+
+T = TypeVar("T")
+BYTES_LIMIT = 16 << 20
+"""More than the longest group of pictures worth waiting for."""
+
+
+Eye = Callable[[MediaPacket], T | None]
+
+
+async def look(target: Target, path: str, eye_of: Callable[[TrackDescription], Eye[T]], *, timeout_s: float) -> T:
+    """Play the stream at `path` over interleaved TCP until the eye made for its video track returns something, which is the result.
+
+    What the eye raises ends it too. Raises NotSupported (no-track), Unreachable when the stream ends before, and the other DeviceErrors.
+    """
+    async with deadline(target, timeout_s):
+        connection = await connect(target)
+        seen: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        url, taken = "", 0
+        try:
+            base, description = await describe(connection, path)
+            url = aggregate_url(connection, base, description)
+            media = _video(description)
+            eye = eye_of(media.tracks()[0])
+            wire = await set_up(connection, media_url(connection, base, media), order=(Transport.TCP,))
+
+            def on_frame(channel: int, payload: bytes) -> None:
+                nonlocal taken
+                packet = rtp.parse(payload) if channel == wire.channel and not seen.done() else None
+                if packet is None:
+                    return
+                taken += len(payload)
+                try:
+                    found = eye(packet)
+                    if found is not None:
+                        seen.set_result(found)
+                    elif taken > BYTES_LIMIT:
+                        seen.set_exception(NotSupported(f"{target.device}: the stream shows no key picture", code="no-picture"))
+                except GatewayError as error:
+                    seen.set_exception(error)
+
+            def on_end(error: DeviceError | None) -> None:
+                if not seen.done():
+                    seen.set_exception(error or Unreachable(f"{target.device}: ended the stream at once", code="closed"))
+
+            connection.on_frame, connection.on_end = on_frame, on_end
+            await connection.request("PLAY", url)
+            return await seen
+        finally:
+            seen.cancel()
+            connection.abandon(url)
+
+
+def _video(description: SessionDescription) -> Media:
+    for media in description.media:
+        if media.kind == "video" and media.encodings:
+            return media
+    raise NotSupported("the stream holds no video", code="no-track")
