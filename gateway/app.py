@@ -196,7 +196,13 @@ class House:
             clock=self._clock,
             shelf=self._shelf,
             speaker_of=drivers.speaker_of,
-            verify=verification(city=self._city, board=self._board, clock=self._clock, identity_of=drivers.onvif_of),
+            verify=verification(
+                city=self._city,
+                board=self._board,
+                clock=self._clock,
+                identity_of=drivers.onvif_of,
+                quirks_of=drivers.quirks_of,
+            ),
             rules=BroadcastRules(max_speakers=broadcast.max_speakers_per_key, not_after_max_s=broadcast.not_after_max_s),
             manner=Manner(lead_in_s=broadcast.lead_in_ms / 1000, setup_timeout_s=broadcast.setup_timeout_s),
         )

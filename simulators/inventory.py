@@ -10,8 +10,8 @@ from simulators.city import City, SimDevice
 from simulators.grid import Grid
 
 COPIED: Final = (
-    *("group", "latitude", "longitude", "owner", "management_unit", "maintainer", "vendor", "model", "serial", "profile", "gb28181_id"),
-    *("uplink", "uplink_port", "audio_output_of", "horns", "username", "password"),
+    *("group", "latitude", "longitude", "owner", "management_unit", "maintainer", "vendor", "model", "serial", "profile"),
+    *("gb28181_id", "mac", "uplink", "uplink_port", "audio_output_of", "horns", "username", "password"),
 )
 """What the operator knows of a device as it is."""
 

@@ -60,6 +60,7 @@ def _inventory(device: Device) -> Mapping[str, Any]:
         "firmware": device.firmware,
         "profile": device.profile,
         "gb28181_id": device.gb28181_id,
+        "mac": device.mac,
         "uplink": device.uplink,
         "uplink_port": device.uplink_port,
         "audio_output_of": device.audio_output_of,

@@ -1,14 +1,16 @@
 """The right loudspeaker: nothing is said through a device before it has shown that it is the one that the inventory means."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final, Protocol
 
 from gateway.clock import Clock
+from gateway.domain import identity as rules
 from gateway.domain.city import City
 from gateway.domain.devices import DeviceId
 from gateway.domain.health import Board
-from gateway.drivers.base import IdentitySource
+from gateway.domain.quirks import Quirks
+from gateway.drivers.base import Identity, IdentitySource
 from gateway.errors import NotFound, WrongDevice
 
 FRESH: Final = timedelta(seconds=60)
@@ -19,29 +21,41 @@ class Verify(Protocol):
     async def __call__(self, speaker: DeviceId) -> None: ...
 
 
-def verification(*, city: City, board: Board, clock: Clock, identity_of: Callable[[DeviceId], IdentitySource]) -> Verify:
-    """A function that raises WrongDevice when another serial number than the inventory's answers at a speaker's address.
+def verification(
+    *, city: City, board: Board, clock: Clock, identity_of: Callable[[DeviceId], IdentitySource], quirks_of: Callable[[DeviceId], Quirks]
+) -> Verify:
+    """A function that raises WrongDevice when another device than the inventory's answers at a speaker's address (`domain.identity`).
 
     What a health check found within the last `FRESH` counts; otherwise the speaker is asked, signed, within `TIMEOUT_S`, and may
-    raise what drivers raise. A speaker without a serial number in the inventory cannot be told from another: it passes.
+    raise what drivers raise. A speaker that the inventory gives nothing to be known by cannot be told from another: it passes.
     """
 
     async def verify(speaker: DeviceId) -> None:
         device = city.devices.get(speaker)
         if device is None:
             raise NotFound(f"there is no speaker {speaker!r}")
-        if not device.serial:
+        if not device.serial and not device.mac:
             return
-        serial = _seen(board, speaker, clock) or (await identity_of(speaker).identity(timeout_s=TIMEOUT_S)).serial
-        if serial.strip().casefold() != device.serial.strip().casefold():
+        told = _seen(board, speaker, clock) or await identity_of(speaker).identity(timeout_s=TIMEOUT_S)
+        if rules.serial_tells(device, quirks_of(speaker), manufacturer=told.manufacturer, model=told.model):
+            other = bool(device.serial) and (not told.serial or rules.has_other_serial(device, told.serial))
+        else:
+            other = bool(device.mac) and rules.has_other_hardware(device, await _hardware(identity_of(speaker)))
+        if other:
             raise WrongDevice(f"another device answers at the address of {speaker}", hint="correct the inventory, or the cabling")
 
     return verify
 
 
-def _seen(board: Board, speaker: DeviceId, clock: Clock) -> str:
-    """The serial number of a fresh health check; "" when there is none."""
+def _seen(board: Board, speaker: DeviceId, clock: Clock) -> Identity | None:
+    """Who a fresh health check found; None when there is none, or it was told no serial number."""
     standing = board[speaker]
     if standing.last_seen is None or clock.now() - standing.last_seen > FRESH:
-        return ""
-    return str(standing.facts.get("identity", {}).get("serial", ""))
+        return None
+    found = standing.facts.get("identity", {})
+    told = Identity(*(str(found.get(name, "")) for name in ("manufacturer", "model", "firmware", "serial")))
+    return told if told.serial else None
+
+
+async def _hardware(speaker: IdentitySource) -> Sequence[str]:
+    return await speaker.hardware_addresses(fresh_s=FRESH.total_seconds(), timeout_s=TIMEOUT_S)

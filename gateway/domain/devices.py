@@ -64,6 +64,7 @@ class Device:
     firmware: str = ""
     profile: str = ""
     gb28181_id: str = ""
+    mac: str = ""
     uplink: DeviceId | None = None
     uplink_port: int | None = None
     audio_output_of: DeviceId | None = None

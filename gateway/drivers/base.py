@@ -68,6 +68,10 @@ class ClockSource(Protocol):
 class IdentitySource(Protocol):
     async def identity(self, *, timeout_s: float) -> Identity: ...
 
+    async def hardware_addresses(self, *, fresh_s: float, timeout_s: float) -> Sequence[str]:
+        """What its network interfaces are called, asked within the last `fresh_s` seconds."""
+        ...
+
 
 # -- media and movement -----------------------------------------------------------------------------------------------
 

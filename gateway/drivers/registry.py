@@ -7,6 +7,7 @@ from gateway.clock import Clock
 from gateway.domain.city import City
 from gateway.domain.devices import Credentials, Device, DeviceId
 from gateway.domain.quirks import NONE as NO_QUIRKS
+from gateway.domain.quirks import Quirks
 from gateway.drivers.base import Identity, Target
 from gateway.drivers.http import Http
 from gateway.drivers.onvif.device import OnvifDevice
@@ -72,6 +73,10 @@ class Drivers:
             quirks = profile.quirks if profile else NO_QUIRKS
             kept = self._targets[device_id] = (device, Target(device_id, device.address, device.ports, login, device.profile, quirks))
         return kept[1]
+
+    def quirks_of(self, device_id: DeviceId) -> Quirks:
+        """What is odd about a device, by its profile."""
+        return self.target_of(device_id).quirks
 
     def profile_of(self, device_id: DeviceId) -> Profile | None:
         """The profile that the inventory names, else the one that fits what the device said of itself or, before that, the inventory.

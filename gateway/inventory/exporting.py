@@ -36,7 +36,7 @@ def export(inventory: Inventory, credentials: Mapping[DeviceId, Credentials], su
 def device_row(device: Device, group: CameraGroup | None = None) -> Row:
     """A device in the columns of a file, without its credentials. The cell is written only where no position tells it."""
     placed = device.position or (group.position if group else None)
-    same = ("name", "owner", "management_unit", "maintainer", "vendor", "model", "serial", "firmware", "profile", "gb28181_id")
+    same = ("name", "owner", "management_unit", "maintainer", "vendor", "model", "serial", "firmware", "profile", "gb28181_id", "mac")
     row: Row = {"id": device.id, "kind": device.kind.value, "address": device.address}
     row |= {name: str(getattr(device, name)) for name in same}
     row |= {"onvif_port": str(device.ports.onvif), "rtsp_port": str(device.ports.rtsp), "snmp_port": str(device.ports.snmp)}

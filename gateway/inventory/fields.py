@@ -8,6 +8,7 @@ from typing import Final
 
 from gateway.domain.devices import Position, Ring
 from gateway.domain.geo import CoordinateSystem, to_wgs84
+from gateway.domain.identity import hardware_address
 from gateway.errors import Fault
 from gateway.inventory.grid import rings_of
 from gateway.inventory.raw import SECRETS, RawRow, RawValue
@@ -157,6 +158,13 @@ class Fields:
         why = "the spreadsheet stored it as a number and lost its last digits: make the column text" if spoilt else "20 digits are needed"
         self.fault(f"{column}: {value!r} is no GB/T 28181 id: {why}")
         return ""
+
+    def hardware_address(self, column: str) -> str:
+        """An IEEE 802 (MAC) address in its canonical form."""
+        value = self.text(column)
+        if value and not hardware_address(value):
+            self.fault(f"{column}: {value!r} is no hardware address, such as 3c:ef:8c:00:00:01")
+        return hardware_address(value)
 
     def position(self, system: CoordinateSystem, *, kept: Position | None) -> Position | None:
         """The row's place as WGS-84; `kept` when the row has neither column."""

@@ -42,6 +42,7 @@ def device_of(fields: Fields, kept: Device | None, system: CoordinateSystem) -> 
         cell=CellCode(fields.text("cell")) or (kept.cell if kept else None),
         position=fields.position(system, kept=kept.position if kept else None),
         gb28181_id=fields.gb28181_id("gb28181_id"),
+        mac=fields.hardware_address("mac"),
         uplink=DeviceId(fields.text("uplink")) or None,
         uplink_port=fields.integer("uplink_port", low=0, high=MAX_PORT),
         audio_output_of=DeviceId(fields.text("audio_output_of")) or None,

@@ -151,7 +151,7 @@ def make_services(folder: Path, store: Store, city: City, clock: Clock, drivers:
             clock=clock,
             shelf=shelf,
             speaker_of=drivers.speaker_of,
-            verify=verification(city=city, board=board, clock=clock, identity_of=drivers.onvif_of),
+            verify=verification(city=city, board=board, clock=clock, identity_of=drivers.onvif_of, quirks_of=drivers.quirks_of),
             manner=Manner(lead_in_s=0.1),
         ),
         footage=FootageService(

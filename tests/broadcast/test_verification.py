@@ -8,6 +8,7 @@ from gateway.clock import SimulatedClock
 from gateway.domain.city import City
 from gateway.domain.devices import Device, DeviceId, DeviceKind
 from gateway.domain.health import Board, HealthState, Standing
+from gateway.domain.quirks import NONE, Quirk, Quirks
 from gateway.drivers.base import Identity
 from gateway.errors import WrongDevice
 
@@ -22,6 +23,11 @@ class Street:
     asked: int = 0
     clock: SimulatedClock = field(default_factory=SimulatedClock)
     board: Board = field(default_factory=Board)
+    hardware: str = ""
+    quirks: Quirks = NONE
+
+    async def hardware_addresses(self, *, fresh_s: float, timeout_s: float) -> list[str]:
+        return [self.hardware]
 
     async def identity(self, *, timeout_s: float) -> Identity:
         self.asked += 1
@@ -31,11 +37,13 @@ class Street:
         facts = {"identity": {"serial": serial}}
         self.board.put(Standing(HORN, HealthState.UP, last_seen=self.clock.now(), facts=facts))
 
-    def verify(self, *, inventory_serial: str = "SN1") -> Verify:
+    def verify(self, *, inventory_serial: str = "SN1", **known: str) -> Verify:
         city = City()
-        horn = Device(HORN, DeviceKind.SPEAKER, "horn", "127.0.0.1", serial=inventory_serial)
+        horn = Device(HORN, DeviceKind.SPEAKER, "horn", "127.0.0.1", serial=inventory_serial, **known)
         city.replace(devices=[horn], groups=[], cells=[], zones=[])
-        return verification(city=city, board=self.board, clock=self.clock, identity_of=lambda _device: self)
+        return verification(
+            city=city, board=self.board, clock=self.clock, identity_of=lambda _device: self, quirks_of=lambda _device: self.quirks
+        )
 
 
 async def test_a_fresh_health_check_spares_the_question() -> None:
@@ -65,3 +73,20 @@ async def test_a_speaker_that_the_inventory_has_no_serial_number_of_passes() -> 
     street = Street(serial="anything")
     await street.verify(inventory_serial="")(HORN)
     assert street.asked == 0
+
+
+SHARED = Quirks({"shared-serial": Quirk("Q18", "shared-serial")})
+
+
+async def test_a_speaker_whose_serial_number_tells_nothing_is_known_by_its_hardware() -> None:
+    street = Street(serial="123456789", hardware="3C-EF-8C-00-00-01", quirks=SHARED)
+    await street.verify(vendor="Maker", model="horn", mac="3c:ef:8c:00:00:01")(HORN)
+    street.hardware = "3c:ef:8c:00:00:02"
+    with pytest.raises(WrongDevice):
+        await street.verify(vendor="Maker", model="horn", mac="3c:ef:8c:00:00:01")(HORN)
+
+
+async def test_a_speaker_that_only_claims_to_be_of_such_a_model_is_still_known_by_its_serial_number() -> None:
+    street = Street(serial="123456789", quirks=SHARED)
+    with pytest.raises(WrongDevice):
+        await street.verify(vendor="Other", model="horn")(HORN)

@@ -9,19 +9,27 @@ from typing import Final
 import pytest
 
 from gateway.control import stills
-from gateway.domain import restarts
+from gateway.domain import identity, restarts
 from gateway.drivers import http, speaker
 from gateway.drivers.http import Request
-from gateway.drivers.onvif import access, alarms, caller, events, leases, search, soap, subscribing, times
+from gateway.drivers.onvif import access, alarms, caller, discovery, events, leases, search, soap, subscribing, times
 from gateway.drivers.rtsp import backchannel
 from gateway.drivers.snmp import polling, sensors
 from gateway.errors import NotSupported
 from gateway.health import wheel
 from gateway.health.checks import clock
+from gateway.inventory import discovered
 
 
 def _signs_with_our_clock(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(access, "_shift", lambda _signing, _offset_s, _zone_s: 0.0)
+
+
+def _believes_every_id(patch: pytest.MonkeyPatch) -> None:
+    """Compares serial numbers that all units share, knows devices by their endpoint reference, and takes no probe's id for an answer's."""
+    patch.setattr(identity, "serial_tells", lambda _device, _quirks, **_claims: True)
+    patch.setattr(discovered, "_key", lambda found: found.reference)
+    patch.setattr(discovery, "_answers", lambda root, ids: discovery.text(root, "Header", "RelatesTo") in ids)
 
 
 def _speaks_by_the_book(patch: pytest.MonkeyPatch) -> None:
@@ -169,6 +177,7 @@ BROKEN: Final[Mapping[str, Callable[[pytest.MonkeyPatch], None]]] = {
     "Q15": _reads_possible_times_only,
     "Q16": _never_addresses,
     "Q17": _asks_once,
+    "Q18": _believes_every_id,
     "Q20": _takes_pictures_by_http_alone,
     "Q21": _speaks_by_the_book,
     "Q23": _believes_every_search,

@@ -63,6 +63,7 @@ class DeviceOut(Output):
     firmware: str
     profile: str
     gb28181_id: str
+    mac: str = Field(description="The hardware address that the inventory knows, or nothing.")
     uplink: str | None = Field(description="The device that this one hangs on.")
     uplink_port: int | None
     audio_output_of: str | None = Field(description="The camera whose audio output this loudspeaker is.")

@@ -10,17 +10,20 @@ from gateway.drivers.http import Conversation
 from gateway.drivers.onvif import media, ptz, search
 from gateway.drivers.onvif.answers import read_identity
 from gateway.drivers.onvif.caller import Caller
+from gateway.drivers.onvif.hardware import GET_INTERFACES, read_hardware
 from gateway.errors import NotSupported
 
 
 class OnvifDevice(Caller):
     """A camera, recorder or loudspeaker that speaks ONVIF."""
 
-    __slots__ = ("_pictureless",)
+    __slots__ = ("_hardware", "_hardware_at", "_pictureless")
 
     def _meet(self) -> None:
         super()._meet()
         self._pictureless: frozenset[str] = frozenset()
+        self._hardware: Sequence[str] = ()
+        self._hardware_at: float | None = None
 
     def _lessons(self) -> Iterator[tuple[str, str]]:
         yield from super()._lessons()
@@ -36,6 +39,14 @@ class OnvifDevice(Caller):
 
     async def identity(self, *, timeout_s: float) -> Identity:
         return (await self.check(timeout_s=timeout_s))[1]
+
+    async def hardware_addresses(self, *, fresh_s: float, timeout_s: float) -> Sequence[str]:
+        """What its network interfaces are called; asked anew when the last answer is older than `fresh_s`."""
+        now = self._clock.monotonic()
+        if self._hardware_at is None or now - self._hardware_at > fresh_s:
+            self._hardware = read_hardware(await self.call(GET_INTERFACES, timeout_s=timeout_s))
+            self._hardware_at = now
+        return self._hardware
 
     async def profiles(self, *, timeout_s: float) -> Sequence[MediaProfile]:
         return await media.profiles(self, timeout_s=timeout_s)

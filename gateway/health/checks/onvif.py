@@ -21,7 +21,7 @@ async def check(subject: Subject, tools: Tools) -> Sequence[CheckResult]:
     return [
         reach.answered(subject, tools),
         clock.judged(subject, tools, told_clock),
-        identity.judged(subject, tools, told_identity),
+        await identity.check(subject, tools, told_identity),
     ]
 
 

@@ -1,6 +1,6 @@
 """Who is checked, and with what."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,6 +20,10 @@ class OnvifChecks(Protocol):
 
     async def read_clock(self, *, timeout_s: float) -> DeviceClock:
         """The clock, which needs no login."""
+        ...
+
+    async def hardware_addresses(self, *, fresh_s: float, timeout_s: float) -> Sequence[str]:
+        """What its network interfaces are called, asked within the last `fresh_s` seconds."""
         ...
 
 
