@@ -156,6 +156,7 @@ async def _house() -> AsyncIterator[tuple[Any, str]]:
                 broadcasts=untouched,
                 footage=untouched,
                 captures=untouched,
+                steering=untouched,
                 camera_of=untouched,
                 describe=untouched,
                 version="bench",

@@ -26,6 +26,7 @@ from gateway.broadcast.warmup import WarmUp
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config
 from gateway.control.captures import CaptureDesk
+from gateway.control.steering import SteeringDesk
 from gateway.control.stills import StreamStills
 from gateway.datadir import held
 from gateway.domain.access import Role, permissions
@@ -100,6 +101,7 @@ class House:
         self._broadcasts = self._make_broadcasts()
         self._footage = self._make_footage()
         self._parts = Supervisors(clock=clock)
+        self._steering = SteeringDesk(store=store, clock=clock, camera_of=drivers.onvif_of)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run all parts until `stop` is set; raises the error of a part that the daemon cannot do without."""
@@ -131,6 +133,7 @@ class House:
         self._parts.add("health", self._health.run)
         self._parts.add("footage", self._footage.run)
         self._parts.add("broadcast", self._broadcasts.run)
+        self._parts.add("steering", self._steering.run)
         self._parts.add("warm-up", WarmUp(city=self._city, clock=self._clock, speaker_of=self._drivers.speaker_of).run)
         self._parts.add("http", lambda: self._listen(door))
         if self._config.mqtt.url is not None:
@@ -266,6 +269,7 @@ class House:
                 camera_of=self._drivers.onvif_of,
                 stills=StreamStills(target_of=self._drivers.target_of),
             ),
+            steering=self._steering,
             camera_of=self._drivers.onvif_of,
             describe=self._drivers.describe,
             limits=self._config.limits,

@@ -12,6 +12,7 @@ from gateway.broadcast.service import BroadcastService
 from gateway.clock import Clock
 from gateway.config import Limits
 from gateway.control.captures import CaptureDesk
+from gateway.control.steering import SteeringDesk
 from gateway.domain.access import ApiKey, Permission, permissions
 from gateway.domain.city import City
 from gateway.domain.devices import DeviceId
@@ -72,6 +73,7 @@ class Services:
     broadcasts: BroadcastService
     footage: FootageService
     captures: CaptureDesk
+    steering: SteeringDesk
     camera_of: Callable[[DeviceId], CameraDriver]
     describe: Callable[[DeviceId], Awaitable[DeviceDescription]]
     version: str

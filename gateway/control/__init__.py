@@ -1,1 +1,1 @@
-"""What is done with a device beyond watching it: pictures, for now."""
+"""What is done with a device beyond watching it: pictures, and where it looks."""

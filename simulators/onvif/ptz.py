@@ -5,7 +5,7 @@ from xml.sax.saxutils import escape
 
 from simulators.onvif import fragments
 from simulators.onvif.head import PAN_TILT, PRESETS, ZOOM, Axis, Place
-from simulators.onvif.soap import Call, SoapFault, invalid, read_duration, xml_time
+from simulators.onvif.soap import Call, SoapFault, invalid, not_supported, read_duration, xml_time
 from simulators.onvif.streams import stream_in
 from simulators.onvif.unit import Service, Unit
 
@@ -102,7 +102,9 @@ def _vector(tag: str, place: Place) -> str:
 
 def _continuous_move(unit: Unit, call: Call) -> str:
     stream_in(unit, call)
-    for_s = _seconds(call.text("Timeout"))
+    if call.text("Timeout") and unit.quirk("ptz-rejects-timeout") is not None:
+        raise invalid("no timeout here", "ter:TimeoutNotSupported")
+    for_s = float("inf") if unit.quirk("ptz-ignores-timeout") is not None else _seconds(call.text("Timeout"))
     for axis, speed in _asked(unit, call, "Velocity"):
         axis.go(speed, unit.now(), for_s=for_s)
     return ""
@@ -127,6 +129,8 @@ def _relative_move(unit: Unit, call: Call) -> str:
 
 def _stop(unit: Unit, call: Call) -> str:
     stream_in(unit, call)
+    if unit.quirk("ptz-rejects-stop") is not None:
+        raise not_supported()
     turning, zooming = call.text("PanTilt") or "true", call.text("Zoom") or "true"
     axes = [unit.head.pan, unit.head.tilt] if turning in {"true", "1"} else []
     for axis in (*axes, *([unit.head.zoom] if zooming in {"true", "1"} else ())):

@@ -21,6 +21,7 @@ from gateway.broadcast.verification import verification
 from gateway.clock import Clock, SimulatedClock, SystemClock
 from gateway.config import Limits
 from gateway.control.captures import CaptureDesk
+from gateway.control.steering import SteeringDesk
 from gateway.control.stills import StreamStills
 from gateway.domain.access import Role
 from gateway.domain.city import City
@@ -99,6 +100,7 @@ async def open_house(folder: Path, template: Path, *, city: City | None = None, 
         services = make_services(folder, store, city, clock, drivers)
         await stack.enter_async_context(going(services.broadcasts.run))
         await stack.enter_async_context(going(services.footage.run))
+        await stack.enter_async_context(going(services.steering.run))
         door = HttpDoor(lambda: build_api(services), host="127.0.0.1", port=0)
         await stack.enter_async_context(going(door.run))
         host, port = await door.listening()
@@ -166,6 +168,7 @@ def make_services(folder: Path, store: Store, city: City, clock: Clock, drivers:
             fetching=Fetching(folder / "footage", free_bytes=1 << 20),
         ),
         captures=CaptureDesk(store=store, clock=clock, camera_of=drivers.onvif_of, stills=StreamStills(target_of=drivers.target_of)),
+        steering=SteeringDesk(store=store, clock=clock, camera_of=drivers.onvif_of),
         camera_of=drivers.onvif_of,
         describe=drivers.describe,
         version="0.0.0",

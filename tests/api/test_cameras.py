@@ -51,3 +51,23 @@ async def test_a_capture_that_failed_may_be_asked_for_again_with_its_key(house: 
     for _ in range(2):
         status, problem = await house.json("POST", f"/v1/cameras/{CAMERA}/captures", json={}, headers={"Idempotency-Key": "one"})
         assert (status, problem["type"]) == (502, "urn:city-gateway:problem:refused")
+
+
+async def test_a_dome_is_moved_and_stopped_on_record(tmp_path: Path, template: Path):
+    async with open_street(tmp_path, template) as (house, city, _):
+        dome = next(camera for camera in city.of_kind("camera") if camera.ptz)
+        order = {"json": {"pan": 0.5, "seconds": 0.1, "case": "C-9"}, "role": Role.OPERATOR, "headers": {"Idempotency-Key": "one"}}
+        for _ in range(2):
+            status, moved = await house.json("POST", f"/v1/cameras/{dome.id}/ptz", **order)
+            assert (status, moved) == (200, {"camera": dome.id, "seconds": 0.1})
+        status, stopped = await house.json("POST", f"/v1/cameras/{dome.id}/ptz", json={}, role=Role.OPERATOR)
+        assert (status, stopped["seconds"]) == (200, 0.0)
+        _, record = await house.json("GET", f"/v1/audit?subject={dome.id}")
+        assert [(row["action"], row["data"]["pan"], row["data"]["case"]) for row in record["items"]] == [
+            ("camera.steer", 0.0, ""),
+            ("camera.steer", 0.5, "C-9"),
+        ]
+        status, problem = await house.json("POST", f"/v1/cameras/{dome.id}/ptz", json={"pan": 2}, role=Role.OPERATOR)
+        assert (status, problem["type"]) == (422, "urn:city-gateway:problem:invalid-input")
+        status, problem = await house.json("POST", f"/v1/cameras/{dome.id}/ptz", json={"pan": 1}, role=Role.VIEWER)
+        assert status == 403

@@ -10,10 +10,11 @@ from gateway.api.routing import Call, Media, Routes
 from gateway.api.scopes import must_reach
 from gateway.api.services import CameraDriver
 from gateway.control.captures import TIMEOUT_S, first_profile
+from gateway.control.steering import Velocity
 from gateway.domain.access import Permission
 from gateway.domain.devices import Device, DeviceKind
 from gateway.drivers.base import MediaProfile
-from gateway.errors import Conflict, DeviceError, Forbidden, NotFound, NotSupported
+from gateway.errors import Conflict, DeviceError, Forbidden, NotFound, NotSupported, Overloaded
 
 routes = Routes("cameras", "What a camera shows.")
 
@@ -67,6 +68,24 @@ class CaptureIn(Input):
     profile: str | None = Field(default=None, max_length=128)
 
 
+class SteerIn(Input):
+    """How fast to move, each from -1 to 1, and for how long."""
+
+    pan: float = Field(default=0.0, ge=-1, le=1)
+    tilt: float = Field(default=0.0, ge=-1, le=1)
+    zoom: float = Field(default=0.0, ge=-1, le=1)
+    seconds: float = Field(default=1.0, ge=0.1, le=30)
+    profile: str | None = Field(default=None, max_length=128)
+    case: OptionalLine = Field(default="", description="The platform's case number.")
+
+
+class SteerOut(Output):
+    """What was set going: after `seconds` the camera is stopped."""
+
+    camera: str
+    seconds: float
+
+
 @routes.op("GET", "/v1/cameras/{camera_id}/stream", needs=Permission.CONTROL_READ, problems=_DEVICE)
 async def list_streams(call: Call) -> StreamList:
     """The streams of a camera with their RTSP addresses: host and port are the inventory's, the path is the camera's own."""
@@ -102,6 +121,24 @@ async def take_capture(call: Call, body: CaptureIn) -> web.Response:
     capture = await call.services.captures.take(device.id, profile=body.profile, case=body.case, actor=call.caller.actor)
     headers = {"X-Capture-Sha256": capture.sha256, "X-Capture-At": instant_text(capture.at)}
     return content_reply(capture.picture, content_type="image/jpeg", headers=headers)
+
+
+@routes.op(
+    "POST",
+    "/v1/cameras/{camera_id}/ptz",
+    needs=Permission.CONTROL_ACT,
+    problems=(*_DEVICE, Forbidden, Conflict, Overloaded),
+    repeatable=True,
+)
+async def steer_camera(call: Call, body: SteerIn) -> SteerOut:
+    """Pan, tilt and zoom for some seconds, or stop (all speeds zero). The gateway stops it itself, whatever becomes of the caller."""
+    device, _ = _camera(call)
+    must_reach(call.caller.key, [device.id], call.services.city)
+    velocity = Velocity(body.pan, body.tilt, body.zoom)
+    await call.services.steering.steer(
+        device.id, velocity, for_s=body.seconds, profile=body.profile, case=body.case, actor=call.caller.actor
+    )
+    return SteerOut(camera=device.id, seconds=0.0 if velocity.is_still else body.seconds)
 
 
 def _camera(call: Call) -> tuple[Device, CameraDriver]:

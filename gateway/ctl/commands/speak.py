@@ -25,6 +25,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("say")(say)
     app.command("stop-all")(stop_all)
     app.command("capture")(capture)
+    app.command("ptz")(ptz)
 
 
 def say(
@@ -98,6 +99,22 @@ def capture(
             f"{path} cannot be written: {error.strerror}", exit_code=Exit.ENVIRONMENT, hint="Give another place with --to."
         ) from None
     talk(f"{path}: {len(picture)} bytes, taken {at}")
+
+
+def ptz(
+    ctx: typer.Context,
+    camera: Annotated[str, typer.Argument(help="The camera's id.")],
+    *,
+    pan: Annotated[float, typer.Option(min=-1, max=1, help="Speed to the right; negative to the left.")] = 0.0,
+    tilt: Annotated[float, typer.Option(min=-1, max=1, help="Speed upwards; negative downwards.")] = 0.0,
+    zoom: Annotated[float, typer.Option(min=-1, max=1, help="Speed of zooming in; negative out.")] = 0.0,
+    seconds: Annotated[float, typer.Option(min=0.1, max=30, help="How long; the gateway stops it then.")] = 1.0,
+    case: Annotated[str, typer.Option(help="The platform's case number.")] = "",
+) -> None:
+    """Move a camera for some seconds; without a speed, stop it."""
+    body = {"pan": pan, "tilt": tilt, "zoom": zoom, "seconds": seconds, "case": case}
+    moved = client_of(ctx).call("POST", f"/v1/cameras/{camera}/ptz", body=body)
+    talk(f"{camera} moves for {moved['seconds']:g} s" if moved["seconds"] else f"{camera} is stopped")
 
 
 def _clip(client: Client, named: str) -> str:

@@ -17,10 +17,11 @@ from gateway.errors import NotSupported
 class OnvifDevice(Caller):
     """A camera, recorder or loudspeaker that speaks ONVIF."""
 
-    __slots__ = ("_hardware", "_hardware_at", "_pictureless")
+    __slots__ = ("_hardware", "_hardware_at", "_movement", "_pictureless")
 
     def _meet(self) -> None:
         super()._meet()
+        self._movement = ptz.Movement()
         self._pictureless: frozenset[str] = frozenset()
         self._hardware: Sequence[str] = ()
         self._hardware_at: float | None = None
@@ -29,6 +30,10 @@ class OnvifDevice(Caller):
         yield from super()._lessons()
         if self._pictureless:
             yield "pictures", "from the stream"
+        if not self._movement.takes_timeout:
+            yield "timeout of moves", "refused"
+        if not self._movement.takes_stop:
+            yield "stop", "by a speed of zero"
 
     async def check(self, *, timeout_s: float) -> tuple[DeviceClock | None, Identity]:
         """The health check: clock anonymously and identity signed, on one connection. No clock: the device tells no possible time."""
@@ -76,11 +81,11 @@ class OnvifDevice(Caller):
 
     async def move(self, profile: str, *, pan: float, tilt: float, zoom: float, run_s: float, timeout_s: float) -> None:
         """Start moving, speeds from -1 to 1; the caller must `stop` after `run_s`, because some devices do not by themselves."""
-        await ptz.move(self, profile, pan=pan, tilt=tilt, zoom=zoom, run_s=run_s, timeout_s=timeout_s)
+        await ptz.move(self, self._movement, profile, pan=pan, tilt=tilt, zoom=zoom, run_s=run_s, timeout_s=timeout_s)
 
     async def stop(self, profile: str, *, timeout_s: float) -> None:
         """Stop all movement."""
-        await ptz.stop(self, profile, timeout_s=timeout_s)
+        await ptz.stop(self, self._movement, profile, timeout_s=timeout_s)
 
     async def recordings(self, *, timeout_s: float) -> Sequence[Recording]:
         return await search.recordings(self, timeout_s=timeout_s)
