@@ -21,6 +21,8 @@ from demo.standing import say
 USUAL_INTERVAL_S: Final = 30.0
 """The interval for which the scenarios' times are written."""
 POLL_S: Final = 1.0
+SLOTS: Final = 256
+"""How many visits the gateway makes at once (`health.concurrency`)."""
 SETTLED_S: Final = 6.0
 """So long nothing may change before a scenario begins."""
 
@@ -45,6 +47,10 @@ class Pace:
             + self.interval_s / 6
         )
 
+    def crowd_s(self, silent: int) -> float:
+        """How much longer it takes when so many fall silent at once: each holds a slot for three deadlines."""
+        return 3 * (self.timeout_s + 1) * silent / SLOTS
+
     @property
     def well_again_s(self) -> float:
         """After so long everything must be as before: the longest pause that a dead device has by then, two rounds, and the flap hold."""
@@ -65,8 +71,8 @@ async def played(observer: Observer, layout: city.Layout, name: str, *, seed: in
         unwell = await _until_well(observer, before, within_s=pace.well_again_s)
         well_after_s = round(time.monotonic() - ended, 1)
     journal = (await observer.street(f"/journal?since={mark}"))["entries"]
-    due = owed.injections(journal, sure_s=pace.sure_s)
     hit = owed.touched(journal)
+    due = owed.injections(journal, sure_s=pace.sure_s + pace.crowd_s(sum(hit.values())))
     verdict = owed.judge(due, sayings, touched=hit, near=_neighbours(layout, set(hit)))
     return {
         "scenario": name,

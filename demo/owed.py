@@ -39,9 +39,9 @@ ANSWERS: Final[Mapping[str, tuple[str, ...]]] = {
     "endless": ("too-large", "slow"),
     "gzip-bomb": ("too-large",),
     "dtd": ("dtd",),
-    "busy": ("too-many-connections", "busy"),
+    "busy": ("too-many-connections", "busy", "bad-credentials"),
 }
-"""The reasons that fit each hostile answer."""
+"""The reasons that fit each hostile answer. A bare 401 cannot be told from a wrong password: what matters is that it is tried again."""
 _SILENCING: Final = frozenset({"silent", "refuse", "reset"})
 
 

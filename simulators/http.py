@@ -26,6 +26,7 @@ REASONS: Final = {
     401: b"Unauthorized",
     404: b"Not Found",
     405: b"Method Not Allowed",
+    409: b"Conflict",
     410: b"Gone",
     411: b"Length Required",
     413: b"Content Too Large",

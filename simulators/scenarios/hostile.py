@@ -8,7 +8,7 @@ from simulators.faults import Answer, Fault
 from simulators.scenarios.script import Scenario, Stage, Step
 from simulators.views import View
 
-ENDS_S = 120.0
+ENDS_S = 125.0
 ILLS: Final = (
     *(Fault(answer=answer) for answer in Answer if answer is not Answer.NORMAL),
     Fault(delay_s=0.3, jitter_s=0.4),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from simulators.city import SimDevice
 from simulators.scenarios.script import Scenario, Stage, Step
 
-BACK_S = 110.0
+BACK_S = 130.0
 
 
 def plan(stage: Stage) -> Sequence[Step]:
@@ -18,11 +18,11 @@ def plan(stage: Stage) -> Sequence[Step]:
 
 
 def _district(stage: Stage) -> tuple[str, list[SimDevice]]:
-    """One of the city's districts and what hangs on its poles; with a small scale fewer poles of it, never the whole city."""
+    """One of the city's districts and what hangs on its poles; a quarter of the city at most, and fewer with a small scale."""
     districts = Counter(group.district for group in stage.city.groups)
     name = stage.chance.choice(sorted(districts))
     poles = [group.id for group in stage.city.groups if group.district == name]
-    most = max(1, min(len(poles), len(stage.city.groups) // 2))
+    most = max(1, min(len(poles), len(stage.city.groups) // 4))
     cut = set(poles[: max(1, min(most, round(len(poles) * stage.scale)))])
     return name, [device for device in stage.city.devices if device.group in cut]
 

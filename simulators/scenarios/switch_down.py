@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from simulators.scenarios.script import Scenario, Stage, Step
 from simulators.wiring import below
 
-DARK_S = 105.0
+DARK_S = 125.0
 
 
 def plan(stage: Stage) -> Sequence[Step]:
