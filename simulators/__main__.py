@@ -52,9 +52,24 @@ def _serve(options: argparse.Namespace) -> int:
     return 0
 
 
+EXAMPLE = """example:
+  python -m simulators plan --seed 7 --groups 2 --speakers 1 --out city
+  python -m simulators serve --city city/city.json --control 127.0.0.1:28090 &
+  curl http://127.0.0.1:28090/devices                                        # who is where; logins: city/inventory.yaml
+  curl -d '{"answer": "silent"}' http://127.0.0.1:28090/devices/CAM-0001-1/fault
+  curl -d '{"seed": 1}' http://127.0.0.1:28090/scenarios/power-cut           # GET /scenarios lists them all
+  curl http://127.0.0.1:28090/journal?since=0                                # what was done to whom, and when
+
+The first camera answers ONVIF at http://127.16.0.1:18080/onvif/device_service. docs/simulators.md has the rest.
+"""
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m simulators", description="A simulated city of cameras, loudspeakers, recorders and switches."
+        prog="python -m simulators",
+        description="A simulated city of ONVIF cameras, IP loudspeakers, recorders and SNMP switches, on loopback addresses.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=EXAMPLE,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _plan_options(
