@@ -159,6 +159,7 @@ async def _house() -> AsyncIterator[tuple[Any, str]]:
                 steering=untouched,
                 camera_of=untouched,
                 describe=untouched,
+                model_of=untouched,
                 version="bench",
                 limits=Limits(requests_per_s=1_000_000),
             )

@@ -272,6 +272,7 @@ class House:
             steering=self._steering,
             camera_of=self._drivers.onvif_of,
             describe=self._drivers.describe,
+            model_of=self._drivers.model_of,
             limits=self._config.limits,
             version=__version__,
             readiness=self._unready,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from simulators import city, inventory, serving
 from simulators.faults import PROTOCOLS
+from simulators.quirks import QuirkBook
 from simulators.recorded import command
 from simulators.traps import Sink
 
@@ -37,6 +38,8 @@ def _plan(options: argparse.Namespace) -> int:
     )
     if options.traps:
         planned = replace(planned, traps=options.traps)
+    if options.quirks == "models":
+        planned = QuirkBook.load().dealt(planned)
     inventory.write(planned, options.out)
     print(
         f"{len(planned.groups)} groups, {len(planned.devices)} devices: {options.out}/inventory.yaml, cells.geojson, city.json",
@@ -108,6 +111,7 @@ def _plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rtsp-port", type=_port, default=18554, help="port of RTSP on every device")
     parser.add_argument("--snmp-port", type=_port, default=18161, help="port of SNMP (UDP) on every device")
     parser.add_argument("--traps", type=_sink, default="", metavar="HOST:PORT", help="where all SNMP notifications go; on loopback")
+    parser.add_argument("--quirks", choices=("none", "models"), default="none", help="models: each as odd as its model's profile says")
     parser.add_argument("--out", type=Path, required=True, help="folder for inventory.yaml, cells.geojson and city.json")
 
 

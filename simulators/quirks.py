@@ -6,13 +6,13 @@ is the gateway's to judge; here a file that cannot be used ends with a ValueErro
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
 import yaml
 
-from simulators.city import NO_PARAMETERS, Parameters
+from simulators.city import NO_PARAMETERS, City, Parameters
 
 HERE: Final = Path(__file__).resolve().parent.parent
 CONFIGS: Final = next((folder for folder in (HERE / "configs", HERE / "gateway" / "configs") if folder.is_dir()), HERE / "configs")
@@ -73,6 +73,16 @@ class QuirkBook:
             (-len(one.told), len(one.conditions) - len(one.told), -one.depth, name) for name, one in self.models.items() if one.fits(traits)
         ]
         return min(fitting)[3] if fitting else ""
+
+    def dealt(self, city: City) -> City:
+        """The city with each device as its model is: with all quirks of its profile."""
+        return replace(
+            city,
+            devices=tuple(
+                replace(device, quirks=dict(self.of(vendor=device.vendor, model=device.model, firmware=device.firmware)))
+                for device in city.devices
+            ),
+        )
 
     def switched_on(self, name: str, parameters: Parameters = NO_PARAMETERS) -> Parameters:
         """The parameters of a switch with the book's values for those not given. Raises ValueError for what the book does not know."""

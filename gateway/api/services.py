@@ -20,6 +20,7 @@ from gateway.domain.events import Actor, ActorKind
 from gateway.domain.health import Board
 from gateway.drivers.base import MediaSource, PresetSource
 from gateway.drivers.onvif.onboarding import DeviceDescription
+from gateway.drivers.registry import DeviceModel
 from gateway.footage.service import FootageService
 from gateway.inventory.service import InventoryService
 from gateway.storage.store import Store
@@ -76,6 +77,7 @@ class Services:
     steering: SteeringDesk
     camera_of: Callable[[DeviceId], CameraDriver]
     describe: Callable[[DeviceId], Awaitable[DeviceDescription]]
+    model_of: Callable[[DeviceId], DeviceModel]
     version: str
     limits: Limits = field(default_factory=Limits)
     readiness: Readiness = _ready

@@ -1,6 +1,7 @@
 """The drivers of all devices: one object a device, made when it is first needed and kept with what it has learnt."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import TracebackType
 
 from gateway.clock import Clock
@@ -24,6 +25,16 @@ DESCRIBE_S = 20.0
 SUBSCRIPTIONS = 4096
 """Pulls that may wait at a time, apart from all other conversations; one a device."""
 NO_CREDENTIALS = Credentials()
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceModel:
+    """What the gateway takes a device for: its profile ("" for none), those that it inherits from, its quirks, and what it taught us."""
+
+    profile: str
+    lineage: tuple[str, ...]
+    quirks: Quirks
+    learned: Mapping[str, str]
 
 
 class Drivers:
@@ -88,6 +99,12 @@ class Drivers:
             raise NotFound(f"there is no device {device_id!r}")
         by_inventory = Traits(manufacturer=device.vendor, model=device.model, firmware=device.firmware)
         return self._profiles.by_name.get(device.profile) or self._profiles.match(self._identities.get(device_id, by_inventory))
+
+    def model_of(self, device_id: DeviceId) -> DeviceModel:
+        """What a device is taken for now. Raises NotFound."""
+        profile, driver = self.profile_of(device_id), self._onvif.get(device_id)
+        learned = driver.learned() if driver is not None else {}
+        return DeviceModel(profile.name, profile.lineage, profile.quirks, learned) if profile else DeviceModel("", (), NO_QUIRKS, learned)
 
     def recognise(self, device_id: DeviceId, identity: Identity) -> None:
         """Take up what a device said of itself: its profile may be another one than the inventory made us think."""

@@ -1,10 +1,10 @@
 """How a device is set up in its network (Device Management §8.2): names, addresses, ports, servers; what may be set is kept."""
 
 import re
-import uuid
 from typing import Final
 from xml.sax.saxutils import escape
 
+from simulators.endpoint import reference_of
 from simulators.onvif.soap import Call, invalid
 from simulators.onvif.unit import Operation, Unit
 
@@ -90,12 +90,13 @@ def _gateway_of(unit: Unit) -> str:
     return unit.device.address.rpartition(".")[0] + ".1"
 
 
-def _discovery_mode(_unit: Unit, _call: Call) -> str:
-    return "<tds:DiscoveryMode>NonDiscoverable</tds:DiscoveryMode>"
+def _discovery_mode(unit: Unit, _call: Call) -> str:
+    mode = "Discoverable" if unit.state.discoverable else "NonDiscoverable"
+    return f"<tds:DiscoveryMode>{mode}</tds:DiscoveryMode>"
 
 
 def _endpoint_reference(unit: Unit, _call: Call) -> str:
-    return f"<tds:GUID>urn:uuid:{uuid.uuid5(uuid.NAMESPACE_OID, unit.device.mac)}</tds:GUID>"
+    return f"<tds:GUID>{reference_of(unit.device, unit.state)}</tds:GUID>"
 
 
 OPERATIONS: Final[dict[str, Operation]] = {

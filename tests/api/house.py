@@ -171,6 +171,7 @@ def make_services(folder: Path, store: Store, city: City, clock: Clock, drivers:
         steering=SteeringDesk(store=store, clock=clock, camera_of=drivers.onvif_of),
         camera_of=drivers.onvif_of,
         describe=drivers.describe,
+        model_of=drivers.model_of,
         version="0.0.0",
         limits=LIMITS,
     )

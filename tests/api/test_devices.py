@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.api.routes.devices import DeviceOut
+from gateway.api.routes.devices import DeviceDetail
 from gateway.domain.access import Role
 from gateway.domain.devices import DeviceKind
 from gateway.domain.health import HealthState, Standing
@@ -18,9 +18,9 @@ async def test_a_device_is_shown_whole_and_as_its_model_says(house: House):
     house.services.board.put(standing)
     status, body = await house.json("GET", f"/v1/devices/{CAMERA}", role=Role.VIEWER)
     assert status == 200
-    shown = DeviceOut.model_validate(body, extra="forbid")
+    shown = DeviceDetail.model_validate(body, extra="forbid")
     assert (shown.name, shown.state, shown.reason, shown.clock_offset_s) == ("东门枪机", "degraded", "clock-off", 4.5)
-    assert set(body) == set(DeviceOut.model_fields)
+    assert set(body) == set(DeviceDetail.model_fields)
     assert body["position"] == {"latitude": 36.65, "longitude": 117.12}
 
 
@@ -119,3 +119,8 @@ async def test_a_time_has_one_form_wherever_it_stands(house: House):
     _, keys = await house.json("GET", "/v1/keys")
     assert device["since"] == device["last_seen"] == keys["items"][0]["created_at"]
     assert device["since"].endswith("Z")
+
+
+async def test_a_device_shows_what_it_is_taken_for(house: House) -> None:
+    _, body = await house.json("GET", f"/v1/devices/{CAMERA}")
+    assert set(body["matched"]) == {"profile", "lineage", "quirks", "learned"}

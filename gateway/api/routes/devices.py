@@ -15,6 +15,7 @@ from gateway.domain.access import Permission
 from gateway.domain.city import City
 from gateway.domain.devices import CellCode, Device, DeviceId, DeviceKind, GroupId, ZoneId
 from gateway.domain.health import HealthState
+from gateway.drivers.registry import DeviceModel
 from gateway.errors import NotFound
 
 routes = Routes("devices", "What hangs in the street, and how it is.")
@@ -79,6 +80,30 @@ class DeviceOut(Output):
     facts: dict[str, Any] = Field(description="What the checks learnt; text in it comes from the device.")
 
 
+class QuirkOut(Output):
+    """A known oddity of a device's model."""
+
+    id: str = Field(description="Its entry in the quirk book.")
+    switch: str = Field(description="Which form of it.")
+    parameters: dict[str, bool | int | float | str]
+    source: str = Field(description="Who saw it.")
+
+
+class ModelOut(Output):
+    """What the gateway takes a device for."""
+
+    profile: str = Field(description="The profile that fits it best; empty for none.")
+    lineage: list[str] = Field(description="The profiles that this one inherits from, the most general first.")
+    quirks: list[QuirkOut]
+    learned: dict[str, str] = Field(description="What the device has taught the gateway since it started.")
+
+
+class DeviceDetail(DeviceOut):
+    """A device, and what the gateway takes it for."""
+
+    matched: ModelOut
+
+
 class DevicePage(Page[DeviceOut]):
     """One page of devices, by id."""
 
@@ -108,11 +133,20 @@ async def list_devices(call: Call, query: DeviceQuery) -> web.Response:
     return json_bytes(b'{"items":[' + items + b'],"next":' + tail + b"}", headers={"X-Event-Cursor": str(cursor)})
 
 
-@routes.op("GET", "/v1/devices/{device_id}", needs=Permission.INVENTORY_READ, answers=DeviceOut, problems=(NotFound,))
+@routes.op("GET", "/v1/devices/{device_id}", needs=Permission.INVENTORY_READ, answers=DeviceDetail, problems=(NotFound,))
 async def read_device(call: Call) -> web.Response:
     """One device."""
     device = find_device(call.services.city, call.path("device_id"))
-    return json_bytes(_json.write(device, call.services.board[device.id]))
+    matched = _matched(call.services.model_of(device.id)).model_dump_json().encode()
+    return json_bytes(_json.write(device, call.services.board[device.id])[:-1] + b',"matched":' + matched + b"}")
+
+
+def _matched(model: DeviceModel) -> ModelOut:
+    quirks = [
+        QuirkOut(id=quirk.id, switch=switch, parameters=dict(quirk.parameters), source=quirk.source)
+        for switch, quirk in sorted(model.quirks.by_switch.items())
+    ]
+    return ModelOut(profile=model.profile, lineage=list(model.lineage), quirks=quirks, learned=dict(model.learned))
 
 
 def find_device(city: City, device_id: str, kind: DeviceKind | None = None) -> Device:
