@@ -1,5 +1,6 @@
 """Three real cameras, recorded by others, are met as they would be in the street."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,9 +18,11 @@ from gateway.drivers.onvif.soap import MEDIA, MEDIA2, PTZ
 from gateway.errors import NotSupported
 from simulators import http
 from simulators.http import Behaviour, Request, Response
+from simulators.recorded.client import Client
 from simulators.recorded.command import city_of
 from simulators.recorded.door import RecordedDoor
 from simulators.recorded.folder import Recording
+from simulators.recorded.recorder import Recorder
 from simulators.state import State
 
 RECORDINGS = Path(__file__).parents[3] / "shared" / "recordings" / "onvif"
@@ -130,3 +133,13 @@ async def test_every_request_to_a_recorded_camera_goes_to_the_inventorys_address
         await onboard(ours, timeout_s=30)
         assert {heard.header("Host") for heard in fake.heard} == {f"{fake.address}:{fake.port}"}
         assert all(heard.target.startswith("/onvif/") for heard in fake.heard)
+
+
+@pytest.mark.parametrize(("name", "folders"), [
+    ("axis-q6045-e", {"device", "media", "ptz", "events"}), ("hikvision-ds-2cd2012-i", {"device", "media", "events"}),
+    ("enp1a14-ir25x", {"device", "media", "media2", "ptz", "recording"})])  # fmt: skip
+async def test_a_recorded_camera_can_be_recorded_again_by_the_services_that_it_lists(name: str, folders: set[str]) -> None:
+    async with camera(name) as (fake, _):
+        taken = await asyncio.to_thread(Recorder(Client(fake.address, fake.port), lambda _line: None).take)
+    assert {one.folder for one in taken if not one.is_fault} >= folders
+    assert not any(heard.header("Authorization") for heard in fake.heard)
