@@ -82,3 +82,16 @@ async def test_node_onvif_connects_fetches_a_picture_and_drives_a_dome(street: S
     assert told["streams"] == [f"rtsp://{dome.address}:{street.city.rtsp_port}/live/{name}" for name in ("main", "sub")]
     assert told["picture"] == {"type": "image/jpeg", "jpeg": True}
     assert told["ptz"] == {"before": 3, "during": 4, "after": 3, **MOVED}
+
+
+async def test_onvif_hears_what_happens_before_a_camera(street: Street) -> None:
+    dome = street.camera
+    login = {"hostname": dome.address, "port": street.city.http_port, "username": dome.username, "password": dome.password}
+    hearing = asyncio.create_task(told_by("onvif", "hear_onvif.js", login=login))
+    while not street.state.counters["events.PullMessages.camera"] >= 2 and not hearing.done():  # noqa: ASYNC110 -- counters tell nobody
+        await asyncio.sleep(0.01)
+    street.state.happen(dome, "motion")
+    heard = await hearing
+
+    assert {"topic": "tns1:Device/Trigger/DigitalInput", "change": "Initialized", "Name": "LogicalState", "Value": False} in heard
+    assert heard[-1] == {"topic": "tns1:VideoSource/MotionAlarm", "change": "Changed", "Name": "State", "Value": True}

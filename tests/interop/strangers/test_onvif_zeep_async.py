@@ -1,5 +1,6 @@
 """onvif-zeep-async, used as its documentation has it, takes a simulated dome for a real one."""
 
+import asyncio
 import importlib.util
 import logging
 import os
@@ -71,3 +72,41 @@ async def drive(street: Street, ptz: Any, profile: str) -> None:
     assert [preset.Name for preset in await ptz.GetPresets({"ProfileToken": profile})][-1] == "stranger"
     await ptz.GotoPreset({"ProfileToken": profile, "PresetToken": token})
     await ptz.RemovePreset({"ProfileToken": profile, "PresetToken": token})
+
+
+async def test_onvif_zeep_async_keeps_a_pull_point_and_hears_what_happens(street: Street, onvif: Any) -> None:
+    dome, lost = street.camera, list[str]()
+    wsdl = Path(onvif.__file__).parent / "wsdl"
+    camera = onvif.ONVIFCamera(dome.address, street.city.http_port, dome.username, dome.password, str(wsdl), adjust_time=True)
+    try:
+        await camera.update_xaddrs()
+        manager = await camera.create_pullpoint_manager(timedelta(minutes=10), lambda: lost.append("subscription"))
+        pulling = manager.get_service()
+        limits = {"MessageLimit": 100, "Timeout": timedelta(seconds=10)}
+        states = {message.Topic._value_1 for message in (await pulling.PullMessages(limits)).NotificationMessage}
+        assert "tns1:VideoSource/MotionAlarm" in states
+
+        waiting = asyncio.create_task(pulling.PullMessages(limits))
+        await until(street, "PullMessages", 2)
+        street.state.happen(dome, "motion")
+        message = (await waiting).NotificationMessage[0]
+        assert message.Topic._value_1 == "tns1:VideoSource/MotionAlarm"
+        said = message.Message._value_1
+        assert (said.PropertyOperation, said.Data.SimpleItem[0].Name, said.Data.SimpleItem[0].Value) == ("Changed", "State", "true")
+
+        manager.resume()  # renews at once
+        await until(street, "Renew", 1)
+        await manager.set_synchronization_point()
+        assert len((await pulling.PullMessages(limits)).NotificationMessage) == len(states)
+        await manager.shutdown()
+        assert street.state.counters["events.Unsubscribe.camera"] == 1
+        assert lost == []
+    finally:
+        await camera.close()
+
+
+async def until(street: Street, operation: str, times: int) -> None:
+    """Until the camera was asked for an operation so often."""
+    async with asyncio.timeout(10):
+        while street.state.counters[f"events.{operation}.camera"] < times:  # noqa: ASYNC110 -- counters tell nobody
+            await asyncio.sleep(0.01)
