@@ -432,3 +432,15 @@ async def test_a_path_that_is_none_is_refused_before_anything_is_sent() -> None:
 def test_the_ports_of_the_inventory_are_used_for_ipv6_too() -> None:
     target = Target("d", "::1", Ports(rtsp=8554), Credentials())
     assert base_url(target, "x?y=1") == "rtsp://[::1]:8554/x?y=1"
+
+
+async def test_a_set_up_whose_connection_breaks_is_taken_back_over_a_new_one() -> None:
+    def hang_up(peer: Peer, asked: Asked) -> None:
+        assert peer.writer is not None
+        peer.writer.transport.abort()
+
+    async with listening(Peer(script={"PLAY": hang_up})) as peer:
+        with pytest.raises(Unreachable):
+            await opened(peer)
+        assert peer.connections == 2
+        assert (peer.asked[-1].method, peer.asked[-1].headers["session"]) == ("TEARDOWN", peer.session)
