@@ -5,7 +5,7 @@
 | without power or line, long enough | down |
 | often without line, each time briefly | degraded, `flapping` |
 | an answer that cannot be used | down or degraded with one of its reasons (`ANSWERS`) |
-| a clock off by more than 5 s | degraded, `clock-drift` |
+| a clock off by more than 5 s | degraded, `clock-drift`, or `wrong-time-zone` where the offset is a zone's |
 | another password; another serial number | degraded, `bad-credentials`; `wrong-device` |
 | another address | down: nobody answers at the old one |
 | new firmware | the notice `firmware-changed` with the old and the new |
@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 CLOCK_LIMIT_S: Final = 5.0
+WRONG_CLOCK: Final = ("clock-drift", "wrong-time-zone")
 FLAPS: Final = 4
 ANSWERS: Final[Mapping[str, tuple[str, ...]]] = {
     "silent": ("service-silent", "timeout"),
@@ -91,7 +92,7 @@ def injections(journal: Iterable[Mapping[str, Any]], *, sure_s: float) -> list[I
                 owed += _of_fault(device, _fault(detail), at, until)
         for detail, at, until in _clocks(entries):
             if abs(float(detail)) > CLOCK_LIMIT_S and until - at >= sure_s:
-                owed.append(Injection(device, "clock", at, until, "degraded", ("clock-drift",)))
+                owed.append(Injection(device, "clock", at, until, "degraded", WRONG_CLOCK))
     return sorted(owed, key=lambda one: (one.at, one.device))
 
 
@@ -106,7 +107,7 @@ def _of_fault(device: str, fault: Mapping[str, Any], at: float, until: float) ->
     if fault.get("serial"):
         yield Injection(device, "swapped", at, until, "degraded", ("wrong-device",))
     if abs(fault.get("clock_offset_s", 0.0)) > CLOCK_LIMIT_S:
-        yield Injection(device, "clock", at, until, "degraded", ("clock-drift",))
+        yield Injection(device, "clock", at, until, "degraded", WRONG_CLOCK)
     if fault.get("firmware") and not fault.get("serial"):
         yield Injection(device, "firmware", at, until, "", ("firmware-changed",))
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from demo.owed import Injection, Saying, injections, judge, touched
+from demo.owed import WRONG_CLOCK, Injection, Saying, injections, judge, touched
 
 SURE_S = 70.0
 
@@ -29,13 +29,13 @@ def test_a_device_that_comes_and_goes_is_owed_as_flapping() -> None:
 def test_each_part_of_a_fault_is_owed_for_itself() -> None:
     fault = {"clock_offset_s": 7200.0, "firmware": "V2", "delay_s": 0.2}
     assert owed(entry(0, "fault", detail=fault), entry(90, "healed")) == [
-        ("clock", "degraded", ("clock-drift",)),
+        ("clock", "degraded", WRONG_CLOCK),
         ("firmware", "", ("firmware-changed",)),
     ]
 
 
 def test_a_clock_that_a_reboot_reset_is_owed_as_drift() -> None:
-    assert owed(entry(0, "clock", detail="-99.0"), entry(90, "clock", detail="0")) == [("clock", "degraded", ("clock-drift",))]
+    assert owed(entry(0, "clock", detail="-99.0"), entry(90, "clock", detail="0")) == [("clock", "degraded", WRONG_CLOCK)]
     assert owed(entry(0, "clock", detail="2.5"), entry(90, "clock", detail="0")) == []
 
 
