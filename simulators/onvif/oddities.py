@@ -137,8 +137,9 @@ def _impossible_times(_unit: Unit, parameters: Parameters, response: Response) -
 
 
 def _impossible(found: re.Match[bytes], form: "Callable[[re.Match[bytes]], bytes]") -> bytes:
+    """A time in its impossible form; that of a notification, or of where a track begins, which may be missing, is none at all."""
     before = found.string[max(0, found.start() - 12) : found.start()]
-    return b"0000-00-00T00:00:00Z" if before.endswith((b"<tt:DataFrom>", b"DataFrom>")) else form(found)
+    return b"0000-00-00T00:00:00Z" if before.endswith((b"DataFrom>", b'UtcTime="')) else form(found)
 
 
 def _uncarried(found: re.Match[bytes]) -> bytes:

@@ -6,7 +6,9 @@ import pytest
 
 from gateway.domain.health import Outcome
 from gateway.drivers.base import Span
+from tests.drivers.onvif.listening import listening
 from tests.quirks.meeting import Meeting, meet
+from tests.simulators.street import Street
 
 pytestmark = pytest.mark.quirk("Q15")
 
@@ -36,6 +38,18 @@ async def test_recordings_keep_the_times_that_can_be_read(camera: Meeting) -> No
 
     told = await recorder.ours.recordings(timeout_s=20)
     assert [(one.token, one.earliest, one.latest) for one in told] == [(one.token, one.earliest, one.latest) for one in true]
+
+
+async def test_events_are_heard_whatever_time_they_tell(street: Street) -> None:
+    street.state.switch_quirk(street.camera, "impossible-times", {"no_clock": False})
+    async with listening(street) as listener:
+        await listener.passes(2)
+        street.state.happen(street.camera, "motion")
+        await listener.passes(2)
+        street.state.happen(street.camera, "motion", on=False)
+        await listener.passes(2)
+
+        assert [event.on for event in listener.of("MotionAlarm")] == [False, True, False]
 
 
 async def test_coverage_is_the_same_in_impossible_times(camera: Meeting) -> None:
