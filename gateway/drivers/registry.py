@@ -103,7 +103,8 @@ class Drivers:
     def model_of(self, device_id: DeviceId) -> DeviceModel:
         """What a device is taken for now. Raises NotFound."""
         profile, driver = self.profile_of(device_id), self._onvif.get(device_id)
-        learned = driver.learned() if driver is not None else {}
+        subscriber = self._subscribers.get(device_id)
+        learned = {**(driver.learned() if driver else {}), **(subscriber.learned() if subscriber else {})}
         return DeviceModel(profile.name, profile.lineage, profile.quirks, learned) if profile else DeviceModel("", (), NO_QUIRKS, learned)
 
     def recognise(self, device_id: DeviceId, identity: Identity) -> None:

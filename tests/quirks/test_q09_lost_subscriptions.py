@@ -19,6 +19,7 @@ async def test_where_renewing_is_refused_it_subscribes_anew_and_does_not_ask_aga
 
         assert listener.begun == ["VideoSource/MotionAlarm"]
         assert listener.asked("Renew") == 1
+        assert listener.subscriber.learned()["renewing"] == "refused"
         assert listener.asked("CreatePullPointSubscription") == 4
 
 

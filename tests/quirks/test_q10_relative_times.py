@@ -26,6 +26,7 @@ async def test_a_moment_is_asked_for_where_a_relative_time_ends_at_once(street: 
         assert listener.begun == ["VideoSource/MotionAlarm"]
         assert listener.asked("CreatePullPointSubscription") == 2
 
+        assert listener.subscriber.learned()["ends of leases"] == "absolute"
         street.state.rebooted(street.camera)
         await listener.passes(5)
         assert listener.asked("CreatePullPointSubscription") == 3, "it has learnt which form of time works"

@@ -18,6 +18,7 @@ async def test_events_are_heard_with_the_headers_that_a_device_takes(street: Str
         assert listener.begun == ["VideoSource/MotionAlarm"]
         assert listener.asked("CreatePullPointSubscription") == tries
 
+        assert listener.subscriber.learned()["addressing"] == ("taken" if switch == "needs-addressing" else "refused")
         street.state.rebooted(street.camera)
         await listener.passes(2)
         assert listener.asked("CreatePullPointSubscription") == tries + 1, "it has learnt whether addressing is taken"

@@ -3,7 +3,7 @@
 import os
 import uuid
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -68,6 +68,22 @@ class Subscriber:
                 course = await self._go_on(course, take)
         finally:
             await self._end()
+
+    def learned(self) -> Mapping[str, str]:
+        """What the device taught us about its subscriptions, in words."""
+        return dict(self._lessons())
+
+    def _lessons(self) -> Iterator[tuple[str, str]]:
+        if self.subscribes is not None:
+            yield "subscriptions", "taken" if self.subscribes else "refused"
+        if self._form is not TimeForm.SECONDS:
+            yield "ends of leases", self._form
+        if self._addressing_proven:
+            yield "addressing", "taken" if self._addressing else "refused"
+        if not self._habits.renews:
+            yield "renewing", "refused"
+        if not self._habits.synchronises:
+            yield "synchronization points", "refused"
 
     # -- steps ---------------------------------------------------------------------------------------------------------
 

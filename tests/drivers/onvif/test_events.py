@@ -8,11 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
+from gateway.clock import SimulatedClock
+from gateway.domain.city import City
+from gateway.domain.devices import Credentials, Device, DeviceId, DeviceKind, Ports
 from gateway.drivers.base import Change
 from gateway.drivers.onvif import subscribing
 from gateway.drivers.onvif.notifications import read_notifications
 from gateway.drivers.onvif.soap import EVENTS, NOTIFICATION
-from gateway.errors import ProtocolError
+from gateway.drivers.profiles.library import Profiles
+from gateway.drivers.registry import Drivers
+from gateway.errors import NotFound, ProtocolError
 from simulators.faults import Answer, Fault
 from tests.drivers.onvif.listening import listening
 from tests.simulators import oracle
@@ -161,3 +166,23 @@ def test_reading_notifications_never_fails(tree, attributes) -> None:  # type: i
     for event in read_notifications(grown(etree.Element("PullMessagesResponse"), tree), received=NOW):
         assert event.topic
         assert event.received == NOW
+
+
+async def test_the_drivers_keep_one_subscriber_a_device_with_what_it_has_learnt(street: Street) -> None:
+    clock = SimulatedClock(datetime.fromtimestamp(street.clock.now, UTC))
+    told, city = street.camera, City()
+    device = Device(DeviceId(told.id), DeviceKind.CAMERA, told.name, told.address, ports=Ports(onvif=street.city.http_port))
+    city.replace(devices=[device], groups=[], zones=[])
+    async with Drivers(city, clock, Profiles([]), walk_every_s=60) as drivers:
+        drivers.renew({device.id: Credentials(told.username, told.password)})
+        subscriber, heard = drivers.events_of(device.id), asyncio.Event()
+        listening = asyncio.create_task(subscriber.run(lambda _event: heard.set()))
+        async with asyncio.timeout(10):
+            await heard.wait()
+        listening.cancel()
+        await asyncio.wait([listening])
+
+        assert drivers.events_of(device.id) is subscriber
+        assert drivers.model_of(device.id).learned["subscriptions"] == "taken"
+        with pytest.raises(NotFound):
+            drivers.events_of(DeviceId("nobody"))
