@@ -38,6 +38,7 @@ def _plan(options: argparse.Namespace) -> int:
     )
     if options.traps:
         planned = replace(planned, traps=options.traps)
+    planned = replace(planned, https_port=options.https_port)
     if options.quirks == "models":
         planned = QuirkBook.load().dealt(planned)
     inventory.write(planned, options.out)
@@ -108,6 +109,7 @@ def _plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--groups", type=int, default=759, help="camera groups, 2.25 cameras each")
     parser.add_argument("--speakers", type=int, default=110, help="loudspeakers")
     parser.add_argument("--http-port", type=_port, default=18080, help="port of ONVIF and snapshots on every device")
+    parser.add_argument("--https-port", type=_port, default=0, help="port of the same over TLS; 0 for none")
     parser.add_argument("--rtsp-port", type=_port, default=18554, help="port of RTSP on every device")
     parser.add_argument("--snmp-port", type=_port, default=18161, help="port of SNMP (UDP) on every device")
     parser.add_argument("--traps", type=_sink, default="", metavar="HOST:PORT", help="where all SNMP notifications go; on loopback")

@@ -151,6 +151,8 @@ class City:
     groups: tuple[SimGroup, ...]
     devices: tuple[SimDevice, ...]
     zones: tuple[SimZone, ...] = field(default=())
+    https_port: int = 0
+    """The port of the same over TLS, 0 for none."""
     traps: str = ""
     """HOST:PORT on loopback to which the devices send their SNMP notifications, "" for nowhere."""
 
@@ -164,6 +166,7 @@ class City:
                 groups=tuple(SimGroup(**row) for row in raw["groups"]),
                 devices=tuple(_device(row, Path(path).parent) for row in raw["devices"]),
                 zones=tuple(SimZone(row["id"], row["name"], tuple(row["speakers"])) for row in raw["zones"]),
+                https_port=int(raw.get("https_port", 0)),
                 traps=raw.get("traps", ""),
             )
         except (KeyError, TypeError) as error:
@@ -177,6 +180,8 @@ class City:
             "rtsp_port": self.rtsp_port,
             "snmp_port": self.snmp_port,
         }
+        if self.https_port:
+            head["https_port"] = self.https_port
         if self.traps:
             head["traps"] = self.traps
         tables: dict[str, Sequence[SimGroup | SimZone | SimDevice]] = {"groups": self.groups, "zones": self.zones, "devices": self.devices}

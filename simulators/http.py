@@ -112,6 +112,7 @@ class Host(Protocol):
 
 
 Lookup = Callable[[str], Host | None]
+Around = Callable[[Callable[[], asyncio.Protocol]], asyncio.Protocol]
 
 
 def is_loopback(address: str) -> bool:
@@ -127,14 +128,21 @@ def raise_file_limit() -> int:
 
 
 @asynccontextmanager
-async def listen(lookup: Lookup, *, host: str = "0.0.0.0", port: int, idle_s: float = IDLE_S) -> AsyncIterator[int]:
+async def listen(
+    lookup: Lookup, *, host: str = "0.0.0.0", port: int, idle_s: float = IDLE_S, around: Around | None = None
+) -> AsyncIterator[int]:
     """Serve what `lookup` finds for a local address until the block ends, then drop all connections; gives the bound port.
 
+    `around`: what stands between a new connection and its HTTP, such as TLS.
     Raises OSError when the port is taken.
     """
     tasks, connections, crowd = asyncio.TaskGroup(), set[_Connection](), Counter[str]()
+
+    def taken() -> asyncio.Protocol:
+        return _Connection(lookup, connections, crowd, tasks)
+
     server = await asyncio.get_running_loop().create_server(
-        lambda: _Connection(lookup, connections, crowd, tasks), host, port, backlog=BACKLOG, start_serving=False
+        taken if around is None else lambda: around(taken), host, port, backlog=BACKLOG, start_serving=False
     )
     async with _alone(tasks):
         sweeper = tasks.create_task(_sweep(connections, idle_s), name="http idle sweep")

@@ -6,6 +6,7 @@ import json
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -56,6 +57,8 @@ async def running(
         for protocol in only:
             await _SERVERS[protocol](city, state, stack)
             ports[protocol] = getattr(city, f"{protocol}_port")
+        if city.https_port and "http" in only:
+            ports["https"] = city.https_port
         if discovery:
             from simulators.discovery import server as wsd  # noqa: PLC0415 -- for those who ask for it
 
@@ -64,7 +67,13 @@ async def running(
 
 
 async def _http(city: City, state: State, stack: AsyncExitStack) -> None:
-    await stack.enter_async_context(http.listen(Site(city, state).lookup, port=city.http_port))
+    site = Site(city, state)
+    await stack.enter_async_context(http.listen(site.lookup, port=city.http_port))
+    if city.https_port:
+        from simulators import tls  # noqa: PLC0415 -- brings cryptography, for those who ask for it
+
+        around = partial(tls.Greeter, context_of=tls.Certificates(city, state).context_of)
+        await stack.enter_async_context(http.listen(tls.secured(site.lookup, city), port=city.https_port, around=around))
 
 
 async def _rtsp(city: City, state: State, stack: AsyncExitStack) -> None:

@@ -136,9 +136,10 @@ _PARTS: Final[Mapping[str, tuple[str, Callable[[Unit, str], str]]]] = {
 def _capabilities(unit: Unit) -> str:
     digest = "true" if unit.device.auth == "digest" else "false"
     token = "false" if unit.device.auth == "digest" else "true"
+    tls = str(bool(unit.city.https_port)).lower()
     return (
         '<tds:Capabilities><tds:Network IPFilter="false" ZeroConfiguration="false" IPVersion6="false" DynDNS="false" NTP="1"/>'
-        f'<tds:Security TLS1.0="false" TLS1.1="false" TLS1.2="false" UsernameToken="{token}" HttpDigest="{digest}" RELToken="false" '
+        f'<tds:Security TLS1.0="false" TLS1.1="false" TLS1.2="{tls}" UsernameToken="{token}" HttpDigest="{digest}" RELToken="false" '
         'MaxUsers="8"/><tds:System DiscoveryResolve="false" DiscoveryBye="false" RemoteDiscovery="false" SystemBackup="false" '
         'SystemLogging="false" FirmwareUpgrade="false"/></tds:Capabilities>'
     )

@@ -74,7 +74,8 @@ def _interfaces(unit: Unit, _call: Call) -> str:
 
 
 def _protocols(unit: Unit, _call: Call) -> str:
-    ports = (("HTTP", unit.city.http_port), ("RTSP", unit.city.rtsp_port))
+    city = unit.city
+    ports = (("HTTP", city.http_port), *((("HTTPS", city.https_port),) if city.https_port else ()), ("RTSP", city.rtsp_port))
     return "".join(
         f"<tds:NetworkProtocols><tt:Name>{name}</tt:Name><tt:Enabled>true</tt:Enabled><tt:Port>{port}</tt:Port></tds:NetworkProtocols>"
         for name, port in ports
