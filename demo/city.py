@@ -103,7 +103,8 @@ def first(layout: Layout, kind: str) -> str:
 def camera_with_footage(layout: Layout) -> str:
     """A camera whose recorder has no gaps on its channel, so that a request for it can be fulfilled whole."""
     city = json.loads(layout.city.read_text(encoding="utf-8"))
-    channels = [channel for device in city["devices"] for channel in device.get("channels", ()) if not channel.get("gappy")]
+    recorders = [device for device in city["devices"] if device["kind"] == "recorder"]
+    channels = [channel for recorder in recorders for channel in recorder.get("channels", ()) if not channel.get("gappy")]
     camera: str = channels[0]["camera"]
     return camera
 

@@ -16,6 +16,10 @@ from simulators.grid import Grid, Place
 
 H265_SHARE: Final = 0.3
 """Of the cameras with Media2."""
+CARD_SHARE: Final = 0.15
+"""Of all cameras, have a card, with footage of the last days and a recording called so."""
+CARD_DAYS: Final = 7
+CARD_RECORDING: Final = "OnvifRecordingToken_1"
 CHANNELS_A_RECORDER: Final = 16
 CLIPS_PERCENT: Final = 40
 """Loudspeakers new enough for Media2 audio clips."""
@@ -55,7 +59,7 @@ class Snmp:
 
 @dataclass(frozen=True, slots=True)
 class SimChannel:
-    """One channel of a recorder. A `gappy` one has holes in its footage (`simulators.footage`)."""
+    """One channel of a recorder, or of a camera's card. A `gappy` one has holes in its footage (`simulators.footage`)."""
 
     number: int
     camera: str
@@ -113,6 +117,11 @@ class SimDevice:
     snmprec: str = ""
     quirks: Mapping[str, Parameters] = field(default_factory=dict, hash=False)
     outages: Outages = ()
+
+    @property
+    def card(self) -> bool:
+        """Whether it is a camera that keeps footage itself, on a card: its one channel is its own picture."""
+        return self.kind == "camera" and bool(self.channels)
 
     def channel(self, token: str) -> SimChannel | None:
         """The channel whose recording is called `token`."""
@@ -266,15 +275,17 @@ def plan(
     """
     if groups < 1 or speakers < 0:
         raise ValueError("a city has at least one group and no negative number of speakers")
-    planned, devices, zones = _Planner(random.Random(seed), groups, codecs=random.Random(f"{seed}/codecs")).city(speakers)
+    planned, devices, zones = _Planner(
+        random.Random(seed), groups, codecs=random.Random(f"{seed}/codecs"), cards=random.Random(f"{seed}/cards")
+    ).city(speakers)
     return City(seed, http_port, rtsp_port, snmp_port, planned, devices, zones)
 
 
 class _Planner:
     """Deals out places, addresses and secrets from one random source, always in the same order."""
 
-    def __init__(self, chance: random.Random, groups: int, *, codecs: random.Random) -> None:
-        self._chance, self._codecs = chance, codecs
+    def __init__(self, chance: random.Random, groups: int, *, codecs: random.Random, cards: random.Random) -> None:
+        self._chance, self._codecs, self._cards = chance, codecs, cards
         self._next_address = {kind: second * 65536 + third * 256 for kind, (second, third) in FIRST_ADDRESS.items()}
         self._next_serial = 0
         self._district_of: dict[str, Place] = {}
@@ -309,6 +320,7 @@ class _Planner:
                 uplink=f"SW-{group.id[2:]}",
                 uplink_port=number,
                 ptz=ptz,
+                **self._card(camera.id),
                 model=self._chance.choice(catalogue.VENDORS[camera.vendor].domes if ptz else catalogue.VENDORS[camera.vendor].bullets),
                 auth="digest" if self._chance.random() < 0.06 else "wsse",
                 **self._ways(),
@@ -318,6 +330,11 @@ class _Planner:
         """Codec and missing services: H.265 is a word that only Media2 knows."""
         codec, lacks = "H265" if self._codecs.random() < H265_SHARE else "H264", self._lacks()
         return {"codec": "H264" if "media2" in lacks else codec, "lacks": lacks}
+
+    def _card(self, camera: str) -> dict[str, Any]:
+        """What a camera with a card keeps; nothing for the others."""
+        dealt, gappy = self._cards.random() < CARD_SHARE, self._cards.random() < 0.3
+        return {"channels": (SimChannel(1, camera, CARD_RECORDING, gappy),), "retention_days": CARD_DAYS} if dealt else {}
 
     def _lacks(self) -> tuple[str, ...]:
         roll = self._chance.random()

@@ -1,4 +1,4 @@
-"""What a recorder says of one recording, in the words that Search and Recording share."""
+"""What a recorder, or a camera with a card, says of one recording, in the words that Search and Recording share."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -38,6 +38,12 @@ def source(unit: Unit, channel: SimChannel) -> str:
         f"<tt:Source><tt:SourceId>urn:channel:{channel.number}</tt:SourceId><tt:Name>{name}</tt:Name><tt:Location></tt:Location>"
         f"<tt:Description>{escape(channel.camera)}</tt:Description><tt:Address>{address}</tt:Address></tt:Source>"
     )
+
+
+def codec(unit: Unit, channel: SimChannel) -> str:
+    """How its footage is encoded: as its camera sends it."""
+    camera = unit.city.by_id(channel.camera)
+    return camera.codec if camera else "H264"
 
 
 def information(unit: Unit, channel: SimChannel) -> str:

@@ -52,11 +52,11 @@ def _media_attributes(unit: Unit, call: Call) -> str:
 
 
 def _attributes(unit: Unit, channel: SimChannel, moment: float) -> str:
-    width, height = SOURCE_SIZE
+    (width, height), codec = SOURCE_SIZE, recordings.codec(unit, channel)
     return (
         f"<tse:MediaAttributes><tt:RecordingToken>{channel.token}</tt:RecordingToken><tt:TrackAttributes>"
         f"<tt:TrackInformation>{recordings.track(unit)}</tt:TrackInformation><tt:VideoAttributes><tt:Bitrate>64</tt:Bitrate>"
-        f"<tt:Width>{width}</tt:Width><tt:Height>{height}</tt:Height><tt:Encoding>H264</tt:Encoding><tt:Framerate>{FRAME_RATE}</tt:Framerate>"
+        f"<tt:Width>{width}</tt:Width><tt:Height>{height}</tt:Height><tt:Encoding>{codec}</tt:Encoding><tt:Framerate>{FRAME_RATE}</tt:Framerate>"
         f"</tt:VideoAttributes></tt:TrackAttributes><tt:From>{xml_time(moment)}</tt:From><tt:Until>{xml_time(moment)}</tt:Until>"
         "</tse:MediaAttributes>"
     )
@@ -197,7 +197,7 @@ def _keep_alive(duration: str) -> float:
 
 SERVICE: Final = Service(
     prefix="tse",
-    paths={"": "/onvif/search_service", "HIKVISION": "/onvif/SearchRecording"},
+    paths={"": "/onvif/search_service", "HIKVISION": "/onvif/SearchRecording", "AXIS": "/onvif/services"},
     version=(2, 60),
     capabilities=_capabilities,
     operations={

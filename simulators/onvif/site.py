@@ -44,7 +44,7 @@ SERVICES: Final[Mapping[str, tuple[Service, ...]]] = {
     "recorder": (device.SERVICE, recording.SERVICE, search.SERVICE, replay.SERVICE),
     "switch": (),
 }
-"""What a device of a kind offers when nothing is missing from it."""
+"""What a device of a kind offers when nothing is missing from it; a camera with a card also what a recorder has."""
 
 
 class Site:
@@ -82,7 +82,8 @@ class Site:
 
 def services_of(found: SimDevice) -> tuple[Service, ...]:
     missing = {prefix for prefix, absent in (("tptz", not found.ptz), ("tr2", "media2" in found.lacks)) if absent}
-    offered = (service for service in SERVICES[found.kind] if service.prefix not in missing)
+    kept = (recording.SERVICE, search.SERVICE, replay.SERVICE) if found.card else ()
+    offered = (service for service in (*SERVICES[found.kind], *kept) if service.prefix not in missing)
     return tuple(media2.SERVICE if service is clips.SERVICE and "audio-clips" in found.lacks else service for service in offered)
 
 

@@ -94,16 +94,21 @@ QUESTIONS: dict[tuple[str, str], dict[str, Any] | str] = {
     ("tptz", "GotoPreset"): {**PROFILE, "PresetToken": "2"},
     ("tptz", "SetPreset"): {**PROFILE, "PresetName": "new"},
     ("tptz", "RemovePreset"): {**PROFILE, "PresetToken": "3"},
-    ("tse", "GetRecordingInformation"): {"RecordingToken": "rec-01"},
-    ("tse", "GetMediaAttributes"): {"RecordingTokens": ["rec-01"], "Time": START},
+    ("tse", "GetRecordingInformation"): {"RecordingToken": "{recording}"},
+    ("tse", "GetMediaAttributes"): {"RecordingTokens": "{recording}", "Time": START},
     ("tse", "FindRecordings"): {"Scope": {}, **KEEP},
     ("tse", "FindEvents"): {**EVENT_SEARCH, **KEEP},
     ("tse", "GetRecordingSearchResults"): {"SearchToken": "{recording search}"},
     ("tse", "GetEventSearchResults"): {"SearchToken": "{event search}"},
     ("tse", "GetSearchState"): {"SearchToken": "{event search}"},
     ("tse", "EndSearch"): {"SearchToken": "{event search}"},
-    ("trc", "GetRecordingConfiguration"): {"RecordingToken": "rec-01"},
-    ("trp", "GetReplayUri"): {"StreamSetup": SETUP, "RecordingToken": "rec-01"},
+    ("trc", "GetRecordingConfiguration"): {"RecordingToken": "{recording}"},
+    ("trc", "GetRecordingOptions"): {"RecordingToken": "{recording}"},
+    ("trc", "GetTrackConfiguration"): {"RecordingToken": "{recording}", "TrackToken": "VIDEO001"},
+    ("trc", "GetRecordingJobConfiguration"): {"JobToken": "job-1"},
+    ("trc", "GetRecordingJobState"): {"JobToken": "job-1"},
+    ("trp", "SetReplayConfiguration"): {"Configuration": {"SessionTimeout": timedelta(minutes=1)}},
+    ("trp", "GetReplayUri"): {"StreamSetup": SETUP, "RecordingToken": "{recording}"},
 }
 """What zeep is asked to write; a string where it has no WSDL, or one without the operation. All others are asked without arguments."""
 
@@ -129,6 +134,7 @@ LACKED: dict[str, set[tuple[str, str]]] = {
     "fixed camera": _NO_MICROPHONE | _MUTE | _UNWIRED | {("timg", "Move"), ("timg", "Stop")},
     "H.265 camera": _NO_MICROPHONE | _MUTE | _UNWIRED | {("timg", "Move"), ("timg", "Stop"), ("trt", "GetVideoEncoderConfiguration")},
     "talking camera": _NO_MICROPHONE | _UNWIRED | {("timg", "Move"), ("timg", "Stop")},
+    "camera with a card": _NO_MICROPHONE | _MUTE | _UNWIRED | {("timg", "Move"), ("timg", "Stop")},
     "speaker": _NO_MICROPHONE | _BLIND,
     "recorder": {("tds", "SetRelayOutputState"), ("tds", "SetRelayOutputSettings")},
 }
@@ -187,6 +193,10 @@ _ANY_ENCODER = (
 )
 
 
+async def _recording(_street: Street, device: SimDevice) -> str:
+    return device.channels[0].token
+
+
 async def _recording_search(street: Street, device: SimDevice) -> str:
     return (await ask(street, device, "tse", "FindRecordings")).texts("SearchToken")[0]
 
@@ -212,6 +222,7 @@ def wave(data: bytes, *, codec: int = 1, rate: int = 8000, bits: int = 8, channe
 BLANKS: dict[str, Callable[[Street, SimDevice], Awaitable[str]]] = {
     "{profile}": _profile,
     "{encoder}": _encoder,
+    "{recording}": _recording,
     "{clip}": _clip,
     "{recording search}": _recording_search,
     "{event search}": _event_search,

@@ -96,6 +96,10 @@ class Street:
         return next(one for one in self._plain if one.codec == "H265")
 
     @cached_property
+    def card_camera(self) -> SimDevice:
+        return next(one for one in self._plain if one.card and not one.ptz and one.codec == "H264")
+
+    @cached_property
     def talking_camera(self) -> SimDevice:
         linked = (self.city.by_id(speaker.audio_output_of) for speaker in self.city.of_kind("speaker") if speaker.audio_output_of)
         return next(one for one in linked if one is not None)

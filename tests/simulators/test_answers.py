@@ -10,7 +10,7 @@ from tests.simulators import oracle
 from tests.simulators.questions import LACKED, ask, request
 from tests.simulators.street import Street, envelope
 
-DEVICES = ("dome", "fixed camera", "H.265 camera", "talking camera", "speaker", "recorder")
+DEVICES = ("dome", "fixed camera", "H.265 camera", "talking camera", "camera with a card", "speaker", "recorder")
 
 
 def device_of(street: Street, name: str) -> SimDevice:
@@ -19,6 +19,7 @@ def device_of(street: Street, name: str) -> SimDevice:
         "fixed camera": street.fixed_camera,
         "H.265 camera": street.h265_camera,
         "talking camera": street.talking_camera,
+        "camera with a card": street.card_camera,
         "speaker": street.speaker,
         "recorder": street.recorder,
     }[name]
