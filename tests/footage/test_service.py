@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import pytest
 
 from gateway.clock import SimulatedClock
@@ -25,6 +26,7 @@ from gateway.storage.store import Store
 from simulators import footage as truth
 from simulators.faults import Answer, Fault
 from tests.footage.desk import NOW, WANG, ZHAO, Desk, Street, desk_of, filing, street, working
+from tests.simulators.reading import caption_of
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
@@ -411,3 +413,23 @@ async def test_a_hand_over_has_a_receiver_and_comes_once(desk: Desk) -> None:
     assert done.state is FootageState.HANDED_OVER
     with pytest.raises(Conflict):
         await desk.service.hand_over(dossier.request.id, by=WANG, receiver="王建国")
+
+
+async def test_the_footage_of_an_h265_camera_is_fetched_as_it_was_recorded(desk: Desk) -> None:
+    newer = {camera.id for camera in desk.street.simulated.of_kind("camera") if camera.codec == "H265"}
+    recorder, channel = next(
+        (recorder, channel)
+        for recorder in desk.street.simulated.of_kind("recorder")
+        for channel in recorder.channels
+        if channel.camera in newer and not channel.gappy
+    )
+    dossier = await desk.fulfilled(filing(cameras=(DeviceId(channel.camera),)))
+    assert (dossier.request.state, dossier.exports[0].recorder) == (FootageState.READY, recorder.id)
+    (file,) = dossier.files
+    with av.open(str(desk.file(dossier.request.id, file.name))) as container:
+        assert (container.streams.video[0].codec_context.name, container.streams.video[0].codec_context.codec_tag) == ("hevc", "hev1")
+        shown = [caption_of(frame) for frame in container.decode(video=0)]
+    assert len(shown) == file.frames
+    assert {camera for camera, _ in shown} == {channel.camera}
+    started = dossier.request.filing.window.start
+    assert f"{started:%Y-%m-%d %H:%M}" in {clock[:16] for _, clock in shown}

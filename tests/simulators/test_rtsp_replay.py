@@ -12,6 +12,7 @@ import pytest
 
 from simulators import footage
 from simulators.footage import Span
+from simulators.views import View
 from tests.simulators.block import CITY, NOW, RECORDER, Block, device, rtsp_block
 from tests.simulators.rtsp_client import Answer, Client, Packet, Picture, pictures
 
@@ -295,3 +296,56 @@ async def test_a_client_that_stops_reading_holds_the_replay_up_instead_of_fillin
 async def test_footage_of_two_cameras_differs(block: Block) -> None:
     one, other = [await replay(block, NOON, NOON + timedelta(seconds=1), token=token) for token in ("rec-01", "rec-02")]
     assert one[0].nals[-2:] != other[0].nals[-2:]
+
+
+# -- direction, speed, order ------------------------------------------------------------------------------------------
+
+BACKWARDS = device("recorder", 8, vendor="Dahua", channels=RECORDER.channels, retention_days=30)
+
+
+async def test_a_recorder_that_says_so_plays_backwards_group_by_group() -> None:
+    async with (
+        rtsp_block(type(CITY)(1, 0, 0, 0, (), (*CITY.devices, BACKWARDS))) as other,
+        other.client(BACKWARDS, "replay/rec-01") as client,
+    ):
+        session = (await client.ask("SETUP", "trackID=0", Transport="RTP/AVP/TCP;unicast;interleaved=0-1")).session
+        window = clock(NOON + timedelta(seconds=6), NOON)
+        answer = await client.ask("PLAY", Session=session, Range=window, Scale="-1.0", **FAST)
+        found = pictures(await client.until_bye())
+    assert (answer.headers["scale"], answer.headers["range"]) == ("-1.0", "clock=20260501T120006.000Z-20260501T120000.000Z")
+    grouped = [NOON + timedelta(seconds=second, milliseconds=80 * index) for second in (4, 2, 0) for index in range(25)]
+    assert times(found) == grouped
+    assert [picture.first.flags for picture in found] == (["CD"] + [""] * 24) * 3
+
+
+async def test_a_recorder_that_does_not_refuses_a_range_that_runs_backwards(block: Block) -> None:
+    async with replaying(block, Range=clock(NOON + timedelta(seconds=6), NOON), Scale="-1.0", **FAST) as (_, answer):
+        assert answer.status == 457
+
+
+async def test_scale_is_the_speed_when_the_server_sets_the_pace(block: Block) -> None:
+    started = asyncio.get_running_loop().time()
+    async with replaying(block, Range=clock(NOON, NOON + timedelta(seconds=8)), Scale="16.0") as (client, answer):
+        assert len(pictures(await client.until_bye())) == 100
+    assert answer.headers["scale"] == "16.0"
+    assert asyncio.get_running_loop().time() - started < 6
+
+
+async def test_without_immediate_a_second_range_waits_for_the_first(block: Block) -> None:
+    async with replaying(block, Range=clock(NOON, NOON + timedelta(seconds=0.4))) as (client, first):
+        later = clock(NOON + timedelta(hours=1), NOON + timedelta(hours=1, seconds=0.4))
+        await client.ask("PLAY", Session=first.session, Range=later)
+        found = pictures(await client.until_bye())
+    assert times(found) == [NOON + timedelta(hours=hour, milliseconds=80 * index) for hour in (0, 1) for index in range(5)]
+    assert found[5].first.flags == "CD"
+
+
+async def test_footage_keeps_what_the_camera_saw_at_that_moment(block: Block) -> None:
+    camera = CITY.by_id(RECORDER.channels[0].camera)
+    assert camera is not None
+    block.state.look(camera, View.BLACK)
+    block.clock.advance(60)
+    block.state.look(camera, View.STREET)
+    block.clock.advance(60)
+    dark, street = [await replay(block, moment(NOW + at), moment(NOW + at + 2)) for at in (20, 80)]
+    assert sum(map(len, dark[0].nals)) < sum(map(len, street[0].nals)) / 2
