@@ -65,7 +65,7 @@ class Exchange:
     def unsupported(self) -> Response | None:
         """551 when a feature is required that this device lacks (RFC 2326 §12.32)."""
         device = self.connection.device
-        known = {REPLAY} if device.kind == "recorder" else set()
+        known = {REPLAY} if device.channels else set()
         if self.server.speaker_of(device) and "backchannel" not in device.lacks and self.quirk("refuses-require") is None:
             known.add(BACKCHANNEL)
         missing = sorted(self.request.required - known)
