@@ -88,7 +88,7 @@ class Book(_Strict):
                 if usual is None:
                     yield Fault(f"{place}.{parameter}", f"it has {', '.join(known[1].parameters) or 'no parameter'}")
                 elif not _alike(value, usual):
-                    yield Fault(f"{place}.{parameter}", f"is a {type(usual).__name__}, such as {usual!r}")
+                    yield Fault(f"{place}.{parameter}", f"is {_KINDS[type(usual)]}, such as {usual}")
 
     def quirks_of(self, draft: ProfileDraft) -> Mapping[str, Quirk]:
         """A profile's own quirks by switch, once `faults_of` has found nothing."""
@@ -98,6 +98,9 @@ class Book(_Strict):
         known = self.switch(name)
         assert known is not None
         return Quirk(known[0], name, {**known[1].parameters, **parameters}, source)
+
+
+_KINDS = {bool: "true or false", int: "a number", float: "a number", str: "a text"}
 
 
 def _alike(value: Any, usual: Parameter) -> bool:
