@@ -109,7 +109,7 @@ class DigestGuard:
         named = (given.get("username"), given.get("realm"), given.get("algorithm", "MD5").upper())
         if named != (login.username, login.realm, login.algorithm) or not self.same(given.get("uri", ""), url):
             return False
-        if login.qop and given.get("qop") != "auth":
+        if login.qop and not _takes(login, given.get("qop")):
             return False
         expected = response(login, method=method, given=given)
         return hmac.compare_digest(expected.encode(), given.get("response", "").encode()) and self._ours(given.get("nonce", ""), bound)
@@ -122,6 +122,11 @@ class DigestGuard:
 
     def _fresh(self, nonce: str) -> bool:
         return 0 <= self.now() - int(nonce[:10], 16) + 1 <= self.nonce_s + 1
+
+
+def _takes(login: Login, qop: str | None) -> bool:
+    """Whether an answer to an offer of qop will do: with MD5 also one from before there was qop (RFC 2617 §3.2.2), as rtspsrc gives it."""
+    return qop == "auth" or (qop is None and login.algorithm == "MD5")
 
 
 def basic(login: Login) -> bytes:
