@@ -98,8 +98,10 @@ async def street(*, now: datetime = NOW, groups: int = 12) -> AsyncIterator[Stre
 
 
 def _device(device: simulated.SimDevice) -> Device:
-    channels = tuple(Channel(channel.number, DeviceId(channel.camera), channel.token) for channel in device.channels)
+    """As the inventory has it: a camera's own card is no recorder."""
     kind = DeviceKind(device.kind)
+    kept = device.channels if kind is DeviceKind.RECORDER else ()
+    channels = tuple(Channel(channel.number, DeviceId(channel.camera), channel.token) for channel in kept)
     return Device(DeviceId(device.id), kind, device.name, device.address, serial=device.serial, channels=channels)
 
 

@@ -41,8 +41,9 @@ def test_the_page_is_what_the_data_says(book: Book, profiles: Profiles) -> None:
 
 def test_gateway_and_simulators_read_the_same_of_every_profile(profiles: Profiles) -> None:
     simulated = QuirkBook.load(CONFIGS)
-    told = {name: {one.switch: dict(one.parameters) for one in profile.quirks.by_switch.values()} for name, profile in profiles.by_name.items()}
-    assert {name: {switch: dict(given) for switch, given in model.quirks.items()} for name, model in simulated.models.items()} == told
+    for name, profile in profiles.by_name.items():
+        told = {one.switch: dict(one.parameters) for one in profile.quirks.by_switch.values()}
+        assert {switch: dict(given) for switch, given in simulated.models[name].quirks.items()} == told
 
 
 @pytest.mark.parametrize(
