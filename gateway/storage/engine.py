@@ -5,6 +5,8 @@ PostgreSQL: `fsync` and `synchronous_commit` on, UTF-8. What a server or file do
 """
 
 import re
+import sqlite3
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,7 @@ from gateway.errors import InvalidInput, StorageFailed
 from gateway.storage.sqlite import Driver
 
 BUSY_TIMEOUT_MS = 5_000
+LOCKED_TRIES, LOCKED_PAUSE_S = 100, 0.02
 READERS = 4
 
 _SQLITE_MUST_BE = {"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": str(BUSY_TIMEOUT_MS)}
@@ -113,7 +116,7 @@ def _sqlite(url: URL, *, begin: str, size: int) -> AsyncEngine:
             pragmas.append("query_only=ON")
         cursor = connection.cursor()
         for pragma in pragmas:
-            cursor.execute(f"PRAGMA {pragma}")
+            _execute(cursor, f"PRAGMA {pragma}")
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")
@@ -121,6 +124,22 @@ def _sqlite(url: URL, *, begin: str, size: int) -> AsyncEngine:
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def _execute(cursor: Any, statement: str) -> None:
+    """Run a statement of a new connection; again for a while when the file is locked.
+
+    SQLite does not wait by itself, whatever its busy timeout says, while another process turns the journal of a new file into WAL.
+    """
+    for tries_left in reversed(range(LOCKED_TRIES)):
+        try:
+            cursor.execute(statement)
+        except sqlite3.OperationalError as error:
+            if not tries_left or "locked" not in str(error):
+                raise
+            time.sleep(LOCKED_PAUSE_S)
+        else:
+            return
 
 
 async def _assert(engine: AsyncEngine) -> None:

@@ -27,6 +27,7 @@ TYPES = frozenset(
         "broadcast.ended",
         "broadcast.stop-all",
         "camera.capture",
+        "camera.steer",
         "device.notice",
         "device.state",
         "footage.request",
