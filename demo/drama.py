@@ -204,13 +204,18 @@ def _unwell(before: Mapping[str, tuple[str, str]], now: Mapping[str, tuple[str, 
 # -- what an operator does -------------------------------------------------------------------------------------------------
 
 
+REFUSALS = ('"password"', '"busy"')
+"""Faults after which a gateway may hold credentials for bad: another password, and a bare 401."""
+
+
 async def _correct_credentials(observer: Observer, layout: city.Layout, mark: int) -> None:
     """Let credentials be tried again that are known to be bad, as an operator would: by imports that change the device and change it back.
 
     Another password in between would be tried as well, and lock the gateway out of cameras that count.
     """
     journal = (await observer.street(f"/journal?since={mark}"))["entries"]
-    devices = {entry["device"] for entry in journal if entry["what"] == "fault" and '"password"' in entry["detail"]}
+    faults = [entry for entry in journal if entry["what"] == "fault"]
+    devices = {entry["device"] for entry in faults if any(refusal in entry["detail"] for refusal in REFUSALS)}
     for device in devices:
         row = city.inventory_row(layout, device)
         for content in (city.elsewhere(row), row):

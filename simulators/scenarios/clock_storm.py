@@ -7,7 +7,7 @@ from simulators.faults import Fault
 from simulators.scenarios.script import Scenario, Stage, Step
 
 OFFSETS_S = (90.0, -150.0, 600.0, 3_600.0, -3_600.0, 28_800.0, -28_800.0)
-ENDS_S = 90.0
+ENDS_S = 150.0
 
 
 def plan(stage: Stage) -> Sequence[Step]:
