@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -30,10 +31,13 @@ from gateway.domain.access import Role
 from gateway.domain.city import City
 from gateway.domain.devices import CameraGroup, Device, DeviceId, DeviceKind, GroupId, Position
 from gateway.domain.health import Board, HealthState, Standing
+from gateway.drivers.profiles.library import Profiles
+from gateway.drivers.registry import Drivers
 from gateway.storage.store import Store
 from gateway.storage.writer import Lane
 from simulators.city import plan
 
+PROFILES = Path(__file__).resolve().parent.parent / "configs" / "profiles"
 ROUNDS = 7
 ROUND_S = 1.5
 WARM_UP_S = 0.5
@@ -143,7 +147,11 @@ async def _house() -> AsyncIterator[tuple[Any, str]]:
     city, board = _city()
     untouched: Any = None  # the services that reading a device never asks
     with tempfile.TemporaryDirectory() as folder:
-        async with Store.open(f"sqlite:///{folder}/bench.db", clock=clock, key=bytes(32)) as store, asyncio.TaskGroup() as group:
+        async with (
+            Store.open(f"sqlite:///{folder}/bench.db", clock=clock, key=bytes(32)) as store,
+            Drivers(city, clock, Profiles.load(PROFILES), walk_every_s=3600) as drivers,
+            asyncio.TaskGroup() as group,
+        ):
             writing = group.create_task(store.writer.run())
             made = await store.writer.write(lambda tx: tx.keys.create(name="bench", roles=[Role.VIEWER], now=clock.now()), lane=Lane.STOP)
             services = Services(
@@ -159,7 +167,7 @@ async def _house() -> AsyncIterator[tuple[Any, str]]:
                 steering=untouched,
                 camera_of=untouched,
                 describe=untouched,
-                model_of=untouched,
+                model_of=drivers.model_of,
                 version="bench",
                 limits=Limits(requests_per_s=1_000_000),
             )

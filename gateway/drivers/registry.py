@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
+from typing import NamedTuple
 
 from gateway.clock import Clock
 from gateway.domain.city import City
@@ -37,6 +38,14 @@ class DeviceModel:
     learned: Mapping[str, str]
 
 
+class _Met(NamedTuple):
+    """A device of the inventory with what it is taken for."""
+
+    device: Device
+    profile: Profile | None
+    target: Target
+
+
 class Drivers:
     """How every device of `city` is spoken to. `renew` after each change of the inventory.
 
@@ -53,7 +62,7 @@ class Drivers:
         self._profiles = profiles
         self._identities: dict[DeviceId, Traits] = {}
         self._credentials: Mapping[DeviceId, Credentials] = {}
-        self._targets: dict[DeviceId, tuple[Device, Target]] = {}
+        self._met: dict[DeviceId, _Met] = {}
         self._onvif: dict[DeviceId, OnvifDevice] = {}
         self._speakers: dict[DeviceId, BackchannelSpeaker] = {}
         self._subscribers: dict[DeviceId, Subscriber] = {}
@@ -67,7 +76,7 @@ class Drivers:
     def renew(self, credentials: Mapping[DeviceId, Credentials]) -> None:
         """Take up the city and the credentials as they are now; a device that has changed is met anew, one that is gone forgotten."""
         self._credentials = credentials
-        self._targets.clear()
+        self._met.clear()
         for kept in (self._onvif, self._speakers, self._subscribers, self._identities):
             for device in kept.keys() - self._city.devices.keys():
                 del kept[device]
@@ -75,34 +84,31 @@ class Drivers:
             driver.retarget(self.target_of(device))
 
     def target_of(self, device_id: DeviceId) -> Target:
-        device = self._city.devices.get(device_id)
-        if device is None:
-            raise NotFound(f"there is no device {device_id!r}")
-        kept = self._targets.get(device_id)
-        if kept is None or kept[0] is not device:
-            login, profile = self._credentials.get(device_id, NO_CREDENTIALS), self.profile_of(device_id)
-            quirks = profile.quirks if profile else NO_QUIRKS
-            kept = self._targets[device_id] = (device, Target(device_id, device.address, device.ports, login, device.profile, quirks))
-        return kept[1]
+        return self._met_as(device_id).target
 
     def quirks_of(self, device_id: DeviceId) -> Quirks:
         """What is odd about a device, by its profile."""
         return self.target_of(device_id).quirks
 
-    def profile_of(self, device_id: DeviceId) -> Profile | None:
-        """The profile that the inventory names, else the one that fits what the device said of itself or, before that, the inventory.
-
-        None when there is no such one. Raises NotFound.
-        """
+    def _met_as(self, device_id: DeviceId) -> _Met:
         device = self._city.devices.get(device_id)
         if device is None:
             raise NotFound(f"there is no device {device_id!r}")
+        kept = self._met.get(device_id)
+        if kept is None or kept.device is not device:
+            kept = self._met[device_id] = self._meet(device)
+        return kept
+
+    def _meet(self, device: Device) -> _Met:
+        """With the profile that the inventory names, else the one that fits what it said of itself or, before that, the inventory."""
         by_inventory = Traits(manufacturer=device.vendor, model=device.model, firmware=device.firmware)
-        return self._profiles.by_name.get(device.profile) or self._profiles.match(self._identities.get(device_id, by_inventory))
+        profile = self._profiles.by_name.get(device.profile) or self._profiles.match(self._identities.get(device.id, by_inventory))
+        login, quirks = self._credentials.get(device.id, NO_CREDENTIALS), profile.quirks if profile else NO_QUIRKS
+        return _Met(device, profile, Target(device.id, device.address, device.ports, login, device.profile, quirks))
 
     def model_of(self, device_id: DeviceId) -> DeviceModel:
         """What a device is taken for now. Raises NotFound."""
-        profile, driver = self.profile_of(device_id), self._onvif.get(device_id)
+        profile, driver = self._met_as(device_id).profile, self._onvif.get(device_id)
         subscriber = self._subscribers.get(device_id)
         learned = {**(driver.learned() if driver else {}), **(subscriber.learned() if subscriber else {})}
         return DeviceModel(profile.name, profile.lineage, profile.quirks, learned) if profile else DeviceModel("", (), NO_QUIRKS, learned)
@@ -113,7 +119,7 @@ class Drivers:
         if self._identities.get(device_id) == said:
             return
         self._identities[device_id] = said
-        self._targets.pop(device_id, None)
+        self._met.pop(device_id, None)
         if device_id in self._onvif:
             self._onvif[device_id].retarget(self.target_of(device_id))
 

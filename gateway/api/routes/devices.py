@@ -1,6 +1,8 @@
 """Devices: every camera, loudspeaker, recorder and switch with where it hangs, whose it is and how it is now."""
 
+import json
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from aiohttp import web
@@ -15,6 +17,7 @@ from gateway.domain.access import Permission
 from gateway.domain.city import City
 from gateway.domain.devices import CellCode, Device, DeviceId, DeviceKind, GroupId, ZoneId
 from gateway.domain.health import HealthState
+from gateway.domain.quirks import Quirks
 from gateway.drivers.registry import DeviceModel
 from gateway.errors import NotFound
 
@@ -137,16 +140,24 @@ async def list_devices(call: Call, query: DeviceQuery) -> web.Response:
 async def read_device(call: Call) -> web.Response:
     """One device."""
     device = find_device(call.services.city, call.path("device_id"))
-    matched = _matched(call.services.model_of(device.id)).model_dump_json().encode()
+    matched = _matched(call.services.model_of(device.id))
     return json_bytes(_json.write(device, call.services.board[device.id])[:-1] + b',"matched":' + matched + b"}")
 
 
-def _matched(model: DeviceModel) -> ModelOut:
-    quirks = [
+def _matched(model: DeviceModel) -> bytes:
+    """A `ModelOut` as JSON; what the profile says of it is written once."""
+    learned = json.dumps(dict(model.learned), ensure_ascii=False).encode()
+    return _profile_json(model.profile, model.lineage, model.quirks)[:-1] + b',"learned":' + learned + b"}"
+
+
+@lru_cache(maxsize=512)
+def _profile_json(profile: str, lineage: tuple[str, ...], quirks: Quirks) -> bytes:
+    told = [
         QuirkOut(id=quirk.id, switch=switch, parameters=dict(quirk.parameters), source=quirk.source)
-        for switch, quirk in sorted(model.quirks.by_switch.items())
+        for switch, quirk in sorted(quirks.by_switch.items())
     ]
-    return ModelOut(profile=model.profile, lineage=list(model.lineage), quirks=quirks, learned=dict(model.learned))
+    whole = ModelOut(profile=profile, lineage=list(lineage), quirks=told, learned={})
+    return whole.model_dump_json(exclude={"learned"}).encode()
 
 
 def find_device(city: City, device_id: str, kind: DeviceKind | None = None) -> Device:
