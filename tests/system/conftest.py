@@ -35,8 +35,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     watchdog = threading.Timer(UP_WITHIN_S, process.kill)
     watchdog.start()
     try:
-        yield _greeting(process)
+        running = _greeting(process)
         watchdog.cancel()
+        yield running
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0, "Ctrl-C must end the demo cleanly"
     finally:
