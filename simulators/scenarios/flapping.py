@@ -1,4 +1,4 @@
-"""Loose contacts: some devices come and go every few seconds."""
+"""Loose contacts: some devices come and go, half a minute each time."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -6,9 +6,9 @@ from functools import partial
 from simulators.city import SimDevice
 from simulators.scenarios.script import Scenario, Stage, Step
 
-AWAY_S = 16.0
-THERE_S = 16.0
-ENDS_S = 180.0
+AWAY_S = 28.0
+THERE_S = 20.0
+ENDS_S = 420.0
 
 
 def plan(stage: Stage) -> Sequence[Step]:
@@ -29,4 +29,4 @@ def _return(stage: Stage, device: SimDevice) -> None:
     stage.state.light([device], scenario=stage.name)
 
 
-SCENARIO = Scenario("flapping", "Some cameras come and go every few seconds.", ENDS_S, plan)
+SCENARIO = Scenario("flapping", "Some cameras come and go, half a minute each time.", ENDS_S, plan)
