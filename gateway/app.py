@@ -148,9 +148,8 @@ class House:
         """Let everybody who holds something of a device take up what an import has changed; what came while this part was down, at once."""
         seen = self._store.events.latest
         await self._take_inventory_up()
-        async for event in self._store.events.follow(after=seen):
-            if event.type == "inventory.imported":
-                await self._take_inventory_up()
+        async for _ in self._inventory.changes(after=seen):
+            await self._take_inventory_up()
 
     async def _take_inventory_up(self) -> None:
         await self._renew_drivers()

@@ -149,6 +149,21 @@ async def test_a_second_import_meanwhile_is_refused(service: InventoryService) -
     assert (await first).applied
 
 
+async def test_whoever_follows_the_changes_finds_each_in_the_city(service: InventoryService, city: City) -> None:
+    changes = service.changes(after=0)
+    shown: list[int] = []
+
+    async def follow() -> None:
+        async for _ in changes:
+            shown.append(len(city.devices))
+            return
+
+    follower = asyncio.ensure_future(follow())
+    await service.import_file(CITY.encode(), "city.yaml", actor=ANNA)
+    await follower
+    assert shown == [len(city.devices)] == [4]
+
+
 async def test_the_audit_says_who_imported_what(service: InventoryService, store: Store) -> None:
     await lines(service, CITY)
     async with store.read() as tx:
