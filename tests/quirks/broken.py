@@ -4,7 +4,7 @@ One small function a quirk: it takes away what the gateway does about it, nowher
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -13,9 +13,11 @@ from gateway.domain import identity, restarts
 from gateway.drivers import http, speaker
 from gateway.drivers.http import Request
 from gateway.drivers.onvif import access, alarms, caller, discovery, events, leases, search, soap, subscribing, times
-from gateway.drivers.rtsp import backchannel
+from gateway.drivers.rtsp import backchannel, connection
+from gateway.drivers.rtsp.connection import Connection
+from gateway.drivers.rtsp.session import Wire
 from gateway.drivers.snmp import polling, sensors
-from gateway.errors import NotSupported
+from gateway.errors import DeviceFault, NotSupported
 from gateway.health import wheel
 from gateway.health.checks import clock
 from gateway.inventory import discovered
@@ -33,14 +35,21 @@ def _believes_every_id(patch: pytest.MonkeyPatch) -> None:
 
 
 def _speaks_by_the_book(patch: pytest.MonkeyPatch) -> None:
-    """Knows no loudspeaker's ways, learns none, and leaves talks to themselves whose connection broke."""
+    """Knows no loudspeaker's ways, learns none, asks by Require for the description alone, takes "in use" for a fault like any other, and
+    leaves talks to themselves whose connection broke."""
+    set_up = backchannel.set_up
 
     async def leave(*_of: object) -> None:
         return None
 
+    async def set_up_plainly(to: Connection, url: str, **how: Any) -> Wire:
+        return await set_up(to, url, **{**how, "headers": ()})
+
     patch.setattr(speaker, "manner_of", lambda _quirks, *, path: backchannel.SpeakerRtsp(path=path))
     patch.setattr(backchannel, "_speaks_of_require", lambda _refusal, *, required: False)
     patch.setattr(backchannel, "take_leave", leave)
+    patch.setattr(backchannel, "set_up", set_up_plainly)
+    patch.setattr(connection, "Busy", DeviceFault)
 
 
 def _takes_every_smaller_uptime_for_a_restart(patch: pytest.MonkeyPatch) -> None:
