@@ -23,7 +23,7 @@ from gateway.storage.inventory import Inventory, InventoryChange
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 
-IMPORTED: Final = "inventory.imported"
+IMPORT_EVENT: Final = "inventory.imported"
 _CHUNK: Final = 250
 """Rows given to the store at once, so that the loop is never held for long."""
 T = TypeVar("T")
@@ -71,7 +71,7 @@ class InventoryService:
     async def changes(self, *, after: int) -> AsyncIterator[None]:
         """Once for each import after the cursor `after`, when the city shows it: its event comes a moment before."""
         async for event in self._store.events.follow(after=after):
-            if event.type == IMPORTED:
+            if event.type == IMPORT_EVENT:
                 async with self._busy:
                     pass
                 yield
@@ -91,7 +91,7 @@ class InventoryService:
             return ImportResult(found, applied=False, file=name)
         await self._apply(await asyncio.to_thread(change, before, after), found, file=name, actor=actor)
         await self._show(after.inventory)
-        self._log.info(IMPORTED, file=name, actor=str(actor), **found.counts())
+        self._log.info(IMPORT_EVENT, file=name, actor=str(actor), **found.counts())
         return ImportResult(found, applied=True, file=name)
 
     async def _holdings(self) -> Holdings:
@@ -112,7 +112,7 @@ class InventoryService:
             for step in steps:
                 await tx.inventory.apply(step)
                 await asyncio.sleep(0)
-            tx.emit(NewEvent(IMPORTED, file, at, data | {"by": str(actor), "removed_devices": removed}))
+            tx.emit(NewEvent(IMPORT_EVENT, file, at, data | {"by": str(actor), "removed_devices": removed}))
             tx.record(AuditEntry(actor, "inventory.import", file, at, data | {"diff": list(found.lines(most=200))}))
 
         await self._store.writer.write(write, lane=Lane.FOOTAGE)
