@@ -58,13 +58,16 @@ def _serve(options: argparse.Namespace) -> int:
 
 EXAMPLE = """example:
   python -m simulators plan --seed 7 --groups 2 --speakers 1 --out city
-  python -m simulators serve --city city/city.json --control 127.0.0.1:28090 &
+  python -m simulators serve --city city/city.json --control 127.0.0.1:28090     # says {"ready": true, …}; then, in another shell:
   curl http://127.0.0.1:28090/devices                                        # who is where; logins: city/inventory.yaml
+  ffprobe -rtsp_transport tcp rtsp://USER:PASSWORD@127.16.0.1:18554/live/main
+  snmpwalk -v2c -c COMMUNITY 127.64.0.2:18161 1.3.6.1.2.1.1
   curl -d '{"answer": "silent"}' http://127.0.0.1:28090/devices/CAM-0001-1/fault
   curl -d '{"seed": 1}' http://127.0.0.1:28090/scenarios/power-cut           # GET /scenarios lists them all
-  curl http://127.0.0.1:28090/journal?since=0                                # what was done to whom, and when
+  curl 'http://127.0.0.1:28090/journal?since=0'                              # what was done to whom, and when
 
-The first camera answers ONVIF at http://127.16.0.1:18080/onvif/device_service. docs/simulators.md has the rest.
+The first camera answers ONVIF at http://127.16.0.1:18080/onvif/device_service. docs/simulators.md has the rest:
+faults, quirks, scenarios, what was heard by a loudspeaker, devices recorded and played back.
 """
 
 
@@ -104,33 +107,33 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _plan_options(parser: argparse.ArgumentParser) -> None:
-    parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
-    parser.add_argument("--seed", type=int, default=1, help="which city")
-    parser.add_argument("--groups", type=int, default=759, help="camera groups, 2.25 cameras each")
-    parser.add_argument("--speakers", type=int, default=110, help="loudspeakers")
-    parser.add_argument("--http-port", type=_port, default=18080, help="port of ONVIF and snapshots on every device")
-    parser.add_argument("--https-port", type=_port, default=0, help="port of the same over TLS; 0 for none")
-    parser.add_argument("--rtsp-port", type=_port, default=18554, help="port of RTSP on every device")
-    parser.add_argument("--snmp-port", type=_port, default=18161, help="port of SNMP (UDP) on every device")
-    parser.add_argument("--traps", type=_sink, default="", metavar="HOST:PORT", help="where all SNMP notifications go; on loopback")
-    parser.add_argument("--quirks", choices=("none", "models"), default="none", help="models: each as odd as its model's profile says")
+    parser.add_argument("--seed", type=int, default=1, help="which city (%(default)s)")
+    parser.add_argument("--groups", type=int, default=759, help="camera groups, 2.25 cameras each (%(default)s)")
+    parser.add_argument("--speakers", type=int, default=110, help="loudspeakers (%(default)s)")
+    parser.add_argument("--http-port", type=_port, default=18080, help="port of ONVIF and snapshots on every device (%(default)s)")
+    parser.add_argument("--https-port", type=_port, default=0, help="port of the same over TLS; 0 for none (0)")
+    parser.add_argument("--rtsp-port", type=_port, default=18554, help="port of RTSP on every device (%(default)s)")
+    parser.add_argument("--snmp-port", type=_port, default=18161, help="port of SNMP (UDP) on every device (%(default)s)")
+    parser.add_argument("--traps", type=_sink, default="", metavar="HOST:PORT", help="where all notifications go; on loopback (nowhere)")
+    parser.add_argument(
+        "--quirks", choices=("none", "models"), default="none", help="each as odd as its model's profile says, or not (none)"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for inventory.yaml, cells.geojson and city.json")
 
 
 def _serve_options(parser: argparse.ArgumentParser) -> None:
-    parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
     parser.add_argument("--city", type=Path, required=True, help="the city.json that `plan` wrote")
     parser.add_argument(
-        "--control", default="127.0.0.1:0", metavar="HOST:PORT", help="where the control API listens; port 0 takes a free one"
+        "--control", default="127.0.0.1:0", metavar="HOST:PORT", help="where the control API listens (127.0.0.1, a free port)"
     )
     parser.add_argument(
-        "--only", type=_protocols, default=PROTOCOLS, metavar="http,rtsp,snmp", help="serve these protocols only, to split a city"
+        "--only", type=_protocols, default=PROTOCOLS, metavar="http,rtsp,snmp", help="serve these protocols only, to split a city (all)"
     )
     parser.add_argument(
         "--discovery",
         default="",
         metavar="INTERFACE",
-        help="where devices are discovered (WS-Discovery): lo; another one in a netns only",
+        help="where devices are discovered (WS-Discovery): lo; another one in a netns only (nowhere)",
     )
 
 

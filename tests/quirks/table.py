@@ -11,7 +11,9 @@ HEAD = """\
 Made by `./gw quirks --table` from `configs/quirks.yaml` and `configs/profiles/`; a test compares them. *In a device*: the switches that a
 simulated device can be given by its profile or by `PUT /devices/{id}/quirks/{switch}` of the [control API](simulators.md). *Learned*: what
 the gateway finds out by itself and remembers for each device. `./gw quirks` runs the test of each quirk, and `./gw quirks --break Q7`
-shows it failing without what the gateway does.
+shows it failing without what the gateway does. A quirk of `onvif-base` or `snmp-base` may be met on any device: its makers are not known,
+or too many. One without a profile lies in the gateway itself, or does not apply. What concerns events (Q9 to Q13, Q16) is done by the
+driver; the daemon does not listen to devices yet.
 """
 
 
