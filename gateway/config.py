@@ -68,6 +68,19 @@ def _broker(url: str) -> str:
     return url
 
 
+_SEVERITIES = ("critical", "major", "minor", "warning")
+_SEVERITY_KEY = re.compile(r"((camera|speaker|recorder|switch)\.)?([a-z0-9]+(-[a-z0-9]+)*|[a-z0-9]+-\*)")
+
+
+def _severities(table: Mapping[str, str]) -> Mapping[str, str]:
+    for key, severity in table.items():
+        if not _SEVERITY_KEY.fullmatch(key):
+            raise ValueError(f"{key!r} is neither a reason, a family (sensor-*) nor a state, with or without a kind (camera.down)")
+        if severity not in _SEVERITIES:
+            raise ValueError(f"{key}: must be one of {', '.join(_SEVERITIES)}")
+    return table
+
+
 class Section(BaseModel):
     """A part of the configuration: frozen, and without room for what it does not know."""
 
@@ -117,6 +130,8 @@ class Health(Section):
     clock_limit_s: Seconds = 5.0
     concurrency: Count = 256
     per_uplink: Count = 8
+    severity: Annotated[Mapping[str, str], AfterValidator(_severities)] = Field(default_factory=dict)
+    critical_from: Annotated[int, Field(ge=2, le=1_000_000)] = 10
 
     @model_validator(mode="after")
     def _in_time(self) -> "Health":
