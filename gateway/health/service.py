@@ -4,7 +4,8 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -19,6 +20,7 @@ from gateway.health.checks.clock import CLOCK
 from gateway.health.checks.reach import SLOW
 from gateway.health.checks.subject import Subject, Tools
 from gateway.health.checks.table import CHECKS, VISITS
+from gateway.health.complaints import ComplaintLog, Turn
 from gateway.health.news import noticed
 from gateway.health.sight import Sight
 from gateway.health.wheel import Pace, Wheel
@@ -34,6 +36,7 @@ NOTICE_EVENT = "device.notice"
 LAGGING = "gateway-lagging"
 BLIND = "gateway-blind"
 OUR_FAULT = "check-failed"
+_WATCH_S = 60.0  # how often it is written that we still look: what a crash makes uncertain
 _SETTLE_S = 1.0  # after an inventory change, before what it dropped is written
 
 
@@ -73,6 +76,7 @@ class HealthService:
         self._wheel: Wheel[DeviceId] = Wheel(self._visit, clock=self._clock, pace=pace)
         self._sight = Sight(self._clock)
         self._states: dict[DeviceId, PolicyState] = {}
+        self._complaints = ComplaintLog()
         self._turns: defaultdict[DeviceId, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._gone: set[DeviceId] = set()
 
@@ -80,6 +84,7 @@ class HealthService:
         """Take up the states of the last run. Raises StorageFailed."""
         async with self._store.read() as tx:
             standings = await tx.health.standings()
+            self._complaints.restore(await tx.complaints.still_open(), await tx.complaints.checked())
         for standing in standings:
             self._board.put(replace(standing, facts={standing.check: standing.facts} if standing.facts else {}))
             self._states[standing.device] = restored(standing.device, standing.state, reason=standing.reason, check=standing.check)
@@ -103,6 +108,7 @@ class HealthService:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._wheel.run(), name="health wheel")
             group.create_task(self._bury(), name="health of devices that are gone")
+            group.create_task(self._keep_watch(), name="health watch")
 
     async def check_now(self, device: DeviceId) -> Sequence[CheckResult]:
         """Visit one device at once, and count it like any other visit. Raises NotFound."""
@@ -173,15 +179,18 @@ class HealthService:
         standing = _shown(self._board[device], after, transition, results)
         notices = [result for result in results if result.outcome is Outcome.OK and result.reason]
         notices += noticed(self._board[device].facts, results)
-        if transition or notices:
+        turn = self._complaints.turn(device, results, self._clock.now())
+        if transition or notices or turn:
             try:
-                await self._store.writer.write(lambda tx: _write(tx, transition, notices), lane=Lane.HEALTH)
+                await self._store.writer.write(lambda tx: _write(tx, transition, notices, turn), lane=Lane.HEALTH)
             except (StorageFailed, Overloaded) as error:
                 log.warning("health.not_stored", device=device, reason=error.code)
                 return
         if device in self._states:  # unless it was dropped meanwhile
             self._states[device] = after
             self._board.put(standing)
+            if turn:
+                self._complaints.keep(turn)
 
     # -- devices that are gone
 
@@ -189,6 +198,7 @@ class HealthService:
         self._board.drop(device)
         self._states.pop(device, None)
         self._turns.pop(device, None)
+        self._complaints.drop(device)
         self._gone.add(device)
 
     async def _bury(self) -> None:
@@ -198,11 +208,36 @@ class HealthService:
                 continue
             gone = sorted(self._gone)
             try:
-                await self._store.writer.write(lambda tx, gone=gone: tx.health.forget(gone), lane=Lane.HEALTH)  # type: ignore[misc]
+                await self._store.writer.write(partial(_forget, gone=gone, at=self._clock.now()), lane=Lane.HEALTH)
             except (StorageFailed, Overloaded) as error:
                 log.warning("health.not_stored", devices=len(gone), reason=error.code)
                 continue
             self._gone.difference_update(gone)
+
+    # -- that we look
+
+    async def _keep_watch(self) -> None:
+        """Write down that we look, every minute: from the last word of one run to the first of the next, nobody knows how a device was."""
+        since = self._clock.now()
+        while True:
+            now = self._clock.now()
+            try:
+                await self._store.writer.write(
+                    partial(_look_on, instance=self._store.chain, since=since, until=now),
+                    lane=Lane.HEALTH,
+                )
+            except (StorageFailed, Overloaded) as error:
+                log.warning("health.not_stored", reason=error.code)
+            await self._clock.sleep(_WATCH_S)
+
+
+async def _look_on(tx: Tx, *, instance: str, since: datetime, until: datetime) -> None:
+    await tx.complaints.watch(instance, since, until)
+
+
+async def _forget(tx: Tx, *, gone: Sequence[DeviceId], at: datetime) -> None:
+    await tx.complaints.end_all(gone, at)
+    await tx.health.forget(gone)
 
 
 def _reached(results: Sequence[CheckResult]) -> CheckResult | None:
@@ -223,7 +258,9 @@ def _excused(result: CheckResult) -> CheckResult:
     return replace(result, outcome=Outcome.UNKNOWN, reason=LAGGING) if result.reason == SLOW else result
 
 
-async def _write(tx: Tx, transition: Transition | None, notices: Sequence[CheckResult]) -> None:
+async def _write(tx: Tx, transition: Transition | None, notices: Sequence[CheckResult], turn: Turn | None) -> None:
+    if turn:
+        await turn.write(tx)
     if transition:
         await tx.health.record(transition)
         tx.emit(NewEvent(STATE_EVENT, transition.device, transition.at, _told(transition)))

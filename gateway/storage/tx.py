@@ -6,6 +6,7 @@ from gateway.domain.events import AuditEntry, NewEvent
 from gateway.storage import audit, events
 from gateway.storage.audit import AuditRepository
 from gateway.storage.broadcasts import BroadcastRepository
+from gateway.storage.complaints import ComplaintRepository
 from gateway.storage.footage import FootageRepository
 from gateway.storage.health import HealthRepository
 from gateway.storage.idempotency import IdempotencyRepository
@@ -22,6 +23,7 @@ class Tx:
         self.conn = conn
         self.audit = AuditRepository(conn)
         self.broadcasts = BroadcastRepository(conn)
+        self.complaints = ComplaintRepository(conn)
         self.footage = FootageRepository(conn)
         self.health = HealthRepository(conn)
         self.idempotency = IdempotencyRepository(conn)

@@ -400,3 +400,29 @@ async def test_the_wheel_verifies_the_whole_street_and_finds_one_loss(sqlite_url
             await until(lambda: street.board[DeviceId(cameras[0].id)].state is DOWN)
         assert street.board.counts()[DOWN] == 1
         assert service.figures.visits >= len(cameras)
+
+
+async def test_a_complaint_is_written_down_from_its_rise_to_its_end_and_so_is_our_watch(
+    street: Street, store: Store, clock: SimulatedClock, camera: SimDevice
+) -> None:
+    service, device = await opened(street, store, clock), DeviceId(camera.id)
+    street.break_(camera, clock_offset_s=3600.0)
+    began = clock.now()
+    await looked(service, camera, 2)
+    async with store.read() as tx:
+        assert [(each.check, each.since, each.until) for each in await tx.complaints.of(device)] == [("clock", began, None)]
+        assert (await tx.complaints.checked())[device] == {"clock", "identity"}
+    await clock.advance(60)
+    street.mend(camera)
+    await looked(service, camera)
+    async with store.read() as tx:
+        assert [each.until for each in await tx.complaints.of(device)] == [clock.now()]
+    async with running(service):
+        await clock.advance(0)
+        while not await watched(store):
+            await clock.advance(0)
+
+
+async def watched(store: Store) -> bool:
+    async with store.read() as tx:
+        return await tx.complaints.first_watch() is not None
