@@ -26,7 +26,10 @@ class HealthState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What one check of one device found. `reason` is a stable code ("" when ok); `facts` are plain JSON values."""
+    """What one check of one device found. `reason` is a stable code ("" when ok); `facts` are plain JSON values.
+
+    `at_once`: it is told once, as a trap is, and counts without being told again.
+    """
 
     device: DeviceId
     check: str
@@ -35,6 +38,7 @@ class CheckResult:
     reason: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
     took_ms: float = 0.0
+    at_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)

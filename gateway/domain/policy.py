@@ -15,7 +15,7 @@ enough in a row for the table: a loose contact is an illness, too.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -31,6 +31,13 @@ class Symbol(StrEnum):
     IMPAIRED = "impaired"
     SILENT = "silent"
     BLIND = "blind"
+    ACCUSED = "accused"
+    CLEARED = "cleared"
+    RUMOUR = "rumour"
+
+
+TOLD = frozenset({Symbol.ACCUSED, Symbol.CLEARED, Symbol.RUMOUR})
+"""What comes of reports; all others come of visits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,8 @@ class Streaks:
             return Streaks(impaired=self.impaired + 1, answered=self.answered + 1)
         if symbol is Symbol.SILENT:
             return Streaks(silent=self.silent + 1)
+        if symbol in TOLD:
+            return self
         return Streaks(self.good, self.impaired, self.answered, self.silent, self.blind + 1)
 
 
@@ -74,7 +83,8 @@ class Streaks:
 class PolicyState:
     """What is remembered of one device. `apparent` is the table's state, `state` what the damper shows of it.
 
-    `changes`: when the table's state changed; `wavers`: when answers turned into silence or back.
+    `suspected`: how often in a row a check was told to be ill that is no complaint yet. `changes`: when the table's state changed;
+    `wavers`: when answers turned into silence or back.
     """
 
     device: DeviceId
@@ -87,6 +97,7 @@ class PolicyState:
     changes: tuple[datetime, ...] = ()
     wavers: tuple[datetime, ...] = ()
     held_until: datetime | None = None
+    suspected: Mapping[str, int] = field(default_factory=dict)
 
 
 _AT_ONCE = "at_once"
@@ -98,9 +109,11 @@ TABLE: Mapping[tuple[HealthState, Symbol], tuple[HealthState, str, str]] = {
     (HealthState.UP, Symbol.IMPAIRED): (HealthState.DEGRADED, "impaired", "degrade"),
     (HealthState.UP, Symbol.SILENT): (HealthState.DOWN, "silent", "failure"),
     (HealthState.UP, Symbol.BLIND): (HealthState.UNKNOWN, "blind", "blind"),
+    (HealthState.UP, Symbol.ACCUSED): (HealthState.DEGRADED, "", _AT_ONCE),
     (HealthState.DEGRADED, Symbol.GOOD): (HealthState.UP, "good", "recovery"),
     (HealthState.DEGRADED, Symbol.SILENT): (HealthState.DOWN, "silent", "failure"),
     (HealthState.DEGRADED, Symbol.BLIND): (HealthState.UNKNOWN, "blind", "blind"),
+    (HealthState.DEGRADED, Symbol.CLEARED): (HealthState.UP, "", _AT_ONCE),
     (HealthState.DOWN, Symbol.GOOD): (HealthState.UP, "answered", "recovery"),
     (HealthState.DOWN, Symbol.IMPAIRED): (HealthState.DEGRADED, "answered", "recovery"),
     (HealthState.DOWN, Symbol.BLIND): (HealthState.UNKNOWN, "blind", "blind"),
@@ -110,24 +123,77 @@ TABLE: Mapping[tuple[HealthState, Symbol], tuple[HealthState, str, str]] = {
 def judge(before: PolicyState, results: Sequence[CheckResult], limits: Limits, now: datetime) -> tuple[PolicyState, Transition | None]:
     """One visit's results, in one step. The transition is what changed of the state as shown; a new reason alone is none."""
     complaints = _complaints(before.complaints, results)
-    symbol = _symbol(results, complaints)
-    streaks = before.streaks.after(symbol)
-    apparent = _next(before.apparent, symbol, streaks, limits)
-    changes = _changes(before, apparent, limits, now)
-    wavers = _recent(before.wavers, limits, now) if _wavers(before.streaks, symbol) else before.wavers
-    held_until = _hold(before, changes, wavers, limits, now)
-    held = held_until is not None and now < held_until and apparent is not HealthState.UNKNOWN
-    state = HealthState.DEGRADED if held else apparent
-    reason, check, facts = (FLAPPING, REACH, {}) if held else _cause(before, state, results, complaints)
-    after = PolicyState(before.device, state, apparent, reason, check, streaks, complaints, changes, wavers, held_until)
-    if state is before.state:
-        return after, None
-    return after, Transition(before.device, before.state, state, now, reason, check, facts)
+    return _step(replace(before, complaints=complaints), _symbol(results, complaints), results, limits, now)
+
+
+def hear(before: PolicyState, results: Sequence[CheckResult], limits: Limits, now: datetime) -> tuple[PolicyState, Transition | None]:
+    """What was told of the device without a visit to it: no `reach` among `results` (ValueError).
+
+    A check that is told to be ill `degrade` times in a row, or once by a result that says `at_once`, is a complaint: a device that is UP is
+    DEGRADED by it at once, every other one keeps its state. The check's next ok ends it: at once if it says so, else the next visits bring
+    the device back. What could not be made changes nothing.
+    """
+    if any(result.check == REACH for result in results):
+        raise ValueError("whether a device answers is for visits to say")
+    known = [result for result in results if result.outcome is not Outcome.UNKNOWN]
+    suspected = _suspected(before, known, limits)
+    complaints = _complaints(before.complaints, [result for result in known if result.check not in suspected])
+    symbol = _told(before, known, complaints, suspected)
+    return _step(replace(before, complaints=complaints, suspected=suspected), symbol, known, limits, now)
 
 
 def restored(device: DeviceId, state: HealthState, *, reason: str, check: str) -> PolicyState:
     """What to go on from after a restart: the state as it was stored, with nothing counted yet."""
     return PolicyState(device, state, state, reason, check)
+
+
+def _step(
+    before: PolicyState, symbol: Symbol, results: Sequence[CheckResult], limits: Limits, now: datetime
+) -> tuple[PolicyState, Transition | None]:
+    """What follows from `symbol`, the complaints of `before` being those of now."""
+    streaks = before.streaks.after(symbol)
+    apparent = _next(before.apparent, symbol, streaks, limits)
+    changes = _changes(before, apparent, limits, now)
+    wavers = _recent(before.wavers, limits, now) if _wavers(before.streaks, symbol) else before.wavers
+    held_until = _hold(before, changes, wavers, limits, now)
+    held = _held(before, symbol, held_until, now) and apparent is not HealthState.UNKNOWN
+    state = HealthState.DEGRADED if held else apparent
+    reason, check, facts = (FLAPPING, REACH, {}) if held else _cause(before, state, results, before.complaints)
+    after = replace(
+        before,
+        state=state,
+        apparent=apparent,
+        reason=reason,
+        check=check,
+        streaks=streaks,
+        changes=changes,
+        wavers=wavers,
+        held_until=held_until,
+    )
+    if state is before.state:
+        return after, None
+    return after, Transition(before.device, before.state, state, now, reason, check, facts)
+
+
+def _suspected(before: PolicyState, results: Sequence[CheckResult], limits: Limits) -> Mapping[str, int]:
+    """The checks that are told to be ill, and not yet often enough; with how often in a row."""
+    suspected = dict(before.suspected)
+    for result in results:
+        times = suspected.pop(result.check, 0) + 1
+        ill = result.outcome is not Outcome.OK and result.check not in before.complaints
+        if ill and not result.at_once and times < limits.degrade:
+            suspected[result.check] = times
+    return suspected
+
+
+def _told(
+    before: PolicyState, results: Sequence[CheckResult], complaints: Mapping[str, CheckResult], suspected: Mapping[str, int]
+) -> Symbol:
+    if any(result.check in complaints and result.check not in suspected for result in results):
+        return Symbol.ACCUSED
+    if before.complaints and not complaints and not before.streaks.silent and all(result.at_once for result in results):
+        return Symbol.CLEARED
+    return Symbol.RUMOUR
 
 
 def _complaints(before: Mapping[str, CheckResult], results: Sequence[CheckResult]) -> Mapping[str, CheckResult]:
@@ -162,8 +228,8 @@ def _next(state: HealthState, symbol: Symbol, streaks: Streaks, limits: Limits) 
 
 
 def _wavers(before: Streaks, symbol: Symbol) -> bool:
-    """Whether silence follows an answer, or an answer silence; what we could not look at stands between nothing."""
-    if symbol is Symbol.BLIND:
+    """Whether silence follows an answer, or an answer silence; what we could not look at, or was merely told, stands between nothing."""
+    if symbol is Symbol.BLIND or symbol in TOLD:
         return False
     return before.answered > 0 if symbol is Symbol.SILENT else before.silent > 0
 
@@ -190,6 +256,11 @@ def _hold(
     if moved and (held or most > limits.flap_changes):
         return now + limits.flap_hold
     return before.held_until
+
+
+def _held(before: PolicyState, symbol: Symbol, held_until: datetime | None, now: datetime) -> bool:
+    """Whether the damper shows the device as flapping. A hold that is over is ended by a visit, which knows how the device is."""
+    return held_until is not None and (now < held_until or (symbol in TOLD and before.reason == FLAPPING))
 
 
 def _cause(

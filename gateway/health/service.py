@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,7 +14,7 @@ from gateway.domain.city import City
 from gateway.domain.devices import Device, DeviceId
 from gateway.domain.events import NewEvent
 from gateway.domain.health import Board, CheckResult, Outcome, Standing, Transition
-from gateway.domain.policy import REACH, Limits, PolicyState, judge, restored
+from gateway.domain.policy import REACH, Limits, PolicyState, hear, judge, restored
 from gateway.errors import NotFound, Overloaded, StorageFailed
 from gateway.health.checks.clock import CLOCK
 from gateway.health.checks.reach import SLOW
@@ -37,6 +37,7 @@ LAGGING = "gateway-lagging"
 BLIND = "gateway-blind"
 OUR_FAULT = "check-failed"
 _WATCH_S = 60.0  # how often it is written that we still look: what a crash makes uncertain
+_Judge = Callable[[PolicyState, Sequence[CheckResult], Limits, datetime], tuple[PolicyState, Transition | None]]
 _SETTLE_S = 1.0  # after an inventory change, before what it dropped is written
 
 
@@ -77,7 +78,8 @@ class HealthService:
         self._sight = Sight(self._clock)
         self._states: dict[DeviceId, PolicyState] = {}
         self._complaints = ComplaintLog()
-        self._turns: defaultdict[DeviceId, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._turns: defaultdict[DeviceId, asyncio.Lock] = defaultdict(asyncio.Lock)  # one visit at a time
+        self._judging: defaultdict[DeviceId, asyncio.Lock] = defaultdict(asyncio.Lock)  # one judgement at a time, of a visit or a report
         self._gone: set[DeviceId] = set()
 
     async def load(self) -> None:
@@ -116,6 +118,18 @@ class HealthService:
             raise NotFound(f"there is no device {device!r}")
         return await self._turn(device)
 
+    async def report(self, device: DeviceId, results: Sequence[CheckResult]) -> bool:
+        """Take what was found or told of a device without a visit: by slow checks, by traps. No `reach` among `results` (ValueError).
+
+        They raise and clear complaints and tell notices (`policy.hear`), and never count as an answer or as silence. Each source has check
+        names of its own: the next ok of a name ends its complaint. A device that is not watched is not heard of. Waits for no visit, only
+        for the store. False when that did not take what it was given: then nothing has changed, and it may be told again.
+        """
+        known = self._city.devices.get(device)
+        if known is None or not known.enabled or not results:
+            return True
+        return await self._take(device, results, hear)
+
     async def history(self, device: DeviceId, *, before: int | None = None, limit: int = 100) -> Sequence[NumberedTransition]:
         """The device's transitions, newest first; with `before`, those of a lower number."""
         async with self._store.read() as tx:
@@ -140,7 +154,7 @@ class HealthService:
             began = self._clock.monotonic()
             results = self._own_up(await self._look(device, began), began, device_id)
             if device_id in self._states:
-                await self._take(device_id, results)
+                await self._take(device_id, results, judge)
             return results
 
     async def _look(self, device: Device, began: float) -> list[CheckResult]:
@@ -173,24 +187,29 @@ class HealthService:
             return [replace(reached, outcome=Outcome.UNKNOWN, reason=LAGGING if lagging else BLIND)]
         return results
 
-    async def _take(self, device: DeviceId, results: Sequence[CheckResult]) -> None:
-        """Judge; commit what changed; only then show it. What could not be committed is judged again at the next visit."""
-        after, transition = judge(self._states[device], results, self._limits, self._clock.now())
-        standing = _shown(self._board[device], after, transition, results)
-        notices = [result for result in results if result.outcome is Outcome.OK and result.reason]
-        notices += noticed(self._board[device].facts, results)
-        turn = self._complaints.turn(device, results, self._clock.now())
-        if transition or notices or turn:
-            try:
-                await self._store.writer.write(lambda tx: _write(tx, transition, notices, turn), lane=Lane.HEALTH)
-            except (StorageFailed, Overloaded) as error:
-                log.warning("health.not_stored", device=device, reason=error.code)
-                return
-        if device in self._states:  # unless it was dropped meanwhile
-            self._states[device] = after
-            self._board.put(standing)
-            if turn:
-                self._complaints.keep(turn)
+    async def _take(self, device: DeviceId, results: Sequence[CheckResult], judged: _Judge) -> bool:
+        """Judge; commit what changed; only then show it. What could not be committed (False) is judged again at the next visit."""
+        async with self._judging[device]:
+            if device not in self._states:
+                return True
+            now = self._clock.now()
+            after, transition = judged(self._states[device], results, self._limits, now)
+            standing = _shown(self._board[device], after, transition, results)
+            notices = [result for result in results if result.outcome is Outcome.OK and result.reason]
+            notices += noticed(self._board[device].facts, results)
+            turn = self._complaints.turn(device, [result for result in results if result.check not in after.suspected], now)
+            if transition or notices or turn:
+                try:
+                    await self._store.writer.write(lambda tx: _write(tx, transition, notices, turn), lane=Lane.HEALTH)
+                except (StorageFailed, Overloaded) as error:
+                    log.warning("health.not_stored", device=device, reason=error.code)
+                    return False
+            if device in self._states:  # unless it was dropped meanwhile
+                self._states[device] = after
+                self._board.put(standing)
+                if turn:
+                    self._complaints.keep(turn)
+            return True
 
     # -- devices that are gone
 
@@ -199,6 +218,7 @@ class HealthService:
         self._states.pop(device, None)
         self._turns.pop(device, None)
         self._complaints.drop(device)
+        self._judging.pop(device, None)
         self._gone.add(device)
 
     async def _bury(self) -> None:

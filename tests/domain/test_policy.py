@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.domain.devices import DeviceId
 from gateway.domain.health import CheckResult, HealthState, Outcome, Transition
-from gateway.domain.policy import FLAPPING, REACH, Limits, PolicyState, Symbol, judge, restored
+from gateway.domain.policy import FLAPPING, REACH, TOLD, Limits, PolicyState, Symbol, hear, judge, restored
 
 CAMERA = DeviceId("camera-1")
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -201,7 +202,8 @@ thresholds = st.builds(
     blind=st.integers(1, 5),
     flap_changes=st.just(10_000),
 )
-histories = st.lists(st.sampled_from(Symbol), max_size=60)
+VISITS = [symbol for symbol in Symbol if symbol not in TOLD]
+histories = st.lists(st.sampled_from(VISITS), max_size=60)
 EXAMPLES = int(os.environ.get("POLICY_HISTORIES", "1000"))
 
 
@@ -228,8 +230,113 @@ def test_transitions_form_a_chain_and_unknown_never_leads_to_down(history: list[
         assert (transition.after is UP) <= (symbol is GOOD)
 
 
+# -- what is told between the visits ----------------------------------------------------------------------------------
+
+
+def told(outcome: Outcome, *, check: str = "picture", at_once: bool = False) -> CheckResult:
+    return replace(result(check, outcome), at_once=at_once)
+
+
+def hears(state: PolicyState, *results: CheckResult, times: int = 1, limits: Limits = CALM) -> PolicyState:
+    for _ in range(times):
+        state, _ = hear(state, results, limits, START)
+    return state
+
+
+def test_what_is_told_often_enough_makes_a_device_degraded_and_its_end_brings_it_back_with_the_next_visits() -> None:
+    state, _ = live([GOOD])
+    state = hears(state, told(Outcome.WARN))
+    assert (state.state, state.complaints) == (UP, {}), "one bad picture is none"
+    state = hears(state, told(Outcome.WARN))
+    assert (state.state, state.reason, state.check) == (DEGRADED, "picture-warn", "picture")
+    state, transitions = live([GOOD] * 3, begin=state)
+    assert (state.state, transitions) == (DEGRADED, [])
+    state = hears(state, told(Outcome.OK))
+    assert (state.state, state.complaints) == (DEGRADED, {})
+    assert live([GOOD], begin=state)[0].state is DEGRADED
+    assert live([GOOD] * 2, begin=state)[0].state is UP
+
+
+def test_one_ok_between_starts_the_suspicion_anew() -> None:
+    state, _ = live([GOOD])
+    for _ in range(5):
+        state = hears(hears(state, told(Outcome.WARN)), told(Outcome.OK))
+    assert (state.state, state.suspected) == (UP, {})
+
+
+def test_what_is_told_once_counts_at_once_and_so_does_its_end() -> None:
+    state, _ = live([GOOD])
+    state = hears(state, told(Outcome.FAIL, check="trap-fan", at_once=True))
+    assert (state.state, state.reason) == (DEGRADED, "trap-fan-fail")
+    assert hears(state, told(Outcome.OK, check="trap-fan", at_once=True)).state is UP
+    silent, _ = live([SILENT], begin=state)
+    assert hears(silent, told(Outcome.OK, check="trap-fan", at_once=True)).state is DEGRADED, "not while it keeps silent"
+
+
+def test_the_end_of_one_complaint_leaves_the_others() -> None:
+    state = hears(live([GOOD])[0], told(Outcome.WARN, at_once=True), told(Outcome.FAIL, check="recording", at_once=True))
+    assert state.check == "recording"
+    state = hears(state, told(Outcome.OK, check="recording", at_once=True))
+    assert (state.state, state.check) == (DEGRADED, "picture")
+
+
+def test_a_device_that_is_down_stays_down_whatever_is_told_of_it_and_comes_back_ill() -> None:
+    down, _ = live([SILENT] * 3)
+    state = hears(down, told(Outcome.OK, at_once=True), told(Outcome.WARN, check="trap", at_once=True), times=9)
+    assert (state.state, state.reason, state.streaks) == (DOWN, "reach-fail", down.streaks)
+    assert live([GOOD] * 2, begin=state)[0].state is DEGRADED
+
+
+def test_of_a_device_that_we_know_nothing_of_what_is_told_is_kept_for_its_first_answer() -> None:
+    state = hears(PolicyState(CAMERA), told(Outcome.WARN, at_once=True))
+    assert (state.state, state.reason) == (UNKNOWN, "")
+    assert live([GOOD], begin=state)[0].state is DEGRADED
+
+
+def test_what_could_not_be_looked_at_changes_nothing() -> None:
+    state = hears(live([GOOD])[0], told(Outcome.WARN))
+    assert hears(state, told(Outcome.UNKNOWN), times=9) == state
+
+
+def test_what_is_told_ends_no_hold() -> None:
+    limits = Limits(flap_changes=3)
+    state, _ = live([*FLAPS * 3, *[SILENT] * 3], limits=limits)
+    assert (state.state, state.apparent, state.held_until is not None) == (DEGRADED, DOWN, True)
+    after, transition = hear(state, [told(Outcome.OK)], limits, START + timedelta(days=1))
+    assert (after.state, after.reason, transition) == (DEGRADED, FLAPPING, None)
+
+
+def test_reach_is_for_visits_alone() -> None:
+    with pytest.raises(ValueError, match="for visits"):
+        hear(PolicyState(CAMERA), visit(GOOD), CALM, START)
+
+
+tales = st.lists(st.builds(told, st.sampled_from(Outcome), check=st.sampled_from(["picture", "trap"]), at_once=st.booleans()), max_size=3)
+lives = st.lists(st.one_of(st.sampled_from(VISITS), tales), max_size=60)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(life=lives, limits=thresholds)
+def test_tales_never_count_as_an_answer_or_as_silence(life: list[Symbol | list[CheckResult]], limits: Limits) -> None:
+    """Whatever is told in between: DOWN and UNKNOWN begin and end exactly as they do without it."""
+    state, plain = PolicyState(CAMERA), PolicyState(CAMERA)
+    for number, step in enumerate(life):
+        now, before = START + number * EVERY, state
+        if isinstance(step, Symbol):
+            state, transition = judge(state, visit(step), limits, now)
+            plain, _ = judge(plain, visit(step), limits, now)
+        else:
+            state, transition = hear(state, step, limits, now)
+            assert state.streaks == before.streaks
+            assert transition is None or {transition.before, transition.after} == {UP, DEGRADED}
+        assert (state.state if state.state in (UNKNOWN, DOWN) else UP) is (plain.state if plain.state in (UNKNOWN, DOWN) else UP)
+        assert (transition is None) is (state.state is before.state)
+        assert not state.suspected.keys() & state.complaints.keys()
+        assert all(0 < times < limits.degrade for times in state.suspected.values())
+
+
 @settings(max_examples=EXAMPLES // 4, deadline=None)
-@given(history=st.lists(st.sampled_from(Symbol), max_size=400), changes=st.integers(1, 4))
+@given(history=st.lists(st.sampled_from(VISITS), max_size=400), changes=st.integers(1, 4))
 def test_the_damper_bounds_the_transitions_and_forgets_nothing_but_old_changes(history: list[Symbol], changes: int) -> None:
     limits = Limits(failure=1, recovery=1, degrade=1, blind=400, flap_changes=changes)
     state, transitions = live(history, limits=limits)

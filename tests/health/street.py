@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sqlalchemy import text
+
 from gateway.clock import Clock
 from gateway.domain.city import City
 from gateway.domain.devices import Credentials, Device, DeviceId, DeviceKind, Ports, SnmpCredentials, SnmpVersion
@@ -21,6 +23,7 @@ from gateway.health.checks.subject import Tools
 from gateway.health.service import HealthService
 from gateway.health.wheel import Pace
 from gateway.storage.store import Store
+from gateway.storage.writer import Lane
 from simulators.city import SimDevice, plan
 from simulators.faults import Answer, Fault
 from simulators.serving import running
@@ -101,3 +104,17 @@ async def standing(clock: Clock) -> AsyncIterator[Street]:
 
 async def events(store: Store) -> list[Event]:
     return await store.events.read_after(0, limit=1_000)
+
+
+@asynccontextmanager
+async def broken(store: Store) -> AsyncIterator[None]:
+    """The store, unable to take a transition."""
+    await _rename(store, "transitions", "away")
+    try:
+        yield
+    finally:
+        await _rename(store, "away", "transitions")
+
+
+async def _rename(store: Store, before: str, after: str) -> None:
+    await store.writer.write(lambda tx: tx.conn.execute(text(f"ALTER TABLE {before} RENAME TO {after}")), lane=Lane.STOP)

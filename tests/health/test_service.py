@@ -10,7 +10,7 @@ import pytest
 
 from gateway.clock import SimulatedClock, SystemClock
 from gateway.domain.devices import Credentials, DeviceId
-from gateway.domain.health import HealthState, Outcome
+from gateway.domain.health import CheckResult, HealthState, Outcome
 from gateway.domain.policy import Limits
 from gateway.errors import NotFound
 from gateway.health.service import HealthService
@@ -426,3 +426,54 @@ async def test_a_complaint_is_written_down_from_its_rise_to_its_end_and_so_is_ou
 async def watched(store: Store) -> bool:
     async with store.read() as tx:
         return await tx.complaints.first_watch() is not None
+
+
+# -- what is told between the visits ----------------------------------------------------------------------------------
+
+
+async def test_a_report_degrades_a_camera_at_once_where_it_says_so_and_its_end_brings_it_back(
+    street: Street, store: Store, clock: SimulatedClock, camera: SimDevice
+) -> None:
+    service, device = await opened(street, store, clock), DeviceId(camera.id)
+    await looked(service, camera)
+    ill = CheckResult(device, "trap-cover", Outcome.WARN, clock.now(), "cover-open", {"port": 3}, at_once=True)
+    assert await service.report(device, [ill])
+    standing = street.board[device]
+    assert (standing.state, standing.reason, standing.facts["trap-cover"]) == (DEGRADED, "cover-open", {"port": 3})
+    assert await service.report(device, [replace(ill, outcome=Outcome.OK, reason="")])
+    assert street.board[device].state is UP
+    assert [event.data["after"] for event in await streets.events(store)] == ["up", "degraded", "up"]
+
+
+async def test_a_report_waits_for_no_visit_that_is_under_way(
+    street: Street, store: Store, clock: SimulatedClock, camera: SimDevice
+) -> None:
+    service, device = await opened(street, store, clock), DeviceId(camera.id)
+    await looked(service, camera)
+    street.silence(camera)
+    visit = asyncio.create_task(service.check_now(device))
+    await asyncio.sleep(0)
+    await service.report(device, [CheckResult(device, "trap", Outcome.WARN, clock.now(), "cover-open", at_once=True)])
+    assert not visit.done()
+    assert street.board[device].state is DEGRADED
+    await visit
+    assert street.board[device].reason == "cover-open"
+
+
+async def test_what_the_store_does_not_take_may_be_told_again(
+    street: Street, store: Store, clock: SimulatedClock, camera: SimDevice
+) -> None:
+    service, device = await opened(street, store, clock), DeviceId(camera.id)
+    await looked(service, camera)
+    ill = CheckResult(device, "trap", Outcome.WARN, clock.now(), "cover-open", at_once=True)
+    async with streets.broken(store):
+        assert not await service.report(device, [ill])
+    assert street.board[device].state is UP
+    assert await service.report(device, [ill])
+    assert street.board[device].state is DEGRADED
+
+
+async def test_nothing_is_heard_of_who_is_not_watched(street: Street, store: Store, clock: SimulatedClock) -> None:
+    service = await opened(street, store, clock)
+    assert await service.report(DeviceId("stranger"), [CheckResult(DeviceId("stranger"), "trap", Outcome.WARN, clock.now(), "x")])
+    assert DeviceId("stranger") not in {standing.device for standing in street.board}
