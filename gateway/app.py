@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import structlog
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 
 from gateway import __version__, sdnotify
 from gateway.api.app import HttpDoor, build_api
@@ -253,6 +253,7 @@ class House:
     def _services(self) -> Services:
         metrics = CollectorRegistry()
         metrics.register(HouseFigures(self._parts, self._health))
+        ProcessCollector(registry=metrics)
         return Services(
             clock=self._clock,
             city=self._city,

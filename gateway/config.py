@@ -173,6 +173,7 @@ class Limits(Section):
     events_days: Days = 30.0
     events_count: Annotated[int, Field(ge=1_000, le=1_000_000_000)] = 5_000_000
     idempotency_hours: Annotated[float, Field(gt=0, le=8_760)] = 48.0
+    metric_labels: Annotated[int, Field(ge=1, le=1_000)] = 50
 
 
 class Config(Section):

@@ -1,11 +1,13 @@
 """How the daemon's own parts fare, for `/metrics`."""
 
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from gateway.health.service import HealthService
+from gateway.health.timing import BOUNDS_S, Times
 from gateway.supervisor import PartState, PartStatus
 
 
@@ -25,6 +27,7 @@ class HouseFigures(Collector):
         yield running
         yield restarts
         yield from self._checking()
+        yield from self._checks()
 
     def _checking(self) -> Iterator[Metric]:
         figures = self._health.figures
@@ -33,3 +36,20 @@ class HouseFigures(Collector):
         yield GaugeMetricFamily("gateway_health_backing_off", "Devices that are dead and visited less often.", value=figures.off_the_ring)
         yield GaugeMetricFamily("gateway_health_lateness_seconds", "How far the checks are behind their plan.", value=figures.lateness_s)
         yield GaugeMetricFamily("gateway_health_blind", "1 while nobody at all answers: the fault is ours.", value=figures.blind)
+
+    def _checks(self) -> Iterator[Metric]:
+        took = HistogramMetricFamily(
+            "gateway_check_seconds", "Time to a check's result; within a visit from its beginning.", labels=["check"]
+        )
+        for check, times in self._health.times.times.items():
+            took.add_metric([check], _cumulative(times), times.total_s)
+        yield took
+        ended = CounterMetricFamily("gateway_check_results", "Results of checks, by how they ended.", labels=["check", "outcome"])
+        for (check, outcome), count in self._health.times.outcomes.items():
+            ended.add_metric([check, outcome], count)
+        yield ended
+
+
+def _cumulative(times: Times) -> list[tuple[str, float]]:
+    bounds = [*(str(bound) for bound in BOUNDS_S), "+Inf"]
+    return list(zip(bounds, accumulate(times.counts), strict=True))

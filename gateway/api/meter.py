@@ -1,15 +1,12 @@
-"""What `/metrics` says: requests and their time, the city by kind and state, the store; every label is bounded by what is declared."""
+"""What `/metrics` says of the HTTP door: requests and their time, labelled by the operations that are declared; and the city beside it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
-from gateway.api.census import states_of
+from gateway.api.city_figures import CityFigures
 from gateway.api.services import Services
-from gateway.domain.devices import DeviceKind
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -39,26 +36,3 @@ class Meters:
 
 
 METERS: web.AppKey[Meters] = web.AppKey("meters", Meters)
-
-
-class CityFigures(Collector):
-    """Figures that are read when they are asked for."""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
-
-    def collect(self) -> Iterator[Metric]:
-        store = self._services.store
-        yield self._devices()
-        yield CounterMetricFamily("gateway_events", "Events in the log.", value=store.events.latest)
-        yield CounterMetricFamily("gateway_store_commits", "Group commits.", value=store.writer.commits)
-        yield CounterMetricFamily("gateway_store_failures", "Commits that failed.", value=store.writer.failures)
-        yield GaugeMetricFamily("gateway_store_waiting", "Changes that wait for their commit.", value=store.writer.depth)
-
-    def _devices(self) -> Metric:
-        family = GaugeMetricFamily("gateway_devices", "Devices by kind and state.", labels=["kind", "state"])
-        for kind in DeviceKind:
-            devices = (device.id for device in self._services.city.of_kind(kind))
-            for state, count in states_of(self._services.board, devices).items():
-                family.add_metric([kind, state], count)
-        return family

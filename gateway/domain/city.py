@@ -96,6 +96,14 @@ class City:
                 chain.append(current)
         return tuple(chain)
 
+    def district_of(self, device: Device) -> str:
+        """The district (区) of a device: its group's, else its cell's; "" where neither says."""
+        group = self.groups.get(device.group) if device.group else None
+        if group is not None and group.district:
+            return group.district
+        cell = self.cells.get(device.cell) if device.cell else None
+        return cell.district if cell is not None else ""
+
     def behind(self, uplink: DeviceId) -> Sequence[Device]:
         """The devices that hang directly on `uplink`, by id."""
         return self._index.by_uplink.get(uplink, ())

@@ -23,6 +23,7 @@ from gateway.health.checks.table import CHECKS, VISITS
 from gateway.health.complaints import ComplaintLog, Turn
 from gateway.health.news import noticed
 from gateway.health.sight import Sight
+from gateway.health.timing import CheckTimes
 from gateway.health.wheel import Pace, Wheel
 from gateway.storage.health import NumberedTransition
 from gateway.storage.store import Store
@@ -76,6 +77,7 @@ class HealthService:
         self._clock = tools.clock
         self._wheel: Wheel[DeviceId] = Wheel(self._visit, clock=self._clock, pace=pace)
         self._sight = Sight(self._clock)
+        self.times = CheckTimes()
         self._states: dict[DeviceId, PolicyState] = {}
         self._complaints = ComplaintLog()
         self._turns: defaultdict[DeviceId, asyncio.Lock] = defaultdict(asyncio.Lock)  # one visit at a time
@@ -192,6 +194,7 @@ class HealthService:
         async with self._judging[device]:
             if device not in self._states:
                 return True
+            self.times.note(results)
             now = self._clock.now()
             after, transition = judged(self._states[device], results, self._limits, now)
             standing = _shown(self._board[device], after, transition, results)

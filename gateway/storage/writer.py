@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, TypeVar
@@ -114,6 +114,11 @@ class Writer:
     def depth(self) -> int:
         """How many changes wait."""
         return sum(map(len, self._lanes.values()))
+
+    @property
+    def waiting(self) -> Mapping[Lane, int]:
+        """How many changes wait in each lane."""
+        return {lane: len(queue) for lane, queue in self._lanes.items()}
 
     async def run(self) -> None:
         """Commit changes until cancelled; then accept no more, commit what was accepted, and end."""

@@ -15,6 +15,7 @@ from gateway.api.routes import (
     health,
     inventory,
     keys,
+    neighbours,
     operations,
     session,
 )
@@ -34,5 +35,6 @@ TABLES: Sequence[Routes] = (
     events.routes,
     audit.routes,
     keys.routes,
+    neighbours.routes,
     operations.routes,
 )
