@@ -270,3 +270,33 @@ async def _liaison(house: House, city, folder: Path) -> None:
     file.write_bytes(data)
     altered = await gatewayctl(None, "footage", "verify", str(to))
     assert (altered.code, "WRONG" in altered.out) == (1, True)
+
+
+async def test_a_bulk_edit_is_shown_and_then_made(house: House, tmp_path: Path):
+    file = tmp_path / "a.csv"
+    file.write_text("id,kind,name,address,vendor\nA-1,camera,甲,10.9.0.1,Dahua\nA-2,camera,乙,10.9.0.2,Axis\n", encoding="utf-8")
+    assert (await gatewayctl(house, "import", str(file))).code == 0
+    shown = await gatewayctl(house, "edit", "--where", "vendor=dahua", "--set", "maintainer=联通", "--dry-run")
+    assert (shown.code, shown.out.splitlines()) == (
+        0,
+        ["~ camera A-1 甲  maintainer: (empty) → 联通", "0 added, 1 changed, 0 removed"],
+    )
+    made = await gatewayctl(
+        house, "edit", "--where", "id=A-1", "--where", "id=A-2", "--set", "maintainer=联通", "--comment", "new contract"
+    )
+    assert (made.code, made.out.splitlines()[-1], made.err) == (0, "0 added, 2 changed, 0 removed", "done\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--where", "colour=red", "--set", "a=b"], "knows no 'colour'"),
+        (["--where", "vendor", "--set", "a=b"], "no FIELD=VALUE"),
+        (["--where", "vendor=x", "--set", "password=y"], "a secret"),
+        (["--where", "vendor=x", "--where", "vendor=y", "--set", "a=b"], "stands twice"),
+        (["--where", "vendor=x", "--set", "maintainr=y"], "No device fits"),
+    ],
+)
+async def test_a_bulk_edit_that_cannot_be_meant_is_refused(house: House, arguments: list[str], words: str):
+    done = await gatewayctl(house, "edit", *arguments)
+    assert (done.code, words in done.err) == (2, True), done.err

@@ -61,6 +61,7 @@ def _inventory(device: Device) -> Mapping[str, Any]:
         "profile": device.profile,
         "gb28181_id": device.gb28181_id,
         "mac": device.mac,
+        "endpoint": device.endpoint,
         "uplink": device.uplink,
         "uplink_port": device.uplink_port,
         "audio_output_of": device.audio_output_of,

@@ -25,6 +25,11 @@ from gateway.domain.geo import Box, bounds, in_polygon
 K = TypeVar("K")
 
 
+def place_of(device: Device, group: CameraGroup | None) -> Position | None:
+    """Where a device of `group` hangs: its own position, or its group's."""
+    return device.position or (group.position if group is not None else None)
+
+
 class City:
     """An index of all inventory. `replace` swaps everything at once in this same object: whoever holds it sees the new city.
 

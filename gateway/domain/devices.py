@@ -45,7 +45,10 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One piece of street hardware, as the inventory has it. `id` is the operator's own code and never changes."""
+    """One piece of street hardware, as the inventory has it. `id` is the operator's own code and never changes.
+
+    `endpoint`: its WS-Discovery endpoint reference (a URN), by which it is known again at another address; "" when that is not known.
+    """
 
     id: DeviceId
     kind: DeviceKind
@@ -65,6 +68,7 @@ class Device:
     profile: str = ""
     gb28181_id: str = ""
     mac: str = ""
+    endpoint: str = ""
     uplink: DeviceId | None = None
     uplink_port: int | None = None
     audio_output_of: DeviceId | None = None

@@ -2,19 +2,22 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import xlsxwriter
 import yaml
 
-from gateway.domain.devices import CameraGroup, Credentials, Device, DeviceId, Position, Zone
+from gateway.domain.city import City, place_of
+from gateway.domain.devices import CameraGroup, CellCode, Credentials, Device, DeviceId, Position, Zone
 from gateway.inventory.grid import geojson
 from gateway.inventory.raw import COLUMNS, SECRETS, Noun
 from gateway.storage.inventory import Inventory
 
 Row = dict[str, str | list[str]]
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = re.compile(r"'*[=+\-@\t\r]")
+"""How a formula begins, apostrophes before it that were in the text itself: the reader takes one away."""
 _TABLES: Final = (Noun.GROUPS, Noun.DEVICES, Noun.CHANNELS, Noun.ZONES)
 _HEAD: Final = "version: 1\ncoordinates: WGS-84\n# Passwords are not exported; a row without one keeps what the gateway has.\n"
 
@@ -33,14 +36,14 @@ def export(inventory: Inventory, credentials: Mapping[DeviceId, Credentials], su
     return writer(tables)
 
 
-def device_row(device: Device, group: CameraGroup | None = None) -> Row:
-    """A device in the columns of a file, without its credentials. The cell is written only where no position tells it."""
-    placed = device.position or (group.position if group else None)
-    same = ("name", "owner", "management_unit", "maintainer", "vendor", "model", "serial", "firmware", "profile", "gb28181_id", "mac")
+def device_row(device: Device, *, told: CellCode | None = None) -> Row:
+    """A device in the columns of a file, without its credentials. Its cell is left out where the position has `told` it."""
+    ours = ("name", "owner", "management_unit", "maintainer", "vendor", "model", "serial", "firmware", "profile")
+    same = (*ours, "gb28181_id", "mac", "endpoint")
     row: Row = {"id": device.id, "kind": device.kind.value, "address": device.address}
     row |= {name: str(getattr(device, name)) for name in same}
     row |= {"onvif_port": str(device.ports.onvif), "rtsp_port": str(device.ports.rtsp), "snmp_port": str(device.ports.snmp)}
-    row |= {"group": device.group or "", "cell": "" if placed else device.cell or "", **_place(device.position)}
+    row |= {"group": device.group or "", "cell": "" if device.cell == told else device.cell or "", **_place(device.position)}
     row |= {"uplink": device.uplink or "", "uplink_port": "" if device.uplink_port is None else str(device.uplink_port)}
     row |= {"audio_output_of": device.audio_output_of or "", "horns": str(device.horns or ""), "enabled": str(device.enabled).lower()}
     return row
@@ -73,9 +76,9 @@ def channel_rows(recorder: Device) -> Iterator[Row]:
 
 
 def _tables(inventory: Inventory, credentials: Mapping[DeviceId, Credentials]) -> Mapping[Noun, Sequence[Row]]:
-    groups = {group.id: group for group in inventory.groups}
+    told = _cells_by_place(inventory)
     devices = [
-        device_row(device, groups.get(device.group) if device.group else None) | credentials_row(credentials.get(device.id), secrets=False)
+        device_row(device, told=told.get(device.id)) | credentials_row(credentials.get(device.id), secrets=False)
         for device in inventory.devices
     ]
     return {
@@ -84,6 +87,14 @@ def _tables(inventory: Inventory, credentials: Mapping[DeviceId, Credentials]) -
         Noun.CHANNELS: [row for device in inventory.devices for row in channel_rows(device)],
         Noun.ZONES: [zone_row(zone) for zone in inventory.zones],
     }
+
+
+def _cells_by_place(inventory: Inventory) -> Mapping[DeviceId, CellCode | None]:
+    """The cells that the positions of the devices, or of their groups, lie in: the importer finds them by itself."""
+    city = City()
+    city.replace(devices=(), cells=inventory.cells, groups=inventory.groups)
+    places = ((device, place_of(device, city.groups.get(device.group) if device.group else None)) for device in inventory.devices)
+    return {device.id: city.cell_at(place) for device, place in places if place is not None}
 
 
 def _place(position: Position | None) -> Row:
@@ -116,7 +127,7 @@ def _csv(tables: Mapping[Noun, Sequence[Row]]) -> bytes:
 def _cell(value: str | list[str]) -> str:
     """A cell of a CSV file; what a spreadsheet would run as a formula is kept from it by a leading apostrophe."""
     text = value if isinstance(value, str) else " ".join(value)
-    return f"'{text}" if text.startswith(_FORMULA) and not _is_number(text) else text
+    return f"'{text}" if _FORMULA.match(text) and not _is_number(text) else text
 
 
 def _is_number(text: str) -> bool:

@@ -77,7 +77,7 @@ class Fields:
 
     def require(self, columns: Sequence[str]) -> bool:
         """Whether each of `columns` has a value; a fault for each that has none, and no other one of it afterwards."""
-        self._missing = [column for column in columns if not self._values.get(column)]
+        self._missing = [column for column in columns if not _filled(self._values.get(column))]
         for column in self._missing:
             self.fault(f"{column} is missing")
         return not self._missing
@@ -177,10 +177,11 @@ class Fields:
             self.fault("latitude and longitude: one without the other")
         if latitude is None or longitude is None:
             return None
-        if latitude == 0 and longitude == 0:
+        place = rounded(to_wgs84(Position(latitude, longitude), system))
+        if (latitude == 0 and longitude == 0) or place == Position(0, 0):
             self.fault("latitude and longitude: 0, 0 lies in the ocean; leave both empty when the place is not known")
             return None
-        return rounded(to_wgs84(Position(latitude, longitude), system))
+        return place
 
     def _degrees(self, column: str, limit: int) -> float | None:
         value = self.text(column)
@@ -193,6 +194,11 @@ class Fields:
         swapped = column == "latitude" and 90 < degrees <= 180
         self.fault(f"{column}: {value!r} is not from -{limit} to {limit}{': is it the longitude?' if swapped else ''}")
         return None
+
+
+def _filled(value: RawValue | None) -> bool:
+    """Whether a cell says something: blanks say nothing."""
+    return bool(value.strip() if isinstance(value, str) else value)
 
 
 def _speaking(values: Mapping[str, RawValue]) -> Mapping[str, RawValue]:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any, Final
@@ -17,6 +18,7 @@ MAX_BYTES: Final = 32 * 1024 * 1024
 """About ten times the file of a city with 100,000 devices is refused before it is looked at."""
 MAX_ROWS: Final = 200_000
 _EXACT_IN_FLOAT: Final = 2**53
+_GUARDED: Final = re.compile(r"'+[=+\-@\t\r]")
 
 
 def read(data: bytes, name: str) -> RawFile:
@@ -143,7 +145,7 @@ def _csv_row(values: dict[str, str], width: int, header: list[str], *, where: st
 
 def _unguarded(value: str) -> str:
     """The cell without the apostrophe that keeps a spreadsheet from running it as a formula."""
-    return value[1:] if value[:2] in ("'=", "'+", "'-", "'@", "'\t", "'\r") else value
+    return value[1:] if _GUARDED.match(value) else value
 
 
 def _sheet_header(noun: Noun, cells: list[list[Any]]) -> Header:

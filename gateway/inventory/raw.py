@@ -25,7 +25,7 @@ COLUMNS: Mapping[Noun, tuple[str, ...]] = {
     Noun.DEVICES: (
         *("id", "kind", "name", "address", "onvif_port", "rtsp_port", "snmp_port", "group", "cell", "latitude", "longitude"),
         *("owner", "management_unit", "maintainer", "vendor", "model", "serial", "firmware", "profile", "gb28181_id", "mac"),
-        *("uplink", "uplink_port", "audio_output_of", "horns", "enabled"),
+        *("endpoint", "uplink", "uplink_port", "audio_output_of", "horns", "enabled"),
         *("username", "password", "snmp_version", "snmp_community", "snmp_user"),
         *("snmp_auth_protocol", "snmp_auth_key", "snmp_priv_protocol", "snmp_priv_key"),
     ),

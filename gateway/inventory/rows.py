@@ -32,7 +32,7 @@ _USM_KEY_LENGTH: Final = 8  # RFC 3414, 11.2
 
 def device_of(fields: Fields, kept: Device | None, system: CoordinateSystem) -> Device:
     """A device with the channels that it has; its cell is the one that the row names, or the stored one."""
-    words = ("name", "owner", "management_unit", "maintainer", "vendor", "model", "serial", "firmware", "profile")
+    words = ("name", "owner", "management_unit", "maintainer", "vendor", "model", "serial", "firmware", "profile", "endpoint")
     return Device(
         id=DeviceId(fields.id("id")),
         kind=DeviceKind(fields.choice("kind", tuple(DeviceKind), default=DeviceKind.CAMERA)),

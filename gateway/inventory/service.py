@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any, Final, TypeVar
@@ -18,6 +18,7 @@ from gateway.errors import Conflict
 from gateway.inventory.aside import read_aside
 from gateway.inventory.diff import Diff, change, diff
 from gateway.inventory.exporting import export
+from gateway.inventory.raw import RawFile
 from gateway.inventory.validation import Holdings, validate
 from gateway.storage.inventory import Inventory, InventoryChange
 from gateway.storage.store import Store, Tx
@@ -27,6 +28,16 @@ IMPORT_EVENT: Final = "inventory.imported"
 _CHUNK: Final = 250
 """Rows given to the store at once, so that the loop is never held for long."""
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """Who imports, and how."""
+
+    actor: Actor
+    dry_run: bool = False
+    prune: bool = False
+    comment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +72,17 @@ class InventoryService:
         Raises InvalidInput with every fault of the file, Conflict (`import-running`) while another import is under way, and what the
         store raises. Before it returns, the change is on the disk and the city shows it.
         """
-        name = _label(name)
-        if self._busy.locked():
-            raise Conflict("another import is running", code="import-running", hint="try again when it has ended")
-        async with self._busy:
-            with _collector_paused():
-                return await self._import(data, name, actor=actor, dry_run=dry_run, prune=prune)
+        async with self._alone():
+            file = await read_aside(data, _label(name))
+            return await self._import(file, _label(name), Manner(actor, dry_run=dry_run, prune=prune))
+
+    async def import_rows(self, file: RawFile, name: str, *, actor: Actor, comment: str = "", dry_run: bool = False) -> ImportResult:
+        """Import rows that were made here and not read: the same checks, difference, event and audit row; `comment` goes into both.
+
+        `name` says in the records what was done, where an import has the name of its file. Raises what `import_file` raises.
+        """
+        async with self._alone():
+            return await self._import(file, _label(name), Manner(actor, dry_run=dry_run, comment=comment))
 
     async def changes(self, *, after: int) -> AsyncIterator[None]:
         """Once for each import after the cursor `after`, when the city shows it: its event comes a moment before."""
@@ -82,16 +98,23 @@ class InventoryService:
             holdings = await self._holdings()
             return await asyncio.to_thread(export, holdings.inventory, holdings.credentials, suffix)
 
-    async def _import(self, data: bytes, name: str, *, actor: Actor, dry_run: bool, prune: bool) -> ImportResult:
-        file = await read_aside(data, name)
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        if self._busy.locked():
+            raise Conflict("another import is running", code="import-running", hint="try again when it has ended")
+        async with self._busy:
+            with _collector_paused():
+                yield
+
+    async def _import(self, file: RawFile, name: str, manner: Manner) -> ImportResult:
         before = await self._holdings()
-        after = await asyncio.to_thread(validate, file, before, prune=prune)
+        after = await asyncio.to_thread(validate, file, before, prune=manner.prune)
         found = await asyncio.to_thread(diff, before, after)
-        if dry_run or not found:
+        if manner.dry_run or not found:
             return ImportResult(found, applied=False, file=name)
-        await self._apply(await asyncio.to_thread(change, before, after), found, file=name, actor=actor)
+        await self._apply(await asyncio.to_thread(change, before, after), found, file=name, manner=manner)
         await self._show(after.inventory)
-        self._log.info(IMPORT_EVENT, file=name, actor=str(actor), **found.counts())
+        self._log.info(IMPORT_EVENT, file=name, actor=str(manner.actor), **found.counts())
         return ImportResult(found, applied=True, file=name)
 
     async def _holdings(self) -> Holdings:
@@ -102,10 +125,10 @@ class InventoryService:
         parts: dict[str, Any] = {name: getattr(inventory, name) for name in _PARTS}
         await asyncio.to_thread(self._city.replace, **parts)
 
-    async def _apply(self, wanted: InventoryChange, found: Diff, *, file: str, actor: Actor) -> None:
+    async def _apply(self, wanted: InventoryChange, found: Diff, *, file: str, manner: Manner) -> None:
         steps = tuple(_steps(wanted))
-        at = self._clock.now()
-        data = {"file": file, **found.counts()}
+        at, actor = self._clock.now(), manner.actor
+        data: dict[str, Any] = {"file": file, **found.counts()} | ({"comment": manner.comment} if manner.comment else {})
         removed = sorted(wanted.remove.devices)  # who holds something of a device elsewhere, as a broker does, learns it from here
 
         async def write(tx: Tx) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final, TypeVar
 
-from gateway.domain.city import City
-from gateway.domain.devices import CameraGroup, CellCode, Channel, Credentials, Device, DeviceId, GridCell
+from gateway.domain.city import City, place_of
+from gateway.domain.devices import CameraGroup, CellCode, Channel, Credentials, Device, DeviceId, GridCell, Position
 from gateway.domain.geo import CoordinateSystem
 from gateway.errors import Fault, InvalidInput
 from gateway.inventory.consistency import Parts, breaches, channel_key
@@ -261,19 +261,20 @@ class _Merge:
     # -- places -----------------------------------------------------------------------------------------------------------------------
 
     def _locate(self, groups: dict[str, CameraGroup], devices: dict[str, Device], cells: Mapping[str, GridCell]) -> None:
-        """Give everything its cell: the one that its position lies in, else the one that the file names."""
+        """Give everything its cell: the one that its position lies in, else the one that the file names, now or when it was put there."""
         city = City()
         city.replace(devices=(), cells=cells.values())
         for key, group in groups.items():
             cell = city.cell_at(group.position) if group.position else group.cell
             groups[key] = replace(group, cell=cell if cell in city.cells else None)
         named = self._named_cells(city)
+        before = _Before(self._before)
         for key, device in devices.items():
-            place = device.position or (groups[device.group].position if device.group in groups else None)
+            place = place_of(device, groups.get(device.group or ""))
             found = city.cell_at(place) if place else None
             if found and named.get(key, found) != found:
                 self._fault(Noun.DEVICES, key, f"cell: {named[key]!r}, but its position lies in {found!r}")
-            fallback = named.get(key) if place else device.cell
+            fallback = named.get(key) or (device.cell if place is None or before.named_cell(key, place) else None)
             cell = found or (fallback if fallback in city.cells else None)
             if cell != device.cell:
                 devices[key] = replace(device, cell=cell)
@@ -286,6 +287,26 @@ class _Merge:
                 hint = "" if city.cells else ": import the grid first"
                 self.faults.add(row.where, f"cell: no grid cell {row.text('cell')[:64]!r}{hint}")
         return {key: CellCode(row.text("cell")) for key, row in named.items()}
+
+
+class _Before:
+    """Where things were before the import, and how their cells were known."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self._inventory = inventory
+        self._devices = {str(device.id): device for device in inventory.devices}
+        self._groups = {str(group.id): group for group in inventory.groups}
+        self._city: City | None = None
+
+    def named_cell(self, key: str, place: Position) -> bool:
+        """Whether the device was at `place` already, and in a cell that a file had named because no polygon held it."""
+        device = self._devices.get(key)
+        if device is None or device.cell is None or place_of(device, self._groups.get(device.group or "")) != place:
+            return False
+        if self._city is None:  # few cities need it
+            self._city = City()
+            self._city.replace(devices=(), cells=self._inventory.cells)
+        return self._city.cell_at(place) is None
 
 
 def _by_key(found: Mapping[str, V]) -> tuple[V, ...]:

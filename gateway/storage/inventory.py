@@ -81,7 +81,7 @@ camera_groups = Table(
 )
 
 _PORTS = ("onvif_port", "rtsp_port", "snmp_port")
-_WORDS = ("owner", "management_unit", "maintainer", "vendor", "model", "serial", "firmware", "profile", "gb28181_id", "mac")
+_WORDS = ("owner", "management_unit", "maintainer", "vendor", "model", "serial", "firmware", "profile", "gb28181_id", "mac", "endpoint")
 
 devices = Table(
     "devices",

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from gateway.api.routes import (
     audit,
     broadcasts,
+    bulk,
     cameras,
     clips,
     descriptions,
@@ -32,6 +33,7 @@ TABLES: Sequence[Routes] = (
     broadcasts.routes,
     footage.routes,
     inventory.routes,
+    bulk.routes,
     events.routes,
     audit.routes,
     keys.routes,

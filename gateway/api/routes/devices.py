@@ -68,6 +68,7 @@ class DeviceOut(Output):
     profile: str
     gb28181_id: str
     mac: str = Field(description="The hardware address that the inventory knows, or nothing.")
+    endpoint: str = Field(description="Its WS-Discovery endpoint reference, by which it is known again at another address, or nothing.")
     uplink: str | None = Field(description="The device that this one hangs on.")
     uplink_port: int | None
     audio_output_of: str | None = Field(description="The camera whose audio output this loudspeaker is.")
