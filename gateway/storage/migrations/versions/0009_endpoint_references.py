@@ -4,8 +4,8 @@ from alembic import op
 
 from gateway.storage.migrations import ddl
 
-revision = "0008"
-down_revision = "0007"
+revision = "0009"
+down_revision = "0008"
 
 TABLES = """
 -- WS-Discovery endpoint reference (a URN such as urn:uuid:…), '' where it is not known.
