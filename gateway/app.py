@@ -102,6 +102,7 @@ class House:
         self._footage = self._make_footage()
         self._parts = Supervisors(clock=clock)
         self._steering = SteeringDesk(store=store, clock=clock, camera_of=drivers.onvif_of)
+        self._mqtt = self._make_mqtt() if config.mqtt.url is not None else None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run all parts until `stop` is set; raises the error of a part that the daemon cannot do without."""
@@ -136,8 +137,8 @@ class House:
         self._parts.add("steering", self._steering.run)
         self._parts.add("warm-up", WarmUp(city=self._city, clock=self._clock, speaker_of=self._drivers.speaker_of).run)
         self._parts.add("http", lambda: self._listen(door))
-        if self._config.mqtt.url is not None:
-            self._parts.add("mqtt", self._make_mqtt().run)
+        if self._mqtt is not None:
+            self._parts.add("mqtt", self._mqtt.run)
         self._parts.add("service-manager", lambda: self._tell_service_manager(door))
 
     async def _listen(self, door: HttpDoor) -> None:
@@ -252,7 +253,7 @@ class House:
 
     def _services(self) -> Services:
         metrics = CollectorRegistry()
-        metrics.register(HouseFigures(self._parts, self._health))
+        metrics.register(HouseFigures(self._parts, self._health, self._mqtt))
         ProcessCollector(registry=metrics)
         return Services(
             clock=self._clock,

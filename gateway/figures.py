@@ -8,15 +8,17 @@ from prometheus_client.registry import Collector
 
 from gateway.health.service import HealthService
 from gateway.health.timing import BOUNDS_S, Times
+from gateway.mqtt import MqttDoor
 from gateway.supervisor import PartState, PartStatus
 
 
 class HouseFigures(Collector):
     """Figures that are read when they are asked for; the label `part` is bounded by the parts there are."""
 
-    def __init__(self, parts: Iterable[PartStatus], health: HealthService) -> None:
+    def __init__(self, parts: Iterable[PartStatus], health: HealthService, mqtt: MqttDoor | None = None) -> None:
         self._parts = parts
         self._health = health
+        self._mqtt = mqtt
 
     def collect(self) -> Iterator[Metric]:
         running = GaugeMetricFamily("gateway_part_running", "1 while a part of the daemon does its work.", labels=["part"])
@@ -28,6 +30,8 @@ class HouseFigures(Collector):
         yield restarts
         yield from self._checking()
         yield from self._checks()
+        if self._mqtt is not None:
+            yield GaugeMetricFamily("gateway_mqtt_connected", "1 while the broker is connected.", value=self._mqtt.connected)
 
     def _checking(self) -> Iterator[Metric]:
         figures = self._health.figures

@@ -15,8 +15,10 @@ import yaml
 from rich.cells import cell_len
 
 from gateway.clock import SystemClock
+from gateway.ctl.live import Live, Seen
 from gateway.ctl.output import harmless
 from gateway.domain.access import Role
+from gateway.domain.devices import DeviceId
 from gateway.domain.health import HealthState, Standing
 from tests.api.conftest import template
 from tests.api.house import CAMERA, House, open_house, open_street
@@ -38,10 +40,20 @@ class Done:
 
 
 async def gatewayctl(house: House | None, *arguments: str, role: Role = Role.ADMIN, cwd: Path = ROOT, **env: str) -> Done:
-    """Run one command as the key of `role`."""
+    """Run one command as the key of `role`, to its end."""
+    process = await started(house, *arguments, role=role, cwd=cwd, **env)
+    async with asyncio.timeout(60):
+        out, err = await process.communicate()
+    return Done(process.returncode or 0, out.decode(), err.decode())
+
+
+async def started(
+    house: House | None, *arguments: str, role: Role = Role.ADMIN, cwd: Path = ROOT, **env: str
+) -> asyncio.subprocess.Process:
+    """One command under way as the key of `role`."""
     mine = {} if house is None else {"GATEWAY_URL": house.url, "GATEWAY_KEY": house.keys[role]}
     known = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY")}
-    process = await asyncio.create_subprocess_exec(
+    return await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "gateway.ctl", *arguments),
         stdin=asyncio.subprocess.DEVNULL,
@@ -50,9 +62,6 @@ async def gatewayctl(house: House | None, *arguments: str, role: Role = Role.ADM
         cwd=cwd,
         env={**known, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **mine, **env},
     )
-    async with asyncio.timeout(60):
-        out, err = await process.communicate()
-    return Done(process.returncode or 0, out.decode(), err.decode())
 
 
 @pytest.fixture
@@ -160,19 +169,83 @@ async def test_top_and_events_show_how_things_are_and_what_happened(house: House
     assert [json.loads(line)["subject"] for line in done.out.splitlines()] == ["cam-2"]
 
 
+async def test_top_names_the_worst_groups_first(house: House):
+    for device, state in (("cam-1", HealthState.DOWN), ("spk-1", HealthState.DEGRADED), ("cam-3", HealthState.DOWN)):
+        house.services.board.put(Standing(DeviceId(device), state, house.clock.now(), "timeout"))
+    picture = (await gatewayctl(house, "top", "--once")).out.splitlines()
+    at = picture.index("worst groups")
+    assert [line.split() for line in picture[at + 1 : at + 3]] == [
+        ["g-1", "1", "down,", "1", "degraded", "of", "4", "东门"],
+        ["g-2", "1", "down", "of", "2", "广场"],
+    ]
+
+
+async def test_a_picture_is_kept_true_by_events_and_says_when_it_is_not(house: House):
+    live = Live("x", "2026-01-01T00:00:00Z", 0, {"c": Seen("camera", "g", "up", "")}, {"g": "G"})
+    event = {
+        "type": "device.state",
+        "subject": "c",
+        "cursor": 1,
+        "at": "2026-01-01T00:00:01Z",
+        "data": {"after": "down", "reason": "refused"},
+    }
+    assert live.take(event)
+    assert (live.counts()["camera"]["down"], live.reasons(), live.cursor) == (1, [("refused", 1)], 1)
+    told = {"id": "I-1", "state": "open", "severity": "major", "opened_at": "2026-01-01T00:00:00Z"}
+    worse = {**told, "id": "I-2", "severity": "critical"}
+    for number, incident in enumerate((told, worse)):
+        assert live.take({**event, "type": "incident.opened", "cursor": 2 + number, "data": {"incident": incident}})
+    assert [one["id"] for one in live.open_incidents()] == ["I-2", "I-1"]
+    assert live.take({**event, "type": "incident.resolved", "cursor": 4, "data": {"incident": {**worse, "state": "resolved"}}})
+    assert [one["id"] for one in live.open_incidents()] == ["I-1"]
+    assert not live.take({**event, "subject": "new", "cursor": 5})
+
+
+async def test_what_is_watched_is_shown_again_when_it_changes(house: House):
+    process = await started(house, "get", "devices", "--state", "down", "--watch", "-o", "table")
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(30):
+            assert (await process.stdout.readline()).split()[:2] == [b"ID", b"KIND"]
+            house.services.board.put(Standing(CAMERA, HealthState.DOWN, house.clock.now(), "refused"))
+            await house.emit(house.event("cam-2", after="up"), house.event(CAMERA, after="down"))
+            assert (await process.stdout.readline()).split()[3:5] == [b"down", b"refused"]
+            house.services.board.put(Standing(CAMERA, HealthState.UP, house.clock.now()))
+            await house.emit(house.event(CAMERA, after="up"))
+            assert b" up " in await process.stdout.readline()
+    finally:
+        process.terminate()
+        await process.communicate()
+    refused = await gatewayctl(house, "get", "zones", "--watch")
+    assert (refused.code, "devices" in refused.err) == (2, True)
+
+
 async def test_doctor_finds_nothing_wrong_where_nothing_is_and_names_what_is(house: House, tmp_path: Path):
     key = tmp_path / "key"
     key.write_text(house.keys[Role.VIEWER])
     key.chmod(0o644)
     house.services.board.put(Standing(CAMERA, HealthState.UP, datetime.now(UTC)))
     done = await gatewayctl(house, "--key-file", str(key), "doctor", "-o", "json")
-    wrong = [one["check"] for one in json.loads(done.out) if one["result"] == "wrong"]
-    assert (done.code, wrong) == (3, ["key file"])
+    found = {one["check"]: one for one in json.loads(done.out)}
+    assert (done.code, [name for name, one in found.items() if one["result"] == "fail"]) == (1, ["key file"])
+    assert found["key file"]["next"] == f"chmod 600 {key}"
+    assert f"chmod 600 {key}" in done.err
+    assert {"server", "clock", "key", "database", "parts", "broker", "sight", "checks"} <= found.keys()
+    assert {"ping", "open files", "espeak-ng", "Chinese fonts", "codecs"} <= found.keys(), "the gateway is on this machine"
+    assert all(one["next"] for one in found.values() if one["result"] != "ok")
     key.chmod(0o600)
-    done = await gatewayctl(house, "--key-file", str(key), "doctor")
+    done = await gatewayctl(house, "--key-file", str(key), "doctor", "--data", str(tmp_path))
     assert done.code == 0, done.out
-    far = await gatewayctl(house, "--server", "http://127.0.0.1:1", "doctor")
-    assert (far.code, "cannot be reached" in far.out) == (3, True)
+    far = await gatewayctl(house, "--server", "http://127.0.0.1:1", "doctor", "--no-here", "-o", "json")
+    assert far.code == 1
+    assert [one["check"] for one in json.loads(far.out)] == ["answer"]
+    assert "cannot be reached" in far.out
+
+
+async def test_doctor_says_so_when_no_device_was_checked(house: House):
+    none = await gatewayctl(house, "doctor", "--no-here", "-o", "json")
+    found = {one["check"]: one["result"] for one in json.loads(none.out)}
+    assert (none.code, found["checks"], found["database"]) == (1, "fail", "ok")
 
 
 async def test_completion_completes(house: House):

@@ -133,4 +133,5 @@ def _refusal(error: HTTPError) -> Failed:
         problem = {}
     message = str(problem.get("detail") or f"The server answered {error.code} {error.reason}.")
     faults = [f"{fault.get('pointer', '')}: {fault.get('detail', '')}" for fault in problem.get("errors") or () if isinstance(fault, dict)]
-    return Failed(message, exit_code=_EXITS.get(error.code, Exit.FAILED), hint=str(problem.get("hint") or ""), faults=faults)
+    code = _EXITS.get(error.code, Exit.FAILED)
+    return Failed(message, exit_code=code, hint=str(problem.get("hint") or ""), faults=faults, status=error.code)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from gateway.ctl.failure import Exit, Failed
 
 DEFAULT_SERVER = "http://127.0.0.1:8080"
-_LOOPBACK = ("127.", "localhost", "::1")
+LOOPBACK = ("127.", "localhost", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Target:
     def in_clear(self) -> bool:
         """Whether the key travels unencrypted over a network."""
         parts = urlsplit(self.server)
-        return parts.scheme == "http" and not (parts.hostname or "").startswith(_LOOPBACK)
+        return parts.scheme == "http" and not (parts.hostname or "").startswith(LOOPBACK)
 
 
 @dataclass(frozen=True, slots=True)

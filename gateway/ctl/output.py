@@ -38,8 +38,48 @@ def show(items: Iterable[Mapping[str, Any]], columns: Sequence[Column], form: Fo
     if form in {Format.JSON, Format.YAML}:
         tell(list(items), form)
         return
-    shown = [one for one in columns if form is Format.WIDE or not one.wide]
-    _table([[one.heading for one in shown], *([_cell(one.of(item)) for one in shown] for item in items)])
+    Rows(columns, form).heads(items)
+
+
+class Rows:
+    """A table that goes on: rows that come later stand under the same headings, as wide as the first ones were."""
+
+    def __init__(self, columns: Sequence[Column], form: Format) -> None:
+        self._form = form
+        self._shown = [one for one in columns if form is Format.WIDE or not one.wide]
+        self._widths: list[int] = []
+
+    def heads(self, items: Iterable[Mapping[str, Any]]) -> None:
+        """Print the headings and the first rows; as JSON or YAML each by itself."""
+        if self._form in {Format.JSON, Format.YAML}:
+            for item in items:
+                self.row(item)
+            return
+        from rich.cells import cell_len  # noqa: PLC0415 -- JSON does without
+
+        rows = [[one.heading for one in self._shown], *(self._cells(item) for item in items)]
+        self._widths = [max(map(cell_len, cells)) for cells in zip(*rows, strict=True)]  # Chinese takes two cells a character
+        for row in rows:
+            self._line(row)
+
+    def row(self, item: Mapping[str, Any]) -> None:
+        """Print one more."""
+        if self._form is Format.JSON:
+            line(item)
+        elif self._form is Format.YAML:
+            tell([item], Format.YAML)
+        else:
+            self._line(self._cells(item))
+        sys.stdout.flush()
+
+    def _cells(self, item: Mapping[str, Any]) -> list[str]:
+        return [_cell(one.of(item)) for one in self._shown]
+
+    def _line(self, row: Sequence[str]) -> None:
+        from rich.cells import cell_len  # noqa: PLC0415 -- as above
+
+        padded = "  ".join(text + " " * (width - cell_len(text)) for text, width in zip(row, self._widths, strict=True))
+        _write(padded.rstrip() + "\n")
 
 
 def tell(value: Any, form: Format) -> None:

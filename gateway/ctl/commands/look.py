@@ -1,7 +1,6 @@
-"""Looking: lists, one thing in full, the live picture, the events."""
+"""Looking: lists, also as they change, one thing in full, the events."""
 
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -9,11 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
+from gateway.ctl.client import Client
 from gateway.ctl.failure import Exit, Failed
-from gateway.ctl.output import Column, Format, column, line, show, tell
+from gateway.ctl.output import Column, Format, Rows, column, line, show, tell
 from gateway.ctl.session import Output, client_of
-
-TOP_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +20,7 @@ class Resource:
 
     path: str
     columns: Sequence[Column]
+    events: str = ""  # what tells of its changes, for --watch
 
 
 def _place(item: Mapping[str, Any]) -> object:
@@ -40,14 +39,17 @@ RESOURCES: Mapping[str, Resource] = {
             *_columns("id kind name state reason since group", "address vendor model serial cell uplink clock_offset_s last_seen"),
             Column("POSITION", _place, wide=True),
         ],
+        events="device.state",
     ),
     "groups": Resource("/v1/camera-groups", _columns("id name states street district", "cell devices")),
     "cells": Resource("/v1/grid-cells", _columns("code name devices states street district")),
     "zones": Resource("/v1/zones", _columns("id name speakers")),
     "clips": Resource("/v1/clips", _columns("id name duration_ms created_at", "size created_by")),
-    "broadcasts": Resource("/v1/broadcasts", _columns("id created_at priority open counts actor", "clip not_after case")),
+    "broadcasts": Resource("/v1/broadcasts", _columns("id created_at priority open counts actor", "clip not_after case"), "broadcast.*"),
     "footage": Resource(
-        "/v1/footage-requests", _columns("id state case_number requester submitted_at reason", "unit cameras start end decided_at")
+        "/v1/footage-requests",
+        _columns("id state case_number requester submitted_at reason", "unit cameras start end decided_at"),
+        "footage.request",
     ),
     "evidence": Resource("/v1/evidence", _columns("request name camera size start end downloads", "sha256")),
     "keys": Resource("/v1/keys", _columns("id name roles scopes created_at expires_at revoked_at", "username max_speakers last_used_at")),
@@ -59,7 +61,7 @@ Noun = Annotated[str, typer.Argument(help=f"One of: {', '.join(RESOURCES)}.", me
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (get, describe, top, events):
+    for command in (get, describe, events):
         app.command()(command)
 
 
@@ -75,6 +77,7 @@ def get(
     search: Annotated[str | None, typer.Option(help="Devices: part of an id, name, address or serial number.")] = None,
     case: Annotated[str | None, typer.Option(help="Footage: a case number.")] = None,
     limit: Annotated[int, typer.Option(min=0, help="At most so many; 0 for all.")] = 0,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on with each that changes, until Ctrl-C.")] = False,
     output: Output = Format.TABLE,
 ) -> None:
     """List things."""
@@ -88,6 +91,9 @@ def get(
     if "case" in wanted:
         wanted["case_number"] = wanted.pop("case")
     client = client_of(ctx)
+    if watch:
+        _watch(client, what, wanted, limit, output)
+        return
     items = client.get(resource.path)["items"] if what == "keys" else client.every(resource.path, most=limit, **wanted)
     show(items, resource.columns, output)
 
@@ -110,21 +116,6 @@ def describe(ctx: typer.Context, what: Noun, name: Name, *, output: Output = For
             show(items, [column(part) for part in items[0] if output is Format.WIDE or part not in _DETAILS], output)
 
 
-def top(ctx: typer.Context, *, once: Annotated[bool, typer.Option("--once", help="Show it once and end.")] = False) -> None:
-    """Watch how the city is: devices by kind and state, and why those that are not up are not."""
-    client = client_of(ctx)
-    if once or not sys.stdout.isatty():
-        sys.stdout.write("\n".join(_picture(client.get("/v1/health/summary"))) + "\n")
-        return
-    from rich.live import Live  # noqa: PLC0415 -- only a terminal is redrawn
-    from rich.text import Text  # noqa: PLC0415 -- as above
-
-    with Live(screen=True, auto_refresh=False) as live:
-        while True:
-            live.update(Text("\n".join(_picture(client.get("/v1/health/summary")))), refresh=True)
-            time.sleep(TOP_S)
-
-
 def events(
     ctx: typer.Context,
     *,
@@ -145,6 +136,43 @@ def events(
         _each(_until(client.events(after=first), latest, types), write)
 
 
+def _watch(client: Client, what: str, wanted: Mapping[str, Any], limit: int, output: Format) -> None:
+    """List, then print each thing that changes, as it is then: what fits the filters, and what was shown and fits them no longer."""
+    resource = RESOURCES[what]
+    if not resource.events:
+        watched = ", ".join(name for name, one in RESOURCES.items() if one.events)
+        raise Failed(f"{what} cannot be watched.", exit_code=Exit.USAGE, hint=f"These can: {watched}.")
+    cursor = client.get("/v1/health/summary")["event_cursor"]
+    items = list(client.every(resource.path, most=limit, **wanted))
+    rows = Rows(resource.columns, output)
+    rows.heads(items)
+    sys.stdout.flush()
+    shown = {item["id"] for item in items}
+    for event in client.events(after=cursor, types=resource.events):
+        if event["type"] == "gap":
+            raise Failed("Some changes are gone for good.", hint=f"gatewayctl get {what} --watch begins anew.")
+        item = _as_it_is(client, f"{resource.path}/{event['subject']}")
+        if item is not None and (item["id"] in shown or _fits(item, wanted)):
+            shown.add(item["id"])
+            rows.row(item)
+
+
+def _as_it_is(client: Client, path: str) -> dict[str, Any] | None:
+    """One thing now; None when it is gone, or was no thing but an event of them all."""
+    try:
+        found: dict[str, Any] = client.get(path)
+    except Failed as failed:
+        if failed.exit_code is Exit.REFUSED:
+            return None
+        raise
+    return found
+
+
+def _fits(item: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """What can be told from the thing itself; a zone or a search is only that of the beginning."""
+    return "zone" not in wanted and "search" not in wanted and all(item.get(name) == value for name, value in wanted.items())
+
+
 _DETAILS = frozenset({"facts", "detail", "sha256", "encoding", "clock_offset_s", "recorded"})
 
 
@@ -159,16 +187,6 @@ def _key(keys: Iterable[dict[str, Any]], name: str) -> dict[str, Any]:
     if found is None:
         raise Failed(f"There is no key {name!r}.", exit_code=Exit.REFUSED, hint="gatewayctl get keys")
     return found
-
-
-def _picture(summary: Mapping[str, Any]) -> list[str]:
-    states = list(summary["states"])
-    lines = [f"{summary['at']}   {summary['devices']} devices in {summary['groups']} groups", ""]
-    lines.append(f"{'':10}" + "".join(f"{state:>10}" for state in states))
-    lines += [f"{kind:10}" + "".join(f"{counts[state]:>10}" for state in states) for kind, counts in summary["kinds"].items()]
-    lines.append(f"{'all':10}" + "".join(f"{summary['states'][state]:>10}" for state in states))
-    reasons = list(summary["reasons"].items())[:15]
-    return [*lines, "", *(f"{count:>10}  {reason}" for reason, count in reasons)]
 
 
 def _until(found: Iterable[dict[str, Any]], last: int, types: str | None) -> Iterable[dict[str, Any]]:

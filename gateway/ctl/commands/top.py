@@ -1,0 +1,190 @@
+"""The live screen: how many devices are in which state, what is open, which groups are worst, how much happens."""
+
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gateway.ctl.client import Client
+from gateway.ctl.failure import Failed
+from gateway.ctl.live import STATES, Live, read
+from gateway.ctl.output import harmless
+from gateway.ctl.session import client_of
+from gateway.ctl.spans import ago
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+REDRAW_S = 0.5
+ROWS = 12
+_MARKS = {"critical": "◆", "major": "▲", "minor": "■", "warning": "●"}
+_STYLES = {"critical": "bold red", "major": "dark_orange", "minor": "yellow", "warning": "cyan",
+           "down": "red", "degraded": "yellow", "unknown": "bright_black", "up": "green"}  # fmt: skip
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(top)
+
+
+def top(ctx: typer.Context, *, once: Annotated[bool, typer.Option("--once", help="Show it once and end.")] = False) -> None:
+    """Watch how the city is: devices by kind and state, open incidents, the worst groups, why those that are not up are not."""
+    client = client_of(ctx)
+    if once or not sys.stdout.isatty():
+        sys.stdout.write("\n".join(_plain(read(client))) + "\n")
+        return
+    _watch(client)
+
+
+def _watch(client: Client) -> None:
+    """Redraw until Ctrl-C. A thread follows the events; what it cannot follow any more is read anew."""
+    from rich.live import Live as Screen  # noqa: PLC0415 -- only a terminal is redrawn
+
+    picture = _Followed(client)
+    with Screen(screen=True, auto_refresh=False) as screen:
+        while True:
+            screen.update(_drawn(picture.now(), trouble=picture.trouble, height=screen.console.height), refresh=True)
+            time.sleep(REDRAW_S)
+
+
+class _Followed:
+    """A picture that a thread keeps true. `trouble`: why it may be old."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._live = read(client)
+        self.trouble = ""
+        threading.Thread(target=self._follow, daemon=True, name="events").start()
+
+    def now(self) -> Live:
+        return self._live
+
+    def _follow(self) -> None:
+        while True:
+            try:
+                self._take()
+                self._live = read(self._client)
+            except Failed as failed:
+                self.trouble = str(failed)
+                time.sleep(2)
+                self._live.stale = True
+
+    def _take(self) -> None:
+        """Until something came that asks for the picture to be read anew."""
+        if self._live.stale:
+            return
+        for event in self._client.events(after=self._live.cursor):
+            self.trouble = ""
+            if not self._live.take(event):
+                return
+
+
+# -- as plain lines ---------------------------------------------------------------------------------------------------
+
+
+def _plain(live: Live) -> list[str]:
+    counts = live.counts()
+    lines = [f"{live.at}   {len(live.devices)} devices in {len(live.groups)} groups   {live.server}", ""]
+    lines.append(f"{'':10}" + "".join(f"{state:>10}" for state in STATES))
+    lines += [f"{kind:10}" + "".join(f"{found[state]:>10}" for state in STATES) for kind, found in counts.items()]
+    lines.append(f"{'all':10}" + "".join(f"{sum(found[state] for found in counts.values()):>10}" for state in STATES))
+    lines += ["", *(f"{count:>10}  {harmless(reason)}" for reason, count in live.reasons()[:ROWS])]
+    incidents = live.open_incidents()
+    lines += ["", f"{len(incidents)} open incidents"] + [_incident_line(one) for one in incidents[:ROWS]]
+    worst = live.worst(ROWS)
+    lines += ["", "worst groups"] + [harmless(f"{group:14} {_of(states, size):24} {name}") for group, name, states, size in worst]
+    return lines
+
+
+def _incident_line(one: Mapping[str, Any]) -> str:
+    who = f"  {one['acknowledged_by']}" if one.get("acknowledged_by") else ""
+    took = ago(one.get("opened_at"), datetime.now(UTC))
+    return harmless(
+        f"{_MARKS.get(one['severity'], '?')} {one['severity']:9} {one['id']:16} {took:>8} {one.get('devices', 0):>5}  {title(one)}{who}"
+    )
+
+
+def title(incident: Mapping[str, Any]) -> str:
+    """The incident's title in English, else in Chinese, else its cause."""
+    words = incident.get("title") or {}
+    return words.get("en") or words.get("zh") or (incident.get("cause") or {}).get("name") or "" if isinstance(words, dict) else str(words)
+
+
+def _of(states: Mapping[str, int], size: int) -> str:
+    told = [f"{states[state]} {state}" for state in ("down", "degraded") if states[state]]
+    return f"{', '.join(told)} of {size}"
+
+
+# -- as a screen ------------------------------------------------------------------------------------------------------
+
+
+def _drawn(live: Live, *, trouble: str, height: int) -> "RenderableType":
+    from rich.columns import Columns  # noqa: PLC0415 -- as above
+    from rich.console import Group  # noqa: PLC0415 -- as above
+    from rich.text import Text  # noqa: PLC0415 -- as above
+
+    rows = max(3, (height - 14) // 2)
+    at = datetime.fromisoformat(live.at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    head = Text.assemble(
+        (" city gateway ", "reverse bold"),
+        f"  {live.server}  {len(live.devices)} devices, {len(live.groups)} groups  {live.per_minute():.0f} events/min  last {at}  ",
+        (f"⚠ {harmless(trouble)}", "red") if trouble else ("● live", "green"),
+    )
+    return Group(head, Text(""), Columns([_states(live), _reasons(live, 6)], padding=(0, 4)), _incidents(live, rows), _worst(live, rows))
+
+
+def _states(live: Live) -> "Table":
+    counts = live.counts()
+    table = _table("", *STATES, right=True)
+    for kind, found in counts.items():
+        table.add_row(kind, *(_number(found[state], state) for state in STATES))
+    table.add_row("all", *(_number(sum(found[state] for found in counts.values()), state) for state in STATES))
+    return table
+
+
+def _reasons(live: Live, rows: int) -> "Table":
+    table = _table("why not up", "")
+    for reason, count in live.reasons()[:rows]:
+        table.add_row(harmless(reason), str(count))
+    return table
+
+
+def _incidents(live: Live, rows: int) -> "Table":
+    found = live.open_incidents()
+    table = _table(f"incidents ({len(found)})", "severity", "since", "devices", "by", "what")
+    for one in found[:rows]:
+        severity = one["severity"]
+        mark = f"[{_STYLES.get(severity, '')}]{_MARKS.get(severity, '?')} {severity}[/]"
+        by = _safe(one.get("acknowledged_by") or "")
+        table.add_row(one["id"], mark, ago(one.get("opened_at"), datetime.now(UTC)), str(one.get("devices", "")), by, _safe(title(one)))
+    return table
+
+
+def _worst(live: Live, rows: int) -> "Table":
+    table = _table("worst groups", "down", "degraded", "of", "name")
+    for group, name, states, size in live.worst(rows):
+        table.add_row(_safe(group), _number(states["down"], "down"), _number(states["degraded"], "degraded"), str(size), _safe(name))
+    return table
+
+
+def _table(*headings: str, right: bool = False) -> "Table":
+    from rich.table import Table  # noqa: PLC0415 -- as above
+
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if right and number else "left", no_wrap=True, overflow="ellipsis")
+    return table
+
+
+def _number(count: int, state: str) -> str:
+    return f"[{_STYLES[state]}]{count}[/]" if count else "[bright_black]0[/]"
+
+
+def _safe(text: str) -> str:
+    from rich.markup import escape  # noqa: PLC0415 -- as above
+
+    return escape(harmless(text))
