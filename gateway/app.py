@@ -52,6 +52,7 @@ from gateway.storage.retention import Housekeeper, Keep
 from gateway.storage.store import Store
 from gateway.storage.vault import load_key
 from gateway.supervisor import PartState, Supervisors, first_cause
+from gateway.traps.service import TrapService, TrapSettings
 
 log = structlog.get_logger()
 
@@ -103,12 +104,15 @@ class House:
         self._parts = Supervisors(clock=clock)
         self._steering = SteeringDesk(store=store, clock=clock, camera_of=drivers.onvif_of)
         self._mqtt = self._make_mqtt() if config.mqtt.url is not None else None
+        self._traps = self._make_traps(config.traps.port) if config.traps.port is not None else None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run all parts until `stop` is set; raises the error of a part that the daemon cannot do without."""
         await self._inventory.load()
         await self._renew_drivers()
         await self._health.load()
+        if self._traps is not None:
+            await self._traps.load()
         self._add_parts()
         try:
             async with asyncio.TaskGroup() as group:
@@ -136,6 +140,8 @@ class House:
         self._parts.add("broadcast", self._broadcasts.run)
         self._parts.add("steering", self._steering.run)
         self._parts.add("warm-up", WarmUp(city=self._city, clock=self._clock, speaker_of=self._drivers.speaker_of).run)
+        if self._traps is not None:
+            self._parts.add("traps", self._traps.run)
         self._parts.add("http", lambda: self._listen(door))
         if self._mqtt is not None:
             self._parts.add("mqtt", self._mqtt.run)
@@ -155,6 +161,8 @@ class House:
     async def _take_inventory_up(self) -> None:
         await self._renew_drivers()
         self._health.resync()
+        if self._traps is not None:
+            self._traps.renew()
 
     async def _renew_drivers(self) -> None:
         async with self._store.read() as tx:
@@ -189,6 +197,21 @@ class House:
             late_s=min(LATE_S, health.timeout_s / 4),  # a pause of ours that could eat up a device's deadline is never its fault
         )
         return HealthService(city=self._city, board=self._board, store=self._store, tools=tools, limits=limits, pace=pace)
+
+    def _make_traps(self, port: int) -> TrapService:
+        traps = self._config.traps
+        return TrapService(
+            TrapSettings(port, traps.host, traps.buffer_bytes, traps.per_device_s, traps.burst),
+            city=self._city,
+            board=self._board,
+            store=self._store,
+            clock=self._clock,
+            folder=self._config.data_dir,
+            target_of=self._drivers.target_of,
+            rules_of=self._drivers.traps_of,
+            report=self._health.report,
+            visit=self._health.check_now,
+        )
 
     def _make_broadcasts(self) -> BroadcastService:
         broadcast, drivers = self._config.broadcast, self._drivers
@@ -253,7 +276,7 @@ class House:
 
     def _services(self) -> Services:
         metrics = CollectorRegistry()
-        metrics.register(HouseFigures(self._parts, self._health, self._mqtt))
+        metrics.register(HouseFigures(self._parts, self._health, self._mqtt, self._traps))
         ProcessCollector(registry=metrics)
         return Services(
             clock=self._clock,
@@ -271,6 +294,7 @@ class House:
                 stills=StreamStills(target_of=self._drivers.target_of),
             ),
             steering=self._steering,
+            traps=self._traps,
             camera_of=self._drivers.onvif_of,
             describe=self._drivers.describe,
             model_of=self._drivers.model_of,

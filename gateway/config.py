@@ -140,6 +140,16 @@ class Health(Section):
         return self
 
 
+class Traps(Section):
+    """Where SNMP traps and informs are heard; without `port` nobody listens."""
+
+    port: Port | None = None
+    host: Annotated[str, AfterValidator(_host)] = "0.0.0.0"  # noqa: S104 (off unless a port is named)
+    buffer_bytes: Annotated[int, Field(ge=65_536, le=1 << 30)] = 4 << 20
+    per_device_s: Annotated[float, Field(gt=0, le=10_000)] = 10.0
+    burst: Count = 100
+
+
 class Broadcast(Section):
     """What a voice in the street may do."""
 
@@ -189,6 +199,7 @@ class Config(Section):
     http: Http = Http()
     mqtt: Mqtt = Mqtt()
     health: Health = Health()
+    traps: Traps = Traps()
     broadcast: Broadcast = Broadcast()
     footage: Footage = Footage()
     limits: Limits = Limits()

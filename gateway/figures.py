@@ -10,15 +10,19 @@ from gateway.health.service import HealthService
 from gateway.health.timing import BOUNDS_S, Times
 from gateway.mqtt import MqttDoor
 from gateway.supervisor import PartState, PartStatus
+from gateway.traps.service import TrapService
 
 
 class HouseFigures(Collector):
     """Figures that are read when they are asked for; the label `part` is bounded by the parts there are."""
 
-    def __init__(self, parts: Iterable[PartStatus], health: HealthService, mqtt: MqttDoor | None = None) -> None:
+    def __init__(
+        self, parts: Iterable[PartStatus], health: HealthService, mqtt: MqttDoor | None = None, traps: TrapService | None = None
+    ) -> None:
         self._parts = parts
         self._health = health
         self._mqtt = mqtt
+        self._traps = traps
 
     def collect(self) -> Iterator[Metric]:
         running = GaugeMetricFamily("gateway_part_running", "1 while a part of the daemon does its work.", labels=["part"])
@@ -32,6 +36,8 @@ class HouseFigures(Collector):
         yield from self._checks()
         if self._mqtt is not None:
             yield GaugeMetricFamily("gateway_mqtt_connected", "1 while the broker is connected.", value=self._mqtt.connected)
+        if self._traps is not None:
+            yield from self._hearing(self._traps)
 
     def _checking(self) -> Iterator[Metric]:
         figures = self._health.figures
@@ -40,6 +46,17 @@ class HouseFigures(Collector):
         yield GaugeMetricFamily("gateway_health_backing_off", "Devices that are dead and visited less often.", value=figures.off_the_ring)
         yield GaugeMetricFamily("gateway_health_lateness_seconds", "How far the checks are behind their plan.", value=figures.lateness_s)
         yield GaugeMetricFamily("gateway_health_blind", "1 while nobody at all answers: the fault is ours.", value=figures.blind)
+
+    def _hearing(self, traps: TrapService) -> Iterator[Metric]:
+        figures = traps.figures
+        heard = CounterMetricFamily(
+            "gateway_traps", "Traps and informs by what became of them; see docs/operate/traps.md.", labels=["what"]
+        )
+        for what, count in sorted(figures.counts.items()):
+            heard.add_metric([what], count)
+        yield heard
+        yield GaugeMetricFamily("gateway_trap_alarms_open", "Alarms that devices have raised and not cleared.", value=figures.alarms)
+        yield GaugeMetricFamily("gateway_trap_buffer_bytes", "What the kernel granted the socket.", value=figures.buffer_bytes)
 
     def _checks(self) -> Iterator[Metric]:
         took = HistogramMetricFamily(

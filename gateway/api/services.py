@@ -24,6 +24,7 @@ from gateway.drivers.registry import DeviceModel
 from gateway.footage.service import FootageService
 from gateway.inventory.service import InventoryService
 from gateway.storage.store import Store
+from gateway.traps.service import TrapService
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class Services:
     describe: Callable[[DeviceId], Awaitable[DeviceDescription]]
     model_of: Callable[[DeviceId], DeviceModel]
     version: str
+    traps: TrapService | None = None
     limits: Limits = field(default_factory=Limits)
     readiness: Readiness = _ready
     metrics: CollectorRegistry = field(default_factory=CollectorRegistry)

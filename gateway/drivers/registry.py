@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 from gateway.clock import Clock
+from gateway.domain.alarms import TrapRule
 from gateway.domain.city import City
 from gateway.domain.devices import Credentials, Device, DeviceId
 from gateway.domain.quirks import NONE as NO_QUIRKS
@@ -105,6 +106,10 @@ class Drivers:
         profile = self._profiles.by_name.get(device.profile) or self._profiles.match(self._identities.get(device.id, by_inventory))
         login, quirks = self._credentials.get(device.id, NO_CREDENTIALS), profile.quirks if profile else NO_QUIRKS
         return _Met(device, profile, Target(device.id, device.address, device.ports, login, device.profile, quirks))
+
+    def traps_of(self, device_id: DeviceId) -> Mapping[str, TrapRule]:
+        """What a device's notifications mean, by their object id. Raises NotFound."""
+        return self._profiles.traps_of(self._met_as(device_id).profile)
 
     def model_of(self, device_id: DeviceId) -> DeviceModel:
         """What a device is taken for now. Raises NotFound."""

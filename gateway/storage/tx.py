@@ -12,7 +12,9 @@ from gateway.storage.health import HealthRepository
 from gateway.storage.idempotency import IdempotencyRepository
 from gateway.storage.inventory import InventoryRepository
 from gateway.storage.keys import KeyRepository
+from gateway.storage.power import PowerRepository
 from gateway.storage.readers import ReaderRepository
+from gateway.storage.traps import AlarmRepository
 from gateway.storage.vault import Vault
 
 
@@ -21,6 +23,7 @@ class Tx:
 
     def __init__(self, conn: AsyncConnection, vault: Vault, *, writable: bool) -> None:
         self.conn = conn
+        self.alarms = AlarmRepository(conn)
         self.audit = AuditRepository(conn)
         self.broadcasts = BroadcastRepository(conn)
         self.complaints = ComplaintRepository(conn)
@@ -29,6 +32,7 @@ class Tx:
         self.idempotency = IdempotencyRepository(conn)
         self.inventory = InventoryRepository(conn, vault)
         self.keys = KeyRepository(conn)
+        self.power = PowerRepository(conn)
         self.readers = ReaderRepository(conn)
         self.emitted: list[dict[str, object]] = []
         self.recorded: list[AuditEntry] = []

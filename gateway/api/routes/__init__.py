@@ -19,6 +19,7 @@ from gateway.api.routes import (
     neighbours,
     operations,
     session,
+    traps,
 )
 from gateway.api.routing import Routes
 
@@ -28,6 +29,7 @@ TABLES: Sequence[Routes] = (
     groups.routes,
     health.routes,
     descriptions.routes,
+    traps.routes,
     cameras.routes,
     clips.routes,
     broadcasts.routes,

@@ -30,6 +30,7 @@ TYPES = frozenset(
         "camera.steer",
         "device.notice",
         "device.state",
+        "device.trap",
         "footage.request",
         "inventory.imported",
         "key.created",

@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from gateway.domain.alarms import TrapRule
+from gateway.domain.health import Outcome
 from gateway.drivers.profiles.model import Condition, Decoding, Sensor
 from gateway.drivers.profiles.patterns import Pattern
 
@@ -97,6 +100,40 @@ class SensorDraft(DecodingDraft):
         )
 
 
+class TrapDraft(_Strict):
+    """What a notification means: a raise or its clear, by the same `key`, or mere news."""
+
+    event: Name
+    raises: Literal["warn", "fail"] | None = None
+    clears: Oid | None = None
+    key: Oid | None = None
+    text: Oid | None = None
+    of_port: bool = False
+    restarts: bool = False
+    lasts_h: float = Field(24.0, gt=0, le=8_784)
+
+    @model_validator(mode="after")
+    def _one_meaning(self) -> "TrapDraft":
+        if sum((self.raises is not None, self.clears is not None, self.restarts)) > 1:
+            raise ValueError("one of raises, clears and restarts")
+        if self.of_port and self.key is None:
+            raise ValueError("of_port needs the key that holds the port")
+        return self
+
+    def rule(self, trap: str) -> TrapRule:
+        return TrapRule(
+            trap,
+            self.event,
+            raises=Outcome(self.raises) if self.raises else None,
+            clears=self.clears or "",
+            key=self.key or "",
+            text=self.text or "",
+            of_port=self.of_port,
+            restarts=self.restarts,
+            lasts=timedelta(hours=self.lasts_h),
+        )
+
+
 class MatchDraft(_Strict):
     sysObjectID: Prefix | None = None  # noqa: N815 (the object's own name)
     sysDescr: Pattern | None = None  # noqa: N815
@@ -138,3 +175,4 @@ class ProfileDraft(_Strict):
     facts: dict[Name, FactDraft] = {}
     sensors: dict[Name, SensorDraft] = {}
     quirks: dict[Name, QuirkDraft] = {}
+    traps: dict[Oid, TrapDraft] = {}

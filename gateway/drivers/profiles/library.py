@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from gateway.domain.alarms import TrapRule
 from gateway.domain.quirks import Quirks
 from gateway.drivers.profiles.drafts import ProfileDraft
 from gateway.drivers.profiles.files import read
@@ -18,6 +19,10 @@ class Profiles:
 
     def __init__(self, profiles: Iterable[Profile]) -> None:
         self.by_name = {profile.name: profile for profile in profiles}
+        base = self.by_name.get(BASE, Profile(BASE)).traps
+        self._traps: Mapping[str, Mapping[str, TrapRule]] = {name: {**base, **profile.traps} for name, profile in self.by_name.items()} | {
+            "": base
+        }
 
     @classmethod
     def load(cls, folder: Path) -> "Profiles":
@@ -42,13 +47,19 @@ class Profiles:
                 faults += error.faults
         if not faults:
             faults += [Fault(name, why) for name, draft in drafts.items() for why in _lineage_faults(draft, drafts)]
+        found = [] if faults else [_compile(draft, drafts, book) for draft in drafts.values()]
+        faults += [Fault(profile.name, why) for profile in found for why in _trap_faults(profile)]
         if faults:
             raise InvalidInput(f"the profiles in {folder} are wrong", faults=faults, code="invalid-profile")
-        return cls(_compile(draft, drafts, book) for draft in drafts.values())
+        return cls(found)
 
     def choose(self, name: str, traits: Traits) -> Profile:
         """The profile called `name`, else the one that matches best, else MIB-2's, else an empty one."""
         return self.by_name.get(name) or self.match(traits) or self.by_name.get(BASE, Profile(BASE))
+
+    def traps_of(self, profile: Profile | None) -> Mapping[str, TrapRule]:
+        """What the notifications of a device with this profile mean: MIB-2's everywhere, and what the profile says beside or instead."""
+        return self._traps[profile.name if profile else ""]
 
     def match(self, traits: Traits) -> Profile | None:
         """The profile that matches best.
@@ -90,6 +101,16 @@ def _lineage_faults(draft: ProfileDraft, drafts: Mapping[str, ProfileDraft]) -> 
         draft = drafts[draft.extends]
 
 
+def _trap_faults(profile: Profile) -> Iterable[str]:
+    """A clear without its raise, or with another key, would never clear anything."""
+    for rule in profile.traps.values():
+        raised = profile.traps.get(rule.clears)
+        if rule.clears and (raised is None or raised.raises is None):
+            yield f"{rule.event} clears {rule.clears}, which raises nothing"
+        elif raised is not None and rule.clears and raised.key != rule.key:
+            yield f"{rule.event} has another key than {raised.event}, which it clears"
+
+
 def _compile(draft: ProfileDraft, drafts: Mapping[str, ProfileDraft], book: Book) -> Profile:
     """The profile with all that it inherits; what it names itself wins.
 
@@ -112,4 +133,5 @@ def _compile(draft: ProfileDraft, drafts: Mapping[str, ProfileDraft], book: Book
         quirks=Quirks({**parent.quirks.by_switch, **book.quirks_of(draft)}),
         lineage=(*parent.lineage, parent.name) if parent.name else (),
         narrowings=(*parent.narrowings, frozenset(named)) if named else (),
+        traps={**parent.traps, **{trap: each.rule(trap) for trap, each in draft.traps.items()}},
     )

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gateway.domain.alarms import TrapRule
 from gateway.domain.quirks import NONE as NO_QUIRKS
 from gateway.domain.quirks import Quirks
 from gateway.drivers.profiles.patterns import TEXT_LIMIT
@@ -93,6 +94,8 @@ class Profile:
     """The profiles that it inherits from, the most general first."""
     narrowings: tuple[frozenset[str], ...] = ()
     """The traits of which each profile of its line, itself included, has conditions of its own."""
+    traps: Mapping[str, TrapRule] = field(default_factory=dict)
+    """What its notifications mean, by their object id."""
 
     def matches(self, traits: Traits) -> bool:
         """Whether all conditions hold that `traits` tell anything of, and there is such a one: SNMP and ONVIF each know half of them."""
