@@ -5,8 +5,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.domain.events import AuditEntry, NewEvent
 from gateway.storage import audit, events
 from gateway.storage.audit import AuditRepository
+from gateway.storage.availability import AvailabilityRepository
 from gateway.storage.broadcasts import BroadcastRepository
 from gateway.storage.complaints import ComplaintRepository
+from gateway.storage.excuses import ExcuseRepository
 from gateway.storage.footage import FootageRepository
 from gateway.storage.health import HealthRepository
 from gateway.storage.idempotency import IdempotencyRepository
@@ -25,8 +27,10 @@ class Tx:
         self.conn = conn
         self.alarms = AlarmRepository(conn)
         self.audit = AuditRepository(conn)
+        self.availability = AvailabilityRepository(conn)
         self.broadcasts = BroadcastRepository(conn)
         self.complaints = ComplaintRepository(conn)
+        self.excuses = ExcuseRepository(conn)
         self.footage = FootageRepository(conn)
         self.health = HealthRepository(conn)
         self.idempotency = IdempotencyRepository(conn)
