@@ -31,6 +31,7 @@ from gateway.control.stills import StreamStills
 from gateway.datadir import held
 from gateway.domain.access import Role, permissions
 from gateway.domain.city import City
+from gateway.domain.devices import DeviceId
 from gateway.domain.events import Actor, ActorKind
 from gateway.domain.health import Board
 from gateway.domain.policy import Limits
@@ -41,8 +42,12 @@ from gateway.footage.fulfilment import Fetching
 from gateway.footage.register import load_register, shipped_register
 from gateway.footage.service import FootageService
 from gateway.footage.service import Rules as FootageRules
-from gateway.health.checks.subject import Tools
+from gateway.health.asked import AskedVisits
+from gateway.health.checks.subject import SlowTools, Tools
+from gateway.health.checks.table import SLOW, paced
+from gateway.health.rounds import Rounds
 from gateway.health.service import HealthService
+from gateway.health.streams import Streams
 from gateway.health.wheel import LATE_S, Pace
 from gateway.inventory.service import InventoryService
 from gateway.listening import must_be_free, telling_listening_errors
@@ -98,6 +103,8 @@ class House:
         self._board = Board()
         self._inventory = InventoryService(store, city, clock)
         self._health = self._make_health()
+        self._streams = Streams(camera_of=drivers.onvif_of, target_of=drivers.target_of, clock=clock)
+        self._rounds = self._make_rounds()
         self._shelf = ClipShelf(store, config.data_dir / "clips", ClipPreparer(longest_s=config.broadcast.clip_max_s), clock)
         self._broadcasts = self._make_broadcasts()
         self._footage = self._make_footage()
@@ -136,6 +143,7 @@ class House:
         self._parts.add("housekeeper", Housekeeper(self._store, clock=self._clock, keep=keep).run)
         self._parts.add("inventory", self._follow_inventory)
         self._parts.add("health", self._health.run)
+        self._parts.add("slow-checks", self._rounds.run)
         self._parts.add("footage", self._footage.run)
         self._parts.add("broadcast", self._broadcasts.run)
         self._parts.add("steering", self._steering.run)
@@ -163,6 +171,7 @@ class House:
         self._health.resync()
         if self._traps is not None:
             self._traps.renew()
+        self._rounds.resync()
 
     async def _renew_drivers(self) -> None:
         async with self._store.read() as tx:
@@ -211,6 +220,21 @@ class House:
             rules_of=self._drivers.traps_of,
             report=self._health.report,
             visit=self._health.check_now,
+        )
+
+    def _let_retry(self, device: DeviceId) -> None:
+        self._drivers.try_again(device)
+        self._streams.forget(device)
+
+    def _make_rounds(self) -> Rounds:
+        health = self._config.health
+        tools = SlowTools(
+            clock=self._clock, city=self._city, board=self._board, streams=self._streams, picture_within_s=health.picture_within_s
+        )
+        settings = {name: check.model_dump(exclude_none=True) for name, check in health.checks}
+        checks = {name: paced(slow, settings[name]) for name, slow in SLOW.items()}
+        return Rounds(
+            checks, tools=tools, report=self._health.report, withdraw=self._health.withdraw, lagged_since=self._health.lagged_since
         )
 
     def _make_broadcasts(self) -> BroadcastService:
@@ -295,6 +319,7 @@ class House:
             ),
             steering=self._steering,
             traps=self._traps,
+            visits=AskedVisits(self._health, self._store, self._clock, self._let_retry),
             camera_of=self._drivers.onvif_of,
             describe=self._drivers.describe,
             model_of=self._drivers.model_of,

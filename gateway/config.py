@@ -118,6 +118,22 @@ class Mqtt(Section):
         return self
 
 
+class SlowCheck(Section):
+    """How one of the slow checks goes; what is left out is as its table has it (gateway/health/checks/table.py)."""
+
+    enabled: bool | None = None
+    interval_s: Seconds | None = None
+    timeout_s: Seconds | None = None
+    slots: Annotated[int, Field(ge=1, le=256)] | None = None
+
+
+class Checks(Section):
+    """The checks that are made beside the visits, each at a pace of its own."""
+
+    media: SlowCheck = SlowCheck()
+    ports: SlowCheck = SlowCheck()
+
+
 class Health(Section):
     """How devices are checked and when one counts as down."""
 
@@ -130,6 +146,8 @@ class Health(Section):
     clock_limit_s: Seconds = 5.0
     concurrency: Count = 256
     per_uplink: Count = 8
+    checks: Checks = Checks()
+    picture_within_s: Seconds = 6.0
     severity: Annotated[Mapping[str, str], AfterValidator(_severities)] = Field(default_factory=dict)
     critical_from: Annotated[int, Field(ge=2, le=1_000_000)] = 10
 

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from gateway.domain.policy import FLAPPING
-from gateway.health import service
-from gateway.health.checks import clock, identity, reach, snmp
+from gateway.health import service, streams
+from gateway.health.checks import clock, identity, media, ports, reach, snmp
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = re.compile(r'\bcode(?:: str)? ?= ?"([a-z0-9-]+)"')
@@ -15,6 +15,7 @@ def test_every_reason_code_has_its_next_step() -> None:
     given = {code for path in (ROOT / "gateway").rglob("*.py") for code in CODE.findall(path.read_text(encoding="utf-8"))}
     given |= {service.LAGGING, service.BLIND, service.OUR_FAULT, FLAPPING}
     given |= {reach.SERVICE_SILENT, clock.DRIFT, identity.SWAPPED, snmp.ENGINE_CHANGED, snmp.RESTARTED, snmp.BOOTS_STUCK}
+    given |= {streams.NO_STREAM, streams.NO_PICTURE, media.LATE, media.OTHER_SIZE, media.OTHER_RATE, ports.DOWN, ports.POE_FAULT}
     explained = set(re.findall(r"`([a-z0-9-]+)`", (ROOT / "docs" / "operate" / "reasons.md").read_text(encoding="utf-8")))
     assert len(given) > 100
     assert not sorted(given - explained)

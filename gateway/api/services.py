@@ -22,6 +22,7 @@ from gateway.drivers.base import MediaSource, PresetSource
 from gateway.drivers.onvif.onboarding import DeviceDescription
 from gateway.drivers.registry import DeviceModel
 from gateway.footage.service import FootageService
+from gateway.health.asked import AskedVisits
 from gateway.inventory.service import InventoryService
 from gateway.storage.store import Store
 from gateway.traps.service import TrapService
@@ -79,6 +80,7 @@ class Services:
     camera_of: Callable[[DeviceId], CameraDriver]
     describe: Callable[[DeviceId], Awaitable[DeviceDescription]]
     model_of: Callable[[DeviceId], DeviceModel]
+    visits: AskedVisits | None = None
     version: str
     traps: TrapService | None = None
     limits: Limits = field(default_factory=Limits)

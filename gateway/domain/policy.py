@@ -14,7 +14,7 @@ The damper stands behind the table: a device whose state changes more than `flap
 enough in a row for the table: a loose contact is an illness, too.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -142,9 +142,9 @@ def hear(before: PolicyState, results: Sequence[CheckResult], limits: Limits, no
     return _step(replace(before, complaints=complaints, suspected=suspected), symbol, known, limits, now)
 
 
-def restored(device: DeviceId, state: HealthState, *, reason: str, check: str) -> PolicyState:
-    """What to go on from after a restart: the state as it was stored, with nothing counted yet."""
-    return PolicyState(device, state, state, reason, check)
+def restored(device: DeviceId, state: HealthState, *, reason: str, check: str, complaints: Iterable[CheckResult] = ()) -> PolicyState:
+    """What to go on from after a restart: the state and the complaints as they were stored, with nothing counted yet."""
+    return PolicyState(device, state, state, reason, check, complaints={result.check: result for result in complaints})
 
 
 def _step(

@@ -128,6 +128,12 @@ class Drivers:
         if device_id in self._onvif:
             self._onvif[device_id].retarget(self.target_of(device_id))
 
+    def try_again(self, device_id: DeviceId) -> None:
+        """Somebody says that the credentials of a device are right now: let them be tried again, a time or two."""
+        if device_id in self._onvif:
+            self._onvif[device_id].try_again()
+        self.sensors.forget(device_id)
+
     def onvif_of(self, device_id: DeviceId) -> OnvifDevice:
         driver = self._onvif.get(device_id)
         if driver is None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -88,10 +88,16 @@ class HealthService:
         """Take up the states of the last run. Raises StorageFailed."""
         async with self._store.read() as tx:
             standings = await tx.health.standings()
-            self._complaints.restore(await tx.complaints.still_open(), await tx.complaints.checked())
+            open_ = await tx.complaints.still_open()
+            self._complaints.restore(open_, await tx.complaints.checked())
+        complaints: defaultdict[DeviceId, list[CheckResult]] = defaultdict(list)
+        for one in open_:
+            complaints[one.device].append(CheckResult(one.device, one.check, Outcome.WARN, one.since, one.reason))
         for standing in standings:
             self._board.put(replace(standing, facts={standing.check: standing.facts} if standing.facts else {}))
-            self._states[standing.device] = restored(standing.device, standing.state, reason=standing.reason, check=standing.check)
+            self._states[standing.device] = restored(
+                standing.device, standing.state, reason=standing.reason, check=standing.check, complaints=complaints[standing.device]
+            )
         self.resync()
 
     def resync(self) -> None:
@@ -131,6 +137,17 @@ class HealthService:
         if known is None or not known.enabled or not results:
             return True
         return await self._take(device, results, hear)
+
+    async def withdraw(self, checks: Set[str]) -> None:
+        """These checks are not made any more: nobody is ill by what they once said."""
+        ill = {device: checks & state.complaints.keys() for device, state in self._states.items() if state.complaints}
+        for device, withdrawn in ill.items():
+            now = self._clock.now()
+            await self.report(device, [CheckResult(device, check, Outcome.OK, now, at_once=True) for check in sorted(withdrawn)])
+
+    def lagged_since(self, moment: float) -> bool:
+        """Whether we were held up since `moment` (monotonic), or see nobody at all: what seems ill may be our own fault."""
+        return self._wheel.lagged_since(moment) or self._sight.blind
 
     async def history(self, device: DeviceId, *, before: int | None = None, limit: int = 100) -> Sequence[NumberedTransition]:
         """The device's transitions, newest first; with `before`, those of a lower number."""

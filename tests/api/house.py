@@ -33,6 +33,9 @@ from gateway.drivers.registry import Drivers
 from gateway.footage.fulfilment import Fetching
 from gateway.footage.register import load_register, shipped_register
 from gateway.footage.service import FootageService
+from gateway.health.asked import AskedVisits
+from gateway.health.checks.subject import Tools
+from gateway.health.service import HealthService
 from gateway.inventory.service import InventoryService
 from gateway.media.clips import ClipPreparer
 from gateway.storage.store import Store, Tx
@@ -169,12 +172,20 @@ def make_services(folder: Path, store: Store, city: City, clock: Clock, drivers:
         ),
         captures=CaptureDesk(store=store, clock=clock, camera_of=drivers.onvif_of, stills=StreamStills(target_of=drivers.target_of)),
         steering=SteeringDesk(store=store, clock=clock, camera_of=drivers.onvif_of),
+        visits=AskedVisits(make_health(store, city, board, clock, drivers), store, clock, drivers.try_again),
         camera_of=drivers.onvif_of,
         describe=drivers.describe,
         model_of=drivers.model_of,
         version="0.0.0",
         limits=LIMITS,
     )
+
+
+def make_health(store: Store, city: City, board: Board, clock: Clock, drivers: Drivers) -> HealthService:
+    tools = Tools(onvif_of=drivers.onvif_of, target_of=drivers.target_of, sensors=drivers.sensors, clock=clock)
+    health = HealthService(city=city, board=board, store=store, tools=tools)
+    health.resync()
+    return health
 
 
 def small_city() -> City:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import text
@@ -19,8 +20,9 @@ from gateway.drivers.onvif.device import OnvifDevice
 from gateway.drivers.profiles.library import Profiles
 from gateway.drivers.snmp.polling import GufoEngine
 from gateway.drivers.snmp.reader import SensorReader
-from gateway.health.checks.subject import Tools
+from gateway.health.checks.subject import SlowTools, Tools
 from gateway.health.service import HealthService
+from gateway.health.streams import Streams
 from gateway.health.wheel import Pace
 from gateway.storage.store import Store
 from gateway.storage.writer import Lane
@@ -45,6 +47,8 @@ class Street:
     board: Board = field(default_factory=Board)
     logins: dict[DeviceId, Credentials] = field(default_factory=dict)
     """Credentials that the inventory has instead of the right ones."""
+    http: Http = field(default_factory=Http)
+    drivers: dict[DeviceId, OnvifDevice] = field(default_factory=dict)
 
     def adopt(self, devices: Sequence[SimDevice], **changed: str) -> None:
         """The inventory is these devices, with `changed` in each."""
@@ -62,15 +66,21 @@ class Street:
         credentials = self.logins.get(device_id) or Credentials(device.username, device.password, snmp_of(device))
         return Target(device_id, device.address, self.ports, credentials, device.profile)
 
+    def driver(self, device: DeviceId, clock: Clock | None = None) -> OnvifDevice:
+        """One a device, kept."""
+        if device not in self.drivers:
+            assert clock is not None
+            self.drivers[device] = OnvifDevice(self.target(device), self.http, clock)
+        return self.drivers[device]
+
+    def slow_tools(self, clock: Clock, *, timeout_s: float = 5.0) -> SlowTools:
+        """What slow checks work with."""
+        streams = Streams(camera_of=partial(self.driver, clock=clock), target_of=self.target, clock=clock)
+        return SlowTools(clock=clock, city=self.city, board=self.board, streams=streams, timeout_s=timeout_s)
+
     def service(self, store: Store, clock: Clock, *, limits: Limits = CALM, pace: Pace = Pace(), timeout_s: float = 1.0) -> HealthService:  # noqa: B008
-        http = Http()
-        kept: dict[DeviceId, OnvifDevice] = {}
-
-        def onvif_of(device: DeviceId) -> OnvifDevice:
-            return kept.setdefault(device, OnvifDevice(self.target(device), http, clock))
-
         sensors = SensorReader(GufoEngine(try_s=0.3), PROFILES, clock=clock)
-        tools = Tools(onvif_of=onvif_of, target_of=self.target, sensors=sensors, clock=clock, timeout_s=timeout_s)
+        tools = Tools(onvif_of=partial(self.driver, clock=clock), target_of=self.target, sensors=sensors, clock=clock, timeout_s=timeout_s)
         return HealthService(city=self.city, board=self.board, store=store, tools=tools, limits=limits, pace=pace)
 
     def break_(self, device: SimDevice, **fault: object) -> None:
@@ -93,12 +103,12 @@ def snmp_of(device: SimDevice) -> SnmpCredentials | None:
 
 
 @asynccontextmanager
-async def standing(clock: Clock) -> AsyncIterator[Street]:
-    """The street, answering on every protocol for the duration. Its clock is the gateway's."""
+async def standing(clock: Clock, *, protocols: Sequence[str] = ("http", "snmp")) -> AsyncIterator[Street]:
+    """The street, answering on `protocols` for the duration. Its clock is the gateway's."""
     http, rtsp, snmp = free_ports(3)
     city = plan(seed=3, groups=12, speakers=3, http_port=http, rtsp_port=rtsp, snmp_port=snmp)
     state = State(lambda: clock.now().timestamp())
-    async with running(city, state, control=("127.0.0.1", 0), only=("http", "snmp")):
+    async with running(city, state, control=("127.0.0.1", 0), only=protocols):
         yield Street(state, {DeviceId(device.id): device for device in city.devices}, Ports(onvif=http, rtsp=rtsp, snmp=snmp))
 
 

@@ -10,9 +10,11 @@ import pytest
 
 from gateway.clock import SimulatedClock, SystemClock
 from gateway.domain.devices import Credentials, DeviceId
+from gateway.domain.events import SYSTEM
 from gateway.domain.health import CheckResult, HealthState, Outcome
 from gateway.domain.policy import Limits
 from gateway.errors import NotFound
+from gateway.health.asked import AskedVisits
 from gateway.health.service import HealthService
 from gateway.health.wheel import Pace
 from gateway.storage.store import Store
@@ -477,3 +479,22 @@ async def test_nothing_is_heard_of_who_is_not_watched(street: Street, store: Sto
     service = await opened(street, store, clock)
     assert await service.report(DeviceId("stranger"), [CheckResult(DeviceId("stranger"), "trap", Outcome.WARN, clock.now(), "x")])
     assert DeviceId("stranger") not in {standing.device for standing in street.board}
+
+
+async def test_a_login_that_was_mended_on_the_device_is_tried_again_when_somebody_says_so(
+    street: Street, store: Store, clock: SimulatedClock, camera: SimDevice
+) -> None:
+    service, device = await opened(street, store, clock), DeviceId(camera.id)
+    await looked(service, camera)
+    street.break_(camera, password="another")
+    for _ in range(8):
+        await looked(service, camera)
+        await clock.advance(120)
+    street.mend(camera)
+    await looked(service, camera)
+    assert street.board[device].reason == "bad-credentials", "known to be bad: not tried any more"
+    asked = AskedVisits(service, store, clock, lambda one: street.driver(one).try_again())
+    for _ in range(2):
+        await asked.visit(device, retry_credentials=True, actor=SYSTEM)
+        await clock.advance(301)
+    assert street.board[device].state is UP

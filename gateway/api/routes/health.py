@@ -6,14 +6,15 @@ from typing import Any
 from pydantic import Field
 
 from gateway.api.census import States, states_of
-from gateway.api.models import Instant, Output, Page, PageQuery
+from gateway.api.models import Input, Instant, Output, Page, PageQuery
 from gateway.api.paging import from_cursor, to_cursor, wrong_cursor
 from gateway.api.routes.devices import find_device
 from gateway.api.routing import Call, Routes
+from gateway.api.scopes import must_reach
 from gateway.domain.access import Permission
 from gateway.domain.devices import DeviceKind
-from gateway.domain.health import HealthState
-from gateway.errors import NotFound
+from gateway.domain.health import CheckResult, HealthState, Outcome
+from gateway.errors import Conflict, Forbidden, NotFound, Overloaded
 from gateway.storage.health import NumberedTransition
 
 routes = Routes("health", "How the city is, and since when, and why.")
@@ -63,6 +64,60 @@ async def read_health_summary(call: Call) -> SummaryOut:
         states={state: sum(states[state] for states in kinds.values()) for state in HealthState},
         kinds=kinds,
         reasons=dict(reasons.most_common()),
+    )
+
+
+class CheckIn(Input):
+    """How to look."""
+
+    retry_credentials: bool = Field(
+        default=False,
+        description="Also let a login that the device has refused be tried again, a time or two: somebody says that it is right now.",
+    )
+
+
+class ResultOut(Output):
+    """What one check of the visit found."""
+
+    check: str
+    outcome: Outcome
+    reason: str = Field(description="A stable code that says why; empty when all is well.")
+    at: Instant
+    took_ms: float
+    facts: dict[str, Any]
+
+
+class VisitOut(Output):
+    """What a visit found, and how the device stands after it."""
+
+    device: str
+    state: HealthState
+    reason: str
+    results: list[ResultOut]
+
+
+@routes.op("POST", "/v1/devices/{device_id}/check", needs=Permission.HEALTH_MANAGE, problems=(NotFound, Forbidden, Conflict, Overloaded))
+async def check_device(call: Call, body: CheckIn) -> VisitOut:
+    """Visit a device now. It counts like any other visit: one that does not answer is down only after as many as the configuration says.
+
+    A login may be retried once in five minutes, because devices lock out who tries a wrong one too often. On the audit record.
+    """
+    device = find_device(call.services.city, call.path("device_id"))
+    must_reach(call.caller.key, [device.id], call.services.city)
+    assert call.services.visits is not None, "this house makes no visits"
+    results = await call.services.visits.visit(device.id, retry_credentials=body.retry_credentials, actor=call.caller.actor)
+    standing = call.services.board[device.id]
+    return VisitOut(device=device.id, state=standing.state, reason=standing.reason, results=[_result(result) for result in results])
+
+
+def _result(result: CheckResult) -> ResultOut:
+    return ResultOut(
+        check=result.check,
+        outcome=result.outcome,
+        reason=result.reason,
+        at=result.at,
+        took_ms=result.took_ms,
+        facts=dict(result.facts),
     )
 
 

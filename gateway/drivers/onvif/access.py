@@ -3,7 +3,7 @@
 Devices lock an address out after five to seven wrong logins. The rules, in terms of signed requests that the device refused:
 
 * Never more than `BUDGET` refused requests since the last accepted one. When it is spent, the credentials are *known bad*: they are not
-  tried again until they change or somebody calls `forget`.
+  tried again until they change, or a time or two when somebody says that they are right (`try_again`).
 * Credentials that never worked may spend the budget at once, on the ways of signing that the device's clock makes plausible.
   When no plausible way is left, they are known bad however much of the budget remains.
 * Credentials that worked before are more likely refused for a passing reason (a device with too many connections says 401, too):
@@ -52,6 +52,11 @@ class Access:
         self._not_before = 0.0
         self._left_at_once = BUDGET
         self._tried: tuple[float, ...] = ()
+
+    def try_again(self) -> None:
+        """Somebody says that the credentials are right now: they may be tried `AT_ONCE` times, and not as often as new ones."""
+        self.forget()
+        self._refused = BUDGET - AT_ONCE
 
     def begin(self, now: float) -> None:
         """A caller wants to sign a request. Raises AuthenticationFailed, with the reason remembered, when it must not."""

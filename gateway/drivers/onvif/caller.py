@@ -109,6 +109,11 @@ class Caller:
         self._access.forget()
         self._digest = self._web_digest = None
 
+    def try_again(self) -> None:
+        """As `forget`, for credentials that have not changed: they may be tried a time or two, and not as often as new ones."""
+        self._access.try_again()
+        self._digest = self._web_digest = None
+
     @property
     def offset(self) -> timedelta | None:
         """The device's clock minus ours, once it was read; without what it lies of its zone."""

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gateway.clock import Clock
+from gateway.domain.city import City
 from gateway.domain.devices import Device, DeviceId
-from gateway.domain.health import CheckResult, Outcome
+from gateway.domain.health import Board, CheckResult, Outcome
 from gateway.drivers.base import DeviceClock, Identity, Target
 from gateway.drivers.snmp.reader import Reading
+from gateway.health.streams import Streams
 
 
 class OnvifChecks(Protocol):
@@ -46,6 +48,18 @@ class Tools:
     clock_limit_s: float = 5.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlowTools:
+    """What slow checks work with. `timeout_s`: the deadline of the check at hand; `picture_within_s`: how soon a stream shows a picture."""
+
+    clock: Clock
+    city: City
+    board: Board
+    streams: Streams
+    timeout_s: float = 10.0
+    picture_within_s: float = 6.0
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """One device on one visit. `began`: our monotonic clock when the visit began."""
@@ -53,10 +67,12 @@ class Subject:
     device: Device
     began: float
 
-    def result(self, tools: Tools, check: str, outcome: Outcome, reason: str = "", facts: Mapping[str, Any] | None = None) -> CheckResult:
+    def result(
+        self, tools: Tools | SlowTools, check: str, outcome: Outcome, reason: str = "", facts: Mapping[str, Any] | None = None
+    ) -> CheckResult:
         """A result of now."""
         return CheckResult(self.device.id, check, outcome, tools.clock.now(), reason, facts or {}, self.took_ms(tools))
 
-    def took_ms(self, tools: Tools) -> float:
+    def took_ms(self, tools: Tools | SlowTools) -> float:
         """How long the visit has taken so far."""
         return round((tools.clock.monotonic() - self.began) * 1_000, 3)

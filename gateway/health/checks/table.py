@@ -1,11 +1,13 @@
 """The tables of all checks and of who gets which."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from gateway.domain.devices import DeviceKind
 from gateway.domain.health import CheckResult
-from gateway.health.checks import onvif, snmp
-from gateway.health.checks.subject import Subject, Tools
+from gateway.health.checks import media, onvif, ports, snmp
+from gateway.health.checks.subject import SlowTools, Subject, Tools
 
 Check = Callable[[Subject, Tools], Awaitable[Sequence[CheckResult]]]
 """Looks at one device over the wire. A failed check is a result; it raises only when we erred, and the deadline is `Tools.timeout_s`."""
@@ -23,3 +25,31 @@ VISITS: Mapping[DeviceKind, Sequence[str]] = {
     DeviceKind.SWITCH: ("snmp-reach",),
 }
 """The checks of a visit, in order; the first says whether the device answered, and what follows is left out when it did not."""
+
+
+SlowCheck = Callable[[Subject, SlowTools], Awaitable[Sequence[CheckResult]]]
+"""As `Check`, beside the visits and without `reach`: its results may be about other devices, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """A check with rounds of its own: each device of `kinds` once in `interval_s`, within `timeout_s`, `slots` of them at once."""
+
+    check: SlowCheck
+    kinds: frozenset[DeviceKind]
+    interval_s: float
+    timeout_s: float
+    slots: int
+    enabled: bool = True
+
+
+SLOW: Mapping[str, Slow] = {
+    "media": Slow(media.check, frozenset({DeviceKind.CAMERA}), interval_s=7_200, timeout_s=10, slots=4),
+    "ports": Slow(ports.check, frozenset({DeviceKind.SWITCH}), interval_s=60, timeout_s=1, slots=64),
+}
+"""The checks beside the visits, and how they go unless `health.checks.NAME` of the configuration says otherwise."""
+
+
+def paced(slow: Slow, changed: Mapping[str, Any]) -> Slow:
+    """`slow` at another pace: the fields that `changed` names are as it says."""
+    return replace(slow, **changed)

@@ -1,0 +1,130 @@
+"""Glances at cameras' live streams: which stream is looked at is learnt once a day, a refused login is not tried again."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gateway.clock import Clock
+from gateway.domain.devices import DeviceId
+from gateway.drivers.base import MediaProfile, MediaSource, Target, TrackDescription
+from gateway.drivers.rtsp.live import look
+from gateway.errors import AuthenticationFailed, DeadlineExceeded, DeviceFault, NotSupported
+from gateway.media.glance import Glance, GlanceEye
+
+FRESH_S = 86_400.0
+"""What a camera says of its profiles is asked so seldom: it is dear, and changes when somebody works on the camera."""
+NO_STREAM, NO_PICTURE = "no-stream", "no-picture"
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One glance: what was seen, how many seconds after the connection began, and what the camera says that it streams."""
+
+    glance: Glance
+    after_s: float
+    profile: MediaProfile
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    target: Target
+    profile: MediaProfile
+    path: str
+    learnt_at: float
+
+
+class Streams:
+    """Looks at one stream of a camera, its largest. Everything that it remembers of a camera is forgotten when the inventory changes it."""
+
+    def __init__(self, *, camera_of: Callable[[DeviceId], MediaSource], target_of: Callable[[DeviceId], Target], clock: Clock) -> None:
+        self._camera_of = camera_of
+        self._target_of = target_of
+        self._clock = clock
+        self._streams: dict[DeviceId, _Stream] = {}
+        self._refused: dict[DeviceId, tuple[Target, AuthenticationFailed]] = {}
+
+    async def look(self, camera: DeviceId, *, timeout_s: float, frames: int) -> Sighting:
+        """A key picture and `frames` frames, or fewer when the time is over. Raises the DeviceErrors.
+
+        `no-stream`: nothing came in time; `no-picture`: packets, and no key picture among them.
+        """
+        target = self._target_of(camera)
+        self._not_refused(target)
+        try:
+            stream = await self._stream_of(target, timeout_s)
+            return await self._seen(stream, timeout_s, frames)
+        except AuthenticationFailed as error:
+            self._refused[camera] = (target, error)
+            raise
+        except DeviceFault:
+            self._streams.pop(camera, None)  # its path has changed
+            raise
+
+    def forget(self, camera: DeviceId) -> None:
+        """Learn its stream anew, and let a login that was refused be tried again."""
+        self._streams.pop(camera, None)
+        self._refused.pop(camera, None)
+
+    def keep_only(self, known: Callable[[DeviceId], bool]) -> None:
+        """Drop what is remembered of cameras that are gone."""
+        for kept in (self._streams, self._refused):
+            for camera in [one for one in kept if not known(one)]:
+                del kept[camera]
+
+    def _not_refused(self, target: Target) -> None:
+        refused = self._refused.get(target.device)
+        if refused is None:
+            return
+        before, error = refused
+        if before == target:
+            raise AuthenticationFailed(str(error), code=error.code, hint=error.hint)
+        del self._refused[target.device]
+
+    async def _stream_of(self, target: Target, timeout_s: float) -> _Stream:
+        known, now = self._streams.get(target.device), self._clock.monotonic()
+        if known is not None and known.target == target and now - known.learnt_at < FRESH_S:
+            return known
+        driver = self._camera_of(target.device)
+        profile = largest(await driver.profiles(timeout_s=timeout_s))
+        path = await driver.stream_path(profile.token, timeout_s=timeout_s)
+        stream = self._streams[target.device] = _Stream(target, profile, path, now)
+        return stream
+
+    async def _seen(self, stream: _Stream, timeout_s: float, frames: int) -> Sighting:
+        began, eye = self._clock.monotonic(), _Eye(self._clock, frames)
+        try:
+            glance = await look(stream.target, stream.path, eye.on, timeout_s=timeout_s)
+        except DeadlineExceeded as error:
+            glance_so_far = eye.glance
+            if glance_so_far is None:
+                raise DeadlineExceeded(str(error), code=NO_PICTURE if eye.packets else NO_STREAM) from None
+            glance = glance_so_far
+        return Sighting(glance, glance.at - began, stream.profile)
+
+
+class _Eye:
+    """What was seen, for whom the deadline interrupts."""
+
+    def __init__(self, clock: Clock, frames: int) -> None:
+        self._clock = clock
+        self._frames = frames
+        self._eye: GlanceEye | None = None
+
+    def on(self, track: TrackDescription) -> GlanceEye:
+        self._eye = GlanceEye(track, now=self._clock.monotonic, frames=self._frames)
+        return self._eye
+
+    @property
+    def packets(self) -> int:
+        return self._eye.packets if self._eye else 0
+
+    @property
+    def glance(self) -> Glance | None:
+        return self._eye.glance if self._eye else None
+
+
+def largest(profiles: Sequence[MediaProfile]) -> MediaProfile:
+    """The profile with the most pixels; of several, the first. NotSupported for none."""
+    found = max(profiles, key=lambda profile: profile.width * profile.height, default=None)
+    if found is None:
+        raise NotSupported("the camera has no profile", code="no-track")
+    return found

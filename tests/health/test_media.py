@@ -1,0 +1,109 @@
+"""The media check against simulated cameras' real streams."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from gateway.clock import SystemClock
+from gateway.domain.devices import Credentials, DeviceId
+from gateway.domain.health import CheckResult, Outcome
+from gateway.drivers.base import MediaProfile
+from gateway.health.checks import media
+from gateway.health.checks.subject import SlowTools, Subject
+from gateway.health.streams import Sighting
+from gateway.media.glance import Glance, frame_rate
+from simulators.city import SimDevice
+from simulators.faults import Answer
+from tests.health import street as streets
+from tests.health.street import Street
+
+PROFILE = MediaProfile("main", "main", "H264", 1920, 1080, 25.0)
+GLANCE = Glance("H264", b"", 1.0, 1920, 1080, 25.0)
+
+
+@pytest.fixture
+async def street() -> AsyncIterator[Street]:
+    async with streets.standing(SystemClock(), protocols=("http", "rtsp")) as standing:
+        standing.adopt(standing.of("camera"))
+        yield standing
+
+
+@pytest.fixture
+def tools(street: Street) -> SlowTools:
+    return street.slow_tools(SystemClock())
+
+
+def cameras(street: Street) -> list[SimDevice]:
+    return [device for device in street.of("camera") if not device.lacks and not device.quirks][:2]
+
+
+async def looked(street: Street, tools: SlowTools, camera: SimDevice) -> CheckResult:
+    (result,) = await media.check(Subject(street.city.devices[DeviceId(camera.id)], tools.clock.monotonic()), tools)
+    return result
+
+
+async def test_a_camera_that_streams_as_it_says_is_well(street: Street, tools: SlowTools) -> None:
+    for camera in cameras(street):
+        result = await looked(street, tools, camera)
+        assert (result.outcome, result.reason, result.check) == (Outcome.OK, "", "media")
+        assert result.facts["resolution"] == result.facts["configured"]
+        assert result.facts["frame_rate"] == pytest.approx(12.5, abs=0.1)
+        assert result.facts["first_picture_s"] <= 3
+
+
+async def test_a_stream_that_nobody_serves_has_the_reason_of_its_port(street: Street, tools: SlowTools) -> None:
+    camera, _ = cameras(street)
+    street.break_(camera, answer=Answer.REFUSE, protocols=("rtsp",))
+    result = await looked(street, tools, camera)
+    assert (result.outcome, result.reason) == (Outcome.FAIL, "closed")
+
+
+async def test_a_stream_that_never_begins_is_no_stream(street: Street, tools: SlowTools) -> None:
+    camera, _ = cameras(street)
+    await looked(street, tools, camera)
+    street.break_(camera, answer=Answer.SILENT, protocols=("rtsp",))
+    result = await looked(street, replace(tools, timeout_s=0.5), camera)
+    assert (result.outcome, result.reason) == (Outcome.FAIL, "no-stream")
+
+
+async def test_a_late_picture_is_told_with_its_time(street: Street, tools: SlowTools) -> None:
+    camera, _ = cameras(street)
+    result = await looked(street, replace(tools, picture_within_s=0.001), camera)
+    assert (result.outcome, result.reason) == (Outcome.WARN, "picture-late")
+
+
+async def test_a_refused_login_is_not_tried_again_until_it_changes(street: Street, tools: SlowTools) -> None:
+    camera, _ = cameras(street)
+    await looked(street, tools, camera)
+    street.break_(camera, password="another")
+    assert (await looked(street, tools, camera)).reason == "bad-credentials"
+    street.mend(camera)
+    assert (await looked(street, tools, camera)).reason == "bad-credentials", "known to be bad: not asked"
+    street.logins[DeviceId(camera.id)] = Credentials(camera.username, camera.password)
+    tools.streams.forget(DeviceId(camera.id))
+    assert (await looked(street, tools, camera)).outcome is Outcome.OK
+
+
+@pytest.mark.parametrize(
+    ("glance", "profile", "reason"),
+    [
+        (GLANCE, PROFILE, ""),
+        (replace(GLANCE, width=1280, height=720), PROFILE, "resolution-differs"),
+        (replace(GLANCE, frame_rate=10.0), PROFILE, "frame-rate-differs"),
+        (replace(GLANCE, frame_rate=12.5), PROFILE, ""),
+        (replace(GLANCE, width=0, height=0, frame_rate=0.0), PROFILE, ""),
+        (GLANCE, replace(PROFILE, width=0, height=0, frame_rate=0.0), ""),
+    ],
+    ids=["as told", "another size", "another rate", "halved at night", "nothing seen", "nothing told"],
+)
+async def test_only_what_is_known_is_compared(street: Street, tools: SlowTools, glance: Glance, profile: MediaProfile, reason: str) -> None:
+    subject = Subject(next(iter(street.city.devices.values())), tools.clock.monotonic())
+    assert media.judged(subject, tools, Sighting(glance, 0.5, profile)).reason == reason
+
+
+def test_a_rate_is_read_from_times_in_any_order_and_across_their_wrap() -> None:
+    times = [(1 << 32) - 3_600 + number * 3_600 for number in (0, 2, 1, 4, 3, 5)]
+    assert frame_rate([time % (1 << 32) for time in times]) == 25.0
+    assert frame_rate([1, 2]) == 0.0
+    assert frame_rate([7, 7, 7]) == 0.0
