@@ -28,6 +28,7 @@ from gateway.api.services import Services
 from gateway.clock import SystemClock
 from gateway.config import Limits
 from gateway.domain.access import Role
+from gateway.domain.circumstances import Circumstances
 from gateway.domain.city import City
 from gateway.domain.devices import CameraGroup, Device, DeviceId, DeviceKind, GroupId, Position
 from gateway.domain.health import Board, HealthState, Standing
@@ -118,7 +119,7 @@ async def _serve_ours() -> None:
 async def _serve_bare() -> None:
     async with _house() as (services, key):
         device = next(iter(services.city.devices.values()))
-        answer = json.loads(DeviceJson().write(device, services.board[device.id]))
+        answer = json.loads(DeviceJson().write(device, services.board[device.id], services.circumstances[device.id]))
 
     async def handler(_request: web.Request) -> web.Response:
         return web.json_response(answer)
@@ -159,6 +160,9 @@ async def _house() -> AsyncIterator[tuple[Any, str]]:
                 city=city,
                 board=board,
                 store=store,
+                incidents=untouched,
+                maintenance=untouched,
+                circumstances=Circumstances(),
                 inventory=untouched,
                 clips=untouched,
                 broadcasts=untouched,

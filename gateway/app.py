@@ -30,11 +30,16 @@ from gateway.control.steering import SteeringDesk
 from gateway.control.stills import StreamStills
 from gateway.datadir import held
 from gateway.domain.access import Role, permissions
+from gateway.domain.causes import Patience
+from gateway.domain.circumstances import Circumstances
 from gateway.domain.city import City
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import Actor, ActorKind
 from gateway.domain.health import Board
+from gateway.domain.incidents import IncidentId
+from gateway.domain.maintenance import WindowId
 from gateway.domain.policy import Limits
+from gateway.domain.severity import Severities, Severity
 from gateway.drivers.profiles.library import Profiles
 from gateway.drivers.registry import Drivers
 from gateway.figures import HouseFigures
@@ -49,6 +54,9 @@ from gateway.health.rounds import Rounds
 from gateway.health.service import HealthService
 from gateway.health.streams import Streams
 from gateway.health.wheel import LATE_S, Pace
+from gateway.incidents.maintenance import MaintenanceDesk
+from gateway.incidents.service import IncidentService
+from gateway.incidents.service import Rules as IncidentRules
 from gateway.inventory.service import InventoryService
 from gateway.listening import must_be_free, telling_listening_errors
 from gateway.media.clips import ClipPreparer
@@ -105,6 +113,9 @@ class House:
         self._health = self._make_health()
         self._streams = Streams(camera_of=drivers.onvif_of, target_of=drivers.target_of, clock=clock)
         self._rounds = self._make_rounds()
+        self._circumstances = Circumstances()
+        self._maintenance = MaintenanceDesk(store=store, city=city, clock=clock, new_id=lambda: WindowId(f"M-{secrets.token_hex(6)}"))
+        self._incidents = self._make_incidents()
         self._shelf = ClipShelf(store, config.data_dir / "clips", ClipPreparer(longest_s=config.broadcast.clip_max_s), clock)
         self._broadcasts = self._make_broadcasts()
         self._footage = self._make_footage()
@@ -120,6 +131,7 @@ class House:
         await self._health.load()
         if self._traps is not None:
             await self._traps.load()
+        await self._incidents.load()
         self._add_parts()
         try:
             async with asyncio.TaskGroup() as group:
@@ -144,6 +156,7 @@ class House:
         self._parts.add("inventory", self._follow_inventory)
         self._parts.add("health", self._health.run)
         self._parts.add("slow-checks", self._rounds.run)
+        self._parts.add("incidents", self._incidents.run)
         self._parts.add("footage", self._footage.run)
         self._parts.add("broadcast", self._broadcasts.run)
         self._parts.add("steering", self._steering.run)
@@ -237,6 +250,39 @@ class House:
             checks, tools=tools, report=self._health.report, withdraw=self._health.withdraw, lagged_since=self._health.lagged_since
         )
 
+    def _make_incidents(self) -> IncidentService:
+        settings, health = self._config.incidents, self._config.health
+        interval_s = health.interval_s
+        patience = Patience(
+            settle=timedelta(seconds=min(3.0, interval_s / 10)),
+            uplink_wait=timedelta(seconds=settings.uplink_wait_s or 2 * interval_s),
+            group_wait=timedelta(seconds=settings.group_wait_s or 3 * interval_s),
+            grace=timedelta(seconds=settings.return_grace_s or 5 * interval_s),
+            degraded_wait=timedelta(seconds=settings.degraded_wait_s or 2 * interval_s),
+            window=timedelta(seconds=settings.reopen_within_s),
+        )
+        table = {key: Severity(value) for key, value in health.severity.items()}
+        rules = IncidentRules(
+            patience=patience,
+            severities=Severities(table, critical_from=health.critical_from),
+            escalate_after={
+                severity: tuple(timedelta(seconds=step) for step in getattr(settings.escalate_after_s, severity)) for severity in Severity
+            },
+            ask_again=timedelta(seconds=min(10.0, interval_s / 3)),
+        )
+        return IncidentService(
+            store=self._store,
+            city=self._city,
+            board=self._board,
+            circumstances=self._circumstances,
+            maintenance=self._maintenance,
+            clock=self._clock,
+            suspects=self._health.suspects,
+            visit=self._health.check_now,
+            new_id=lambda: IncidentId(f"I-{secrets.token_hex(6)}"),
+            rules=rules,
+        )
+
     def _make_broadcasts(self) -> BroadcastService:
         broadcast, drivers = self._config.broadcast, self._drivers
         return BroadcastService(
@@ -307,6 +353,9 @@ class House:
             city=self._city,
             board=self._board,
             store=self._store,
+            incidents=self._incidents,
+            maintenance=self._maintenance,
+            circumstances=self._circumstances,
             inventory=self._inventory,
             clips=self._shelf,
             broadcasts=self._broadcasts,

@@ -168,6 +168,35 @@ class Traps(Section):
     burst: Count = 100
 
 
+def _rising(steps: Sequence[float]) -> Sequence[float]:
+    if any(step <= 0 for step in steps) or list(steps) != sorted(set(steps)):
+        raise ValueError("must be seconds, each more than the one before")
+    return steps
+
+
+Steps = Annotated[tuple[float, ...], Field(max_length=10), AfterValidator(_rising)]
+
+
+class Escalation(Section):
+    """After how long without an acknowledgement each further level of people is told, by severity; none: never."""
+
+    critical: Steps = (300.0, 900.0)
+    major: Steps = (900.0,)
+    minor: Steps = ()
+    warning: Steps = ()
+
+
+class Incidents(Section):
+    """How long is waited before many devices become one incident. What is None follows from `health.interval_s`."""
+
+    uplink_wait_s: Seconds | None = None
+    group_wait_s: Seconds | None = None
+    return_grace_s: Seconds | None = None
+    degraded_wait_s: Seconds | None = None
+    reopen_within_s: Seconds = 600.0
+    escalate_after_s: Escalation = Escalation()
+
+
 class Broadcast(Section):
     """What a voice in the street may do."""
 
@@ -218,6 +247,7 @@ class Config(Section):
     mqtt: Mqtt = Mqtt()
     health: Health = Health()
     traps: Traps = Traps()
+    incidents: Incidents = Incidents()
     broadcast: Broadcast = Broadcast()
     footage: Footage = Footage()
     limits: Limits = Limits()

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from gateway.api.models import instant_text
+from gateway.domain.circumstances import Circumstance
 from gateway.domain.devices import Device, DeviceId, Position
 from gateway.domain.health import Standing
 
@@ -20,21 +22,33 @@ class DeviceJson:
         self._fixed: dict[DeviceId, tuple[Device, bytes]] = {}
         self._moving: dict[DeviceId, tuple[Standing, bytes]] = {}
 
-    def write(self, device: Device, standing: Standing) -> bytes:
-        """The JSON object of `device` and `standing`, in UTF-8."""
+    def write(self, device: Device, standing: Standing, circumstance: Circumstance) -> bytes:
+        """The JSON object of `device`, `standing` and what stands beside it, in UTF-8."""
         fixed = self._fixed.get(device.id)
         if fixed is None or fixed[0] is not device:
             self._keep(len(self._fixed))
             fixed = self._fixed[device.id] = (device, _dump(_inventory(device))[:-1] + b",")
         moving = self._moving.get(device.id)
         if moving is None or moving[0] is not standing:
-            moving = self._moving[device.id] = (standing, _dump(_standing(standing))[1:])
-        return fixed[1] + moving[1]
+            moving = self._moving[device.id] = (standing, _dump(_standing(standing))[1:-1] + b",")
+        return fixed[1] + moving[1] + _beside(circumstance)
 
     def _keep(self, size: int, limit: int = 50_000) -> None:
         if size >= limit:  # ids that came and went over months of imports
             self._fixed.clear()
             self._moving.clear()
+
+
+@lru_cache(maxsize=4_096)
+def _beside(circumstance: Circumstance) -> bytes:
+    """Most devices have the same: nothing."""
+    fields = {
+        "muted": circumstance.muted is not None,
+        "maintenance": circumstance.muted,
+        "suppressed_by": circumstance.suppressed_by,
+        "incident": circumstance.incident,
+    }
+    return _dump(fields)[1:]
 
 
 def position_of(position: Position | None) -> dict[str, float] | None:

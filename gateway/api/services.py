@@ -14,6 +14,7 @@ from gateway.config import Limits
 from gateway.control.captures import CaptureDesk
 from gateway.control.steering import SteeringDesk
 from gateway.domain.access import ApiKey, Permission, permissions
+from gateway.domain.circumstances import Circumstances
 from gateway.domain.city import City
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import Actor, ActorKind
@@ -23,6 +24,8 @@ from gateway.drivers.onvif.onboarding import DeviceDescription
 from gateway.drivers.registry import DeviceModel
 from gateway.footage.service import FootageService
 from gateway.health.asked import AskedVisits
+from gateway.incidents.maintenance import MaintenanceDesk
+from gateway.incidents.service import IncidentService
 from gateway.inventory.service import InventoryService
 from gateway.storage.store import Store
 from gateway.traps.service import TrapService
@@ -71,6 +74,9 @@ class Services:
     city: City
     board: Board
     store: Store
+    incidents: IncidentService
+    maintenance: MaintenanceDesk
+    circumstances: Circumstances
     inventory: InventoryService
     clips: ClipShelf
     broadcasts: BroadcastService

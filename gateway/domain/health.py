@@ -89,6 +89,12 @@ class Board:
         self._counts[standing.state] += 1
         self._standings[standing.device] = standing
 
+    def copy(self) -> "Board":
+        """The same standings as of now, for whoever looks at them for longer."""
+        copied = Board()
+        copied._standings, copied._counts = dict(self._standings), Counter(self._counts)
+        return copied
+
     def drop(self, device: DeviceId) -> None:
         before = self._standings.pop(device, None)
         if before is not None:

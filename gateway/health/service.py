@@ -13,7 +13,7 @@ import structlog
 from gateway.domain.city import City
 from gateway.domain.devices import Device, DeviceId
 from gateway.domain.events import NewEvent
-from gateway.domain.health import Board, CheckResult, Outcome, Standing, Transition
+from gateway.domain.health import Board, CheckResult, HealthState, Outcome, Standing, Transition
 from gateway.domain.policy import REACH, Limits, PolicyState, hear, judge, restored
 from gateway.errors import NotFound, Overloaded, StorageFailed
 from gateway.health.checks.clock import CLOCK
@@ -124,7 +124,15 @@ class HealthService:
         """Visit one device at once, and count it like any other visit. Raises NotFound."""
         if device not in self._city.devices:
             raise NotFound(f"there is no device {device!r}")
-        return await self._turn(device)
+        results = await self._turn(device)
+        self._wheel.heard(device, answered=not _silent(results))
+        return results
+
+    def suspects(self) -> frozenset[DeviceId]:
+        """Who did not answer last and is not down yet."""
+        return frozenset(
+            device for device, state in self._states.items() if state.streaks.silent and state.apparent is not HealthState.DOWN
+        )
 
     async def report(self, device: DeviceId, results: Sequence[CheckResult]) -> bool:
         """Take what was found or told of a device without a visit: by slow checks, by traps. No `reach` among `results` (ValueError).

@@ -97,6 +97,11 @@ class Wheel(Generic[K]):
                 for key in self._due():
                     visits.create_task(self._make(key), name=f"visit {key}")
 
+    def heard(self, key: K, *, answered: bool) -> None:
+        """Somebody else has visited `key`: its silence is confirmed as soon as one that the wheel has met itself."""
+        if not answered and key in self._groups and not self._is_off(key) and key not in self._under_way:
+            self._note(key, answered=False)
+
     def lagged_since(self, moment: float) -> bool:
         """Whether we were held up, at any time from `moment` (monotonic) until now, so long that silence means nothing."""
         now = self._clock.monotonic()

@@ -12,8 +12,10 @@ from gateway.storage.excuses import ExcuseRepository
 from gateway.storage.footage import FootageRepository
 from gateway.storage.health import HealthRepository
 from gateway.storage.idempotency import IdempotencyRepository
+from gateway.storage.incidents import IncidentRepository
 from gateway.storage.inventory import InventoryRepository
 from gateway.storage.keys import KeyRepository
+from gateway.storage.maintenance import MaintenanceRepository
 from gateway.storage.power import PowerRepository
 from gateway.storage.readers import ReaderRepository
 from gateway.storage.traps import AlarmRepository
@@ -34,9 +36,11 @@ class Tx:
         self.footage = FootageRepository(conn)
         self.health = HealthRepository(conn)
         self.idempotency = IdempotencyRepository(conn)
+        self.incidents = IncidentRepository(conn)
         self.inventory = InventoryRepository(conn, vault)
         self.keys = KeyRepository(conn)
         self.power = PowerRepository(conn)
+        self.maintenance = MaintenanceRepository(conn)
         self.readers = ReaderRepository(conn)
         self.emitted: list[dict[str, object]] = []
         self.recorded: list[AuditEntry] = []

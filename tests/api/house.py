@@ -5,6 +5,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,14 @@ from gateway.control.captures import CaptureDesk
 from gateway.control.steering import SteeringDesk
 from gateway.control.stills import StreamStills
 from gateway.domain.access import Role
+from gateway.domain.circumstances import Circumstances
 from gateway.domain.city import City
 from gateway.domain.devices import CameraGroup, Channel, Device, DeviceId, DeviceKind, GroupId, Position, Zone, ZoneId
 from gateway.domain.events import SYSTEM, NewEvent
 from gateway.domain.health import Board
+from gateway.domain.incidents import IncidentId
+from gateway.domain.maintenance import WindowId
+from gateway.domain.severity import Severity
 from gateway.drivers.profiles.library import Profiles
 from gateway.drivers.registry import Drivers
 from gateway.footage.fulfilment import Fetching
@@ -36,6 +41,9 @@ from gateway.footage.service import FootageService
 from gateway.health.asked import AskedVisits
 from gateway.health.checks.subject import Tools
 from gateway.health.service import HealthService
+from gateway.incidents.maintenance import MaintenanceDesk
+from gateway.incidents.service import IncidentService
+from gateway.incidents.service import Rules as IncidentRules
 from gateway.inventory.service import InventoryService
 from gateway.media.clips import ClipPreparer
 from gateway.storage.store import Store, Tx
@@ -101,6 +109,8 @@ async def open_house(folder: Path, template: Path, *, city: City | None = None, 
         await stack.enter_async_context(going(store.writer.run))
         keys = await store.writer.write(lambda tx: _make_keys(tx, clock), lane=Lane.STOP)
         services = make_services(folder, store, city, clock, drivers)
+        await services.incidents.load()
+        await stack.enter_async_context(going(services.incidents.run))
         await stack.enter_async_context(going(services.broadcasts.run))
         await stack.enter_async_context(going(services.footage.run))
         await stack.enter_async_context(going(services.steering.run))
@@ -142,7 +152,23 @@ def make_services(folder: Path, store: Store, city: City, clock: Clock, drivers:
     board = Board()
     numbers = count(1)
     shelf = ClipShelf(store, folder / "clips", ClipPreparer(), clock)
+    circumstances = Circumstances()
+    maintenance = MaintenanceDesk(store=store, city=city, clock=clock, new_id=lambda: WindowId(f"M-{next(numbers)}"))
     return Services(
+        incidents=IncidentService(
+            store=store,
+            city=city,
+            board=board,
+            circumstances=circumstances,
+            maintenance=maintenance,
+            clock=clock,
+            suspects=frozenset,
+            visit=no_visit,
+            new_id=lambda: IncidentId(f"I-{next(numbers)}"),
+            rules=IncidentRules(escalate_after={Severity.CRITICAL: (timedelta(minutes=5),)}),
+        ),
+        maintenance=maintenance,
+        circumstances=circumstances,
         clock=clock,
         city=city,
         board=board,
@@ -186,6 +212,10 @@ def make_health(store: Store, city: City, board: Board, clock: Clock, drivers: D
     health = HealthService(city=city, board=board, store=store, tools=tools)
     health.resync()
     return health
+
+
+async def no_visit(device: DeviceId) -> None:
+    """Nothing answers in this house."""
 
 
 def small_city() -> City:

@@ -14,6 +14,7 @@ from gateway.api.paging import page_by_id
 from gateway.api.replies import json_bytes
 from gateway.api.routing import Call, Routes
 from gateway.domain.access import Permission
+from gateway.domain.circumstances import Circumstance
 from gateway.domain.city import City
 from gateway.domain.devices import CellCode, Device, DeviceId, DeviceKind, GroupId, ZoneId
 from gateway.domain.health import HealthState
@@ -82,6 +83,10 @@ class DeviceOut(Output):
     last_seen: Instant | None = Field(description="Its last successful answer, by the gateway's clock.")
     clock_offset_s: float | None = Field(description="The device's clock minus the gateway's.")
     facts: dict[str, Any] = Field(description="What the checks learnt; text in it comes from the device.")
+    muted: bool = Field(description="Under maintenance: its state is true as ever, and opens no incident.")
+    maintenance: str | None = Field(description="The maintenance window that it is in.")
+    suppressed_by: str | None = Field(description="The dead device in front of it, because of which it opens no incident of its own.")
+    incident: str | None = Field(description="The live incident that it is in.")
 
 
 class QuirkOut(Output):
@@ -120,6 +125,9 @@ class DeviceQuery(PageQuery):
     group: str | None = Field(default=None, max_length=128)
     cell: str | None = Field(default=None, max_length=128)
     zone: str | None = Field(default=None, max_length=128)
+    muted: bool | None = Field(default=None, description="Those under maintenance, or those that are not.")
+    suppressed_by: str | None = Field(default=None, max_length=128, description="What a dead device suppresses.")
+    incident: str | None = Field(default=None, max_length=128, description="The members of a live incident that are ill.")
     search: str | None = Field(default=None, max_length=128, description="Part of an id, a name, an address or a serial number.")
 
 
@@ -129,10 +137,10 @@ async def list_devices(call: Call, query: DeviceQuery) -> web.Response:
 
     The header `X-Event-Cursor` names the newest event that the list already shows: following `/v1/events?after=` from there misses nothing.
     """
-    board = call.services.board
+    board, beside = call.services.board, call.services.circumstances
     cursor = call.services.store.events.latest
     found, following = page_by_id(_matching(call, query), query, key=lambda device: device.id)
-    items = b",".join(_json.write(device, board[device.id]) for device in found)
+    items = b",".join(_json.write(device, board[device.id], beside[device.id]) for device in found)
     tail = b"null" if following is None else b'"' + following.encode() + b'"'
     return json_bytes(b'{"items":[' + items + b'],"next":' + tail + b"}", headers={"X-Event-Cursor": str(cursor)})
 
@@ -142,7 +150,8 @@ async def read_device(call: Call) -> web.Response:
     """One device."""
     device = find_device(call.services.city, call.path("device_id"))
     matched = _matched(call.services.model_of(device.id))
-    return json_bytes(_json.write(device, call.services.board[device.id])[:-1] + b',"matched":' + matched + b"}")
+    shown = _json.write(device, call.services.board[device.id], call.services.circumstances[device.id])
+    return json_bytes(shown[:-1] + b',"matched":' + matched + b"}")
 
 
 def _matched(model: DeviceModel) -> bytes:
@@ -180,9 +189,18 @@ def _matching(call: Call, query: DeviceQuery) -> Iterator[Device]:
             and (query.cell is None or device.cell == query.cell)
             and (query.zone is None or (zone is not None and device.id in zone.speakers))
             and (query.state is None or board[device.id].state is query.state)
+            and _fits(call.services.circumstances[device.id], query)
             and (query.search is None or _mentions(device, query.search.casefold()))
         ):
             yield device
+
+
+def _fits(circumstance: Circumstance, query: DeviceQuery) -> bool:
+    return (
+        (query.muted is None or query.muted is (circumstance.muted is not None))
+        and (query.suppressed_by is None or query.suppressed_by == circumstance.suppressed_by)
+        and (query.incident is None or query.incident == circumstance.incident)
+    )
 
 
 def _narrowest(city: City, query: DeviceQuery) -> Iterator[Device]:

@@ -1,0 +1,558 @@
+"""What becomes of all incidents at one moment: a pure function of how the city stands, so that it may be asked again at any time.
+
+It is level-triggered: nothing is remembered beside the incidents themselves. What a restart, an import or a lost event has hidden is seen
+at the next look, and the order in which devices fell within the window does not matter.
+
+1. Members that are back, gone or better explained elsewhere leave; an incident whose last member leaves has recovered.
+2. A device that is down, in no incident and not muted is judged (`causes.Tree`): behind one that has an incident it joins that; undecided
+   it waits; a root waits for `settle`, and for neighbours that are silent, as long as those could make it a common cause.
+3. Roots reopen the incident that they were in lately, join a common cause that is still at work in their scope, or open their own:
+   several of them one, when a scope explains them.
+4. Devices that are degraded do likewise, by reason. Where they complain because something on their ports is down, that explains it.
+5. Many unknown devices are one incident, "the gateway is blind"; while it lasts nothing else is opened.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+
+from gateway.domain.causes import (
+    REACHED,
+    Behind,
+    Crowd,
+    Limits,
+    Neighbourhoods,
+    Patience,
+    ScopeKey,
+    Tree,
+    Undecided,
+    Verdict,
+    best_scope,
+    mostly,
+)
+from gateway.domain.circumstances import Circumstance
+from gateway.domain.city import City
+from gateway.domain.devices import DeviceId, DeviceKind
+from gateway.domain.health import Board, HealthState, Standing
+from gateway.domain.incidents import Act, Cause, CauseKind, Incident, IncidentId, IncidentState, Member, Role, Scope, acted
+from gateway.domain.maintenance import WindowId
+from gateway.domain.severity import Severities, worst
+
+BLINDNESS = frozenset({"gateway-blind", "gateway-lagging"})
+GATEWAY_BLIND = "gateway-blind"
+COMMON_CAUSE = "common-cause"
+PORT_REASONS = ("sensor-", "port-", "link-", "poe-")
+"""Reasons with which a switch tells that something on its ports is not there."""
+
+
+class News(StrEnum):
+    """What has happened to an incident in one reckoning."""
+
+    OPENED = "opened"
+    GROWN = "grown"
+    REOPENED = "reopened"
+    LEFT = "left"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """How everything stands. `suspects`: who is silent and not yet down; `muted`: who is under maintenance, by which window."""
+
+    city: City
+    board: Board
+    near: Neighbourhoods
+    muted: Mapping[DeviceId, WindowId] = field(default_factory=dict)
+    suspects: frozenset[DeviceId] = frozenset()
+    patience: Patience = field(default_factory=Patience)
+    limits: Limits = field(default_factory=Limits)
+    severities: Severities = field(default_factory=Severities)
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """An incident as it is now, the news of it, and the members that are new or other than before."""
+
+    incident: Incident
+    news: tuple[News, ...]
+    members: tuple[Member, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reckoning:
+    """`visit`: uplinks that ought to be looked at now; `waiting`: who is ill and not decided; `circumstances`: what to show."""
+
+    changed: Sequence[Changed]
+    visit: frozenset[DeviceId]
+    waiting: frozenset[DeviceId]
+    circumstances: Mapping[DeviceId, Circumstance]
+
+
+def reckon(scene: Scene, incidents: Iterable[Incident], now: datetime, *, new_id: Callable[[], IncidentId]) -> Reckoning:
+    """One look. `incidents`: all that are live, were resolved lately, or were resolved by a person with members still ill."""
+    look = _Look(scene, incidents, now, new_id)
+    look.see_who_is_back()
+    look.see_own_blindness()
+    if look.blind:
+        look.wait()
+    else:
+        look.see_who_is_down()
+        look.see_who_is_degraded()
+    look.see_who_has_recovered()
+    return look.result()
+
+
+class _Look:
+    """One reckoning under way."""
+
+    def __init__(self, scene: Scene, incidents: Iterable[Incident], now: datetime, new_id: Callable[[], IncidentId]) -> None:
+        self.scene = scene
+        self.now = now
+        self.new_id = new_id
+        self.before = {incident.id: incident for incident in incidents}
+        self.after: dict[IncidentId, Incident] = dict(self.before)
+        self.news: defaultdict[IncidentId, dict[News, None]] = defaultdict(dict)
+        self.moved: defaultdict[IncidentId, dict[DeviceId, Member]] = defaultdict(dict)
+        self.before_home = {member.device: incident.id for incident in self.before.values() for member in incident.ill}
+        self.home = dict(self.before_home)
+        self.unwell = [one for one in scene.board if one.state is not HealthState.UP and self._enabled(one.device)]
+        self.down = {one.device: one for one in self.unwell if one.state is HealthState.DOWN}
+        self.tree = Tree(scene.city, scene.board, self._fallen)
+        self.visit: set[DeviceId] = set()
+        self.waiting: set[DeviceId] = set()
+        self.behind: dict[DeviceId, DeviceId] = {}
+        self._own: set[IncidentId] = set()  # whose members are a copy of this look's own
+        self._verdicts: dict[DeviceId, Verdict] = {}
+        self._lately = _lately(self.before.values())
+
+    # -- who is back
+
+    def see_who_is_back(self) -> None:
+        """Let those leave who are back, gone, or explained otherwise."""
+        for incident in list(self.before.values()):
+            for member in list(incident.ill):
+                if self._has_left(incident, member):
+                    self._leave(incident.id, member)
+
+    def _has_left(self, incident: Incident, member: Member) -> bool:
+        if not self._enabled(member.device):
+            return True
+        state = self.scene.board[member.device].state
+        if incident.trouble is HealthState.DEGRADED or member.state is HealthState.DEGRADED:
+            return state in (HealthState.UP, HealthState.DOWN)
+        return state in REACHED or (member.role is Role.EXPLAINED and self._explained_otherwise(incident, member))
+
+    def _explained_otherwise(self, incident: Incident, member: Member) -> bool:
+        """Whether what explained a member that is still down does so no more: it is back for some time, or itself in another incident."""
+        verdict = self._verdict(member.device)
+        if isinstance(verdict, Behind):
+            home = self.home.get(verdict.root)
+            return home is not None and home != incident.id
+        chain = (above.id for above in self.scene.city.uplink_chain(member.device))
+        back = [until for one in chain if one in incident.members and (until := incident.members[one].until) is not None]
+        return self.now - max(back, default=member.since) >= self.scene.patience.grace
+
+    # -- our own blindness
+
+    @property
+    def blind(self) -> bool:
+        return any(one.live and one.cause.kind is CauseKind.GATEWAY for one in self.after.values())
+
+    def see_own_blindness(self) -> None:
+        """Open, keep or resolve the one incident of the gateway itself."""
+        unseen = sum(one.state is HealthState.UNKNOWN and one.reason in BLINDNESS for one in self.unwell)
+        limits = self.scene.limits
+        many = max(limits.blind_least, limits.blind_share * len(self.scene.city.devices))
+        mine = next((one for one in self.after.values() if one.cause.kind is CauseKind.GATEWAY and self._recent(one)), None)
+        if mine is not None and mine.live and unseen < many / 2:
+            self._recover(mine)
+        elif mine is not None and mine.live:
+            self._put(replace(mine, devices=max(mine.devices, unseen)))
+        elif unseen >= many and mine is not None:
+            self._reopen(mine)
+        elif unseen >= many:
+            cause = Cause(CauseKind.GATEWAY, name="gateway")
+            opened = self._opened(cause, HealthState.UNKNOWN, GATEWAY_BLIND, ())
+            severity = self.scene.severities.of(None, HealthState.UNKNOWN, GATEWAY_BLIND, members=unseen)
+            self._put(replace(opened, devices=unseen, severity=severity))
+
+    def wait(self) -> None:
+        """Nothing is opened by somebody who sees nothing."""
+        self.waiting.update(self._loose())
+
+    # -- who is down
+
+    def see_who_is_down(self) -> None:
+        """Judge who is down and neither in an incident nor muted."""
+        roots, hidden = [], []
+        for device in self._loose():
+            verdict = self._verdict(device)
+            if isinstance(verdict, Undecided) and not self._given_up(device):
+                self.visit.add(verdict.uplink)
+                self.waiting.add(device)
+            elif isinstance(verdict, Behind):
+                hidden.append((device, verdict))
+                self.visit |= self._asked_for(verdict)
+            elif self._just_back(device):
+                self.waiting.add(device)
+            else:
+                roots.append(device)
+        self._place(roots, HealthState.DOWN, self.scene.patience.settle.total_seconds())
+        for device, verdict in hidden:
+            self._hide(device, verdict)
+
+    def _loose(self) -> Sequence[DeviceId]:
+        """Who is down, in no incident and not muted; the longest down first."""
+        return sorted((device for device in self.down if device not in self.home and device not in self.scene.muted), key=self._order)
+
+    def _asked_for(self, verdict: Behind) -> set[DeviceId]:
+        of_root = self._verdict(verdict.root)
+        return {of_root.uplink} if isinstance(of_root, Undecided) and verdict.root not in self.home else set()
+
+    def _just_back(self, device: DeviceId) -> bool:
+        """Whether something in front of it came back after it fell, less than the grace ago: it may be booting."""
+        fell = self._since(device)
+        returns = (self._returned(above.id) for above in self.scene.city.uplink_chain(device))
+        return any(at is not None and at >= fell and self.now - at < self.scene.patience.grace for at in returns)
+
+    def _returned(self, uplink: DeviceId) -> datetime | None:
+        """When `uplink` was last back; of one that is up, when it became so, since one that was muted left no trace elsewhere."""
+        standing = self.scene.board[uplink]
+        if standing.state is HealthState.UP:
+            return standing.since
+        was_down = (one.members[uplink] for one in self._lately.get(uplink, ()) if one.members[uplink].state is HealthState.DOWN)
+        return max((member.until for member in was_down if member.until is not None), default=None)
+
+    def _hide(self, device: DeviceId, verdict: Behind) -> None:
+        """Put a device that is behind a dead one where that is: in its incident, under its maintenance, or into waiting with it."""
+        home = self.home.get(verdict.root)
+        if home is not None:
+            self._join(home, device, Role.EXPLAINED)
+        elif verdict.root not in self.scene.muted:
+            self.waiting.add(device)
+        self.behind[device] = verdict.uplink
+
+    # -- who is degraded
+
+    def see_who_is_degraded(self) -> None:
+        """Place who complains and is neither in an incident nor muted, by reason."""
+        by_reason: defaultdict[str, list[DeviceId]] = defaultdict(list)
+        for one in self.unwell:
+            if one.state is not HealthState.DEGRADED or one.device in self.home or one.device in self.scene.muted:
+                continue
+            if self._just_left(one.device):
+                self.waiting.add(one.device)
+            elif not self._explained_by_its_ports(one):
+                by_reason[one.reason].append(one.device)
+        for _, devices in sorted(by_reason.items()):
+            self._place(sorted(devices, key=self._order), HealthState.DEGRADED, self.scene.patience.degraded_wait.total_seconds())
+
+    def _explained_by_its_ports(self, one: Standing) -> bool:
+        if self.scene.city.devices[one.device].kind is not DeviceKind.SWITCH or not one.reason.startswith(PORT_REASONS):
+            return False
+        for child in self.scene.city.behind(one.device):
+            home = self.home.get(child.id)
+            if child.id in self.down and home is not None:
+                self._join(home, one.device, Role.EXPLAINED)
+                return True
+        waits = any(child.id in self.waiting for child in self.scene.city.behind(one.device))
+        if waits:
+            self.waiting.add(one.device)
+        return waits
+
+    def _just_left(self, device: DeviceId) -> bool:
+        """Whether it was in another incident until a moment ago: its complaint may be an echo of that."""
+        left = [until for incident in self._lately.get(device, ()) if (until := incident.members[device].until) is not None]
+        return self.now - max(left, default=self.now - self.scene.patience.grace) < self.scene.patience.grace
+
+    # -- roots into incidents
+
+    def _place(self, roots: Sequence[DeviceId], trouble: HealthState, settle_s: float) -> None:
+        """Each of `roots`, the longest ill first, into the incident that it was in, one that grows, or one of its own or in common."""
+        left = [device for device in roots if not self._reopens(device, trouble) and not self._grows(device, trouble)]
+        while left:
+            hope = self._hope(left) if trouble is HealthState.DOWN else frozenset()
+            ripe = next((device for device in left if self._is_ripe(device, settle_s, hope)), None)
+            if ripe is None:
+                self.waiting.update(left)
+                return
+            taken = self._open_for(ripe, trouble, left)
+            left = [device for device in left if device not in taken]
+
+    def _is_ripe(self, device: DeviceId, settle_s: float, hope: frozenset[ScopeKey]) -> bool:
+        waited = self._ill_for(device)
+        if waited < settle_s:
+            return False
+        return waited >= self.scene.patience.group_wait.total_seconds() or hope.isdisjoint(self.scene.near.of(device))
+
+    def _hope(self, left: Sequence[DeviceId]) -> frozenset[ScopeKey]:
+        """The scopes in which neighbours that are silent, once they are down, could make a common cause of the roots."""
+        suspects = [one for one in self.scene.suspects if not any(self._fallen(above.id) for above in self.scene.city.uplink_chain(one))]
+        if not suspects:
+            return frozenset()
+        silent, roots = self.scene.near.count(suspects), self.scene.near.count(left)
+        return frozenset(
+            key
+            for key, count in silent.items()
+            if key[0] not in (Scope.CITY, Scope.MODEL)
+            and roots[key] + count >= self.scene.limits.roots
+            and self._mostly(key, self._down_in[key] + count, roots[key] + count)
+        )
+
+    @cached_property
+    def _down_in(self) -> Counter[ScopeKey]:
+        """How many are down in each scope."""
+        return self.scene.near.count(self.down)
+
+    def _mostly(self, key: ScopeKey, ill: int, roots: int) -> bool:
+        return mostly(ill, self.scene.near.size(key), roots, self.scene.limits)
+
+    def _open_for(self, device: DeviceId, trouble: HealthState, left: Sequence[DeviceId]) -> set[DeviceId]:
+        """Open an incident for `device` and whoever shares its cause, or let a young one of a neighbour become it. Who is in it now."""
+        reason = self.scene.board[device].reason
+        together = [one for one in left if self._together(device, one)]
+        young = [one for one in self.after.values() if self._may_be_promoted(one, trouble, reason)]
+        seeds = [one.cause.device for one in young if one.cause.device is not None]
+        key = self._common(device, trouble, [*together, *seeds])
+        if key is None:
+            self._open(Cause(CauseKind.DEVICE, device, name=self._name(device)), trouble, reason, [device])
+            return {device}
+        cause = self.scene.near.cause(key)
+        inside = [one for one in together if key in self.scene.near.of(one)]
+        elder = next((one for one in young if one.cause.device and key in self.scene.near.of(one.cause.device)), None)
+        if elder is not None:
+            self._put(replace(elder, cause=cause, reason=reason if trouble is HealthState.DEGRADED else COMMON_CAUSE))
+            for one in inside:
+                self._join(elder.id, one, Role.ROOT)
+        else:
+            self._open(cause, trouble, reason if trouble is HealthState.DEGRADED else COMMON_CAUSE, inside)
+        return set(inside)
+
+    def _common(self, device: DeviceId, trouble: HealthState, roots: Sequence[DeviceId]) -> ScopeKey | None:
+        down = trouble is HealthState.DOWN
+        near, limits, reason = self.scene.near, self.scene.limits, self.scene.board[device].reason
+        ill = self._down_in if down else near.count(one.device for one in self.unwell if one.reason == reason)
+        whole_city = limits.crowd if down else limits.roots
+        return best_scope(device, Crowd(near.count(roots), ill), near, limits, whole_city=whole_city, models=not down)
+
+    def _together(self, one: DeviceId, other: DeviceId) -> bool:
+        return abs(self._since(one) - self._since(other)) <= self.scene.patience.window
+
+    def _may_be_promoted(self, incident: Incident, trouble: HealthState, reason: str) -> bool:
+        """Whether an incident of one device is so young that it may turn out to be the first of a common cause."""
+        return (
+            incident.state is IncidentState.OPEN
+            and incident.trouble is trouble
+            and incident.cause.kind is CauseKind.DEVICE
+            and (trouble is HealthState.DOWN or incident.reason == reason)
+            and self.now - incident.opened_at <= self.scene.patience.window
+            and incident.cause.device is not None
+            and incident.holds(incident.cause.device)
+        )
+
+    def _grows(self, device: DeviceId, trouble: HealthState) -> bool:
+        """Let `device` join a common cause that is at work where it is."""
+        for incident_id in self._commons:
+            incident = self.after[incident_id]
+            cause = incident.cause
+            if not incident.live or incident.trouble is not trouble or cause.scope is None:
+                continue
+            key = ScopeKey((cause.scope, cause.key))
+            if key in self.scene.near.of(device) and self._still_at_work(incident, device, key):
+                self._join(incident_id, device, Role.ROOT)
+                return True
+        return False
+
+    @cached_property
+    def _commons(self) -> Sequence[IncidentId]:
+        """The common causes, the oldest first."""
+        found = [one for one in self.before.values() if one.cause.kind is CauseKind.COMMON]
+        return [one.id for one in sorted(found, key=lambda one: (one.opened_at, one.id))]
+
+    def _still_at_work(self, incident: Incident, device: DeviceId, key: ScopeKey) -> bool:
+        if incident.trouble is HealthState.DEGRADED:
+            return incident.reason == self.scene.board[device].reason
+        if self._since(device) - incident.opened_at <= self.scene.patience.window:
+            return True
+        return key[0] is not Scope.CITY and self._mostly(key, self._down_in[key], len(list(incident.ill)))
+
+    def _reopens(self, device: DeviceId, trouble: HealthState) -> bool:
+        """Let the incident that `device` was a root of lately take it again."""
+        for known in self._lately.get(device, ()):
+            incident = self.after[known.id]
+            if incident.trouble is not trouble or known.members[device].role is not Role.ROOT or not self._recent(incident):
+                continue
+            if trouble is HealthState.DEGRADED and incident.reason != self.scene.board[device].reason:
+                continue
+            if not incident.live:
+                self._reopen(incident)
+            self._join(incident.id, device, Role.ROOT)
+            return True
+        return False
+
+    def _recent(self, incident: Incident) -> bool:
+        return incident.resolved_at is None or self.now - incident.resolved_at <= self.scene.patience.window
+
+    # -- changes of one incident
+
+    def _open(self, cause: Cause, trouble: HealthState, reason: str, devices: Iterable[DeviceId]) -> None:
+        opened = self._opened(cause, trouble, reason, ())
+        for device in devices:
+            self._join(opened.id, device, Role.ROOT)
+
+    def _opened(self, cause: Cause, trouble: HealthState, reason: str, members: Iterable[Member]) -> Incident:
+        opened = Incident(
+            id=self.new_id(),
+            state=IncidentState.OPEN,
+            severity=self.scene.severities.of(None, trouble, reason),
+            trouble=trouble,
+            cause=cause,
+            reason=reason,
+            opened_at=self.now,
+            waiting_since=self.now,
+            changed_at=self.now,
+            members={member.device: member for member in members},
+        )
+        self._put(opened, News.OPENED)
+        return opened
+
+    def _join(self, incident_id: IncidentId, device: DeviceId, role: Role) -> None:
+        incident, standing = self.after[incident_id], self.scene.board[device]
+        since = standing.since or self.now
+        member = Member(device, standing.state, standing.reason, since, role, self.now, self.scene.city.devices[device].kind)
+        self.home[device] = incident_id
+        self._put(self._with(incident, member), News.GROWN, member)
+
+    def _leave(self, incident_id: IncidentId, member: Member) -> None:
+        incident, left = self.after[incident_id], replace(member, until=self.now)
+        self.home.pop(member.device, None)
+        self._put(self._with(incident, left), News.LEFT, left)
+
+    def _with(self, incident: Incident, member: Member) -> Incident:
+        """`incident` with `member`; its members are copied once a look, however many come and go."""
+        if incident.id not in self._own:
+            self._own.add(incident.id)
+            incident = replace(incident, members=dict(incident.members))
+        assert isinstance(incident.members, dict)
+        incident.members[member.device] = member
+        return incident
+
+    def _reopen(self, incident: Incident) -> None:
+        self._put(acted(incident, Act.RELAPSE, by="", at=self.now), News.REOPENED)
+
+    def _recover(self, incident: Incident) -> None:
+        self._put(acted(incident, Act.RECOVER, by="", at=self.now), News.RESOLVED)
+
+    def _put(self, incident: Incident, news: News | None = None, member: Member | None = None) -> None:
+        self.after[incident.id] = incident
+        if news is not None:
+            self.news[incident.id][news] = None
+        if member is not None:
+            self.moved[incident.id][member.device] = member
+
+    def see_who_has_recovered(self) -> None:
+        """Resolve what the last member has left. A switch that complained of a member on its port is none that counts: it leaves, too."""
+        for incident_id, news in list(self.news.items()):
+            incident = self.after[incident_id]
+            if News.LEFT not in news or any(not _echoes(member, incident) for member in incident.ill):
+                continue
+            for member in list(incident.ill):
+                self._leave(incident_id, member)
+            if incident.live:
+                self._recover(self.after[incident_id])
+
+    # -- what comes of it
+
+    def result(self) -> Reckoning:
+        touched = [self._weighed(one) for one in self.after.values() if one != self.before.get(one.id)]
+        changed = [Changed(one, self._news_of(one), tuple(self.moved[one.id].values())) for one in touched]
+        return Reckoning(changed, frozenset(self.visit), frozenset(self.waiting), self._circumstances())
+
+    def _weighed(self, incident: Incident) -> Incident:
+        """With its greatest extent so far, and the severity that goes with it."""
+        if incident.cause.kind is CauseKind.GATEWAY:
+            return replace(incident, changed_at=self.now)
+        ill = list(incident.ill)
+        devices = max(incident.devices, len(ill))
+        weights = [self.scene.severities.of(one.kind, one.state, one.reason, members=devices) for one in ill if one.role is Role.ROOT]
+        fresh = incident.id not in self.before
+        severity = worst(*weights) if weights and fresh else worst(incident.severity, *weights)
+        return replace(incident, devices=devices, severity=severity, changed_at=self.now)
+
+    def _news_of(self, incident: Incident) -> tuple[News, ...]:
+        """What is told: who opens or reopens does not grow besides; who has grown and left has grown; a silent one tells nothing."""
+        found = [news for news in self.news[incident.id] if incident.live or news is News.RESOLVED]
+        if News.OPENED in found or News.REOPENED in found:
+            found = [news for news in found if news not in (News.GROWN, News.LEFT)]
+        return tuple(found)
+
+    def _circumstances(self) -> Mapping[DeviceId, Circumstance]:
+        found: dict[DeviceId, Circumstance] = {device: Circumstance(muted=window) for device, window in self.scene.muted.items()}
+        for device, home in self.home.items():
+            incident = self.after[home]
+            explained = incident.members[device].role is Role.EXPLAINED
+            uplink = self._dead_uplink(device) if explained else None
+            found[device] = Circumstance(found[device].muted if device in found else None, uplink, home if incident.live else None)
+        for device, uplink in self.behind.items():
+            found[device] = replace(found.get(device, Circumstance()), suppressed_by=uplink)
+        return found
+
+    def _dead_uplink(self, device: DeviceId) -> DeviceId | None:
+        verdict = self._verdict(device)
+        return verdict.uplink if isinstance(verdict, Behind) else None
+
+    # -- small questions
+
+    def _enabled(self, device: DeviceId) -> bool:
+        found = self.scene.city.devices.get(device)
+        return found is not None and found.enabled
+
+    def _verdict(self, device: DeviceId) -> Verdict:
+        """The tree's, asked once a look: who is down does not change meanwhile."""
+        if device not in self._verdicts:
+            self._verdicts[device] = self.tree.verdict(device)
+        return self._verdicts[device]
+
+    def _fallen(self, device: DeviceId) -> bool:
+        """Whether it is down, or was when we last could see it."""
+        if device in self.down:
+            return True
+        home = self.before_home.get(device)
+        return (
+            home is not None
+            and self.scene.board[device].state is HealthState.UNKNOWN
+            and self.before[home].members[device].state is HealthState.DOWN
+        )
+
+    def _given_up(self, device: DeviceId) -> bool:
+        return self._ill_for(device) >= self.scene.patience.uplink_wait.total_seconds()
+
+    def _ill_for(self, device: DeviceId) -> float:
+        return (self.now - self._since(device)).total_seconds()
+
+    def _since(self, device: DeviceId) -> datetime:
+        return self.scene.board[device].since or self.now
+
+    def _order(self, device: DeviceId) -> tuple[datetime, DeviceId]:
+        return self._since(device), device
+
+    def _name(self, device: DeviceId) -> str:
+        return self.scene.city.devices[device].name
+
+
+def _lately(incidents: Iterable[Incident]) -> Mapping[DeviceId, Sequence[Incident]]:
+    """The incidents that a device was in and has left, the youngest first."""
+    found: defaultdict[DeviceId, list[Incident]] = defaultdict(list)
+    for incident in sorted(incidents, key=lambda one: (one.opened_at, one.id), reverse=True):
+        for member in incident.members.values():
+            if member.until is not None:
+                found[member.device].append(incident)
+    return found
+
+
+def _echoes(member: Member, incident: Incident) -> bool:
+    """Whether it only tells of what is on its ports."""
+    return incident.trouble is HealthState.DOWN and member.state is HealthState.DEGRADED
