@@ -169,6 +169,7 @@ async def _house() -> AsyncIterator[tuple[Any, str]]:
                 footage=untouched,
                 captures=untouched,
                 steering=untouched,
+                alerts=untouched,
                 camera_of=untouched,
                 describe=untouched,
                 model_of=drivers.model_of,

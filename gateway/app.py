@@ -61,6 +61,7 @@ from gateway.inventory.service import InventoryService
 from gateway.listening import must_be_free, telling_listening_errors
 from gateway.media.clips import ClipPreparer
 from gateway.mqtt import Broker, MqttDoor, Sender
+from gateway.notify import Notifier
 from gateway.storage.retention import Housekeeper, Keep
 from gateway.storage.store import Store
 from gateway.storage.vault import load_key
@@ -122,6 +123,7 @@ class House:
         self._parts = Supervisors(clock=clock)
         self._steering = SteeringDesk(store=store, clock=clock, camera_of=drivers.onvif_of)
         self._mqtt = self._make_mqtt() if config.mqtt.url is not None else None
+        self._alerts = self._make_alerts()
         self._traps = self._make_traps(config.traps.port) if config.traps.port is not None else None
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -166,6 +168,7 @@ class House:
         self._parts.add("http", lambda: self._listen(door))
         if self._mqtt is not None:
             self._parts.add("mqtt", self._mqtt.run)
+        self._parts.add("alerts", self._alerts.run)
         self._parts.add("service-manager", lambda: self._tell_service_manager(door))
 
     async def _listen(self, door: HttpDoor) -> None:
@@ -344,6 +347,17 @@ class House:
             ),
         )
 
+    def _make_alerts(self) -> Notifier:
+        publish = None if self._mqtt is None else self._mqtt.publish
+        return Notifier(
+            self._config.alerts_file,
+            store=self._store,
+            city=self._city,
+            clock=self._clock,
+            publish=publish,
+            muted_by=lambda device: self._circumstances[device].muted or "",
+        )
+
     def _services(self) -> Services:
         metrics = CollectorRegistry()
         metrics.register(HouseFigures(self._parts, self._health, self._mqtt, self._traps))
@@ -369,6 +383,7 @@ class House:
             steering=self._steering,
             traps=self._traps,
             visits=AskedVisits(self._health, self._store, self._clock, self._let_retry),
+            alerts=self._alerts,
             camera_of=self._drivers.onvif_of,
             describe=self._drivers.describe,
             model_of=self._drivers.model_of,

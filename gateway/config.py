@@ -242,6 +242,7 @@ class Config(Section):
     data_dir: Path = Path("data")
     key_file: Path | None = None
     profiles_dir: Path | None = None
+    alerts_file: Path | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     http: Http = Http()
     mqtt: Mqtt = Mqtt()
@@ -309,6 +310,7 @@ Path_ = tuple[str, ...]
 
 _FILES: tuple[Path_, ...] = (
     ("store_password_file",),
+    ("alerts_file",),
     *(("mqtt", name) for name in ("password_file", "ca_file", "cert_file", "key_file")),
     ("footage", "register_file"),
 )

@@ -1,7 +1,8 @@
 """What the API asks of the house: one small Protocol a service, and the caller on whose behalf it asks."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from aiohttp import web
@@ -14,6 +15,7 @@ from gateway.config import Limits
 from gateway.control.captures import CaptureDesk
 from gateway.control.steering import SteeringDesk
 from gateway.domain.access import ApiKey, Permission, permissions
+from gateway.domain.alert_log import Answer
 from gateway.domain.circumstances import Circumstances
 from gateway.domain.city import City
 from gateway.domain.devices import DeviceId
@@ -56,6 +58,41 @@ class CameraDriver(MediaSource, PresetSource, Protocol):
     """What the API asks of a camera."""
 
 
+class ChannelFigures(Protocol):
+    """What a channel of the alerts has done."""
+
+    @property
+    def queued(self) -> int: ...
+    @property
+    def last_sent_at(self) -> datetime | None: ...
+    @property
+    def last_failed_at(self) -> datetime | None: ...
+
+
+class AlertChannel(Protocol):
+    """A channel of the alerts as it stands."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def where(self) -> str: ...
+    @property
+    def routes(self) -> Sequence[str]: ...
+    @property
+    def figures(self) -> ChannelFigures: ...
+
+
+class Alerts(Protocol):
+    """What the API asks of the door to people."""
+
+    async def channels(self) -> Sequence[AlertChannel]: ...
+    async def test(self, name: str, actor: Actor) -> object: ...
+    async def reload(self, actor: Actor) -> int: ...
+    async def why(self, incident: str, *, channel: str = "", person: str = "") -> Sequence[Answer]: ...
+
+
 class Readiness(Protocol):
     def __call__(self) -> Mapping[str, str]:
         """What keeps the daemon from doing its work, by part: `{"store": "disk full"}`; empty when it is ready."""
@@ -83,6 +120,7 @@ class Services:
     footage: FootageService
     captures: CaptureDesk
     steering: SteeringDesk
+    alerts: Alerts
     camera_of: Callable[[DeviceId], CameraDriver]
     describe: Callable[[DeviceId], Awaitable[DeviceDescription]]
     model_of: Callable[[DeviceId], DeviceModel]

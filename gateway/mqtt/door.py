@@ -10,7 +10,7 @@ import structlog
 from gateway.clock import Clock
 from gateway.domain.city import City
 from gateway.domain.health import Board
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Unreachable
 from gateway.mqtt.commands import Broadcasts, Commands, Sender
 from gateway.mqtt.connection import OFFLINE, ONLINE, Broker, Connection
 from gateway.mqtt.publishing import Publisher
@@ -46,7 +46,17 @@ class MqttDoor:
         self._publisher = Publisher(self._topics, store=store, city=city, board=board, clock=clock, reader=f"mqtt:{broker.client_id}")
         self._commands = Commands(self._topics, clock=clock, broadcasts=broadcasts, sender=sender)
         self.connected = False
+        self._client: Connection | None = None
         self._told = ""
+
+    async def publish(self, topic: str, payload: bytes) -> None:
+        """Publish under the prefix, QoS 1; returns when the broker has acknowledged it. Unreachable while there is no connection."""
+        if self._client is None or not self.connected:
+            raise Unreachable("the broker is not connected")
+        try:
+            await self._client.publish(self._topics.under(topic), payload, qos=1)
+        except aiomqtt.MqttError as error:
+            raise Unreachable(f"the broker did not take it: {error}") from error
 
     async def run(self) -> None:
         """Keep connected until cancelled; a loss is logged once for each reason that it has, and a return once."""
@@ -63,7 +73,7 @@ class MqttDoor:
                 await self._connection()
             except* (aiomqtt.MqttError, GatewayError) as failed:
                 self._tell_loss(_first(failed))
-            self.connected = False
+            self.connected, self._client = False, None
             if self._clock.monotonic() - started > LONGEST_PAUSE_S:
                 pause = FIRST_PAUSE_S
             await self._clock.sleep(pause * self._rng.uniform(0.5, 1.0))
@@ -72,7 +82,7 @@ class MqttDoor:
     async def _connection(self) -> None:
         async with Connection(self._broker, will=self._topics.status) as client:
             await client.publish(self._topics.status, ONLINE, qos=1, retain=True)
-            self.connected, self._told = True, ""
+            self.connected, self._client, self._told = True, client, ""
             log.info("mqtt.connected", host=self._broker.host, session_kept=client.session_kept)
             try:
                 async with asyncio.TaskGroup() as group:

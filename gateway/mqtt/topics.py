@@ -28,6 +28,10 @@ class Topics:
     def events(self, event_type: str) -> str:
         return f"{self._prefix}/events/{level(event_type)}"
 
+    def under(self, path: str) -> str:
+        """A topic under the prefix, its levels parted by `/`."""
+        return "/".join((self._prefix, *map(level, path.split("/"))))
+
     def may_answer_on(self, topic: str) -> bool:
         """Whether a sender may have its answer there: one topic under `replies/`, and nowhere else."""
         root = f"{self._prefix}/replies/"

@@ -4,6 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.events import AuditEntry, NewEvent
 from gateway.storage import audit, events
+from gateway.storage.alerts import AlertRepository
 from gateway.storage.audit import AuditRepository
 from gateway.storage.availability import AvailabilityRepository
 from gateway.storage.broadcasts import BroadcastRepository
@@ -28,6 +29,7 @@ class Tx:
     def __init__(self, conn: AsyncConnection, vault: Vault, *, writable: bool) -> None:
         self.conn = conn
         self.alarms = AlarmRepository(conn)
+        self.alerts = AlertRepository(conn)
         self.audit = AuditRepository(conn)
         self.availability = AvailabilityRepository(conn)
         self.broadcasts = BroadcastRepository(conn)

@@ -46,6 +46,7 @@ from gateway.incidents.service import IncidentService
 from gateway.incidents.service import Rules as IncidentRules
 from gateway.inventory.service import InventoryService
 from gateway.media.clips import ClipPreparer
+from gateway.notify import Notifier
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 from simulators import city as simulated
@@ -199,6 +200,7 @@ def make_services(folder: Path, store: Store, city: City, clock: Clock, drivers:
         captures=CaptureDesk(store=store, clock=clock, camera_of=drivers.onvif_of, stills=StreamStills(target_of=drivers.target_of)),
         steering=SteeringDesk(store=store, clock=clock, camera_of=drivers.onvif_of),
         visits=AskedVisits(make_health(store, city, board, clock, drivers), store, clock, drivers.try_again),
+        alerts=Notifier(None, store=store, city=city, clock=clock),
         camera_of=drivers.onvif_of,
         describe=drivers.describe,
         model_of=drivers.model_of,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from gateway.api.routes import (
+    alerts,
     audit,
     broadcasts,
     bulk,
@@ -10,6 +11,7 @@ from gateway.api.routes import (
     clips,
     descriptions,
     devices,
+    duty,
     events,
     footage,
     groups,
@@ -32,6 +34,8 @@ TABLES: Sequence[Routes] = (
     health.routes,
     incidents.routes,
     maintenance.routes,
+    alerts.routes,
+    duty.routes,
     descriptions.routes,
     traps.routes,
     cameras.routes,

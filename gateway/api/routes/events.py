@@ -21,6 +21,9 @@ log = structlog.get_logger(__name__)
 
 TYPES = frozenset(
     {
+        "alert.delivery",
+        "alerts.reloaded",
+        "alerts.tested",
         "broadcast.accepted",
         "broadcast.clip-added",
         "broadcast.delivery",
@@ -29,6 +32,7 @@ TYPES = frozenset(
         "camera.capture",
         "camera.steer",
         "device.notice",
+        "duty.changed",
         "device.state",
         "device.trap",
         "footage.request",

@@ -1,0 +1,140 @@
+"""Carries one channel's messages, in order, until each has arrived or is given up."""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable
+
+import structlog
+
+from gateway.clock import Clock
+from gateway.domain.alert_log import Fate
+from gateway.domain.events import NewEvent
+from gateway.errors import Overloaded, StorageFailed
+from gateway.notify.channels import Channel
+from gateway.notify.channels.base import ChannelFailed
+from gateway.notify.wording import Notice
+from gateway.storage.alerts import Waiting
+from gateway.storage.store import Store, Tx
+from gateway.storage.writer import Lane
+
+FIRST_PAUSE_S = 2.0
+LONGEST_PAUSE_S = 300.0
+GIVE_UP_S = 6 * 3600.0
+"""A message that could not be sent for so long is news no more."""
+STORE_PAUSE_S = 2.0
+LOOK_S = 30.0
+DELIVERY_EVENT = "alert.delivery"
+
+log = structlog.get_logger(__name__)
+
+
+class Pacer:
+    """At most so many messages in any minute: the vendors stop listening to who sends more."""
+
+    def __init__(self, clock: Clock, per_minute: int) -> None:
+        self._clock = clock
+        self._sent: deque[float] = deque(maxlen=per_minute)
+
+    @property
+    def wait_s(self) -> float:
+        """How long the next one has to wait; 0 when it may go now."""
+        if len(self._sent) < (self._sent.maxlen or 1):
+            return 0.0
+        return max(0.0, self._sent[0] + 60.0 - self._clock.monotonic())
+
+    def count(self) -> None:
+        self._sent.append(self._clock.monotonic())
+
+
+class Courier:
+    """One channel at work. What may have been sent and is not known to be is sent again, with the same id."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        pacer: Pacer,
+        *,
+        store: Store,
+        clock: Clock,
+        compose: Callable[[Waiting], Notice],
+        rng: random.Random,
+    ) -> None:
+        self.channel = channel
+        self.pacer = pacer
+        self._store = store
+        self._clock = clock
+        self._compose = compose
+        self._rng = rng
+        self._stirred = asyncio.Event()
+        self._trouble = ""
+
+    def stir(self) -> None:
+        """Look soon: something is queued."""
+        self._stirred.set()
+
+    async def run(self) -> None:
+        """Carry until cancelled; a channel that fails is told once in the log, and its return once."""
+        while True:
+            try:
+                await self._turn()
+            except (StorageFailed, Overloaded) as error:
+                log.warning("alerts.store_fails", channel=self.channel.name, error=str(error))
+                await self._clock.sleep(STORE_PAUSE_S)
+
+    async def _turn(self) -> None:
+        self._stirred.clear()
+        async with self._store.read() as tx:
+            waiting = await tx.alerts.next(self.channel.name)
+        if waiting is None:
+            await self._rest()
+        elif (wait_s := self.pacer.wait_s) > 0:
+            await self._settle(waiting, Fate.QUEUED, reason="rate-limited", detail=f"at most so many a minute; goes on in {wait_s:.0f} s")
+            await self._clock.sleep(wait_s)
+        else:
+            await self._carry(waiting)
+
+    async def _rest(self) -> None:
+        looking = asyncio.ensure_future(self._clock.sleep(LOOK_S))
+        stirred = asyncio.ensure_future(self._stirred.wait())
+        try:
+            await asyncio.wait({looking, stirred}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            looking.cancel()
+            stirred.cancel()
+
+    async def _carry(self, waiting: Waiting) -> None:
+        attempts = waiting.attempts + 1
+        try:
+            self.pacer.count()
+            said = await self.channel.send(self._compose(waiting))
+        except ChannelFailed as error:
+            await self._failed(waiting, error, attempts)
+            return
+        if self._trouble:
+            log.info("alerts.channel_works", channel=self.channel.name)
+            self._trouble = ""
+        await self._settle(waiting, Fate.SENT, detail=said, attempts=attempts)
+
+    async def _failed(self, waiting: Waiting, error: ChannelFailed, attempts: int) -> None:
+        if error.code != self._trouble:
+            log.warning("alerts.channel_fails", channel=self.channel.name, code=error.code, error=str(error))
+        self._trouble = error.code
+        age_s = (self._clock.now() - waiting.at).total_seconds()
+        pause = max(error.after_s, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(attempts - 1, 10)) * self._rng.uniform(0.75, 1.0))
+        again = error.again and age_s + pause < GIVE_UP_S
+        await self._settle(waiting, Fate.QUEUED if again else Fate.FAILED, reason=error.code, detail=str(error), attempts=attempts)
+        if again:
+            await self._clock.sleep(pause)
+
+    async def _settle(self, waiting: Waiting, fate: Fate, *, reason: str = "", detail: str = "", attempts: int | None = None) -> None:
+        now = self._clock.now()
+        told = {"channel": self.channel.name, "outcome": fate.value, "reason": reason, "detail": detail}
+
+        async def change(tx: Tx) -> None:
+            tried = waiting.attempts if attempts is None else attempts
+            await tx.alerts.settle(waiting.number, fate, now=now, reason=reason, detail=detail, attempts=tried)
+            if fate is not Fate.QUEUED:
+                tx.emit(NewEvent(DELIVERY_EVENT, waiting.message, now, told))
+
+        await self._store.writer.write(change, lane=Lane.HEALTH)

@@ -1,0 +1,352 @@
+"""Alerts in the store: the bundles that are under way, the messages with their deliveries, and why what was held back was held back."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Row, Table, Text, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.domain.alert_log import Delivery, Fate
+from gateway.domain.alerting import Bundle, Kind, Note
+from gateway.domain.duty import Shift, ShiftId
+from gateway.errors import NotFound
+from gateway.storage.alert_json import bundle_json, bundle_of
+from gateway.storage.schema import Json, UtcTime, metadata
+
+alert_bundles = Table(
+    "alert_bundles",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("route", Text, nullable=False),
+    Column("data", Json, nullable=False),
+)
+alert_messages = Table(
+    "alert_messages",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("at", UtcTime, nullable=False),
+    Column("content", Json, nullable=False),
+)
+alert_deliveries = Table(
+    "alert_deliveries",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("slot", Text, nullable=False),
+    Column("message", Text),
+    Column("route", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("people", Json, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("attempts", BigInteger, nullable=False),
+    Column("times", BigInteger, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),
+)
+alert_delivery_incidents = Table(
+    "alert_delivery_incidents",
+    metadata,
+    Column("incident", Text, primary_key=True),
+    Column("number", BigInteger, ForeignKey("alert_deliveries.number"), primary_key=True),
+)
+duty_shifts = Table(
+    "duty_shifts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("person", Text, nullable=False),
+    Column("start_at", UtcTime, nullable=False),
+    Column("end_at", UtcTime, nullable=False),
+    Column("level", BigInteger, nullable=False),
+    Column("contacts", Json, nullable=False),
+    Column("note", Text, nullable=False),
+)
+_DETAIL = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Addressed:
+    """One message on its way to one channel."""
+
+    route: str
+    channel: str
+    kind: Kind
+    severity: str
+    people: tuple[str, ...]
+    incidents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The next delivery of a channel, with what it carries."""
+
+    number: int
+    message: str
+    attempts: int
+    at: datetime
+    content: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelFigures:
+    """What a channel has done."""
+
+    queued: int = 0
+    last_sent_at: datetime | None = None
+    last_failed_at: datetime | None = None
+
+
+class AlertRepository:
+    """`slot` is what may stand once: a message on a channel, or an incident's reason at a route."""
+
+    def __init__(self, conn: AsyncConnection) -> None:
+        self._conn = conn
+        self._dialect = postgresql if conn.dialect.name == "postgresql" else sqlite
+
+    # -- bundles ------------------------------------------------------------------------------------------------------
+
+    async def bundles(self) -> dict[str, Bundle]:
+        """All that are under way."""
+        rows = await self._conn.execute(select(alert_bundles).order_by(alert_bundles.c.id))
+        return {row.id: bundle_of(row.id, row.route, row.data) for row in rows}
+
+    async def keep(self, changed: Iterable[Bundle], gone: Iterable[str]) -> None:
+        """Write bundles that changed, and forget those that are gone."""
+        for bundle in changed:
+            data = bundle_json(bundle)
+            statement = self._dialect.insert(alert_bundles).values(id=bundle.id, route=bundle.route, data=data)
+            await self._conn.execute(statement.on_conflict_do_update(index_elements=["id"], set_={"data": data}))
+        for name in gone:
+            await self._conn.execute(delete(alert_bundles).where(alert_bundles.c.id == name))
+
+    # -- messages -----------------------------------------------------------------------------------------------------
+
+    async def enqueue(self, message: str, content: Mapping[str, Any], to: Sequence[Addressed], *, at: datetime) -> None:
+        """Keep a message and queue its deliveries; nothing happens for a message that is known."""
+        statement = self._dialect.insert(alert_messages).values(id=message, at=at, content=content)
+        if (await self._conn.execute(statement.on_conflict_do_nothing())).rowcount == 0:
+            return
+        for one in to:
+            await self._add(
+                {
+                    "slot": f"{message} {one.channel}",
+                    "message": message,
+                    "route": one.route,
+                    "channel": one.channel,
+                    "people": list(one.people),
+                    "kind": one.kind.value,
+                    "severity": one.severity,
+                    "outcome": Fate.QUEUED.value,
+                    "reason": "",
+                    "detail": "",
+                    "at": at,
+                    "ended_at": None,
+                },
+                one.incidents,
+            )
+
+    async def note(self, notes: Iterable[Note]) -> None:
+        """Write why incidents were held back; the same reason again is counted."""
+        for one in notes:
+            slot = f"{one.incident} {one.route} {one.reason}"
+            again = update(alert_deliveries).where(alert_deliveries.c.slot == slot)
+            again = again.values(times=alert_deliveries.c.times + 1, ended_at=one.at, detail=one.detail[:_DETAIL])
+            if (await self._conn.execute(again)).rowcount:
+                continue
+            await self._add(
+                {
+                    "slot": slot,
+                    "message": None,
+                    "route": one.route,
+                    "channel": "",
+                    "people": [],
+                    "kind": "",
+                    "severity": "",
+                    "outcome": Fate.HELD.value,
+                    "reason": one.reason,
+                    "detail": one.detail[:_DETAIL],
+                    "at": one.at,
+                    "ended_at": one.at,
+                },
+                (one.incident,),
+            )
+
+    async def _add(self, row: dict[str, Any], incidents: Iterable[str]) -> None:
+        last = await self._conn.scalar(select(func.coalesce(func.max(alert_deliveries.c.number), 0)))
+        number = (last or 0) + 1
+        await self._conn.execute(insert(alert_deliveries).values(number=number, attempts=0, times=1, **row))
+        links = [{"incident": one, "number": number} for one in dict.fromkeys(incidents)]
+        if links:
+            await self._conn.execute(insert(alert_delivery_incidents), links)
+
+    async def next(self, channel: str) -> Waiting | None:
+        """What a channel has to carry first."""
+        joined = alert_deliveries.join(alert_messages, alert_messages.c.id == alert_deliveries.c.message)
+        statement = (
+            select(
+                alert_deliveries.c.number,
+                alert_deliveries.c.message,
+                alert_deliveries.c.attempts,
+                alert_deliveries.c.at,
+                alert_messages.c.content,
+            )
+            .select_from(joined)
+            .where(alert_deliveries.c.channel == channel, alert_deliveries.c.outcome == Fate.QUEUED.value)
+            .order_by(alert_deliveries.c.number)
+            .limit(1)
+        )
+        row = (await self._conn.execute(statement)).one_or_none()
+        return None if row is None else Waiting(row.number, row.message, row.attempts, row.at, row.content)
+
+    async def settle(self, number: int, fate: Fate, *, now: datetime, reason: str = "", detail: str = "", attempts: int) -> None:
+        """What came of an attempt; QUEUED when it is to be tried again."""
+        ended = None if fate is Fate.QUEUED else now
+        values = {"outcome": fate.value, "reason": reason[:64], "detail": detail[:_DETAIL], "attempts": attempts, "ended_at": ended}
+        await self._conn.execute(update(alert_deliveries).where(alert_deliveries.c.number == number).values(**values))
+
+    async def channels_waited_for(self) -> Sequence[str]:
+        """The channels that something is queued for."""
+        statement = select(alert_deliveries.c.channel).where(alert_deliveries.c.outcome == Fate.QUEUED.value).distinct()
+        return list(await self._conn.scalars(statement))
+
+    async def give_up(self, channel: str, *, now: datetime, reason: str, detail: str, keep: int = 0) -> None:
+        """Let what is queued for a channel fail, but for the newest `keep`."""
+        queued = (alert_deliveries.c.channel == channel) & (alert_deliveries.c.outcome == Fate.QUEUED.value)
+        if keep:
+            newest = select(alert_deliveries.c.number).where(queued).order_by(alert_deliveries.c.number.desc()).limit(1).offset(keep - 1)
+            first = await self._conn.scalar(newest)
+            if first is None:
+                return
+            queued &= alert_deliveries.c.number < first
+        values = {"outcome": Fate.FAILED.value, "reason": reason, "detail": detail, "ended_at": now}
+        await self._conn.execute(update(alert_deliveries).where(queued).values(**values))
+
+    # -- the log ------------------------------------------------------------------------------------------------------
+
+    async def log(
+        self, *, incident: str = "", channel: str = "", fate: Fate | None = None, before: int | None = None, limit: int
+    ) -> Sequence[Delivery]:
+        """Deliveries and what was held back, newest first."""
+        statement = select(alert_deliveries).order_by(alert_deliveries.c.number.desc()).limit(limit)
+        if incident:
+            links = alert_delivery_incidents
+            statement = statement.join(links, links.c.number == alert_deliveries.c.number).where(links.c.incident == incident)
+        if channel:
+            statement = statement.where(alert_deliveries.c.channel == channel)
+        if fate is not None:
+            statement = statement.where(alert_deliveries.c.outcome == fate.value)
+        if before is not None:
+            statement = statement.where(alert_deliveries.c.number < before)
+        rows = list(await self._conn.execute(statement))
+        named = await self._incidents([row.number for row in rows])
+        return [_delivery(row, named.get(row.number, ())) for row in rows]
+
+    async def _incidents(self, numbers: Sequence[int]) -> Mapping[int, Sequence[str]]:
+        found: dict[int, list[str]] = {}
+        links = alert_delivery_incidents
+        if numbers:
+            for row in await self._conn.execute(select(links).where(links.c.number.in_(numbers)).order_by(links.c.incident)):
+                found.setdefault(row.number, []).append(row.incident)
+        return found
+
+    async def figures(self) -> Mapping[str, ChannelFigures]:
+        """What each channel has done, by its name."""
+        statement = select(
+            alert_deliveries.c.channel,
+            alert_deliveries.c.outcome,
+            func.count().label("count"),
+            func.max(alert_deliveries.c.ended_at).label("last"),
+        ).group_by(alert_deliveries.c.channel, alert_deliveries.c.outcome)
+        found: dict[str, dict[str, Any]] = {}
+        for row in await self._conn.execute(statement):
+            figures = found.setdefault(row.channel, {})
+            match row.outcome:
+                case Fate.QUEUED:
+                    figures["queued"] = row.count
+                case Fate.SENT:
+                    figures["last_sent_at"] = row.last
+                case Fate.FAILED:
+                    figures["last_failed_at"] = row.last
+        return {channel: ChannelFigures(**figures) for channel, figures in found.items()}
+
+    async def forget(self, *, before: datetime, limit: int = 2_000) -> int:
+        """Drop up to `limit` of the oldest entries that ended before; how many there were."""
+        old = select(alert_deliveries.c.number).where(alert_deliveries.c.ended_at < before).order_by(alert_deliveries.c.number).limit(limit)
+        numbers = list(await self._conn.scalars(old))
+        if numbers:
+            last = numbers[-1]
+            ended = select(alert_deliveries.c.number).where(alert_deliveries.c.number <= last, alert_deliveries.c.ended_at < before)
+            await self._conn.execute(delete(alert_delivery_incidents).where(alert_delivery_incidents.c.number.in_(ended)))
+            await self._conn.execute(
+                delete(alert_deliveries).where(alert_deliveries.c.number <= last, alert_deliveries.c.ended_at < before)
+            )
+            used = select(alert_deliveries.c.message).where(alert_deliveries.c.message == alert_messages.c.id).exists()
+            await self._conn.execute(delete(alert_messages).where(alert_messages.c.at < before, ~used))
+        return len(numbers)
+
+    # -- the roster ---------------------------------------------------------------------------------------------------
+
+    async def shifts(self, *, after: datetime | None = None, before: datetime | None = None, limit: int = 10_000) -> list[Shift]:
+        """Shifts that end after `after` and begin before `before`, in the order of time."""
+        statement = select(duty_shifts).order_by(duty_shifts.c.start_at, duty_shifts.c.level, duty_shifts.c.id).limit(limit)
+        if after is not None:
+            statement = statement.where(duty_shifts.c.end_at > after)
+        if before is not None:
+            statement = statement.where(duty_shifts.c.start_at < before)
+        return [_shift(row) for row in await self._conn.execute(statement)]
+
+    async def shift(self, shift: ShiftId) -> Shift:
+        """Raises NotFound."""
+        row = (await self._conn.execute(select(duty_shifts).where(duty_shifts.c.id == shift))).one_or_none()
+        if row is None:
+            raise NotFound(f"no shift {shift[:80]}", code="no-shift")
+        return _shift(row)
+
+    async def put_shift(self, shift: Shift) -> None:
+        values = {
+            "person": shift.person,
+            "start_at": shift.start,
+            "end_at": shift.end,
+            "level": shift.level,
+            "contacts": dict(shift.contacts),
+            "note": shift.note,
+        }
+        statement = self._dialect.insert(duty_shifts).values(id=shift.id, **values)
+        await self._conn.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
+
+    async def drop_shift(self, shift: ShiftId) -> Shift:
+        """The shift that is no more. NotFound."""
+        found = await self.shift(shift)
+        await self._conn.execute(delete(duty_shifts).where(duty_shifts.c.id == shift))
+        return found
+
+
+def _delivery(row: Row[Any], incidents: Sequence[str]) -> Delivery:
+    return Delivery(
+        number=row.number,
+        message=row.message or "",
+        incidents=tuple(incidents),
+        route=row.route,
+        channel=row.channel,
+        people=tuple(row.people),
+        kind=row.kind,
+        severity=row.severity,
+        outcome=Fate(row.outcome),
+        reason=row.reason,
+        detail=row.detail,
+        attempts=row.attempts,
+        times=row.times,
+        at=row.at,
+        ended_at=row.ended_at,
+    )
+
+
+def _shift(row: Row[Any]) -> Shift:
+    return Shift(
+        id=ShiftId(row.id), person=row.person, start=row.start_at, end=row.end_at, level=row.level, contacts=row.contacts, note=row.note
+    )

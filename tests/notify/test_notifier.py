@@ -1,0 +1,298 @@
+"""The door at work on a store: follows the log, survives stops and refusals, sends each message once by id, and explains itself."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from gateway.clock import SimulatedClock
+from gateway.domain.alert_log import Fate
+from gateway.domain.city import City
+from gateway.domain.devices import DeviceId
+from gateway.domain.duty import Shift, ShiftId
+from gateway.domain.events import SYSTEM, NewEvent
+from gateway.errors import Conflict, InvalidInput, NotFound, Overloaded
+from gateway.notify import Notifier
+from gateway.storage.store import Store, Tx
+from gateway.storage.writer import Lane
+from tests.domain.troubles import START, incident_json
+from tests.notify import receivers
+from tests.notify.receivers import Vendors
+
+ALERTS = """
+channels:
+  hook: {{kind: webhook, url: '{url}/hook', secret_file: {secret}}}
+  other: {{kind: webhook, url: '{url}/hook', secret_file: {secret}, per_minute: 2}}
+routes:
+  - {{name: all, channels: [hook], to: on-duty, group_wait_s: 5, group_interval_s: 60, match: {{severity: minor}}}}
+  - {{name: rest, channels: [other]}}
+"""
+
+
+@dataclass
+class Door:
+    """A store, other sides, and a notifier that can be stopped and started anew."""
+
+    store: Store
+    clock: SimulatedClock
+    there: Vendors
+    file: Path
+    muted: dict[str, str] = field(default_factory=dict)
+    notifier: Notifier = field(init=False)
+    ids: Any = field(default_factory=lambda: itertools.count(1))
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Notifier]:
+        self.notifier = Notifier(
+            self.file,
+            store=self.store,
+            city=City(),
+            clock=self.clock,
+            muted_by=lambda device: self.muted.get(device, ""),
+            new_id=lambda: f"A-{next(self.ids)}",
+        )
+        running = asyncio.create_task(self.notifier.run())
+        await self.settle()
+        try:
+            yield self.notifier
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+
+    async def tell(self, event: str = "opened", **changes: Any) -> None:
+        told = incident_json(**changes)
+
+        async def change(tx: Tx) -> None:
+            tx.emit(NewEvent(f"incident.{event}", told["id"], self.clock.now(), {"incident": told, "actor": "system", "comment": ""}))
+
+        await self.write(change)
+        await self.settle()
+
+    async def write(self, change: Callable[[Tx], Awaitable[None]]) -> None:
+        await self.store.writer.write(change, lane=Lane.HEALTH)
+
+    async def settle(self) -> None:
+        """Let the store's threads and the sockets do what they are at, while the clock stands."""
+        for _ in range(12):
+            await asyncio.sleep(0.005)
+
+    async def pass_(self, seconds: float) -> None:
+        steps = max(1, min(round(seconds), 12))
+        for _ in range(steps):
+            await self.clock.advance(seconds / steps)
+            await self.settle()
+
+    async def until_settled(self, fate: Fate) -> None:
+        """Wait, in real time, until something has come to this."""
+        async with asyncio.timeout(20):
+            while not [one for one in await self.log() if one.outcome is fate]:  # noqa: ASYNC110 -- nothing else tells it
+                await asyncio.sleep(0.01)
+
+    async def log(self, **which: Any) -> Any:
+        async with self.store.read() as tx:
+            return await tx.alerts.log(limit=100, **which)
+
+
+@pytest.fixture
+def clock() -> SimulatedClock:
+    return SimulatedClock(START)
+
+
+@pytest.fixture
+async def door(store: Store, clock: SimulatedClock, tmp_path: Path) -> AsyncIterator[Door]:
+    secret = tmp_path / "secret"
+    secret.write_text(receivers.HOOK_SECRET)
+    async with receivers.vendors() as there:
+        file = tmp_path / "alerts.yaml"
+        file.write_text(ALERTS.format(url=there.url, secret=secret))
+        yield Door(store, clock, there, file)
+
+
+RESOLVED = {"state": "resolved", "resolved_at": START.isoformat()}
+
+
+async def test_an_incident_is_told_once_and_its_end_once(door: Door) -> None:
+    async with door.open():
+        await door.tell()
+        assert door.there.got == []
+        await door.pass_(7)
+        await door.there.until(1)
+        await door.tell("resolved", **RESOLVED)
+        await door.pass_(8)
+        await door.there.until(2)
+        await door.pass_(5)
+    assert [body["kind"] for body in door.there.got] == ["problem", "recovery"]
+    assert door.there.ids == ["A-1.1", "A-1.2"]
+
+
+async def test_a_restart_in_the_middle_loses_nothing_and_repeats_nothing(door: Door) -> None:
+    async with door.open():
+        await door.tell()
+    async with door.open():
+        await door.pass_(7)
+        await door.there.until(1)
+    async with door.open():
+        await door.pass_(30)
+    await door.tell("resolved", **RESOLVED)  # while nobody was there
+    async with door.open():
+        await door.pass_(8)
+        await door.there.until(2)
+    assert [body["kind"] for body in door.there.got] == ["problem", "recovery"]
+
+
+async def test_after_a_long_stop_there_is_no_storm(door: Door) -> None:
+    async with door.open():
+        pass
+    for number in range(30):
+        await door.tell(id_=f"I-{number}")
+        await door.tell("resolved", id_=f"I-{number}", **RESOLVED)
+    await door.clock.advance(7_200)
+    async with door.open():
+        await door.pass_(8)
+        await door.there.until(1)
+        await door.pass_(100)
+    assert [(body["kind"], len(body["over"])) for body in door.there.got] == [("summary", 30)]
+
+
+async def test_what_the_other_side_refuses_for_now_comes_again_with_the_same_id(door: Door) -> None:
+    door.there.faults.extend([web.Response(status=503), web.Response(status=502)])
+    async with door.open():
+        await door.tell()
+        await door.pass_(20)
+        await door.there.until(1)
+        await door.settle()
+        entry = (await door.log(channel="hook"))[0]
+    assert (entry.outcome, entry.attempts, door.there.ids) == (Fate.SENT, 3, ["A-1.1"])
+
+
+async def test_what_cannot_succeed_fails_at_once_and_says_why(door: Door) -> None:
+    door.there.faults.append(web.Response(status=404))
+    async with door.open() as notifier:
+        await door.tell()
+        await door.pass_(8)
+        await door.until_settled(Fate.FAILED)
+        answer = (await notifier.why("I-1", channel="hook"))[-1]
+        figures = {one.name: one.figures for one in await notifier.channels()}
+    assert (answer.told, answer.reason) == (False, "channel-refused")
+    assert "404" in answer.zh and "404" in answer.en
+    assert figures["hook"].last_failed_at is not None and figures["hook"].queued == 0
+
+
+async def test_more_than_the_channel_may_send_waits_for_the_next_minute(door: Door) -> None:
+    async with door.open():
+        for number in range(3):
+            await door.tell(id_=f"I-{number}", severity="warning")
+            await door.pass_(11)
+            await door.tell("escalated", id_=f"I-{number}", severity="warning", escalation_level=1)
+        await door.settle()
+        held_back = [one for one in await door.log(channel="other") if one.outcome is Fate.QUEUED]
+        assert len(door.there.got) == 2
+        assert held_back[-1].reason == "rate-limited"
+        await door.pass_(61)
+        await door.there.until(4)
+
+
+async def test_the_person_on_duty_is_named_and_an_escalation_goes_to_the_next(door: Door) -> None:
+    async def roster(tx: Tx) -> None:
+        for level, person in enumerate(("王建国", "李敏")):
+            shift = Shift(id=ShiftId(f"S-{level}"), person=person, start=START, end=START.replace(hour=20), level=level)
+            await tx.alerts.put_shift(shift)
+
+    await door.write(roster)
+    async with door.open() as notifier:
+        await door.tell()
+        await door.pass_(7)
+        await door.tell("escalated", escalation_level=1)
+        await door.there.until(2)
+        await door.settle()
+        answers = await notifier.why("I-1", person="李敏")
+    assert [body["on_duty"][0]["person"] for body in door.there.got] == ["王建国", "李敏"]
+    assert [answer.told for answer in answers if answer.reason == "sent"] == [True]
+    assert "escalation" in next(answer.en for answer in answers if answer.told)
+
+
+async def test_why_tells_what_held_it_back(door: Door) -> None:
+    door.muted = {"sw-1": "M-1", **{f"cam-{n}": "M-1" for n in range(1, 10)}}
+    async with door.open() as notifier:
+        await door.tell()
+        answers = await notifier.why("I-1", channel="hook")
+        others = await notifier.why("I-1", channel="other")
+    assert [answer.reason for answer in answers] == ["muted"]
+    assert "M-1" in answers[0].zh
+    assert [answer.reason for answer in others] == ["earlier-route"]
+
+
+async def test_a_reload_is_whole_or_not_at_all(door: Door) -> None:
+    async with door.open() as notifier:
+        good = door.file.read_text()
+        door.file.write_text(good + "  - {name: more, channels: [nowhere]}\n")
+        with pytest.raises(InvalidInput):
+            await notifier.reload(SYSTEM)
+        assert len(await notifier.channels()) == 2
+        door.file.write_text(good.replace("name: all", "name: everything"))
+        assert await notifier.reload(SYSTEM) == 2
+        await door.settle()
+        await door.tell()
+        await door.pass_(7)
+        await door.there.until(1)
+    assert door.there.got[0]["route"] == "everything"
+    async with door.store.read() as tx:
+        entries = await tx.audit.page(limit=10)
+    assert "alerts.reloaded" in {row.entry.action for row in entries}
+
+
+async def test_messages_for_a_channel_that_was_taken_out_are_given_up(door: Door) -> None:
+    door.there.faults.extend(web.Response(status=503) for _ in range(50))
+    async with door.open() as notifier:
+        await door.tell()
+        await door.pass_(8)
+        door.file.write_text("channels: {hooked: {kind: mqtt}}\nroutes: []\n")
+        await notifier.reload(SYSTEM)
+        await door.until_settled(Fate.FAILED)
+        assert (await door.log(channel="hook"))[0].reason == "no-channel"
+
+
+async def test_the_test_button_sends_a_real_message_and_tells_what_came_of_it(door: Door) -> None:
+    async with door.open() as notifier:
+        good = await notifier.test("hook", SYSTEM)
+        door.there.faults.append(web.Response(status=500))
+        bad = await notifier.test("hook", SYSTEM)
+        with pytest.raises(NotFound):
+            await notifier.test("nobody", SYSTEM)
+        await notifier.test("other", SYSTEM)
+        await notifier.test("other", SYSTEM)
+        with pytest.raises(Overloaded):
+            await notifier.test("other", SYSTEM)
+    assert (good.sent, bad.sent, bad.reason) == (True, False, "channel-refused")
+    assert "测试" in door.there.got[0]["title"]
+
+
+async def test_without_a_file_nobody_is_told_and_the_log_says_so(store: Store, clock: SimulatedClock) -> None:
+    notifier = Notifier(None, store=store, city=City(), clock=clock)
+    door = Door(store, clock, Vendors(), Path("/nowhere"))
+    running = asyncio.create_task(notifier.run())
+    await door.settle()
+    await door.tell()
+    with pytest.raises(Conflict):
+        await notifier.reload(SYSTEM)
+    assert [answer.reason for answer in await notifier.why("I-1")] == ["no-route"]
+    running.cancel()
+    await asyncio.wait([running])
+
+
+async def test_an_event_that_cannot_be_read_is_passed_over(door: Door) -> None:
+    async def change(tx: Tx) -> None:
+        tx.emit(NewEvent("incident.opened", "I-0", door.clock.now(), {"incident": {"id": "I-0"}}))
+
+    async with door.open():
+        await door.write(change)
+        await door.tell()
+        await door.pass_(7)
+        await door.there.until(1)
+    assert DeviceId("I-0") not in str(door.there.got)
