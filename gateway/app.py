@@ -26,6 +26,7 @@ from gateway.broadcast.warmup import WarmUp
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config
 from gateway.control.captures import CaptureDesk
+from gateway.control.power import PowerDesk
 from gateway.control.steering import SteeringDesk
 from gateway.control.stills import StreamStills
 from gateway.datadir import held
@@ -124,6 +125,14 @@ class House:
         self._steering = SteeringDesk(store=store, clock=clock, camera_of=drivers.onvif_of)
         self._mqtt = self._make_mqtt() if config.mqtt.url is not None else None
         self._alerts = self._make_alerts()
+        self._power = PowerDesk(
+            store=store,
+            city=city,
+            clock=clock,
+            ports=drivers.port_power,
+            target_of=drivers.target_of,
+            writing_to=drivers.writing_to,
+        )
         self._traps = self._make_traps(config.traps.port) if config.traps.port is not None else None
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -162,6 +171,7 @@ class House:
         self._parts.add("footage", self._footage.run)
         self._parts.add("broadcast", self._broadcasts.run)
         self._parts.add("steering", self._steering.run)
+        self._parts.add("power", self._power.run)
         self._parts.add("warm-up", WarmUp(city=self._city, clock=self._clock, speaker_of=self._drivers.speaker_of).run)
         if self._traps is not None:
             self._parts.add("traps", self._traps.run)
@@ -382,6 +392,7 @@ class House:
             ),
             steering=self._steering,
             traps=self._traps,
+            power=self._power,
             visits=AskedVisits(self._health, self._store, self._clock, self._let_retry),
             alerts=self._alerts,
             camera_of=self._drivers.onvif_of,

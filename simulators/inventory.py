@@ -40,7 +40,7 @@ def _device(city: City, device: SimDevice) -> dict[str, Any]:
     row |= {name: getattr(device, name) for name in COPIED}
     if device.snmp:
         row |= {"snmp_port": city.snmp_port}
-        row |= {f"snmp_{name}": value for name, value in asdict(device.snmp).items() if name not in {"engine_id", "write_community"}}
+        row |= {f"snmp_{name}": value for name, value in asdict(device.snmp).items() if name != "engine_id"}
     return {name: value for name, value in row.items() if value not in ("", 0)}
 
 

@@ -13,6 +13,7 @@ from gateway.broadcast.service import BroadcastService
 from gateway.clock import Clock
 from gateway.config import Limits
 from gateway.control.captures import CaptureDesk
+from gateway.control.power import PowerDesk
 from gateway.control.steering import SteeringDesk
 from gateway.domain.access import ApiKey, Permission, permissions
 from gateway.domain.alert_log import Answer
@@ -127,6 +128,7 @@ class Services:
     visits: AskedVisits | None = None
     version: str
     traps: TrapService | None = None
+    power: PowerDesk | None = None
     limits: Limits = field(default_factory=Limits)
     readiness: Readiness = _ready
     metrics: CollectorRegistry = field(default_factory=CollectorRegistry)

@@ -1,1 +1,1 @@
-"""What is done with a device beyond watching it: pictures, and where it looks."""
+"""What is done with a device beyond watching it: pictures, where it looks, and its power."""

@@ -122,7 +122,8 @@ class SnmpVersion(StrEnum):
 class SnmpCredentials:
     """How to speak SNMP to a device. v1 and v2c use `community`; v3 uses the USM user (RFC 3414) with its protocols.
 
-    `auth_protocol`: "", "MD5", "SHA", "SHA256"…; `priv_protocol`: "", "DES", "AES128", "AES256".
+    `auth_protocol`: "", "MD5", "SHA", "SHA256"…; `priv_protocol`: "", "DES", "AES128", "AES256". `write_community`: that of v1 and v2c
+    which may write, "" where it is the same.
     """
 
     version: SnmpVersion = SnmpVersion.V2C
@@ -132,6 +133,7 @@ class SnmpCredentials:
     auth_key: str = field(default="", repr=False)
     priv_protocol: str = ""
     priv_key: str = field(default="", repr=False)
+    write_community: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

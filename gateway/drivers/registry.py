@@ -1,7 +1,7 @@
 """The drivers of all devices: one object a device, made when it is first needed and kept with what it has learnt."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import NamedTuple
 
@@ -19,7 +19,9 @@ from gateway.drivers.onvif.onboarding import DeviceDescription, onboard
 from gateway.drivers.profiles.library import Profiles
 from gateway.drivers.profiles.model import Profile, Traits
 from gateway.drivers.snmp.polling import GufoEngine
+from gateway.drivers.snmp.power import PortPower
 from gateway.drivers.snmp.reader import SensorReader
+from gateway.drivers.snmp.reference import PysnmpEngine
 from gateway.drivers.speaker import BackchannelSpeaker
 from gateway.errors import NotFound
 
@@ -59,6 +61,8 @@ class Drivers:
         self._http = Http()
         self._patient = Http(connections=SUBSCRIPTIONS, per_address=1)
         self._snmp = GufoEngine()
+        self._writer: PysnmpEngine | None = None
+        self.port_power = PortPower(self._snmp, self._writes)
         self.sensors = SensorReader(self._snmp, profiles, clock=clock, walk_every_s=walk_every_s)
         self._profiles = profiles
         self._identities: dict[DeviceId, Traits] = {}
@@ -73,6 +77,12 @@ class Drivers:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._snmp.close()
+        if self._writer is not None:
+            await self._writer.close()
+
+    def _writes(self) -> PysnmpEngine:
+        self._writer = self._writer or PysnmpEngine()
+        return self._writer
 
     def renew(self, credentials: Mapping[DeviceId, Credentials]) -> None:
         """Take up the city and the credentials as they are now; a device that has changed is met anew, one that is gone forgotten."""
@@ -86,6 +96,14 @@ class Drivers:
 
     def target_of(self, device_id: DeviceId) -> Target:
         return self._met_as(device_id).target
+
+    def writing_to(self, device_id: DeviceId) -> Target:
+        """As `target_of`, with the SNMP community that may write, where the inventory has one."""
+        target = self.target_of(device_id)
+        snmp = target.credentials.snmp
+        if snmp is None or not snmp.write_community:
+            return target
+        return replace(target, credentials=replace(target.credentials, snmp=replace(snmp, community=snmp.write_community)))
 
     def quirks_of(self, device_id: DeviceId) -> Quirks:
         """What is odd about a device, by its profile."""

@@ -56,6 +56,7 @@ def credentials_row(credentials: Credentials | None, *, secrets: bool) -> Row:
     row: Row = {"username": credentials.username, "password": credentials.password}
     if snmp := credentials.snmp:
         row |= {"snmp_version": snmp.version.value, "snmp_community": snmp.community, "snmp_user": snmp.user}
+        row |= {"snmp_write_community": snmp.write_community}
         row |= {"snmp_auth_protocol": snmp.auth_protocol, "snmp_auth_key": snmp.auth_key}
         row |= {"snmp_priv_protocol": snmp.priv_protocol, "snmp_priv_key": snmp.priv_key}
     return row if secrets else {name: value for name, value in row.items() if name not in SECRETS}

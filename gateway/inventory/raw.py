@@ -26,7 +26,7 @@ COLUMNS: Mapping[Noun, tuple[str, ...]] = {
         *("id", "kind", "name", "address", "onvif_port", "rtsp_port", "snmp_port", "group", "cell", "latitude", "longitude"),
         *("owner", "management_unit", "maintainer", "vendor", "model", "serial", "firmware", "profile", "gb28181_id", "mac"),
         *("endpoint", "uplink", "uplink_port", "audio_output_of", "horns", "enabled"),
-        *("username", "password", "snmp_version", "snmp_community", "snmp_user"),
+        *("username", "password", "snmp_version", "snmp_community", "snmp_write_community", "snmp_user"),
         *("snmp_auth_protocol", "snmp_auth_key", "snmp_priv_protocol", "snmp_priv_key"),
     ),
     Noun.CHANNELS: ("recorder", "number", "camera", "recording_token"),
@@ -48,7 +48,7 @@ KEYS: Mapping[Noun, tuple[str, ...]] = {
     Noun.AREAS: ("code",),
 }
 """The columns that no table can do without: they tell which thing a row is about."""
-SECRETS = frozenset({"password", "snmp_community", "snmp_auth_key", "snmp_priv_key"})
+SECRETS = frozenset({"password", "snmp_community", "snmp_write_community", "snmp_auth_key", "snmp_priv_key"})
 """Columns that no export and no diff ever shows."""
 
 

@@ -106,6 +106,7 @@ def _snmp_of(fields: Fields) -> SnmpCredentials:
         auth_key=fields.secret("snmp_auth_key"),
         priv_protocol=fields.choice("snmp_priv_protocol", _PRIV_PROTOCOLS),
         priv_key=fields.secret("snmp_priv_key"),
+        write_community=fields.secret("snmp_write_community"),
     )
     if found.version is SnmpVersion.V3:
         _check_usm(fields, found)

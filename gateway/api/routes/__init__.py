@@ -22,6 +22,7 @@ from gateway.api.routes import (
     maintenance,
     neighbours,
     operations,
+    power,
     session,
     traps,
 )
@@ -38,6 +39,7 @@ TABLES: Sequence[Routes] = (
     duty.routes,
     descriptions.routes,
     traps.routes,
+    power.routes,
     cameras.routes,
     clips.routes,
     broadcasts.routes,

@@ -11,7 +11,7 @@ from gateway.ctl.output import Format, harmless, say, tell
 from gateway.ctl.session import Output, client_of
 
 _WHERE: Final = ("id", "kind", "group", "district", "vendor", "model")
-_SECRETS: Final = ("password", "snmp_community", "snmp_auth_key", "snmp_priv_key")
+_SECRETS: Final = ("password", "snmp_community", "snmp_write_community", "snmp_auth_key", "snmp_priv_key")
 
 
 def add_to(app: typer.Typer) -> None:

@@ -1,4 +1,4 @@
-"""Speaking and looking through a device: a clip through loudspeakers, silence everywhere, a picture of a camera."""
+"""Acting on a device: a clip through loudspeakers, silence everywhere, a picture of a camera, its power off and on again."""
 
 import re
 import sys
@@ -26,6 +26,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("stop-all")(stop_all)
     app.command("capture")(capture)
     app.command("ptz")(ptz)
+    app.command("power-cycle")(power_cycle)
 
 
 def say(
@@ -115,6 +116,21 @@ def ptz(
     body = {"pan": pan, "tilt": tilt, "zoom": zoom, "seconds": seconds, "case": case}
     moved = client_of(ctx).call("POST", f"/v1/cameras/{camera}/ptz", body=body)
     talk(f"{camera} moves for {moved['seconds']:g} s" if moved["seconds"] else f"{camera} is stopped")
+
+
+def power_cycle(
+    ctx: typer.Context,
+    device: Annotated[str, typer.Argument(help="The camera's or loudspeaker's id.")],
+    *,
+    reason: Annotated[str, typer.Option(help="Why; for the record.")],
+) -> None:
+    """Switch the power of a hung device's port off and on again at its switch."""
+    done = client_of(ctx).call("POST", f"/v1/devices/{device}/power-cycle", body={"reason": reason})
+    place = f"port {done['port']} of {done['switch']}"
+    if done["outcome"] != "done":
+        hint = "gatewayctl events --types device.power-cycled tells when it is known; then look at the switch itself."
+        raise Failed(f"{place} did not say what came of it; the gateway goes on switching it on.", exit_code=Exit.PARTIAL, hint=hint)
+    talk(f"{device}: {place} was off and is on again")
 
 
 def _clip(client: Client, named: str) -> str:
