@@ -84,19 +84,21 @@ async def check(options: argparse.Namespace, folder: Path) -> dict[str, object]:
 def shortcomings(report: dict[str, object]) -> list[str]:
     """What in the report is not as promised; empty when all is well."""
     if "scenario" in report:
-        return [f"{key}: {report[key]}" for key in ("missed", "false") if report[key]]
+        incidents = report.get("incidents")
+        wrong = [f"incidents: {one}" for one in incidents["wrong"]] if isinstance(incidents, dict) else []
+        return [*(f"{key}: {report[key]}" for key in ("missed", "false") if report[key]), *wrong]
     numbers: dict[str, int] = {k: v for k, v in report.items() if isinstance(v, int)}
     devices = sum(numbers[kind] for kind in ("cameras", "speakers", "recorders", "switches"))
     broadcast, footage = report["broadcast"], report["footage"]
     assert isinstance(broadcast, dict) and isinstance(footage, dict)
-    wrong = {
+    faults = {
         f"{numbers['up']} of {devices} devices are up": numbers["up"] != devices,
         f"the SNR is {broadcast['snr_db_min']} dB": broadcast["snr_db_min"] <= 30,
         f"only {broadcast['speakers']} loudspeakers were spoken through": broadcast["speakers"] < 3,
         f"the footage request is {footage['state']}": footage["state"] != "READY",
         "the footage's hash is wrong": not footage["sha256_ok"],
     }
-    return [what for what, is_so in wrong.items() if is_so]
+    return [what for what, is_so in faults.items() if is_so]
 
 
 async def show(options: argparse.Namespace, folder: Path) -> None:

@@ -5,7 +5,7 @@ import contextlib
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from demo import city, owed
+from demo import city, owed, trouble
 from demo.observer import Observer
 from demo.owed import Saying
 from demo.standing import say
@@ -64,12 +64,14 @@ class Pace:
 async def played(observer: Observer, layout: city.Layout, name: str, *, seed: int, scale: float, pace: Pace) -> dict[str, object]:
     """The whole scenario judged: {"injected", "reported", "missed", "false", "seconds_to_report", …}."""
     before = await settled(observer)
+    earlier = {one["id"] for one in await _incidents(observer)}
     mark = await _last_entry(observer)
     async with _listening(observer) as sayings:
         ended = await happen(observer, name, seed=seed, scale=scale, pace=pace)
         await _correct_credentials(observer, layout, mark)
         unwell = await _until_well(observer, before, within_s=pace.well_again_s)
         well_after_s = round(time.monotonic() - ended, 1)
+        await _until_all_is_resolved(observer, earlier, within_s=pace.interval_s + 10)
     journal = (await observer.street(f"/journal?since={mark}"))["entries"]
     hit = owed.touched(journal)
     due = owed.injections(journal, sure_s=pace.sure_s + pace.crowd_s(sum(hit.values())))
@@ -83,7 +85,16 @@ async def played(observer: Observer, layout: city.Layout, name: str, *, seed: in
         "false": verdict.false,
         "seconds_to_report": verdict.seconds,
         "seconds_to_well_again": well_after_s,
+        "incidents": await _troubles(observer, layout, name, due, earlier),
     }
+
+
+async def _troubles(observer: Observer, layout: city.Layout, name: str, due: Sequence[owed.Injection], earlier: set[str]) -> dict[str, Any]:
+    """The incidents of the scenario, judged."""
+    incidents = [one for one in await _incidents(observer) if one["id"] not in earlier]
+    members = {one["id"]: await _members(observer, one["id"]) for one in incidents}
+    dark = {one.device for one in due if one.state == "down"}
+    return trouble.told(incidents, members, trouble.Loss.of(dark, city.uplinks(layout)), name)
 
 
 async def begin(observer: Observer, name: str, *, seed: int, scale: float, pace: Pace) -> Mapping[str, Any]:
@@ -150,6 +161,32 @@ async def _listen(stream: aiohttp.ClientResponse, sayings: list[Saying]) -> None
             data = event["data"]
             at = datetime.fromisoformat(event["at"]).timestamp()
             sayings.append(Saying(event["subject"], at, data.get("after", ""), data["reason"], data.get("facts", {})))
+
+
+async def _incidents(observer: Observer, query: str = "") -> list[dict[str, Any]]:
+    """All incidents, the oldest first."""
+    items: list[dict[str, Any]] = (await observer.call("viewer", "GET", f"/v1/incidents?limit=1000{query}"))["items"]
+    return items[::-1]
+
+
+async def _members(observer: Observer, incident: str) -> frozenset[str]:
+    """Everybody who ever was in it."""
+    found: set[str] = set()
+    path = f"/v1/incidents/{incident}/members?limit=1000"
+    while path:
+        page = await observer.call("viewer", "GET", path)
+        found |= {one["id"] for one in page["items"]}
+        path = f"/v1/incidents/{incident}/members?limit=1000&cursor={page['next']}" if page["next"] else ""
+    return frozenset(found)
+
+
+async def _until_all_is_resolved(observer: Observer, earlier: set[str], *, within_s: float) -> None:
+    """Give the incidents that were opened a moment to see that everybody is back."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if all(one["id"] in earlier for one in await _incidents(observer, "&live=true")):
+            return
+        await asyncio.sleep(POLL_S)
 
 
 async def _standings(observer: Observer) -> dict[str, tuple[str, str]]:

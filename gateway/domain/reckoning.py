@@ -311,24 +311,24 @@ class _Look:
         return mostly(ill, self.scene.near.size(key), roots, self.scene.limits)
 
     def _open_for(self, device: DeviceId, trouble: HealthState, left: Sequence[DeviceId]) -> set[DeviceId]:
-        """Open an incident for `device` and whoever shares its cause, or let a young one of a neighbour become it. Who is in it now."""
+        """Open an incident for `device` and whoever shares its cause, or let a young one become that of them all. Who is in it now."""
         reason = self.scene.board[device].reason
         together = [one for one in left if self._together(device, one)]
         young = [one for one in self.after.values() if self._may_be_promoted(one, trouble, reason)]
-        seeds = [one.cause.device for one in young if one.cause.device is not None]
-        key = self._common(device, trouble, [*together, *seeds])
+        key = self._common(device, trouble, [*together, *(root for one in young for root in _roots(one))])
         if key is None:
             self._open(Cause(CauseKind.DEVICE, device, name=self._name(device)), trouble, reason, [device])
             return {device}
-        cause = self.scene.near.cause(key)
         inside = [one for one in together if key in self.scene.near.of(one)]
-        elder = next((one for one in young if one.cause.device and key in self.scene.near.of(one.cause.device)), None)
-        if elder is not None:
-            self._put(replace(elder, cause=cause, reason=reason if trouble is HealthState.DEGRADED else COMMON_CAUSE))
+        elders = [one for one in young if all(key in self.scene.near.of(root) for root in _roots(one))]
+        told_as = reason if trouble is HealthState.DEGRADED else COMMON_CAUSE
+        if elders:
+            elder = min(elders, key=lambda one: (one.opened_at, one.id))
+            self._put(replace(elder, cause=self.scene.near.cause(key), reason=told_as))
             for one in inside:
                 self._join(elder.id, one, Role.ROOT)
         else:
-            self._open(cause, trouble, reason if trouble is HealthState.DEGRADED else COMMON_CAUSE, inside)
+            self._open(self.scene.near.cause(key), trouble, told_as, inside)
         return set(inside)
 
     def _common(self, device: DeviceId, trouble: HealthState, roots: Sequence[DeviceId]) -> ScopeKey | None:
@@ -342,15 +342,13 @@ class _Look:
         return abs(self._since(one) - self._since(other)) <= self.scene.patience.window
 
     def _may_be_promoted(self, incident: Incident, trouble: HealthState, reason: str) -> bool:
-        """Whether an incident of one device is so young that it may turn out to be the first of a common cause."""
+        """Whether an incident is so young that it may turn out to be the beginning of something larger."""
         return (
             incident.state is IncidentState.OPEN
             and incident.trouble is trouble
-            and incident.cause.kind is CauseKind.DEVICE
             and (trouble is HealthState.DOWN or incident.reason == reason)
             and self.now - incident.opened_at <= self.scene.patience.window
-            and incident.cause.device is not None
-            and incident.holds(incident.cause.device)
+            and any(True for _ in incident.ill)
         )
 
     def _grows(self, device: DeviceId, trouble: HealthState) -> bool:
@@ -551,6 +549,11 @@ def _lately(incidents: Iterable[Incident]) -> Mapping[DeviceId, Sequence[Inciden
             if member.until is not None:
                 found[member.device].append(incident)
     return found
+
+
+def _roots(incident: Incident) -> Sequence[DeviceId]:
+    """The roots in it that are ill."""
+    return [member.device for member in incident.ill if member.role is Role.ROOT]
 
 
 def _echoes(member: Member, incident: Incident) -> bool:

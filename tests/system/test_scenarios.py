@@ -21,4 +21,4 @@ def test_the_gateway_says_all_that_a_scenario_does_and_nothing_else(name: str) -
     assert done.returncode == 0, done.stderr[-4000:]
     report = json.loads(done.stdout.splitlines()[-1])
     assert report["injected"] and len(report["reported"]) == len(report["injected"])
-    assert report["missed"] == report["false"] == []
+    assert report["missed"] == report["false"] == report["incidents"]["wrong"] == []
