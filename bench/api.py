@@ -164,6 +164,7 @@ async def _house() -> AsyncIterator[tuple[Any, str]]:
                 maintenance=untouched,
                 circumstances=Circumstances(),
                 inventory=untouched,
+                uplinks=untouched,
                 clips=untouched,
                 broadcasts=untouched,
                 footage=untouched,

@@ -58,7 +58,9 @@ from gateway.health.wheel import LATE_S, Pace
 from gateway.incidents.maintenance import MaintenanceDesk
 from gateway.incidents.service import IncidentService
 from gateway.incidents.service import Rules as IncidentRules
+from gateway.inventory.runs import Errands
 from gateway.inventory.service import InventoryService
+from gateway.inventory.surveying import UplinkSurveyor
 from gateway.listening import must_be_free, telling_listening_errors
 from gateway.media.clips import ClipPreparer
 from gateway.mqtt import Broker, MqttDoor, Sender
@@ -112,6 +114,8 @@ class House:
         self._drivers = drivers
         self._board = Board()
         self._inventory = InventoryService(store, city, clock)
+        self._errands = Errands(clock)
+        self._uplinks = self._make_uplinks()
         self._health = self._make_health()
         self._streams = Streams(camera_of=drivers.onvif_of, target_of=drivers.target_of, clock=clock)
         self._rounds = self._make_rounds()
@@ -165,6 +169,7 @@ class House:
         self._parts.add("store", self._store.writer.run, fatal=True)
         self._parts.add("housekeeper", Housekeeper(self._store, clock=self._clock, keep=keep).run)
         self._parts.add("inventory", self._follow_inventory)
+        self._parts.add("errands", self._errands.run)
         self._parts.add("health", self._health.run)
         self._parts.add("slow-checks", self._rounds.run)
         self._parts.add("incidents", self._incidents.run)
@@ -296,6 +301,17 @@ class House:
             rules=rules,
         )
 
+    def _make_uplinks(self) -> UplinkSurveyor:
+        return UplinkSurveyor(
+            store=self._store,
+            city=self._city,
+            clock=self._clock,
+            inventory=self._inventory,
+            errands=self._errands,
+            neighbours_of=self._drivers.neighbours_of,
+            addresses_of=self._drivers.addresses_of,
+        )
+
     def _make_broadcasts(self) -> BroadcastService:
         broadcast, drivers = self._config.broadcast, self._drivers
         return BroadcastService(
@@ -381,6 +397,7 @@ class House:
             maintenance=self._maintenance,
             circumstances=self._circumstances,
             inventory=self._inventory,
+            uplinks=self._uplinks,
             clips=self._shelf,
             broadcasts=self._broadcasts,
             footage=self._footage,

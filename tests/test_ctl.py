@@ -373,3 +373,14 @@ async def test_a_bulk_edit_is_shown_and_then_made(house: House, tmp_path: Path):
 async def test_a_bulk_edit_that_cannot_be_meant_is_refused(house: House, arguments: list[str], words: str):
     done = await gatewayctl(house, "edit", *arguments)
     assert (done.code, words in done.err) == (2, True), done.err
+
+
+async def test_the_uplinks_are_shown_with_the_reason_why_nothing_is_proposed(house: House):
+    shown = await gatewayctl(house, "uplinks", "list", "--switch", "sw-1")
+    assert shown.code == 0
+    assert [line.split() for line in shown.out.splitlines()][:2] == [
+        ["DEVICE", "STATUS", "INVENTORY", "PROPOSED", "REASON"],
+        ["cam-1", "unknown", "sw-1", "-", "no-hardware-address"],
+    ]
+    taken = await gatewayctl(house, "uplinks", "accept", "cam-1")
+    assert (taken.code, "no proposed uplink for cam-1" in taken.err) == (2, True)

@@ -30,6 +30,7 @@ from gateway.health.asked import AskedVisits
 from gateway.incidents.maintenance import MaintenanceDesk
 from gateway.incidents.service import IncidentService
 from gateway.inventory.service import InventoryService
+from gateway.inventory.surveying import UplinkSurveyor
 from gateway.storage.store import Store
 from gateway.traps.service import TrapService
 
@@ -116,6 +117,7 @@ class Services:
     maintenance: MaintenanceDesk
     circumstances: Circumstances
     inventory: InventoryService
+    uplinks: UplinkSurveyor
     clips: ClipShelf
     broadcasts: BroadcastService
     footage: FootageService

@@ -1,6 +1,6 @@
 """The drivers of all devices: one object a device, made when it is first needed and kept with what it has learnt."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from gateway.drivers.onvif.events import Subscriber
 from gateway.drivers.onvif.onboarding import DeviceDescription, onboard
 from gateway.drivers.profiles.library import Profiles
 from gateway.drivers.profiles.model import Profile, Traits
+from gateway.drivers.snmp.neighbours import SwitchTables, read_neighbours
 from gateway.drivers.snmp.polling import GufoEngine
 from gateway.drivers.snmp.power import PortPower
 from gateway.drivers.snmp.reader import SensorReader
@@ -26,6 +27,10 @@ from gateway.drivers.speaker import BackchannelSpeaker
 from gateway.errors import NotFound
 
 DESCRIBE_S = 20.0
+WALK_S = 20.0
+ADDRESSES_S, ADDRESSES_FRESH_S = 5.0, 3_600.0
+WALKED = 32
+"""Switches whose tables are walked, with sessions of their own: a long walk takes no check's turn."""
 SUBSCRIPTIONS = 4096
 """Pulls that may wait at a time, apart from all other conversations; one a device."""
 NO_CREDENTIALS = Credentials()
@@ -63,6 +68,7 @@ class Drivers:
         self._snmp = GufoEngine()
         self._writer: PysnmpEngine | None = None
         self.port_power = PortPower(self._snmp, self._writes)
+        self._walker = GufoEngine(max_sessions=WALKED)
         self.sensors = SensorReader(self._snmp, profiles, clock=clock, walk_every_s=walk_every_s)
         self._profiles = profiles
         self._identities: dict[DeviceId, Traits] = {}
@@ -77,6 +83,7 @@ class Drivers:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._snmp.close()
+        await self._walker.close()
         if self._writer is not None:
             await self._writer.close()
 
@@ -164,6 +171,17 @@ class Drivers:
         if found is None:
             found = self._subscribers[device_id] = Subscriber(self.onvif_of(device_id), self._patient, self._clock)
         return found
+
+    async def neighbours_of(self, device_id: DeviceId, switches: frozenset[str]) -> SwitchTables:
+        """Ask a switch what it has learnt of the devices on its ports; `switches`: see `read_neighbours`.
+
+        Raises the DeviceErrors of its SNMP, and InvalidInput without credentials for that.
+        """
+        return await read_neighbours(self._walker, self.target_of(device_id), switches=switches, timeout_s=WALK_S)
+
+    async def addresses_of(self, device_id: DeviceId) -> Sequence[str]:
+        """The hardware addresses that an ONVIF device tells of itself. Raises its DeviceErrors."""
+        return await self.onvif_of(device_id).hardware_addresses(fresh_s=ADDRESSES_FRESH_S, timeout_s=ADDRESSES_S)
 
     async def describe(self, device_id: DeviceId) -> DeviceDescription:
         """Ask an ONVIF device for everything that it tells of itself. Raises the DeviceErrors of its check."""

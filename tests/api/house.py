@@ -44,7 +44,9 @@ from gateway.health.service import HealthService
 from gateway.incidents.maintenance import MaintenanceDesk
 from gateway.incidents.service import IncidentService
 from gateway.incidents.service import Rules as IncidentRules
+from gateway.inventory.runs import Errands
 from gateway.inventory.service import InventoryService
+from gateway.inventory.surveying import UplinkSurveyor
 from gateway.media.clips import ClipPreparer
 from gateway.notify import Notifier
 from gateway.storage.store import Store, Tx
@@ -115,6 +117,7 @@ async def open_house(folder: Path, template: Path, *, city: City | None = None, 
         await stack.enter_async_context(going(services.broadcasts.run))
         await stack.enter_async_context(going(services.footage.run))
         await stack.enter_async_context(going(services.steering.run))
+        await stack.enter_async_context(going(services.uplinks.errands.run))
         door = HttpDoor(lambda: build_api(services), host="127.0.0.1", port=0)
         await stack.enter_async_context(going(door.run))
         host, port = await door.listening()
@@ -155,6 +158,7 @@ def make_services(folder: Path, store: Store, city: City, clock: Clock, drivers:
     shelf = ClipShelf(store, folder / "clips", ClipPreparer(), clock)
     circumstances = Circumstances()
     maintenance = MaintenanceDesk(store=store, city=city, clock=clock, new_id=lambda: WindowId(f"M-{next(numbers)}"))
+    inventory = InventoryService(store, city, clock)
     return Services(
         incidents=IncidentService(
             store=store,
@@ -174,7 +178,16 @@ def make_services(folder: Path, store: Store, city: City, clock: Clock, drivers:
         city=city,
         board=board,
         store=store,
-        inventory=InventoryService(store, city, clock),
+        inventory=inventory,
+        uplinks=UplinkSurveyor(
+            store=store,
+            city=city,
+            clock=clock,
+            inventory=inventory,
+            errands=Errands(clock),
+            neighbours_of=drivers.neighbours_of,
+            addresses_of=drivers.addresses_of,
+        ),
         clips=shelf,
         broadcasts=BroadcastService(
             store=store,

@@ -25,6 +25,7 @@ from gateway.api.routes import (
     power,
     session,
     traps,
+    uplinks,
 )
 from gateway.api.routing import Routes
 
@@ -46,6 +47,7 @@ TABLES: Sequence[Routes] = (
     footage.routes,
     inventory.routes,
     bulk.routes,
+    uplinks.routes,
     events.routes,
     audit.routes,
     keys.routes,

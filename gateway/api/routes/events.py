@@ -54,6 +54,7 @@ TYPES = frozenset(
         "maintenance.ended",
         "maintenance.started",
         "store.recovered",
+        "uplinks.surveyed",
     }
 )
 """Every type of event that the gateway gives."""

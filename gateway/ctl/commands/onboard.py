@@ -1,17 +1,23 @@
-"""Bringing devices in and keeping the list true: bulk edits."""
+"""Bringing devices in and keeping the list true: bulk edits, uplinks that the switches propose."""
 
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import typer
 
+from gateway.ctl.client import Client
 from gateway.ctl.failure import Exit, Failed
-from gateway.ctl.output import Format, harmless, say, tell
+from gateway.ctl.output import Column, Format, column, harmless, say, show, tell
 from gateway.ctl.session import Output, client_of
 
+_LOOK_S: Final = 0.3
 _WHERE: Final = ("id", "kind", "group", "district", "vendor", "model")
 _SECRETS: Final = ("password", "snmp_community", "snmp_write_community", "snmp_auth_key", "snmp_priv_key")
+
+
+uplinks = typer.Typer(no_args_is_help=True)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -67,3 +73,72 @@ def _pairs(given: Sequence[str], option: str) -> Sequence[tuple[str, str]]:
     if wrong is not None:
         raise Failed(f"{option} {wrong!r} is no FIELD=VALUE.", exit_code=Exit.USAGE, hint=f"{option} vendor=Dahua")
     return [(name.strip(), value) for name, _, value in (pair.partition("=") for pair in given)]
+
+
+# -- uplinks ----------------------------------------------------------------------------------------------------------
+
+
+@uplinks.command("survey")
+def survey(ctx: typer.Context, *, output: Output = Format.TABLE) -> None:
+    """Ask all switches for their neighbours, and wait until they are asked."""
+    client = client_of(ctx)
+    run = follow(client, client.call("POST", "/v1/uplinks/surveys"), "/v1/uplinks/surveys")
+    tell(run, output)
+
+
+@uplinks.command("list")
+def list_uplinks(
+    ctx: typer.Context,
+    *,
+    status: Annotated[str | None, typer.Option(help="agreed, proposed, contradicts or unknown.")] = None,
+    kind: Annotated[str | None, typer.Option(help="camera, speaker, recorder or switch.")] = None,
+    group: Annotated[str | None, typer.Option(help="Those of a camera group.")] = None,
+    switch: Annotated[str | None, typer.Option(help="What hangs on a switch, by the inventory or by its own word.")] = None,
+    limit: Annotated[int, typer.Option(min=0, help="At most so many; 0 for all.")] = 0,
+    output: Output = Format.TABLE,
+) -> None:
+    """The uplink of every device: what the inventory says, and what the switches say."""
+    found = client_of(ctx).every("/v1/uplinks", most=limit, status=status, kind=kind, group=group, switch=switch)
+    columns = [*map(column, ("device", "status")), Column("INVENTORY", _inventory), Column("PROPOSED", _proposed), column("reason")]
+    show(found, [*columns, *(column(name, wide=True) for name in ("kind", "name", "group"))], output)
+
+
+@uplinks.command("accept")
+def accept_uplinks(
+    ctx: typer.Context,
+    devices: Annotated[list[str] | None, typer.Argument(help="Their devices; without, all whose uplink the inventory lacks.")] = None,
+    *,
+    comment: Annotated[str, typer.Option(help="Why; it goes into the audit record.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
+    output: Output = Format.TABLE,
+) -> None:
+    """Take proposed uplinks into the inventory, all or nothing; what contradicts it only by name."""
+    body = {"devices": devices or None, "comment": comment, "dry_run": dry_run}
+    show_difference(client_of(ctx).call("POST", "/v1/uplinks/proposals/accept", body=body), output)
+
+
+def follow(client: Client, run: dict[str, Any], path: str) -> dict[str, Any]:
+    """Wait until a run is done, telling a terminal how far it is. Failed when it did not come to its end."""
+    while run["state"] in ("waiting", "running"):
+        time.sleep(_LOOK_S)
+        run = client.get(f"{path}/{run['id']}")
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r{run['asked']} of {run['total']} asked, {run['answered']} answered ")
+    if sys.stderr.isatty():
+        sys.stderr.write("\n")
+    if run["state"] == "failed":
+        raise Failed(f"{run['id']} failed: {'; '.join(run['troubles'][-1:])}", exit_code=Exit.FAILED, hint="Start it again.")
+    return run
+
+
+def _inventory(item: Mapping[str, Any]) -> object:
+    return _place(item["uplink"], item["uplink_port"])
+
+
+def _proposed(item: Mapping[str, Any]) -> object:
+    found = item["proposed"]
+    return found and f"{_place(found['uplink'], found['port'])} ({', '.join(found['evidence'])})"
+
+
+def _place(uplink: str | None, port: int | None) -> str | None:
+    return uplink and (uplink if port is None else f"{uplink} port {port}")
