@@ -119,8 +119,7 @@ def read(client: Client) -> Live:
 def live_incidents(client: Client) -> Iterator[Mapping[str, Any]]:
     """The incidents that are not resolved; none of a gateway that knows of none, or for a key that may not see them."""
     try:
-        for state in ("open", "acknowledged"):
-            yield from client.every("/v1/incidents", state=state)
+        yield from client.every("/v1/incidents", live=True)
     except Failed as failed:
         if failed.status not in {403, 404}:
             raise

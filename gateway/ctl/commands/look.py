@@ -10,6 +10,7 @@ import typer
 
 from gateway.ctl.client import Client
 from gateway.ctl.failure import Exit, Failed
+from gateway.ctl.live import since
 from gateway.ctl.output import Column, Format, Rows, column, line, show, tell
 from gateway.ctl.session import Output, client_of
 
@@ -21,6 +22,20 @@ class Resource:
     path: str
     columns: Sequence[Column]
     events: str = ""  # what tells of its changes, for --watch
+
+
+def title(item: Mapping[str, Any]) -> str:
+    """An incident's title in English, else in Chinese, else its cause."""
+    words = item.get("title") or {}
+    return str(words.get("en") or words.get("zh") or (item.get("cause") or {}).get("name") or "")
+
+
+def places(item: Mapping[str, Any]) -> str:
+    """What a maintenance window covers, in a few words."""
+    if item.get("everything"):
+        return "everything"
+    named = [(name, item.get(name) or []) for name in ("devices", "groups", "cells", "districts", "vendors")]
+    return "; ".join(f"{name} {', '.join(some[:3])}{' …' if len(some) > 3 else ''}" for name, some in named if some)
 
 
 def _place(item: Mapping[str, Any]) -> object:
@@ -41,6 +56,30 @@ RESOURCES: Mapping[str, Resource] = {
         ],
         events="device.state",
     ),
+    "incidents": Resource(
+        "/v1/incidents",
+        [
+            *_columns("id severity state"),
+            Column("SINCE", lambda item: since(item.get("opened_at"))),
+            Column("DEVICES", lambda item: item.get("devices")),
+            Column("WHAT", title),
+            Column("BY", lambda item: item.get("acknowledged_by") or None),
+            Column("ASSIGNEE", lambda item: item.get("assignee") or None),
+            *_columns("", "reason snoozed_until resolved_at escalation_level kinds districts"),
+        ],
+        "incident.*",
+    ),
+    "maintenance": Resource(
+        "/v1/maintenance-windows",
+        [
+            *_columns("id in_force"),
+            Column("WHAT", places),
+            Column("FROM", lambda item: since((item.get("span") or item).get("start"))),
+            Column("UNTIL", lambda item: since((item.get("span") or item).get("end"))),
+            *_columns("rrule reason created_by", "timezone duration_minutes cancelled_at"),
+        ],
+        "maintenance.*",
+    ),
     "groups": Resource("/v1/camera-groups", _columns("id name states street district", "cell devices")),
     "cells": Resource("/v1/grid-cells", _columns("code name devices states street district")),
     "zones": Resource("/v1/zones", _columns("id name speakers")),
@@ -54,7 +93,12 @@ RESOURCES: Mapping[str, Resource] = {
     "evidence": Resource("/v1/evidence", _columns("request name camera size start end downloads", "sha256")),
     "keys": Resource("/v1/keys", _columns("id name roles scopes created_at expires_at revoked_at", "username max_speakers last_used_at")),
 }
-_FILTERS = {"devices": {"kind", "state", "group", "cell", "zone", "search"}, "footage": {"state", "case"}, "evidence": {"case"}}
+_FILTERS = {
+    "devices": {"kind", "state", "group", "cell", "zone", "search"},
+    "incidents": {"state", "severity", "device"},
+    "footage": {"state", "case"},
+    "evidence": {"case"},
+}
 
 Name = Annotated[str, typer.Argument(help="Its id.", metavar="ID")]
 Noun = Annotated[str, typer.Argument(help=f"One of: {', '.join(RESOURCES)}.", metavar="WHAT")]
@@ -70,12 +114,17 @@ def get(
     what: Noun,
     *,
     kind: Annotated[str | None, typer.Option(help="Devices: camera, speaker, recorder or switch.")] = None,
-    state: Annotated[str | None, typer.Option(help="Devices: up, degraded, down, unknown. Footage: submitted, ready, …")] = None,
+    state: Annotated[
+        str | None,
+        typer.Option(help="Devices: up, down, …; incidents: open, acknowledged, resolved; footage: submitted, …"),
+    ] = None,
     group: Annotated[str | None, typer.Option(help="Devices: those of a camera group.")] = None,
     cell: Annotated[str | None, typer.Option(help="Devices: those of a grid cell.")] = None,
     zone: Annotated[str | None, typer.Option(help="Devices: the speakers of a zone.")] = None,
     search: Annotated[str | None, typer.Option(help="Devices: part of an id, name, address or serial number.")] = None,
     case: Annotated[str | None, typer.Option(help="Footage: a case number.")] = None,
+    severity: Annotated[str | None, typer.Option(help="Incidents: critical, major, minor, warning.")] = None,
+    device: Annotated[str | None, typer.Option(help="Incidents: those that a device is or was part of.")] = None,
     limit: Annotated[int, typer.Option(min=0, help="At most so many; 0 for all.")] = 0,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on with each that changes, until Ctrl-C.")] = False,
     output: Output = Format.TABLE,
@@ -83,6 +132,7 @@ def get(
     """List things."""
     resource = _resource(what)
     given = {"kind": kind, "state": state, "group": group, "cell": cell, "zone": zone, "search": search, "case": case}
+    given |= {"severity": severity, "device": device}
     wanted = {name: value for name, value in given.items() if value is not None}
     strange = sorted(wanted.keys() - _FILTERS.get(what, set()))
     if strange:
@@ -99,16 +149,22 @@ def get(
 
 
 def describe(ctx: typer.Context, what: Noun, name: Name, *, output: Output = Format.TABLE) -> None:
-    """Show one thing in full; of a device also what it has been through lately."""
+    """Show one thing in full; of a device also what it has been through lately, of an incident its history."""
     client = client_of(ctx)
     path = f"{_resource(what).path}/{name}"
     thing = _key(client.get("/v1/keys")["items"], name) if what == "keys" else client.get(path)
     if what == "devices":
         thing["transitions"] = list(client.every(f"{path}/transitions", most=10))
+    if what == "incidents":
+        thing["history"] = list(client.every(f"{path}/history"))
     if output in {Format.JSON, Format.YAML}:
         tell(thing, output)
         return
-    lists = {field: thing.pop(field) for field in ("transitions", "deliveries", "coverage", "files", "custody") if field in thing}
+    lists = {
+        field: thing.pop(field)
+        for field in ("transitions", "deliveries", "coverage", "files", "custody", "members", "history")
+        if field in thing
+    }
     tell(thing, output)
     for field, items in lists.items():
         if items:
@@ -169,10 +225,11 @@ def _as_it_is(client: Client, path: str) -> dict[str, Any] | None:
 
 
 def _fits(item: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """What can be told from the thing itself; a zone or a search is only that of the beginning."""
-    return "zone" not in wanted and "search" not in wanted and all(item.get(name) == value for name, value in wanted.items())
+    """What can be told from the thing itself; a zone, a search or a device of an incident is only that of the beginning."""
+    return wanted.keys().isdisjoint({"zone", "search", "device"}) and all(item.get(name) == value for name, value in wanted.items())
 
 
+_LISTS = ("transitions", "deliveries", "coverage", "files", "custody", "members", "history")
 _DETAILS = frozenset({"facts", "detail", "sha256", "encoding", "clock_offset_s", "recorded"})
 
 

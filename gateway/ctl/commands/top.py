@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gateway.ctl.client import Client
+from gateway.ctl.commands.look import title
 from gateway.ctl.failure import Failed
 from gateway.ctl.live import STATES, Live, read
 from gateway.ctl.output import harmless
@@ -106,12 +107,6 @@ def _incident_line(one: Mapping[str, Any]) -> str:
     return harmless(
         f"{_MARKS.get(one['severity'], '?')} {one['severity']:9} {one['id']:16} {took:>8} {one.get('devices', 0):>5}  {title(one)}{who}"
     )
-
-
-def title(incident: Mapping[str, Any]) -> str:
-    """The incident's title in English, else in Chinese, else its cause."""
-    words = incident.get("title") or {}
-    return words.get("en") or words.get("zh") or (incident.get("cause") or {}).get("name") or "" if isinstance(words, dict) else str(words)
 
 
 def _of(states: Mapping[str, int], size: int) -> str:
