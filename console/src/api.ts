@@ -1,17 +1,33 @@
 // The gateway's HTTP API as the console uses it: a session cookie made from a key, pages of a list, and the event stream.
 import { City, type DeviceAnswer, type GroupAnswer } from "./city";
+import { type Act, Desk, type Entry, type Incident, type Member, type Window } from "./incidents";
 
 export class NotSignedIn extends Error {}
+
+/** The gateway said no, in its own words. */
+export class Refused extends Error {
+  constructor(
+    readonly status: number,
+    words: string,
+  ) {
+    super(words);
+  }
+}
 
 async function call(path: string, init: RequestInit = {}): Promise<Response> {
   const headers = { Accept: "application/json", "X-Requested-With": "console", ...init.headers };
   const answer = await fetch(path, { ...init, headers, credentials: "same-origin" });
   if (answer.status === 401) throw new NotSignedIn();
   if (!answer.ok) {
-    const problem = (await answer.json().catch(() => ({}))) as { title?: string; detail?: string };
-    throw new Error(problem.detail ?? problem.title ?? `HTTP ${answer.status}`);
+    const problem = (await answer.json().catch(() => ({}))) as { title?: string; detail?: string; hint?: string };
+    throw new Refused(answer.status, [problem.detail ?? problem.title ?? `HTTP ${answer.status}`, problem.hint ?? ""].join(" ").trim());
   }
   return answer;
+}
+
+async function post<T>(path: string, body: unknown): Promise<T> {
+  const answer = await call(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  return (await answer.json()) as T;
 }
 
 /** Trade an API key for a session cookie that scripts cannot read. */
@@ -28,12 +44,13 @@ interface Page<T> {
   next?: string | null;
 }
 
-/** All pages of a list, and the newest event that its first page already shows. */
-async function all<T>(path: string): Promise<{ items: T[]; cursor: string | null }> {
+/** All pages of a list, or its first so many, and the newest event that its first page already shows. */
+async function all<T>(path: string, query: Record<string, string> = {}, most = Infinity): Promise<{ items: T[]; cursor: string | null }> {
   const items: T[] = [];
   let shown: string | null = null;
-  for (let next: string | null | undefined = ""; next !== null && next !== undefined; ) {
-    const answer = await call(`${path}?${new URLSearchParams({ limit: "1000", ...(next ? { cursor: next } : {}) })}`);
+  for (let next: string | null | undefined = ""; next !== null && next !== undefined && items.length < most; ) {
+    const limit = String(Math.min(1000, most - items.length));
+    const answer = await call(`${path}?${new URLSearchParams({ ...query, limit, ...(next ? { cursor: next } : {}) })}`);
     shown ??= answer.headers.get("X-Event-Cursor");
     const page = (await answer.json()) as Page<T>;
     items.push(...page.items);
@@ -42,10 +59,61 @@ async function all<T>(path: string): Promise<{ items: T[]; cursor: string | null
   return { items, cursor: shown };
 }
 
-/** The whole city as it stands now, and the cursor from which to follow it. */
-export async function readCity(): Promise<{ city: City; cursor: string | null }> {
-  const [groups, devices] = await Promise.all([all<GroupAnswer>("/v1/camera-groups"), all<DeviceAnswer>("/v1/devices")]);
-  return { city: new City(groups.items, devices.items), cursor: devices.cursor };
+/** The whole city as it stands now, what people have to do about it, and the cursor from which to follow both. */
+export async function readCity(): Promise<{ city: City; desk: Desk; cursor: string | null }> {
+  const devices = await all<DeviceAnswer>("/v1/devices");
+  const [groups, live, resolved, windows] = await Promise.all([
+    all<GroupAnswer>("/v1/camera-groups"),
+    all<Incident>("/v1/incidents", { live: "true" }),
+    all<Incident>("/v1/incidents", { state: "resolved" }, 100),
+    all<Window>("/v1/maintenance-windows", {}, 200),
+  ]);
+  const desk = new Desk([...resolved.items, ...live.items], windows.items);
+  return { city: new City(groups.items, devices.items), desk, cursor: devices.cursor };
+}
+
+/** What the key behind the session may do. */
+export async function readSession(): Promise<{ name: string; permissions: string[] }> {
+  return (await call("/v1/session")).json() as Promise<{ name: string; permissions: string[] }>;
+}
+
+/** Do the same to several incidents; those that refuse are answered with the reason. */
+export async function act(ids: readonly string[], deed: { act: Act; comment?: string; assignee?: string; until?: string | null }): Promise<string[]> {
+  const answer = await post<{ items: { id: string; done: boolean; detail: string }[] }>("/v1/incidents/bulk", { ids, ...deed });
+  return answer.items.filter((one) => !one.done).map((one) => `${one.id}: ${one.detail}`);
+}
+
+export async function history(incident: string): Promise<Entry[]> {
+  return (await all<Entry>(`/v1/incidents/${encodeURIComponent(incident)}/history`, {}, 500)).items;
+}
+
+export async function members(incident: string): Promise<Member[]> {
+  return (await all<Member>(`/v1/incidents/${encodeURIComponent(incident)}/members`)).items;
+}
+
+export type Places = Partial<Pick<Window, "devices" | "groups" | "cells" | "districts" | "vendors">>;
+
+export async function maintain(places: Places, time: { minutes: number } | { end: string }, reason: string): Promise<Window> {
+  return post<Window>("/v1/maintenance-windows", { ...places, ...time, reason });
+}
+
+export async function endWindow(id: string): Promise<Window> {
+  return post<Window>(`/v1/maintenance-windows/${encodeURIComponent(id)}/end`, {});
+}
+
+export interface Delivery {
+  id: string;
+  [field: string]: unknown;
+}
+
+/** What was sent of an incident, to whom, and what was not and why; null where this gateway keeps no such log. */
+export async function deliveries(incident: string): Promise<Delivery[] | null> {
+  try {
+    return (await all<Delivery>("/v1/alert-deliveries", { incident }, 100)).items;
+  } catch (error) {
+    if (error instanceof Refused && error.status !== 500) return null;
+    throw error;
+  }
 }
 
 export interface GatewayEvent {
@@ -60,7 +128,12 @@ export interface Stream {
   close(): void;
 }
 
-const TYPES = ["device.state", "inventory.imported"];
+const TYPES = [
+  "device.state",
+  "inventory.imported",
+  ...["opened", "grown", "acknowledged", "unacknowledged", "commented", "assigned", "snoozed", "escalated", "resolved", "reopened"].map((what) => `incident.${what}`),
+  ...["changed", "started", "ended"].map((what) => `maintenance.${what}`),
+];
 const AGAIN_MS = 3000;
 
 /**

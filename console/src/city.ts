@@ -17,7 +17,11 @@ export interface Device {
   name: string;
   address: string;
   model: string;
+  vendor: string;
+  serial: string;
   group: string | null;
+  cell: string | null;
+  uplink: string | null;
   standing: Signal<Standing>;
 }
 
@@ -50,7 +54,11 @@ export interface DeviceAnswer {
   name: string;
   address: string;
   model?: string;
+  vendor?: string;
+  serial?: string;
   group?: string | null;
+  cell?: string | null;
+  uplink?: string | null;
   state: string;
   reason?: string;
   since?: string | null;
@@ -90,6 +98,18 @@ export class City {
     return counts as Record<Kind, Record<State, number>>;
   }
 
+  /** The dead device in front of this one, because of which it cannot be reached; nearest first, loops cut. */
+  behind(device: Device): Device | undefined {
+    const seen = new Set([device.id]);
+    for (let next = device.uplink; next !== null && !seen.has(next); ) {
+      seen.add(next);
+      const uplink = this.devices.get(next);
+      if (uplink?.standing.value.state === "down") return uplink;
+      next = uplink?.uplink ?? null;
+    }
+    return undefined;
+  }
+
   /** Take in one `device.state` event; false when the device is not known, so that the caller reads the city anew. */
   apply(cursor: number, id: string, at: string, data: { before?: string; after?: string; reason?: string }): boolean {
     const device = this.devices.get(id);
@@ -109,7 +129,11 @@ function deviceOf(answer: DeviceAnswer): Device {
     name: answer.name,
     address: answer.address,
     model: answer.model ?? "",
+    vendor: answer.vendor ?? "",
+    serial: answer.serial ?? "",
     group: answer.group ?? null,
+    cell: answer.cell ?? null,
+    uplink: answer.uplink ?? null,
     standing: signal({ state: stateOf(answer.state), reason: answer.reason ?? "", since: answer.since ?? null }),
   };
 }

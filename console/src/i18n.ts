@@ -27,8 +27,32 @@ export function t(key: Key, values: Record<string, string | number> = {}): strin
 
 /** A reason code in the reader's language; a code that this console does not know is shown as it is. */
 export function reason(code: string): string {
-  const key = `reason.${code}`;
-  return key in CATALOGUES[language.value] ? t(key as Key) : code;
+  return worded("reason", code);
+}
+
+/** A word of the gateway's in the reader's language; one that this console does not know is shown as it is. */
+function worded(kind: string, word: string): string {
+  const key = `${kind}.${word}`;
+  return key in CATALOGUES[language.value] ? t(key as Key) : word;
+}
+
+export const did = (what: string): string => worded("did", what);
+export const code = (state: string): string => worded("code", state);
+
+/** Who it was, without the kind of key it came with; the gateway itself where nobody is named. */
+export function who(actor: string): string {
+  return actor === "" ? t("gateway") : actor.replace(/^(user|api-key|rule):/, "");
+}
+
+const minute = signal(Date.now());
+setInterval(() => (minute.value = Date.now()), 20_000);
+
+/** How long something has lasted, in its two largest units; it goes on by itself. */
+export function lasted(from: string, to: string | null = null): string {
+  const minutes = Math.max(0, Math.floor(((to === null ? Math.max(minute.value, Date.now()) : Date.parse(to)) - Date.parse(from)) / 60_000));
+  const [days, hours, rest] = [Math.floor(minutes / 1440), Math.floor(minutes / 60) % 24, minutes % 60];
+  if (days > 0) return t("lasted.days", { days, hours });
+  return hours > 0 ? t("lasted.hours", { hours, minutes: rest }) : t("lasted.minutes", { minutes: rest });
 }
 
 /** A time of day for today, a date and time otherwise, in the reader's own zone. */

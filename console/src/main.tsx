@@ -1,12 +1,17 @@
 // The console: signs in, reads the city once, then lets events redraw what changed.
 import { render } from "preact";
 import { useState } from "preact/hooks";
+import type { City } from "./city";
+import { DutyDesk } from "./desk";
 import { t } from "./i18n";
+import type { Desk } from "./incidents";
+import { listen } from "./keys";
 import { CityMap } from "./map";
-import { Panel } from "./panel";
-import { enter, open, phase, view } from "./session";
+import { Page, Panel } from "./panel";
+import { enter, open, opened, phase, said, view } from "./session";
 import "./style.css";
 import { TopBar } from "./summary";
+import { Upkeep } from "./upkeep";
 import { Wall } from "./wall";
 
 function App() {
@@ -25,14 +30,46 @@ function App() {
     case "live":
       return (
         <>
-          <TopBar city={now.city} />
-          <main>
-            {view.value === "wall" ? <Wall city={now.city} /> : <CityMap city={now.city} />}
-            <Panel city={now.city} />
+          <TopBar city={now.city} desk={now.desk} />
+          <main class={view.value}>
+            <Room city={now.city} desk={now.desk} />
           </main>
+          <Said />
         </>
       );
   }
+}
+
+function Room({ city, desk }: { city: City; desk: Desk }) {
+  const device = opened.value === null ? undefined : city.devices.get(opened.value);
+  switch (view.value) {
+    case "incidents":
+      return (
+        <>
+          <DutyDesk city={city} desk={desk} />
+          {device && (
+            <div class="over" onClick={(event) => event.target === event.currentTarget && (opened.value = null)}>
+              <Page city={city} desk={desk} device={device} />
+            </div>
+          )}
+        </>
+      );
+    case "maintenance":
+      return <Upkeep desk={desk} />;
+    default:
+      return (
+        <>
+          {view.value === "wall" ? <Wall city={city} desk={desk} /> : <CityMap city={city} />}
+          <Panel city={city} desk={desk} />
+        </>
+      );
+  }
+}
+
+/** What came of the last deed, for some seconds. */
+function Said() {
+  const now = said.value;
+  return now && <p class={`said ${now.wrong ? "wrong" : ""}`} role={now.wrong ? "alert" : "status"}>{now.words}</p>;
 }
 
 function SignIn({ failed }: { failed: boolean }) {
@@ -58,5 +95,6 @@ function SignIn({ failed }: { failed: boolean }) {
   );
 }
 
+listen();
 render(<App />, document.getElementById("app")!);
 void open();

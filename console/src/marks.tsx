@@ -1,4 +1,5 @@
-// One mark per state, told apart by shape as well as by colour.
+// One mark per state and per severity, told apart by shape as well as by colour.
+import type { Severity } from "./incidents";
 import type { State } from "./states";
 
 const SHAPES: Record<State, string> = {
@@ -12,6 +13,22 @@ export function Mark({ state }: { state: State }) {
   return (
     <svg class={`mark ${state}`} viewBox="0 0 16 16" aria-hidden="true">
       <path d={SHAPES[state]} />
+    </svg>
+  );
+}
+
+// The fuller, the worse: an octagon with a stroke through it, a full diamond, half a diamond, a hollow one.
+const ALARMS: Record<Severity, string> = {
+  critical: "M5.1 1h5.8L15 5.1v5.8L10.9 15H5.1L1 10.9V5.1zM7 4v5h2V4zm0 6.2v2h2v-2z",
+  major: "M8 1l7 7-7 7-7-7z",
+  minor: "M8 1l7 7-7 7-7-7zm0 2.9L3.9 8H12.100z",
+  warning: "M8 1l7 7-7 7-7-7zm0 2.9L3.9 8 8 12.100 12.100 8z",
+};
+
+export function Alarm({ severity }: { severity: Severity }) {
+  return (
+    <svg class={`mark alarm ${severity}`} viewBox="0 0 16 16" aria-hidden="true">
+      <path d={ALARMS[severity] ?? ALARMS.warning} />
     </svg>
   );
 }

@@ -1,19 +1,22 @@
-// Beside the wall: what hangs on the chosen group, and the latest changes of the whole city.
+// Beside the wall: what hangs on the chosen group, one device with all that is known of it, and the latest changes of the whole city.
 import type { City, Device } from "./city";
-import { reason, t, when } from "./i18n";
+import { end, maintain, SPANS } from "./deeds";
+import { lasted, reason, t, when } from "./i18n";
+import type { Desk } from "./incidents";
 import { Mark } from "./marks";
-import { chosen } from "./session";
+import { chosen, looked, mayAct, opened, view } from "./session";
 
-export function Panel({ city }: { city: City }) {
+export function Panel({ city, desk }: { city: City; desk: Desk }) {
+  const device = opened.value === null ? undefined : city.devices.get(opened.value);
   return (
     <aside>
-      <Chosen city={city} />
+      {device ? <Page city={city} desk={desk} device={device} /> : <Chosen city={city} desk={desk} />}
       <Recent city={city} />
     </aside>
   );
 }
 
-function Chosen({ city }: { city: City }) {
+function Chosen({ city, desk }: { city: City; desk: Desk }) {
   const group = chosen.value === null ? undefined : city.groups.get(chosen.value);
   if (group === undefined) return <p class="hint">{t("selected.none")}</p>;
   return (
@@ -26,17 +29,18 @@ function Chosen({ city }: { city: City }) {
       </p>
       <ul class="devices">
         {group.devices.map((device) => (
-          <DeviceRow key={device.id} device={device} />
+          <DeviceRow key={device.id} city={city} desk={desk} device={device} />
         ))}
       </ul>
+      <Maintain desk={desk} places={{ groups: [group.id] }} />
     </section>
   );
 }
 
-function DeviceRow({ device }: { device: Device }) {
+function DeviceRow({ city, desk, device }: { city: City; desk: Desk; device: Device }) {
   const { state, reason: why, since } = device.standing.value;
   return (
-    <li>
+    <li onClick={() => (opened.value = device.id)}>
       <Mark state={state} />
       <div>
         <b>{device.name}</b> <span class="dim">{device.model}</span>
@@ -44,8 +48,102 @@ function DeviceRow({ device }: { device: Device }) {
         <span class="dim">
           {t(`state.${state}`)} {why !== "" && <em title={why}>{reason(why)}</em>} {since !== null && `${t("since")} ${when(since)}`} · <code>{device.address}</code>
         </span>
+        <Beside city={city} desk={desk} device={device} />
       </div>
     </li>
+  );
+}
+
+/** What stands beside a state, and never in it: maintenance, a dead device in front, the incident. */
+export function Beside({ city, desk, device }: { city: City; desk: Desk; device: Device }) {
+  const district = device.group !== null ? (city.groups.get(device.group)?.district ?? "") : "";
+  const window = desk.mutes(device, district);
+  const dead = device.standing.value.state === "up" ? undefined : city.behind(device);
+  const incident = desk.of.value.get(device.id);
+  if (!window && !dead && !incident) return null;
+  return (
+    <span class="chips">
+      {window && <span class="chip muted">{t("muted")}</span>}
+      {dead && <span class="chip">{t("suppressed", { name: dead.name || dead.id })}</span>}
+      {incident && (
+        <button
+          class="chip hot"
+          onClick={(event) => {
+            event.stopPropagation();
+            looked.value = incident.id;
+            view.value = "incidents";
+          }}
+        >
+          {incident.id}
+        </button>
+      )}
+    </span>
+  );
+}
+
+/** One device: who it is, how it is, its file, maintenance in one click. */
+export function Page({ city, desk, device }: { city: City; desk: Desk; device: Device }) {
+  const { state, reason: why, since } = device.standing.value;
+  const group = device.group !== null ? city.groups.get(device.group) : undefined;
+  const uplink = device.uplink !== null ? city.devices.get(device.uplink) : undefined;
+  const window = desk.mutes(device, group?.district ?? "");
+  const facts: [string, string][] = [
+    [t("fact.id"), device.id],
+    [t("fact.kind"), t(`kind.${device.kind}`)],
+    [t("fact.model"), `${device.vendor} ${device.model}`.trim()],
+    [t("fact.serial"), device.serial],
+    [t("fact.address"), device.address],
+    [t("fact.group"), group ? `${group.name} · ${group.district} ${group.street}` : ""],
+    [t("cell"), device.cell ?? ""],
+    [t("fact.uplink"), uplink ? uplink.name || uplink.id : ""],
+  ];
+  return (
+    <section class="card page">
+      <button class="close" aria-label={t("close")} onClick={() => (opened.value = null)}>
+        ✕
+      </button>
+      <h2>
+        <Mark state={state} /> {device.name || device.id}
+      </h2>
+      <p>
+        {t(`state.${state}`)} {why !== "" && <em title={why}>{reason(why)}</em>} {since !== null && <span class="dim">{lasted(since)}</span>}
+      </p>
+      <Beside city={city} desk={desk} device={device} />
+      <dl class="facts">
+        {facts
+          .filter(([, value]) => value !== "")
+          .map(([name, value]) => (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd>{value}</dd>
+            </div>
+          ))}
+      </dl>
+      <p>
+        <a href={`/v1/devices/${encodeURIComponent(device.id)}/file`} target="_blank" rel="noopener">
+          {t("file")} ↗
+        </a>
+      </p>
+      {window === undefined ? (
+        <Maintain desk={desk} places={{ devices: [device.id] }} />
+      ) : (
+        mayAct.value && <button onClick={() => void end(desk, window.id)}>{t("maintain.end")}</button>
+      )}
+    </section>
+  );
+}
+
+function Maintain({ desk, places }: { desk: Desk; places: Parameters<typeof maintain>[1] }) {
+  if (!mayAct.value) return null;
+  return (
+    <p class="repair">
+      <span class="dim">{t("maintain")}</span>
+      {SPANS.map((span) => (
+        <button key={span} onClick={() => void maintain(desk, places, span)}>
+          {t(`for.${span}`)}
+        </button>
+      ))}
+    </p>
   );
 }
 

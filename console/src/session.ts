@@ -1,17 +1,29 @@
 // What the page is doing: signed out, reading the city, live; and what the reader has chosen to see.
 import { effect, signal } from "@preact/signals";
-import { follow, NotSignedIn, readCity, signIn, signOut, type Stream } from "./api";
+import { follow, NotSignedIn, readCity, readSession, signIn, signOut, type Stream } from "./api";
 import type { City } from "./city";
+import type { Desk, Incident, Shelf, Window } from "./incidents";
 import type { State } from "./states";
 
-export type Phase = { at: "signed-out"; failed: boolean } | { at: "loading" } | { at: "failed"; why: string } | { at: "live"; city: City };
+export type Phase = { at: "signed-out"; failed: boolean } | { at: "loading" } | { at: "failed"; why: string } | { at: "live"; city: City; desk: Desk };
 
 export const phase = signal<Phase>({ at: "loading" });
 export const connected = signal(false);
 export const chosen = signal<string | null>(null);
 export const search = signal("");
 export const only = signal<State | null>(null);
-export const view = signal<"wall" | "map">("wall");
+export type View = "wall" | "map" | "incidents" | "maintenance";
+export const view = signal<View>("wall");
+/** The incident that is looked at, those that are ticked, and which of them are listed. */
+export const looked = signal<string | null>(null);
+export const ticked = signal<ReadonlySet<string>>(new Set());
+export const shelf = signal<Shelf>("live");
+/** The device whose page is open. */
+export const opened = signal<string | null>(null);
+export const mayAct = signal(false);
+export const me = signal("");
+/** What was just done, or why not; shown for some seconds. */
+export const said = signal<{ words: string; wrong: boolean } | null>(null);
 export const theme = signal(localStorage.getItem("theme") ?? "dark");
 
 effect(() => {
@@ -20,18 +32,30 @@ effect(() => {
 });
 
 let stream: Stream | undefined;
+let silence: ReturnType<typeof setTimeout> | undefined;
+
+/** Tell the reader what came of something. */
+export function tell(words: string, wrong = false): void {
+  said.value = { words, wrong };
+  clearTimeout(silence);
+  silence = setTimeout(() => (said.value = null), wrong ? 9000 : 4000);
+}
 
 /** Read the city, then follow what changes; ends signed out when there is no session. */
 export async function open(): Promise<void> {
   stream?.close();
   phase.value = { at: "loading" };
   try {
-    const { city, cursor } = await readCity();
-    phase.value = { at: "live", city };
+    const [{ city, desk, cursor }, session] = await Promise.all([readCity(), readSession()]);
+    mayAct.value = session.permissions.includes("health:manage");
+    me.value = session.name;
+    phase.value = { at: "live", city, desk };
     stream = follow(cursor, {
       event: (event) => {
         if (event.type === "inventory.imported") void open();
         if (event.type === "device.state" && !city.apply(event.cursor, event.subject, event.at, event.data)) void open();
+        if (event.type.startsWith("incident.") && event.data["incident"]) desk.take(event.data["incident"] as Incident);
+        if (event.type.startsWith("maintenance.") && event.data["window"]) desk.takeWindow(event.data["window"] as Window);
       },
       gap: () => void open(),
       live: (live) => (connected.value = live),

@@ -1,13 +1,13 @@
 // The bar on top: how many devices of each kind are in which state, the search, the two views, language and theme.
 import { useComputed } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
 import { type City, KINDS } from "./city";
 import { language, t } from "./i18n";
-import { Mark } from "./marks";
+import type { Desk } from "./incidents";
+import { Alarm, Mark } from "./marks";
 import { connected, leave, only, search, theme, view } from "./session";
 import { STATES } from "./states";
 
-export function TopBar({ city }: { city: City }) {
+export function TopBar({ city, desk }: { city: City; desk: Desk }) {
   return (
     <header class="top">
       <div class="brand">
@@ -17,11 +17,13 @@ export function TopBar({ city }: { city: City }) {
       <Counts city={city} />
       <Search />
       <nav>
-        {(["wall", "map"] as const).map((name) => (
+        {(["wall", "map", "incidents", "maintenance"] as const).map((name) => (
           <button key={name} aria-pressed={view.value === name} onClick={() => (view.value = name)}>
             {t(`view.${name}`)}
+            {name === "incidents" && <Badge desk={desk} />}
           </button>
         ))}
+        <Reports />
         <button onClick={() => (language.value = language.value === "zh" ? "en" : "zh")}>{t("language")}</button>
         <button title={t("theme")} aria-label={t("theme")} onClick={() => (theme.value = theme.value === "dark" ? "light" : "dark")}>
           ◐
@@ -65,20 +67,57 @@ function Counts({ city }: { city: City }) {
   );
 }
 
+/** How many incidents nobody has acknowledged, and the worst of them. */
+function Badge({ desk }: { desk: Desk }) {
+  const open = useComputed(() => desk.live.value.filter((one) => one.state === "open"));
+  const worst = open.value[0];
+  return worst ? (
+    <span class={`badge ${worst.severity}`}>
+      <Alarm severity={worst.severity} />
+      {open.value.length}
+    </span>
+  ) : null;
+}
+
+/** The monthly reports, newest first. */
+function Reports() {
+  return (
+    <select
+      class="reports"
+      aria-label={t("report")}
+      value=""
+      onChange={(event) => {
+        const [month, form] = event.currentTarget.value.split(" ");
+        event.currentTarget.value = "";
+        if (month) window.open(reportOf(month, form!), "_blank", "noopener");
+      }}
+    >
+      <option value="">{t("report")}</option>
+      {months(6).map((month) => (
+        <optgroup key={month} label={month}>
+          <option value={`${month} html`}>{t("report.page", { month })}</option>
+          <option value={`${month} xlsx`}>{t("report.xlsx", { month })}</option>
+        </optgroup>
+      ))}
+    </select>
+  );
+}
+
+function reportOf(month: string, form: string): string {
+  return `/v1/health/reports/${month}?${new URLSearchParams({ format: form, language: language.value })}`;
+}
+
+/** This month and those before it, as 2026-03. */
+export function months(most: number, now = new Date()): string[] {
+  return Array.from({ length: most }, (_, back) => {
+    const month = new Date(now.getFullYear(), now.getMonth() - back, 1);
+    return `${month.getFullYear()}-${String(month.getMonth() + 1).padStart(2, "0")}`;
+  });
+}
+
 function Search() {
-  const box = useRef<HTMLInputElement>(null);
-  useEffect(() => {
-    const focus = (event: KeyboardEvent) => {
-      if (event.key !== "/" || event.target instanceof HTMLInputElement) return;
-      event.preventDefault();
-      box.current?.focus();
-    };
-    addEventListener("keydown", focus);
-    return () => removeEventListener("keydown", focus);
-  }, []);
   return (
     <input
-      ref={box}
       type="search"
       placeholder={t("search")}
       aria-label={t("search")}

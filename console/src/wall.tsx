@@ -2,8 +2,9 @@
 import { useComputed } from "@preact/signals";
 import type { City, Group } from "./city";
 import { t } from "./i18n";
+import type { Desk } from "./incidents";
 import { Mark } from "./marks";
-import { chosen, only, search } from "./session";
+import { chosen, only, opened, search } from "./session";
 
 export function matches(group: Group, words: string): boolean {
   const needle = words.trim().toLowerCase();
@@ -31,7 +32,7 @@ export function byPlace(groups: readonly Group[]): Map<string, Map<string, Group
   return districts;
 }
 
-export function Wall({ city }: { city: City }) {
+export function Wall({ city, desk }: { city: City; desk: Desk }) {
   const places = useComputed(() => byPlace(shown(city)));
   if (city.groups.size === 0) return <p class="notice">{t("empty")}</p>;
   if (places.value.size === 0) return <p class="notice">{t("nomatch")}</p>;
@@ -48,7 +49,7 @@ export function Wall({ city }: { city: City }) {
                 <h3>{street}</h3>
                 <div class="tiles">
                   {groups.map((group) => (
-                    <Tile key={group.id} group={group} />
+                    <Tile key={group.id} desk={desk} group={group} />
                   ))}
                 </div>
               </div>
@@ -60,15 +61,19 @@ export function Wall({ city }: { city: City }) {
   );
 }
 
-function Tile({ group }: { group: Group }) {
+function Tile({ desk, group }: { desk: Desk; group: Group }) {
   const state = group.state.value;
+  const muted = useComputed(() => group.devices.some((device) => desk.mutes(device, group.district) !== undefined)).value;
   return (
     <button
-      class={`tile ${state}`}
+      class={`tile ${state} ${muted ? "muted" : ""}`}
       aria-pressed={chosen.value === group.id}
       aria-label={`${group.name}, ${t(`state.${state}`)}`}
-      title={`${group.name}\n${t("cell")} ${group.cell ?? "–"}\n${t(`state.${state}`)}`}
-      onClick={() => (chosen.value = group.id)}
+      title={`${group.name}\n${t("cell")} ${group.cell ?? "–"}\n${t(`state.${state}`)}${muted ? ` · ${t("muted")}` : ""}`}
+      onClick={() => {
+        opened.value = null;
+        chosen.value = group.id;
+      }}
     >
       <Mark state={state} />
     </button>

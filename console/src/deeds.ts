@@ -1,0 +1,56 @@
+// What a reader does to incidents and devices: one call each, and a word about what came of it.
+import { act as acted, endWindow, maintain as maintained, type Places } from "./api";
+import { t } from "./i18n";
+import type { Act, Desk } from "./incidents";
+import { looked, tell, ticked } from "./session";
+
+/** The ticked incidents, or the one that is looked at. */
+export function meant(): string[] {
+  return ticked.value.size > 0 ? [...ticked.value] : looked.value !== null ? [looked.value] : [];
+}
+
+export async function act(ids: readonly string[], what: Act, more: { comment?: string; assignee?: string; until?: string | null } = {}): Promise<boolean> {
+  if (ids.length === 0) return false;
+  return said(async () => {
+    const refused = await acted(ids, { act: what, ...more });
+    if (refused.length === 0) ticked.value = new Set();
+    tell(refused.length === 0 ? t("done", { n: ids.length, what: t(`act.${what}`) }) : refused.join("\n"), refused.length > 0);
+  });
+}
+
+export type Span = "30m" | "2h" | "tomorrow";
+export const SPANS: readonly Span[] = ["30m", "2h", "tomorrow"];
+
+/** Begin maintenance now; "until tomorrow" is until eight in the reader's morning. */
+export async function maintain(desk: Desk, places: Places, span: Span, reason = ""): Promise<boolean> {
+  return said(async () => {
+    const time = span === "tomorrow" ? { end: tomorrow(8).toISOString() } : { minutes: span === "30m" ? 30 : 120 };
+    desk.takeWindow(await maintained(places, time, reason));
+    tell(t("maintain.begun"));
+  });
+}
+
+export async function end(desk: Desk, window: string): Promise<boolean> {
+  return said(async () => {
+    desk.takeWindow(await endWindow(window));
+    tell(t("maintain.ended"));
+  });
+}
+
+/** So many o'clock on the next day. */
+export function tomorrow(hour: number): Date {
+  const at = new Date();
+  at.setDate(at.getDate() + 1);
+  at.setHours(hour, 0, 0, 0);
+  return at;
+}
+
+async function said(deed: () => Promise<void>): Promise<boolean> {
+  try {
+    await deed();
+    return true;
+  } catch (error) {
+    tell(String((error as Error).message), true);
+    return false;
+  }
+}
