@@ -73,8 +73,8 @@ export async function readCity(): Promise<{ city: City; desk: Desk; cursor: stri
 }
 
 /** What the key behind the session may do. */
-export async function readSession(): Promise<{ name: string; permissions: string[] }> {
-  return (await call("/v1/session")).json() as Promise<{ name: string; permissions: string[] }>;
+export async function readSession(): Promise<{ actor: string; name: string; permissions: string[] }> {
+  return (await call("/v1/session")).json() as Promise<{ actor: string; name: string; permissions: string[] }>;
 }
 
 /** Do the same to several incidents; those that refuse are answered with the reason. */

@@ -4,7 +4,7 @@ import { useEffect } from "preact/hooks";
 import { deliveries, type Delivery, history } from "./api";
 import type { City } from "./city";
 import { act, maintain, meant, SPANS, tomorrow } from "./deeds";
-import { code, did, language, lasted, reason, t, when, who, type Key } from "./i18n";
+import { code, did, headline, language, lasted, reason, t, when, who, type Key } from "./i18n";
 import type { Desk, Entry, Incident, Member, Shelf } from "./incidents";
 import { tick } from "./keys";
 import { Alarm, Mark } from "./marks";
@@ -64,7 +64,7 @@ function Row({ incident }: { incident: Incident }) {
       )}
       <Alarm severity={one.severity} />
       <div class="what">
-        <b>{one.title[language.value]}</b>
+        <b>{headline(one)}</b>
         <span class="dim">
           <span class={`severity ${one.severity}`}>{t(`severity.${one.severity}`)}</span> <Affected incident={one} />
           {one.districts.length > 0 && <> · {one.districts.slice(0, 3).join("、")}</>}
@@ -81,7 +81,7 @@ function Row({ incident }: { incident: Incident }) {
 /** How many devices of each kind, and how many cameras are blind because of it. */
 function Affected({ incident }: { incident: Incident }) {
   const kinds = Object.entries(incident.kinds).map(([kind, n]) => t(`n.${kind}` as Key, { n }));
-  const blind = (incident.kinds["camera"] ?? 0) + (incident.blind_cameras?.count ?? 0);
+  const blind = incident.trouble === "down" ? (incident.kinds["camera"] ?? 0) : 0;
   return (
     <>
       {kinds.join(language.value === "zh" ? "、" : ", ")}
@@ -111,7 +111,7 @@ function Whole({ city, desk, incident: one }: { city: City; desk: Desk; incident
     <>
       <article class={`card whole ${one.severity}`}>
         <h2>
-          <Alarm severity={one.severity} /> {one.title[language.value]}
+          <Alarm severity={one.severity} /> {headline(one)}
         </h2>
         <p class="where">
           <code>{one.id}</code> · {t(`severity.${one.severity}`)} · {t("since")} {when(one.opened_at)} ({lasted(one.opened_at, one.resolved_at)})

@@ -39,10 +39,20 @@ function worded(kind: string, word: string): string {
 export const did = (what: string): string => worded("did", what);
 export const code = (state: string): string => worded("code", state);
 
+/** An incident's title in the reader's language, its reason code in words. */
+export function headline(incident: { title: { zh: string; en: string }; reason: string }): string {
+  const title = incident.title[language.value];
+  return incident.reason === "" ? title : title.replace(incident.reason, reason(incident.reason));
+}
+
 /** Who it was, without the kind of key it came with; the gateway itself where nobody is named. */
 export function who(actor: string): string {
-  return actor === "" ? t("gateway") : actor.replace(/^(user|api-key|rule):/, "");
+  if (actor === self.value.actor) return self.value.name;
+  return actor === "" ? t("gateway") : actor.replace(/^(user|api-key|rule|system):/, "");
 }
+
+/** The reader, as the gateway knows them. */
+export const self = signal({ actor: "", name: "" });
 
 const minute = signal(Date.now());
 setInterval(() => (minute.value = Date.now()), 20_000);

@@ -21,6 +21,7 @@ export interface Incident {
   id: string;
   state: Stage;
   severity: Severity;
+  trouble: string;
   cause: { kind: "device" | "common" | "gateway"; device: string | null; scope: string | null; key: string; name: string };
   reason: string;
   title: { zh: string; en: string };

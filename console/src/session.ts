@@ -1,6 +1,7 @@
 // What the page is doing: signed out, reading the city, live; and what the reader has chosen to see.
 import { effect, signal } from "@preact/signals";
 import { follow, NotSignedIn, readCity, readSession, signIn, signOut, type Stream } from "./api";
+import { self } from "./i18n";
 import type { City } from "./city";
 import type { Desk, Incident, Shelf, Window } from "./incidents";
 import type { State } from "./states";
@@ -21,7 +22,6 @@ export const shelf = signal<Shelf>("live");
 /** The device whose page is open. */
 export const opened = signal<string | null>(null);
 export const mayAct = signal(false);
-export const me = signal("");
 /** What was just done, or why not; shown for some seconds. */
 export const said = signal<{ words: string; wrong: boolean } | null>(null);
 export const theme = signal(localStorage.getItem("theme") ?? "dark");
@@ -48,7 +48,7 @@ export async function open(): Promise<void> {
   try {
     const [{ city, desk, cursor }, session] = await Promise.all([readCity(), readSession()]);
     mayAct.value = session.permissions.includes("health:manage");
-    me.value = session.name;
+    self.value = session;
     phase.value = { at: "live", city, desk };
     stream = follow(cursor, {
       event: (event) => {

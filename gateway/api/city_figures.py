@@ -11,6 +11,8 @@ from gateway.api.services import Services
 from gateway.domain.city import City
 from gateway.domain.devices import DeviceKind
 from gateway.domain.health import Board, HealthState
+from gateway.domain.incidents import IncidentState
+from gateway.domain.severity import Severity
 
 OTHER = "other"
 NONE = "unset"
@@ -32,6 +34,7 @@ class CityFigures(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield from self._devices()
+        yield from self._troubles()
         yield from self._store()
         info = GaugeMetricFamily("gateway_build_info", "1, with the version of the gateway.", labels=["version"])
         info.add_metric([self._services.version], 1)
@@ -50,6 +53,22 @@ class CityFigures(Collector):
         yield _available(kinds)
         groups = GaugeMetricFamily("gateway_groups", "Camera groups in the inventory.", value=len(city.groups))
         yield groups
+
+    def _troubles(self) -> Iterator[Metric]:
+        live = Counter((incident.severity, incident.state) for incident in self._services.incidents.live)
+        family = GaugeMetricFamily("gateway_incidents", "Incidents that are not resolved.", labels=["severity", "state"])
+        for severity in Severity:
+            for state in (IncidentState.OPEN, IncidentState.ACKNOWLEDGED):
+                family.add_metric([severity, state], live[severity, state])
+        yield family
+        beside = [self._services.circumstances[device] for device in self._services.city.devices]
+        muted, suppressed = sum(one.muted is not None for one in beside), sum(one.suppressed_by is not None for one in beside)
+        yield GaugeMetricFamily("gateway_muted_devices", "Devices under maintenance.", value=muted)
+        yield GaugeMetricFamily(
+            "gateway_suppressed_devices", "Devices behind a dead one, which tell nobody by themselves.", value=suppressed
+        )
+        windows = len(self._services.maintenance.in_force)
+        yield GaugeMetricFamily("gateway_maintenance_windows", "Maintenance windows in force.", value=windows)
 
     def _store(self) -> Iterator[Metric]:
         store = self._services.store

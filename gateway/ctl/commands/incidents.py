@@ -13,6 +13,7 @@ from gateway.ctl.session import Output, client_of
 from gateway.ctl.spans import moment
 
 AT_ONCE = 200  # of one bulk call
+_ABSENT = frozenset({"no-incident", "not-found", "out-of-scope"})
 
 Ids = Annotated[list[str] | None, typer.Argument(help="Ids of incidents.", metavar="ID…")]
 Remark = Annotated[str, typer.Option("--message", "-m", help="Why, for the record and for who comes after you.")]
@@ -160,11 +161,11 @@ def _do(client: Client, ids: Sequence[str], act: str, message: str, output: Form
             f"{len(refused)} of {len(done)} incidents refused it.",
             exit_code=_code(refused, len(done)),
             faults=[f"{one['id']}: {one['detail']}" for one in refused],
-            hint=f"gatewayctl describe incidents {refused[0]['id']}" if refused[0]["problem"] != "not-found" else "gatewayctl incidents",
+            hint=f"gatewayctl describe incidents {refused[0]['id']}" if refused[0]["problem"] not in _ABSENT else "gatewayctl incidents",
         )
 
 
 def _code(refused: Sequence[Mapping[str, Any]], all_: int) -> Exit:
     if len(refused) < all_:
         return Exit.PARTIAL
-    return Exit.REFUSED if all(one["problem"] in {"not-found", "out-of-scope"} for one in refused) else Exit.FAILED
+    return Exit.REFUSED if all(one["problem"] in _ABSENT for one in refused) else Exit.FAILED
