@@ -86,7 +86,7 @@ def shortcomings(report: dict[str, object]) -> list[str]:
     if "scenario" in report:
         incidents = report.get("incidents")
         wrong = [f"incidents: {one}" for one in incidents["wrong"]] if isinstance(incidents, dict) else []
-        return [*(f"{key}: {report[key]}" for key in ("missed", "false") if report[key]), *wrong]
+        return [*(f"{key}: {report[key]}" for key in ("missed", "false") if report[key]), *wrong, *drama.wrong_alerts(report)]
     numbers: dict[str, int] = {k: v for k, v in report.items() if isinstance(v, int)}
     devices = sum(numbers[kind] for kind in ("cameras", "speakers", "recorders", "switches"))
     broadcast, footage = report["broadcast"], report["footage"]
@@ -108,6 +108,7 @@ async def show(options: argparse.Namespace, folder: Path) -> None:
         clip.write_bytes(sound.wav(sound.speech_like(CLIP_S)))
         places = {"console": observer.gateway, "control": observer.control, "folder": folder, "clip": clip}
         examples = {"speaker": city.first(layout, "speaker"), "camera": city.first(layout, "camera")}
+        observer.desk.aloud = True
         print(GREETING.format(**places, **examples, **observer.keys), flush=True)
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -146,7 +147,7 @@ Things to try in another terminal:
   ./gw gatewayctl events -f
   ./gw gatewayctl say --speaker {speaker} {clip}
   ./gw gatewayctl stop-all
-  curl -d '{{"answer":"silent"}}' {control}/devices/{camera}/fault    # a camera falls silent: watch the wall
+  curl -d '{{"answer":"silent"}}' {control}/devices/{camera}/fault    # a camera falls silent: watch the wall, and wait for the alert here
 
 Ctrl-C ends it.
 """

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from demo import processes
+from demo.alerts import write_alerts
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where everything listens: the gateway, the broker, the simulators' control, and the three protocols of the street."""
+    """Where everything listens: the gateway, the broker, the simulators' control, the three protocols of the street, the duty desk."""
 
     gateway: int
     mqtt: int
@@ -19,6 +20,7 @@ class Ports:
     onvif: int
     rtsp: int
     snmp: int
+    desk: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +42,22 @@ class Layout:
 
 
 USUAL_PORT = 8080
+USUAL_INTERVAL_S = 30.0
 
 
 def choose_ports(gateway: int) -> Ports:
     """The usual ports beside the usual gateway port, or free ones where those are taken; beside another one, any that are free."""
     free = processes.free_port
-    mqtt, control, onvif, rtsp, snmp = (1883, 8090, 8899, 8554, 1161) if gateway == USUAL_PORT else (0,) * 5
-    return Ports(gateway=free(gateway), mqtt=free(mqtt), control=free(control), onvif=free(onvif), rtsp=free(rtsp), snmp=free(snmp))
+    mqtt, control, onvif, rtsp, snmp, desk = (1883, 8090, 8899, 8554, 1161, 8091) if gateway == USUAL_PORT else (0,) * 6
+    return Ports(
+        gateway=free(gateway),
+        mqtt=free(mqtt),
+        control=free(control),
+        onvif=free(onvif),
+        rtsp=free(rtsp),
+        snmp=free(snmp),
+        desk=free(desk),
+    )
 
 
 async def plan(layout: Layout, ports: Ports, *, seed: int, groups: int, speakers: int) -> None:
@@ -76,6 +87,7 @@ def _configuration(layout: Layout, ports: Ports, health: Mapping[str, float]) ->
 # The demo's configuration; every key is explained in configs/gateway.yaml.
 store: sqlite:///{data}/gateway.db
 data_dir: {data}
+alerts_file: {write_alerts(layout.folder, ports.desk, interval_s=health.get("interval_s", USUAL_INTERVAL_S))}
 key_file: {data}/store.key
 http:
   host: 127.0.0.1

@@ -23,6 +23,8 @@ USUAL_INTERVAL_S: Final = 30.0
 POLL_S: Final = 1.0
 SLOTS: Final = 256
 """How many visits the gateway makes at once (`health.concurrency`)."""
+SILENT_S: Final = 15.0
+"""So long nobody may be told anything before the alerts are counted: longer than a message waits for company."""
 SETTLED_S: Final = 6.0
 """So long nothing may change before a scenario begins."""
 
@@ -66,12 +68,14 @@ async def played(observer: Observer, layout: city.Layout, name: str, *, seed: in
     before = await settled(observer)
     earlier = {one["id"] for one in await _incidents(observer)}
     mark = await _last_entry(observer)
+    told = len(observer.desk.messages)
     async with _listening(observer) as sayings:
         ended = await happen(observer, name, seed=seed, scale=scale, pace=pace)
         await _correct_credentials(observer, layout, mark)
         unwell = await _until_well(observer, before, within_s=pace.well_again_s)
         well_after_s = round(time.monotonic() - ended, 1)
         await _until_all_is_resolved(observer, earlier, within_s=pace.interval_s + 10)
+        await _until_told(observer, within_s=2 * pace.well_again_s)
     journal = (await observer.street(f"/journal?since={mark}"))["entries"]
     hit = owed.touched(journal)
     due = owed.injections(journal, sure_s=pace.sure_s + pace.crowd_s(sum(hit.values())))
@@ -86,6 +90,7 @@ async def played(observer: Observer, layout: city.Layout, name: str, *, seed: in
         "seconds_to_report": verdict.seconds,
         "seconds_to_well_again": well_after_s,
         "incidents": await _troubles(observer, layout, name, due, earlier),
+        "alerts": observer.desk.since(told),
     }
 
 
@@ -95,6 +100,20 @@ async def _troubles(observer: Observer, layout: city.Layout, name: str, due: Seq
     members = {one["id"]: await _members(observer, one["id"]) for one in incidents}
     dark = {one.device for one in due if one.state == "down"}
     return trouble.told(incidents, members, trouble.Loss.of(dark, city.uplinks(layout)), name)
+
+
+ALERTS: Final[Mapping[str, Mapping[str, tuple[int, int]]]] = {
+    "switch-down": {"problem": (1, 1), "recovery": (1, 1)},
+    "power-cut": {"problem": (1, 3), "recovery": (1, 3)},
+}
+"""How many messages the duty desk may get, from and to."""
+
+
+def wrong_alerts(report: Mapping[str, Any]) -> list[str]:
+    """What of the report's alerts is not as promised."""
+    told = report["alerts"]
+    bounds = ALERTS.get(report["scenario"], {}).items()
+    return [f"alerts: {told[what]} of {what}, not {least} to {most}" for what, (least, most) in bounds if not least <= told[what] <= most]
 
 
 async def begin(observer: Observer, name: str, *, seed: int, scale: float, pace: Pace) -> Mapping[str, Any]:
@@ -228,6 +247,21 @@ async def _until_well(observer: Observer, before: Mapping[str, tuple[str, str]],
             return []
         await asyncio.sleep(POLL_S)
     return _unwell(before, await _standings(observer))
+
+
+async def _until_told(observer: Observer, *, within_s: float) -> None:
+    """Wait until no incident is open and no message waits any more."""
+    deadline = time.monotonic() + within_s
+    silent_since = time.monotonic()
+    before = -1
+    while time.monotonic() < deadline:
+        live = (await observer.call("viewer", "GET", "/v1/incidents?state=open&limit=1"))["items"]
+        queued = sum(one["queued"] for one in (await observer.call("viewer", "GET", "/v1/alert-channels"))["items"])
+        if live or queued or len(observer.desk.messages) != before:
+            silent_since, before = time.monotonic(), len(observer.desk.messages)
+        elif time.monotonic() - silent_since > SILENT_S:
+            return
+        await asyncio.sleep(POLL_S)
 
 
 def _unwell(before: Mapping[str, tuple[str, str]], now: Mapping[str, tuple[str, str]]) -> list[dict[str, Any]]:

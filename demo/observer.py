@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 
 from demo import sound, usage
+from demo.alerts import DutyDesk
 
 POLL_S = 0.5
 BROADCAST_SPEAKERS = 12
@@ -23,13 +24,14 @@ class NotAsPromised(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Observer:
-    """Looks at one demo. `keys`: role → API key; `gateway`, `control`: base URLs; `daemon`: the daemon's process id."""
+    """Looks at one demo. `keys`: role → API key; `gateway`, `control`: base URLs; `daemon`: its process id; `desk`: who gets its alerts."""
 
     http: aiohttp.ClientSession
     gateway: str
     control: str
     keys: dict[str, str]
     daemon: int
+    desk: DutyDesk
 
     async def call(self, role: str, method: str, path: str, **options: Any) -> Any:
         """One request to the gateway with the key of `role`; the JSON answer, or `NotAsPromised` with the problem."""
@@ -45,6 +47,11 @@ class Observer:
         answer = await self.call("admin", "POST", "/v1/keys", json={"name": f"demo {role}", "roles": [role]})
         text: str = answer["key"]
         return text
+
+    async def put_on_duty(self, person: str, *, phone: str) -> None:
+        """Put somebody on the duty roster for a day."""
+        shift = {"person": person, "start": _in(minutes=-1), "end": _in(minutes=1_440), "contacts": {"phone": phone}}
+        await self.call("admin", "POST", "/v1/duty-roster", json=shift)
 
     async def street(self, path: str) -> Any:
         """One answer of the simulators' control API."""

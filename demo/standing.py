@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 
 from demo import city, processes
+from demo.alerts import duty_desk
 from demo.observer import Observer
 
 ROLES = ("operator", "liaison", "approver", "engineer", "viewer", "platform")
@@ -38,16 +39,19 @@ async def standing_city(folder: Path, wanted: Plan) -> AsyncIterator[tuple[city.
         serve = ("simulators", "serve", "--city", str(layout.city), "--control", f"127.0.0.1:{ports.control}")
         await start(processes.running(serve, log=layout.log("simulators")))
         await start(processes.running(("demo.broker", str(ports.mqtt)), log=layout.log("broker")))
+        desk = await start(duty_desk(ports.desk))
         say("importing its inventory")
         admin = await city.prepare(layout, ports, wanted.health)
         daemon = await start(
             processes.running(("gateway", "serve", "--config", str(layout.config)), log=layout.log("gateway"), ready=False)
         )
         http = await start(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)))
-        observer = Observer(http, f"http://127.0.0.1:{ports.gateway}", f"http://127.0.0.1:{ports.control}", {"admin": admin}, daemon.pid)
+        here = "http://127.0.0.1"
+        observer = Observer(http, f"{here}:{ports.gateway}", f"{here}:{ports.control}", {"admin": admin}, daemon.pid, desk)
         await _until_ready(observer, daemon, layout)
         for role in ROLES:
             observer.keys[role] = await observer.new_key(role)
+        await observer.put_on_duty("王建国", phone="13800000000")
         yield layout, observer
 
 

@@ -47,7 +47,7 @@ class Route:
     on_duty: bool = False
     goes_on: bool = False
     recovery: bool = True
-    group_wait: timedelta = timedelta(seconds=10)
+    group_wait: timedelta = timedelta(seconds=30)
     group_interval: timedelta = timedelta(minutes=2)
     remind: timedelta = timedelta()
     quiet: tuple[Quiet, ...] = ()

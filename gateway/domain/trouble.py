@@ -25,7 +25,10 @@ class Victim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """An incident at one moment. `devices` and `kinds` count all that it takes; `victims` are the first of them."""
+    """An incident at one moment.
+
+    `devices` and `kinds` count all that it takes; `victims` are the first of them. `unrecorded`: cameras that see and are not recorded.
+    """
 
     id: str
     state: str
@@ -41,6 +44,7 @@ class Trouble:
     resolved_at: datetime | None = None
     escalation_level: int = 0
     devices: int = 0
+    unrecorded: int = 0
     kinds: Mapping[str, int] = field(default_factory=dict)
     groups: tuple[str, ...] = ()
     cells: tuple[str, ...] = ()
@@ -79,6 +83,7 @@ def trouble_of(told: Mapping[str, Any]) -> Trouble:
             resolved_at=_maybe(told.get("resolved_at")),
             escalation_level=int(told.get("escalation_level") or 0),
             devices=int(told.get("devices") or 0),
+            unrecorded=int((told.get("blind_cameras") or {}).get("count") or 0),
             kinds={str(kind): int(count) for kind, count in (told.get("kinds") or {}).items()},
             victims=tuple(_victim(one) for one in (told.get("members") or ())[:NAMED]),
             **{name: _ids(told.get(name)) for name in ("groups", "cells", "districts", "vendors")},
@@ -103,6 +108,7 @@ def trouble_json(trouble: Trouble) -> dict[str, Any]:
         "resolved_at": trouble.resolved_at and trouble.resolved_at.isoformat(),
         "escalation_level": trouble.escalation_level,
         "devices": trouble.devices,
+        "blind_cameras": {"count": trouble.unrecorded},
         "kinds": dict(trouble.kinds),
         "groups": list(trouble.groups),
         "cells": list(trouble.cells),

@@ -190,7 +190,7 @@ class _Route(Section):
     to: Literal["on-duty"] | None = None
     continue_: Annotated[bool, Field(alias="continue")] = False
     recovery: bool = True
-    group_wait_s: Annotated[float, Field(ge=0, le=3_600)] = 10.0
+    group_wait_s: Annotated[float, Field(ge=0, le=3_600)] = 30.0
     group_interval_s: Annotated[float, Field(ge=0, le=86_400)] = 120.0
     remind_s: Annotated[float, Field(ge=60, le=2_592_000)] | None = None
     quiet: tuple[_Quiet, ...] = ()

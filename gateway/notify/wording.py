@@ -39,6 +39,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "ended": "时段:{at} 至 {until}(历时 {lasted})",
         "place": "地点:{places}",
         "affected": "影响:{kinds}",
+        "unrecorded": "录像中断:{n} 台摄像机",
         "names": "设备:{names}",
         "and_more": "{names} 等 {n} 个",
         "reason": "原因:{reason}",
@@ -85,6 +86,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "ended": "From {at} to {until} ({lasted})",
         "place": "Place: {places}",
         "affected": "Affected: {kinds}",
+        "unrecorded": "Not recorded: {n} cameras",
         "names": "Devices: {names}",
         "and_more": "{names} and others, {n} in all",
         "reason": "Reason: {reason}",
@@ -256,6 +258,8 @@ class _Page:
         if trouble.kinds or trouble.devices:
             counted = {kind: n for kind, n in trouble.kinds.items() if n} or {"device": trouble.devices}
             yield self.say("affected", kinds=self.say("comma").join(self._counted(kind, n) for kind, n in sorted(counted.items())))
+        if trouble.unrecorded:
+            yield self.say("unrecorded", n=trouble.unrecorded)
         if trouble.victims:
             yield self.say("names", names=self._few([plain(one.name) for one in trouble.victims], NAMES_SHOWN, trouble.devices))
         if trouble.reason:

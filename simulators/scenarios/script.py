@@ -9,6 +9,7 @@ from simulators.city import City, SimDevice
 from simulators.faults import Fault
 from simulators.reboot import power_up, reboot
 from simulators.state import State
+from simulators.wiring import LINE_BACK
 
 T = TypeVar("T")
 
@@ -44,6 +45,10 @@ class Stage:
 
     def power(self, devices: Iterable[SimDevice]) -> None:
         power_up(self.state, devices, self.name)
+
+    def reconnect(self, devices: Iterable[SimDevice]) -> None:
+        """Give back the line to devices that had their power all the time."""
+        self.state.light(devices, scenario=self.name, detail=LINE_BACK)
 
     def reboot(self, devices: Iterable[SimDevice], *, dark_s: float) -> None:
         chosen = list(devices)

@@ -1,4 +1,4 @@
-"""One aggregation switch and one pole's switch die: what hangs on them cannot be reached until they are back."""
+"""One aggregation switch dies: whatever hangs on it cannot be reached until it is back, though all of that has its power."""
 
 from collections.abc import Sequence
 
@@ -9,17 +9,19 @@ DARK_S = 125.0
 
 
 def plan(stage: Stage) -> Sequence[Step]:
-    switches = stage.city.of_kind("switch")
-    gathering = [switch for switch in switches if not switch.uplink]
-    first = stage.chance.choice(gathering)
-    lost = [first, *below(stage.city, first)]
-    elsewhere = [switch for switch in switches if switch.uplink and switch not in lost] if len(gathering) > 1 else []
-    for pole in stage.some(elsewhere, 1) if elsewhere else ():
-        lost += [pole, *below(stage.city, pole)]
+    gathering = [switch for switch in stage.city.of_kind("switch") if not switch.uplink]
+    dead = stage.chance.choice(gathering)
+    behind = list(below(stage.city, dead))
+    groups = len({device.group for device in behind if device.group})
+
+    def back() -> None:
+        stage.power([dead])
+        stage.reconnect(behind)
+
     return (
-        Step(0.0, f"{first.id} and another switch die: {len(lost)} devices are beyond reach", lambda: stage.darken(lost)),
-        Step(DARK_S, "the switches are back", lambda: stage.power(lost)),
+        Step(0.0, f"{dead.id} dies: {len(behind)} devices of {groups} groups are beyond reach", lambda: stage.darken([dead, *behind])),
+        Step(DARK_S, f"{dead.id} is back", back),
     )
 
 
-SCENARIO = Scenario("switch-down", "An aggregation switch and a pole's switch die and come back.", DARK_S, plan)
+SCENARIO = Scenario("switch-down", "One switch dies with all that hangs on it, and comes back.", DARK_S, plan)

@@ -24,6 +24,7 @@ def incident_json(id_: str = "I-1", **changes: Any) -> dict[str, Any]:
         "escalation_level": 0,
         "devices": 13,
         "kinds": {"switch": 3, "camera": 9, "speaker": 1},
+        "blind_cameras": {"count": 17, "ids": ["cam-20"]},
         "groups": ["g-1", "g-2"],
         "cells": ["370102001"],
         "districts": ["历下"],

@@ -22,3 +22,7 @@ def test_the_gateway_says_all_that_a_scenario_does_and_nothing_else(name: str) -
     report = json.loads(done.stdout.splitlines()[-1])
     assert report["injected"] and len(report["reported"]) == len(report["injected"])
     assert report["missed"] == report["false"] == report["incidents"]["wrong"] == []
+    if name == "switch-down":
+        assert (report["alerts"]["problem"], report["alerts"]["recovery"]) == (1, 1)
+    if name == "power-cut":
+        assert 1 <= report["alerts"]["problem"] <= 3
