@@ -119,6 +119,7 @@ async def test_a_message_arrives_signed_and_complete_without_a_link(kind: str, t
         "历下",
         "舜耕路 东门",
         "9 台摄像机",
+        "录像中断:17 台",
         "东门枪机1",
         "王建国",
         "I-1",
