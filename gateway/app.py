@@ -48,6 +48,7 @@ from gateway.footage.fulfilment import Fetching
 from gateway.footage.register import load_register, shipped_register
 from gateway.footage.service import FootageService
 from gateway.footage.service import Rules as FootageRules
+from gateway.health.album import Album
 from gateway.health.asked import AskedVisits
 from gateway.health.checks.subject import SlowTools, Tools
 from gateway.health.checks.table import SLOW, paced
@@ -63,6 +64,7 @@ from gateway.inventory.service import InventoryService
 from gateway.inventory.surveying import UplinkSurveyor
 from gateway.listening import must_be_free, telling_listening_errors
 from gateway.media.clips import ClipPreparer
+from gateway.media.pictures import PictureReader
 from gateway.mqtt import Broker, MqttDoor, Sender
 from gateway.notify import Notifier
 from gateway.storage.retention import Housekeeper, Keep
@@ -118,6 +120,7 @@ class House:
         self._uplinks = self._make_uplinks()
         self._health = self._make_health()
         self._streams = Streams(camera_of=drivers.onvif_of, target_of=drivers.target_of, clock=clock)
+        self._album = Album(store, clock)
         self._rounds = self._make_rounds()
         self._circumstances = Circumstances()
         self._maintenance = MaintenanceDesk(store=store, city=city, clock=clock, new_id=lambda: WindowId(f"M-{secrets.token_hex(6)}"))
@@ -260,7 +263,13 @@ class House:
     def _make_rounds(self) -> Rounds:
         health = self._config.health
         tools = SlowTools(
-            clock=self._clock, city=self._city, board=self._board, streams=self._streams, picture_within_s=health.picture_within_s
+            clock=self._clock,
+            city=self._city,
+            board=self._board,
+            streams=self._streams,
+            pictures=PictureReader(),
+            album=self._album,
+            picture_within_s=health.picture_within_s,
         )
         settings = {name: check.model_dump(exclude_none=True) for name, check in health.checks}
         checks = {name: paced(slow, settings[name]) for name, slow in SLOW.items()}
@@ -410,6 +419,7 @@ class House:
             steering=self._steering,
             traps=self._traps,
             power=self._power,
+            album=self._album,
             visits=AskedVisits(self._health, self._store, self._clock, self._let_retry),
             alerts=self._alerts,
             camera_of=self._drivers.onvif_of,

@@ -131,6 +131,7 @@ class Checks(Section):
     """The checks that are made beside the visits, each at a pace of its own."""
 
     media: SlowCheck = SlowCheck()
+    picture: SlowCheck = SlowCheck()
     ports: SlowCheck = SlowCheck()
 
 

@@ -65,7 +65,7 @@ class Canvas:
 
 def picture(size: Size, frame: int, view: View) -> Canvas:
     """Frame `frame` of the loop, its band empty."""
-    if view in {View.BLACK, View.COVERED}:
+    if view in {View.BLACK, View.COVERED, View.DAZZLED}:
         canvas = blank(size, view)
         if view is View.COVERED:
             canvas.box(0, 0, size.width, _street_rows(size), (ground_luma(view) + frame % 3, 128, 128))
@@ -78,6 +78,8 @@ def picture(size: Size, frame: int, view: View) -> Canvas:
     canvas.box(width - (2 * (width + 80) * frame // LOOP_FRAMES) % (width + 80), height * 7 // 8, 72, height // 10, (190, 150, 110))
     lamp = (16, 128, 128) if frame % 25 < 12 else (230, 60, 170)
     canvas.box(width - 16, height // 2, 8, 16, lamp)
+    if view is View.BLURRED:
+        return _unfocused(canvas)
     return _turned(canvas) if view is View.MOVED else canvas
 
 
@@ -94,7 +96,7 @@ def _street_rows(size: Size) -> int:
 
 
 def ground_luma(view: View) -> int:
-    return {View.BLACK: 16, View.COVERED: 62}.get(view, 100)
+    return {View.BLACK: 16, View.COVERED: 62, View.DAZZLED: 235}.get(view, 100)
 
 
 def _padded(data: bytearray, stride: int, line_size: int) -> bytes:
@@ -134,6 +136,18 @@ def _turned(canvas: Canvas) -> Canvas:
         up = rows // 8
         planes.append(b"".join([lines[0]] * up + lines[: rows - up]) + plane[rows * width :])
     return Canvas(size, *planes)
+
+
+def _unfocused(canvas: Canvas) -> Canvas:
+    """The street through a lens that lost its focus; the caption, which no lens sees, stays sharp."""
+    size, rows = canvas.size, _street_rows(canvas.size)
+    street = av.VideoFrame(size.width, rows, "gray")
+    street.planes[0].update(_padded(canvas.planes[0][: size.width * rows], size.width, street.planes[0].line_size))
+    small = street.reformat(width=size.width // 10, height=rows // 10, interpolation="AREA")
+    plane = small.reformat(width=size.width, height=rows, interpolation="BILINEAR").planes[0]
+    data = bytes(plane)
+    luma = b"".join(data[row * plane.line_size : row * plane.line_size + size.width] for row in range(rows))
+    return Canvas(size, luma + canvas.planes[0][size.width * rows :], canvas.planes[1], canvas.planes[2])
 
 
 FONT: Final = {

@@ -6,13 +6,18 @@ from typing import Final
 
 
 class View(StrEnum):
-    """`FROZEN`: the picture stands still, the clock in it too. `MOVED`: the camera looks elsewhere than it should."""
+    """`FROZEN`: the picture stands still, the clock in it too. `MOVED`: the camera looks elsewhere than it should.
+
+    `BLURRED`: out of focus. `DAZZLED`: white all over.
+    """
 
     STREET = "street"
     BLACK = "black"
     COVERED = "covered"
     FROZEN = "frozen"
     MOVED = "moved"
+    BLURRED = "blurred"
+    DAZZLED = "dazzled"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from gateway.drivers.base import MediaSource, PresetSource
 from gateway.drivers.onvif.onboarding import DeviceDescription
 from gateway.drivers.registry import DeviceModel
 from gateway.footage.service import FootageService
+from gateway.health.album import Album
 from gateway.health.asked import AskedVisits
 from gateway.incidents.maintenance import MaintenanceDesk
 from gateway.incidents.service import IncidentService
@@ -128,6 +129,7 @@ class Services:
     describe: Callable[[DeviceId], Awaitable[DeviceDescription]]
     model_of: Callable[[DeviceId], DeviceModel]
     visits: AskedVisits | None = None
+    album: Album | None = None
     version: str
     traps: TrapService | None = None
     power: PowerDesk | None = None

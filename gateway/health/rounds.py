@@ -68,9 +68,12 @@ class Rounds:
         """Go round until cancelled. What checks once said that are switched off now is withdrawn."""
         self.resync()
         await self._withdraw(self._off)
-        async with asyncio.TaskGroup() as group:
-            for name, turn in self._rounds.items():
-                group.create_task(turn.wheel.run(), name=f"rounds of {name}")
+        try:
+            async with asyncio.TaskGroup() as group:
+                for name, turn in self._rounds.items():
+                    group.create_task(turn.wheel.run(), name=f"rounds of {name}")
+        finally:
+            await self._tools.pictures.close()
 
     @property
     def figures(self) -> Mapping[str, RoundFigures]:

@@ -17,11 +17,15 @@ NO_STREAM, NO_PICTURE = "no-stream", "no-picture"
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One glance: what was seen, how many seconds after the connection began, and what the camera says that it streams."""
+    """One glance: what was seen, how many seconds after the connection began, and what the camera says that it streams.
+
+    `movable`: it can be panned, tilted or zoomed.
+    """
 
     glance: Glance
     after_s: float
     profile: MediaProfile
+    movable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,7 @@ class _Stream:
     target: Target
     profile: MediaProfile
     path: str
+    movable: bool
     learnt_at: float
 
 
@@ -84,9 +89,10 @@ class Streams:
         if known is not None and known.target == target and now - known.learnt_at < FRESH_S:
             return known
         driver = self._camera_of(target.device)
-        profile = largest(await driver.profiles(timeout_s=timeout_s))
+        profiles = await driver.profiles(timeout_s=timeout_s)
+        profile, movable = largest(profiles), any(one.ptz for one in profiles)
         path = await driver.stream_path(profile.token, timeout_s=timeout_s)
-        stream = self._streams[target.device] = _Stream(target, profile, path, now)
+        stream = self._streams[target.device] = _Stream(target, profile, path, movable, now)
         return stream
 
     async def _seen(self, stream: _Stream, timeout_s: float, frames: int) -> Sighting:
@@ -98,7 +104,7 @@ class Streams:
             if glance_so_far is None:
                 raise DeadlineExceeded(str(error), code=NO_PICTURE if eye.packets else NO_STREAM) from None
             glance = glance_so_far
-        return Sighting(glance, glance.at - began, stream.profile)
+        return Sighting(glance, glance.at - began, stream.profile, stream.movable)
 
 
 class _Eye:

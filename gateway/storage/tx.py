@@ -17,6 +17,7 @@ from gateway.storage.incidents import IncidentRepository
 from gateway.storage.inventory import InventoryRepository
 from gateway.storage.keys import KeyRepository
 from gateway.storage.maintenance import MaintenanceRepository
+from gateway.storage.pictures import PictureRepository
 from gateway.storage.power import PowerRepository
 from gateway.storage.readers import ReaderRepository
 from gateway.storage.traps import AlarmRepository
@@ -43,6 +44,7 @@ class Tx:
         self.keys = KeyRepository(conn)
         self.power = PowerRepository(conn)
         self.maintenance = MaintenanceRepository(conn)
+        self.pictures = PictureRepository(conn)
         self.readers = ReaderRepository(conn)
         self.emitted: list[dict[str, object]] = []
         self.recorded: list[AuditEntry] = []

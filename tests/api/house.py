@@ -38,6 +38,7 @@ from gateway.drivers.registry import Drivers
 from gateway.footage.fulfilment import Fetching
 from gateway.footage.register import load_register, shipped_register
 from gateway.footage.service import FootageService
+from gateway.health.album import Album
 from gateway.health.asked import AskedVisits
 from gateway.health.checks.subject import Tools
 from gateway.health.service import HealthService
@@ -212,6 +213,7 @@ def make_services(folder: Path, store: Store, city: City, clock: Clock, drivers:
         ),
         captures=CaptureDesk(store=store, clock=clock, camera_of=drivers.onvif_of, stills=StreamStills(target_of=drivers.target_of)),
         steering=SteeringDesk(store=store, clock=clock, camera_of=drivers.onvif_of),
+        album=Album(store, clock),
         visits=AskedVisits(make_health(store, city, board, clock, drivers), store, clock, drivers.try_again),
         alerts=Notifier(None, store=store, city=city, clock=clock),
         camera_of=drivers.onvif_of,

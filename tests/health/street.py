@@ -20,10 +20,12 @@ from gateway.drivers.onvif.device import OnvifDevice
 from gateway.drivers.profiles.library import Profiles
 from gateway.drivers.snmp.polling import GufoEngine
 from gateway.drivers.snmp.reader import SensorReader
+from gateway.health.album import Album
 from gateway.health.checks.subject import SlowTools, Tools
 from gateway.health.service import HealthService
 from gateway.health.streams import Streams
 from gateway.health.wheel import Pace
+from gateway.media.pictures import PictureReader
 from gateway.storage.store import Store
 from gateway.storage.writer import Lane
 from simulators.city import SimDevice, plan
@@ -47,6 +49,7 @@ class Street:
     board: Board = field(default_factory=Board)
     logins: dict[DeviceId, Credentials] = field(default_factory=dict)
     """Credentials that the inventory has instead of the right ones."""
+    pictures: PictureReader = field(default_factory=PictureReader)
     http: Http = field(default_factory=Http)
     drivers: dict[DeviceId, OnvifDevice] = field(default_factory=dict)
 
@@ -73,10 +76,18 @@ class Street:
             self.drivers[device] = OnvifDevice(self.target(device), self.http, clock)
         return self.drivers[device]
 
-    def slow_tools(self, clock: Clock, *, timeout_s: float = 5.0) -> SlowTools:
+    def slow_tools(self, clock: Clock, store: Store, *, timeout_s: float = 5.0) -> SlowTools:
         """What slow checks work with."""
         streams = Streams(camera_of=partial(self.driver, clock=clock), target_of=self.target, clock=clock)
-        return SlowTools(clock=clock, city=self.city, board=self.board, streams=streams, timeout_s=timeout_s)
+        return SlowTools(
+            clock=clock,
+            city=self.city,
+            board=self.board,
+            streams=streams,
+            pictures=self.pictures,
+            album=Album(store, clock),
+            timeout_s=timeout_s,
+        )
 
     def service(self, store: Store, clock: Clock, *, limits: Limits = CALM, pace: Pace = Pace(), timeout_s: float = 1.0) -> HealthService:  # noqa: B008
         sensors = SensorReader(GufoEngine(try_s=0.3), PROFILES, clock=clock)
@@ -109,7 +120,11 @@ async def standing(clock: Clock, *, protocols: Sequence[str] = ("http", "snmp"))
     city = plan(seed=3, groups=12, speakers=3, http_port=http, rtsp_port=rtsp, snmp_port=snmp)
     state = State(lambda: clock.now().timestamp())
     async with running(city, state, control=("127.0.0.1", 0), only=protocols):
-        yield Street(state, {DeviceId(device.id): device for device in city.devices}, Ports(onvif=http, rtsp=rtsp, snmp=snmp))
+        street = Street(state, {DeviceId(device.id): device for device in city.devices}, Ports(onvif=http, rtsp=rtsp, snmp=snmp))
+        try:
+            yield street
+        finally:
+            await street.pictures.close()
 
 
 async def events(store: Store) -> list[Event]:

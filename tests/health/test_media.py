@@ -13,6 +13,7 @@ from gateway.health.checks import media
 from gateway.health.checks.subject import SlowTools, Subject
 from gateway.health.streams import Sighting
 from gateway.media.glance import Glance, frame_rate
+from gateway.storage.store import Store
 from simulators.city import SimDevice
 from simulators.faults import Answer
 from tests.health import street as streets
@@ -30,8 +31,8 @@ async def street() -> AsyncIterator[Street]:
 
 
 @pytest.fixture
-def tools(street: Street) -> SlowTools:
-    return street.slow_tools(SystemClock())
+def tools(street: Street, store: Store) -> SlowTools:
+    return street.slow_tools(SystemClock(), store)
 
 
 def cameras(street: Street) -> list[SimDevice]:

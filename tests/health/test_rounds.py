@@ -50,7 +50,7 @@ TEST = Slow(failing, frozenset({DeviceKind.CAMERA}), interval_s=60, timeout_s=1,
 async def test_a_slow_check_is_made_of_who_answers_and_makes_it_degraded(street: Street, store: Store, clock: SimulatedClock) -> None:
     camera = street.of("camera")[0]
     service, device = await opened(street, store, clock, [camera]), DeviceId(camera.id)
-    turning = rounds(service, street.slow_tools(clock), test=TEST)
+    turning = rounds(service, street.slow_tools(clock, store), test=TEST)
     assert await turning.make("test", TEST, device) is None, "nobody knows yet whether it answers"
     await service.check_now(device)
     for _ in range(2):
@@ -63,11 +63,11 @@ async def test_our_own_lag_and_our_own_mistakes_are_nobodys_illness(street: Stre
     camera = street.of("camera")[0]
     service, device = await opened(street, store, clock, [camera]), DeviceId(camera.id)
     await service.check_now(device)
-    lagging = rounds(service, street.slow_tools(clock), lagged=True, test=TEST)
+    lagging = rounds(service, street.slow_tools(clock, store), lagged=True, test=TEST)
     for _ in range(3):
         assert await lagging.make("test", TEST, device) == []
     broken = replace(TEST, check=breaking)
-    assert await rounds(service, street.slow_tools(clock), test=broken).make("test", broken, device) is None
+    assert await rounds(service, street.slow_tools(clock, store), test=broken).make("test", broken, device) is None
     assert street.board[device].state is HealthState.UP
 
 
@@ -75,7 +75,7 @@ async def test_a_complaint_outlives_a_restart_and_not_the_end_of_its_check(stree
     camera = street.of("camera")[0]
     service, device = await opened(street, store, clock, [camera]), DeviceId(camera.id)
     await service.check_now(device)
-    turning = rounds(service, street.slow_tools(clock), test=TEST)
+    turning = rounds(service, street.slow_tools(clock, store), test=TEST)
     for _ in range(2):
         await turning.make("test", TEST, device)
     again = await opened(street, store, clock, [camera])
@@ -110,7 +110,7 @@ async def test_the_port_of_a_silent_device_is_told_once_and_is_no_complaint(stre
     await service.load()
     await service.check_now(device)
     ports = SLOW["ports"]
-    turning = rounds(service, street.slow_tools(clock), ports=ports)
+    turning = rounds(service, street.slow_tools(clock, store), ports=ports)
 
     async def round_() -> None:
         await clock.advance(61)
@@ -138,12 +138,12 @@ async def test_the_port_of_a_silent_device_is_told_once_and_is_no_complaint(stre
     assert street.board[device].facts["port"]["reason"] == ""
 
 
-async def test_a_fault_of_the_power_is_named_before_the_link_that_it_takes_along(street: Street, clock: SimulatedClock) -> None:
+async def test_a_fault_of_the_power_is_named_before_the_link_it_takes_along(street: Street, store: Store, clock: SimulatedClock) -> None:
     camera = next(device for device in street.of("camera") if device.uplink)
     switch = street.devices[DeviceId(camera.uplink)]
     wire(street, switch, camera)
     told = {"port_state": {str(camera.uplink_port): "down"}, "poe_port": {f"group=1,port={camera.uplink_port}": "fault"}}
     street.board.put(Standing(DeviceId(switch.id), HealthState.UP, facts={"snmp": {"sensors": told}}))
     street.board.put(Standing(DeviceId(camera.id), HealthState.DOWN))
-    (result,) = await SLOW["ports"].check(Subject(street.city.devices[DeviceId(switch.id)], 0.0), street.slow_tools(clock))
+    (result,) = await SLOW["ports"].check(Subject(street.city.devices[DeviceId(switch.id)], 0.0), street.slow_tools(clock, store))
     assert (result.device, result.outcome, result.reason, result.facts["poe"]) == (camera.id, Outcome.OK, "poe-fault", "fault")

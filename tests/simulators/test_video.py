@@ -16,7 +16,7 @@ NOON = datetime(2026, 5, 1, 12, 0, 0, tzinfo=UTC)
 AT_NOON = frame_at(int(NOON.timestamp()) * 10**9)
 CAMERA = Sight("CAM-0001-1")
 DECODERS = {Codec.H264: "h264", Codec.H265: "hevc"}
-VIEWS = [View.STREET, View.BLACK, View.COVERED, View.MOVED]
+VIEWS = [View.STREET, View.BLACK, View.COVERED, View.MOVED, View.BLURRED, View.DAZZLED]
 
 
 def sight(view: View, *, since: float = 0.0, offset_s: float = 0.0) -> Sight:

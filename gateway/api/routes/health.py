@@ -110,6 +110,23 @@ async def check_device(call: Call, body: CheckIn) -> VisitOut:
     return VisitOut(device=device.id, state=standing.state, reason=standing.reason, results=[_result(result) for result in results])
 
 
+class RenewedOut(Output):
+    """From when on a camera's pictures are learnt anew."""
+
+    device: str
+    at: Instant
+
+
+@routes.op("DELETE", "/v1/devices/{device_id}/picture-reference", needs=Permission.HEALTH_MANAGE, problems=(NotFound, Forbidden))
+async def renew_picture_reference(call: Call) -> RenewedOut:
+    """A camera was turned, cleaned or exchanged on purpose: what its pictures are compared with is learnt anew. On the audit record."""
+    device = find_device(call.services.city, call.path("device_id"), DeviceKind.CAMERA)
+    must_reach(call.caller.key, [device.id], call.services.city)
+    assert call.services.album is not None, "this house keeps no album"
+    await call.services.album.renew(device.id, actor=call.caller.actor)
+    return RenewedOut(device=device.id, at=call.services.clock.now())
+
+
 def _result(result: CheckResult) -> ResultOut:
     return ResultOut(
         check=result.check,

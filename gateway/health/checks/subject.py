@@ -10,7 +10,9 @@ from gateway.domain.devices import Device, DeviceId
 from gateway.domain.health import Board, CheckResult, Outcome
 from gateway.drivers.base import DeviceClock, Identity, Target
 from gateway.drivers.snmp.reader import Reading
+from gateway.health.album import Album
 from gateway.health.streams import Streams
+from gateway.media.pictures import PictureReader
 
 
 class OnvifChecks(Protocol):
@@ -56,6 +58,8 @@ class SlowTools:
     city: City
     board: Board
     streams: Streams
+    pictures: PictureReader
+    album: Album
     timeout_s: float = 10.0
     picture_within_s: float = 6.0
 
