@@ -14,6 +14,7 @@ BENCHES = {
     "snmp": "a poll of six OIDs, v2c and v3, against Debian's prometheus-snmp-exporter",
     "api": "one device by id, against a bare aiohttp answer, idle and while the fleet is being checked",
     "simulators": "the simulated city: idle cost, SOAP answers for a second of CPU, the start of a city ten times as large",
+    "outage": "half of a city ails: lateness of the healthy devices' checks, detection, and how soon all are verified that come back",
     "crash": "kill -9 of the daemon, 50 times, while it acknowledges writes",
 }
 

@@ -1,7 +1,7 @@
 """What reading one device by id costs: our door, with its key checked, against a bare aiohttp JSON answer of the same size, side by side.
 
-Each server runs in a process of its own, and so does the client (`bench.asker`). Short rounds alternate between the servers, so that
-whatever else the machine does falls on both; rates are medians of rounds.
+Also how long the health of the whole city takes. Each server runs in a process of its own, and so does the client (`bench.asker`). Short
+rounds alternate between the servers, so that whatever else the machine does falls on both; rates are medians of rounds.
 """
 
 import asyncio
@@ -50,10 +50,15 @@ class Served:
 
     port: int
     requests: Sequence[bytes]
+    summary: bytes
     process: "subprocess.Popen[str]"
 
     def drive(self, seconds: float) -> Load:
         return drive(self.port, self.requests, seconds)
+
+    def drive_summary(self, seconds: float, *, connections: int) -> Load:
+        """The health of the whole city, asked for by one program after the other's answer: what a wall or a monitor waits for it."""
+        return drive(self.port, [self.summary], seconds, connections=connections)
 
     def cpu_s(self) -> float:
         """CPU seconds that the server has used so far, by its own count."""
@@ -71,6 +76,7 @@ def measure(*, rounds: int = ROUNDS, seconds: float = ROUND_S) -> dict[str, Any]
         before = ours.cpu_s(), bare.cpu_s()
         pairs = [(ours.drive(seconds), bare.drive(seconds)) for _ in range(rounds)]
         used = ours.cpu_s() - before[0], bare.cpu_s() - before[1]
+        summaries = [ours.drive_summary(seconds, connections=1) for _ in range(rounds)]
     mine, theirs = zip(*pairs, strict=True)
     rates = statistics.median(load.rate for load in mine), statistics.median(load.rate for load in theirs)
     answered = sum(load.rate for load in mine) * seconds, sum(load.rate for load in theirs) * seconds
@@ -83,6 +89,8 @@ def measure(*, rounds: int = ROUNDS, seconds: float = ROUND_S) -> dict[str, Any]
             "bare_cpu_ms_per_request": round(1000 * used[1] / answered[1], 4),
             "idle_p50_ms": round(statistics.median(load.p50_ms for load in mine), 3),
             "idle_p99_ms": round(statistics.median(load.p99_ms for load in mine), 3),
+            "summary_p50_ms": round(statistics.median(load.p50_ms for load in summaries), 3),
+            "summary_idle_p99_ms": round(statistics.median(load.p99_ms for load in summaries), 3),
             **checking,
         },
         "ratios": {"vs_bare_aiohttp": round(rates[0] / rates[1], 3)},
@@ -99,7 +107,8 @@ def _server(kind: str) -> Iterator[Served]:
         try:
             assert process.stdout
             told = json.loads(process.stdout.readline())
-            yield Served(told["port"], [request_for(path, told["key"]) for path in told["paths"]], process)
+            requests = [request_for(path, told["key"]) for path in told["paths"]]
+            yield Served(told["port"], requests, request_for("/v1/health/summary", told["key"]), process)
         finally:
             assert process.stdin
             with contextlib.suppress(BrokenPipeError):

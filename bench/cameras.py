@@ -39,8 +39,7 @@ def _http(body: bytes, *, close: bool) -> bytes:
     return f"{head}Connection: {word}\r\n\r\n".encode() + body
 
 
-def _clock() -> bytes:
-    now = datetime.now(UTC)
+def _clock(now: datetime) -> bytes:
     time = f"<tt:Time><tt:Hour>{now.hour}</tt:Hour><tt:Minute>{now.minute}</tt:Minute><tt:Second>{now.second}</tt:Second></tt:Time>"
     date = f"<tt:Date><tt:Year>{now.year}</tt:Year><tt:Month>{now.month}</tt:Month><tt:Day>{now.day}</tt:Day></tt:Date>"
     return envelope(
@@ -87,10 +86,14 @@ class Camera(asyncio.Protocol):
         if close:
             self._transport.close()
 
+    def now(self) -> datetime:
+        """What time it has."""
+        return datetime.now(UTC)
+
     def _answer(self, body: bytes) -> bytes:
         if b"GetSystemDateAndTime" in body:
             self.counts["clock"] += 1
-            return _clock()
+            return _clock(self.now())
         self.counts["identity"] += 1
         if _is_signed(body):
             return _IDENTITY

@@ -33,10 +33,12 @@ async def _while_checking(folder: Path, plan: Plan) -> dict[str, float]:
         load = asyncio.create_task(_drive(observer, requests))
         both = await _cpu_s_of(observer, load)
         loaded = load.result()
+        summary = await _drive(observer, [request_for("/v1/health/summary", observer.keys["viewer"])])
     return {
         "cpu_ms_per_request": round(1000 * max(0.0, both - alone) / (loaded.rate * SECONDS), 4),
         "p50_ms": round(loaded.p50_ms, 3),
         "p99_ms": round(loaded.p99_ms, 3),
+        "summary_p99_ms": round(summary.p99_ms, 3),
         "checking_requests_per_s": round(loaded.rate),
         "checking_cpu_pct_of_core": round(100 * alone / SECONDS, 2),
     }

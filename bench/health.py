@@ -37,10 +37,10 @@ def _side_by_side(names: Sequence[str], port: int, cameras: int, seconds: float)
     with contextlib.ExitStack() as stack:
         running = {name: stack.enter_context(_checker(name, port, cameras, seconds)) for name in names}
         for process in running.values():
-            _line(process)
+            line_of(process)
         for process in running.values():
-            _say(process, "go")
-        return {name: json.loads(_line(process)) for name, process in running.items()}
+            say(process, "go")
+        return {name: json.loads(line_of(process)) for name, process in running.items()}
 
 
 def report(results: dict[str, dict[str, float]]) -> dict[str, Any]:
@@ -63,19 +63,19 @@ _PREFIXES = {"whole": "", "ours": "driver_", "bare": "bare_limit_", "peer": "onv
 def _fleet() -> Iterator[tuple[int, dict[str, int]]]:
     """The cameras: their port, and what they counted once they are gone."""
     counts: dict[str, int] = {}
-    with _python("bench.cameras", core=0) as process:
-        yield json.loads(_line(process))["port"], counts
+    with python("bench.cameras", core=0) as process:
+        yield json.loads(line_of(process))["port"], counts
         counts.update(json.loads(process.communicate()[0]))
 
 
 @contextlib.contextmanager
 def _checker(name: str, port: int, cameras: int, seconds: float) -> Iterator["subprocess.Popen[str]"]:
-    with _python("bench.checkers", name, str(port), str(cameras), str(seconds), core=1) as process:
+    with python("bench.checkers", name, str(port), str(cameras), str(seconds), core=1) as process:
         yield process
 
 
 @contextlib.contextmanager
-def _python(*arguments: str, core: int) -> Iterator["subprocess.Popen[str]"]:
+def python(*arguments: str, core: int) -> Iterator["subprocess.Popen[str]"]:
     """A Python program on the `core`-th of the cores that we may use, or on whichever there is when it is the only one."""
     process = subprocess.Popen([sys.executable, "-m", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     cores = sorted(os.sched_getaffinity(0))
@@ -87,7 +87,7 @@ def _python(*arguments: str, core: int) -> Iterator["subprocess.Popen[str]"]:
         process.wait()
 
 
-def _line(process: "subprocess.Popen[str]") -> str:
+def line_of(process: "subprocess.Popen[str]") -> str:
     assert process.stdout
     line = process.stdout.readline()
     if not line:
@@ -95,7 +95,7 @@ def _line(process: "subprocess.Popen[str]") -> str:
     return line
 
 
-def _say(process: "subprocess.Popen[str]", word: str) -> None:
+def say(process: "subprocess.Popen[str]", word: str) -> None:
     assert process.stdin
     process.stdin.write(f"{word}\n")
     process.stdin.flush()

@@ -5,6 +5,7 @@ import resource
 import secrets
 import signal
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ from gateway.broadcast.service import Rules as BroadcastRules
 from gateway.broadcast.verification import verification
 from gateway.broadcast.warmup import WarmUp
 from gateway.clock import Clock, SystemClock
-from gateway.config import Config
+from gateway.config import Config, KindHealth
 from gateway.control.captures import CaptureDesk
 from gateway.control.power import PowerDesk
 from gateway.control.steering import SteeringDesk
@@ -34,7 +35,7 @@ from gateway.domain.access import Role, permissions
 from gateway.domain.causes import Patience
 from gateway.domain.circumstances import Circumstances
 from gateway.domain.city import City
-from gateway.domain.devices import DeviceId
+from gateway.domain.devices import DeviceId, DeviceKind
 from gateway.domain.events import Actor, ActorKind
 from gateway.domain.health import Board
 from gateway.domain.incidents import IncidentId
@@ -52,6 +53,7 @@ from gateway.health.album import Album
 from gateway.health.asked import AskedVisits
 from gateway.health.checks.subject import SlowTools, Tools
 from gateway.health.checks.table import SLOW, paced
+from gateway.health.links import OwnLinks
 from gateway.health.rounds import Rounds
 from gateway.health.service import HealthService
 from gateway.health.streams import Streams
@@ -228,7 +230,13 @@ class House:
             timeout_s=health.timeout_s,
             clock_limit_s=health.clock_limit_s,
         )
-        limits = Limits(failure=health.down_after, recovery=health.up_after, flap_hold=timedelta(seconds=health.flap_hold_s))
+        limits = Limits(
+            failure=health.down_after,
+            recovery=health.up_after,
+            degrade=health.degraded_after,
+            flap_changes=health.flap_changes,
+            flap_hold=timedelta(seconds=health.flap_hold_s),
+        )
         usual = Pace()
         pace = Pace(
             interval_s=health.interval_s,
@@ -239,7 +247,16 @@ class House:
             per_group=health.per_uplink,
             late_s=min(LATE_S, health.timeout_s / 4),  # a pause of ours that could eat up a device's deadline is never its fault
         )
-        return HealthService(city=self._city, board=self._board, store=self._store, tools=tools, limits=limits, pace=pace)
+        return HealthService(
+            city=self._city,
+            board=self._board,
+            store=self._store,
+            tools=tools,
+            limits=limits,
+            pace=pace,
+            limits_of={kind: _limits_of(limits, getattr(health.kinds, kind.value)) for kind in DeviceKind},
+            links=OwnLinks(health.own_links, self._clock),
+        )
 
     def _make_traps(self, port: int) -> TrapService:
         traps = self._config.traps
@@ -434,6 +451,17 @@ class House:
     def _unready(self) -> Mapping[str, str]:
         unready = {part.name: part.last_error or part.state for part in self._parts if part.state is not PartState.RUNNING}
         return {"store": self._store.writer.trouble, **unready} if self._store.writer.trouble else unready
+
+
+def _limits_of(usual: Limits, kind: KindHealth) -> Limits:
+    """The thresholds of one kind of device: those that it has of its own, else the usual ones."""
+    return replace(
+        usual,
+        failure=kind.down_after or usual.failure,
+        recovery=kind.up_after or usual.recovery,
+        degrade=kind.degraded_after or usual.degrade,
+        flap_changes=kind.flap_changes or usual.flap_changes,
+    )
 
 
 def _asked_to_stop() -> asyncio.Event:

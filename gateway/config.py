@@ -135,15 +135,38 @@ class Checks(Section):
     ports: SlowCheck = SlowCheck()
 
 
+Threshold = Annotated[int, Field(ge=1, le=100)]
+
+
+class KindHealth(Section):
+    """What is otherwise for devices of one kind; what is left out is as for all."""
+
+    down_after: Threshold | None = None
+    up_after: Threshold | None = None
+    degraded_after: Threshold | None = None
+    flap_changes: Threshold | None = None
+
+
+class KindsHealth(Section):
+    camera: KindHealth = KindHealth()
+    speaker: KindHealth = KindHealth()
+    recorder: KindHealth = KindHealth()
+    switch: KindHealth = KindHealth()
+
+
 class Health(Section):
     """How devices are checked and when one counts as down."""
 
     interval_s: Seconds = 30.0
     timeout_s: Seconds = 5.0
     sensor_interval_s: Seconds = 60.0
-    down_after: Annotated[int, Field(ge=1, le=100)] = 3
-    up_after: Annotated[int, Field(ge=1, le=100)] = 2
+    down_after: Threshold = 3
+    up_after: Threshold = 2
+    degraded_after: Threshold = 2
+    flap_changes: Threshold = 6
     flap_hold_s: Seconds = 300.0
+    kinds: KindsHealth = KindsHealth()
+    own_links: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:@-]{1,15}$")], ...] = ()
     clock_limit_s: Seconds = 5.0
     concurrency: Count = 256
     per_uplink: Count = 8

@@ -8,6 +8,7 @@ from typing import Protocol
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from gateway.api.census import Census
 from gateway.broadcast.clips import ClipShelf
 from gateway.broadcast.service import BroadcastService
 from gateway.clock import Clock
@@ -136,6 +137,10 @@ class Services:
     limits: Limits = field(default_factory=Limits)
     readiness: Readiness = _ready
     metrics: CollectorRegistry = field(default_factory=CollectorRegistry)
+    census: Census = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "census", Census(self.city, self.board))
 
 
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)

@@ -69,11 +69,15 @@ class Standing:
 
 
 class Board:
-    """The standing of every device, in memory: written by the health service, read by everybody else."""
+    """The standing of every device, in memory: written by the health service, read by everybody else.
+
+    `version` grows with every change of a state or a reason: what was counted at one version holds until the next.
+    """
 
     def __init__(self) -> None:
         self._standings: dict[DeviceId, Standing] = {}
         self._counts: Counter[HealthState] = Counter()
+        self.version = 0
 
     def __getitem__(self, device: DeviceId) -> Standing:
         """The standing of `device`; UNKNOWN for one that was never checked."""
@@ -84,10 +88,13 @@ class Board:
 
     def put(self, standing: Standing) -> None:
         before = self._standings.get(standing.device)
+        self._standings[standing.device] = standing
+        if before is not None and before.state is standing.state and before.reason == standing.reason:
+            return
+        self.version += 1
         if before is not None:
             self._counts[before.state] -= 1
         self._counts[standing.state] += 1
-        self._standings[standing.device] = standing
 
     def copy(self) -> "Board":
         """The same standings as of now, for whoever looks at them for longer."""
@@ -98,6 +105,7 @@ class Board:
     def drop(self, device: DeviceId) -> None:
         before = self._standings.pop(device, None)
         if before is not None:
+            self.version += 1
             self._counts[before.state] -= 1
 
     def counts(self) -> dict[HealthState, int]:

@@ -2,16 +2,17 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import structlog
 
 from gateway.domain.city import City
-from gateway.domain.devices import Device, DeviceId
+from gateway.domain.devices import Device, DeviceId, DeviceKind
 from gateway.domain.events import NewEvent
 from gateway.domain.health import Board, CheckResult, HealthState, Outcome, Standing, Transition
 from gateway.domain.policy import REACH, Limits, PolicyState, hear, judge, restored
@@ -21,6 +22,7 @@ from gateway.health.checks.reach import SLOW
 from gateway.health.checks.subject import Subject, Tools
 from gateway.health.checks.table import CHECKS, VISITS
 from gateway.health.complaints import ComplaintLog, Turn
+from gateway.health.links import OwnLinks
 from gateway.health.news import noticed
 from gateway.health.sight import Sight
 from gateway.health.timing import CheckTimes
@@ -57,6 +59,7 @@ class HealthService:
     """Keeps `board` true: every device of `city` has a standing there, and a changed state only after it has been committed.
 
     `load` before `run`; `resync` after every change of the inventory. Results that change nothing are not written.
+    `limits_of`: thresholds of kinds that have others than `limits`; `links`: our own, whose loss makes silence mean nothing.
     """
 
     def __init__(
@@ -68,12 +71,15 @@ class HealthService:
         tools: Tools,
         limits: Limits = Limits(),  # noqa: B008 (frozen)
         pace: Pace = Pace(),  # noqa: B008 (frozen)
+        limits_of: Mapping[DeviceKind, Limits] = MappingProxyType({}),
+        links: OwnLinks | None = None,
     ) -> None:
         self._city = city
         self._board = board
         self._store = store
         self._tools = tools
-        self._limits = limits
+        self._limits = {kind: limits_of.get(kind, limits) for kind in DeviceKind}
+        self._links = links or OwnLinks((), tools.clock)
         self._clock = tools.clock
         self._wheel: Wheel[DeviceId] = Wheel(self._visit, clock=self._clock, pace=pace)
         self._sight = Sight(self._clock)
@@ -165,12 +171,13 @@ class HealthService:
     @property
     def figures(self) -> Figures:
         wheel = self._wheel
-        return Figures(wheel.visits, wheel.under_way, wheel.off_the_ring, wheel.lateness_s, self._sight.blind)
+        return Figures(wheel.visits, wheel.under_way, wheel.off_the_ring, wheel.lateness_s, self._sight.blind or bool(self._links.look()))
 
     # -- one visit
 
-    async def _visit(self, device: DeviceId) -> bool:
-        return not _silent(await self._turn(device))
+    async def _visit(self, device: DeviceId) -> bool | None:
+        results = await self._turn(device)
+        return None if _excused_silence(results) else not _silent(results)
 
     async def _turn(self, device_id: DeviceId) -> Sequence[CheckResult]:
         """Look at a device and take what was found; one turn a device at a time. Empty for one that is not there any more."""
@@ -205,12 +212,12 @@ class HealthService:
         if reached is None or reached.outcome is Outcome.UNKNOWN:
             return results
         silent = reached.outcome is Outcome.FAIL
-        lagging = self._wheel.lagged_since(began)
-        if not lagging and not self._wheel.misses(device):
+        lagging, cut_off = self._wheel.lagged_since(began), self._links.lost_since(began)
+        if not silent or not (lagging or cut_off or self._wheel.misses(device)):
             self._sight.note(answered=not silent)
         if not silent:
             return [_excused(result) for result in results] if lagging else results
-        if lagging or self._sight.blind:
+        if lagging or cut_off or self._sight.blind:
             return [replace(reached, outcome=Outcome.UNKNOWN, reason=LAGGING if lagging else BLIND)]
         return results
 
@@ -221,7 +228,7 @@ class HealthService:
                 return True
             self.times.note(results)
             now = self._clock.now()
-            after, transition = judged(self._states[device], results, self._limits, now)
+            after, transition = judged(self._states[device], results, self._limits[self._kind_of(device)], now)
             standing = _shown(self._board[device], after, transition, results)
             notices = [result for result in results if result.outcome is Outcome.OK and result.reason]
             notices += noticed(self._board[device].facts, results)
@@ -238,6 +245,11 @@ class HealthService:
                 if turn:
                     self._complaints.keep(turn)
             return True
+
+    def _kind_of(self, device: DeviceId) -> DeviceKind:
+        """What it is; one that an import has just taken away is judged a last time as a camera."""
+        known = self._city.devices.get(device)
+        return known.kind if known else DeviceKind.CAMERA
 
     # -- devices that are gone
 
@@ -299,6 +311,11 @@ def _reached(results: Sequence[CheckResult]) -> CheckResult | None:
 def _silent(results: Sequence[CheckResult]) -> bool:
     reached = _reached(results)
     return reached is not None and reached.outcome is Outcome.FAIL
+
+
+def _excused_silence(results: Sequence[CheckResult]) -> bool:
+    reached = _reached(results)
+    return reached is not None and reached.outcome is Outcome.UNKNOWN and reached.reason == LAGGING
 
 
 def _excused(result: CheckResult) -> CheckResult:

@@ -4,10 +4,14 @@ All devices stand on a ring, and a cursor goes round it once an interval; each t
 When the gateway was held up or all slots are taken, the cursor falls behind and goes on from where it stands at its own pace: nobody is
 left out and nothing is made up for in a burst.
 
-A device that did not answer leaves the ring. It is visited again soon, so that a loss is confirmed quickly; when it is dead, ever more
-rarely and from a small pool of slots of its own, so that a district without power holds up nobody else. Its first answer has it visited
-again soon, so that its return is confirmed quickly too, and then puts it back. When a dead device answers, whoever is dead on the same
-uplink, or behind it, is visited at once: power that is back is noticed everywhere and not a pause later.
+A device that did not answer leaves the ring, and its visits take slots of another pool, since each may last a whole deadline: whoever is
+well waits for nobody who is not. It is visited again soon, so that a loss is confirmed quickly; when it is dead, ever more rarely and from
+a small pool, so that a district without power costs little. Its first answer has it visited again soon, so that its return is confirmed
+quickly too, and then puts it back. A visit that says nothing, because we lagged ourselves, is made again soon.
+
+When a dead device answers, whoever is dead on the same uplink, or behind it, is visited at once, and so are a few others of the dead,
+wherever they hang (`RUMOUR`): what has come back everywhere is noticed everywhere within moments, as a rumour spreads, and what has come
+back alone costs a few visits.
 """
 
 import asyncio
@@ -16,6 +20,7 @@ import itertools
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Generic, TypeVar
 
 from gateway.clock import Clock
@@ -24,16 +29,27 @@ K = TypeVar("K", bound=Hashable)
 
 LATE_S = 0.5
 CONFIRMATIONS = 2  # visits of a device that answers again, soon one after the other
+RUMOUR = 4  # dead devices anywhere that are visited at once because one has answered
+
+_GOLDEN = 0.6180339887  # large groups begin at different places of the ring
+
+
+class Pool(Enum):
+    """Whose slots a visit takes: of those on the ring, of those that were silent or are returning, of the dead."""
+
+    RING = "ring"
+    SUSPECT = "suspect"
+    DEAD = "dead"
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How the wheel turns. Times in seconds.
 
-    `first_round_s`: how long the first round takes, if that is shorter. `in_flight`: visits at once, of them `per_group` to devices of
-    one group (an uplink). `suspect_s`: when a device that did not answer is visited again; after `dead_after` misses it waits `dead_s`,
-    each time twice as long up to `dead_max_s`, and needs one of `dead_in_flight` slots. `late_s`: how late a tick may be before we say
-    that we lag.
+    `first_round_s`: how long the first round takes, if that is shorter. `in_flight`: visits at once on the ring, and as many to suspects,
+    of them `per_group` to devices of one group (an uplink). `suspect_s`: when a device that did not answer is visited again; after
+    `dead_after` misses it waits `dead_s`, each time twice as long up to `dead_max_s`, and needs one of `dead_in_flight` slots. `late_s`:
+    how late a tick may be before we say that we lag.
     """
 
     interval_s: float = 30.0
@@ -50,9 +66,9 @@ class Pace:
 
 
 class Wheel(Generic[K]):
-    """Calls `visit(key)`, which returns whether the device answered and does not raise; one visit a key at a time."""
+    """Calls `visit(key)`, which returns whether the device answered (None: nobody can say) and does not raise; one visit a key at once."""
 
-    def __init__(self, visit: Callable[[K], Awaitable[bool]], *, clock: Clock, pace: Pace = Pace()) -> None:
+    def __init__(self, visit: Callable[[K], Awaitable[bool | None]], *, clock: Clock, pace: Pace = Pace()) -> None:
         self._visit = visit
         self._clock = clock
         self._pace = pace
@@ -63,25 +79,32 @@ class Wheel(Generic[K]):
         self._first_left = 0
         self._misses: Counter[K] = Counter()
         self._returning: Counter[K] = Counter()  # who answers again, and how many visits are to confirm it
+        self._unclear: set[K] = set()  # whose last visit said nothing, and who were well before
         self._woken: set[Hashable] = set()  # where a dead device has answered: itself, its group
+        self._rumours = 0  # how many of the dead elsewhere are to be visited for it
         self._waiting: list[tuple[float, int, K]] = []  # a heap of those off the ring: when due, an order, the key
         self._order = itertools.count()
         self._deferred: deque[K] = deque()  # came due while their group was full; at most the ring's length
-        self._under_way: set[K] = set()
-        self._per_group: Counter[Hashable] = Counter()
-        self._dead_under_way = 0
+        self._under_way: dict[K, Pool] = {}
+        self._slots: Counter[Pool] = Counter()
+        self._per_group: Counter[tuple[Pool, Hashable]] = Counter()
         self._planned = self._late_at = -1.0
         self.lateness_s = 0.0
         self.visits = 0
 
     def replace(self, groups: Mapping[K, Hashable]) -> None:
-        """Turn over these keys from now on, in their order; each with the group whose bound it shares, None for none of its own."""
+        """Turn over these keys from now on; each with the group whose bound it shares, None for none of its own.
+
+        They stand on the ring in their order, but for groups larger than their bound, which are spread all round it: their devices would
+        wait for each other, and the well ones for those that are not.
+        """
         self._first_left += len(groups.keys() - self._groups.keys())
-        self._ring = list(groups)
+        self._ring = _spread(groups, self._pace.per_group)
         self._groups = dict(groups)
         self._cursor %= max(1, len(self._ring))
         self._misses = Counter({key: misses for key, misses in self._misses.items() if key in groups})
         self._returning = Counter({key: left for key, left in self._returning.items() if key in groups})
+        self._unclear &= groups.keys()
         self._waiting = [entry for entry in self._waiting if entry[2] in groups]
         heapq.heapify(self._waiting)
         self._deferred = deque(key for key in self._deferred if key in groups)
@@ -117,8 +140,8 @@ class Wheel(Generic[K]):
 
     @property
     def off_the_ring(self) -> int:
-        """How many devices are suspected, dead, or about to return."""
-        return len(self._misses) + len(self._returning)
+        """How many devices are suspected, dead, about to return, or to be visited again because a visit said nothing."""
+        return len(self._misses) + len(self._returning) + len(self._unclear)
 
     # -- what comes due
 
@@ -139,7 +162,7 @@ class Wheel(Generic[K]):
         if not self._ring:
             return
         self._owed = min(self._owed + self._per_tick(), 2 * self._per_tick() + 1)  # what was not paid by then is not made up for
-        while self._owed >= 1 and len(self._under_way) < self._pace.in_flight:
+        while self._owed >= 1 and self._slots[Pool.RING] < self._pace.in_flight:
             key = self._ring[self._cursor]
             self._cursor = (self._cursor + 1) % len(self._ring)
             self._owed -= 1
@@ -166,11 +189,7 @@ class Wheel(Generic[K]):
         turned_away: list[tuple[float, int, K]] = []
         while self._waiting and self._waiting[0][0] <= now and len(turned_away) < self._pace.in_flight:
             entry = heapq.heappop(self._waiting)
-            dead = self._dead(entry[2])
-            if dead and self._dead_under_way < self._pace.dead_in_flight:
-                self._dead_under_way += 1
-                yield self._begin(entry[2])
-            elif not dead and self._room_for(entry[2]):
+            if self._room_for(entry[2]):
                 yield self._begin(entry[2])
             else:
                 turned_away.append(entry)
@@ -178,27 +197,41 @@ class Wheel(Generic[K]):
             heapq.heappush(self._waiting, entry)
 
     def _wake(self) -> None:
-        """Bring the dead forward that hang where somebody has answered: on the same uplink, behind it, or in front of it."""
+        """Bring the dead forward: before all others those that hang where somebody has answered, on the same uplink, behind it, or in
+        front of it; then some of those that would wait longest."""
         if not self._woken:
             return
-        now, woken = self._clock.monotonic(), self._woken
-        self._woken = set()
-        self._waiting = [
-            (now if self._dead(key) and (key in woken or self._groups.get(key) in woken) else due, order, key)
-            for due, order, key in self._waiting
-        ]
+        now, woken, rumours = self._clock.monotonic(), self._woken, self._rumours
+        self._woken, self._rumours = set(), 0
+        waiting: list[tuple[float, int, K]] = []
+        for due, order, key in sorted(self._waiting, reverse=True):
+            sooner = due
+            if due > now and self._dead(key):
+                if key in woken or self._groups.get(key) in woken:
+                    sooner = now - self._pace.interval_s
+                elif rumours > 0:
+                    sooner, rumours = now, rumours - 1
+            waiting.append((sooner, order, key))
+        self._waiting = waiting
         heapq.heapify(self._waiting)
 
     def _is_off(self, key: K) -> bool:
-        return key in self._misses or key in self._returning
+        return key in self._misses or key in self._returning or key in self._unclear
 
     def _per_tick(self) -> float:
         round_s = min(self._pace.first_round_s, self._pace.interval_s) if self._first_left else self._pace.interval_s
         return len(self._ring) * self._pace.tick_s / round_s
 
     def _room_for(self, key: K) -> bool:
-        group = self._groups.get(key)
-        return len(self._under_way) < self._pace.in_flight and (group is None or self._per_group[group] < self._pace.per_group)
+        pool, group = self._pool(key), self._groups.get(key)
+        if pool is Pool.DEAD:
+            return self._slots[pool] < self._pace.dead_in_flight
+        return self._slots[pool] < self._pace.in_flight and (group is None or self._per_group[pool, group] < self._pace.per_group)
+
+    def _pool(self, key: K) -> Pool:
+        if self._dead(key):
+            return Pool.DEAD
+        return Pool.SUSPECT if self._is_off(key) else Pool.RING
 
     def _dead(self, key: K) -> bool:
         return self._misses[key] >= self._pace.dead_after
@@ -206,43 +239,68 @@ class Wheel(Generic[K]):
     # -- one visit
 
     def _begin(self, key: K) -> K:
-        self._under_way.add(key)
-        self._per_group[self._groups.get(key)] += 1
+        pool = self._under_way[key] = self._pool(key)
+        self._slots[pool] += 1
+        self._per_group[pool, self._groups.get(key)] += 1
         return key
 
     async def _make(self, key: K) -> None:
-        group, dead = self._groups.get(key), self._dead(key)
-        answered = False
+        pool, group = self._under_way[key], self._groups.get(key)
+        answered: bool | None = False
         try:
             answered = await self._visit(key)
         finally:
             self.visits += 1
-            self._under_way.discard(key)
-            self._per_group[group] -= 1
-            if not self._per_group[group]:
-                del self._per_group[group]
-            self._dead_under_way -= dead
+            del self._under_way[key]
+            self._slots[pool] -= 1
+            self._per_group[pool, group] -= 1
+            if not self._per_group[pool, group]:
+                del self._per_group[pool, group]
             self._note(key, answered=answered)
 
-    def _note(self, key: K, *, answered: bool) -> None:
+    def _note(self, key: K, *, answered: bool | None) -> None:
+        self._unclear.discard(key)
         if key not in self._groups:
             del self._misses[key], self._returning[key]
         elif answered:
             self._note_answer(key)
+        elif answered is None:
+            if not self._is_off(key):
+                self._unclear.add(key)
+            self._wait_for(key)
         else:
             del self._returning[key]
             self._misses[key] += 1
-            beyond = self._misses[key] - self._pace.dead_after
-            self._wait(key, self._pace.suspect_s if beyond < 0 else min(self._pace.dead_s * 2 ** min(beyond, 16), self._pace.dead_max_s))
+            self._wait_for(key)
 
     def _note_answer(self, key: K) -> None:
         """One that was off the ring is visited again soon, a few times, before it goes back there."""
         if self._dead(key):
             self._woken |= {key, self._groups.get(key)} - {None}
+            self._rumours += RUMOUR
         left = CONFIRMATIONS if self._misses.pop(key, 0) else self._returning.pop(key, 0) - 1
         if left > 0:
             self._returning[key] = left
             self._wait(key, self._pace.suspect_s)
 
+    def _wait_for(self, key: K) -> None:
+        """As long as befits what it has missed so far."""
+        beyond = self._misses[key] - self._pace.dead_after
+        self._wait(key, self._pace.suspect_s if beyond < 0 else min(self._pace.dead_s * 2 ** min(beyond, 16), self._pace.dead_max_s))
+
     def _wait(self, key: K, pause_s: float) -> None:
         heapq.heappush(self._waiting, (self._clock.monotonic() + pause_s, next(self._order), key))
+
+
+def _spread(groups: Mapping[K, Hashable], per_group: int) -> list[K]:
+    sizes = Counter(group for group in groups.values() if group is not None)
+    placed: Counter[Hashable] = Counter()
+    ordinals: dict[Hashable, int] = {}
+    places: list[tuple[float, int, K]] = []
+    for number, (key, group) in enumerate(groups.items()):
+        place = number / len(groups)
+        if sizes[group] > per_group:
+            shift = ordinals.setdefault(group, len(ordinals)) * _GOLDEN % 1.0
+            place, placed[group] = (placed[group] + shift) / sizes[group], placed[group] + 1
+        places.append((place, number, key))
+    return [key for _, _, key in sorted(places)]

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import text
 
@@ -89,10 +90,19 @@ class Street:
             timeout_s=timeout_s,
         )
 
-    def service(self, store: Store, clock: Clock, *, limits: Limits = CALM, pace: Pace = Pace(), timeout_s: float = 1.0) -> HealthService:  # noqa: B008
+    def service(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        limits: Limits = CALM,
+        pace: Pace = Pace(),  # noqa: B008 (frozen)
+        timeout_s: float = 1.0,
+        **more: Any,
+    ) -> HealthService:
         sensors = SensorReader(GufoEngine(try_s=0.3), PROFILES, clock=clock)
         tools = Tools(onvif_of=partial(self.driver, clock=clock), target_of=self.target, sensors=sensors, clock=clock, timeout_s=timeout_s)
-        return HealthService(city=self.city, board=self.board, store=store, tools=tools, limits=limits, pace=pace)
+        return HealthService(city=self.city, board=self.board, store=store, tools=tools, limits=limits, pace=pace, **more)
 
     def break_(self, device: SimDevice, **fault: object) -> None:
         self.state.faults[device.id] = Fault(**fault)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from gateway.clock import SimulatedClock
-from gateway.health.wheel import Pace, Wheel
+from gateway.health.wheel import RUMOUR, Pace, Wheel
 
 EVEN = Pace(interval_s=30, first_round_s=30, tick_s=0.1)
 GROUPLESS = dict.fromkeys(range(300))
@@ -147,6 +147,81 @@ async def test_a_loss_is_confirmed_soon_and_the_dead_are_visited_ever_more_rarel
         await clock.advance(300)
     assert wheel.off_the_ring == 0
     assert len([at for at in street.times(7) if at > back]) >= 9
+
+
+async def test_what_has_come_back_everywhere_is_noticed_everywhere_within_moments() -> None:
+    clock = SimulatedClock()
+    street = Street(clock)
+    street.silent = set(range(300))
+    wheel = Wheel(street.visit, clock=clock, pace=Pace(interval_s=30, first_round_s=30, tick_s=0.1, dead_s=240))
+    wheel.replace(GROUPLESS)
+    async with turning(wheel):
+        await clock.advance(1_500)
+        street.silent = set()
+        street.visits.clear()
+        await clock.advance(260)
+    first = min(at for at, _ in street.visits)
+    assert max(street.times(number)[0] for number in range(300)) - first < 5, "though each would have waited for four minutes"
+
+
+async def test_one_that_comes_back_alone_costs_a_few_visits_to_the_other_dead() -> None:
+    clock = SimulatedClock()
+    street = Street(clock)
+    street.silent = set(range(300))
+    wheel = Wheel(street.visit, clock=clock, pace=Pace(interval_s=30, first_round_s=30, tick_s=0.1, dead_s=240))
+    wheel.replace(GROUPLESS)
+    async with turning(wheel):
+        await clock.advance(1_500)
+        usual = len(street.visits)
+        street.silent -= {7}
+        await clock.advance(240)
+        assert wheel.off_the_ring == 299
+        assert len(street.visits) - usual < 300 + 30 + RUMOUR, "each of the dead once, the one again and again, and those few"
+
+
+async def test_a_visit_that_says_nothing_is_made_again_soon_and_counts_as_no_miss() -> None:
+    clock = SimulatedClock()
+    said: list[bool | None] = [True, None, None, True, False, None, True]
+    visits: list[float] = []
+
+    async def visit(_: int) -> bool | None:
+        visits.append(clock.monotonic())
+        return said.pop(0) if said else True
+
+    wheel: Wheel[int] = Wheel(visit, clock=clock, pace=EVEN)
+    wheel.replace({1: None})
+    async with turning(wheel):
+        await clock.advance(400)
+    pauses = [round(later - earlier) for earlier, later in itertools.pairwise(visits)]
+    assert pauses[1:3] == [10, 10]
+    assert visits[4] - visits[0] == pytest.approx(60), "back on the ring"
+    assert pauses[4:6] == [10, 10], "a miss is confirmed soon, whatever came between"
+    assert wheel.off_the_ring == 0
+
+
+async def test_devices_of_a_large_group_do_not_wait_for_each_other() -> None:
+    clock = SimulatedClock()
+    street = Street(clock, takes_s=5)
+    wheel = Wheel(street.visit, clock=clock, pace=Pace(interval_s=30, first_round_s=30, per_group=8))
+    wheel.replace({number: "aggregation" if number < 24 else f"pole-{number // 4}" for number in range(300)})
+    async with turning(wheel):
+        await clock.advance(150)
+    for number in range(300):
+        assert all(29.5 < later - earlier < 30.5 for earlier, later in itertools.pairwise(street.times(number)))
+
+
+async def test_the_well_do_not_wait_for_those_that_are_suspected() -> None:
+    clock = SimulatedClock()
+    street = Street(clock, takes_s=5)
+    wheel = Wheel(street.visit, clock=clock, pace=Pace(interval_s=30, first_round_s=30, in_flight=60))
+    wheel.replace(GROUPLESS)
+    async with turning(wheel):
+        await clock.advance(60)
+        street.silent = set(range(0, 300, 2))
+        street.visits.clear()
+        await clock.advance(90)
+    late = [later - earlier - 30 for number in range(1, 300, 2) for earlier, later in itertools.pairwise(street.times(number))]
+    assert max(late) < 0.5
 
 
 async def test_power_that_is_back_is_noticed_at_once_by_everybody_behind_the_same_switches() -> None:

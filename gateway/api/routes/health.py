@@ -1,11 +1,10 @@
 """Health: how the city is as a whole, and what each device has been through."""
 
-from collections import Counter
 from typing import Any
 
 from pydantic import Field
 
-from gateway.api.census import States, states_of
+from gateway.api.census import States
 from gateway.api.models import Input, Instant, Output, Page, PageQuery
 from gateway.api.paging import from_cursor, to_cursor, wrong_cursor
 from gateway.api.routes.devices import find_device
@@ -51,19 +50,17 @@ class TransitionPage(Page[TransitionOut]):
 @routes.op("GET", "/v1/health/summary", needs=Permission.HEALTH_READ)
 async def read_health_summary(call: Call) -> SummaryOut:
     """How many devices of each kind are in each state, and why those that are not up are not."""
-    city, board = call.services.city, call.services.board
+    city = call.services.city
     cursor = call.services.store.events.latest
-    kinds = {kind: states_of(board, (device.id for device in city.of_kind(kind))) for kind in DeviceKind}
-    standings = (board[device] for device in city.devices)
-    reasons = Counter(standing.reason for standing in standings if standing.state is not HealthState.UP and standing.reason)
+    counted = call.services.census.count()
     return SummaryOut(
         at=call.services.clock.now(),
         event_cursor=cursor,
         devices=len(city.devices),
         groups=len(city.groups),
-        states={state: sum(states[state] for states in kinds.values()) for state in HealthState},
-        kinds=kinds,
-        reasons=dict(reasons.most_common()),
+        states={state: sum(states[state] for states in counted.kinds.values()) for state in HealthState},
+        kinds=dict(counted.kinds),
+        reasons=dict(counted.reasons),
     )
 
 

@@ -14,7 +14,7 @@ from gateway.drivers.profiles.library import Profiles
 from gateway.drivers.profiles.model import Profile, Traits
 from gateway.drivers.snmp.engine import Oid, PollEngine, Value, silence, snmp_credentials
 from gateway.drivers.snmp.sensors import Readings, evaluate, text
-from gateway.errors import AuthenticationFailed
+from gateway.errors import AuthenticationFailed, DeadlineExceeded
 
 _SYS_DESCR, _SYS_OBJECT_ID = "1.3.6.1.2.1.1.1.0", "1.3.6.1.2.1.1.2.0"
 _SYS_UPTIME, _HR_SYSTEM_UPTIME = "1.3.6.1.2.1.1.3.0", "1.3.6.1.2.1.25.1.1.0"
@@ -95,13 +95,20 @@ class SensorReader:
         self._known.move_to_end(target.device)
         reply = await self._engine.get(target, known.oids, timeout_s=timeout_s)
         if self._clock.monotonic() - known.walked_at >= self._walk_every_s:
-            known.tables = {root: await self._engine.walk(target, root, timeout_s=timeout_s) for root in known.profile.walks}
+            known.tables = await self._tables(target, known.profile, timeout_s)
             known.walked_at = self._clock.monotonic()
         start, stuck = self._watch_uptimes(known, reply.values)
         readings = evaluate(known.profile, reply.values, known.tables)
         if known.restarted:
             readings = replace(readings, facts={**readings.facts, "restarted": known.restarted})
         return Reading(readings, reply.engine_id_changed, start, stuck)
+
+    async def _tables(self, target: Target, profile: Profile, timeout_s: float) -> dict[Oid, Sequence[tuple[Oid, Value]]]:
+        """The tables of an agent that has just answered: what is lost of them is no silence any more."""
+        try:
+            return {root: await self._engine.walk(target, root, timeout_s=timeout_s) for root in profile.walks}
+        except DeadlineExceeded as error:
+            raise DeadlineExceeded(f"{target.address} answered, but its tables did not come to an end in time", code="slow") from error
 
     def _watch_uptimes(self, known: _Known, values: Mapping[Oid, Value]) -> tuple[datetime | None, bool]:
         """When the device started anew since the last visit, if it did, and whether its engine did without counting it."""

@@ -107,6 +107,30 @@ async def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_one(engin
     assert reply.values == {SOME[1]: b"\xff\x00text"}
 
 
+async def test_a_datagram_that_is_lost_is_sent_again_within_the_deadline_and_costs_no_check() -> None:
+    engine = GufoEngine(try_s=0.05)
+    async with fake.serving(TABLE) as (agent, target):
+        agent.lie = lambda request, honest: [honest] if agent.requests % 3 == 0 else []
+        for _ in range(5):
+            assert (await engine.get(target, SOME, timeout_s=3)).values[SOME[0]] == -5
+        agent.lie = lambda request, honest: []
+        before = agent.requests
+        with pytest.raises(DeadlineExceeded):
+            await engine.get(target, SOME, timeout_s=3)
+        assert agent.requests - before == 3, "and no more often"
+    await engine.close()
+
+
+async def test_a_walk_that_loses_datagrams_goes_on_where_it_was() -> None:
+    engine = GufoEngine(try_s=0.05)
+    async with fake.serving(TABLE) as (agent, target):
+        agent.lie = lambda request, honest: [honest] if agent.requests % 2 == 0 else []
+        rows = await engine.walk(target, "1.3.6.1.2.1.2.2.1.8", timeout_s=5)
+        assert rows == [(str(row), 8_000 + row) for row in range(1, 61)]
+        assert agent.requests <= 10, "every other of five"
+    await engine.close()
+
+
 async def test_the_deadline_covers_everything_even_answers_that_never_fit(engine: PollEngine) -> None:
     async with fake.serving(TABLE) as (agent, target):
         old: list[bytes] = []
