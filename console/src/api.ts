@@ -101,17 +101,30 @@ export async function endWindow(id: string): Promise<Window> {
   return post<Window>(`/v1/maintenance-windows/${encodeURIComponent(id)}/end`, {});
 }
 
-export interface Delivery {
-  id: string;
-  [field: string]: unknown;
+/** Visit a device now; what state it is in then. */
+export async function check(device: string): Promise<string> {
+  return (await post<{ state: string }>(`/v1/devices/${encodeURIComponent(device)}/check`, {})).state;
 }
 
-/** What was sent of an incident, to whom, and what was not and why; null where this gateway keeps no such log. */
-export async function deliveries(incident: string): Promise<Delivery[] | null> {
+/** Switch the power of a device's port off and on again; `done`, or what is not known of it. */
+export async function cyclePower(device: string, reason: string): Promise<string> {
+  return (await post<{ outcome: string }>(`/v1/devices/${encodeURIComponent(device)}/power-cycle`, { reason })).outcome;
+}
+
+export interface Answer {
+  at: string;
+  told: boolean;
+  zh: string;
+  en: string;
+}
+
+/** Who was told of an incident and who was not, and why; null where this gateway tells nobody at all. */
+export async function why(incident: string): Promise<Answer[] | null> {
   try {
-    return (await all<Delivery>("/v1/alert-deliveries", { incident }, 100)).items;
+    const answer = await call(`/v1/alert-deliveries/why?${new URLSearchParams({ incident })}`);
+    return ((await answer.json()) as { answers: Answer[] }).answers;
   } catch (error) {
-    if (error instanceof Refused && error.status !== 500) return null;
+    if (error instanceof Refused && error.status === 404) return null;
     throw error;
   }
 }

@@ -1,8 +1,9 @@
 // What a reader does to incidents and devices: one call each, and a word about what came of it.
-import { act as acted, endWindow, maintain as maintained, type Places } from "./api";
+import { act as acted, check, cyclePower, endWindow, maintain as maintained, type Places } from "./api";
 import { t } from "./i18n";
 import type { Act, Desk } from "./incidents";
 import { looked, tell, ticked } from "./session";
+import { stateOf } from "./states";
 
 /** The ticked incidents, or the one that is looked at. */
 export function meant(): string[] {
@@ -34,6 +35,24 @@ export async function end(desk: Desk, window: string): Promise<boolean> {
   return said(async () => {
     desk.takeWindow(await endWindow(window));
     tell(t("maintain.ended"));
+  });
+}
+
+export async function visit(device: string): Promise<boolean> {
+  return said(async () => {
+    const state = stateOf(await check(device));
+    tell(t("visited", { state: t(`state.${state}`) }), state === "down");
+  });
+}
+
+/** Let a hung device start anew by its power; the gateway wants to know why. */
+export async function restart(device: string): Promise<boolean> {
+  const why = prompt(t("power.why"))?.trim();
+  if (!why) return false;
+  tell(t("power.begun"));
+  return said(async () => {
+    const outcome = await cyclePower(device, why);
+    tell(t("power.ended", { outcome }), outcome !== "done");
   });
 }
 

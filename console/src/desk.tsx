@@ -1,10 +1,10 @@
 // The duty desk: what is wrong as one thing, the open first; beside it one incident in full, and what can be done about it.
 import { useComputed, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { deliveries, type Delivery, history } from "./api";
+import { type Answer, history, why } from "./api";
 import type { City } from "./city";
 import { act, maintain, meant, SPANS, tomorrow } from "./deeds";
-import { code, did, headline, language, lasted, reason, t, when, who, type Key } from "./i18n";
+import { did, headline, language, lasted, reason, t, when, who, type Key } from "./i18n";
 import type { Desk, Entry, Incident, Member, Shelf } from "./incidents";
 import { tick } from "./keys";
 import { Alarm, Mark } from "./marks";
@@ -13,6 +13,7 @@ import { stateOf } from "./states";
 
 const SHELVES: readonly Shelf[] = ["live", "open", "acknowledged", "resolved"];
 const ROWS = 200;
+const FEW = 8; // members shown before the reader asks for more
 
 export function DutyDesk({ city, desk }: { city: City; desk: Desk }) {
   const list = useComputed(() => desk.shown(shelf.value, search.value));
@@ -209,6 +210,8 @@ function Repair({ desk, incident: { cause, groups } }: { desk: Desk; incident: I
 }
 
 function Members({ city, desk, incident: one }: { city: City; desk: Desk; incident: Incident }) {
+  const all = useSignal("");
+  const shown = all.value === one.id ? one.members : one.members.slice(0, FEW);
   const more = one.devices - one.members.length;
   const blind = one.blind_cameras?.count ?? 0;
   return (
@@ -217,11 +220,12 @@ function Members({ city, desk, incident: one }: { city: City; desk: Desk; incide
         {t("members")} <small>{one.devices}</small>
       </h2>
       <ul class="devices">
-        {one.members.map((member) => (
+        {shown.map((member) => (
           <MemberRow key={member.id} city={city} desk={desk} member={member} />
         ))}
       </ul>
-      {more > 0 && <p class="hint">{t("more", { n: more })}</p>}
+      {shown.length < one.members.length && <button onClick={() => (all.value = one.id)}>{t("more", { n: one.devices - shown.length })}</button>}
+      {shown.length === one.members.length && more > 0 && <p class="hint">{t("more", { n: more })}</p>}
       {blind > 0 && <p class="hint">{t("unrecorded", { n: blind })}</p>}
     </section>
   );
@@ -274,21 +278,21 @@ function History({ incident }: { incident: Incident }) {
 
 /** Why was I not told? */
 function Told({ incident }: { incident: Incident }) {
-  const sent = useSignal<Delivery[] | null>(null);
+  const answers = useSignal<Answer[] | null>(null);
   useEffect(() => {
-    void deliveries(incident.id).then((found) => (sent.value = found), () => (sent.value = null));
-  }, [incident.id, incident.state, incident.escalation_level]);
-  if (sent.value === null) return null;
+    void why(incident.id).then((found) => (answers.value = found), () => (answers.value = null));
+  }, [incident]);
+  if (answers.value === null) return null;
   return (
     <section class="card">
       <h2>{t("told")}</h2>
-      {sent.value.length === 0 && <p class="hint">{t("told.none")}</p>}
+      {answers.value.length === 0 && <p class="hint">{t("told.none")}</p>}
       <ol class="history">
-        {sent.value.map((one) => (
-          <li key={one.id}>
-            <time>{when(String(one["at"] ?? one["created_at"] ?? ""))}</time>
-            <span>
-              {String(one["channel"] ?? one["receiver"] ?? "")} <b>{code(String(one["state"] ?? one["outcome"] ?? ""))}</b> <em>{reason(String(one["reason"] ?? ""))}</em>
+        {answers.value.map((one) => (
+          <li key={`${one.at} ${one.en}`}>
+            <time>{when(one.at)}</time>
+            <span class={one.told ? "" : "dim"}>
+              {one.told ? "✓" : "–"} {one[language.value]}
             </span>
           </li>
         ))}

@@ -20,9 +20,10 @@ effect(() => {
   document.documentElement.lang = language.value === "zh" ? "zh-CN" : "en";
 });
 
-/** The text for `key` in the reader's language, its `{name}` places filled. */
+/** The text for `key` in the reader's language, its `{name}` places filled; of one thing its `.one`, where there is such a text. */
 export function t(key: Key, values: Record<string, string | number> = {}): string {
-  return CATALOGUES[language.value][key].replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ""));
+  const one = `${key}.one` as Key;
+  return CATALOGUES[language.value][values["n"] === 1 && one in CATALOGUES[language.value] ? one : key].replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ""));
 }
 
 /** A reason code in the reader's language; a code that this console does not know is shown as it is. */
@@ -37,7 +38,6 @@ function worded(kind: string, word: string): string {
 }
 
 export const did = (what: string): string => worded("did", what);
-export const code = (state: string): string => worded("code", state);
 
 /** An incident's title in the reader's language, its reason code in words. */
 export function headline(incident: { title: { zh: string; en: string }; reason: string }): string {
@@ -62,6 +62,7 @@ export function lasted(from: string, to: string | null = null): string {
   const minutes = Math.max(0, Math.floor(((to === null ? Math.max(minute.value, Date.now()) : Date.parse(to)) - Date.parse(from)) / 60_000));
   const [days, hours, rest] = [Math.floor(minutes / 1440), Math.floor(minutes / 60) % 24, minutes % 60];
   if (days > 0) return t("lasted.days", { days, hours });
+  if (hours === 0 && rest === 0) return t("lasted.now");
   return hours > 0 ? t("lasted.hours", { hours, minutes: rest }) : t("lasted.minutes", { minutes: rest });
 }
 

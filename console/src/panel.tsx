@@ -1,6 +1,6 @@
 // Beside the wall: what hangs on the chosen group, one device with all that is known of it, and the latest changes of the whole city.
 import type { City, Device } from "./city";
-import { end, maintain, SPANS } from "./deeds";
+import { end, maintain, restart, SPANS, visit } from "./deeds";
 import { lasted, reason, t, when } from "./i18n";
 import type { Desk } from "./incidents";
 import { Mark } from "./marks";
@@ -119,7 +119,15 @@ export function Page({ city, desk, device }: { city: City; desk: Desk; device: D
             </div>
           ))}
       </dl>
-      <p>
+      {mayAct.value && (
+        <p class="repair">
+          <button onClick={() => void visit(device.id)}>{t("visit")}</button>
+          {(device.kind === "camera" || device.kind === "speaker") && device.uplink !== null && (
+            <button onClick={() => void restart(device.id)}>{t("power")}</button>
+          )}
+        </p>
+      )}
+      <p class="repair">
         <a href={`/v1/devices/${encodeURIComponent(device.id)}/file`} target="_blank" rel="noopener">
           {t("file")} ↗
         </a>

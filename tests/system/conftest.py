@@ -20,9 +20,10 @@ UP_WITHIN_S = 120
 
 @dataclass(frozen=True)
 class Demo:
-    """A running demo: its address, a key for each role, and its process."""
+    """A running demo: its address, the simulators' own, a key for each role, and its process."""
 
     url: str
+    control: str
     keys: dict[str, str]
     process: "subprocess.Popen[str]"
 
@@ -55,6 +56,8 @@ def _greeting(process: "subprocess.Popen[str]") -> Demo:
         if "Ctrl-C ends it" in line:
             keys = dict(re.findall(r"^  (\w+) +(gwk_\S+)$", seen, re.MULTILINE))
             address = re.search(r"Console: (http://\S+?)/ ", seen)
+            control = re.search(r"(http://127\.0\.0\.1:\d+)/devices/", seen)
             assert address, seen
-            return Demo(address[1], keys, process)
+            assert control, seen
+            return Demo(address[1], control[1], keys, process)
     raise AssertionError(f"the demo did not come up:\n{seen}")

@@ -1,11 +1,14 @@
 """The console in a real browser, against a whole small city."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
 
-from tests.system.chromium import browser, program
+from tests.system.chromium import Page, browser, program
 from tests.system.conftest import ROOT, Demo
 
 pytestmark = [
@@ -17,16 +20,7 @@ pytestmark = [
 
 async def test_an_operator_signs_in_and_sees_every_group_and_whatever_changes(demo: Demo, tmp_path: Path) -> None:
     async with browser(tmp_path / "profile") as page:
-        await page.open(demo.url + "/")
-        await page.until("document.querySelector('.sign-in input')")
-        await page.run(
-            f"""(() => {{
-                const box = document.querySelector('.sign-in input');
-                box.value = {demo.keys["operator"]!r};
-                box.dispatchEvent(new Event('input', {{ bubbles: true }}));
-            }})()"""
-        )
-        await page.run("document.querySelector('.sign-in button').click()")
+        await sign_in(page, demo, "operator")
         await page.until("document.querySelectorAll('.tile').length === 12")
         await page.until("document.querySelectorAll('.tile.up').length === 12")
         await page.until("document.querySelector('.link.on')")
@@ -38,6 +32,49 @@ async def test_an_operator_signs_in_and_sees_every_group_and_whatever_changes(de
         hosts = {urlsplit(url).netloc for url in page.requested}
         assert hosts == {urlsplit(demo.url).netloc}, "the console asks nobody but the gateway"
         assert page.errors == []
+
+
+async def test_an_engineer_sees_an_incident_come_acknowledges_it_by_keyboard_and_begins_maintenance(demo: Demo, tmp_path: Path) -> None:
+    async with browser(tmp_path / "profile") as page, api(demo, "engineer") as http:
+        device = await a_camera(http, demo)
+        await sign_in(page, demo, "engineer")
+        await page.until("document.querySelector('.link.on')")
+        await press(page, "i")
+        await page.until("document.querySelector('.desk .notice') || document.querySelector('.incident')")
+        async with fault(http, demo, device["id"]):
+            mine = f"[...document.querySelectorAll('.incident')].find(row => row.textContent.includes({device['name']!r}))"
+            await page.until(mine)
+            await page.run(f"{mine}.click()")
+            await page.until("document.querySelector('.whole')")
+            await press(page, "a")
+            assert await page.run("document.activeElement.classList.contains('comment')")
+            await page.run(fill(".deeds .comment", "on my way"))
+            await page.run(
+                "document.querySelector('.deeds .comment').dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true }))"
+            )
+            await page.until("document.querySelector('.whole .chip.acknowledged')")
+            await page.until("[...document.querySelectorAll('.history q')].some(said => said.textContent === 'on my way')")
+            await page.run("document.querySelector('.repair button').click()")
+            await page.until("document.querySelector('.devices .chip.muted')")
+            await page.screenshot(tmp_path / "incident.png")
+        async with http.get(f"/v1/incidents?device={device['id']}") as answer:
+            incident = (await answer.json())["items"][0]
+        assert incident["state"] in {"acknowledged", "resolved"}
+        assert incident["acknowledged_by"].startswith("api-key:")
+        async with http.get("/v1/maintenance-windows?ahead=true") as answer:
+            assert [device["id"]] in [window["devices"] for window in (await answer.json())["items"]]
+        assert page.errors == []
+
+
+async def test_who_may_only_look_has_no_buttons_to_act_with(demo: Demo, tmp_path: Path) -> None:
+    async with browser(tmp_path / "profile") as page:
+        await sign_in(page, demo, "viewer")
+        await page.run("document.querySelector('.tile').click()")
+        await page.until("document.querySelector('.devices li')")
+        assert await page.run("document.querySelectorAll('.repair').length") == 0
+        await press(page, "i")
+        await page.until("document.querySelector('.shelves')")
+        assert await page.run("document.querySelectorAll('.incident input, .deeds').length") == 0
 
 
 async def test_a_wrong_key_is_told_so(demo: Demo, tmp_path: Path) -> None:
@@ -54,3 +91,51 @@ async def test_the_api_page_shows_the_operations_and_asks_nobody_else(demo: Demo
         await page.until("document.body?.innerText.includes('/v1/devices')")
         assert {urlsplit(url).netloc for url in page.requested if url.startswith("http")} == {urlsplit(demo.url).netloc}
         assert page.errors == []
+
+
+async def sign_in(page: Page, demo: Demo, role: str) -> None:
+    await page.open(demo.url + "/")
+    await page.until("document.querySelector('.sign-in input')")
+    await page.run(fill(".sign-in input", demo.keys[role]))
+    await page.run("document.querySelector('.sign-in button').click()")
+    await page.until("document.querySelectorAll('.tile').length === 12")
+
+
+async def press(page: Page, key: str) -> None:
+    await page.run(f"document.dispatchEvent(new KeyboardEvent('keydown', {{ key: {key!r}, bubbles: true }}))")
+
+
+def fill(box: str, text: str) -> str:
+    """A script that writes `text` into a box, as somebody who types."""
+    return f"""(() => {{
+        const box = document.querySelector({box!r});
+        box.value = {text!r};
+        box.dispatchEvent(new Event('input', {{ bubbles: true }}));
+    }})()"""
+
+
+@asynccontextmanager
+async def api(demo: Demo, role: str) -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(demo.url, headers={"Authorization": f"Bearer {demo.keys[role]}"}) as http:
+        yield http
+
+
+async def a_camera(http: aiohttp.ClientSession, demo: Demo) -> dict[str, str]:
+    async with http.get("/v1/devices?kind=camera&state=up&limit=1") as answer:
+        return (await answer.json())["items"][0]  # type: ignore[no-any-return]
+
+
+@asynccontextmanager
+async def fault(http: aiohttp.ClientSession, demo: Demo, device: str) -> AsyncIterator[None]:
+    """A device that is silent until the end of the block; it is visited until the gateway says that it is down."""
+    async with http.post(f"{demo.control}/devices/{device}/fault", json={"answer": "silent"}) as answer:
+        assert answer.status == 200
+    try:
+        for _ in range(5):
+            async with http.post(f"/v1/devices/{device}/check", json={}) as answer:
+                if (await answer.json())["state"] == "down":
+                    break
+        yield
+    finally:
+        async with http.delete(f"{demo.control}/devices/{device}/fault"):
+            pass
