@@ -12,7 +12,7 @@ from demo.alerts import write_alerts
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where everything listens: the gateway, the broker, the simulators' control, the three protocols of the street, the duty desk."""
+    """Where everything listens: the gateway, the broker, the control of the simulators, the street's protocols, traps, the duty desk."""
 
     gateway: int
     mqtt: int
@@ -20,6 +20,7 @@ class Ports:
     onvif: int
     rtsp: int
     snmp: int
+    traps: int
     desk: int
 
 
@@ -48,16 +49,8 @@ USUAL_INTERVAL_S = 30.0
 def choose_ports(gateway: int) -> Ports:
     """The usual ports beside the usual gateway port, or free ones where those are taken; beside another one, any that are free."""
     free = processes.free_port
-    mqtt, control, onvif, rtsp, snmp, desk = (1883, 8090, 8899, 8554, 1161, 8091) if gateway == USUAL_PORT else (0,) * 6
-    return Ports(
-        gateway=free(gateway),
-        mqtt=free(mqtt),
-        control=free(control),
-        onvif=free(onvif),
-        rtsp=free(rtsp),
-        snmp=free(snmp),
-        desk=free(desk),
-    )
+    usual = {"mqtt": 1883, "control": 8090, "onvif": 8899, "rtsp": 8554, "snmp": 1161, "traps": 1162, "desk": 8091}
+    return Ports(gateway=free(gateway), **{name: free(port if gateway == USUAL_PORT else 0) for name, port in usual.items()})
 
 
 async def plan(layout: Layout, ports: Ports, *, seed: int, groups: int, speakers: int) -> None:
@@ -65,6 +58,7 @@ async def plan(layout: Layout, ports: Ports, *, seed: int, groups: int, speakers
     await processes.run(
         *("simulators", "plan", "--seed", str(seed), "--groups", str(groups), "--speakers", str(speakers)),
         *("--http-port", str(ports.onvif), "--rtsp-port", str(ports.rtsp), "--snmp-port", str(ports.snmp)),
+        *("--traps", f"127.0.0.1:{ports.traps}"),
         *("--out", str(layout.city.parent)),
         log=layout.log("plan"),
     )
@@ -94,6 +88,9 @@ http:
   port: {ports.gateway}
 mqtt:
   url: mqtt://127.0.0.1:{ports.mqtt}
+traps:
+  host: 127.0.0.1
+  port: {ports.traps}
 {f"health:{settings}" if settings else ""}
 """
 
