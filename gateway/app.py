@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import structlog
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -53,6 +54,7 @@ from gateway.health.album import Album
 from gateway.health.asked import AskedVisits
 from gateway.health.checks.subject import SlowTools, Tools
 from gateway.health.checks.table import SLOW, paced
+from gateway.health.diary import Diary
 from gateway.health.links import OwnLinks
 from gateway.health.rounds import Rounds
 from gateway.health.service import HealthService
@@ -286,7 +288,14 @@ class House:
             streams=self._streams,
             pictures=PictureReader(),
             album=self._album,
+            target_of=self._drivers.target_of,
+            recorder_of=self._drivers.onvif_of,
+            sensors=self._drivers.sensors,
+            diary=Diary(self._store),
             picture_within_s=health.picture_within_s,
+            recording_lag_s=health.recording_lag_s,
+            retention_days=health.retention_days,
+            zone=ZoneInfo(self._config.timezone),
         )
         settings = {name: check.model_dump(exclude_none=True) for name, check in health.checks}
         checks = {name: paced(slow, settings[name]) for name, slow in SLOW.items()}

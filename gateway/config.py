@@ -9,6 +9,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit, urlunsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -81,6 +82,14 @@ def _severities(table: Mapping[str, str]) -> Mapping[str, str]:
     return table
 
 
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError("is no time zone; they are named as Asia/Shanghai") from None
+    return name
+
+
 class Section(BaseModel):
     """A part of the configuration: frozen, and without room for what it does not know."""
 
@@ -132,6 +141,9 @@ class Checks(Section):
 
     media: SlowCheck = SlowCheck()
     picture: SlowCheck = SlowCheck()
+    recording: SlowCheck = SlowCheck()
+    coverage: SlowCheck = SlowCheck()
+    disk: SlowCheck = SlowCheck()
     ports: SlowCheck = SlowCheck()
 
 
@@ -172,6 +184,8 @@ class Health(Section):
     per_uplink: Count = 8
     checks: Checks = Checks()
     picture_within_s: Seconds = 6.0
+    recording_lag_s: Seconds = 3_600.0
+    retention_days: Days = 30.0
     severity: Annotated[Mapping[str, str], AfterValidator(_severities)] = Field(default_factory=dict)
     critical_from: Annotated[int, Field(ge=2, le=1_000_000)] = 10
 
@@ -267,6 +281,7 @@ class Config(Section):
     key_file: Path | None = None
     profiles_dir: Path | None = None
     alerts_file: Path | None = None
+    timezone: Annotated[str, AfterValidator(_zone)] = "Asia/Shanghai"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     http: Http = Http()
     mqtt: Mqtt = Mqtt()

@@ -6,7 +6,7 @@ from pathlib import Path
 from gateway.domain import pictures
 from gateway.domain.policy import FLAPPING
 from gateway.health import service, streams
-from gateway.health.checks import clock, identity, media, ports, reach, snmp
+from gateway.health.checks import clock, identity, media, ports, reach, recording, snmp
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = re.compile(r'\bcode(?:: str)? ?= ?"([a-z0-9-]+)"')
@@ -18,6 +18,7 @@ def test_every_reason_code_has_its_next_step() -> None:
     given |= {reach.SERVICE_SILENT, clock.DRIFT, identity.SWAPPED, snmp.ENGINE_CHANGED, snmp.RESTARTED, snmp.BOOTS_STUCK}
     given |= {streams.NO_STREAM, streams.NO_PICTURE, media.LATE, media.OTHER_SIZE, media.OTHER_RATE, ports.DOWN, ports.POE_FAULT}
     given |= {pictures.BLACK, pictures.DAZZLED, pictures.COVERED, pictures.FROZEN, pictures.BLURRED, pictures.MOVED}
+    given |= {recording.STOPPED, recording.MISSING, recording.SHORT}
     explained = set(re.findall(r"`([a-z0-9-]+)`", (ROOT / "docs" / "operate" / "reasons.md").read_text(encoding="utf-8")))
     assert len(given) > 100
     assert not sorted(given - explained)

@@ -23,6 +23,7 @@ from gateway.drivers.snmp.polling import GufoEngine
 from gateway.drivers.snmp.reader import SensorReader
 from gateway.health.album import Album
 from gateway.health.checks.subject import SlowTools, Tools
+from gateway.health.diary import Diary
 from gateway.health.service import HealthService
 from gateway.health.streams import Streams
 from gateway.health.wheel import Pace
@@ -87,6 +88,10 @@ class Street:
             streams=streams,
             pictures=self.pictures,
             album=Album(store, clock),
+            target_of=self.target,
+            recorder_of=partial(self.driver, clock=clock),
+            sensors=SensorReader(GufoEngine(try_s=0.3), PROFILES, clock=clock),
+            diary=Diary(store),
             timeout_s=timeout_s,
         )
 

@@ -28,7 +28,7 @@ class Hours(SystemClock):
 
 
 @pytest.fixture
-def clock() -> Hours:  # type: ignore[override]
+def clock() -> Hours:
     return Hours()
 
 

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
 from typing import Any, Protocol
 
 from gateway.clock import Clock
 from gateway.domain.city import City
 from gateway.domain.devices import Device, DeviceId
 from gateway.domain.health import Board, CheckResult, Outcome
-from gateway.drivers.base import DeviceClock, Identity, Target
+from gateway.drivers.base import DeviceClock, Identity, Recording, Span, Target
 from gateway.drivers.snmp.reader import Reading
 from gateway.health.album import Album
+from gateway.health.diary import Diary
 from gateway.health.streams import Streams
 from gateway.media.pictures import PictureReader
 
@@ -50,9 +52,25 @@ class Tools:
     clock_limit_s: float = 5.0
 
 
+class RecorderSearch(Protocol):
+    """A recorder, as far as checks need it (`drivers.base.RecordingSource`)."""
+
+    def now(self) -> datetime:
+        """The present by its own clock."""
+        ...
+
+    async def recordings(self, *, timeout_s: float) -> Sequence[Recording]: ...
+
+    async def coverage(self, recording: str, window: Span, *, timeout_s: float) -> Sequence[Span]: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlowTools:
-    """What slow checks work with. `timeout_s`: the deadline of the check at hand; `picture_within_s`: how soon a stream shows a picture."""
+    """What slow checks work with. `timeout_s`: the deadline of the check at hand.
+
+    `picture_within_s`: how soon a stream shows a picture; `recording_lag_s`: how far behind a recording may be; `retention_days`: how long
+    footage must be kept; `zone`: the site's calendar.
+    """
 
     clock: Clock
     city: City
@@ -60,8 +78,15 @@ class SlowTools:
     streams: Streams
     pictures: PictureReader
     album: Album
+    target_of: Callable[[DeviceId], Target]
+    recorder_of: Callable[[DeviceId], RecorderSearch]
+    sensors: SensorChecks
+    diary: Diary
     timeout_s: float = 10.0
     picture_within_s: float = 6.0
+    recording_lag_s: float = 3_600.0
+    retention_days: float = 30.0
+    zone: tzinfo = UTC
 
 
 @dataclass(frozen=True, slots=True)

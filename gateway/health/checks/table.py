@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.domain.devices import DeviceKind
 from gateway.domain.health import CheckResult
-from gateway.health.checks import media, onvif, picture, ports, snmp
+from gateway.health.checks import coverage, disk, media, onvif, picture, ports, recording, snmp
 from gateway.health.checks.subject import SlowTools, Subject, Tools
 
 Check = Callable[[Subject, Tools], Awaitable[Sequence[CheckResult]]]
@@ -46,6 +46,9 @@ class Slow:
 SLOW: Mapping[str, Slow] = {
     "media": Slow(media.check, frozenset({DeviceKind.CAMERA}), interval_s=7_200, timeout_s=10, slots=4),
     "picture": Slow(picture.check, frozenset({DeviceKind.CAMERA}), interval_s=7_200, timeout_s=10, slots=2),
+    "recording": Slow(recording.check, frozenset({DeviceKind.RECORDER}), interval_s=1_800, timeout_s=20, slots=2),
+    "coverage": Slow(coverage.check, frozenset({DeviceKind.RECORDER}), interval_s=10_800, timeout_s=60, slots=1),
+    "disk": Slow(disk.check, frozenset({DeviceKind.RECORDER}), interval_s=600, timeout_s=5, slots=4),
     "ports": Slow(ports.check, frozenset({DeviceKind.SWITCH}), interval_s=60, timeout_s=1, slots=64),
 }
 """The checks beside the visits, and how they go unless `health.checks.NAME` of the configuration says otherwise."""
