@@ -1,8 +1,8 @@
 """What the gateway's incidents ought to be in a scenario, and whether they are: pure, out of the incidents, the journal and the uplinks.
 
 Of a dead switch there is one incident that names it and lists all that hangs on it; of a power cut there are at most `POWER_CUT_MOST`,
-with every device that was dark for long enough in one of them. What is only ill, not down, makes at most `COMPLAINTS_MOST` in any
-scenario. When everything is well again, nothing is open.
+with every device that was dark for long enough in one of them. What is only ill, not down, makes at most `COMPLAINTS_MOST`, except
+where each device has an ill of its own (`hostile`). When everything is well again, nothing is open.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,7 +37,7 @@ def told(incidents: Sequence[Mapping[str, Any]], members: Mapping[str, frozenset
         wrong += _switch_down(down, members, loss)
     elif scenario == "power-cut" and len(down) > POWER_CUT_MOST:
         wrong.append(f"{len(down)} incidents of devices that are down, instead of {POWER_CUT_MOST} at most")
-    if len(incidents) - len(down) > COMPLAINTS_MOST:
+    if scenario != "hostile" and len(incidents) - len(down) > COMPLAINTS_MOST:
         wrong.append(f"{len(incidents) - len(down)} incidents of complaints, instead of {COMPLAINTS_MOST} at most")
     return {"down": len(down), "others": len(incidents) - len(down), "told": [_line(one) for one in incidents], "wrong": wrong}
 

@@ -475,7 +475,8 @@ class _Look:
             return replace(incident, changed_at=self.now)
         ill = list(incident.ill)
         devices = max(incident.devices, len(ill))
-        weights = [self.scene.severities.of(one.kind, one.state, one.reason, members=devices) for one in ill if one.role is Role.ROOT]
+        many = devices if incident.trouble is HealthState.DOWN else 1  # however many clocks are wrong, it can wait until the morning
+        weights = [self.scene.severities.of(one.kind, one.state, one.reason, members=many) for one in ill if one.role is Role.ROOT]
         fresh = incident.id not in self.before
         severity = worst(*weights) if weights and fresh else worst(incident.severity, *weights)
         return replace(incident, devices=devices, severity=severity, changed_at=self.now)
