@@ -27,6 +27,8 @@ LONGEST = timedelta(days=31)
 FARTHEST = timedelta(days=3_660)
 """A window of once lasts no longer, and a recurring one is not looked at beyond so long after its start."""
 _RULE_CHARACTERS = 200
+_MOST = 5_000
+"""Times of one window: a daily one of ten years has fewer."""
 _PARTS = frozenset({"FREQ", "INTERVAL", "COUNT", "UNTIL", "BYDAY", "BYMONTH", "BYMONTHDAY", "BYSETPOS", "WKST"})
 _OFTEN = frozenset({"DAILY", "WEEKLY", "MONTHLY", "YEARLY"})
 
@@ -167,6 +169,8 @@ def _rule_faults(window: Window) -> Iterator[Fault]:
         yield Fault("/rrule", f"must be one RRULE of RFC 5545, made of {', '.join(sorted(_PARTS))}")
     elif parts.get("FREQ") not in _OFTEN:
         yield Fault("/rrule", f"FREQ must be one of {', '.join(sorted(_OFTEN))}")
+    elif not all(parts.get(name, "1").isdecimal() and 1 <= int(parts.get(name, "1")) <= _MOST for name in ("INTERVAL", "COUNT")):
+        yield Fault("/rrule", f"INTERVAL and COUNT must be from 1 to {_MOST}")
     else:
         try:
             first = next(iter(_starts(window, window.start + timedelta(days=370 * 4))), None)
@@ -197,10 +201,6 @@ def _starts(window: Window, end: datetime) -> Iterator[datetime]:
         moment = local.replace(tzinfo=zone).astimezone(UTC)
         if moment < end:
             yield moment
-
-
-_MOST = 5_000
-"""Times of one window: a daily one of ten years has fewer."""
 
 
 def _followed(rule: str, zone: ZoneInfo, last: datetime) -> tuple[str, int]:

@@ -280,26 +280,32 @@ class _Look:
                 self.waiting.update(left)
                 return
             taken = self._open_for(ripe, trouble, left)
+            if not taken:
+                self.waiting.update(left)
+                return
             left = [device for device in left if device not in taken]
 
     def _is_ripe(self, device: DeviceId, settle_s: float, hope: frozenset[ScopeKey]) -> bool:
-        waited = self._ill_for(device)
-        if waited < settle_s:
+        if self._ill_for(device) < settle_s:
             return False
-        return waited >= self.scene.patience.group_wait.total_seconds() or hope.isdisjoint(self.scene.near.of(device))
+        return self._has_waited(device) or hope.isdisjoint(self.scene.near.of(device))
+
+    def _has_waited(self, device: DeviceId) -> bool:
+        """Whether it has waited for its neighbours as long as it may."""
+        return self._ill_for(device) >= self.scene.patience.group_wait.total_seconds()
 
     def _hope(self, left: Sequence[DeviceId]) -> frozenset[ScopeKey]:
         """The scopes in which neighbours that are silent, once they are down, could make a common cause of the roots."""
         suspects = [one for one in self.scene.suspects if not any(self._fallen(above.id) for above in self.scene.city.uplink_chain(one))]
         if not suspects:
             return frozenset()
-        silent, roots = self.scene.near.count(suspects), self.scene.near.count(left)
+        free, silent, roots = (self.scene.near.count(one) for one in (suspects, self.scene.suspects, left))
         return frozenset(
             key
-            for key, count in silent.items()
+            for key, count in free.items()
             if key[0] not in (Scope.CITY, Scope.MODEL)
             and roots[key] + count >= self.scene.limits.roots
-            and self._mostly(key, self._down_in[key] + count, roots[key] + count)
+            and self._mostly(key, self._down_in[key] + silent[key], roots[key] + count)
         )
 
     @cached_property
@@ -311,7 +317,8 @@ class _Look:
         return mostly(ill, self.scene.near.size(key), roots, self.scene.limits)
 
     def _open_for(self, device: DeviceId, trouble: HealthState, left: Sequence[DeviceId]) -> set[DeviceId]:
-        """Open an incident for `device` and whoever shares its cause, or let a young one become that of them all. Who is in it now."""
+        """Open an incident for `device` and whoever shares its cause, or let a young one become that of them all. Who is in it now;
+        nobody while the whole city seems to have fallen and somebody is still silent: it may turn out to be less."""
         reason = self.scene.board[device].reason
         together = [one for one in left if self._together(device, one)]
         young = [one for one in self.after.values() if self._may_be_promoted(one, trouble, reason)]
@@ -319,6 +326,8 @@ class _Look:
         if key is None:
             self._open(Cause(CauseKind.DEVICE, device, name=self._name(device)), trouble, reason, [device])
             return {device}
+        if trouble is HealthState.DOWN and key[0] is Scope.CITY and self.scene.suspects and not self._has_waited(device):
+            return set()
         inside = [one for one in together if key in self.scene.near.of(one)]
         elders = [one for one in young if all(key in self.scene.near.of(root) for root in _roots(one))]
         told_as = reason if trouble is HealthState.DEGRADED else COMMON_CAUSE

@@ -63,7 +63,7 @@ class MaintenanceRepository:
         """Those that may have been in force at some time from `start` until before `end`: `spans` tells when they were."""
         table = maintenance_windows
         # one that was started early has `extra` before its start; that is never long before it was made
-        within = (table.c.created_at < end) & or_(table.c.rule != "", table.c.end_at > start, table.c.extra != "[]")
+        within = (table.c.created_at < end) & or_(table.c.rule != "", table.c.end_at > start, table.c.extra != literal([], Json))
         statement = select(table).where(within, or_(table.c.cancelled_at.is_(None), table.c.cancelled_at > start))
         return [_window(row) for row in await self._conn.execute(statement.order_by(table.c.start_at, table.c.id))]
 
