@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 import secrets
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -349,11 +350,20 @@ class Notifier:
     def _scribe(self, channel: str) -> Scribe:
         settings = self._alerts.channels.get(channel)
         language = (settings and settings.language) or self._alerts.language
-        return Scribe(language, self._alerts.zone, self._group_name)
+        return Scribe(language, self._alerts.zone, self._group_name, self._behind)
 
     def _group_name(self, group: str) -> str:
         found = self._city.groups.get(GroupId(group))
         return group if found is None else " ".join(filter(None, (found.street, found.name)))
+
+    def _behind(self, device: str) -> Mapping[str, int]:
+        """How many devices of each kind hang on a device, directly or not."""
+        seen, waiting = {DeviceId(device)}, [DeviceId(device)]
+        while waiting:
+            fresh = [one.id for one in self._city.behind(waiting.pop()) if one.enabled and one.id not in seen]
+            seen.update(fresh)
+            waiting += fresh
+        return Counter(self._city.devices[one].kind.value for one in seen - {DeviceId(device)})
 
     async def _record_test(self, name: str, tested: Tested, actor: Actor) -> None:
         now = self._clock.now()

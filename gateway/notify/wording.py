@@ -39,6 +39,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "ended": "时段:{at} 至 {until}(历时 {lasted})",
         "place": "地点:{places}",
         "affected": "影响:{kinds}",
+        "behind": "下联设备共:{kinds}",
         "unrecorded": "录像中断:{n} 台摄像机",
         "names": "设备:{names}",
         "and_more": "{names} 等 {n} 个",
@@ -86,6 +87,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "ended": "From {at} to {until} ({lasted})",
         "place": "Place: {places}",
         "affected": "Affected: {kinds}",
+        "behind": "Behind it in all: {kinds}",
         "unrecorded": "Not recorded: {n} cameras",
         "names": "Devices: {names}",
         "and_more": "{names} and others, {n} in all",
@@ -164,15 +166,19 @@ def unmarked(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Scribe:
-    """Writes notices in one language (`zh`, `en` or `both`) and time zone; `group_name` gives a camera group's name and street."""
+    """Writes notices in one language (`zh`, `en` or `both`) and time zone.
+
+    `group_name` gives a camera group's street and name; `behind` how many devices of each kind hang on a device, directly or not.
+    """
 
     language: str
     zone: tzinfo
     group_name: Callable[[str], str] = str
+    behind: Callable[[str], Mapping[str, int]] = lambda _device: {}
 
     def notice(self, message: Message, people: Sequence[Shift], *, asked_on_duty: bool) -> Notice:
         """`message` for those `people` who are on duty. `asked_on_duty`: its route goes to whoever is."""
-        pages = [_Page(language, self.zone, self.group_name) for language in self._languages()]
+        pages = self._pages()
         return Notice(
             id=message.id,
             kind=message.kind,
@@ -187,7 +193,7 @@ class Scribe:
 
     def test(self, id_: str, channel: str, now: datetime) -> Notice:
         """What the test button sends."""
-        pages = [_Page(language, self.zone, self.group_name) for language in self._languages()]
+        pages = self._pages()
         return Notice(
             id=id_,
             kind=Kind.TEST,
@@ -199,8 +205,9 @@ class Scribe:
             cut=pages[0].say("cut"),
         )
 
-    def _languages(self) -> tuple[str, ...]:
-        return ("zh", "en") if self.language == "both" else (self.language,)
+    def _pages(self) -> Sequence["_Page"]:
+        languages = ("zh", "en") if self.language == "both" else (self.language,)
+        return [_Page(language, self.zone, self.group_name, self.behind) for language in languages]
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +217,7 @@ class _Page:
     language: str
     zone: tzinfo
     group_name: Callable[[str], str]
+    behind: Callable[[str], Mapping[str, int]]
 
     def say(self, template: str, **values: object) -> str:
         return WORDS[self.language][template].format(**values)
@@ -258,6 +266,9 @@ class _Page:
         if trouble.kinds or trouble.devices:
             counted = {kind: n for kind, n in trouble.kinds.items() if n} or {"device": trouble.devices}
             yield self.say("affected", kinds=self.say("comma").join(self._counted(kind, n) for kind, n in sorted(counted.items())))
+        behind = self.behind(trouble.cause.get("device", ""))
+        if not trouble.over and sum(behind.values()) >= max(1, trouble.devices):
+            yield self.say("behind", kinds=self.say("comma").join(self._counted(kind, n) for kind, n in sorted(behind.items())))
         if trouble.unrecorded:
             yield self.say("unrecorded", n=trouble.unrecorded)
         if trouble.victims:

@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 
 import aiomqtt
@@ -14,6 +14,10 @@ import pytest
 from gateway.clock import SystemClock
 from gateway.config import Mqtt
 from gateway.mqtt import Broker, MqttDoor, Version
+from gateway.notify.alerts_file import MqttSettings
+from gateway.notify.channels import make_channel
+from gateway.notify.channels.base import ChannelFailed
+from gateway.notify.wording import Scribe
 from tests.api.conftest import template
 from tests.api.house import House, going, open_house
 from tests.api.test_broadcasts import clip_of
@@ -92,6 +96,19 @@ async def test_states_events_and_a_command_go_through_passwords_tls_and_acl(hous
     async with broker.client("viewer") as late:
         await late.subscribe("gateway/v1/devices/+/state", qos=1)
         assert all(message.retain for message in await heard(late, len(house.services.city.devices)))
+
+
+async def test_an_alert_goes_out_by_the_same_connection_and_fails_with_a_reason_without_it(house: House, broker: Mosquitto):
+    async with broker.client("viewer") as watcher:
+        await watcher.subscribe("gateway/v1/alerts/#", qos=1)
+        async with connected(house, settings_of(broker)) as door:
+            channel = make_channel("platform", MqttSettings(kind="mqtt"), clock=SystemClock(), publish=door.publish)
+            await channel.send(Scribe("zh", UTC).test("T-1", "platform", house.clock.now()))
+            heard = await asyncio.wait_for(anext(aiter(watcher.messages)), 10)
+        with pytest.raises(ChannelFailed, match="not connected"):
+            await channel.send(Scribe("zh", UTC).test("T-2", "platform", house.clock.now()))
+    assert str(heard.topic) == "gateway/v1/alerts/platform"
+    assert (json.loads(heard.payload)["id"], heard.retain) == ("T-1", False)
 
 
 async def test_a_wrong_password_and_an_unknown_ca_keep_us_out_and_say_so(house: House, broker: Mosquitto, capsys):

@@ -46,7 +46,9 @@ SHIFT = Shift(
     end=START.replace(hour=20),
     contacts={"email": "wang@example.com", "dingtalk": "13800000000", "wecom": "wangjg", "feishu": "ou_wang", "phone": "13800000000"},
 )
-SCRIBE = Scribe("zh", ZoneInfo("Asia/Shanghai"), {"g-1": "舜耕路 东门", "g-2": "舜耕路 广场"}.get)
+SCRIBE = Scribe(
+    "zh", ZoneInfo("Asia/Shanghai"), {"g-1": "舜耕路 东门", "g-2": "舜耕路 广场"}.get, {"sw-1": {"camera": 30, "switch": 4}}.get
+)
 
 
 def message(*troubles: Trouble, kind: Kind = Kind.PROBLEM) -> Message:
@@ -120,6 +122,7 @@ async def test_a_message_arrives_signed_and_complete_without_a_link(kind: str, t
         "舜耕路 东门",
         "9 台摄像机",
         "录像中断:17 台",
+        "下联设备共:30 台摄像机",
         "东门枪机1",
         "王建国",
         "I-1",
