@@ -90,6 +90,7 @@ class MqttDoor:
                     group.create_task(self._commands.run(client), name="mqtt-commands")
                     group.create_task(self._publisher.run(client), name="mqtt-publisher")
             except asyncio.CancelledError:
+                self.connected, self._client = False, None
                 with contextlib.suppress(aiomqtt.MqttError):  # the broker says it then
                     await client.publish(self._topics.status, OFFLINE, qos=1, retain=True)
                 raise
