@@ -421,7 +421,7 @@ class House:
 
     def _services(self) -> Services:
         metrics = CollectorRegistry()
-        metrics.register(HouseFigures(self._parts, self._health, self._mqtt, self._traps))
+        metrics.register(HouseFigures(self._parts, self._health, mqtt=self._mqtt, traps=self._traps, alerts=self._alerts))
         ProcessCollector(registry=metrics)
         return Services(
             clock=self._clock,

@@ -9,20 +9,28 @@ from prometheus_client.registry import Collector
 from gateway.health.service import HealthService
 from gateway.health.timing import BOUNDS_S, Times
 from gateway.mqtt import MqttDoor
+from gateway.notify import Notifier
 from gateway.supervisor import PartState, PartStatus
 from gateway.traps.service import TrapService
 
 
 class HouseFigures(Collector):
-    """Figures that are read when they are asked for; the label `part` is bounded by the parts there are."""
+    """Figures that are read when they are asked for; labels are bounded by the parts, checks and channels there are."""
 
     def __init__(
-        self, parts: Iterable[PartStatus], health: HealthService, mqtt: MqttDoor | None = None, traps: TrapService | None = None
+        self,
+        parts: Iterable[PartStatus],
+        health: HealthService,
+        *,
+        mqtt: MqttDoor | None = None,
+        traps: TrapService | None = None,
+        alerts: Notifier | None = None,
     ) -> None:
         self._parts = parts
         self._health = health
         self._mqtt = mqtt
         self._traps = traps
+        self._alerts = alerts
 
     def collect(self) -> Iterator[Metric]:
         running = GaugeMetricFamily("gateway_part_running", "1 while a part of the daemon does its work.", labels=["part"])
@@ -36,8 +44,8 @@ class HouseFigures(Collector):
         yield from self._checks()
         if self._mqtt is not None:
             yield GaugeMetricFamily("gateway_mqtt_connected", "1 while the broker is connected.", value=self._mqtt.connected)
-        if self._traps is not None:
-            yield from self._hearing(self._traps)
+        yield from self._telling()
+        yield from self._hearing()
 
     def _checking(self) -> Iterator[Metric]:
         figures = self._health.figures
@@ -47,16 +55,24 @@ class HouseFigures(Collector):
         yield GaugeMetricFamily("gateway_health_lateness_seconds", "How far the checks are behind their plan.", value=figures.lateness_s)
         yield GaugeMetricFamily("gateway_health_blind", "1 while nobody at all answers: the fault is ours.", value=figures.blind)
 
-    def _hearing(self, traps: TrapService) -> Iterator[Metric]:
-        figures = traps.figures
+    def _telling(self) -> Iterator[Metric]:
+        told = CounterMetricFamily("gateway_alerts", "Attempts to tell somebody; queued: to be made again.", labels=["channel", "outcome"])
+        for (channel, fate), count in sorted(self._alerts.counts.items()) if self._alerts is not None else ():
+            told.add_metric([channel, fate], count)
+        yield told
+
+    def _hearing(self) -> Iterator[Metric]:
+        """The families stand there, empty, when nothing is listened to: a rule that asks for them is right all the same."""
+        figures = self._traps.figures if self._traps is not None else None
         heard = CounterMetricFamily(
             "gateway_traps", "Traps and informs by what became of them; see docs/operate/traps.md.", labels=["what"]
         )
-        for what, count in sorted(figures.counts.items()):
+        for what, count in sorted(figures.counts.items()) if figures is not None else ():
             heard.add_metric([what], count)
         yield heard
-        yield GaugeMetricFamily("gateway_trap_alarms_open", "Alarms that devices have raised and not cleared.", value=figures.alarms)
-        yield GaugeMetricFamily("gateway_trap_buffer_bytes", "What the kernel granted the socket.", value=figures.buffer_bytes)
+        if figures is not None:
+            yield GaugeMetricFamily("gateway_trap_alarms_open", "Alarms that devices have raised and not cleared.", value=figures.alarms)
+            yield GaugeMetricFamily("gateway_trap_buffer_bytes", "What the kernel granted the socket.", value=figures.buffer_bytes)
 
     def _checks(self) -> Iterator[Metric]:
         took = HistogramMetricFamily(

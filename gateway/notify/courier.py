@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 
 import structlog
@@ -59,6 +59,7 @@ class Courier:
         clock: Clock,
         compose: Callable[[Waiting], Notice],
         rng: random.Random,
+        counts: Counter[tuple[str, Fate]] | None = None,
     ) -> None:
         self.channel = channel
         self.pacer = pacer
@@ -66,6 +67,7 @@ class Courier:
         self._clock = clock
         self._compose = compose
         self._rng = rng
+        self._counts: Counter[tuple[str, Fate]] = Counter() if counts is None else counts
         self._stirred = asyncio.Event()
         self._trouble = ""
 
@@ -138,3 +140,5 @@ class Courier:
                 tx.emit(NewEvent(DELIVERY_EVENT, waiting.message, now, told))
 
         await self._store.writer.write(change, lane=Lane.HEALTH)
+        if attempts is not None:  # to have waited for the pacer is no attempt
+            self._counts[self.channel.name, fate] += 1

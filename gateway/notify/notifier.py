@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from gateway.clock import Clock
-from gateway.domain.alert_log import Answer, answers
+from gateway.domain.alert_log import Answer, Fate, answers
 from gateway.domain.alert_routes import Route
 from gateway.domain.alerting import Bundle, Happening, Message, Outcome, heed, ripe, wake
 from gateway.domain.city import City
@@ -99,6 +99,8 @@ class Notifier:
         self._cursor = self._saved = 0
         self._reloaded = asyncio.Event()
         self._deciding = asyncio.Lock()
+        self.counts: Counter[tuple[str, Fate]] = Counter()
+        """What became of attempts since the start, by channel; QUEUED: one that has to be made again."""
         self._alerts, self._couriers = self._read()
 
     async def run(self) -> None:
@@ -340,7 +342,7 @@ class Notifier:
     def _courier(self, channel: Channel, per_minute: int) -> Courier:
         compose = lambda waiting: self._compose(channel.name, waiting)  # noqa: E731
         pacer = Pacer(self._clock, per_minute)
-        return Courier(channel, pacer, store=self._store, clock=self._clock, compose=compose, rng=self._rng)
+        return Courier(channel, pacer, store=self._store, clock=self._clock, compose=compose, rng=self._rng, counts=self.counts)
 
     def _compose(self, channel: str, waiting: Waiting) -> Notice:
         content = waiting.content

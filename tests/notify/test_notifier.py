@@ -162,13 +162,14 @@ async def test_after_a_long_stop_there_is_no_storm(door: Door) -> None:
 
 async def test_what_the_other_side_refuses_for_now_comes_again_with_the_same_id(door: Door) -> None:
     door.there.faults.extend([web.Response(status=503), web.Response(status=502)])
-    async with door.open():
+    async with door.open() as notifier:
         await door.tell()
         await door.pass_(20)
         await door.there.until(1)
         await door.settle()
         entry = (await door.log(channel="hook"))[0]
     assert (entry.outcome, entry.attempts, door.there.ids) == (Fate.SENT, 3, ["A-1.1"])
+    assert notifier.counts == {("hook", Fate.QUEUED): 2, ("hook", Fate.SENT): 1}
 
 
 async def test_what_cannot_succeed_fails_at_once_and_says_why(door: Door) -> None:
