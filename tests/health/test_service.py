@@ -88,6 +88,24 @@ async def test_a_silent_camera_is_down_after_three_visits_and_up_again_after_two
     assert [each.transition.after for each in await service.history(device)] == [UP, DOWN, UP]
 
 
+async def test_who_is_silent_is_suspected_until_it_answers_or_is_down(
+    street: Street, store: Store, clock: SimulatedClock, camera: SimDevice
+) -> None:
+    service, device = await opened(street, store, clock), DeviceId(camera.id)
+    await looked(service, camera)
+    assert not service.suspects()
+    street.break_(camera, answer=Answer.REFUSE)
+    await looked(service, camera)
+    assert service.suspects() == {device}
+    street.mend(camera)
+    await looked(service, camera)
+    assert not service.suspects()
+    street.break_(camera, answer=Answer.REFUSE)
+    await looked(service, camera, times=3)
+    assert street.board[device].state is DOWN
+    assert not service.suspects()
+
+
 async def test_each_transition_is_one_event_and_what_changes_nothing_is_not_written(
     street: Street, store: Store, clock: SimulatedClock, camera: SimDevice
 ) -> None:

@@ -301,3 +301,22 @@ async def test_a_visit_that_raises_ends_the_wheel_visibly() -> None:
     await clock.advance(1)
     with pytest.raises(ExceptionGroup):
         await task
+
+
+async def test_a_silence_that_somebody_else_met_is_confirmed_soon() -> None:
+    clock = SimulatedClock()
+    street = Street(clock)
+    wheel = Wheel(street.visit, clock=clock, pace=EVEN)
+    wheel.replace(GROUPLESS)
+    async with turning(wheel):
+        await clock.advance(31)
+        street.silent.add(5)
+        heard = clock.monotonic()
+        wheel.heard(5, answered=False)
+        wheel.heard(5, answered=False)
+        wheel.heard(9_999, answered=False)
+        wheel.heard(6, answered=True)
+        assert wheel.misses(5) == 1
+        await clock.advance(EVEN.suspect_s + 1)
+        assert [round(at - heard) for at in street.times(5) if at > heard] == [round(EVEN.suspect_s)]
+        assert wheel.misses(5) == 2
