@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.api.city_figures import label
+from gateway.api.routes.neighbours import ZabbixOut
 from gateway.domain.access import Role
 from gateway.domain.city import City
 from gateway.domain.devices import Device, DeviceId, DeviceKind
@@ -95,6 +96,7 @@ async def test_zabbix_finds_each_device_and_its_flat_values(house: House):
     house.services.board.put(Standing(CAMERA, HealthState.DOWN, house.clock.now(), "refused"))
     status, found = await house.json("GET", "/v1/neighbours/zabbix", role=Role.VIEWER)
     assert status == 200
+    assert ZabbixOut.model_validate(found).model_dump(mode="json") == found
     assert [one["{#DEVICE}"] for one in found["discovery"]] == sorted(found["devices"])
     assert all(re.fullmatch(r"{#[A-Z]+}", macro) for one in found["discovery"] for macro in one)
     assert all(isinstance(value, str) for one in found["discovery"] for value in one.values())

@@ -21,11 +21,17 @@ class Meters:
         registry.register(CityFigures(services))
 
     def of(self, operation: str) -> Callable[[int, float], None]:
-        """What to call after each answer of `operation`, with its status and how many seconds it took."""
-        observe = self._seconds.labels(operation).observe
+        """What to call after each answer of `operation`, with its status and how many seconds it took.
+
+        An operation that nobody has called yet has no figures: with so many of them, most of the answer would be noughts.
+        """
+        observe: Callable[[float], None] | None = None
         increments: dict[int, Callable[[], None]] = {}
 
         def count(status: int, seconds: float) -> None:
+            nonlocal observe
+            if observe is None:
+                observe = self._seconds.labels(operation).observe
             increment = increments.get(status)
             if increment is None:
                 increment = increments[status] = self._requests.labels(operation, str(status)).inc

@@ -1,16 +1,20 @@
 """The city in the words of other monitoring systems: Zabbix's low-level discovery with flat values, and LibreNMS' application JSON."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 
+from aiohttp import web
 from pydantic import Field
 
 from gateway.api.census import states_of
-from gateway.api.models import Input, Instant, Output
+from gateway.api.models import Input, Instant, Output, instant_text
+from gateway.api.replies import json_bytes
 from gateway.api.routing import Call, Routes
 from gateway.domain.access import Permission
+from gateway.domain.city import City
 from gateway.domain.devices import Device, DeviceKind
-from gateway.domain.health import HealthState
+from gateway.domain.health import HealthState, Standing
 
 routes = Routes("neighbours", "The city for other monitoring systems, in their own formats.")
 
@@ -54,16 +58,17 @@ class LibreNmsOut(Output):
     data: dict[str, dict[str, int]]
 
 
-@routes.op("GET", "/v1/neighbours/zabbix", needs=Permission.HEALTH_READ)
-async def read_for_zabbix(call: Call, query: NeighbourQuery) -> ZabbixOut:
+@routes.op("GET", "/v1/neighbours/zabbix", needs=Permission.HEALTH_READ, answers=ZabbixOut)
+async def read_for_zabbix(call: Call, query: NeighbourQuery) -> web.Response:
     """Low-level discovery and flat values in one answer: one HTTP agent item fetches it, dependent items take it apart."""
     board, found = call.services.board, list(_wanted(call, query))
-    return ZabbixOut(
-        at=call.services.clock.now(),
-        discovery=[_macros(device, call) for device in found],
-        devices={device.id: _values(call, device) for device in found},
-        city={state.value: count for state, count in states_of(board, (device.id for device in found)).items()},
-    )
+    answer = {
+        "at": instant_text(call.services.clock.now()),
+        "discovery": [_macros(device, call.services.city) for device in found],
+        "devices": {device.id: _values(board[device.id]) for device in found},
+        "city": {state.value: count for state, count in states_of(board, (device.id for device in found)).items()},
+    }
+    return json_bytes(json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))  # a megabyte of the city
 
 
 @routes.op("GET", "/v1/neighbours/librenms", needs=Permission.HEALTH_READ)
@@ -89,8 +94,7 @@ def _wanted(call: Call, query: NeighbourQuery) -> Iterator[Device]:
             yield device
 
 
-def _macros(device: Device, call: Call) -> dict[str, str]:
-    city = call.services.city
+def _macros(device: Device, city: City) -> dict[str, str]:
     group = city.groups.get(device.group) if device.group else None
     return {
         "{#DEVICE}": device.id,
@@ -106,12 +110,12 @@ def _macros(device: Device, call: Call) -> dict[str, str]:
     }
 
 
-def _values(call: Call, device: Device) -> ZabbixDevice:
-    standing = call.services.board[device.id]
-    return ZabbixDevice(
-        state=STATES[standing.state],
-        reason=standing.reason,
-        since=standing.since,
-        last_seen=standing.last_seen,
-        clock_offset_s=None if standing.offset is None else round(standing.offset.total_seconds(), 3),
-    )
+def _values(standing: Standing) -> dict[str, str | float | None]:
+    """As `ZabbixDevice` says."""
+    return {
+        "state": STATES[standing.state],
+        "reason": standing.reason,
+        "since": standing.since and instant_text(standing.since),
+        "last_seen": standing.last_seen and instant_text(standing.last_seen),
+        "clock_offset_s": None if standing.offset is None else round(standing.offset.total_seconds(), 3),
+    }
