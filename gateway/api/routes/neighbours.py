@@ -115,7 +115,7 @@ def _values(standing: Standing) -> dict[str, str | float | None]:
     return {
         "state": STATES[standing.state],
         "reason": standing.reason,
-        "since": standing.since and instant_text(standing.since),
-        "last_seen": standing.last_seen and instant_text(standing.last_seen),
+        "since": None if standing.since is None else instant_text(standing.since),
+        "last_seen": None if standing.last_seen is None else instant_text(standing.last_seen),
         "clock_offset_s": None if standing.offset is None else round(standing.offset.total_seconds(), 3),
     }
