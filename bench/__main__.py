@@ -16,6 +16,7 @@ BENCHES = {
     "simulators": "the simulated city: idle cost, SOAP answers for a second of CPU, the start of a city ten times as large",
     "outage": "half of a city ails: lateness of the healthy devices' checks, detection, and how soon all are verified that come back",
     "traps": "6,000 traps within 1.5 s: what is lost, what each costs, and whether the checks notice",
+    "reports": "every kind of report over twelve months of 2,700 devices",
     "crash": "kill -9 of the daemon, 50 times, while it acknowledges writes",
 }
 

@@ -15,6 +15,7 @@ from typing import Final, NewType
 from gateway.domain.city import City
 from gateway.domain.devices import CellCode, Device, DeviceId, GroupId
 from gateway.domain.footage import Person
+from gateway.domain.maintenance import district_of
 from gateway.errors import Conflict, Fault, Forbidden, InvalidInput
 
 ExcuseId = NewType("ExcuseId", str)
@@ -104,13 +105,6 @@ def decide(excuse: Excuse, decision: Decision, by: Person, *, note: str, at: dat
     if after is None:
         raise Conflict(f"An excuse that is {excuse.state} cannot be {decision}d.", code="excuse-decided")
     return replace(excuse, state=after, decided_by=by, decided_at=at, note=note)
-
-
-def district_of(device: Device, city: City) -> str:
-    """Its camera group's district, else its cell's; "" when nobody knows."""
-    group = city.groups.get(device.group) if device.group else None
-    cell = city.cells.get(device.cell) if device.cell else None
-    return (group.district if group else "") or (cell.district if cell else "")
 
 
 def _same(one: Person, other: Person) -> bool:

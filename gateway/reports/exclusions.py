@@ -1,6 +1,7 @@
 """What time does not count, and why: maintenance, approved excuses, and spans in which the gateway itself did not look."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -8,6 +9,7 @@ from gateway.domain.availability import Span, gaps, merged, microseconds, moment
 from gateway.domain.city import City
 from gateway.domain.devices import DeviceId
 from gateway.domain.excuses import Excuse
+from gateway.domain.maintenance import Window, covers, spans
 from gateway.storage.tx import Tx
 
 STILL_LOOKING = timedelta(minutes=3)
@@ -15,23 +17,16 @@ STILL_LOOKING = timedelta(minutes=3)
 
 
 @dataclass(frozen=True, slots=True)
-class Maintenance:
-    """A maintenance window in a time: what it covers, when it really was in force, and why."""
+class Maintained:
+    """A maintenance window in a time: the devices that it covers today, and when it really was in force.
 
-    id: str
-    reason: str
-    created_by: str
+    Only what lies after the window was made counts: time that has passed is excused by two people, or not at all. So nothing that was
+    reckoned changes because of a window.
+    """
+
+    window: Window
     devices: frozenset[DeviceId]
     spans: Sequence[tuple[datetime, datetime]]
-
-
-MaintenanceOf = Callable[[datetime, datetime], Awaitable[Sequence[Maintenance]]]
-"""The windows that were in force between two moments, their spans clipped to them."""
-
-
-async def no_maintenance(start: datetime, end: datetime) -> Sequence[Maintenance]:  # noqa: ARG001 (the contract's arguments)
-    """For where nobody keeps windows."""
-    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,31 +41,62 @@ class Excused:
 class Exclusions:
     """What does not count between two moments."""
 
-    maintenance: Sequence[Maintenance] = ()
+    maintenance: Sequence[Maintained] = ()
     excuses: Sequence[Excused] = ()
     blind: Sequence[Span] = ()
     _maintained: Mapping[DeviceId, Sequence[Span]] = field(default_factory=dict)
     _excused: Mapping[DeviceId, Sequence[Span]] = field(default_factory=dict)
 
     @classmethod
-    async def read(
-        cls, tx: Tx, city: City, maintenance_of: MaintenanceOf, start: datetime, end: datetime, *, now: datetime
+    async def read(cls, tx: Tx, city: City, start: datetime, end: datetime, *, now: datetime) -> "Exclusions":
+        """What the store says of `start` to `end`."""
+        windows = await tx.maintenance.between(start, end)
+        excuses = await tx.excuses.approved(start, end)
+        blind = await _blind(tx, start, end, now)
+        return await asyncio.to_thread(cls.of, windows, excuses, blind, city, (start, end))
+
+    @classmethod
+    def of(
+        cls, windows: Sequence[Window], excuses: Sequence[Excuse], blind: Sequence[Span], city: City, period: tuple[datetime, datetime]
     ) -> "Exclusions":
-        """What the store and the keeper of windows say of `start` to `end`."""
-        windows = await maintenance_of(start, end)
-        excuses = [
-            Excused(excuse, frozenset(device.id for device in city.devices.values() if excuse.places.cover(device, city)))
-            for excuse in await tx.excuses.approved(start, end)
-        ]
-        maintained = ((window.devices, [_span(one) for one in window.spans]) for window in windows)
-        excused = ((one.devices, [_span((max(one.excuse.start, start), min(one.excuse.end, end)))]) for one in excuses)
-        return cls(windows, excuses, await _blind(tx, start, end, now), _by_device(maintained), _by_device(excused))
+        """The same, of what was read."""
+        start, end = period
+        maintained = [found for window in windows if (found := _maintained(window, city, start, end)).spans]
+        excused = [Excused(excuse, _excused(excuse, city)) for excuse in excuses]
+        away = ((one.devices, [_span(span) for span in one.spans]) for one in maintained)
+        pardoned = ((one.devices, [_span((max(one.excuse.start, start), min(one.excuse.end, end)))]) for one in excused)
+        return cls(maintained, excused, blind, _by_device(away), _by_device(pardoned))
 
     def maintained(self, device: DeviceId) -> Sequence[Span]:
         return self._maintained.get(device, ())
 
     def excused(self, device: DeviceId) -> Sequence[Span]:
         return self._excused.get(device, ())
+
+
+def periods(spans: Iterable[Span]) -> list[tuple[datetime, datetime]]:
+    """Spans as moments."""
+    return [(moment(start), moment(end)) for start, end in spans]
+
+
+def _maintained(window: Window, city: City, start: datetime, end: datetime) -> Maintained:
+    known = max(start, window.created_at)
+    found = [(span.start, span.end) for span in spans(window, known, end)] if known < end else []
+    return Maintained(window, _covered(window, city) if found else frozenset(), found)
+
+
+def _covered(window: Window, city: City) -> frozenset[DeviceId]:
+    places = window.places
+    if places.everything or places.groups or places.cells or places.districts or places.vendors:
+        return frozenset(device.id for device in city.devices.values() if covers(window, device, city))
+    return frozenset(DeviceId(one) for one in places.devices) & city.devices.keys()
+
+
+def _excused(excuse: Excuse, city: City) -> frozenset[DeviceId]:
+    places = excuse.places
+    if places.groups or places.cells or places.districts:
+        return frozenset(device.id for device in city.devices.values() if places.cover(device, city))
+    return places.devices & city.devices.keys()
 
 
 async def _blind(tx: Tx, start: datetime, end: datetime, now: datetime) -> list[Span]:
@@ -90,16 +116,11 @@ async def _blind(tx: Tx, start: datetime, end: datetime, now: datetime) -> list[
 
 def _by_device(parts: Iterable[tuple[Iterable[DeviceId], Sequence[Span]]]) -> Mapping[DeviceId, Sequence[Span]]:
     found: dict[DeviceId, list[Span]] = {}
-    for devices, spans in parts:
+    for devices, of_all in parts:
         for device in devices:
-            found.setdefault(device, []).extend(spans)
-    return {device: merged(spans) for device, spans in found.items()}
+            found.setdefault(device, []).extend(of_all)
+    return {device: merged(own) for device, own in found.items()}
 
 
 def _span(period: tuple[datetime, datetime]) -> Span:
     return microseconds(period[0]), microseconds(period[1])
-
-
-def periods(spans: Iterable[Span]) -> list[tuple[datetime, datetime]]:
-    """Spans as moments."""
-    return [(moment(start), moment(end)) for start, end in spans]

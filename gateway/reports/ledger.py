@@ -1,7 +1,7 @@
 """The ledger of availability: days and months reckoned from the log, reckoned anew where something changed, and read for a period."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, tzinfo
 from functools import reduce
@@ -12,6 +12,7 @@ from sqlalchemy import select
 from gateway.clock import Clock
 from gateway.domain.availability import (
     CLOCK,
+    MICROSECONDS,
     PICTURE,
     Account,
     Life,
@@ -28,39 +29,42 @@ from gateway.domain.availability import (
 from gateway.domain.city import City
 from gateway.domain.devices import DeviceId
 from gateway.domain.health import HealthState
-from gateway.reports.exclusions import Exclusions, MaintenanceOf
-from gateway.reports.folding import Fold
+from gateway.reports.exclusions import Exclusions
+from gateway.reports.folding import Folds
 from gateway.reports.lives import CHECKS, lives
-from gateway.storage.availability import AccountRow, Reckoned, Stale, numbers_of
+from gateway.storage.availability import AccountRow, Past, Reckoned, Stale, numbers_of
 from gateway.storage.health import transitions
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 
-BATCH = 50  # devices that are reckoned at once: some ten thousand changes in the worst case
+BATCH_DAYS, BATCH_MOST = 6_000, 300  # days of devices, and devices, that are reckoned at once: some milliseconds of the loop
 HISTORY_MONTHS = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The accounts of all devices in service for a period that ends, at the latest, now; what was left out; what was recorded (seconds
-    that should be there and that are, by camera)."""
+    """The accounts of all devices in service for a period that ends, at the latest, now; what was left out; what was recorded.
+
+    `recorded`: seconds that should be there and that are, by camera. `pardoned`: those of the missing that lie in excused time, as far as
+    days tell: on each day no more than was excused of it.
+    """
 
     start: datetime
     end: datetime
     accounts: Mapping[DeviceId, Account]
     exclusions: Exclusions
     recorded: Mapping[DeviceId, tuple[int, int]]
+    pardoned: Mapping[DeviceId, int]
 
 
 class Ledger:
     """Keeps `availability_days` and `availability_months` true, and reads them. One reckoning at a time."""
 
-    def __init__(self, *, store: Store, city: City, clock: Clock, zone: tzinfo, maintenance_of: MaintenanceOf) -> None:
+    def __init__(self, *, store: Store, city: City, clock: Clock, zone: tzinfo) -> None:
         self._store = store
         self._city = city
         self._clock = clock
         self._zone = zone
-        self._maintenance_of = maintenance_of
         self._turn = asyncio.Lock()
         self._nothing_before: dict[DeviceId, date] = {}  # devices that were looked for in the log on that day
 
@@ -143,11 +147,12 @@ class Ledger:
         calendar = _Calendar.of(first, until, self._zone)
         start, end = moment(calendar.starts[0]), moment(calendar.starts[-1])
         async with self._store.read() as tx:
-            exclusions = await Exclusions.read(tx, self._city, self._maintenance_of, start, end, now=self._clock.now())
-        for batch in (devices[at : at + BATCH] for at in range(0, len(devices), BATCH)):
+            exclusions = await Exclusions.read(tx, self._city, start, end, now=self._clock.now())
+        size = max(1, min(BATCH_MOST, BATCH_DAYS // len(calendar.days)))
+        for batch in (devices[at : at + size] for at in range(0, len(devices), size)):
             async with self._store.read() as tx:
                 past = await tx.availability.past(start, end, checks=CHECKS, devices=batch)
-            page = await asyncio.to_thread(_reckoned, lives(past, batch, exclusions), calendar, known)
+            page = await asyncio.to_thread(_reckoned, past, batch, exclusions, calendar, known)
 
             async def change(tx: Tx, batch: Sequence[DeviceId] = batch, page: _Page = page) -> None:
                 await tx.availability.keep(batch, first, until, days=page.days, months=page.months, reckoned=page.reckoned)
@@ -168,43 +173,64 @@ class Ledger:
         wanted = [one.id for one in self._city.devices.values() if (one.enabled and device is None) or one.id == device]
         start, end = moment(midnight(first, self._zone)), min(now, moment(midnight(until, self._zone)))
         async with self._store.read() as tx:
-            exclusions = await Exclusions.read(tx, self._city, self._maintenance_of, start, max(start, end), now=now)
+            exclusions = await Exclusions.read(tx, self._city, start, max(start, end), now=now)
             recorded = await tx.availability.recorded(first, min(until, today), camera=device) if first < today else {}
+            pardoned = await self._pardoned(tx, exclusions, recorded, first, min(until, today))
             folds = await self._folded(tx, wanted, first, min(until, today), device)
             if until > today:
-                only = None if device is None else [device]
-                await self._add_today(tx, folds, (max(first, today), end), exclusions, only)
-        found = await asyncio.to_thread(lambda: {one: folds[one].read() for one in wanted})
-        return Reading(start, end, found, exclusions, recorded)
+                await self._add_today(tx, folds, wanted, (max(first, today), end), exclusions)
+        found = await asyncio.to_thread(lambda: {one: folds.read(one) for one in wanted})
+        return Reading(start, end, found, exclusions, recorded, pardoned)
 
-    async def _folded(self, tx: Tx, wanted: Sequence[DeviceId], first: date, until: date, device: DeviceId | None) -> dict[DeviceId, Fold]:
-        """What is reckoned of the days from `first` until before `until`."""
+    async def _pardoned(
+        self, tx: Tx, exclusions: Exclusions, recorded: Mapping[DeviceId, tuple[int, int]], first: date, until: date
+    ) -> Mapping[DeviceId, int]:
+        """Of each camera, the missing seconds that its excuses account for."""
+        found: dict[DeviceId, int] = {}
+        cameras = {device for one in exclusions.excuses for device in one.devices if device in recorded}
+        if not cameras or first >= until:
+            return found
+        begin = max(first, min(one.excuse.start for one in exclusions.excuses).astimezone(self._zone).date())
+        for camera, day, missing_s in await tx.availability.missing(cameras, begin, until):
+            span = (midnight(day, self._zone), midnight(day + timedelta(days=1), self._zone))
+            excused_s = sum(max(0, min(end, span[1]) - max(start, span[0])) for start, end in exclusions.excused(camera)) // MICROSECONDS
+            found[camera] = found.get(camera, 0) + min(missing_s, excused_s)
+        return found
+
+    async def _folded(self, tx: Tx, wanted: Sequence[DeviceId], first: date, until: date, device: DeviceId | None) -> Folds:
+        """What is reckoned of the days from `first` until before `until`: days up to the first whole month, months, days after the last."""
+        folds = Folds(wanted)
         if first >= until:
-            return {one: Fold() for one in wanted}
-        book = _Book(await tx.availability.reckoned(), wanted, first, until, self._zone)
+            return folds
+        stored, reckoned = tx.availability, await tx.availability.reckoned()
+        length = _Calendar.of(first, until, self._zone).length
         begin = first if first.day == 1 else min(month_after(first), until)
         end = max(month_of(until), begin)
-        async for page in tx.availability.days(first, begin, device=device):
-            book.days(page)
-        async for page in tx.availability.months(begin, end, device=device):
-            book.months(page)
-        async for page in tx.availability.days(end, until, device=device):
-            book.days(page)
-        return book.close()
+        for part in ((first, begin), (begin, end), (end, until)):
+            if part[0] == part[1]:
+                continue
+            if part == (begin, end):
+                sums, edges = await stored.month_sums(*part, device=device), await stored.month_edges(*part, device=device)
+                await asyncio.to_thread(folds.months, sums, edges)
+            else:
+                sums, edges = await stored.day_sums(*part, device=device), await stored.day_edges(*part, device=device)
+                await asyncio.to_thread(folds.days, sums, edges, part, reckoned, length)
+        return folds
 
     async def _add_today(
-        self, tx: Tx, folds: Mapping[DeviceId, Fold], span: tuple[date, datetime], exclusions: Exclusions, only: Sequence[DeviceId] | None
+        self, tx: Tx, folds: Folds, wanted: Sequence[DeviceId], span: tuple[date, datetime], exclusions: Exclusions
     ) -> None:
         """The day that has not ended, from the log itself."""
         start, end = midnight(span[0], self._zone), microseconds(span[1])
         if start >= end:
             return
+        only = wanted if len(wanted) == 1 else None
         past = await tx.availability.past(moment(start), span[1], checks=CHECKS, devices=only)
 
         def reckon() -> None:
-            for one, life in lives(past, folds, exclusions).items():
+            for one, life in lives(past, wanted, exclusions).items():
                 if life.changes or life.before is not HealthState.UNKNOWN:
-                    folds[one].row(numbers_of(account(life, start, end)))
+                    folds.last(one, numbers_of(account(life, start, end)), span[0])
 
         await asyncio.to_thread(reckon)
 
@@ -228,6 +254,11 @@ class _Calendar:
         skipped = (first - self.days[0]).days
         return _Calendar(self.days[skipped:], self.starts[skipped:], self.zone)
 
+    def length(self, first: date, until: date) -> int:
+        """Of the days from `first` until before `until`."""
+        begin = self.days[0]
+        return self.starts[(until - begin).days] - self.starts[(first - begin).days]
+
     def local(self, at: int) -> date:
         return moment(at).astimezone(self.zone).date()
 
@@ -246,10 +277,12 @@ class _Page:
     reckoned: dict[DeviceId, Reckoned]
 
 
-def _reckoned(lived: Mapping[DeviceId, Life], calendar: _Calendar, known: Mapping[DeviceId, Reckoned]) -> _Page:
+def _reckoned(
+    past: Past, devices: Sequence[DeviceId], exclusions: Exclusions, calendar: _Calendar, known: Mapping[DeviceId, Reckoned]
+) -> _Page:
     """Every day of every life of which there is something to tell, and every whole month."""
     page = _Page([], [], {})
-    for device, life in lived.items():
+    for device, life in lives(past, devices, exclusions).items():
         first = _first_day(life, calendar, known.get(device))
         if first is not None:
             _add(page, device, life, calendar.from_(first))
@@ -289,54 +322,3 @@ def _first_day(life: Life, calendar: _Calendar, known: Reckoned | None) -> date 
     if life.before is not HealthState.UNKNOWN:
         return calendar.days[0]
     return max(calendar.days[0], calendar.local(life.changes[0][0])) if life.changes else None
-
-
-class _Book:
-    """Folds of all devices at once, fed with rows by day; days without a row are filled as plain."""
-
-    def __init__(self, reckoned: Mapping[DeviceId, Reckoned], wanted: Iterable[DeviceId], first: date, until: date, zone: tzinfo) -> None:
-        self._until = until
-        self._first = first
-        self._starts = [midnight(day, zone) for day in (*days(first, until), until)]
-        self._reckoned = reckoned
-        self._folds = {device: Fold() for device in wanted}
-        self._at = {device: max(reckoned[device].first, first) for device in self._folds if device in reckoned}
-
-    def days(self, rows: Sequence[AccountRow]) -> None:
-        self._take(rows, lambda day: day + timedelta(days=1))
-
-    def months(self, rows: Sequence[AccountRow]) -> None:
-        self._take(rows, month_after)
-
-    def close(self) -> dict[DeviceId, Fold]:
-        for device in self._at:
-            self._fill(device, self._until)
-        return self._folds
-
-    def _take(self, rows: Sequence[AccountRow], after: Callable[[date], date]) -> None:
-        text, day, following = "", self._first, self._first
-        for named, device_id, numbers in rows:
-            if named != text:
-                text, day = named, date.fromisoformat(named)
-                following = after(day)
-            device = DeviceId(device_id)
-            if device in self._at:
-                if self._at[device] < day:
-                    self._fill(device, day)
-                self._folds[device].row(numbers)
-                self._at[device] = following
-
-    def _fill(self, device: DeviceId, until: date) -> None:
-        known = self._reckoned[device]
-        first, last = self._at[device], min(until, known.until)
-        if first < last:
-            self._folds[device].plain(
-                self._length(first, last), clock=self._checked(first, last, known.clock), picture=self._checked(first, last, known.picture)
-            )
-        self._at[device] = max(first, last)
-
-    def _checked(self, first: date, last: date, since: date | None) -> int:
-        return 0 if since is None or since >= last else self._length(max(first, since), last)
-
-    def _length(self, first: date, last: date) -> int:
-        return self._starts[(last - self._first).days] - self._starts[(first - self._first).days]

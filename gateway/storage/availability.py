@@ -1,11 +1,13 @@
 """Availability as it is stored: accounts by days and months, how far they were reckoned, what must be reckoned anew, what was recorded."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import reduce
+from operator import add
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Column, Table, Text, and_, delete, func, insert, or_, select, tuple_
+from sqlalchemy import BigInteger, Column, Table, Text, and_, case, delete, func, insert, or_, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -66,6 +68,7 @@ recording_months = Table(
     Column("expected_s", BigInteger, nullable=False),
     Column("recorded_s", BigInteger, nullable=False),
 )
+_LENGTH: Final = ("raw_up", "raw_degraded", "raw_down", "unknown", "maintenance")
 PAGE: Final = 2_000  # rows that are taken at once: a few milliseconds
 
 AccountRow = tuple[str, str, Sequence[int]]
@@ -91,6 +94,30 @@ class Stale:
     first: date
     last: date
     devices: tuple[DeviceId, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Rows of a device, summed up: `numbers` as in `COLUMNS`; the longest outage is that of one row, `lead` and `tail` mean nothing.
+
+    `length_us`: the time that the rows span; `since_clock_us`, `since_picture_us`: that of the days on which the check was made all day.
+    """
+
+    device: DeviceId
+    numbers: tuple[int, ...]
+    length_us: int
+    since_clock_us: int
+    since_picture_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A row where an outage touches the edge, or nothing counts. Raw and adjusted: working time, down time, lead, tail."""
+
+    device: DeviceId
+    day: date
+    raw: Sequence[int]
+    adjusted: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,28 +222,58 @@ class AvailabilityRepository:
                 insert(table), [{name: day, "device": device, **dict(zip(COLUMNS, numbers, strict=True))} for day, device, numbers in rows]
             )
 
-    async def days(self, first: date, until: date, *, device: DeviceId | None = None) -> AsyncIterator[Sequence[AccountRow]]:
-        """The rows of the days from `first` until before `until`, by day and device, some at a time."""
-        async for page in self._pages(availability_days, availability_days.c.day, first, until, device):
-            yield page
+    async def day_sums(self, first: date, until: date, *, device: DeviceId | None = None) -> Sequence[Sums]:
+        """The days from `first` until before `until` that have rows, summed up for each device."""
+        return await self._sums(availability_days, availability_days.c.day, (first, until), device)
 
-    async def months(self, first: date, until: date, *, device: DeviceId | None = None) -> AsyncIterator[Sequence[AccountRow]]:
-        """The rows of the months that begin from `first` on and before `until`, by month and device, some at a time."""
-        async for page in self._pages(availability_months, availability_months.c.month, first, until, device):
-            yield page
+    async def month_sums(self, first: date, until: date, *, device: DeviceId | None = None) -> Sequence[Sums]:
+        """The months that begin from `first` on and before `until`, summed up for each device."""
+        return await self._sums(availability_months, availability_months.c.month, (first, until), device)
 
-    async def _pages(
-        self, table: Table, day: Column[Any], first: date, until: date, device: DeviceId | None
-    ) -> AsyncIterator[Sequence[AccountRow]]:
-        query = select(table).where(day < until.isoformat()).order_by(day, table.c.device).limit(PAGE)
-        if device is not None:
-            query = query.where(table.c.device == device)
-        page = [*await self._conn.execute(query.where(day >= first.isoformat()))]
-        while page:
-            yield [(row[0], row[1], row[2:]) for row in page]
-            if len(page) < PAGE:
-                return
-            page = [*await self._conn.execute(query.where(tuple_(day, table.c.device) > (page[-1][0], page[-1][1])))]
+    async def _sums(self, table: Table, day: Column[Any], part: tuple[date, date], device: DeviceId | None) -> Sequence[Sums]:
+        known = availability_reckoned.c
+        length = reduce(add, (table.c[name] for name in _LENGTH))
+        asked = [_summed(table.c[name]) for name in COLUMNS]
+        since = [func.sum(case((day >= column, length), else_=0)) for column in (known.clock_day, known.picture_day)]
+        query = select(table.c.device, *asked, func.sum(length), *since).join(availability_reckoned, known.device == table.c.device)
+        query = self._within(query.group_by(table.c.device), table, day, part, device)
+        found = await self._conn.execute(query)
+        return [Sums(DeviceId(row[0]), tuple(map(int, row[1:-3])), *map(int, row[-3:])) for row in found]
+
+    async def day_edges(self, first: date, until: date, *, device: DeviceId | None = None) -> Sequence[Edge]:
+        """The days on which an outage may go over midnight, by device and day."""
+        return await self._edges(availability_days, availability_days.c.day, (first, until), device)
+
+    async def month_edges(self, first: date, until: date, *, device: DeviceId | None = None) -> Sequence[Edge]:
+        """The months over whose end an outage may go, by device and month."""
+        return await self._edges(availability_months, availability_months.c.month, (first, until), device)
+
+    async def _edges(self, table: Table, day: Column[Any], part: tuple[date, date], device: DeviceId | None) -> Sequence[Edge]:
+        parts = [
+            (table.c[f"{kind}_up"] + table.c[f"{kind}_degraded"], *(table.c[f"{kind}_{name}"] for name in ("down", "lead", "tail")))
+            for kind in ("raw", "adjusted")
+        ]
+        query = select(day, table.c.device, *parts[0], *parts[1])
+        touching = [table.c[f"{kind}_{name}"] > 0 for kind in ("raw", "adjusted") for name in ("lead", "tail")]
+        silent = [table.c[f"{kind}_up"] + table.c[f"{kind}_degraded"] + table.c[f"{kind}_down"] == 0 for kind in ("raw", "adjusted")]
+        query = self._within(query.where(or_(*touching, *silent)).order_by(table.c.device, day), table, day, part, device)
+        return [Edge(DeviceId(row[1]), date.fromisoformat(row[0]), row[2:6], row[6:]) for row in await self._conn.execute(query)]
+
+    def _within(self, query: Any, table: Table, day: Column[Any], part: tuple[date, date], device: DeviceId | None) -> Any:
+        query = query.where(day >= part[0].isoformat(), day < part[1].isoformat())
+        return query if device is None else query.where(table.c.device == device)
+
+    async def rows(self, first: date, until: date) -> Sequence[AccountRow]:
+        """The rows of the days from `first` until before `until`, by day and device, as they are."""
+        table = availability_days
+        query = select(table).where(table.c.day >= first.isoformat(), table.c.day < until.isoformat()).order_by(table.c.day, table.c.device)
+        return [(row[0], row[1], row[2:]) for row in await self._conn.execute(query)]
+
+    async def month_rows(self, first: date, until: date) -> Sequence[AccountRow]:
+        """The rows of the months that begin from `first` on and before `until`, by month and device, as they are."""
+        table = availability_months
+        query = select(table).where(table.c.month >= first.isoformat(), table.c.month < until.isoformat())
+        return [(row[0], row[1], row[2:]) for row in await self._conn.execute(query.order_by(table.c.month, table.c.device))]
 
     async def forget(self, *, before: date) -> None:
         """Drop what is older than anybody may ask for."""
@@ -292,6 +349,14 @@ class AvailabilityRepository:
                 await self._add_recorded(recording_days, recording_days.c.day, part, camera, found)
         return found
 
+    async def missing(self, cameras: Iterable[DeviceId], first: date, until: date) -> Sequence[tuple[DeviceId, date, int]]:
+        """The days from `first` until before `until` on which something is missing of one of `cameras`, and how many seconds."""
+        table, wanted = recording_days.c, set(cameras)
+        query = select(table.camera, table.day, table.expected_s - table.recorded_s)
+        query = query.where(table.day >= first.isoformat(), table.day < until.isoformat(), table.recorded_s < table.expected_s)
+        rows = await self._conn.execute(query)
+        return [(DeviceId(row[0]), date.fromisoformat(row[1]), row[2]) for row in rows if row[0] in wanted]
+
     async def _add_recorded(
         self, table: Table, day: Column[Any], part: tuple[date, date], camera: DeviceId | None, found: dict[DeviceId, tuple[int, int]]
     ) -> None:
@@ -302,6 +367,10 @@ class AvailabilityRepository:
         for row in await self._conn.execute(query):
             before = found.get(DeviceId(row[0]), (0, 0))
             found[DeviceId(row[0])] = (before[0] + int(row[1]), before[1] + int(row[2]))
+
+
+def _summed(column: Column[Any]) -> Any:
+    return (func.max if column.name.endswith("longest") else func.sum)(column)
 
 
 _RECKONED: Final = ("first_day", "until_day", "clock_day", "picture_day")

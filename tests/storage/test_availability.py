@@ -17,8 +17,7 @@ UNKNOWN, UP, DEGRADED, DOWN = HealthState
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-async def test_accounts_are_kept_a_page_at_a_time_and_replaced(store: Store, monkeypatch) -> None:
-    monkeypatch.setattr(availability, "PAGE", 3)
+async def test_accounts_are_kept_summed_and_replaced(store: Store) -> None:
     one = account(Life(UP, [(10, DOWN), (20, DEGRADED), (30, UP)], excused=[(15, 18)]), 0, 100)
     assert account_of(numbers_of(one)) == one
     days = [(FIRST + timedelta(days=number)).isoformat() for number in range(5)]
@@ -34,11 +33,15 @@ async def test_accounts_are_kept_a_page_at_a_time_and_replaced(store: Store, mon
     await store.writer.write(keep, lane=Lane.HEALTH)
     await store.writer.write(replace, lane=Lane.HEALTH)
     async with store.read() as tx:
-        found = [row async for page in tx.availability.days(FIRST, date(2026, 3, 6)) for row in page]
+        found = await tx.availability.rows(FIRST, date(2026, 3, 6))
         assert [(day, device) for day, device, _ in found] == [row[:2] for row in rows if row[1] == CAMERA or row[0] >= days[2]]
         assert {account_of(numbers) for _, _, numbers in found} == {one}
-        assert [row[0] async for page in tx.availability.days(FIRST, date(2026, 3, 3), device=CAMERA) for row in page] == days[:2]
-        assert [row[:2] async for page in tx.availability.months(FIRST, date(2026, 4, 1)) for row in page] == [(days[0], CAMERA)]
+        assert [row[:2] for row in await tx.availability.month_rows(FIRST, date(2026, 4, 1))] == [(days[0], CAMERA)]
+        (sums,) = await tx.availability.day_sums(FIRST, date(2026, 3, 3), device=CAMERA)
+        assert (sums.device, sums.length_us, sums.since_clock_us, sums.since_picture_us) == (CAMERA, 200, 0, 100)
+        assert account_of(sums.numbers).raw.up == 2 * one.raw.up
+        assert account_of(sums.numbers).raw.longest == one.raw.longest
+        assert await tx.availability.day_edges(FIRST, date(2026, 3, 6)) == []
         assert await tx.availability.reckoned() == {CAMERA: Reckoned(FIRST, date(2026, 3, 6), None, date(2026, 3, 2))}
 
 

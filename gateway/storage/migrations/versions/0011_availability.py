@@ -69,6 +69,8 @@ CREATE TABLE recording_days (
     PRIMARY KEY (camera, day)
 )
 ;
+CREATE INDEX ix_recording_days_day ON recording_days (day)
+;
 -- The sums of a camera's month; `month` is its first day.
 CREATE TABLE recording_months (
     month      TEXT NOT NULL CHECK (length(month) = 10),

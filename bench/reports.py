@@ -1,0 +1,108 @@
+"""Reports over twelve months of 2,700 devices: how long any of them takes, and how long the loop stands still meanwhile."""
+
+import asyncio
+import json
+import random
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from bench import history
+from gateway.clock import SimulatedClock
+from gateway.reports.kinds import load_kinds, shipped_kinds
+from gateway.reports.report import By, Report
+from gateway.reports.service import ReportService
+from gateway.reports.telling import report_json
+from gateway.storage.engine import open_engines, parse_url
+from gateway.storage.store import Store
+
+SEED = 20261125
+PERIODS = {
+    "twelve months": (date(2025, 11, 1), date(2026, 10, 31)),
+    "a month": (date(2026, 10, 1), date(2026, 10, 31)),
+    "this month so far": (date(2026, 11, 1), date(2026, 11, 30)),
+    "from the middle of a month to the middle of another": (date(2025, 11, 17), date(2026, 11, 20)),
+}
+LOOK_S = 0.005
+
+
+def measure() -> dict[str, Any]:
+    """Every kind of report over every period, on SQLite; the worst of two runs each."""
+    with tempfile.TemporaryDirectory() as folder:
+        return asyncio.run(_measure(Path(folder)))
+
+
+async def _measure(folder: Path) -> dict[str, Any]:
+    url, dice = f"sqlite:///{folder}/gateway.db", random.Random(SEED)
+    clock, city = SimulatedClock(history.END), history.city(dice)
+    async with Store.open(url, clock=clock, key=bytes(32)) as store:
+        engines = open_engines(parse_url(url))
+        async with engines.writing.begin() as conn:
+            written = await history.write(conn, city, dice)
+        await engines.dispose()
+        async with asyncio.TaskGroup() as group:
+            writer = group.create_task(store.writer.run())
+            service = ReportService(store=store, city=city, clock=clock, zone=ZoneInfo("Asia/Shanghai"), kinds=load_kinds(shipped_kinds()))
+            lag = _Lag()
+            watching = group.create_task(lag.watch())
+            reckoned = await _timed(service.ledger.catch_up)
+            lag_reckoning, lag.worst_s = lag.worst_s, 0.0
+            times = await _reports(service)
+            watching.cancel()
+            writer.cancel()
+    slowest = max(times, key=lambda name: times[name])
+    return {
+        "figures": {
+            "report_s_max": round(times[slowest], 3),
+            "slowest": slowest,
+            "report_s": {name: round(seconds, 3) for name, seconds in sorted(times.items())},
+            "loop_blocked_ms_max": round(lag.worst_s * 1000, 1),
+            "reckoning_s": round(reckoned, 1),
+            "reckoning_loop_blocked_ms_max": round(lag_reckoning * 1000, 1),
+            "devices": len(city.devices),
+            "transitions": written,
+            "store_mib": round((folder / "gateway.db").stat().st_size / (1 << 20), 1) if (folder / "gateway.db").exists() else None,
+        },
+        "ratios": {},
+    }
+
+
+async def _reports(service: ReportService) -> dict[str, float]:
+    """Seconds by the report's name, from the question to the last byte."""
+    found: dict[str, float] = {}
+    for name, (first, last) in PERIODS.items():
+        for by in By:
+
+            async def ask(first: date = first, last: date = last, by: By = by) -> None:
+                report = await service.report(first, last, by)
+                await service.aside(lambda: _bytes(report))
+
+            found[f"{name}, by {by}"] = max([await _timed(ask) for _ in range(2)])
+    return found
+
+
+def _bytes(report: Report) -> bytes:
+    return json.dumps(report_json(report), ensure_ascii=False).encode()
+
+
+async def _timed(work: Callable[[], Awaitable[Any]]) -> float:
+    began = time.perf_counter()
+    await work()
+    return time.perf_counter() - began
+
+
+class _Lag:
+    """How long the loop let somebody wait who only wanted to sleep a moment."""
+
+    def __init__(self) -> None:
+        self.worst_s = 0.0
+
+    async def watch(self) -> None:
+        while True:
+            began = time.perf_counter()
+            await asyncio.sleep(LOOK_S)
+            self.worst_s = max(self.worst_s, time.perf_counter() - began - LOOK_S)
