@@ -171,6 +171,7 @@ async def _house() -> AsyncIterator[tuple[Any, str]]:
                 store=store,
                 incidents=untouched,
                 maintenance=untouched,
+                reports=untouched,
                 circumstances=Circumstances(),
                 inventory=untouched,
                 uplinks=untouched,

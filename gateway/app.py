@@ -71,6 +71,8 @@ from gateway.media.clips import ClipPreparer
 from gateway.media.pictures import PictureReader
 from gateway.mqtt import Broker, MqttDoor, Sender
 from gateway.notify import Notifier
+from gateway.reports.kinds import load_kinds, shipped_kinds
+from gateway.reports.service import ReportService
 from gateway.storage.retention import Housekeeper, Keep
 from gateway.storage.store import Store
 from gateway.storage.vault import load_key
@@ -129,6 +131,14 @@ class House:
         self._circumstances = Circumstances()
         self._maintenance = MaintenanceDesk(store=store, city=city, clock=clock, new_id=lambda: WindowId(f"M-{secrets.token_hex(6)}"))
         self._incidents = self._make_incidents()
+        self._reports = ReportService(
+            store=store,
+            city=city,
+            clock=clock,
+            zone=ZoneInfo(config.timezone),
+            kinds=load_kinds(config.reports.excuses_file or shipped_kinds()),
+            site=config.reports.heading,
+        )
         self._shelf = ClipShelf(store, config.data_dir / "clips", ClipPreparer(longest_s=config.broadcast.clip_max_s), clock)
         self._broadcasts = self._make_broadcasts()
         self._footage = self._make_footage()
@@ -180,6 +190,7 @@ class House:
         self._parts.add("health", self._health.run)
         self._parts.add("slow-checks", self._rounds.run)
         self._parts.add("incidents", self._incidents.run)
+        self._parts.add("reports", self._reports.run)
         self._parts.add("footage", self._footage.run)
         self._parts.add("broadcast", self._broadcasts.run)
         self._parts.add("steering", self._steering.run)
@@ -430,6 +441,7 @@ class House:
             store=self._store,
             incidents=self._incidents,
             maintenance=self._maintenance,
+            reports=self._reports,
             circumstances=self._circumstances,
             inventory=self._inventory,
             uplinks=self._uplinks,

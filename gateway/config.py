@@ -196,6 +196,13 @@ class Health(Section):
         return self
 
 
+class Reports(Section):
+    """What stands at the head of reports, and what may excuse an outage."""
+
+    heading: Annotated[str, Field(max_length=100)] = ""
+    excuses_file: Path | None = None
+
+
 class Traps(Section):
     """Where SNMP traps and informs are heard; without `port` nobody listens."""
 
@@ -290,6 +297,7 @@ class Config(Section):
     incidents: Incidents = Incidents()
     broadcast: Broadcast = Broadcast()
     footage: Footage = Footage()
+    reports: Reports = Reports()
     limits: Limits = Limits()
 
     @model_validator(mode="after")
@@ -352,6 +360,7 @@ _FILES: tuple[Path_, ...] = (
     ("alerts_file",),
     *(("mqtt", name) for name in ("password_file", "ca_file", "cert_file", "key_file")),
     ("footage", "register_file"),
+    ("reports", "excuses_file"),
 )
 """The settings that name a file which must be there; the store's key is made where there is none."""
 

@@ -17,6 +17,7 @@ from gateway.footage.register import load_register
 from gateway.inventory.service import ImportResult, InventoryService
 from gateway.mqtt import Broker
 from gateway.notify import notifier as alerts
+from gateway.reports.kinds import load_kinds
 from gateway.storage.engine import parse_url
 from gateway.storage.store import Store, Tx
 from gateway.storage.vault import check_key, load_key
@@ -31,6 +32,8 @@ def check(config: Config) -> None:
         Profiles.load(config.profiles_dir)
     if config.footage.register_file is not None:
         load_register(config.footage.register_file)
+    if config.reports.excuses_file is not None:
+        load_kinds(config.reports.excuses_file)
     if config.alerts_file is not None:
         alerts.check(config.alerts_file)
     if config.mqtt.url is not None:

@@ -33,6 +33,7 @@ from gateway.incidents.maintenance import MaintenanceDesk
 from gateway.incidents.service import IncidentService
 from gateway.inventory.service import InventoryService
 from gateway.inventory.surveying import UplinkSurveyor
+from gateway.reports.service import ReportService
 from gateway.storage.store import Store
 from gateway.traps.service import TrapService
 
@@ -117,6 +118,7 @@ class Services:
     store: Store
     incidents: IncidentService
     maintenance: MaintenanceDesk
+    reports: ReportService
     circumstances: Circumstances
     inventory: InventoryService
     uplinks: UplinkSurveyor

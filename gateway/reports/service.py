@@ -14,19 +14,29 @@ from gateway.domain.availability import month_after
 from gateway.domain.city import City
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import AuditEntry, NewEvent
-from gateway.domain.excuses import Decision, Excuse, ExcuseId, ExcusePlaces, check, decide
+from gateway.domain.excuses import Decision, Excuse, ExcuseId, ExcusePlaces, ExcuseState, check, decide
 from gateway.domain.footage import Person
 from gateway.errors import Fault, GatewayError, InvalidInput, Overloaded
 from gateway.reports.kinds import Words
 from gateway.reports.ledger import Ledger, Reading
+from gateway.reports.page import page
 from gateway.reports.report import By, Report, make
+from gateway.reports.sheet import sheet
+from gateway.reports.wording import Language, Wording
 from gateway.storage.availability import Stale
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 
 log = structlog.get_logger()
 
-EXCUSE_EVENTS: Final = {"proposed": "excuse.proposed", "approved": "excuse.approved", "rejected": "excuse.rejected"}
+PROPOSED_EVENT = "excuse.proposed"
+APPROVED_EVENT = "excuse.approved"
+REJECTED_EVENT = "excuse.rejected"
+_EVENTS: Final[Mapping[ExcuseState, str]] = {
+    ExcuseState.PROPOSED: PROPOSED_EVENT,
+    ExcuseState.APPROVED: APPROVED_EVENT,
+    ExcuseState.REJECTED: REJECTED_EVENT,
+}
 AT_ONCE = 1  # reports that are made at a time: each takes a thread and, for large ones, a second of a core
 WAITING = 8  # who waits for one; more are refused
 ROUND_S = 300.0  # how often the ledger is brought up to date; a report brings it up to date, too
@@ -49,6 +59,7 @@ class ReportService:
         clock: Clock,
         zone: ZoneInfo,
         kinds: Mapping[str, Words],
+        site: str = "",
         new_id: Callable[[], str] = lambda: f"X-{secrets.token_hex(6)}",
     ) -> None:
         self._store = store
@@ -59,6 +70,7 @@ class ReportService:
         self._waiting = 0
         self.zone = zone
         self.kinds = kinds
+        self.site = site
         self.ledger = Ledger(store=store, city=city, clock=clock, zone=zone)
 
     async def run(self) -> None:
@@ -86,6 +98,16 @@ class ReportService:
     async def month(self, month: date, by: By = By.DISTRICT, *, also: Sequence[By] = ()) -> Report:
         """The month that begins with `month`; of the one that has not ended, as far as it has come."""
         return await self.report(month, month_after(month) - timedelta(days=1), by, also=also)
+
+    async def page(self, report: Report, language: Language) -> str:
+        """The report as HTML that prints on A4. Overloaded."""
+        wording = Wording(language, self.zone)
+        return await self.aside(lambda: page(report, language, site=self.site, kinds=self.kinds, wording=wording))
+
+    async def sheet(self, report: Report, language: Language) -> bytes:
+        """The report as a spreadsheet. Overloaded."""
+        wording = Wording(language, self.zone)
+        return await self.aside(lambda: sheet(report, language, site=self.site, kinds=self.kinds, wording=wording))
 
     async def aside(self, work: Callable[[], T]) -> T:
         """Have something be written where it holds up nobody: in a thread, one at a time. Overloaded."""
@@ -203,5 +225,5 @@ def excuse_json(excuse: Excuse) -> dict[str, Any]:
 
 def _tell(tx: Tx, excuse: Excuse, by: Person, at: datetime) -> None:
     told = {"excuse": excuse_json(excuse), "actor": str(by.actor)}
-    tx.emit(NewEvent(EXCUSE_EVENTS[excuse.state.value], excuse.id, at, told))
-    tx.record(AuditEntry(by.actor, EXCUSE_EVENTS[excuse.state.value], excuse.id, at, excuse_json(excuse)))
+    tx.emit(NewEvent(_EVENTS[excuse.state], excuse.id, at, told))
+    tx.record(AuditEntry(by.actor, _EVENTS[excuse.state], excuse.id, at, excuse_json(excuse)))

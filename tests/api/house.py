@@ -9,6 +9,7 @@ from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import aiohttp
 
@@ -50,6 +51,8 @@ from gateway.inventory.service import InventoryService
 from gateway.inventory.surveying import UplinkSurveyor
 from gateway.media.clips import ClipPreparer
 from gateway.notify import Notifier
+from gateway.reports.kinds import load_kinds, shipped_kinds
+from gateway.reports.service import ReportService
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 from simulators import city as simulated
@@ -174,6 +177,7 @@ def make_services(folder: Path, store: Store, city: City, clock: Clock, drivers:
             rules=IncidentRules(escalate_after={Severity.CRITICAL: (timedelta(minutes=5),)}),
         ),
         maintenance=maintenance,
+        reports=ReportService(store=store, city=city, clock=clock, zone=ZoneInfo("Asia/Shanghai"), kinds=load_kinds(shipped_kinds())),
         circumstances=circumstances,
         clock=clock,
         city=city,
