@@ -240,6 +240,7 @@ class House:
             sensors=drivers.sensors,
             clock=self._clock,
             recognise=drivers.recognise,
+            echo=drivers.echoes.answered,
             timeout_s=health.timeout_s,
             clock_limit_s=health.clock_limit_s,
         )

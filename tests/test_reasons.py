@@ -15,7 +15,7 @@ CODE = re.compile(r'\bcode(?:: str)? ?= ?"([a-z0-9-]+)"')
 def test_every_reason_code_has_its_next_step() -> None:
     given = {code for path in (ROOT / "gateway").rglob("*.py") for code in CODE.findall(path.read_text(encoding="utf-8"))}
     given |= {service.LAGGING, service.BLIND, service.OUR_FAULT, FLAPPING}
-    given |= {reach.SERVICE_SILENT, clock.DRIFT, identity.SWAPPED, snmp.ENGINE_CHANGED, snmp.RESTARTED, snmp.BOOTS_STUCK}
+    given |= {reach.SERVICE_SILENT, reach.HOST_ALIVE, clock.DRIFT, identity.SWAPPED, snmp.ENGINE_CHANGED, snmp.RESTARTED, snmp.BOOTS_STUCK}
     given |= {streams.NO_STREAM, streams.NO_PICTURE, media.LATE, media.OTHER_SIZE, media.OTHER_RATE, ports.DOWN, ports.POE_FAULT}
     given |= {pictures.BLACK, pictures.DAZZLED, pictures.COVERED, pictures.FROZEN, pictures.BLURRED, pictures.MOVED}
     given |= {recording.STOPPED, recording.MISSING, recording.SHORT}

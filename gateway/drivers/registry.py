@@ -12,6 +12,7 @@ from gateway.domain.devices import Credentials, Device, DeviceId
 from gateway.domain.quirks import NONE as NO_QUIRKS
 from gateway.domain.quirks import Quirks
 from gateway.drivers.base import Identity, Target
+from gateway.drivers.echo import Echoes
 from gateway.drivers.http import Http
 from gateway.drivers.onvif.device import OnvifDevice
 from gateway.drivers.onvif.events import Subscriber
@@ -66,6 +67,7 @@ class Drivers:
         self._http = Http()
         self._patient = Http(connections=SUBSCRIPTIONS, per_address=1)
         self._snmp = GufoEngine()
+        self.echoes = Echoes()
         self._writer: PysnmpEngine | None = None
         self.port_power = PortPower(self._snmp, self._writes)
         self._walker = GufoEngine(max_sessions=WALKED)
@@ -82,6 +84,7 @@ class Drivers:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.echoes.close()
         await self._snmp.close()
         await self._walker.close()
         if self._writer is not None:

@@ -1,8 +1,8 @@
 """A simulated street of real sockets for the health service, with the store, drivers and clock that it works with."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -103,10 +103,13 @@ class Street:
         limits: Limits = CALM,
         pace: Pace = Pace(),  # noqa: B008 (frozen)
         timeout_s: float = 1.0,
+        echo: Callable[[str, float], Awaitable[bool | None]] | None = None,
         **more: Any,
     ) -> HealthService:
         sensors = SensorReader(GufoEngine(try_s=0.3), PROFILES, clock=clock)
         tools = Tools(onvif_of=partial(self.driver, clock=clock), target_of=self.target, sensors=sensors, clock=clock, timeout_s=timeout_s)
+        if echo is not None:
+            tools = replace(tools, echo=echo)
         return HealthService(city=self.city, board=self.board, store=store, tools=tools, limits=limits, pace=pace, **more)
 
     def break_(self, device: SimDevice, **fault: object) -> None:

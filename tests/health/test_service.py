@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -13,6 +14,7 @@ from gateway.domain.devices import Credentials, DeviceId
 from gateway.domain.events import SYSTEM
 from gateway.domain.health import CheckResult, HealthState, Outcome
 from gateway.domain.policy import Limits
+from gateway.drivers.echo import Echoes
 from gateway.errors import NotFound
 from gateway.health.asked import AskedVisits
 from gateway.health.service import HealthService
@@ -127,6 +129,29 @@ async def test_a_camera_that_takes_connections_and_says_nothing_hangs_and_is_not
     street.silence(camera)
     (result,) = await service.check_now(DeviceId(camera.id))
     assert (result.check, result.outcome, result.reason) == ("reach", Outcome.FAIL, "service-silent")
+
+
+async def test_a_host_that_answers_an_echo_while_its_port_takes_nothing_is_alive_and_down(
+    street: Street, store: Store, clock: SimulatedClock, camera: SimDevice
+) -> None:
+    echoes = Echoes(loopback=True)
+    if await echoes.answered(camera.address, 5.0) is None:
+        pytest.skip("neither net.ipv4.ping_group_range nor CAP_NET_RAW permits an echo")
+    with socket.create_server(("127.250.0.2", 0), backlog=0) as full, contextlib.ExitStack() as waiting:
+        for _ in range(4):  # its queue is full: further connections hang
+            caller = waiting.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex(full.getsockname())
+        gone = SimDevice("gone", "camera", "gone", "127.250.0.2")
+        street.devices, street.ports = {DeviceId("gone"): gone}, type(street.ports)(onvif=full.getsockname()[1])
+        street.adopt([gone])
+        service = street.service(store, clock, timeout_s=0.3, echo=echoes.answered)
+        await service.load()
+        for _ in range(3):
+            (result,) = await service.check_now(DeviceId("gone"))
+    assert (result.outcome, result.reason, result.facts) == (Outcome.FAIL, "host-alive", {"found": "timeout"})
+    assert street.board[DeviceId("gone")].state is DOWN, "alive or not: it does not do its work"
+    echoes.close()
 
 
 async def test_where_nobody_listens_the_reason_is_another(street: Street, store: Store, clock: SimulatedClock, camera: SimDevice) -> None:

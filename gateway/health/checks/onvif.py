@@ -2,13 +2,10 @@
 
 from collections.abc import Sequence
 
-from gateway.domain.health import CheckResult, Outcome
-from gateway.domain.policy import REACH
+from gateway.domain.health import CheckResult
 from gateway.errors import DeviceError
 from gateway.health.checks import clock, identity, reach
 from gateway.health.checks.subject import Subject, Tools
-
-_CONNECT_S = 1.0
 
 
 async def check(subject: Subject, tools: Tools) -> Sequence[CheckResult]:
@@ -27,9 +24,7 @@ async def check(subject: Subject, tools: Tools) -> Sequence[CheckResult]:
 
 async def _without_identity(subject: Subject, tools: Tools, error: DeviceError) -> Sequence[CheckResult]:
     if reach.is_silence(error):
-        if await reach.silent_service(tools.target_of(subject.device.id), error, timeout_s=_CONNECT_S):
-            return [subject.result(tools, REACH, Outcome.FAIL, reach.SERVICE_SILENT)]
-        return [reach.failed(subject, tools, error)]
+        return [await reach.silent(subject, tools, error, port=True)]
     results = [reach.answered(subject, tools), identity.failed(subject, tools, error)]
     if error.code == reach.SLOW:  # it has had its one deadline
         return results

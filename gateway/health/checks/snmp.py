@@ -34,7 +34,7 @@ async def check_reach(subject: Subject, tools: Tools) -> Sequence[CheckResult]:
         sensors = await _sensors(subject, tools)
     except DeviceError as error:
         if reach.is_silence(error):
-            return [reach.failed(subject, tools, error)]
+            return [await reach.silent(subject, tools, error, port=False)]
         return [reach.answered(subject, tools), _failed(subject, tools, error)]
     return [reach.answered(subject, tools), *sensors]
 

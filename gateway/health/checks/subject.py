@@ -1,6 +1,6 @@
 """Who is checked, and with what."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Protocol
@@ -39,15 +39,23 @@ class SensorChecks(Protocol):
     async def read(self, target: Target, *, timeout_s: float) -> Reading: ...
 
 
+async def _unasked(_address: str, _timeout_s: float) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What checks work with. `recognise` is told who a device says it is; `clock_limit_s`: how far a device's clock may be off."""
+    """What checks work with. `recognise` is told who a device says it is; `clock_limit_s`: how far a device's clock may be off.
+
+    `echo`: whether an address answers an ICMP echo within so many seconds; None where we may not ask.
+    """
 
     onvif_of: Callable[[DeviceId], OnvifChecks]
     target_of: Callable[[DeviceId], Target]
     sensors: SensorChecks
     clock: Clock
     recognise: Callable[[DeviceId, Identity], None] = lambda _device, _identity: None
+    echo: Callable[[str, float], Awaitable[bool | None]] = _unasked
     timeout_s: float = 5.0
     clock_limit_s: float = 5.0
 
