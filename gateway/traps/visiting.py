@@ -1,5 +1,6 @@
 """A trap is a hint: whoever it is about is visited at once, but not so many at once that the other checks would notice."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -27,6 +28,7 @@ class Visits:
         self._clock = clock
         self._waiting: OrderedDict[DeviceId, None] = OrderedDict()
         self._visited: OrderedDict[DeviceId, float] = OrderedDict()
+        self._wanted = asyncio.Event()
         self.missed = 0
 
     def want(self, device: DeviceId) -> None:
@@ -37,14 +39,15 @@ class Visits:
             self.missed += 1
             return
         self._waiting[device] = None
+        self._wanted.set()
 
     async def run(self) -> None:
         """Visit until cancelled."""
         while True:
-            await self._clock.sleep(1 / A_SECOND)
-            if not self._waiting:
-                continue
+            await self._wanted.wait()
             device, _ = self._waiting.popitem(last=False)
+            if not self._waiting:
+                self._wanted.clear()
             self._visited[device] = self._clock.monotonic()
             self._visited.move_to_end(device)
             if len(self._visited) > 2 * WAITING:
@@ -53,3 +56,4 @@ class Visits:
                 await self._visit(device)
             except GatewayError as error:
                 log.info("traps.no_visit", device=device, reason=error.code)
+            await self._clock.sleep(1 / A_SECOND)
