@@ -172,6 +172,7 @@ async def _house() -> AsyncIterator[tuple[Any, str]]:
                 incidents=untouched,
                 maintenance=untouched,
                 reports=untouched,
+                work_orders=untouched,
                 circumstances=Circumstances(),
                 inventory=untouched,
                 uplinks=untouched,

@@ -6,6 +6,7 @@ the end of it come its notes as one JSON line (`Notes`).
 """
 
 import asyncio
+import gc
 import json
 import sys
 import tempfile
@@ -112,6 +113,7 @@ async def run(onvif: int, snmp: int, dead_s: float) -> Notes:
             running = [group.create_task(store.writer.run()), group.create_task(service.run())]
             while board.counts()[HealthState.UP] < len(devices):  # noqa: ASYNC110 - the board tells nobody, on purpose
                 await asyncio.sleep(0.2)
+            gc.freeze()  # as the daemon does when it has taken up an inventory
             print("ready", flush=True)
             while moment := await asyncio.to_thread(sys.stdin.readline):
                 verified = sum(at > float(moment) for at in notes.verified.values())

@@ -6,7 +6,7 @@ import secrets
 import signal
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import time, timedelta
 from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -26,7 +26,7 @@ from gateway.broadcast.service import Rules as BroadcastRules
 from gateway.broadcast.verification import verification
 from gateway.broadcast.warmup import WarmUp
 from gateway.clock import Clock, SystemClock
-from gateway.config import Config, KindHealth
+from gateway.config import Config, KindHealth, WorkOrders, WorkTarget
 from gateway.control.captures import CaptureDesk
 from gateway.control.power import PowerDesk
 from gateway.control.steering import SteeringDesk
@@ -39,10 +39,12 @@ from gateway.domain.city import City
 from gateway.domain.devices import DeviceId, DeviceKind
 from gateway.domain.events import Actor, ActorKind
 from gateway.domain.health import Board
+from gateway.domain.hours import Hours
 from gateway.domain.incidents import IncidentId
 from gateway.domain.maintenance import WindowId
 from gateway.domain.policy import Limits
 from gateway.domain.severity import Severities, Severity
+from gateway.domain.work_orders import Calendar, Target, WorkOrderId
 from gateway.drivers.profiles.library import Profiles
 from gateway.drivers.registry import Drivers
 from gateway.figures import HouseFigures
@@ -61,8 +63,10 @@ from gateway.health.service import HealthService
 from gateway.health.streams import Streams
 from gateway.health.wheel import LATE_S, Pace
 from gateway.incidents.maintenance import MaintenanceDesk
+from gateway.incidents.pictures import PictureFolder
 from gateway.incidents.service import IncidentService
 from gateway.incidents.service import Rules as IncidentRules
+from gateway.incidents.work_orders import Agreement, WorkOrderDesk
 from gateway.inventory.runs import Errands
 from gateway.inventory.service import InventoryService
 from gateway.inventory.surveying import UplinkSurveyor
@@ -139,6 +143,7 @@ class House:
             kinds=load_kinds(config.reports.excuses_file or shipped_kinds()),
             site=config.reports.heading,
         )
+        self._work_orders = self._make_work_orders()
         self._shelf = ClipShelf(store, config.data_dir / "clips", ClipPreparer(longest_s=config.broadcast.clip_max_s), clock)
         self._broadcasts = self._make_broadcasts()
         self._footage = self._make_footage()
@@ -164,6 +169,7 @@ class House:
         if self._traps is not None:
             await self._traps.load()
         await self._incidents.load()
+        await self._work_orders.load()
         self._add_parts()
         try:
             async with asyncio.TaskGroup() as group:
@@ -191,6 +197,7 @@ class House:
         self._parts.add("slow-checks", self._rounds.run)
         self._parts.add("incidents", self._incidents.run)
         self._parts.add("reports", self._reports.run)
+        self._parts.add("work-orders", self._work_orders.run)
         self._parts.add("footage", self._footage.run)
         self._parts.add("broadcast", self._broadcasts.run)
         self._parts.add("steering", self._steering.run)
@@ -348,6 +355,16 @@ class House:
             rules=rules,
         )
 
+    def _make_work_orders(self) -> WorkOrderDesk:
+        return WorkOrderDesk(
+            store=self._store,
+            city=self._city,
+            clock=self._clock,
+            agreement=agreed(self._config.work_orders, ZoneInfo(self._config.timezone)),
+            pictures=PictureFolder(self._config.data_dir / "work-orders"),
+            new_id=lambda: WorkOrderId(f"W-{secrets.token_hex(6)}"),
+        )
+
     def _make_uplinks(self) -> UplinkSurveyor:
         return UplinkSurveyor(
             store=self._store,
@@ -443,6 +460,7 @@ class House:
             incidents=self._incidents,
             maintenance=self._maintenance,
             reports=self._reports,
+            work_orders=self._work_orders,
             circumstances=self._circumstances,
             inventory=self._inventory,
             uplinks=self._uplinks,
@@ -484,6 +502,18 @@ def _limits_of(usual: Limits, kind: KindHealth) -> Limits:
         degrade=kind.degraded_after or usual.degrade,
         flap_changes=kind.flap_changes or usual.flap_changes,
     )
+
+
+def agreed(settings: WorkOrders, zone: ZoneInfo) -> Agreement:
+    """What was agreed with the maintainers, as the clocks of work orders need it."""
+    targets = {}
+    for severity in Severity:
+        target: WorkTarget = getattr(settings.targets, severity.value)
+        response, repair = timedelta(hours=target.response_hours), timedelta(hours=target.repair_hours)
+        targets[severity] = Target(response, repair, target.around_the_clock)
+    days = frozenset(day - 1 for day in settings.work_days)
+    hours = Hours(time.fromisoformat(settings.work_from), time.fromisoformat(settings.work_until), days)
+    return Agreement(targets, Calendar(hours, zone))
 
 
 def _asked_to_stop() -> asyncio.Event:

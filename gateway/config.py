@@ -242,6 +242,30 @@ class Incidents(Section):
     escalate_after_s: Escalation = Escalation()
 
 
+class WorkTarget(Section):
+    """Within how many hours a maintainer answers and repairs; around the clock, or counted in working hours."""
+
+    response_hours: Annotated[float, Field(gt=0, le=10_000)]
+    repair_hours: Annotated[float, Field(gt=0, le=10_000)]
+    around_the_clock: bool
+
+
+class WorkTargets(Section):
+    critical: WorkTarget = WorkTarget(response_hours=1, repair_hours=8, around_the_clock=True)
+    major: WorkTarget = WorkTarget(response_hours=2, repair_hours=24, around_the_clock=True)
+    minor: WorkTarget = WorkTarget(response_hours=4, repair_hours=24, around_the_clock=False)
+    warning: WorkTarget = WorkTarget(response_hours=8, repair_hours=72, around_the_clock=False)
+
+
+class WorkOrders(Section):
+    """What was agreed with the maintainers; hours are those of `timezone`."""
+
+    work_from: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "08:30"
+    work_until: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "17:30"
+    work_days: tuple[Annotated[int, Field(ge=1, le=7)], ...] = (1, 2, 3, 4, 5)
+    targets: WorkTargets = WorkTargets()
+
+
 class Broadcast(Section):
     """What a voice in the street may do."""
 
@@ -270,6 +294,7 @@ class Limits(Section):
     body_bytes: Annotated[int, Field(ge=1_024, le=1 << 30)] = 1 << 20
     clip_bytes: Annotated[int, Field(ge=1_024, le=1 << 30)] = 20 << 20
     import_bytes: Annotated[int, Field(ge=1_024, le=32 << 20)] = 32 << 20
+    picture_bytes: Annotated[int, Field(ge=1_024, le=5 << 20)] = 5 << 20
     requests_per_s: Count = 200
     event_streams: Count = 200
     events_days: Days = 30.0
@@ -295,6 +320,7 @@ class Config(Section):
     health: Health = Health()
     traps: Traps = Traps()
     incidents: Incidents = Incidents()
+    work_orders: WorkOrders = WorkOrders()
     broadcast: Broadcast = Broadcast()
     footage: Footage = Footage()
     reports: Reports = Reports()

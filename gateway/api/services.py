@@ -31,6 +31,7 @@ from gateway.health.album import Album
 from gateway.health.asked import AskedVisits
 from gateway.incidents.maintenance import MaintenanceDesk
 from gateway.incidents.service import IncidentService
+from gateway.incidents.work_orders import WorkOrderDesk
 from gateway.inventory.service import InventoryService
 from gateway.inventory.surveying import UplinkSurveyor
 from gateway.reports.service import ReportService
@@ -119,6 +120,7 @@ class Services:
     incidents: IncidentService
     maintenance: MaintenanceDesk
     reports: ReportService
+    work_orders: WorkOrderDesk
     circumstances: Circumstances
     inventory: InventoryService
     uplinks: UplinkSurveyor

@@ -1,5 +1,6 @@
 """Hours of the week on the wall clock of a time zone: when something holds, and when it next ends."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
@@ -29,6 +30,18 @@ class Hours:
                 break
             end = following
         return end
+
+    def spans(self, begin: datetime, end: datetime, zone: tzinfo) -> Iterator[tuple[datetime, datetime]]:
+        """The times between `begin` and `end` in which they hold (UTC), in order and without overlap."""
+        day, reached = begin.astimezone(zone).date() - timedelta(days=1), begin
+        while day <= end.astimezone(zone).date():
+            if day.weekday() in self.days:
+                begins, ends = self._on(day, zone)
+                begins, ends = max(begins, reached), min(ends, end)
+                if begins < ends:
+                    yield begins, ends
+                    reached = ends
+            day += timedelta(days=1)
 
     def _end_of_those_at(self, moment: datetime, zone: tzinfo) -> datetime | None:
         today = moment.astimezone(zone).date()

@@ -22,6 +22,7 @@ from gateway.storage.power import PowerRepository
 from gateway.storage.readers import ReaderRepository
 from gateway.storage.traps import AlarmRepository
 from gateway.storage.vault import Vault
+from gateway.storage.work_orders import WorkOrderRepository
 
 
 class Tx:
@@ -46,6 +47,7 @@ class Tx:
         self.maintenance = MaintenanceRepository(conn)
         self.pictures = PictureRepository(conn)
         self.readers = ReaderRepository(conn)
+        self.work_orders = WorkOrderRepository(conn)
         self.emitted: list[dict[str, object]] = []
         self.recorded: list[AuditEntry] = []
         self._writable = writable

@@ -16,12 +16,13 @@ import aiohttp
 from demo.processes import free_port
 from gateway.api.app import HttpDoor, build_api
 from gateway.api.services import Services
+from gateway.app import agreed
 from gateway.broadcast.clips import ClipShelf
 from gateway.broadcast.performance import Manner
 from gateway.broadcast.service import BroadcastService
 from gateway.broadcast.verification import verification
 from gateway.clock import Clock, SimulatedClock, SystemClock
-from gateway.config import Limits
+from gateway.config import Limits, WorkOrders
 from gateway.control.captures import CaptureDesk
 from gateway.control.steering import SteeringDesk
 from gateway.control.stills import StreamStills
@@ -34,6 +35,7 @@ from gateway.domain.health import Board
 from gateway.domain.incidents import IncidentId
 from gateway.domain.maintenance import WindowId
 from gateway.domain.severity import Severity
+from gateway.domain.work_orders import WorkOrderId
 from gateway.drivers.profiles.library import Profiles
 from gateway.drivers.registry import Drivers
 from gateway.footage.fulfilment import Fetching
@@ -44,8 +46,10 @@ from gateway.health.asked import AskedVisits
 from gateway.health.checks.subject import Tools
 from gateway.health.service import HealthService
 from gateway.incidents.maintenance import MaintenanceDesk
+from gateway.incidents.pictures import PictureFolder
 from gateway.incidents.service import IncidentService
 from gateway.incidents.service import Rules as IncidentRules
+from gateway.incidents.work_orders import WorkOrderDesk
 from gateway.inventory.runs import Errands
 from gateway.inventory.service import InventoryService
 from gateway.inventory.surveying import UplinkSurveyor
@@ -178,6 +182,14 @@ def make_services(folder: Path, store: Store, city: City, clock: Clock, drivers:
         ),
         maintenance=maintenance,
         reports=ReportService(store=store, city=city, clock=clock, zone=ZoneInfo("Asia/Shanghai"), kinds=load_kinds(shipped_kinds())),
+        work_orders=WorkOrderDesk(
+            store=store,
+            city=city,
+            clock=clock,
+            agreement=agreed(WorkOrders(), ZoneInfo("Asia/Shanghai")),
+            pictures=PictureFolder(folder / "work-orders"),
+            new_id=lambda: WorkOrderId(f"W-{next(numbers)}"),
+        ),
         circumstances=circumstances,
         clock=clock,
         city=city,

@@ -27,6 +27,7 @@ from gateway.api.routes import (
     session,
     traps,
     uplinks,
+    work_orders,
 )
 from gateway.api.routing import Routes
 
@@ -37,6 +38,7 @@ TABLES: Sequence[Routes] = (
     health.routes,
     incidents.routes,
     maintenance.routes,
+    work_orders.routes,
     alerts.routes,
     duty.routes,
     descriptions.routes,

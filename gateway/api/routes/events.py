@@ -58,6 +58,18 @@ TYPES = frozenset(
         "maintenance.started",
         "store.recovered",
         "uplinks.surveyed",
+        "work-order.accepted",
+        "work-order.cancelled",
+        "work-order.closed",
+        "work-order.commented",
+        "work-order.on-site",
+        "work-order.opened",
+        "work-order.overdue",
+        "work-order.paused",
+        "work-order.picture",
+        "work-order.repaired",
+        "work-order.resumed",
+        "work-order.sent-back",
     }
 )
 """Every type of event that the gateway gives."""
