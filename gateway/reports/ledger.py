@@ -73,6 +73,10 @@ class Ledger:
         """The day of the site's calendar."""
         return self._clock.now().astimezone(self._zone).date()
 
+    def moment_of(self, day: date) -> datetime:
+        """When `day` begins here."""
+        return moment(midnight(day, self._zone))
+
     @property
     def horizon(self) -> date:
         """The first day that can be asked for."""

@@ -12,11 +12,12 @@ import structlog
 from gateway.clock import Clock
 from gateway.domain.availability import month_after
 from gateway.domain.city import City
-from gateway.domain.devices import DeviceId
+from gateway.domain.devices import Device
 from gateway.domain.events import AuditEntry, NewEvent
 from gateway.domain.excuses import Decision, Excuse, ExcuseId, ExcusePlaces, ExcuseState, check, decide
 from gateway.domain.footage import Person
 from gateway.errors import Fault, GatewayError, InvalidInput, Overloaded
+from gateway.reports.device_file import DeviceFile, device_file
 from gateway.reports.kinds import Words
 from gateway.reports.ledger import Ledger, Reading
 from gateway.reports.page import page
@@ -114,10 +115,9 @@ class ReportService:
         async with self._turn():
             return await asyncio.to_thread(work)
 
-    async def of_device(self, device: DeviceId, first: date, last: date) -> Reading:
-        """The account of one device."""
-        self._must_be_period(first, last)
-        return await self.ledger.read(first, last + timedelta(days=1), device=device)
+    async def file(self, device: Device) -> DeviceFile:
+        """The store's part of what is known of a device."""
+        return await device_file(device, store=self._store, city=self._city, ledger=self.ledger)
 
     def _made(self, reading: Reading, days: tuple[date, date], by: By, also: Sequence[By]) -> Report:
         made_at, zone = self._clock.now(), self.zone.key

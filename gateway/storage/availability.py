@@ -269,10 +269,12 @@ class AvailabilityRepository:
         query = select(table).where(table.c.day >= first.isoformat(), table.c.day < until.isoformat()).order_by(table.c.day, table.c.device)
         return [(row[0], row[1], row[2:]) for row in await self._conn.execute(query)]
 
-    async def month_rows(self, first: date, until: date) -> Sequence[AccountRow]:
+    async def month_rows(self, first: date, until: date, *, device: DeviceId | None = None) -> Sequence[AccountRow]:
         """The rows of the months that begin from `first` on and before `until`, by month and device, as they are."""
         table = availability_months
         query = select(table).where(table.c.month >= first.isoformat(), table.c.month < until.isoformat())
+        if device is not None:
+            query = query.where(table.c.device == device)
         return [(row[0], row[1], row[2:]) for row in await self._conn.execute(query.order_by(table.c.month, table.c.device))]
 
     async def forget(self, *, before: date) -> None:

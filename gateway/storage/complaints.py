@@ -89,6 +89,11 @@ class ComplaintRepository:
             found.setdefault(DeviceId(row.device), set()).add(row.check_name)
         return {device: frozenset(checks) for device, checks in found.items()}
 
+    async def checked_of(self, device: DeviceId) -> Mapping[str, datetime]:
+        """The checks of one device, and since when each is made."""
+        query = select(checked_since.c.check_name, checked_since.c.since).where(checked_since.c.device == device)
+        return {row.check_name: row.since for row in await self._conn.execute(query.order_by(checked_since.c.check_name))}
+
     async def of(self, device: DeviceId, *, limit: int = 100) -> Sequence[Complaint]:
         """The complaints of one device, newest first."""
         query = select(complaints).where(complaints.c.device == device).order_by(complaints.c.since.desc(), complaints.c.check_name)

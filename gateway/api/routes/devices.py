@@ -148,10 +148,14 @@ async def list_devices(call: Call, query: DeviceQuery) -> web.Response:
 @routes.op("GET", "/v1/devices/{device_id}", needs=Permission.INVENTORY_READ, answers=DeviceDetail, problems=(NotFound,))
 async def read_device(call: Call) -> web.Response:
     """One device."""
-    device = find_device(call.services.city, call.path("device_id"))
-    matched = _matched(call.services.model_of(device.id))
-    shown = _json.write(device, call.services.board[device.id], call.services.circumstances[device.id])
+    shown, matched = device_and_model(call, find_device(call.services.city, call.path("device_id")))
     return json_bytes(shown[:-1] + b',"matched":' + matched + b"}")
+
+
+def device_and_model(call: Call, device: Device) -> tuple[bytes, bytes]:
+    """A `DeviceOut` and a `ModelOut` as JSON."""
+    shown = _json.write(device, call.services.board[device.id], call.services.circumstances[device.id])
+    return shown, _matched(call.services.model_of(device.id))
 
 
 def _matched(model: DeviceModel) -> bytes:
