@@ -176,6 +176,7 @@ async def _house() -> AsyncIterator[tuple[Any, str]]:
                 circumstances=Circumstances(),
                 inventory=untouched,
                 uplinks=untouched,
+                searches=untouched,
                 clips=untouched,
                 broadcasts=untouched,
                 footage=untouched,

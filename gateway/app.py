@@ -67,7 +67,10 @@ from gateway.incidents.pictures import PictureFolder
 from gateway.incidents.service import IncidentService
 from gateway.incidents.service import Rules as IncidentRules
 from gateway.incidents.work_orders import Agreement, WorkOrderDesk
+from gateway.inventory.logins import read_logins
 from gateway.inventory.runs import Errands
+from gateway.inventory.searching import Rules as SearchRules
+from gateway.inventory.searching import SearchService
 from gateway.inventory.service import InventoryService
 from gateway.inventory.surveying import UplinkSurveyor
 from gateway.listening import must_be_free, telling_listening_errors
@@ -128,6 +131,7 @@ class House:
         self._inventory = InventoryService(store, city, clock)
         self._errands = Errands(clock)
         self._uplinks = self._make_uplinks()
+        self._searches = self._make_searches()
         self._health = self._make_health()
         self._streams = Streams(camera_of=drivers.onvif_of, target_of=drivers.target_of, clock=clock)
         self._album = Album(store, clock)
@@ -376,6 +380,28 @@ class House:
             addresses_of=self._drivers.addresses_of,
         )
 
+    def _make_searches(self) -> SearchService:
+        settings = self._config.discovery
+        return SearchService(
+            store=self._store,
+            city=self._city,
+            clock=self._clock,
+            inventory=self._inventory,
+            errands=self._errands,
+            strangers=self._drivers.strangers,
+            rules=SearchRules(
+                ranges=settings.ranges,
+                multicast_from=settings.multicast_from,
+                addresses_per_s=settings.addresses_per_s,
+                listen_s=settings.listen_s,
+                attempts=settings.attempts,
+                onvif_ports=settings.onvif_ports,
+                snmp_port=settings.snmp_port,
+                probe_port=settings.probe_port,
+                logins=read_logins(settings.logins_file) if settings.logins_file is not None else (),
+            ),
+        )
+
     def _make_broadcasts(self) -> BroadcastService:
         broadcast, drivers = self._config.broadcast, self._drivers
         return BroadcastService(
@@ -464,6 +490,7 @@ class House:
             circumstances=self._circumstances,
             inventory=self._inventory,
             uplinks=self._uplinks,
+            searches=self._searches,
             clips=self._shelf,
             broadcasts=self._broadcasts,
             footage=self._footage,

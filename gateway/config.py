@@ -6,13 +6,14 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit, urlunsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from gateway.errors import Fault, InvalidInput
 
@@ -88,6 +89,21 @@ def _zone(name: str) -> str:
     except (ZoneInfoNotFoundError, ValueError):
         raise ValueError("is no time zone; they are named as Asia/Shanghai") from None
     return name
+
+
+MOST_ADDRESSES = 131_072
+"""Two networks of /16: with the default pace, three quarters of an hour for one search."""
+
+
+def _range(network: IPv4Network) -> IPv4Network:
+    if network.is_multicast or network.is_unspecified or network.prefixlen == 0:
+        raise ValueError("is no range of addresses of devices")
+    return network
+
+
+def _listed(value: object) -> object:
+    """A list, or as a variable of the environment has it: by commas."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 class Section(BaseModel):
@@ -288,6 +304,29 @@ class Footage(Section):
     download_max: Annotated[int, Field(ge=1, le=100)] = 3
 
 
+Range = Annotated[IPv4Network, AfterValidator(_range)]
+
+
+class Discovery(Section):
+    """Where devices that the inventory does not have may be looked for. Without ranges and interfaces, nowhere."""
+
+    ranges: Annotated[tuple[Range, ...], BeforeValidator(_listed)] = ()
+    multicast_from: Annotated[tuple[IPv4Address, ...], BeforeValidator(_listed)] = ()
+    addresses_per_s: Annotated[float, Field(gt=0, le=1_000)] = 100.0
+    listen_s: Annotated[float, Field(gt=0, le=60)] = 3.0
+    logins_file: Path | None = None
+    attempts: Annotated[int, Field(ge=0, le=3)] = 2
+    onvif_ports: Annotated[tuple[Port, ...], BeforeValidator(_listed)] = (80, 8000, 8080)
+    snmp_port: Port = 161
+    probe_port: Port = 3702
+
+    @model_validator(mode="after")
+    def _bounded(self) -> "Discovery":
+        if sum(network.num_addresses for network in self.ranges) > MOST_ADDRESSES:
+            raise ValueError(f"ranges hold more than {MOST_ADDRESSES} addresses")
+        return self
+
+
 class Limits(Section):
     """Bounds that keep one guest from taking the whole house."""
 
@@ -324,6 +363,7 @@ class Config(Section):
     broadcast: Broadcast = Broadcast()
     footage: Footage = Footage()
     reports: Reports = Reports()
+    discovery: Discovery = Discovery()
     limits: Limits = Limits()
 
     @model_validator(mode="after")
@@ -387,6 +427,7 @@ _FILES: tuple[Path_, ...] = (
     *(("mqtt", name) for name in ("password_file", "ca_file", "cert_file", "key_file")),
     ("footage", "register_file"),
     ("reports", "excuses_file"),
+    ("discovery", "logins_file"),
 )
 """The settings that name a file which must be there; the store's key is made where there is none."""
 

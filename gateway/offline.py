@@ -14,6 +14,7 @@ from gateway.domain.events import SYSTEM, AuditEntry, NewEvent
 from gateway.drivers.profiles.library import Profiles
 from gateway.errors import InvalidInput
 from gateway.footage.register import load_register
+from gateway.inventory.logins import read_logins
 from gateway.inventory.service import ImportResult, InventoryService
 from gateway.mqtt import Broker
 from gateway.notify import notifier as alerts
@@ -34,6 +35,8 @@ def check(config: Config) -> None:
         load_register(config.footage.register_file)
     if config.reports.excuses_file is not None:
         load_kinds(config.reports.excuses_file)
+    if config.discovery.logins_file is not None:
+        read_logins(config.discovery.logins_file)
     if config.alerts_file is not None:
         alerts.check(config.alerts_file)
     if config.mqtt.url is not None:

@@ -486,3 +486,18 @@ async def test_the_uplinks_are_shown_with_the_reason_why_nothing_is_proposed(hou
     ]
     taken = await gatewayctl(house, "uplinks", "accept", "cam-1")
     assert (taken.code, "no proposed uplink for cam-1" in taken.err) == (2, True)
+
+
+async def test_a_search_is_waited_for_and_what_it_found_is_listed(tmp_path: Path, template: Path):
+    async with open_house(tmp_path, template, clock=SystemClock()) as house:
+        found = await gatewayctl(house, "discover", "run", "127.9.9.0/31", "-o", "json")
+        assert found.code == 0, found.err
+        assert json.loads(found.out)["asked"] == 2
+        listed = await gatewayctl(house, "discover", "list")
+        assert " ".join(listed.out.split()) == "ID KIND DEVICE ADDRESS VENDOR MODEL CHANGES TROUBLE"
+        beyond = await gatewayctl(house, "discover", "run", "10.0.0.0/8")
+        assert (beyond.code, "does not allow" in beyond.err) == (2, True)
+        secret = await gatewayctl(house, "discover", "accept", "P-1", "--set", "password=x")
+        assert (secret.code, "a secret" in secret.err) == (2, True)
+        survey = await gatewayctl(house, "uplinks", "survey", "-o", "json")
+        assert json.loads(survey.out)["state"] == "done"

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from gateway.domain.access import ApiKey
 from gateway.domain.broadcast import Targets
 from gateway.domain.city import City
-from gateway.domain.devices import Device, DeviceId, DeviceKind
+from gateway.domain.devices import Device, DeviceId, DeviceKind, GroupId
 from gateway.errors import Forbidden
 
 _NAMED = 5
@@ -19,6 +19,16 @@ def must_reach(key: ApiKey | None, devices: Iterable[DeviceId], city: City) -> N
     if beyond:
         named = ", ".join(beyond[:_NAMED]) + (" …" if len(beyond) > _NAMED else "")
         raise Forbidden(f"Your key does not reach {named}.", code="out-of-scope", hint=f"It reaches {', '.join(sorted(key.scopes))}.")
+
+
+def must_reach_group(key: ApiKey | None, group: str, city: City) -> None:
+    """Raise Forbidden (`out-of-scope`) when `key` has scopes and neither `group` nor its district is one of them."""
+    if key is None or not key.scopes:
+        return
+    known = city.groups.get(GroupId(group))
+    if known is None or key.scopes.isdisjoint({known.id, known.district}):
+        place = f"the group {group!r}" if group else "what belongs to no group"
+        raise Forbidden(f"Your key does not reach {place}.", code="out-of-scope", hint=f"It reaches {', '.join(sorted(key.scopes))}.")
 
 
 def speakers_of(targets: Targets, city: City) -> Iterator[DeviceId]:

@@ -32,6 +32,7 @@ from gateway.health.asked import AskedVisits
 from gateway.incidents.maintenance import MaintenanceDesk
 from gateway.incidents.service import IncidentService
 from gateway.incidents.work_orders import WorkOrderDesk
+from gateway.inventory.searching import SearchService
 from gateway.inventory.service import InventoryService
 from gateway.inventory.surveying import UplinkSurveyor
 from gateway.reports.service import ReportService
@@ -124,6 +125,7 @@ class Services:
     circumstances: Circumstances
     inventory: InventoryService
     uplinks: UplinkSurveyor
+    searches: SearchService
     clips: ClipShelf
     broadcasts: BroadcastService
     footage: FootageService

@@ -25,6 +25,7 @@ app = typer.Typer(
 for part in (look, top, incidents, maintain, speak, records, onboard, doctor, setup):
     part.add_to(app)
 app.add_typer(footage.app, name="footage", help="Ask for footage, decide on it, fetch it.")
+app.add_typer(onboard.discover, name="discover", help="Look for devices in the network, and decide on what is found.")
 app.add_typer(onboard.uplinks, name="uplinks", help="Which switch port each device hangs on, as the switches tell.")
 app.add_typer(keys.app, name="keys", help="Make and revoke API keys.")
 app.add_typer(records.audit, name="audit", help="Who did what, and whether the record holds.")

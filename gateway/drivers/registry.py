@@ -25,6 +25,7 @@ from gateway.drivers.snmp.power import PortPower
 from gateway.drivers.snmp.reader import SensorReader
 from gateway.drivers.snmp.reference import PysnmpEngine
 from gateway.drivers.speaker import BackchannelSpeaker
+from gateway.drivers.strangers import Strangers
 from gateway.errors import NotFound
 
 DESCRIBE_S = 20.0
@@ -73,6 +74,7 @@ class Drivers:
         self._walker = GufoEngine(max_sessions=WALKED)
         self.sensors = SensorReader(self._snmp, profiles, clock=clock, walk_every_s=walk_every_s)
         self._profiles = profiles
+        self.strangers = Strangers(self._http, clock, profiles)
         self._identities: dict[DeviceId, Traits] = {}
         self._credentials: Mapping[DeviceId, Credentials] = {}
         self._met: dict[DeviceId, _Met] = {}
@@ -87,6 +89,7 @@ class Drivers:
         self.echoes.close()
         await self._snmp.close()
         await self._walker.close()
+        await self.strangers.close()
         if self._writer is not None:
             await self._writer.close()
 

@@ -9,6 +9,7 @@ from gateway.storage.audit import AuditRepository
 from gateway.storage.availability import AvailabilityRepository
 from gateway.storage.broadcasts import BroadcastRepository
 from gateway.storage.complaints import ComplaintRepository
+from gateway.storage.discovery import DiscoveryRepository
 from gateway.storage.excuses import ExcuseRepository
 from gateway.storage.footage import FootageRepository
 from gateway.storage.health import HealthRepository
@@ -36,6 +37,7 @@ class Tx:
         self.availability = AvailabilityRepository(conn)
         self.broadcasts = BroadcastRepository(conn)
         self.complaints = ComplaintRepository(conn)
+        self.discovery = DiscoveryRepository(conn)
         self.excuses = ExcuseRepository(conn)
         self.footage = FootageRepository(conn)
         self.health = HealthRepository(conn)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import IPv4Network
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,8 @@ from gateway.incidents.service import IncidentService
 from gateway.incidents.service import Rules as IncidentRules
 from gateway.incidents.work_orders import WorkOrderDesk
 from gateway.inventory.runs import Errands
+from gateway.inventory.searching import Rules as SearchRules
+from gateway.inventory.searching import SearchService
 from gateway.inventory.service import InventoryService
 from gateway.inventory.surveying import UplinkSurveyor
 from gateway.media.clips import ClipPreparer
@@ -66,6 +69,7 @@ from simulators.state import State
 
 STREAMS = 5
 CAMERA, SPEAKER, RECORDER, SWITCH = DeviceId("cam-1"), DeviceId("spk-1"), DeviceId("nvr-1"), DeviceId("sw-1")
+SEARCHES = SearchRules(ranges=(IPv4Network("127.9.9.0/30"),), listen_s=0.1, addresses_per_s=1000, probe_port=3)
 LIMITS = Limits(requests_per_s=10_000, event_streams=STREAMS, import_bytes=1 << 20, clip_bytes=1 << 20, body_bytes=1 << 16)
 
 
@@ -166,7 +170,7 @@ def make_services(folder: Path, store: Store, city: City, clock: Clock, drivers:
     shelf = ClipShelf(store, folder / "clips", ClipPreparer(), clock)
     circumstances = Circumstances()
     maintenance = MaintenanceDesk(store=store, city=city, clock=clock, new_id=lambda: WindowId(f"M-{next(numbers)}"))
-    inventory = InventoryService(store, city, clock)
+    inventory, errands = InventoryService(store, city, clock), Errands(clock)
     return Services(
         incidents=IncidentService(
             store=store,
@@ -201,9 +205,12 @@ def make_services(folder: Path, store: Store, city: City, clock: Clock, drivers:
             city=city,
             clock=clock,
             inventory=inventory,
-            errands=Errands(clock),
+            errands=errands,
             neighbours_of=drivers.neighbours_of,
             addresses_of=drivers.addresses_of,
+        ),
+        searches=SearchService(
+            store=store, city=city, clock=clock, inventory=inventory, errands=errands, strangers=drivers.strangers, rules=SEARCHES
         ),
         clips=shelf,
         broadcasts=BroadcastService(

@@ -39,6 +39,7 @@ TYPES = frozenset(
         "excuse.approved",
         "excuse.proposed",
         "excuse.rejected",
+        "discovery.ended",
         "footage.request",
         "incident.acknowledged",
         "incident.assigned",

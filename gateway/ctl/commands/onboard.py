@@ -1,4 +1,4 @@
-"""Bringing devices in and keeping the list true: bulk edits, uplinks that the switches propose."""
+"""Bringing devices in and keeping the list true: bulk edits, uplinks that the switches propose, devices that are found."""
 
 import sys
 import time
@@ -18,6 +18,7 @@ _SECRETS: Final = ("password", "snmp_community", "snmp_write_community", "snmp_a
 
 
 uplinks = typer.Typer(no_args_is_help=True)
+discover = typer.Typer(no_args_is_help=True)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -34,12 +35,7 @@ def edit(
     output: Output = Format.TABLE,
 ) -> None:
     """Set fields of many devices, all or nothing; the difference goes to standard output."""
-    values = dict(_pairs(put, "--set"))
-    secret = next((name for name in values if name in _SECRETS), None)
-    if secret is not None:
-        hint = "Import a file with the columns id and " + secret + "."
-        raise Failed(f"{secret} is a secret: a command line can be read by others.", exit_code=Exit.USAGE, hint=hint)
-    body = {"select": _selection(where), "set": values, "comment": comment, "dry_run": dry_run}
+    body = {"select": _selection(where), "set": dict(_settable(put)), "comment": comment, "dry_run": dry_run}
     show_difference(client_of(ctx).call("POST", "/v1/devices/bulk", body=body), output)
 
 
@@ -66,6 +62,16 @@ def _selection(where: Sequence[str]) -> dict[str, Any]:
         else:
             found[name] = value
     return found
+
+
+def _settable(given: Sequence[str]) -> Sequence[tuple[str, str]]:
+    """What --set names; no secret, which a command line would tell to others."""
+    pairs = _pairs(given, "--set")
+    secret = next((name for name, _ in pairs if name in _SECRETS), None)
+    if secret is not None:
+        hint = f"Import a file with the columns id and {secret}."
+        raise Failed(f"{secret} is a secret: a command line can be read by others.", exit_code=Exit.USAGE, hint=hint)
+    return pairs
 
 
 def _pairs(given: Sequence[str], option: str) -> Sequence[tuple[str, str]]:
@@ -115,6 +121,86 @@ def accept_uplinks(
     """Take proposed uplinks into the inventory, all or nothing; what contradicts it only by name."""
     body = {"devices": devices or None, "comment": comment, "dry_run": dry_run}
     show_difference(client_of(ctx).call("POST", "/v1/uplinks/proposals/accept", body=body), output)
+
+
+# -- discovery --------------------------------------------------------------------------------------------------------
+
+
+@discover.command("run")
+def run_discovery(
+    ctx: typer.Context,
+    ranges: Annotated[list[str] | None, typer.Argument(help="Parts of discovery.ranges; without, all of them.")] = None,
+    *,
+    multicast: Annotated[bool, typer.Option(help="Probe by multicast, too, where the configuration says so.")] = True,
+    identify: Annotated[
+        bool, typer.Option(help="Ask strangers who they are, with the log-ins that the configuration has for them.")
+    ] = True,
+    output: Output = Format.TABLE,
+) -> None:
+    """Look for devices, and wait until that is done."""
+    client = client_of(ctx)
+    body = {"ranges": ranges or None, "multicast": multicast, "identify": identify}
+    tell(follow(client, client.call("POST", "/v1/discovery/runs", body=body), "/v1/discovery/runs"), output)
+
+
+@discover.command("list")
+def list_proposals(
+    ctx: typer.Context,
+    *,
+    kind: Annotated[str | None, typer.Option(help="new, moved, replaced, detail or conflict.")] = None,
+    state: Annotated[str, typer.Option(help="open, accepted or dismissed.")] = "open",
+    limit: Annotated[int, typer.Option(min=0, help="At most so many; 0 for all.")] = 0,
+    output: Output = Format.TABLE,
+) -> None:
+    """What was found, and what it would change."""
+    found = client_of(ctx).every("/v1/discovery/proposals", most=limit, kind=kind, state=state)
+    seen = [Column(name.upper(), lambda item, name=name: item["seen"][name]) for name in ("address", "vendor", "model")]  # type: ignore[misc]
+    told = [Column(name.upper(), lambda item, name=name: item["seen"][name], wide=True) for name in ("serial", "macs", "logins")]  # type: ignore[misc]
+    columns = [
+        *map(column, ("id", "kind", "device")),
+        *seen,
+        *told,
+        column("changes"),
+        Column("TROUBLE", lambda item: item["seen"]["trouble"]),
+    ]
+    show(found, [*columns, *(column(name, wide=True) for name in ("recognised_by", "others", "last_seen"))], output)
+
+
+@discover.command("accept")
+def accept_proposals(
+    ctx: typer.Context,
+    proposals: Annotated[list[str], typer.Argument(help="P-…; several are taken together.")],
+    *,
+    put: Annotated[list[str] | None, typer.Option("--set", help="FIELD=VALUE; a new device needs id and name at least.")] = None,
+    comment: Annotated[str, typer.Option(help="Why; it goes into the audit record.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
+    output: Output = Format.TABLE,
+) -> None:
+    """Take what was found into the inventory, all or nothing."""
+    values = dict(_settable(put or []))
+    rest = {"comment": comment, "dry_run": dry_run}
+    if values and len(proposals) > 1:
+        raise Failed("--set is for one proposal.", exit_code=Exit.USAGE, hint="Take them one by one.")
+    if len(proposals) == 1:
+        done = client_of(ctx).call("POST", f"/v1/discovery/proposals/{proposals[0]}/accept", body={"values": values, **rest})
+    else:
+        done = client_of(ctx).call("POST", "/v1/discovery/proposals/accept", body={"ids": proposals, **rest})
+    show_difference(done, output)
+
+
+@discover.command("dismiss")
+def dismiss_proposal(
+    ctx: typer.Context,
+    proposal: Annotated[str, typer.Argument(help="P-…")],
+    *,
+    comment: Annotated[str, typer.Option(help="Why; it goes into the audit record.")] = "",
+) -> None:
+    """Put something that was found aside; found again, it stays aside."""
+    client_of(ctx).call("POST", f"/v1/discovery/proposals/{proposal}/dismiss", body={"comment": comment})
+    say(f"{proposal} is put aside")
+
+
+# -- what they share --------------------------------------------------------------------------------------------------
 
 
 def follow(client: Client, run: dict[str, Any], path: str) -> dict[str, Any]:

@@ -35,11 +35,12 @@ class Signing(StrEnum):
 
 
 class Access:
-    """What is known of one device's credentials. `now` is monotonic seconds everywhere."""
+    """What is known of one device's credentials. `now` is monotonic seconds everywhere; `budget` stands for `BUDGET` where less is left."""
 
-    __slots__ = ("_crowded", "_left_at_once", "_not_before", "_refused", "_tried", "_worked", "proven", "signing", "verdict")
+    __slots__ = ("_budget", "_crowded", "_left_at_once", "_not_before", "_refused", "_tried", "_worked", "proven", "signing", "verdict")
 
-    def __init__(self) -> None:
+    def __init__(self, budget: int = BUDGET) -> None:
+        self._budget = budget
         self.signing = self._worked = Signing.DEVICE
         self.forget()
 
@@ -50,7 +51,7 @@ class Access:
         self._refused = 0
         self._crowded = 0
         self._not_before = 0.0
-        self._left_at_once = BUDGET
+        self._left_at_once = self._budget
         self._tried: tuple[float, ...] = ()
 
     def try_again(self) -> None:
@@ -58,11 +59,16 @@ class Access:
         self.forget()
         self._refused = BUDGET - AT_ONCE
 
+    @property
+    def refusals(self) -> int:
+        """Signed requests that the device refused since the last accepted one."""
+        return self._refused
+
     def begin(self, now: float) -> None:
         """A caller wants to sign a request. Raises AuthenticationFailed, with the reason remembered, when it must not."""
         if self.rests(now):
             raise AuthenticationFailed(f"not tried again: the device refused these credentials ({self.verdict})", code=self.verdict)
-        self._left_at_once = AT_ONCE if self.proven else BUDGET
+        self._left_at_once = AT_ONCE if self.proven else self._budget
         self._tried = ()
 
     def rests(self, now: float) -> bool:
@@ -91,7 +97,7 @@ class Access:
         self._tried += (used_s,)
         untried = _untried(self._tried, offset_s, zone_s)
         hopeless = code in ("locked-out", "too-many-connections") or untried is None
-        if not hopeless and self._left_at_once > 0 and self._refused < BUDGET and untried is not None:
+        if not hopeless and self._left_at_once > 0 and self._refused < self._budget and untried is not None:
             self.signing = untried
             return True
         self._give_up(code, now)
@@ -100,7 +106,7 @@ class Access:
     def change_scheme(self, code: str, now: float) -> bool:
         """A request was refused, and the device offers another scheme of authentication: says whether that may be tried at once."""
         self._count(code)
-        if self._left_at_once > 0 and self._refused < BUDGET:
+        if self._left_at_once > 0 and self._refused < self._budget:
             return True
         self._give_up(code, now)
         return False
@@ -120,8 +126,8 @@ class Access:
         if code == "too-many-connections":
             self._crowded += 1
             return
-        floor = BUDGET - 1 if code == "locked-out" else 0
-        self._refused = min(max(self._refused + 1, floor), 2 * BUDGET)
+        floor = self._budget - 1 if code == "locked-out" else 0
+        self._refused = min(max(self._refused + 1, floor), 2 * self._budget)
         self._left_at_once -= 1
 
     def _give_up(self, code: str, now: float) -> None:
@@ -129,7 +135,7 @@ class Access:
         self.signing = self._worked
         if code == "too-many-connections":
             self._not_before = now + min(PAUSE_S * 2 ** min(self._crowded, 8), LOCKOUT_S)
-        elif self._refused >= BUDGET or not (self.proven or code == "locked-out"):
+        elif self._refused >= self._budget or not (self.proven or code == "locked-out"):
             self._not_before = float("inf")
         else:
             self._not_before = now + (LOCKOUT_S if code == "locked-out" else PAUSE_S)

@@ -17,7 +17,7 @@ from gateway.drivers.base import DeviceClock, Target
 from gateway.drivers.digest import Digest, choose
 from gateway.drivers.http import RICH_LIMIT, SOAP_LIMIT, Conversation, Http, Request, T
 from gateway.drivers.http_reader import Answer
-from gateway.drivers.onvif.access import Access, Signing
+from gateway.drivers.onvif.access import BUDGET, Access, Signing
 from gateway.drivers.onvif.answers import IMPOSSIBLE_TIME, read_clock
 from gateway.drivers.onvif.repairs import in_utf8, mended
 from gateway.drivers.onvif.services import GET_CAPABILITIES, GET_SERVICES, read_capabilities, read_services
@@ -54,6 +54,7 @@ class Caller:
     __slots__ = (
         "_access",
         "_assumed",
+        "_budget",
         "_charset",
         "_clock",
         "_clock_guarded",
@@ -72,8 +73,12 @@ class Caller:
         "target",
     )
 
-    def __init__(self, target: Target, http: Http, clock: Clock, *, entropy: Callable[[int], bytes] = os.urandom) -> None:
+    def __init__(
+        self, target: Target, http: Http, clock: Clock, *, entropy: Callable[[int], bytes] = os.urandom, budget: int = BUDGET
+    ) -> None:
+        """`budget`: how many signed requests the device may refuse in all, before its credentials are not tried again."""
         self.target = target
+        self._budget = budget
         self._http = http
         self._clock = clock
         self._entropy = entropy
@@ -81,7 +86,7 @@ class Caller:
 
     def _meet(self) -> None:
         """Know nothing of the device."""
-        self._access = Access()
+        self._access = Access(self._budget)
         self._digest: Digest | None = None
         self._web_digest: Digest | None = None
         self._digest_at = 0.0
@@ -113,6 +118,11 @@ class Caller:
         """As `forget`, for credentials that have not changed: they may be tried a time or two, and not as often as new ones."""
         self._access.try_again()
         self._digest = self._web_digest = None
+
+    @property
+    def refusals(self) -> int:
+        """Signed requests that the device refused since the last one that it accepted."""
+        return self._access.refusals
 
     @property
     def offset(self) -> timedelta | None:

@@ -6,11 +6,12 @@ port are taken, as a hint for people. Nothing that is found is spoken to.
 """
 
 import asyncio
+import itertools
 import os
 import socket
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,7 +24,8 @@ from gateway.clock import Clock
 from gateway.drivers.onvif.soap import child, children, envelope, parse, text
 from gateway.errors import ProtocolError, Unreachable
 
-GROUP: Final = ("239.255.255.250", 3702)
+PORT: Final = 3702
+GROUP: Final = ("239.255.255.250", PORT)
 TYPES: Final = ("dn:NetworkVideoTransmitter", "tds:Device")
 """Devices answer to one of them at least (Core, 7.3.2.1)."""
 AGAIN_S: Final = 0.2
@@ -32,8 +34,14 @@ LARGEST: Final = 8 * 1024
 MOST_DATAGRAMS: Final = 16_384
 MOST_FROM_ONE: Final = 16
 MOST_FOUND: Final = 4_096
+TICK_S: Final = 0.1
+"""Probes to single addresses leave in small lots, this far apart."""
 _TEXT: Final = 256
 _SCOPES: Final = 64
+
+
+def _nobody(_count: int) -> None:
+    """Nobody wants to know how far a sweep is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +73,40 @@ async def discover(clock: Clock, *, listen_s: float, source: str = "", to: tuple
         for probe in asked.probes:
             send(probe, to)
         await clock.sleep(max(0.0, listen_s - AGAIN_S))
-    return sorted(asked.found.values(), key=lambda found: (socket.inet_aton(found.address), found.reference))
+    return _sorted(asked.found.values())
+
+
+async def sweep(
+    clock: Clock, addresses: Iterable[str], *, per_s: float, listen_s: float, port: int = PORT, asked: Callable[[int], None] = _nobody
+) -> Sequence[Found]:
+    """Every device that answers a probe to its own address, of `addresses` and no others: nobody else is sent anything, or heard.
+
+    At most `per_s` addresses are asked a second; `listen_s`: how long the last is waited for; `asked` is told how many were, so far.
+    Raises Unreachable when a probe cannot be sent.
+    """
+    search, count = _Asked(), 0
+    meant: set[str] = set()
+
+    def hear(data: bytes, address: str) -> None:
+        if address in meant:
+            search.hear(data, address)
+
+    async with _listening("", hear) as send:
+        rest = iter(addresses)
+        while batch := list(itertools.islice(rest, max(1, round(per_s * TICK_S)))):
+            meant.update(batch)
+            for address in batch:
+                for probe in search.probes:
+                    send(probe, (address, port))
+            count += len(batch)
+            asked(count)
+            await clock.sleep(len(batch) / per_s)
+        await clock.sleep(listen_s)
+    return _sorted(search.found.values())
+
+
+def _sorted(found: Iterable[Found]) -> Sequence[Found]:
+    return sorted(found, key=lambda one: (socket.inet_aton(one.address), one.reference))
 
 
 class _Asked:
