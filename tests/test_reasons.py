@@ -1,5 +1,6 @@
 """Every code that the gateway can give stands in the operator's table of reasons, with its next step."""
 
+import json
 import re
 from pathlib import Path
 
@@ -22,3 +23,13 @@ def test_every_reason_code_has_its_next_step() -> None:
     explained = set(re.findall(r"`([a-z0-9-]+)`", (ROOT / "docs" / "operate" / "reasons.md").read_text(encoding="utf-8")))
     assert len(given) > 100
     assert not sorted(given - explained)
+
+
+def test_the_console_says_in_both_languages_why_a_device_is_not_up() -> None:
+    page = (ROOT / "docs" / "operate" / "reasons.md").read_text(encoding="utf-8")
+    rows = page.split("## Why a device is not up")[1].split("\n## ")[0].splitlines()
+    told = {code for row in rows if row.startswith("|") for code in re.findall(r"`([a-z0-9-]+)`", row.split("|")[1])}
+    assert len(told) > 40
+    for language in ("zh", "en"):
+        known = json.loads((ROOT / "console" / "src" / "locales" / f"{language}.json").read_text(encoding="utf-8"))
+        assert sorted(code for code in told if f"reason.{code}" not in known) == []

@@ -255,9 +255,7 @@ function MemberRow({ city, desk, member }: { city: City; desk: Desk; member: Mem
 function History({ incident }: { incident: Incident }) {
   const entries = useSignal<Entry[]>([]);
   const stamp = `${incident.id} ${incident.state} ${incident.devices} ${incident.acknowledged_at} ${incident.assignee} ${incident.snoozed_until} ${incident.escalation_level}`;
-  useEffect(() => {
-    void history(incident.id).then((found) => (entries.value = found.reverse()), () => (entries.value = []));
-  }, [stamp, incident]);
+  useEffect(() => only(history(incident.id), (found) => (entries.value = found?.reverse() ?? [])), [stamp, incident]);
   return (
     <section class="card">
       <h2>{t("history")}</h2>
@@ -266,7 +264,7 @@ function History({ incident }: { incident: Incident }) {
           <li key={entry.number}>
             <time>{when(entry.at)}</time>
             <span>
-              {did(entry.what)} {entry.actor !== "" && <span class="dim">{who(entry.actor)}</span>}
+              {did(entry.what)} {detail(entry)} {entry.actor !== "" && <span class="dim">{who(entry.actor)}</span>}
               {entry.comment !== "" && <q>{entry.comment}</q>}
             </span>
           </li>
@@ -276,12 +274,22 @@ function History({ incident }: { incident: Incident }) {
   );
 }
 
+function detail({ detail: { assignee, until } }: Entry): string {
+  if (typeof assignee === "string") return `→ ${assignee || "–"}`;
+  return typeof until === "string" ? `→ ${when(until)}` : "";
+}
+
+/** Take what comes, undefined for an error, unless the reader looks at something else by then. */
+function only<T>(coming: Promise<T>, take: (found?: T) => void): () => void {
+  let current = true;
+  coming.then((found) => current && take(found), () => current && take());
+  return () => (current = false);
+}
+
 /** Why was I not told? */
 function Told({ incident }: { incident: Incident }) {
   const answers = useSignal<Answer[] | null>(null);
-  useEffect(() => {
-    void why(incident.id).then((found) => (answers.value = found), () => (answers.value = null));
-  }, [incident]);
+  useEffect(() => only(why(incident.id), (found) => (answers.value = found ?? null)), [incident]);
   if (answers.value === null) return null;
   return (
     <section class="card">

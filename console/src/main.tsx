@@ -31,7 +31,7 @@ function App() {
       return (
         <>
           <TopBar city={now.city} desk={now.desk} />
-          <main class={view.value}>
+          <main class={`room-${view.value}`}>
             <Room city={now.city} desk={now.desk} />
           </main>
           <Said />
