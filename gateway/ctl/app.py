@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.ctl.commands import doctor, footage, incidents, keys, look, maintain, onboard, records, setup, speak, top
+from gateway.ctl.commands import doctor, footage, incidents, keys, look, maintain, onboard, records, report, setup, speak, top
 from gateway.ctl.failure import Exit, Failed
 from gateway.ctl.output import say
 from gateway.ctl.session import Session
@@ -22,7 +22,7 @@ app = typer.Typer(
     help="The city gateway from a terminal.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (look, top, incidents, maintain, speak, records, onboard, doctor, setup):
+for part in (look, top, incidents, maintain, report, speak, records, onboard, doctor, setup):
     part.add_to(app)
 app.add_typer(footage.app, name="footage", help="Ask for footage, decide on it, fetch it.")
 app.add_typer(onboard.discover, name="discover", help="Look for devices in the network, and decide on what is found.")

@@ -63,9 +63,9 @@ LABELS: Final[Mapping[str, Pair]] = {
     "month": ("月份", "Month"),
     "this_month": ("本月", "This month"),
     "last_12": ("近12个月", "Last 12 months"),
-    "online": ("在线率 原始/调整", "Online raw/adjusted"),
-    "intact": ("完好率 原始/调整", "Intact raw/adjusted"),
-    "recording": ("录像 原始/调整", "Recording raw/adjusted"),
+    "online": ("在线 原始/调整", "Online raw/adj."),
+    "intact": ("完好 原始/调整", "Intact raw/adj."),
+    "recording": ("录像 原始/调整", "Recorded raw/adj."),
     "time_sync": ("校时", "Time sync"),
     "picture": ("图像", "Picture"),
     "outages": ("中断", "Outages"),
@@ -97,6 +97,8 @@ table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nu
 tr { break-inside: avoid; }
 th, td { padding: 2px 5px; border-bottom: 1px solid #dde3e9; text-align: left; vertical-align: top; overflow-wrap: anywhere; }
 th { background: #eef2f6; font-weight: 600; } th span { display: block; font-weight: 400; color: #56636f; }
+table.tight { font-size: 9.5px; } .tight td, .tight th { padding: 2px 3px; overflow-wrap: normal; }
+.tight td + td { white-space: nowrap; }
 .note { color: #56636f; margin: 2px 0; }
 @media screen { body { padding: 8mm; } }
 """
@@ -171,12 +173,12 @@ class _Page:
         rows.append(self._month(self._w.line("last_12", LABELS), self._told["availability"]["last_12_months"]))
         rows += [self._month(one["month"], one) for one in reversed(self._told["availability"]["months"])]
         heads = ("month", "online", "intact", "time_sync", "picture", "recording", "outages", "down", "mtbf", "mttr")
-        return self._table(heads, rows)
+        return self._table(heads, rows, kind="tight")
 
     def _month(self, name: str, figures: Mapping[str, Any]) -> Sequence[str]:
         def both(what: str) -> str:
             pair = figures[what]
-            return NOTHING if pair["raw"] is None else f"{share(pair['raw'])} / {share(pair['adjusted'])}"
+            return NOTHING if pair["raw"] is None else f"{share(pair['raw'])}/{share(pair['adjusted'])}"
 
         raw, w = figures["raw"], self._w
         single = (share(figures["time_sync"]), share(figures["picture"]), both("recording"), str(raw["outages"]))
@@ -210,14 +212,14 @@ class _Page:
         )
         return f"<dl>{shown}</dl>"
 
-    def _table(self, names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    def _table(self, names: Sequence[str], rows: Sequence[Sequence[str]], *, kind: str = "") -> str:
         if not rows:
             return f'<p class="note">{text(self._w.line("none", LABELS))}</p>'
         heads = "".join(
             "<th>" + "".join(_line(part, at) for at, part in enumerate(self._w.label(name, LABELS))) + "</th>" for name in names
         )
         body = "".join("<tr>" + "".join(f"<td>{text(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-        return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+        return f'<table class="{kind}"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
 
 
 def _line(part: str, at: int) -> str:

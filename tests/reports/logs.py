@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from gateway.domain.city import City
 from gateway.domain.devices import CameraGroup, Device, DeviceId, DeviceKind, GroupId
@@ -51,22 +52,23 @@ def life(dice: random.Random, device: DeviceId, start: datetime, end: datetime) 
 async def store_lives(store: Store, dice: random.Random, city: City, start: datetime, end: datetime) -> None:
     """A life of each device, and complaints of two checks."""
 
-    async def change(tx: Tx) -> None:
-        for device in city.devices:
-            for transition in life(dice, device, start, end):
-                await tx.health.record(transition)
-            await tx.complaints.begin(device, ["clock", "picture"], start + timedelta(hours=dice.randrange(500)))
-            for check in ("clock", "picture"):
-                at = start
-                while dice.random() < 0.8:
-                    at += timedelta(hours=1 + dice.randrange(200))
-                    await tx.complaints.rise(device, check, "clock-skew", at)
-                    if dice.random() < 0.2:
-                        break
-                    at += timedelta(hours=1 + dice.randrange(50))
-                    await tx.complaints.clear(device, check, at)
+    for device in city.devices:
+        await store.writer.write(partial(_store_life, device=device, dice=dice, start=start, end=end), lane=Lane.HEALTH)
 
-    await store.writer.write(change, lane=Lane.HEALTH)
+
+async def _store_life(tx: Tx, *, device: DeviceId, dice: random.Random, start: datetime, end: datetime) -> None:
+    for transition in life(dice, device, start, end):
+        await tx.health.record(transition)
+    await tx.complaints.begin(device, ["clock", "picture"], start + timedelta(hours=dice.randrange(500)))
+    for check in ("clock", "picture"):
+        at = start
+        while dice.random() < 0.8:
+            at += timedelta(hours=1 + dice.randrange(200))
+            await tx.complaints.rise(device, check, "clock-skew", at)
+            if dice.random() < 0.2:
+                break
+            at += timedelta(hours=1 + dice.randrange(50))
+            await tx.complaints.clear(device, check, at)
 
 
 def utc(year: int, month: int, day: int, hour: int = 0) -> datetime:

@@ -80,6 +80,15 @@ RESOURCES: Mapping[str, Resource] = {
         ],
         "maintenance.*",
     ),
+    "excuses": Resource(
+        "/v1/health/excuses",
+        [
+            *_columns("id state kind"),
+            Column("WHAT", places),
+            *_columns("start end reason evidence proposed_by decided_by", "incident note proposed_at decided_at"),
+        ],
+        "excuse.*",
+    ),
     "groups": Resource("/v1/camera-groups", _columns("id name states street district", "cell devices")),
     "cells": Resource("/v1/grid-cells", _columns("code name devices states street district")),
     "zones": Resource("/v1/zones", _columns("id name speakers")),
