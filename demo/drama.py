@@ -23,8 +23,6 @@ USUAL_INTERVAL_S: Final = 30.0
 POLL_S: Final = 1.0
 SLOTS: Final = 256
 """How many visits the gateway makes at once (`health.concurrency`)."""
-SILENT_S: Final = 15.0
-"""So long nobody may be told anything before the alerts are counted: longer than a message waits for company."""
 SETTLED_S: Final = 6.0
 """So long nothing may change before a scenario begins."""
 
@@ -59,6 +57,11 @@ class Pace:
         return 6 * self.interval_s + 20
 
     @property
+    def silent_s(self) -> float:
+        """So long nobody may be told anything before the alerts are counted: longer than a message waits for company."""
+        return self.interval_s + 12
+
+    @property
     def settings(self) -> Mapping[str, float]:
         return {"interval_s": self.interval_s, "timeout_s": self.timeout_s, "flap_hold_s": 2 * self.interval_s}
 
@@ -75,7 +78,7 @@ async def played(observer: Observer, layout: city.Layout, name: str, *, seed: in
         unwell = await _until_well(observer, before, within_s=pace.well_again_s)
         well_after_s = round(time.monotonic() - ended, 1)
         await _until_all_is_resolved(observer, earlier, within_s=pace.interval_s + 10)
-        await _until_told(observer, within_s=2 * pace.well_again_s)
+        await _until_told(observer, within_s=2 * pace.well_again_s, silent_s=pace.silent_s)
     journal = (await observer.street(f"/journal?since={mark}"))["entries"]
     hit = owed.touched(journal)
     due = owed.injections(journal, sure_s=pace.sure_s + pace.crowd_s(sum(hit.values())))
@@ -249,7 +252,7 @@ async def _until_well(observer: Observer, before: Mapping[str, tuple[str, str]],
     return _unwell(before, await _standings(observer))
 
 
-async def _until_told(observer: Observer, *, within_s: float) -> None:
+async def _until_told(observer: Observer, *, within_s: float, silent_s: float) -> None:
     """Wait until no incident is open and no message waits any more."""
     deadline = time.monotonic() + within_s
     silent_since = time.monotonic()
@@ -259,7 +262,7 @@ async def _until_told(observer: Observer, *, within_s: float) -> None:
         queued = sum(one["queued"] for one in (await observer.call("viewer", "GET", "/v1/alert-channels"))["items"])
         if live or queued or len(observer.desk.messages) != before:
             silent_since, before = time.monotonic(), len(observer.desk.messages)
-        elif time.monotonic() - silent_since > SILENT_S:
+        elif time.monotonic() - silent_since > silent_s:
             return
         await asyncio.sleep(POLL_S)
 
