@@ -61,6 +61,11 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "over-before-told": ("通知发出之前已恢复:{detail}", "{detail}"),
     "muted": ("维护期内静默:{detail}", "it was muted {detail}"),
     "suppressed": ("上联故障已另行通知:{detail}", "it was suppressed {detail}"),
+    "no-incident": ("没有涉及该设备的故障{detail}", "there is no incident of this device{detail}"),
+    "not-on-duty": (
+        "{kind} 由路由 {route} 发给当时的值班人 {people}({channel})",
+        "the {kind} of the route {route} was for those on duty then: {people} ({channel})",
+    ),
     "nothing-worse": ("已通知过且没有变得更严重:{detail}", "{detail}"),
     "route-gone": ("路由 {route} 已从配置中删除", "the route {route} is no more in the alerts file"),
     "bundle-full": ("故障过多,仅计数:{detail}", "too many at once, {detail}"),
@@ -71,21 +76,38 @@ def answers(log: Iterable[Delivery], *, channel: str = "", person: str = "", by_
     """The log of one incident in sentences, oldest first, as far as it concerns a channel or a person. `by_channel`: the routes of each."""
     routes = frozenset(by_channel.get(channel, ()))
     concerning = [one for one in log if _concerns(one, channel, person, routes)]
-    return list(_sentences(sorted(concerning, key=lambda one: one.number)))
+    return list(_sentences(sorted(concerning, key=lambda one: one.number), person))
+
+
+def beside(*, muted_by: str = "", suppressed_by: str = "", incident: str = "", now: datetime) -> Sequence[Answer]:
+    """Why there is nothing to tell of a device by itself: the window that mutes it, the dead device in front of it."""
+    found = []
+    if muted_by:
+        found.append(("muted", f"by the maintenance window {muted_by}"))
+    if suppressed_by:
+        found.append(("suppressed", f"by the incident {incident or '-'} of {suppressed_by}, which it hangs behind"))
+    if not (found or incident):
+        found.append(("no-incident", ""))
+    return [
+        Answer(now, told=False, reason=reason, zh=WORDS[reason][0].format(detail=why), en=WORDS[reason][1].format(detail=why))
+        for reason, why in found
+    ]
 
 
 def _concerns(one: Delivery, channel: str, person: str, routes: frozenset[str]) -> bool:
     if one.outcome is Fate.HELD:
         return not channel or not one.route or one.route in routes
-    if channel and one.channel != channel:
-        return False
-    return not person or person in one.people
+    return not channel or one.channel == channel
 
 
-def _sentences(log: Iterable[Delivery]) -> Iterator[Answer]:
+def _sentences(log: Iterable[Delivery], person: str) -> Iterator[Answer]:
     for one in log:
-        zh, en = WORDS.get(one.reason if one.outcome is Fate.HELD else one.outcome.value, ("{reason}:{detail}", "{reason}: {detail}"))
+        others = bool(person) and one.outcome is not Fate.HELD and person not in one.people
+        code = "not-on-duty" if others else one.reason if one.outcome is Fate.HELD else one.outcome.value
+        zh, en = WORDS.get(code, ("{reason}:{detail}", "{reason}: {detail}"))
         values = {"kind": one.kind, "channel": one.channel, "route": one.route, "message": one.message, "reason": one.reason}
         values["detail"] = one.detail or one.reason or "-"
-        told = one.outcome is Fate.SENT
-        yield Answer(one.ended_at or one.at, told, one.reason or one.outcome.value, zh.format(**values), en.format(**values))
+        values["people"] = ", ".join(one.people) or "-"
+        told = one.outcome is Fate.SENT and not others
+        reason = code if others else one.reason or code
+        yield Answer(one.ended_at or one.at, told, reason, zh.format(**values), en.format(**values))

@@ -223,11 +223,12 @@ class _Heeding:
         if line == bundle.lines[trouble.id]:
             return
         bundle = replace(bundle, lines={**bundle.lines, trouble.id: line})
-        self.outcome.notes += _why_silent(line, route.name, self.now)
         if trouble.over and line.told is None and not line.kept:
             bundle = self._forget(bundle)
         elif not trouble.over and trouble.escalation_level > line.level:
             bundle = self._escalate(bundle, line, route)
+        else:
+            self.outcome.notes += _why_silent(line, route.name, self.now)
         if bundle.lines:
             self.outcome.keep(_timed(bundle, route, self.now, self.routes))
         else:
@@ -243,6 +244,7 @@ class _Heeding:
         """Tell the next person at once, unless it is snoozed or quiet hours hold it back."""
         trouble = line.trouble
         if trouble.snoozed(self.now):
+            self.outcome.notes += _why_silent(line, route.name, self.now)
             return bundle
         if until := route.held_until(trouble.severity, self.now, self.routes.zone):
             self._note(QUIET, route.name, f"until {until.isoformat()}")

@@ -5,8 +5,12 @@ from typing import Any
 
 from gateway.domain.access import Role
 from gateway.domain.alerting import Kind, Note
+from gateway.domain.circumstances import Circumstance
+from gateway.domain.devices import DeviceId
 from gateway.domain.duty import Shift, ShiftId, on_duty
 from gateway.domain.events import NewEvent
+from gateway.domain.incidents import IncidentId
+from gateway.domain.maintenance import WindowId
 from gateway.storage.alerts import Addressed
 from gateway.storage.writer import Lane
 from tests.api.house import House
@@ -38,6 +42,21 @@ async def test_the_log_answers_why_somebody_was_not_told(house: House) -> None:
     status, why = await house.json("GET", "/v1/alert-deliveries/why?incident=I-1", role=Role.VIEWER)
     assert (status, why["told"]) == (200, False)
     assert "没有路由匹配" in why["answers"][0]["zh"] and "no route matched" in why["answers"][0]["en"]
+
+
+async def test_of_a_device_it_says_what_mutes_or_suppresses_it(house: House) -> None:
+    beside = {
+        DeviceId("cam-1"): Circumstance(suppressed_by=DeviceId("sw-1"), incident=IncidentId("I-9")),
+        DeviceId("cam-2"): Circumstance(muted=WindowId("M-7")),
+    }
+    house.services.circumstances.replace(beside)
+    found = {}
+    for device in ("cam-1", "cam-2", "cam-3"):
+        found[device] = (await house.json("GET", f"/v1/alert-deliveries/why?device={device}"))[1]["answers"][0]
+    assert [one["reason"] for one in found.values()] == ["suppressed", "muted", "no-incident"]
+    assert "I-9 of sw-1" in found["cam-1"]["en"] and "M-7" in found["cam-2"]["zh"]
+    assert (await house.json("GET", "/v1/alert-deliveries/why?device=nobody"))[0] == 404
+    assert (await house.json("GET", "/v1/alert-deliveries/why"))[0] == 422
 
 
 async def test_without_an_alerts_file_there_is_no_channel_and_nothing_to_reload(house: House) -> None:

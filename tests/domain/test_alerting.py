@@ -194,6 +194,16 @@ def test_a_reminder_comes_while_nobody_has_acknowledged() -> None:
     assert house.why("I-1") == [alerting.ACKNOWLEDGED]
 
 
+def test_a_reminder_names_only_what_nobody_has_acknowledged() -> None:
+    house = desk(REMINDING)
+    house.sees("opened")
+    house.sees("opened", id_="I-2")
+    house.passes(60)
+    house.sees("acknowledged", state="acknowledged", acknowledged_by="user:wang")
+    house.passes(1900)
+    assert house.told[1:] == [("reminder", ["I-2"])]
+
+
 def test_a_snooze_silences_reminders_until_it_ends() -> None:
     house = desk(REMINDING)
     house.sees("opened")
@@ -222,6 +232,7 @@ def test_an_escalation_goes_to_the_next_level_at_once_and_only_once() -> None:
     house.passes(60)
     house.sees("escalated", escalation_level=1)
     house.sees("escalated", escalation_level=1)
+    house.sees("assigned", escalation_level=1, assignee="li")
     house.passes(5)
     assert [(message.kind, message.level) for message in house.messages] == [(Kind.PROBLEM, 0), (Kind.ESCALATION, 1)]
 

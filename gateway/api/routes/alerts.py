@@ -6,9 +6,10 @@ from pydantic import Field, model_validator
 
 from gateway.api.models import Ident, Input, Instant, Line, Output, Page, PageQuery
 from gateway.api.paging import from_cursor, to_cursor, wrong_cursor
+from gateway.api.routes.devices import find_device
 from gateway.api.routing import Call, Routes
 from gateway.domain.access import Permission
-from gateway.domain.alert_log import Delivery, Fate
+from gateway.domain.alert_log import Answer, Delivery, Fate, beside
 from gateway.errors import Conflict, InvalidInput, NotFound, Overloaded
 
 routes = Routes("alerts", "Who is told of what, by which channel, and why somebody was not.")
@@ -80,9 +81,10 @@ class DeliveryPage(Page[DeliveryOut]):
 
 
 class WhyQuery(Input):
-    """Of which incident, and to whom: a channel, a person of the duty roster, or anybody."""
+    """Of which incident or device, and to whom: a channel, a person of the duty roster, or anybody."""
 
-    incident: Ident
+    incident: Ident | None = None
+    device: Ident | None = None
     channel: Ident | None = None
     person: Line | None = None
 
@@ -90,6 +92,8 @@ class WhyQuery(Input):
     def _one(self) -> Self:
         if self.channel and self.person:
             raise ValueError("name a channel or a person")
+        if (self.incident is None) == (self.device is None):
+            raise ValueError("name an incident or a device")
         return self
 
 
@@ -106,7 +110,7 @@ class AnswerOut(Output):
 class WhyOut(Output):
     """Why an incident was told or not, oldest first; `told`: whether any message did go out."""
 
-    incident: str
+    incident: str = Field(description="The incident; of a device, the one that it is in now, or empty.")
     told: bool
     answers: list[AnswerOut]
 
@@ -159,12 +163,26 @@ async def list_alert_deliveries(call: Call, query: DeliveriesQuery) -> DeliveryP
     return DeliveryPage(items=list(map(_shown, found)), next=to_cursor(found[-1].number, query) if more else None)
 
 
-@routes.op("GET", "/v1/alert-deliveries/why", needs=Permission.HEALTH_READ)
+@routes.op("GET", "/v1/alert-deliveries/why", needs=Permission.HEALTH_READ, problems=(NotFound,))
 async def explain_alerts(call: Call, query: WhyQuery) -> WhyOut:
-    """Why was I told, or not? The log of an incident in sentences, in Chinese and English, as far as it concerns a channel or a person."""
-    found = await call.services.alerts.why(query.incident, channel=query.channel or "", person=query.person or "")
+    """Why was I told, or not? The log of an incident in sentences, in Chinese and English, as far as it concerns a channel or a person.
+
+    Of a device: what mutes or suppresses it, and the log of the incident that it is in.
+    """
+    incident, found = query.incident or "", list[Answer]()
+    if query.device is not None:
+        circumstance = call.services.circumstances[find_device(call.services.city, query.device).id]
+        incident = circumstance.incident or ""
+        found += beside(
+            muted_by=circumstance.muted or "",
+            suppressed_by=circumstance.suppressed_by or "",
+            incident=incident,
+            now=call.services.clock.now(),
+        )
+    if incident:
+        found += await call.services.alerts.why(incident, channel=query.channel or "", person=query.person or "")
     lines = [AnswerOut.model_validate(one) for one in found]
-    return WhyOut(incident=query.incident, told=any(one.told for one in lines), answers=lines)
+    return WhyOut(incident=incident, told=any(one.told for one in lines), answers=lines)
 
 
 def _shown(one: Delivery) -> DeliveryOut:
