@@ -75,7 +75,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
 def answers(log: Iterable[Delivery], *, channel: str = "", person: str = "", by_channel: Mapping[str, Sequence[str]]) -> Sequence[Answer]:
     """The log of one incident in sentences, oldest first, as far as it concerns a channel or a person. `by_channel`: the routes of each."""
     routes = frozenset(by_channel.get(channel, ()))
-    concerning = [one for one in log if _concerns(one, channel, person, routes)]
+    concerning = [one for one in log if _concerns(one, channel, routes)]
     return list(_sentences(sorted(concerning, key=lambda one: one.number), person))
 
 
@@ -94,7 +94,7 @@ def beside(*, muted_by: str = "", suppressed_by: str = "", incident: str = "", n
     ]
 
 
-def _concerns(one: Delivery, channel: str, person: str, routes: frozenset[str]) -> bool:
+def _concerns(one: Delivery, channel: str, routes: frozenset[str]) -> bool:
     if one.outcome is Fate.HELD:
         return not channel or not one.route or one.route in routes
     return not channel or one.channel == channel

@@ -9,7 +9,8 @@ from gateway.domain.severity import Severity
 
 NAMED = 20
 """Members that are kept by name; `devices` counts all."""
-_LISTED = 50
+LISTED = 50
+"""Groups, cells, districts and vendors that an incident tells of, at most."""
 OPEN, ACKNOWLEDGED, RESOLVED = "open", "acknowledged", "resolved"
 
 
@@ -125,7 +126,7 @@ def _victim(told: Mapping[str, Any]) -> Victim:
 
 
 def _ids(told: Sequence[Any] | None) -> tuple[str, ...]:
-    return tuple(str(one) for one in (told or ())[:_LISTED])
+    return tuple(str(one) for one in (told or ())[:LISTED])
 
 
 def _maybe(told: Any) -> datetime | None:

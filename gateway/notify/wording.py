@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.domain.alerting import Kind, Message
 from gateway.domain.duty import Shift
-from gateway.domain.trouble import Trouble, trouble_json
+from gateway.domain.trouble import LISTED, Trouble, trouble_json
 
 NAMES_SHOWN = 8
 PLACES_SHOWN = 4
@@ -308,7 +308,9 @@ class _Page:
 
     def _few(self, names: Sequence[str], most: int, count: int) -> str:
         shown = self.say("comma").join(names[:most])
-        return shown if max(count, len(names)) <= most else self.say("and_more", names=shown, n=max(count, len(names)))
+        all_ = max(count, len(names))
+        number = f"{all_}+" if count == LISTED else str(all_)
+        return shown if all_ <= most else self.say("and_more", names=shown, n=number)
 
 
 def _person(shift: Shift) -> str:

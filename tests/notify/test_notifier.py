@@ -19,6 +19,7 @@ from gateway.domain.duty import Shift, ShiftId
 from gateway.domain.events import SYSTEM, NewEvent
 from gateway.errors import Conflict, InvalidInput, NotFound, Overloaded
 from gateway.notify import Notifier
+from gateway.notify.notifier import READER
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 from tests.domain.troubles import START, incident_json
@@ -31,7 +32,7 @@ channels:
   other: {{kind: webhook, url: '{url}/hook', secret_file: {secret}, per_minute: 2}}
 routes:
   - {{name: all, channels: [hook], to: on-duty, group_wait_s: 5, group_interval_s: 60, match: {{severity: minor}}}}
-  - {{name: rest, channels: [other]}}
+  - {{name: rest, channels: [other], group_wait_s: 10}}
 """
 
 
@@ -45,6 +46,7 @@ class Door:
     file: Path
     muted: dict[str, str] = field(default_factory=dict)
     notifier: Notifier = field(init=False)
+    at_work: bool = False
     ids: Any = field(default_factory=lambda: itertools.count(1))
 
     @asynccontextmanager
@@ -59,9 +61,11 @@ class Door:
         )
         running = asyncio.create_task(self.notifier.run())
         await self.settle()
+        self.at_work = True
         try:
             yield self.notifier
         finally:
+            self.at_work = False
             running.cancel()
             await asyncio.wait([running])
 
@@ -72,7 +76,18 @@ class Door:
             tx.emit(NewEvent(f"incident.{event}", told["id"], self.clock.now(), {"incident": told, "actor": "system", "comment": ""}))
 
         await self.write(change)
-        await self.settle()
+        if self.at_work:
+            await self.until_decided()
+
+    async def until_decided(self) -> None:
+        """Wait, in real time, until what the log has was decided on."""
+        async with asyncio.timeout(20):
+            while await self._cursor() < self.store.events.latest:  # noqa: ASYNC110 -- nothing else tells it
+                await asyncio.sleep(0.005)
+
+    async def _cursor(self) -> int:
+        async with self.store.read() as tx:
+            return await tx.readers.cursor(READER) or 0
 
     async def write(self, change: Callable[[Tx], Awaitable[None]]) -> None:
         await self.store.writer.write(change, lane=Lane.HEALTH)
@@ -282,6 +297,7 @@ async def test_without_a_file_nobody_is_told_and_the_log_says_so(store: Store, c
     door = Door(store, clock, Vendors(), Path("/nowhere"))
     running = asyncio.create_task(notifier.run())
     await door.settle()
+    door.at_work = True
     await door.tell()
     with pytest.raises(Conflict):
         await notifier.reload(SYSTEM)
