@@ -160,6 +160,7 @@ class House:
             city=city,
             clock=clock,
             ports=drivers.port_power,
+            survey=drivers.neighbours_of,
             target_of=drivers.target_of,
             writing_to=drivers.writing_to,
         )

@@ -20,9 +20,10 @@ from gateway.clock import Clock
 from gateway.domain.city import City
 from gateway.domain.devices import Device, DeviceId, DeviceKind
 from gateway.domain.events import SYSTEM, Actor, AuditEntry, NewEvent
+from gateway.domain.uplinks import SwitchView
 from gateway.drivers.base import Target
 from gateway.drivers.snmp.engine import Oid
-from gateway.drivers.snmp.power import Neighbours
+from gateway.drivers.snmp.neighbours import SwitchTables
 from gateway.errors import Conflict, DeadlineExceeded, DeviceError, GatewayError, NotFound, Overloaded
 from gateway.storage.power import PowerCycle
 from gateway.storage.store import Store, Tx
@@ -62,7 +63,11 @@ class Ports(Protocol):
 
     async def set(self, writing: Target, port: Oid, *, on: bool, timeout_s: float) -> None: ...
 
-    async def neighbours(self, switch: Target, *, timeout_s: float) -> Neighbours: ...
+
+class Survey(Protocol):
+    """What a switch has learnt of who is at its ports (`Drivers.neighbours_of`)."""
+
+    async def __call__(self, switch: DeviceId, switches: frozenset[str], /) -> SwitchTables: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,7 @@ class Cycled:
 
 
 class PowerDesk:
-    """Cycles ports. `target_of`: how a switch is read; `writing_to`: how it is written to. Both raise NotFound.
+    """Cycles ports. `target_of`: how a switch is read; `writing_to`: how it is written to. Both raise NotFound. `survey`: see `Survey`.
 
     A cycle is a task of `run`: it ends whatever becomes of who asked for it.
     """
@@ -91,6 +96,7 @@ class PowerDesk:
         city: City,
         clock: Clock,
         ports: Ports,
+        survey: Survey,
         target_of: Callable[[DeviceId], Target],
         writing_to: Callable[[DeviceId], Target],
         new_id: Callable[[], str] = lambda: f"P-{secrets.token_hex(6)}",
@@ -100,6 +106,7 @@ class PowerDesk:
         self._city = city
         self._clock = clock
         self._ports = ports
+        self._survey = survey
         self._target_of = target_of
         self._writing_to = writing_to
         self._new_id = new_id
@@ -177,18 +184,24 @@ class PowerDesk:
         if often >= PER_SWITCH:
             raise Conflict(f"{often} ports of {switch} were cycled lately.", code="power-switch-often", hint="look at the switch itself")
 
-    def _contradiction(self, device: Device, port: int, seen: Neighbours) -> str:
+    def _contradiction(self, device: Device, port: int, seen: SwitchView) -> str:
         """What the switch knows that speaks against the inventory; "" for nothing. Silence is no contradiction: the device hangs."""
-        if port in seen.bridges:
-            return f"another switch is at port {port} ({seen.names.get(port) or 'nameless'})"
-        at = seen.macs.get(device.mac) if device.mac else None
-        if at is not None and at != port:
+        here = [neighbour for neighbour in seen.neighbours if neighbour.port == port]
+        for neighbour in here:
+            if neighbour.bridge:
+                return f"another switch is at port {port} ({neighbour.name or 'nameless'})"
+        if port in (seen.root_port, *seen.crowded):
+            return f"port {port} leads to other switches"
+        at = seen.seen.get(device.mac, port) if device.mac else port
+        if at != port:
             return f"{device.id} is seen at port {at}, not at {port}"
+        forwarded = {mac for mac, where in seen.seen.items() if where == port}
+        macs = forwarded.union(*(neighbour.macs for neighbour in here))
         others = {other.mac: other.id for other in self._city.devices.values() if other.mac and other.id != device.id}
-        strangers = sorted(others[mac] for mac in {*seen.seen_at(port), seen.chassis.get(port, "")} if mac in others)
+        strangers = sorted(others[mac] for mac in macs if mac in others)
         if strangers:
             return f"{strangers[0]} is seen at port {port}"
-        return f"{len(seen.seen_at(port))} addresses are seen at port {port}" if len(seen.seen_at(port)) > 1 else ""
+        return f"{len(forwarded)} addresses are seen at port {port}" if len(forwarded) > 1 and device.mac not in macs else ""
 
     # -- one cycle
 
@@ -197,7 +210,7 @@ class PowerDesk:
             target = self._target_of(switch.id)
             await self._rarely(device.id, switch.id)
             found = await self._ports.find(target, port, timeout_s=TIMEOUT_S)
-            against = self._contradiction(device, port, await self._ports.neighbours(target, timeout_s=2 * TIMEOUT_S))
+            against = self._contradiction(device, port, (await self._survey(switch.id, frozenset())).view)
             if against:
                 hint = "correct uplink and uplink_port in the inventory"
                 raise Conflict(f"The switch says otherwise: {against}.", code="power-port-contradicted", hint=hint)

@@ -14,6 +14,8 @@ from gateway.domain.city import City
 from gateway.domain.devices import Credentials, Device, DeviceId, DeviceKind, Ports, SnmpCredentials, SnmpVersion
 from gateway.domain.events import Actor, ActorKind, Event
 from gateway.drivers.base import Target
+from gateway.drivers.snmp.engine import PollEngine
+from gateway.drivers.snmp.neighbours import SwitchTables, read_neighbours
 from gateway.drivers.snmp.polling import GufoEngine
 from gateway.drivers.snmp.power import ADMIN_ENABLE, PortPower
 from gateway.drivers.snmp.reference import PysnmpEngine
@@ -38,6 +40,7 @@ class Bench:
     store: Store
     clock: SimulatedClock
     city: City
+    engine: PollEngine
     ports: PortPower
     write_community: str = "m4yor"
 
@@ -64,9 +67,18 @@ class Bench:
         community = self.write_community if login.community else ""
         return replace(target, credentials=Credentials(snmp=replace(login, community=community)))
 
+    async def survey(self, name: DeviceId, switches: frozenset[str]) -> SwitchTables:
+        return await read_neighbours(self.engine, self.target_of(name), switches=switches, timeout_s=8)
+
     def desk(self) -> PowerDesk:
         return PowerDesk(
-            store=self.store, city=self.city, clock=self.clock, ports=self.ports, target_of=self.target_of, writing_to=self.writing_to
+            store=self.store,
+            city=self.city,
+            clock=self.clock,
+            ports=self.ports,
+            survey=self.survey,
+            target_of=self.target_of,
+            writing_to=self.writing_to,
         )
 
     def is_fed(self, switch: SimDevice, port: int) -> bool:
@@ -98,7 +110,7 @@ class Bench:
 async def bench(store: Store, clock: SimulatedClock) -> AsyncIterator[Bench]:
     reading, writing = GufoEngine(try_s=0.5), PysnmpEngine(try_s=0.5)
     async with snmp_block() as block:
-        made = Bench(block, store, clock, City(), PortPower(reading, lambda: writing))
+        made = Bench(block, store, clock, City(), reading, PortPower(reading, lambda: writing))
         made.inventory()
         yield made
         await reading.close()
