@@ -407,6 +407,7 @@ class House:
             inventory=self._inventory,
             errands=self._errands,
             strangers=self._drivers.strangers,
+            quirks_of=self._drivers.quirks_of,
             rules=SearchRules(
                 ranges=settings.ranges,
                 multicast_from=settings.multicast_from,
