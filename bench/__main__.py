@@ -17,6 +17,7 @@ BENCHES = {
     "outage": "half of a city ails: lateness of the healthy devices' checks, detection, and how soon all are verified that come back",
     "traps": "6,000 traps within 1.5 s: what is lost, what each costs, and whether the checks notice",
     "reports": "every kind of report over twelve months of 2,700 devices",
+    "patience": "24 simulated hours of lost packets and pauses for the whole city: how many devices are called down that nothing ails",
     "crash": "kill -9 of the daemon, 50 times, while it acknowledges writes",
 }
 

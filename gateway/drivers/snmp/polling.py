@@ -70,7 +70,7 @@ PRIV_KEYS: dict[str, type[BasePrivKey]] = {
     "AES256": Aes256Key,
 }
 _VERSIONS = {SnmpVersion.V1: GufoVersion.v1, SnmpVersion.V2C: GufoVersion.v2c, SnmpVersion.V3: GufoVersion.v3}
-_TRIES = 3  # of each datagram, within the caller's deadline: where 2 % are lost each way, one exchange in 16,000 fails
+TRIES = 3  # of each datagram, within the caller's deadline: where 2 % are lost each way, one exchange in 16,000 fails
 _TRIES_V3 = 2  # a silent agent is asked anew from the beginning, which is as many again
 _MASTER_KEYS = 1_024
 _EXPLANATION_S = 10.0  # within the caller's deadline; the first one loads pysnmp's MIBs
@@ -234,7 +234,7 @@ class _Line:
             user=self._user,
             version=_VERSIONS[self.credentials.version],
             timeout=self._try_s,
-            tries=_TRIES if self.community else _TRIES_V3,
+            tries=TRIES if self.community else _TRIES_V3,
         )
 
 
