@@ -58,6 +58,7 @@ from gateway.health.checks.subject import SlowTools, Tools
 from gateway.health.checks.table import SLOW, paced
 from gateway.health.diary import Diary
 from gateway.health.links import OwnLinks
+from gateway.health.listening import Listening, wanted_of
 from gateway.health.rounds import Rounds
 from gateway.health.service import HealthService
 from gateway.health.streams import Streams
@@ -135,6 +136,7 @@ class House:
         self._health = self._make_health()
         self._streams = Streams(camera_of=drivers.onvif_of, target_of=drivers.target_of, clock=clock)
         self._album = Album(store, clock)
+        self._listening = self._make_listening()
         self._rounds = self._make_rounds()
         self._circumstances = Circumstances()
         self._maintenance = MaintenanceDesk(store=store, city=city, clock=clock, new_id=lambda: WindowId(f"M-{secrets.token_hex(6)}"))
@@ -200,6 +202,7 @@ class House:
         self._parts.add("errands", self._errands.run)
         self._parts.add("health", self._health.run)
         self._parts.add("slow-checks", self._rounds.run)
+        self._parts.add("listening", self._listening.run)
         self._parts.add("incidents", self._incidents.run)
         self._parts.add("reports", self._reports.run)
         self._parts.add("work-orders", self._work_orders.run)
@@ -303,6 +306,18 @@ class House:
         self._drivers.try_again(device)
         self._streams.forget(device)
 
+    def _make_listening(self) -> Listening:
+        listen = self._config.health.listen
+        return Listening(
+            wanted_of(listen.to, listen.devices, at_most=listen.at_most),
+            city=self._city,
+            board=self._board,
+            clock=self._clock,
+            events_of=self._drivers.events_of,
+            report=self._health.report,
+            complains=self._health.complains,
+        )
+
     def _make_rounds(self) -> Rounds:
         health = self._config.health
         tools = SlowTools(
@@ -316,6 +331,8 @@ class House:
             recorder_of=self._drivers.onvif_of,
             sensors=self._drivers.sensors,
             diary=Diary(self._store),
+            silent_s=self._listening.silent_s,
+            events_within_s=health.listen.silent_s,
             picture_within_s=health.picture_within_s,
             recording_lag_s=health.recording_lag_s,
             retention_days=health.retention_days,
@@ -390,6 +407,7 @@ class House:
             inventory=self._inventory,
             errands=self._errands,
             strangers=self._drivers.strangers,
+            quirks_of=self._drivers.quirks_of,
             rules=SearchRules(
                 ranges=settings.ranges,
                 multicast_from=settings.multicast_from,

@@ -152,6 +152,15 @@ class SlowCheck(Section):
     slots: Annotated[int, Field(ge=1, le=256)] | None = None
 
 
+class Listen(Section):
+    """To whose events the gateway subscribes."""
+
+    to: Literal["off", "listed", "all"] = "listed"
+    devices: tuple[str, ...] = ()
+    at_most: Annotated[int, Field(ge=1, le=4_096)] = 256
+    silent_s: Seconds = 600.0
+
+
 class Checks(Section):
     """The checks that are made beside the visits, each at a pace of its own."""
 
@@ -160,6 +169,7 @@ class Checks(Section):
     recording: SlowCheck = SlowCheck()
     coverage: SlowCheck = SlowCheck()
     disk: SlowCheck = SlowCheck()
+    events: SlowCheck = SlowCheck()
     ports: SlowCheck = SlowCheck()
 
 
@@ -199,6 +209,7 @@ class Health(Section):
     concurrency: Count = 256
     per_uplink: Count = 8
     checks: Checks = Checks()
+    listen: Listen = Listen()
     picture_within_s: Seconds = 6.0
     recording_lag_s: Seconds = 3_600.0
     retention_days: Days = 30.0

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from gateway.domain import pictures
 from gateway.domain.policy import FLAPPING
-from gateway.health import service, streams
-from gateway.health.checks import clock, identity, media, ports, reach, recording, snmp
+from gateway.health import alarms, service, streams
+from gateway.health.checks import clock, events, identity, media, ports, reach, recording, snmp
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = re.compile(r'\bcode(?:: str)? ?= ?"([a-z0-9-]+)"')
@@ -19,6 +19,7 @@ def test_every_reason_code_has_its_next_step() -> None:
     given |= {reach.SERVICE_SILENT, reach.HOST_ALIVE, clock.DRIFT, identity.SWAPPED, snmp.ENGINE_CHANGED, snmp.RESTARTED, snmp.BOOTS_STUCK}
     given |= {streams.NO_STREAM, streams.NO_PICTURE, media.LATE, media.OTHER_SIZE, media.OTHER_RATE, ports.DOWN, ports.POE_FAULT}
     given |= {pictures.BLACK, pictures.DAZZLED, pictures.COVERED, pictures.FROZEN, pictures.BLURRED, pictures.MOVED}
+    given |= {events.NO_EVENTS, *(reason for _, reason in alarms.ALARMS.values())}
     given |= {recording.STOPPED, recording.MISSING, recording.SHORT}
     explained = set(re.findall(r"`([a-z0-9-]+)`", (ROOT / "docs" / "operate" / "reasons.md").read_text(encoding="utf-8")))
     assert len(given) > 100

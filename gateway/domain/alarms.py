@@ -1,7 +1,10 @@
 """What devices told us that is wrong, and when it is over: raise and clear pairs, and what to do about a clear that got lost.
 
 A trap is a hint. It raises a complaint about a device, never silence or an answer, and it has the device visited; the visits have the last
-word. An alarm is cleared by its pair, by a new start of whoever told it, by an answer where it says that there can be none (a link that is
+word. What a device says of itself counts at once. That a link is down, which its switch says, is a suspicion until it is told again, a
+minute later: by then the device's own silence has spoken, or its answer has refuted it.
+
+An alarm is cleared by its pair, by a new start of whoever told it, by an answer where it says that there can be none (a link that is
 down), and at the latest when it expires.
 """
 
@@ -20,6 +23,8 @@ ALARMS: Final = 10_000
 """Open alarms about one device, and in all; one more is told as an event only."""
 REFUTED_AFTER: Final = timedelta(seconds=5)
 """A device that has answered so long after its link went down has one."""
+AGAIN_AFTER: Final = timedelta(minutes=1)
+"""A link that is still said to be down after so long, unrefuted, is a complaint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +131,12 @@ class Alarms:
         alarm = Alarm(concerned, source, rule.trap, key, rule.event, rule.raises, now, now + rule.lasts, text, of_link=rule.of_port)
         return Change(raised=(alarm,))
 
+    def lasting(self, now: datetime, within: timedelta) -> frozenset[DeviceId]:
+        """Devices with a link that has been down for `AGAIN_AFTER`, for at most `within` longer: that is to be told again."""
+        return frozenset(
+            alarm.device for alarm in self._by_place.values() if alarm.of_link and timedelta() <= now - alarm.since - AGAIN_AFTER < within
+        )
+
     def stale(self, last_seen: Mapping[DeviceId, datetime | None], now: datetime) -> Change:
         """Those that have expired, that an answer has refuted, or whose device is no more (not in `last_seen`)."""
         return Change(over=tuple(alarm for alarm in self._by_place.values() if _is_stale(alarm, last_seen, now)))
@@ -148,12 +159,13 @@ def result_of(device: DeviceId, alarms: Iterable[Alarm], now: datetime) -> Check
     """What the open alarms about a device come to: the worst of them, and all in the facts; ok for none."""
     found = sorted(alarms, key=lambda alarm: (alarm.outcome is not Outcome.FAIL, alarm.since))
     if not found:
-        return CheckResult(device, CHECK, Outcome.OK, now)
+        return CheckResult(device, CHECK, Outcome.OK, now, facts={"alarms": []}, at_once=True)
     told = [
         {"event": alarm.event, "key": alarm.key, "text": alarm.text, "source": alarm.source, "since": alarm.since.isoformat()}
         for alarm in found
     ]
-    return CheckResult(device, CHECK, found[0].outcome, now, f"trap-{found[0].event}", {"alarms": told})
+    at_once = not all(alarm.of_link for alarm in found)
+    return CheckResult(device, CHECK, found[0].outcome, now, f"trap-{found[0].event}", {"alarms": told}, at_once=at_once)
 
 
 def merged(changes: Iterable[Change]) -> Change:

@@ -225,13 +225,15 @@ class Crowd:
     ill: Counter[ScopeKey]
 
 
-def best_scope(device: DeviceId, crowd: Crowd, near: Neighbourhoods, limits: Limits, *, whole_city: int, models: bool) -> ScopeKey | None:
-    """The scope of `device` that explains most roots, the narrowest on a tie; None when none of them fits.
+def best_scope(
+    devices: Iterable[DeviceId], crowd: Crowd, near: Neighbourhoods, limits: Limits, *, whole_city: int, models: bool
+) -> ScopeKey | None:
+    """Of the scopes of `devices` the one that explains most roots, the narrowest on a tie; None when none of them fits.
 
     `whole_city`: so many roots have the whole city as their scope, when nothing narrower explains as many. `models`: whether a model is
     a scope (of complaints; silence goes by place).
     """
-    keys = (key for key in near.of(device) if models or key[0] is not Scope.MODEL)
+    keys = {key for device in devices for key in near.of(device) if models or key[0] is not Scope.MODEL}
     fitting = [key for key in keys if _fits(key, crowd, near, limits, whole_city=whole_city)]
     return max(fitting, key=lambda key: (crowd.roots[key], -key[0].width, key[1]), default=None)
 

@@ -143,7 +143,7 @@ class _Comparison:
             yield _moved(other, seen, by, others=tuple(sorted(home)))
         elif elsewhere:
             yield self._torn(seen, recognised)
-        elif has_other_serial(device, seen.serial) or has_other_hardware(device, seen.macs):
+        elif _contradicts(seen, device):
             told = {**_told(seen), **({"endpoint": seen.reference} if seen.reference else {})}
             changes = {column: value for column, value in told.items() if value != getattr(device, column)}
             yield Finding(Kind.REPLACED, f"replaced:{device.id}:{seen.serial}:{','.join(seen.macs)}", seen, device.id, changes)
@@ -171,6 +171,11 @@ class _Comparison:
         """A sighting that is two devices at once, by different marks."""
         by = tuple(sorted({mark for marks in recognised.values() for mark in marks}))
         return Finding(Kind.CONFLICT, f"conflict:address:{seen.address}", seen, by=by, others=tuple(sorted(recognised)))
+
+
+def _contradicts(seen: Sighting, device: Device) -> bool:
+    """Whether what answers cannot be `device`."""
+    return has_other_serial(device, seen.serial) or has_other_hardware(device, seen.macs)
 
 
 def _moved(device: DeviceId, seen: Sighting, by: Sequence[str], *, others: tuple[str, ...] = ()) -> Finding:

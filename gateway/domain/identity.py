@@ -11,6 +11,7 @@ from gateway.domain.devices import Device
 from gateway.domain.quirks import Quirks
 
 SHARED = "shared-serial"
+REFERENCE_CHANGES = "uuid-per-boot"
 
 
 def serial_tells(device: Device, quirks: Quirks, *, manufacturer: str, model: str) -> bool:

@@ -105,6 +105,16 @@ def reckon(scene: Scene, incidents: Iterable[Incident], now: datetime, *, new_id
     return look.result()
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """An incident that may be opened: of whom, by which scope (None: of `first` alone), and which young one it grows out of."""
+
+    first: DeviceId
+    key: ScopeKey | None
+    inside: tuple[DeviceId, ...]
+    elder: Incident | None
+
+
 class _Look:
     """One reckoning under way."""
 
@@ -123,6 +133,7 @@ class _Look:
         self.tree = Tree(scene.city, scene.board, self._fallen)
         self.visit: set[DeviceId] = set()
         self.waiting: set[DeviceId] = set()
+        self.undecided: list[DeviceId] = []  # who waits to know whether its uplink lives
         self.behind: dict[DeviceId, DeviceId] = {}
         self._own: set[IncidentId] = set()  # whose members are a copy of this look's own
         self._verdicts: dict[DeviceId, Verdict] = {}
@@ -192,7 +203,7 @@ class _Look:
             verdict = self._verdict(device)
             if isinstance(verdict, Undecided) and not self._given_up(device):
                 self.visit.add(verdict.uplink)
-                self.waiting.add(device)
+                self.undecided.append(device)
             elif isinstance(verdict, Behind):
                 hidden.append((device, verdict))
                 self.visit |= self._asked_for(verdict)
@@ -200,6 +211,7 @@ class _Look:
                 self.waiting.add(device)
             else:
                 roots.append(device)
+        self.waiting.update(self.undecided)
         self._place(roots, HealthState.DOWN, self.scene.patience.settle.total_seconds())
         for device, verdict in hidden:
             self._hide(device, verdict)
@@ -274,39 +286,70 @@ class _Look:
         """Each of `roots`, the longest ill first, into the incident that it was in, one that grows, or one of its own or in common."""
         left = [device for device in roots if not self._reopens(device, trouble) and not self._grows(device, trouble)]
         while left:
-            hope = self._hope(left) if trouble is HealthState.DOWN else frozenset()
-            ripe = next((device for device in left if self._is_ripe(device, settle_s, hope)), None)
-            if ripe is None:
-                self.waiting.update(left)
-                return
-            taken = self._open_for(ripe, trouble, left)
+            unready = self._unready(left, settle_s) if trouble is HealthState.DOWN else set()
+            ripe = [device for device in left if device not in unready and self._ill_for(device) >= settle_s]
+            taken = self._open_first(ripe, trouble, left)
             if not taken:
                 self.waiting.update(left)
                 return
             left = [device for device in left if device not in taken]
 
-    def _is_ripe(self, device: DeviceId, settle_s: float, hope: frozenset[ScopeKey]) -> bool:
-        if self._ill_for(device) < settle_s:
-            return False
-        return self._has_waited(device) or hope.isdisjoint(self.scene.near.of(device))
+    def _open_first(self, ripe: list[DeviceId], trouble: HealthState, left: Sequence[DeviceId]) -> set[DeviceId]:
+        """Open the first incident that may be opened now; who is in it."""
+        while ripe:
+            found = self._find(ripe, trouble, left)
+            if not self._may_be_less(found, trouble):
+                self._open_found(found, trouble)
+                return set(found.inside)
+            ripe = [device for device in ripe if device not in found.inside]
+        return set()
 
     def _has_waited(self, device: DeviceId) -> bool:
         """Whether it has waited for its neighbours as long as it may."""
         return self._ill_for(device) >= self.scene.patience.group_wait.total_seconds()
 
-    def _hope(self, left: Sequence[DeviceId]) -> frozenset[ScopeKey]:
-        """The scopes in which neighbours that are silent, once they are down, could make a common cause of the roots."""
-        suspects = [one for one in self.scene.suspects if not any(self._fallen(above.id) for above in self.scene.city.uplink_chain(one))]
-        if not suspects:
-            return frozenset()
+    def _unready(self, left: Sequence[DeviceId], settle_s: float) -> set[DeviceId]:
+        """Who must wait for company: whoever shares a scope, that may turn out to be a common cause, with a neighbour that is silent,
+        undecided, or fell a moment ago; or with somebody who must wait. So it does not matter in which order they fell. Each waits for
+        `group_wait` at most.
+        """
+        scopes, silent = self._possible(left)
+        patient = {device for device in left if not self._has_waited(device)}
+        inside: defaultdict[ScopeKey, list[DeviceId]] = defaultdict(list)
+        for device in patient:
+            for key in scopes.intersection(self.scene.near.of(device)):
+                inside[key].append(device)
+        fresh = [device for device in patient if self._ill_for(device) < settle_s]
+        unready = set(fresh)
+        spread = list(scopes.intersection(silent).union(*(scopes.intersection(self.scene.near.of(device)) for device in fresh)))
+        while spread:
+            for device in inside.pop(spread.pop(), ()):
+                if device not in unready or device in fresh:
+                    unready.add(device)
+                    spread += [key for key in self.scene.near.of(device) if key in inside]
+        return unready
+
+    def _possible(self, left: Sequence[DeviceId]) -> tuple[set[ScopeKey], Counter[ScopeKey]]:
+        """The scopes that may be a common cause of roots once those who are silent are down, and how many may yet become roots in each."""
+        suspects = [one for one in self.scene.suspects if not self._will_be_explained(one)] + self.undecided
         free, silent, roots = (self.scene.near.count(one) for one in (suspects, self.scene.suspects, left))
-        return frozenset(
+        possible = {
             key
-            for key, count in free.items()
+            for key in roots
             if key[0] not in (Scope.CITY, Scope.MODEL)
-            and roots[key] + count >= self.scene.limits.roots
-            and self._mostly(key, self._down_in[key] + silent[key], roots[key] + count)
-        )
+            and roots[key] + free[key] >= self.scene.limits.roots
+            and self._mostly(key, self._down_in[key] + silent[key], roots[key] + free[key])
+        }
+        return possible, free
+
+    def _will_be_explained(self, suspect: DeviceId) -> bool:
+        """Whether the nearest uplink that is neither silent nor unknown is down."""
+        for above in self.scene.city.uplink_chain(suspect):
+            if self._fallen(above.id):
+                return True
+            if above.enabled and above.id not in self.scene.suspects and self.scene.board[above.id].state in REACHED:
+                return False
+        return False
 
     @cached_property
     def _down_in(self) -> Counter[ScopeKey]:
@@ -316,36 +359,53 @@ class _Look:
     def _mostly(self, key: ScopeKey, ill: int, roots: int) -> bool:
         return mostly(ill, self.scene.near.size(key), roots, self.scene.limits)
 
-    def _open_for(self, device: DeviceId, trouble: HealthState, left: Sequence[DeviceId]) -> set[DeviceId]:
-        """Open an incident for `device` and whoever shares its cause, or let a young one become that of them all. Who is in it now;
-        nobody while the whole city seems to have fallen and somebody is still silent: it may turn out to be less."""
-        reason = self.scene.board[device].reason
-        together = [one for one in left if self._together(device, one)]
+    def _find(self, ripe: Sequence[DeviceId], trouble: HealthState, left: Sequence[DeviceId]) -> _Found:
+        """The incident of those of `ripe` that the best scope explains, with whoever of `left` shares it; else of the first alone."""
+        first, reason = ripe[0], self.scene.board[ripe[0]].reason
+        together = [one for one in left if self._together(first, one)]
         young = [one for one in self.after.values() if self._may_be_promoted(one, trouble, reason)]
-        key = self._common(device, trouble, [*together, *(root for one in young for root in _roots(one))])
+        crowd = self._crowd(trouble, reason, together, young)
+        key = self._best(ripe, crowd, trouble)
         if key is None:
-            self._open(Cause(CauseKind.DEVICE, device, name=self._name(device)), trouble, reason, [device])
-            return {device}
-        if trouble is HealthState.DOWN and key[0] is Scope.CITY and self.scene.suspects and not self._has_waited(device):
-            return set()
+            return _Found(first, None, (first,), None)
         inside = [one for one in together if key in self.scene.near.of(one)]
         elders = [one for one in young if all(key in self.scene.near.of(root) for root in _roots(one))]
-        told_as = reason if trouble is HealthState.DEGRADED else COMMON_CAUSE
-        if elders:
-            elder = min(elders, key=lambda one: (one.opened_at, one.id))
-            self._put(replace(elder, cause=self.scene.near.cause(key), reason=told_as))
-            for one in inside:
-                self._join(elder.id, one, Role.ROOT)
-        else:
-            self._open(self.scene.near.cause(key), trouble, told_as, inside)
-        return set(inside)
+        return _Found(first, key, tuple(inside), min(elders, key=lambda one: (one.opened_at, one.id), default=None))
 
-    def _common(self, device: DeviceId, trouble: HealthState, roots: Sequence[DeviceId]) -> ScopeKey | None:
-        down = trouble is HealthState.DOWN
-        near, limits, reason = self.scene.near, self.scene.limits, self.scene.board[device].reason
-        ill = self._down_in if down else near.count(one.device for one in self.unwell if one.reason == reason)
-        whole_city = limits.crowd if down else limits.roots
-        return best_scope(device, Crowd(near.count(roots), ill), near, limits, whole_city=whole_city, models=not down)
+    def _may_be_less(self, found: _Found, trouble: HealthState) -> bool:
+        """Whether the whole city seems to have fallen and somebody is still silent: soon it may be known what it really was."""
+        everywhere = trouble is HealthState.DOWN and found.key is not None and found.key[0] is Scope.CITY
+        return everywhere and bool(self.scene.suspects) and not self._has_waited(found.first)
+
+    def _open_found(self, found: _Found, trouble: HealthState) -> None:
+        """Open it; a young incident that lies inside becomes the larger one."""
+        reason = self.scene.board[found.first].reason
+        if found.key is None:
+            self._open(Cause(CauseKind.DEVICE, found.first, name=self._name(found.first)), trouble, reason, found.inside)
+            return
+        cause, told_as = self.scene.near.cause(found.key), reason if trouble is HealthState.DEGRADED else COMMON_CAUSE
+        if found.elder is None:
+            self._open(cause, trouble, told_as, found.inside)
+            return
+        self._put(replace(found.elder, cause=cause, reason=told_as))
+        for one in found.inside:
+            self._join(found.elder.id, one, Role.ROOT)
+
+    def _crowd(self, trouble: HealthState, reason: str, roots: Iterable[DeviceId], young: Iterable[Incident]) -> Crowd:
+        """How many are in each scope; those of a young incident only where all its roots are, since only there it can become the larger."""
+        near = self.scene.near
+        counted = near.count(roots)
+        for incident in young:
+            theirs = _roots(incident)
+            for key in set(near.of(theirs[0])).intersection(*(near.of(root) for root in theirs)):
+                counted[key] += len(theirs)
+        ill = self._down_in if trouble is HealthState.DOWN else near.count(one.device for one in self.unwell if one.reason == reason)
+        return Crowd(counted, ill)
+
+    def _best(self, ripe: Iterable[DeviceId], crowd: Crowd, trouble: HealthState) -> ScopeKey | None:
+        """The scope that explains most; places alone for silence, models too for complaints, of which few all over the city are enough."""
+        near, limits, down = self.scene.near, self.scene.limits, trouble is HealthState.DOWN
+        return best_scope(ripe, crowd, near, limits, whole_city=limits.crowd if down else limits.roots, models=not down)
 
     def _together(self, one: DeviceId, other: DeviceId) -> bool:
         return abs(self._since(one) - self._since(other)) <= self.scene.patience.window
@@ -357,7 +417,7 @@ class _Look:
             and incident.trouble is trouble
             and (trouble is HealthState.DOWN or incident.reason == reason)
             and self.now - incident.opened_at <= self.scene.patience.window
-            and any(True for _ in incident.ill)
+            and bool(_roots(incident))
         )
 
     def _grows(self, device: DeviceId, trouble: HealthState) -> bool:

@@ -28,7 +28,8 @@ class Victim:
 class Trouble:
     """An incident at one moment.
 
-    `devices` and `kinds` count all that it takes; `victims` are the first of them. `unrecorded`: cameras that see and are not recorded.
+    `resolved_by` is empty when all was seen back; a person may close what is still ill. `devices` and `kinds` count all that it takes;
+    `victims` are the first of them. `unrecorded`: cameras that see and are not recorded.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Trouble:
     assignee: str = ""
     snoozed_until: datetime | None = None
     resolved_at: datetime | None = None
+    resolved_by: str = ""
     escalation_level: int = 0
     devices: int = 0
     unrecorded: int = 0
@@ -82,6 +84,7 @@ def trouble_of(told: Mapping[str, Any]) -> Trouble:
             assignee=str(told.get("assignee") or ""),
             snoozed_until=_maybe(told.get("snoozed_until")),
             resolved_at=_maybe(told.get("resolved_at")),
+            resolved_by=str(told.get("resolved_by") or ""),
             escalation_level=int(told.get("escalation_level") or 0),
             devices=int(told.get("devices") or 0),
             unrecorded=int((told.get("blind_cameras") or {}).get("count") or 0),
@@ -89,7 +92,7 @@ def trouble_of(told: Mapping[str, Any]) -> Trouble:
             victims=tuple(_victim(one) for one in (told.get("members") or ())[:NAMED]),
             **{name: _ids(told.get(name)) for name in ("groups", "cells", "districts", "vendors")},
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"no incident: {error}") from error
 
 
@@ -107,6 +110,7 @@ def trouble_json(trouble: Trouble) -> dict[str, Any]:
         "assignee": trouble.assignee,
         "snoozed_until": trouble.snoozed_until and trouble.snoozed_until.isoformat(),
         "resolved_at": trouble.resolved_at and trouble.resolved_at.isoformat(),
+        "resolved_by": trouble.resolved_by,
         "escalation_level": trouble.escalation_level,
         "devices": trouble.devices,
         "blind_cameras": {"count": trouble.unrecorded},

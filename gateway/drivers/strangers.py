@@ -10,7 +10,7 @@ from typing import Final
 
 from gateway.clock import Clock
 from gateway.domain.devices import Credentials, DeviceId, DeviceKind, Ports
-from gateway.domain.identity import SHARED, hardware_address
+from gateway.domain.identity import REFERENCE_CHANGES, SHARED, hardware_address
 from gateway.drivers.base import Identity, Target
 from gateway.drivers.http import Http
 from gateway.drivers.onvif.device import OnvifDevice
@@ -24,7 +24,6 @@ _DESCRIPTION, _OBJECT_ID, _NAME = "1.3.6.1.2.1.1.1.0", "1.3.6.1.2.1.1.2.0", "1.3
 _BRIDGE_ADDRESS, _BRIDGE_PORTS = "1.3.6.1.2.1.17.1.1.0", "1.3.6.1.2.1.17.1.2.0"
 _MANY_PORTS: Final = 3
 _SESSIONS: Final = 64
-_NEW_REFERENCES: Final = "uuid-per-boot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +109,7 @@ class Strangers:
             login.name,
             refused=refused,
             serial_shared=SHARED in quirks,
-            reference_changes=_NEW_REFERENCES in quirks,
+            reference_changes=REFERENCE_CHANGES in quirks,
         )
 
     async def by_snmp(self, address: str, port: int, logins: Sequence[Login], *, timeout_s: float) -> Described | None:

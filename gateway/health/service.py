@@ -159,6 +159,11 @@ class HealthService:
             now = self._clock.now()
             await self.report(device, [CheckResult(device, check, Outcome.OK, now, at_once=True) for check in sorted(withdrawn)])
 
+    def complains(self, device: DeviceId, check: str) -> bool:
+        """Whether `check` of a device complains now."""
+        state = self._states.get(device)
+        return state is not None and check in state.complaints
+
     def lagged_since(self, moment: float) -> bool:
         """Whether we were held up since `moment` (monotonic), or see nobody at all: what seems ill may be our own fault."""
         return self._wheel.lagged_since(moment) or self._sight.blind

@@ -20,6 +20,9 @@ _KINDS_ZH: Final = {
     DeviceKind.RECORDER: "录像机",
     DeviceKind.SWITCH: "交换机",
 }
+_RANKS: Final[Mapping[DeviceKind | None, int]] = {
+    kind: rank for rank, kind in enumerate((DeviceKind.SWITCH, DeviceKind.RECORDER, DeviceKind.CAMERA, DeviceKind.SPEAKER))
+}
 _STATES_ZH: Final = {HealthState.DOWN: "离线", HealthState.DEGRADED: "异常", HealthState.UNKNOWN: "状态未知", HealthState.UP: "正常"}
 _SCOPES: Final = {
     Scope.POLE: ("监控组", "camera group"),
@@ -65,10 +68,13 @@ def told(incident: Incident, city: City) -> dict[str, Any]:
 
 
 def shown_members(incident: Incident) -> Sequence[Member]:
-    """Who is ill in it, of a resolved one whoever was; the roots first."""
+    """Who is ill in it, of a resolved one whoever was: the cause first, then the other roots, then what much hangs on."""
     members = list(incident.ill) if incident.live else []
     members = members or list(incident.members.values())
-    return sorted(members, key=lambda one: (one.device != incident.cause.device, one.role is not Role.ROOT, one.joined_at, one.device))
+    return sorted(
+        members,
+        key=lambda one: (one.device != incident.cause.device, one.role is not Role.ROOT, _RANKS.get(one.kind, len(_RANKS)), one.device),
+    )
 
 
 def told_member(member: Member, city: City) -> dict[str, Any]:

@@ -16,10 +16,11 @@ from urllib.parse import unquote
 
 from gateway.clock import Clock
 from gateway.domain.city import City
-from gateway.domain.devices import DeviceKind
+from gateway.domain.devices import DeviceId, DeviceKind
 from gateway.domain.discovery import Finding, Kind, Sighting, findings
 from gateway.domain.events import Actor, AuditEntry, NewEvent
-from gateway.domain.identity import hardware_address
+from gateway.domain.identity import REFERENCE_CHANGES, hardware_address
+from gateway.domain.quirks import Quirks
 from gateway.drivers.onvif.discovery import GROUP, Found, discover, sweep
 from gateway.drivers.strangers import Described, Introduced, Login
 from gateway.errors import Conflict, Fault, InvalidInput, NotFound
@@ -82,6 +83,7 @@ class SearchService:
         inventory: InventoryService,
         errands: Errands,
         strangers: Introductions,
+        quirks_of: Callable[[DeviceId], Quirks],
         rules: Rules,
     ) -> None:
         self._store = store
@@ -90,6 +92,7 @@ class SearchService:
         self._inventory = inventory
         self.errands = errands
         self._strangers = strangers
+        self._quirks_of = quirks_of
         self._rules = rules
         self._logins = {login.name: login for login in rules.logins}
 
@@ -149,7 +152,8 @@ class SearchService:
             found.update({one.address: one for one in swept})
         run.answered = len(found)
         known = self._taken()
-        sightings = {address: _sighting(one) for address, one in found.items()}
+        fickle = {device.address for device in self._city.devices.values() if REFERENCE_CHANGES in self._quirks_of(device.id)}
+        sightings = {address: _sighting(one, fickle=address in fickle) for address, one in found.items()}
         if identify:
             await self._introduce([seen for seen in sightings.values() if seen.address not in known], sightings, run)
             await self._ask_agents(ranges, known, sightings, run)
@@ -355,12 +359,13 @@ def _addresses(ranges: Iterable[IPv4Network]) -> Iterator[str]:
 # -- what was said --------------------------------------------------------------------------------------------------------------------
 
 
-def _sighting(found: Found) -> Sighting:
+def _sighting(found: Found, *, fickle: bool) -> Sighting:
+    """What a probe brought; the reference of a `fickle` device, which makes itself a new one at each boot, is not worth keeping."""
     said = dict(_scope(scope) for scope in reversed(found.scopes))
     mac = hardware_address(said.get("mac", ""))
     return Sighting(
         found.address,
-        _clean(found.reference),
+        "" if fickle else _clean(found.reference),
         found.port,
         name=said.get("name", ""),
         kind=_kind(found.scopes),

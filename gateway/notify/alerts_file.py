@@ -23,6 +23,7 @@ from gateway.errors import Fault, InvalidInput
 from gateway.notify.handing_over import Handover
 
 BYTES_MAX = 1 << 20
+NODES_MAX, DEPTH_MAX = 50_000, 12
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -259,6 +260,7 @@ class _Reading:
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
+        self._nodes = 0
         self._lines: dict[Place, int] = {}
 
     def values(self, text: str) -> dict[str, Any]:
@@ -312,6 +314,13 @@ class _Reading:
                 self._fault(self._line(place), f"{who}: no channel {name}{_nearest(name, list(found.channels))}")
 
     def _value(self, node: yaml.Node, place: Place) -> Any:
+        self._nodes += 1
+        if self._nodes > NODES_MAX or len(place) > DEPTH_MAX:  # by aliases, a small file can be endless
+            raise InvalidInput(
+                "the alerts file is too large or too deep",
+                faults=[Fault(f"line {node.start_mark.line + 1}", "too many values, or too deep")],
+                code="bad-alerts",
+            )
         self._lines.setdefault(place, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, place)

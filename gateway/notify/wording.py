@@ -45,6 +45,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "and_more": "{names} 等 {n} 个",
         "reason": "原因:{reason}",
         "acknowledged": "已由 {who} 确认",
+        "closed": "由 {who} 人工关闭,设备未必已恢复",
         "id": "编号:{id}",
         "over": "期间已恢复 {n} 起:",
         "others": "另有 {n} 起此前已通知的故障未恢复",
@@ -93,6 +94,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "and_more": "{names} and others, {n} in all",
         "reason": "Reason: {reason}",
         "acknowledged": "Acknowledged by {who}",
+        "closed": "Closed by {who}; not everything need be back",
         "id": "Id: {id}",
         "over": "Over meanwhile: {n}",
         "others": "{n} more that were told before are not over",
@@ -277,6 +279,8 @@ class _Page:
             yield self.say("reason", reason=plain(trouble.reason))
         if trouble.acknowledged_by:
             yield self.say("acknowledged", who=plain(trouble.acknowledged_by))
+        if trouble.over and trouble.resolved_by:
+            yield self.say("closed", who=plain(trouble.resolved_by))
         yield self.say("id", id=trouble.id)
 
     def _when(self, trouble: Trouble, now: datetime) -> str:

@@ -1,5 +1,6 @@
 """Findings of searches with what was decided about them, and the refused log-ins of strangers."""
 
+import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -14,6 +15,7 @@ from gateway.domain.devices import DeviceId, DeviceKind
 from gateway.domain.discovery import Finding, Kind, Sighting
 from gateway.storage.schema import Json, UtcTime, metadata
 
+_PAGE: Final = 100  # rows turned into objects before the loop gets its turn
 MOST: Final = 10_000
 """Proposals that are kept; beyond that those that were seen longest ago go, decided or not."""
 
@@ -76,8 +78,12 @@ class DiscoveryRepository:
 
     async def proposals(self) -> list[Proposal]:
         """All of them, by id."""
-        rows = await self._conn.execute(select(discovery_proposals).order_by(discovery_proposals.c.id))
-        return [_proposal(row) for row in rows]
+        found: list[Proposal] = []
+        async with self._conn.stream(select(discovery_proposals).order_by(discovery_proposals.c.id)) as rows:
+            async for page in rows.partitions(_PAGE):
+                found += [_proposal(row) for row in page]
+                await asyncio.sleep(0)
+        return found
 
     async def find(self, proposal: str) -> Proposal | None:
         row = (await self._conn.execute(select(discovery_proposals).where(discovery_proposals.c.id == proposal))).one_or_none()

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -298,7 +299,7 @@ class TrapService:
         """End the alarms that are over without a clear."""
         while True:
             again, self._unreported = self._unreported, set()
-            await self._complain(again)
+            await self._complain(again | self._alarms.lasting(self._clock.now(), timedelta(seconds=SWEEP_S)))
             await self._clock.sleep(SWEEP_S)
             seen = {alarm.device: self._board[alarm.device].last_seen for alarm in self._alarms if alarm.device in self._city.devices}
             change = self._alarms.stale(seen, self._clock.now())

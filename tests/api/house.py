@@ -210,7 +210,14 @@ def make_services(folder: Path, store: Store, city: City, clock: Clock, drivers:
             addresses_of=drivers.addresses_of,
         ),
         searches=SearchService(
-            store=store, city=city, clock=clock, inventory=inventory, errands=errands, strangers=drivers.strangers, rules=SEARCHES
+            store=store,
+            city=city,
+            clock=clock,
+            inventory=inventory,
+            errands=errands,
+            strangers=drivers.strangers,
+            quirks_of=drivers.quirks_of,
+            rules=SEARCHES,
         ),
         clips=shelf,
         broadcasts=BroadcastService(

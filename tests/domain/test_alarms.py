@@ -98,6 +98,19 @@ def test_an_answer_refutes_a_link_that_is_down_and_nothing_else() -> None:
     assert [alarm.event for alarm in alarms.stale(late, NOW + timedelta(minutes=1)).over] == ["link-down"]
 
 
+def test_what_a_device_says_of_itself_counts_at_once_and_what_its_switch_says_of_its_link_when_told_again() -> None:
+    alarms = Alarms()
+    tell(alarms, Told(DOWN, "SW-1", "1"))
+    tell(alarms, Told(HOT, "SW-1", ""))
+    behind, switch = DeviceId("SW-1/1"), DeviceId("SW-1")
+    assert not result_of(behind, alarms.of(behind), NOW).at_once
+    assert result_of(switch, alarms.of(switch), NOW).at_once
+    assert result_of(DeviceId("C-1"), (), NOW).at_once
+    sweep = timedelta(seconds=5)
+    asked = [alarms.lasting(NOW + timedelta(seconds=second), sweep) for second in range(0, 120, 5)]
+    assert asked.count(frozenset({behind})) == 1 and asked.count(frozenset()) == 23
+
+
 def test_an_alarm_about_a_device_that_is_no_more_is_over() -> None:
     alarms = Alarms()
     tell(alarms, Told(HOT, "SW-1", ""))

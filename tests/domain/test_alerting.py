@@ -450,6 +450,23 @@ def test_hours_over_midnight_belong_to_the_day_on_which_they_begin() -> None:
     assert friday.until(at[1], ZONE) == datetime(2026, 3, 7, 7, tzinfo=ZONE)
 
 
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.just("9999-12-31T23:59:59-23:00"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "zh", "en", "count", "kind"]), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(st.sampled_from(sorted(incident_json())), _json, max_size=4))
+def test_whatever_an_event_tells_is_an_incident_or_a_value_error(changes: dict[str, Any]) -> None:
+    try:
+        trouble = trouble_of({**incident_json(), **changes})
+    except ValueError:
+        return
+    assert trouble_of(trouble_json(trouble)) == trouble
+
+
 def test_trouble_needs_what_every_incident_has() -> None:
     for missing in ("id", "state", "severity", "opened_at"):
         broken = incident_json()

@@ -92,6 +92,7 @@ class Street:
             recorder_of=partial(self.driver, clock=clock),
             sensors=SensorReader(GufoEngine(try_s=0.3), PROFILES, clock=clock),
             diary=Diary(store),
+            silent_s=lambda _device: None,
             timeout_s=timeout_s,
         )
 

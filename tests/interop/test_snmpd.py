@@ -7,6 +7,7 @@ import pytest
 
 from gateway.domain.devices import SnmpVersion
 from gateway.drivers.snmp.engine import Assignment, PollEngine, Syntax
+from gateway.drivers.snmp.neighbours import read_neighbours
 from gateway.drivers.snmp.polling import GufoEngine
 from gateway.drivers.snmp.reference import PysnmpEngine
 from gateway.errors import AuthenticationFailed, DeadlineExceeded, NotSupported, Unreachable
@@ -151,3 +152,9 @@ async def test_writing_over_v2c_and_v3_changes_what_is_read_and_a_reader_is_refu
         await engine.set(agent.target("reader", community="public"), [Assignment(SYS_LOCATION, Syntax.OCTETS, b"x")], timeout_s=5)
     assert raised.value.detail == "noAccess"
     await engine.close()
+
+
+async def test_a_machine_that_is_no_switch_tells_of_no_neighbours_and_nothing_goes_wrong(agent: Snmpd, engine: PollEngine) -> None:
+    told = await read_neighbours(engine, agent.target("v2c", community="public"), switches=frozenset(), timeout_s=5)
+    assert told.troubles == ()
+    assert (told.view.neighbours, told.view.seen, told.view.root_port) == ((), {}, None)

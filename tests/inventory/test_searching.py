@@ -17,6 +17,7 @@ from gateway.domain.city import City
 from gateway.domain.devices import Credentials, DeviceId, DeviceKind, SnmpCredentials, SnmpVersion
 from gateway.domain.discovery import Kind
 from gateway.domain.events import Actor, ActorKind
+from gateway.domain.quirks import Quirk, Quirks
 from gateway.drivers.onvif.discovery import sweep
 from gateway.drivers.profiles.library import Profiles
 from gateway.drivers.registry import Drivers
@@ -66,6 +67,7 @@ class Town:
             inventory=self.inventory,
             errands=old.errands,
             strangers=old._strangers,
+            quirks_of=old._quirks_of,
             rules=made,
         )
 
@@ -120,7 +122,14 @@ async def town(store: Store, clock: SimulatedClock) -> AsyncIterator[Town]:
             logins=(RIGHT,),
         )
         searches = SearchService(
-            store=store, city=city, clock=real, inventory=inventory, errands=errands, strangers=drivers.strangers, rules=rules
+            store=store,
+            city=city,
+            clock=real,
+            inventory=inventory,
+            errands=errands,
+            strangers=drivers.strangers,
+            quirks_of=drivers.quirks_of,
+            rules=rules,
         )
         group = await stack.enter_async_context(asyncio.TaskGroup())
         task = group.create_task(errands.run())
@@ -213,6 +222,15 @@ async def test_a_known_devices_reference_is_proposed_where_the_inventory_lacks_i
     await town.searches.accept([proposal.id for proposal in details.values()], {}, actor=ANNA)
     assert not await town.open()
     assert town.state.counters["http.digest_good.camera"] == 0, "known devices are never asked with a log-in that is only being tried"
+
+
+async def test_a_reference_that_is_made_anew_at_each_boot_is_not_proposed(town: Town) -> None:
+    await town.know("camera", "speaker", "recorder")
+    fickle = in_range(town)[0]
+    quirks = Quirks({"uuid-per-boot": Quirk("Q18", "uuid-per-boot", {})})
+    town.searches._quirks_of = lambda device: quirks if device == fickle.id else Quirks()
+    await town.search()
+    assert fickle.address not in await town.open()
 
 
 async def test_a_wrong_trial_login_never_locks_a_camera_however_often_is_searched(town: Town) -> None:

@@ -5,6 +5,8 @@ from datetime import time, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gateway.domain.severity import Severity
 from gateway.errors import InvalidInput
@@ -62,6 +64,30 @@ def test_hours_may_be_written_as_yaml_takes_them_for_numbers(tmp_path: Path) -> 
     )
     hours = load_alerts(path).routes.routes[0].quiet[0].hours
     assert (hours.start, hours.end, hours.days) == (time(22, 30), time(7), frozenset({4, 5, 6, 0}))
+
+
+@pytest.mark.parametrize("text", ["channels: &a {x: *a}\n", "channels: {'x': &a [" + "[" * 50 + "]" * 50 + "]}\n"])
+def test_a_file_without_end_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "alerts.yaml").write_text(text)
+    with pytest.raises(InvalidInput, match="too large or too deep"):
+        load_alerts(tmp_path / "alerts.yaml")
+
+
+_words = st.sampled_from(
+    ["channels", "routes", "kind", "webhook", "email", "url", "match", "quiet", "from", "22:00",
+     "a", "-", ":", "[", "]", "{", "}", ",", "\n",
+     "  ", "&x", "*x", "<<", "? ", "|", "!!", "null", "2026-01-01", "0x7", "'", '"', "#", "\t", "continue", "true"]
+)  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(_words, max_size=40).map(" ".join) | st.lists(_words, max_size=40).map("".join))
+def test_whatever_stands_in_the_file_is_taken_or_refused_with_lines(tmp_path: Path, text: str) -> None:
+    (tmp_path / "alerts.yaml").write_text(text)
+    try:
+        load_alerts(tmp_path / "alerts.yaml")
+    except InvalidInput as error:
+        assert error.faults and all(fault.where.startswith("line ") for fault in error.faults)
 
 
 def test_an_empty_file_tells_nobody(tmp_path: Path) -> None:

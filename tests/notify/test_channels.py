@@ -277,6 +277,12 @@ def test_any_limit_is_kept_and_the_footer_stays() -> None:
         assert text.endswith("A-1.1")
 
 
+def test_the_end_of_what_a_person_closed_says_who_closed_it() -> None:
+    over = trouble_of(incident_json(state="resolved", resolved_at=START.isoformat(), resolved_by="user:wang"))
+    text = SCRIBE.notice(message(over, kind=Kind.RECOVERY), [], asked_on_duty=False).text(limit=9_000)
+    assert "由 user:wang 人工关闭" in text
+
+
 def test_both_languages_say_the_same() -> None:
     text = notice(scribe=replace(SCRIBE, language="both")).text(limit=100_000)
     for part in ("故障·严重", "Problem, critical", "9 台摄像机", "cameras: 9", "值班:王建国", "On duty: 王建国"):

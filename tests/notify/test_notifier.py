@@ -200,6 +200,21 @@ async def test_what_cannot_succeed_fails_at_once_and_says_why(door: Door) -> Non
     assert figures["hook"].last_failed_at is not None and figures["hook"].queued == 0
 
 
+async def test_no_secret_gets_into_the_store_or_the_log(door: Door, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    door.there.faults.extend([web.Response(status=503), web.Response(status=302, headers={"Location": "http://127.0.0.2/"})])
+    async with door.open() as notifier:
+        await door.tell()
+        await door.pass_(14)
+        await door.until_settled(Fate.FAILED)
+        await notifier.test("hook", SYSTEM)
+        shown = str(await notifier.channels())
+    kept = await asyncio.to_thread(lambda: b"".join(path.read_bytes() for path in tmp_path.glob("store*.db*")))
+    logged = capsys.readouterr()
+    assert b"A-1.1" in kept and "alerts.channel_fails" in logged.out + logged.err
+    for canary in receivers.CANARIES:
+        assert canary.encode() not in kept and canary not in logged.out + logged.err + shown
+
+
 async def test_more_than_the_channel_may_send_waits_for_the_next_minute(door: Door) -> None:
     async with door.open():
         for number in range(3):

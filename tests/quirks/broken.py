@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 
 from gateway.control import steering, stills
+from gateway.domain import discovery as recognition
 from gateway.domain import identity, restarts
 from gateway.drivers import http, speaker
 from gateway.drivers.http import Request
@@ -20,7 +21,6 @@ from gateway.drivers.snmp import polling, sensors
 from gateway.errors import DeviceFault, NotSupported
 from gateway.health import wheel
 from gateway.health.checks import clock
-from gateway.inventory import discovered
 
 
 def _signs_with_our_clock(patch: pytest.MonkeyPatch) -> None:
@@ -30,7 +30,7 @@ def _signs_with_our_clock(patch: pytest.MonkeyPatch) -> None:
 def _believes_every_id(patch: pytest.MonkeyPatch) -> None:
     """Compares serial numbers that all units share, knows devices by their endpoint reference, and takes no probe's id for an answer's."""
     patch.setattr(identity, "serial_tells", lambda _device, _quirks, **_claims: True)
-    patch.setattr(discovered, "_key", lambda found: found.reference)
+    patch.setattr(recognition, "_contradicts", lambda seen, device: bool(device.endpoint) and seen.reference != device.endpoint)
     patch.setattr(discovery, "_answers", lambda root, ids: discovery.text(root, "Header", "RelatesTo") in ids)
 
 

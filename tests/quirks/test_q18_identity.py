@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from gateway.clock import SystemClock
-from gateway.domain.city import City
 from gateway.domain.devices import Credentials, Device, DeviceId, DeviceKind, Ports
+from gateway.domain.discovery import Kind, Sighting, findings
 from gateway.domain.health import CheckResult, Outcome
 from gateway.domain.quirks import Quirk, Quirks
 from gateway.drivers.base import Target
@@ -17,7 +17,6 @@ from gateway.drivers.onvif.discovery import discover
 from gateway.drivers.snmp.reader import Reading
 from gateway.health.checks import onvif
 from gateway.health.checks.subject import Subject, Tools
-from gateway.inventory.discovered import sightings
 from simulators.city import SimDevice
 from simulators.discovery import server
 from simulators.faults import Fault
@@ -75,16 +74,18 @@ async def test_a_device_cannot_escape_the_comparison_by_claiming_to_be_of_such_a
 
 
 async def test_a_device_with_a_new_reference_after_each_boot_is_known_by_its_address(street: Street) -> None:
-    camera, city = street.camera, City()
-    city.replace(devices=[entry(street, camera)])
+    camera = street.camera
     street.state.switch_quirk(camera, "uuid-per-boot", {})
     async with server.listen(street.city, street.state, "lo", port=0) as port:
         before = await discover(CLOCK, listen_s=0.1, source="127.0.0.1", to=(camera.address, port))
         street.state.rebooted(camera)
         after = await discover(CLOCK, listen_s=0.1, source="127.0.0.1", to=(camera.address, port))
     assert before[0].reference != after[0].reference
-    assert [sighting.device for sighting in sightings([*before, *after], city)] == [camera.id, camera.id]
-    assert [sighting.device for sighting in sightings([replace(after[0], address="127.0.0.9")], city)] == [None]
+    known = replace(entry(street, camera), endpoint=before[0].reference)
+    [seen] = [Sighting(found.address, found.reference) for found in after]
+    assert findings([seen], {known.id: known}) == [], "it is who it was, whatever it calls itself now"
+    [elsewhere] = findings([replace(seen, address="127.0.0.9")], {known.id: known})
+    assert elsewhere.kind is Kind.NEW, "and who answers elsewhere under a new reference is nobody that we know"
 
 
 async def test_an_answer_that_carries_the_probes_own_id_is_one(street: Street) -> None:

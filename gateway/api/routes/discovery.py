@@ -84,7 +84,7 @@ class ProposalQuery(PageQuery):
 
     state: ProposalState = ProposalState.OPEN
     kind: Kind | None = None
-    settled: bool | None = Field(default=False, description="Those that the inventory has overtaken, too, when true.")
+    settled: bool = Field(default=False, description="Those that the inventory has overtaken, too.")
 
 
 class AcceptIn(Input):
@@ -130,7 +130,7 @@ async def list_proposals(call: Call, query: ProposalQuery) -> ProposalPage:
     fitting = [
         (proposal, applies)
         for proposal, applies in await call.services.searches.proposals()
-        if proposal.state is query.state and query.kind in (None, proposal.finding.kind) and (applies or query.settled is not False)
+        if proposal.state is query.state and query.kind in (None, proposal.finding.kind) and (applies or query.settled)
     ]
     found, following = page_by_id(iter(fitting), query, key=lambda item: item[0].id)
     return ProposalPage(items=[_out(proposal, settled=not applies) for proposal, applies in found], next=following)

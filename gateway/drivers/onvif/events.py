@@ -59,6 +59,8 @@ class Subscriber:
         self._pulled_at = float("-inf")
         self.subscribes: bool | None = None
         """Whether the device takes subscriptions; None as long as nobody knows."""
+        self.heard_at: float | None = None
+        """When a pull was last answered, by our monotonic clock: the subscription was alive then."""
 
     async def run(self, take: Take) -> None:
         """Hand each event to `take` until cancelled; then end the subscription, where ending one does not end everybody's."""
@@ -190,6 +192,7 @@ class Subscriber:
         self._pulled_at = self._clock.monotonic()
         payload = await self._call("PullMessages", lambda header: subscribing.pull(for_s, header), wait_s=for_s)
         self._addressing_proven = True
+        self.heard_at = self._clock.monotonic()
         current, ends = subscribing.read_times(payload)
         told = read_notifications(payload, received=self._clock.now())
         if len(told) >= min(subscribing.MESSAGES, MESSAGES_LIMIT):

@@ -77,7 +77,8 @@ class SlowTools:
     """What slow checks work with. `timeout_s`: the deadline of the check at hand.
 
     `picture_within_s`: how soon a stream shows a picture; `recording_lag_s`: how far behind a recording may be; `retention_days`: how long
-    footage must be kept; `zone`: the site's calendar.
+    footage must be kept; `zone`: the site's calendar; `silent_s`: for how long the subscription to a device's events has been silent, None
+    without one; `events_within_s`: how long that may be.
     """
 
     clock: Clock
@@ -90,11 +91,13 @@ class SlowTools:
     recorder_of: Callable[[DeviceId], RecorderSearch]
     sensors: SensorChecks
     diary: Diary
+    silent_s: Callable[[DeviceId], float | None]
     timeout_s: float = 10.0
     picture_within_s: float = 6.0
     recording_lag_s: float = 3_600.0
     retention_days: float = 30.0
     zone: tzinfo = UTC
+    events_within_s: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)

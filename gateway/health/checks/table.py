@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.domain.devices import DeviceKind
 from gateway.domain.health import CheckResult
-from gateway.health.checks import coverage, disk, media, onvif, picture, ports, recording, snmp
+from gateway.health.checks import coverage, disk, events, media, onvif, picture, ports, recording, snmp
 from gateway.health.checks.subject import SlowTools, Subject, Tools
 
 Check = Callable[[Subject, Tools], Awaitable[Sequence[CheckResult]]]
@@ -49,6 +49,7 @@ SLOW: Mapping[str, Slow] = {
     "recording": Slow(recording.check, frozenset({DeviceKind.RECORDER}), interval_s=1_800, timeout_s=20, slots=2),
     "coverage": Slow(coverage.check, frozenset({DeviceKind.RECORDER}), interval_s=10_800, timeout_s=60, slots=1),
     "disk": Slow(disk.check, frozenset({DeviceKind.RECORDER}), interval_s=600, timeout_s=5, slots=4),
+    "events": Slow(events.check, frozenset({DeviceKind.CAMERA, DeviceKind.RECORDER}), interval_s=300, timeout_s=1, slots=64),
     "ports": Slow(ports.check, frozenset({DeviceKind.SWITCH}), interval_s=60, timeout_s=1, slots=64),
 }
 """The checks beside the visits, and how they go unless `health.checks.NAME` of the configuration says otherwise."""
