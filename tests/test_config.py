@@ -118,6 +118,13 @@ def test_the_key_is_in_the_data_folder_when_nobody_says_otherwise() -> None:
 # -- what `check-config` reads beyond the file itself -----------------------------------------------------------------
 
 
+def test_an_alerts_file_with_faults_is_refused_by_the_check(tmp_path: Path) -> None:
+    (tmp_path / "alerts.yaml").write_text("routes:\n  - {name: all, channels: [nowhere]}\n")
+    with pytest.raises(InvalidInput) as caught:
+        check(Config(data_dir=tmp_path / "data", alerts_file=tmp_path / "alerts.yaml"))
+    assert caught.value.faults[0].where == "line 2"
+
+
 def test_good_settings_pass_the_check_and_nothing_is_made(tmp_path: Path) -> None:
     check(Config(data_dir=tmp_path / "data"))
     assert list(tmp_path.iterdir()) == []

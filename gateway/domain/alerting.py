@@ -27,8 +27,8 @@ from gateway.domain.trouble import Trouble
 
 LATE = timedelta(minutes=5)
 """An event that reaches us so long after it happened finds us back from a stop."""
-LINES_MAX = 500
-"""Incidents that one bundle follows; those beyond are counted."""
+LINES_MAX = 300
+"""Incidents that one bundle follows: its row stays small enough to be written at once. More begin another bundle."""
 BUNDLES_MAX = 100
 """Bundles of one route; beyond them what comes joins the newest."""
 SHOWN = 30

@@ -161,6 +161,34 @@ async def test_a_restart_in_the_middle_loses_nothing_and_repeats_nothing(door: D
     assert [body["kind"] for body in door.there.got] == ["problem", "recovery"]
 
 
+async def test_what_may_have_arrived_when_we_were_stopped_comes_again_with_the_same_id(door: Door) -> None:
+    async with door.open():
+        await door.tell()
+        door.there.mute = True
+        await door.pass_(7)
+        await door.there.until(1)
+    door.there.mute = False
+    async with door.open():
+        await door.there.until(2)
+        await door.until_settled(Fate.SENT)
+        await door.pass_(20)
+    assert door.there.ids == ["A-1.1", "A-1.1"]
+
+
+async def test_a_crowd_of_incidents_is_told_in_few_messages(door: Door) -> None:
+    async def crowd(tx: Tx) -> None:
+        for number in range(700):
+            told = incident_json(id_=f"I-{number}")
+            tx.emit(NewEvent("incident.opened", told["id"], door.clock.now(), {"incident": told, "actor": "system", "comment": ""}))
+
+    async with door.open():
+        await door.write(crowd)
+        await door.until_decided()
+        await door.pass_(7)
+        await door.there.until(3)
+    assert sorted(len(body["incidents"]) + body["more"] for body in door.there.got) == [100, 300, 300]
+
+
 async def test_after_a_long_stop_there_is_no_storm(door: Door) -> None:
     async with door.open():
         pass
