@@ -183,7 +183,8 @@ class _Look:
         elif mine is not None and mine.live:
             self._put(replace(mine, devices=max(mine.devices, unseen)))
         elif unseen >= many and mine is not None:
-            self._reopen(mine)
+            if not mine.resolved_by:  # what a person has closed stays closed for a while
+                self._reopen(mine)
         elif unseen >= many:
             cause = Cause(CauseKind.GATEWAY, name="gateway")
             opened = self._opened(cause, HealthState.UNKNOWN, GATEWAY_BLIND, ())
@@ -201,7 +202,7 @@ class _Look:
         roots, hidden = [], []
         for device in self._loose():
             verdict = self._verdict(device)
-            if isinstance(verdict, Undecided) and not self._given_up(device):
+            if isinstance(verdict, Undecided) and not self._given_up(device, verdict.uplink):
                 self.visit.add(verdict.uplink)
                 self.undecided.append(device)
             elif isinstance(verdict, Behind):
@@ -595,8 +596,10 @@ class _Look:
             and self.before[home].members[device].state is HealthState.DOWN
         )
 
-    def _given_up(self, device: DeviceId) -> bool:
-        return self._ill_for(device) >= self.scene.patience.uplink_wait.total_seconds()
+    def _given_up(self, device: DeviceId, uplink: DeviceId) -> bool:
+        """Whether it has waited for its uplink long enough: twice as long for one that is silent already and not yet down."""
+        times = 2 if uplink in self.scene.suspects else 1
+        return self._ill_for(device) >= times * self.scene.patience.uplink_wait.total_seconds()
 
     def _ill_for(self, device: DeviceId) -> float:
         return (self.now - self._since(device)).total_seconds()

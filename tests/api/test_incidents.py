@@ -120,6 +120,8 @@ async def test_a_key_with_scopes_acts_only_on_what_lies_in_them(house: House) ->
         ("state=open&state=resolved", 1),
         ("state=resolved", 0),
         ("live=false", 0),
+        ("live=true&state=resolved", 0),
+        ("live=true&state=open", 1),
         ("severity=critical", 1),
         ("severity=minor", 0),
         (f"device={CAMERA}", 1),

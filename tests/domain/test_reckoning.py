@@ -170,6 +170,16 @@ def test_a_device_waits_for_an_uplink_that_nobody_can_reach_no_longer_than_the_b
     assert street.only.cause.device == "cam-1-1"
 
 
+def test_a_device_waits_twice_as_long_for_an_uplink_that_is_silent_already() -> None:
+    street = tree()
+    street.suspects = {"sw-1"}
+    street.set("cam-1-1")
+    street.look(after_s=2 * PATIENCE.uplink_wait.total_seconds() - 1)
+    assert not street.live
+    street.look(after_s=2)
+    assert street.only.cause.device == "cam-1-1"
+
+
 def test_an_uplink_of_which_nothing_is_known_is_passed_over_and_the_next_decides() -> None:
     street = tree()
     street.set("sw-1", state=UNKNOWN)
@@ -390,6 +400,17 @@ def test_a_gateway_that_is_blind_has_one_incident_of_its_own_and_opens_no_other(
     assert not street.live
 
 
+def test_the_gateways_blindness_that_a_person_has_closed_stays_closed_for_a_while() -> None:
+    street = tree(poles=10)
+    street.set(*street.city.devices, state=UNKNOWN, reason="gateway-blind")
+    street.look(after_s=5)
+    street.kept[street.only.id] = acted(street.only, Act.RESOLVE, by="user:li", at=street.now)
+    street.look(after_s=60)
+    assert not street.live
+    street.look(after_s=700)
+    assert street.only.cause.kind is CauseKind.GATEWAY
+
+
 # -- maintenance, resolution, reopening -------------------------------------------------------------------------------
 
 
@@ -407,6 +428,19 @@ def test_what_is_muted_opens_no_incident_until_the_window_is_over() -> None:
     street.look(after_s=1)
     assert street.only.cause.device == "sw-1"
     assert len(street.only.members) == 4
+
+
+def test_a_muted_device_behind_a_dead_switch_joins_its_incident_when_its_window_is_over() -> None:
+    street = tree()
+    street.muted = {DeviceId("cam-1-1"): WindowId("M-1")}
+    street.set("sw-1", *behind(1))
+    street.see("agg")
+    street.look(after_s=5)
+    assert set(street.only.members) == {"sw-1", "cam-1-2", "cam-1-3"}
+    street.muted = {}
+    street.look(after_s=5)
+    assert set(street.only.members) == {"sw-1", *behind(1)}
+    assert street.only.members[DeviceId("cam-1-1")].role is Role.EXPLAINED
 
 
 def test_a_window_that_begins_over_an_open_incident_does_not_keep_it_from_being_resolved() -> None:

@@ -182,8 +182,9 @@ async def list_incidents(call: Call, query: IncidentQuery) -> IncidentPage:
     """Incidents, the latest first."""
     place = moment_cursor(query)
     before = (place[0], IncidentId(place[1])) if place else None
+    wanted = _wanted(query)
     async with call.services.store.read() as tx:
-        found = list(await tx.incidents.page(_wanted(query), before=before, limit=query.limit + 1))
+        found = list(await tx.incidents.page(wanted, before=before, limit=query.limit + 1)) if wanted.states else []
     following = None
     if len(found) > query.limit:
         found.pop()
@@ -304,10 +305,9 @@ def _ahead(call: Call, until: datetime | None) -> datetime | None:
 
 
 def _wanted(query: IncidentQuery) -> Wanted:
-    states = query.state
-    if query.live is not None:
-        alive = [IncidentState.OPEN, IncidentState.ACKNOWLEDGED]
-        states = [state for state in (query.state or IncidentState) if (state in alive) is query.live]
+    states = [
+        state for state in (query.state or IncidentState) if query.live is None or (state is not IncidentState.RESOLVED) is query.live
+    ]
     return Wanted(
         states=states,
         severities=query.severity,
