@@ -11,6 +11,7 @@ from gateway.domain.devices import Device, DeviceId
 from gateway.domain.excuses import Excuse
 from gateway.domain.incidents import Incident
 from gateway.domain.maintenance import Window, covers
+from gateway.domain.work_orders import WorkOrder
 from gateway.reports.ledger import Ledger
 from gateway.reports.report import Figures, figures_of
 from gateway.storage.audit import AuditRow
@@ -19,6 +20,7 @@ from gateway.storage.complaints import Complaint
 from gateway.storage.health import NumberedTransition
 from gateway.storage.incidents import Wanted
 from gateway.storage.store import Store
+from gateway.storage.work_orders import WantedOrders
 
 MONTHS: Final = 12
 LAST: Final = 30  # of what happens often
@@ -36,6 +38,7 @@ class DeviceFile:
     windows: Sequence[Window]
     excuses: Sequence[Excuse]
     deeds: Sequence[AuditRow]
+    work_orders: Sequence[WorkOrder]
     month: Figures
     year: Figures
     months: Sequence[tuple[date, Account]]
@@ -59,6 +62,7 @@ async def device_file(device: Device, *, store: Store, city: City, ledger: Ledge
             windows=windows[-FEW:],
             excuses=excuses[:FEW],
             deeds=await tx.audit.page(subject=device.id, limit=FEW),
+            work_orders=await tx.work_orders.page(WantedOrders(device=device.id), limit=FEW),
             month=month,
             year=year,
             months=[

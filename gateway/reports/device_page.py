@@ -19,6 +19,9 @@ LABELS: Final[Mapping[str, Pair]] = {
     "incidents": ("事件", "Incidents"),
     "maintenance": ("维护窗口", "Maintenance windows"),
     "excuses": ("免责事由", "Excuses"),
+    "work_orders": ("工单", "Work orders"),
+    "what": ("内容", "What"),
+    "repaired_at": ("修复", "Repaired"),
     "deeds": ("操作记录", "What was done to it"),
     "checks": ("已做检查", "Checks that are made"),
     "facts": ("检查所得", "What the checks found"),
@@ -118,6 +121,7 @@ def device_page(told: Mapping[str, Any], wording: Wording) -> str:
         said.section("transitions", said.listed(("at", "before", "after", "check", "reason"), told["transitions"])),
         said.section("maintenance", said.listed(("id", "since", "until", "reason"), told["maintenance"])),
         said.section("excuses", said.listed(("id", "state", "reason", "evidence", "since", "until"), told["excuses"])),
+        said.section("work_orders", said.listed(("id", "state", "what", "maintainer", "opened_at", "repaired_at"), told["work_orders"])),
         said.section("deeds", said.listed(("at", "action"), told["deeds"])),
         said.section("facts", said.facts()),
     ]
@@ -199,7 +203,7 @@ class _Page:
     def _shown(self, name: str, value: Any) -> str:
         if value is None or value == "":
             return NOTHING
-        if name in ("at", "since", "until", "opened_at", "resolved_at", "last_seen"):
+        if name in ("at", "since", "until", "opened_at", "resolved_at", "repaired_at", "last_seen"):
             return self._moment(value)
         return self._w.line(value, STATES) if name in ("before", "after", "state") else str(value)
 

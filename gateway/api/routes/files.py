@@ -94,6 +94,19 @@ class FileExcuseOut(Output):
     until: Instant
 
 
+class FileOrderOut(Output):
+    """A work order for it."""
+
+    id: str
+    state: str
+    severity: str
+    maintainer: str
+    what: str
+    opened_at: Instant
+    repaired_at: Instant | None
+    closing_note: str
+
+
 class DeedOut(Output):
     """Something that was done to it: a picture taken, a move, a port switched."""
 
@@ -131,6 +144,7 @@ class DeviceFileOut(Output):
     incidents: list[FileIncidentOut]
     maintenance: list[FileWindowOut]
     excuses: list[FileExcuseOut]
+    work_orders: list[FileOrderOut]
     deeds: list[DeedOut]
     availability: AvailabilityOut
 
@@ -238,6 +252,19 @@ def _happened(found: DeviceFile) -> dict[str, Any]:
                 "until": instant_text(one.end),
             }
             for one in found.excuses
+        ],
+        "work_orders": [
+            {
+                "id": one.id,
+                "state": one.state.value,
+                "severity": one.severity.value,
+                "maintainer": one.maintainer,
+                "what": one.what,
+                "opened_at": instant_text(one.opened_at),
+                "repaired_at": one.repaired_at and instant_text(one.repaired_at),
+                "closing_note": one.closing_note,
+            }
+            for one in found.work_orders
         ],
         "deeds": [{"at": instant_text(row.entry.at), "action": row.entry.action} for row in found.deeds],
     }
