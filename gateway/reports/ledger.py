@@ -180,9 +180,11 @@ class Ledger:
             exclusions = await Exclusions.read(tx, self._city, start, max(start, end), now=now)
             recorded = await tx.availability.recorded(first, min(until, today), camera=device) if first < today else {}
             pardoned = await self._pardoned(tx, exclusions, recorded, first, min(until, today))
-            folds = await self._folded(tx, wanted, first, min(until, today), device)
+            reckoned = await tx.availability.reckoned()
+            folds = await self._folded(tx, (wanted, device), first, min(until, today), reckoned)
             if until > today:
-                await self._add_today(tx, folds, wanted, (max(first, today), end), exclusions)
+                past = await self._past_of_today(tx, wanted, (max(first, today), end))
+                await asyncio.to_thread(self._add_today, folds, past, (wanted, reckoned), (max(first, today), end), exclusions)
         found = await asyncio.to_thread(lambda: {one: folds.read(one) for one in wanted})
         return Reading(start, end, found, exclusions, recorded, pardoned)
 
@@ -201,12 +203,14 @@ class Ledger:
             found[camera] = found.get(camera, 0) + min(missing_s, excused_s)
         return found
 
-    async def _folded(self, tx: Tx, wanted: Sequence[DeviceId], first: date, until: date, device: DeviceId | None) -> Folds:
+    async def _folded(
+        self, tx: Tx, of: tuple[Sequence[DeviceId], DeviceId | None], first: date, until: date, reckoned: Mapping[DeviceId, Reckoned]
+    ) -> Folds:
         """What is reckoned of the days from `first` until before `until`: days up to the first whole month, months, days after the last."""
-        folds = Folds(wanted)
+        folds, device = Folds(of[0]), of[1]
         if first >= until:
             return folds
-        stored, reckoned = tx.availability, await tx.availability.reckoned()
+        stored = tx.availability
         length = _Calendar.of(first, until, self._zone).length
         begin = first if first.day == 1 else min(month_after(first), until)
         end = max(month_of(until), begin)
@@ -221,22 +225,27 @@ class Ledger:
                 await asyncio.to_thread(folds.days, sums, edges, part, reckoned, length)
         return folds
 
-    async def _add_today(
-        self, tx: Tx, folds: Folds, wanted: Sequence[DeviceId], span: tuple[date, datetime], exclusions: Exclusions
+    async def _past_of_today(self, tx: Tx, wanted: Sequence[DeviceId], span: tuple[date, datetime]) -> Past:
+        """What the log says of the day that has not ended."""
+        only = wanted if len(wanted) == 1 else None
+        start = min(self.moment_of(span[0]), span[1])
+        return await tx.availability.past(start, span[1], checks=CHECKS, devices=only)
+
+    def _add_today(
+        self,
+        folds: Folds,
+        past: Past,
+        of: tuple[Sequence[DeviceId], Mapping[DeviceId, Reckoned]],
+        span: tuple[date, datetime],
+        exclusions: Exclusions,
     ) -> None:
-        """The day that has not ended, from the log itself."""
+        """The day that has not ended, from the log itself; of devices of which the log knows something."""
         start, end = midnight(span[0], self._zone), microseconds(span[1])
         if start >= end:
             return
-        only = wanted if len(wanted) == 1 else None
-        past = await tx.availability.past(moment(start), span[1], checks=CHECKS, devices=only)
-
-        def reckon() -> None:
-            for one, life in lives(past, wanted, exclusions).items():
-                if life.changes or life.before is not HealthState.UNKNOWN:
-                    folds.last(one, numbers_of(account(life, start, end)), span[0])
-
-        await asyncio.to_thread(reckon)
+        for one, life in lives(past, of[0], exclusions).items():
+            if life.changes or life.before is not HealthState.UNKNOWN or one in of[1]:
+                folds.last(one, numbers_of(account(life, start, end)), span[0])
 
 
 # -- one batch, without the store

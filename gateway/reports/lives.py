@@ -8,8 +8,9 @@ from gateway.domain.devices import DeviceId
 from gateway.domain.health import HealthState
 from gateway.reports.exclusions import Exclusions
 from gateway.storage.availability import Past
+from gateway.storage.complaints import OUT_OF_SERVICE
 
-CHECKS: Mapping[str, str] = {"clock": CLOCK, "picture": PICTURE, "media": PICTURE}
+CHECKS: Mapping[str, str] = {"clock": CLOCK, "picture": PICTURE, "media": PICTURE, OUT_OF_SERVICE: OUT_OF_SERVICE}
 """Checks whose complaints count, and as what: a stream that gives no picture is a bad picture, too."""
 
 _FOREVER = 1 << 62
@@ -33,9 +34,9 @@ def lives(past: Past, devices: Iterable[DeviceId], exclusions: Exclusions) -> Ma
             past.before.get(device, HealthState.UNKNOWN),
             changes.get(device, ()),
             maintenance=exclusions.maintained(device),
-            blind=exclusions.blind,
+            blind=[*exclusions.blind, *complaints[device][OUT_OF_SERVICE]],
             excused=exclusions.excused(device),
-            complaints=complaints.get(device, {}),
+            complaints=complaints[device],
             checked=checked.get(device, {}),
         )
         for device in devices

@@ -22,6 +22,7 @@ from gateway.reports.kinds import Words
 from gateway.reports.ledger import Ledger, Reading
 from gateway.reports.page import page
 from gateway.reports.report import By, Report, make
+from gateway.reports.service_times import ServiceTimes
 from gateway.reports.sheet import sheet
 from gateway.reports.wording import Language, Wording
 from gateway.storage.availability import Stale
@@ -40,6 +41,7 @@ _EVENTS: Final[Mapping[ExcuseState, str]] = {
 }
 AT_ONCE = 1  # reports that are made at a time: each takes a thread and, for large ones, a second of a core
 WAITING = 8  # who waits for one; more are refused
+LOOK_S = 30.0  # how often the inventory is looked at for devices that have left
 ROUND_S = 300.0  # how often the ledger is brought up to date; a report brings it up to date, too
 TIDY_EVERY = timedelta(days=1)
 
@@ -67,6 +69,7 @@ class ReportService:
         self._city = city
         self._clock = clock
         self._new_id = new_id
+        self._service_times = ServiceTimes(store, city, clock)
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._waiting = 0
         self.zone = zone
@@ -76,6 +79,19 @@ class ReportService:
 
     async def run(self) -> None:
         """Keep the ledger up to date until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_up(), name="availability ledger")
+            group.create_task(self._keep_service_times(), name="service times")
+
+    async def _keep_service_times(self) -> None:
+        while True:
+            try:
+                await self._service_times.look()
+            except GatewayError as error:
+                log.warning("reports.service_times_not_stored", code=error.code, reason=str(error))
+            await self._clock.sleep(LOOK_S)
+
+    async def _keep_up(self) -> None:
         tidied = None
         while True:
             try:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Case, Column, Table, Text, case, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -35,6 +36,8 @@ watches = Table(
     Column("until", UtcTime, nullable=False),
 )
 _CODE_LIMIT = 64
+OUT_OF_SERVICE: Final = "in-service"
+"""Stands where a check's name does, for the time in which a device was switched off in the inventory or taken out of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +81,14 @@ class ComplaintRepository:
 
     async def still_open(self) -> Sequence[Complaint]:
         """What complains now."""
-        rows = await self._conn.execute(select(complaints).where(complaints.c.until.is_(None)))
+        open_ = (complaints.c.until.is_(None)) & (complaints.c.check_name != OUT_OF_SERVICE)
+        rows = await self._conn.execute(select(complaints).where(open_))
         return [Complaint(DeviceId(row.device), row.check_name, row.reason, row.since) for row in rows]
+
+    async def out_of_service(self) -> frozenset[DeviceId]:
+        """The devices of which it is written that they are out of service."""
+        open_ = (complaints.c.until.is_(None)) & (complaints.c.check_name == OUT_OF_SERVICE)
+        return frozenset(DeviceId(row.device) for row in await self._conn.execute(select(complaints.c.device).where(open_)))
 
     async def checked(self) -> Mapping[DeviceId, frozenset[str]]:
         """The checks of each device that were ever made."""

@@ -18,6 +18,7 @@ from gateway.domain.maintenance import Places, Window, WindowId
 from gateway.reports.exclusions import Exclusions
 from gateway.reports.ledger import Ledger
 from gateway.reports.lives import CHECKS, lives
+from gateway.reports.service_times import ServiceTimes
 from gateway.storage.availability import Stale
 from gateway.storage.store import Store
 from gateway.storage.tx import Tx
@@ -160,6 +161,32 @@ async def test_a_device_out_of_service_is_not_counted(ledger: Ledger, store: Sto
     city = City()
     city.replace(devices=[one for one in CITY.devices.values() if one.id != "cam-3"])
     assert DeviceId("cam-3") not in (await ledger_of(store, clock, city).read(*PERIODS[0])).accounts
+
+
+async def test_time_out_of_service_is_nobodys(ledger: Ledger, store: Store, clock: SimulatedClock) -> None:
+    await ledger.catch_up()
+    city, camera = City(), DeviceId("cam-1")
+    others = [one for one in CITY.devices.values() if one.id not in ("cam-1", "cam-2")]
+    times = ServiceTimes(store, city, clock)
+    for devices in ([*others, replace(CITY.devices[camera], enabled=False)], CITY.devices.values()):
+        city.replace(devices=devices)
+        await times.look()
+        await times.look()
+        clock.step(timedelta(hours=5))
+    clock.step(timedelta(hours=-2))
+    async with store.read() as tx:
+        told = [await tx.complaints.of(device, limit=1) for device in (camera, DeviceId("cam-2"))]
+        assert await tx.complaints.out_of_service() == frozenset()
+        assert all(one.check != "in-service" for one in await tx.complaints.still_open())
+    assert [(one.reason, one.since, one.until) for (one,) in told] == [
+        ("disabled", NOW, NOW + timedelta(hours=5)),
+        ("removed", NOW, NOW + timedelta(hours=5)),
+    ]
+    today = (await ledger.read(NOW.date(), NOW.date())).accounts  # no day at all
+    assert today[camera].length == 0
+    reading = await ledger.read(NOW.date(), NOW.date() + timedelta(days=1))
+    assert reading.accounts[camera].unknown >= 5 * 3_600_000_000
+    assert reading.accounts[DeviceId("cam-4")].unknown < reading.accounts[camera].unknown
 
 
 def person(name: str) -> Person:

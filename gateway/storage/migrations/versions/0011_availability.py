@@ -69,7 +69,8 @@ CREATE TABLE recording_days (
     PRIMARY KEY (camera, day)
 )
 ;
-CREATE INDEX ix_recording_days_day ON recording_days (day)
+-- It holds all that a sum needs.
+CREATE INDEX ix_recording_days_day ON recording_days (day, camera, expected_s, recorded_s)
 ;
 -- The sums of a camera's month; `month` is its first day.
 CREATE TABLE recording_months (
