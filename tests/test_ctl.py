@@ -497,6 +497,8 @@ async def test_a_search_is_waited_for_and_what_it_found_is_listed(tmp_path: Path
         assert " ".join(listed.out.split()) == "ID KIND DEVICE ADDRESS VENDOR MODEL CHANGES TROUBLE"
         beyond = await gatewayctl(house, "discover", "run", "10.0.0.0/8")
         assert (beyond.code, "does not allow" in beyond.err) == (2, True)
+        for wrong in ([], ["P-1", "--kind", "moved"], ["--kind", "moved"], ["P-1", "P-2", "--set", "name=x"]):
+            assert (await gatewayctl(house, "discover", "accept", *wrong)).code in (2, 4)
         secret = await gatewayctl(house, "discover", "accept", "P-1", "--set", "password=x")
         assert (secret.code, "a secret" in secret.err) == (2, True)
         survey = await gatewayctl(house, "uplinks", "survey", "-o", "json")

@@ -169,22 +169,28 @@ def list_proposals(
 @discover.command("accept")
 def accept_proposals(
     ctx: typer.Context,
-    proposals: Annotated[list[str], typer.Argument(help="P-…; several are taken together.")],
+    proposals: Annotated[list[str] | None, typer.Argument(help="P-…; several are taken together.")] = None,
     *,
+    kind: Annotated[str | None, typer.Option(help="All open ones of a kind instead: moved, replaced or detail.")] = None,
     put: Annotated[list[str] | None, typer.Option("--set", help="FIELD=VALUE; a new device needs id and name at least.")] = None,
     comment: Annotated[str, typer.Option(help="Why; it goes into the audit record.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
     output: Output = Format.TABLE,
 ) -> None:
     """Take what was found into the inventory, all or nothing."""
-    values = dict(_settable(put or []))
+    client, values = client_of(ctx), dict(_settable(put or []))
     rest = {"comment": comment, "dry_run": dry_run}
-    if values and len(proposals) > 1:
+    if (kind is None) == (not proposals):
+        raise Failed("Name proposals, or a kind.", exit_code=Exit.USAGE, hint="gatewayctl discover list")
+    ids = proposals or [proposal["id"] for proposal in client.every("/v1/discovery/proposals", kind=kind)]
+    if not ids:
+        raise Failed(f"There is no open proposal of the kind {kind}.", exit_code=Exit.REFUSED, hint="gatewayctl discover list")
+    if values and len(ids) > 1:
         raise Failed("--set is for one proposal.", exit_code=Exit.USAGE, hint="Take them one by one.")
-    if len(proposals) == 1:
-        done = client_of(ctx).call("POST", f"/v1/discovery/proposals/{proposals[0]}/accept", body={"values": values, **rest})
+    if len(ids) == 1:
+        done = client.call("POST", f"/v1/discovery/proposals/{ids[0]}/accept", body={"values": values, **rest})
     else:
-        done = client_of(ctx).call("POST", "/v1/discovery/proposals/accept", body={"ids": proposals, **rest})
+        done = client.call("POST", "/v1/discovery/proposals/accept", body={"ids": ids, **rest})
     show_difference(done, output)
 
 
