@@ -1,6 +1,6 @@
 // The gateway's HTTP API as the console uses it: a session cookie made from a key, pages of a list, and the event stream.
 import { City, type DeviceAnswer, type GroupAnswer } from "./city";
-import { type Act, Desk, type Entry, type Incident, type Member, type Window } from "./incidents";
+import { type Act, Desk, type Entry, type Incident, type Member, type Order, type Window } from "./incidents";
 
 export class NotSignedIn extends Error {}
 
@@ -62,13 +62,14 @@ async function all<T>(path: string, query: Record<string, string> = {}, most = I
 /** The whole city as it stands now, what people have to do about it, and the cursor from which to follow both. */
 export async function readCity(): Promise<{ city: City; desk: Desk; cursor: string | null }> {
   const devices = await all<DeviceAnswer>("/v1/devices");
-  const [groups, live, resolved, windows] = await Promise.all([
+  const [groups, live, resolved, windows, orders] = await Promise.all([
     all<GroupAnswer>("/v1/camera-groups"),
     all<Incident>("/v1/incidents", { live: "true" }),
     all<Incident>("/v1/incidents", { state: "resolved" }, 100),
     all<Window>("/v1/maintenance-windows", {}, 200),
+    all<Order>("/v1/work-orders", {}, 200),
   ]);
-  const desk = new Desk([...resolved.items, ...live.items], windows.items);
+  const desk = new Desk([...resolved.items, ...live.items], windows.items, orders.items);
   return { city: new City(groups.items, devices.items), desk, cursor: devices.cursor };
 }
 
@@ -99,6 +100,16 @@ export async function maintain(places: Places, time: { minutes: number } | { end
 
 export async function endWindow(id: string): Promise<Window> {
   return post<Window>(`/v1/maintenance-windows/${encodeURIComponent(id)}/end`, {});
+}
+
+/** Ask a maintainer to repair what an incident takes. */
+export async function orderRepair(incident: string, what: string): Promise<Order> {
+  return post<Order>("/v1/work-orders", { incident, what });
+}
+
+/** Take a work order a step on: accept, on-site, repaired, send-back, close, cancel. */
+export async function moveOrder(order: string, step: string, comment: string): Promise<Order> {
+  return post<Order>(`/v1/work-orders/${encodeURIComponent(order)}/${step}`, { comment });
 }
 
 /** Visit a device now; what state it is in then. */
@@ -146,6 +157,7 @@ const TYPES = [
   "inventory.imported",
   ...["opened", "grown", "acknowledged", "unacknowledged", "commented", "assigned", "snoozed", "escalated", "resolved", "reopened"].map((what) => `incident.${what}`),
   ...["changed", "started", "ended"].map((what) => `maintenance.${what}`),
+  ...["opened", "accepted", "on-site", "repaired", "sent-back", "closed", "cancelled", "paused", "resumed", "commented", "picture", "overdue"].map((what) => `work-order.${what}`),
 ];
 const AGAIN_MS = 3000;
 

@@ -1,5 +1,5 @@
 // What a reader does to incidents and devices: one call each, and a word about what came of it.
-import { act as acted, check, cyclePower, endWindow, maintain as maintained, type Places } from "./api";
+import { act as acted, check, cyclePower, endWindow, maintain as maintained, moveOrder, orderRepair, type Places } from "./api";
 import { t } from "./i18n";
 import type { Act, Desk } from "./incidents";
 import { looked, tell, ticked } from "./session";
@@ -36,6 +36,25 @@ export async function end(desk: Desk, window: string): Promise<boolean> {
     desk.takeWindow(await endWindow(window));
     tell(t("maintain.ended"));
   });
+}
+
+/** Hand an incident to the maintainers: what is to be done is asked for. */
+export async function order(desk: Desk, incident: string, title: string): Promise<boolean> {
+  const what = prompt(t("order.what"), title)?.trim();
+  if (!what) return false;
+  return said(async () => {
+    const made = await orderRepair(incident, what);
+    desk.takeOrder(made);
+    tell(t("order.made", { id: made.id }));
+  });
+}
+
+/** Take an order a step on; what was repaired, or why it goes back or away, is asked for. */
+export async function step(desk: Desk, id: string, name: string): Promise<boolean> {
+  const asked = ["repaired", "send-back", "cancel"].includes(name);
+  const comment = asked ? prompt(t("order.note"))?.trim() : "";
+  if (asked && !comment) return false;
+  return said(async () => desk.takeOrder(await moveOrder(id, name, comment ?? "")));
 }
 
 export async function visit(device: string): Promise<boolean> {

@@ -3,12 +3,12 @@ import { useComputed, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { type Answer, history, why } from "./api";
 import type { City } from "./city";
-import { act, maintain, meant, SPANS, tomorrow } from "./deeds";
+import { act, maintain, meant, order, SPANS, tomorrow } from "./deeds";
 import { did, headline, language, lasted, reason, t, when, who, type Key } from "./i18n";
 import type { Desk, Entry, Incident, Member, Shelf } from "./incidents";
 import { tick } from "./keys";
 import { Alarm, Mark } from "./marks";
-import { looked, mayAct, opened, search, shelf, ticked } from "./session";
+import { looked, mayAct, opened, search, shelf, ticked, view } from "./session";
 import { stateOf } from "./states";
 
 const SHELVES: readonly Shelf[] = ["live", "open", "acknowledged", "resolved"];
@@ -194,7 +194,9 @@ function Deeds({ desk, incident }: { desk: Desk; incident: Incident | undefined 
 }
 
 /** Maintenance of what is thought to be the cause, in one click. */
-function Repair({ desk, incident: { cause, groups } }: { desk: Desk; incident: Incident }) {
+function Repair({ desk, incident }: { desk: Desk; incident: Incident }) {
+  const { cause, groups } = incident;
+  const orders = [...desk.orders.value.values()].filter((one) => one.incident === incident.id);
   const places = cause.device !== null ? { devices: [cause.device] } : cause.scope === "district" ? { districts: [cause.key] } : cause.scope === "cell" ? { cells: [cause.key] } : { groups };
   if (Object.values(places).every((some) => some.length === 0)) return null;
   return (
@@ -203,6 +205,12 @@ function Repair({ desk, incident: { cause, groups } }: { desk: Desk; incident: I
       {SPANS.map((span) => (
         <button key={span} onClick={() => void maintain(desk, places, span)}>
           {t(`for.${span}`)}
+        </button>
+      ))}
+      <button onClick={() => void order(desk, incident.id, headline(incident))}>{t("order")}</button>
+      {orders.map((one) => (
+        <button key={one.id} class="chip" onClick={() => (view.value = "maintenance")}>
+          {one.id} {t(`order.${one.state}` as Key)}
         </button>
       ))}
     </p>

@@ -68,6 +68,27 @@ export interface Window {
   span: { start: string; end: string } | null;
 }
 
+export interface Clock {
+  due_at: string | null;
+  overdue: boolean;
+}
+
+/** A work order: what a maintainer is asked to repair. */
+export interface Order {
+  id: string;
+  state: "open" | "accepted" | "on-site" | "repaired" | "closed" | "cancelled";
+  severity: Severity;
+  maintainer: string;
+  technician: string;
+  what: string;
+  incident: string | null;
+  opened_at: string;
+  paused: boolean;
+  closing_note: string;
+  clocks: Record<string, Clock | undefined>;
+  device_count: number;
+}
+
 export type Shelf = "live" | Stage;
 
 const RANK: Record<string, number> = { critical: 0, major: 1, minor: 2, warning: 3 };
@@ -87,7 +108,10 @@ export class Desk {
   /** What is in the live incidents, as far as they list their members: device → incident. */
   readonly of: ReadonlySignal<ReadonlyMap<string, Incident>>;
 
-  constructor(incidents: readonly Incident[], windows: readonly Window[]) {
+  readonly orders: Signal<ReadonlyMap<string, Order>>;
+
+  constructor(incidents: readonly Incident[], windows: readonly Window[], orders: readonly Order[] = []) {
+    this.orders = signal(new Map(orders.map((one) => [one.id, one])));
     this.incidents = signal(new Map(incidents.map((one) => [one.id, one])));
     this.windows = signal(new Map(windows.map((one) => [one.id, one])));
     this.live = computed(() => [...this.incidents.value.values()].filter((one) => one.state !== "resolved").sort(inOrder));
@@ -116,6 +140,10 @@ export class Desk {
 
   takeWindow(window: Window): void {
     this.windows.value = new Map(this.windows.value).set(window.id, window);
+  }
+
+  takeOrder(order: Order): void {
+    this.orders.value = new Map(this.orders.value).set(order.id, order);
   }
 
   /** The window that mutes a device now, if any. */

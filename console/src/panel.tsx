@@ -1,7 +1,7 @@
 // Beside the wall: what hangs on the chosen group, one device with all that is known of it, and the latest changes of the whole city.
 import type { City, Device } from "./city";
 import { end, maintain, restart, SPANS, visit } from "./deeds";
-import { lasted, reason, t, when } from "./i18n";
+import { language, lasted, reason, t, when } from "./i18n";
 import type { Desk } from "./incidents";
 import { Mark } from "./marks";
 import { chosen, looked, mayAct, opened, view } from "./session";
@@ -128,7 +128,7 @@ export function Page({ city, desk, device }: { city: City; desk: Desk; device: D
         </p>
       )}
       <p class="repair">
-        <a href={`/v1/devices/${encodeURIComponent(device.id)}/file`} target="_blank" rel="noopener">
+        <a href={`/v1/devices/${encodeURIComponent(device.id)}/file.html?lang=${language.value}`} target="_blank" rel="noopener">
           {t("file")} ↗
         </a>
       </p>

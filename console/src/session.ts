@@ -3,7 +3,7 @@ import { effect, signal } from "@preact/signals";
 import { follow, NotSignedIn, readCity, readSession, signIn, signOut, type Stream } from "./api";
 import { self } from "./i18n";
 import type { City } from "./city";
-import type { Desk, Incident, Shelf, Window } from "./incidents";
+import type { Desk, Incident, Order, Shelf, Window } from "./incidents";
 import type { State } from "./states";
 
 export type Phase = { at: "signed-out"; failed: boolean } | { at: "loading" } | { at: "failed"; why: string } | { at: "live"; city: City; desk: Desk };
@@ -56,6 +56,7 @@ export async function open(): Promise<void> {
         if (event.type === "device.state" && !city.apply(event.cursor, event.subject, event.at, event.data)) void open();
         if (event.type.startsWith("incident.") && event.data["incident"]) desk.take(event.data["incident"] as Incident);
         if (event.type.startsWith("maintenance.") && event.data["window"]) desk.takeWindow(event.data["window"] as Window);
+        if (event.data["work_order"]) desk.takeOrder(event.data["work_order"] as Order);
       },
       gap: () => void open(),
       live: (live) => (connected.value = live),

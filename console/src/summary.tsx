@@ -104,7 +104,7 @@ function Reports() {
 }
 
 function reportOf(month: string, form: string): string {
-  return `/v1/health/reports/${month}?${new URLSearchParams({ format: form, language: language.value })}`;
+  return `/v1/health/reports/monthly/${month}.${form}?${new URLSearchParams({ lang: language.value })}`;
 }
 
 /** This month and those before it, as 2026-03. */

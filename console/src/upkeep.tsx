@@ -1,14 +1,16 @@
-// Maintenance windows: what is worked on now, what will be, and the end of it, early.
+// What is worked on: maintenance windows, now and ahead, and the end of them, early; work orders and their clocks.
 import { useComputed } from "@preact/signals";
-import { end } from "./deeds";
-import { t, when, who } from "./i18n";
-import type { Desk, Window } from "./incidents";
-import { mayAct } from "./session";
+import { end, step } from "./deeds";
+import { type Key, lasted, t, when, who } from "./i18n";
+import type { Desk, Order, Window } from "./incidents";
+import { Alarm } from "./marks";
+import { looked, mayAct, view } from "./session";
 
 export function Upkeep({ desk }: { desk: Desk }) {
   const windows = useComputed(() => [...desk.windows.value.values()].sort(inOrder));
   return (
-    <section class="desk span">
+    <section class="desk">
+      <h2>{t("windows")}</h2>
       <p class="hint">{t("maintain.how")}</p>
       {windows.value.length === 0 ? (
         <p class="notice small">{t("maintain.none")}</p>
@@ -29,6 +31,7 @@ export function Upkeep({ desk }: { desk: Desk }) {
           </tbody>
         </table>
       )}
+      <Orders desk={desk} />
     </section>
   );
 }
@@ -69,4 +72,91 @@ function Line({ desk, window: one }: { desk: Desk; window: Window }) {
 export function covered(one: Window): string {
   if (one.everything) return t("maintain.everything");
   return [...one.districts, ...one.groups, ...one.cells, ...one.vendors, ...one.devices].slice(0, 6).join("、");
+}
+
+// -- work orders ------------------------------------------------------------------------------------------------------
+
+const STEPS: Record<Order["state"], readonly string[]> = {
+  open: ["accept", "on-site", "cancel"],
+  accepted: ["on-site", "repaired", "cancel"],
+  "on-site": ["repaired", "cancel"],
+  repaired: ["close", "send-back"],
+  closed: [],
+  cancelled: [],
+};
+
+function Orders({ desk }: { desk: Desk }) {
+  const orders = useComputed(() => [...desk.orders.value.values()].sort((a, b) => Number(over(a)) - Number(over(b)) || b.opened_at.localeCompare(a.opened_at)));
+  return (
+    <>
+      <h2 class="apart">
+        {t("orders")}{" "}
+        <small>
+          <a href="/v1/work-orders/export?format=xlsx">XLSX ↓</a>
+        </small>
+      </h2>
+      {orders.value.length === 0 ? (
+        <p class="notice small">{t("order.none")}</p>
+      ) : (
+        <table class="windows">
+          <thead>
+            <tr>
+              {(["order.state", "order.to", "maintain.what", "order.opened", "order.due"] as const).map((key) => (
+                <th key={key}>{t(key)}</th>
+              ))}
+              <th />
+            </tr>
+          </thead>
+          <tbody>
+            {orders.value.map((one) => (
+              <OrderLine key={one.id} desk={desk} order={one} />
+            ))}
+          </tbody>
+        </table>
+      )}
+    </>
+  );
+}
+
+function over(one: Order): boolean {
+  return STEPS[one.state].length === 0;
+}
+
+function OrderLine({ desk, order: one }: { desk: Desk; order: Order }) {
+  const clock = one.state === "open" ? one.clocks["response"] : one.clocks["repair"];
+  return (
+    <tr class={over(one) ? "is-over" : ""}>
+      <td>
+        <Alarm severity={one.severity} /> <span class="chip">{t(`order.${one.state}` as Key)}</span>
+      </td>
+      <td>
+        {one.maintainer} <span class="dim">{one.technician}</span>
+      </td>
+      <td>
+        {one.what} <span class="dim">{t("devices", { n: one.device_count })}</span>{" "}
+        {one.incident !== null && (
+          <button
+            class="chip hot"
+            onClick={() => {
+              looked.value = one.incident;
+              view.value = "incidents";
+            }}
+          >
+            {one.incident}
+          </button>
+        )}
+        {one.closing_note !== "" && <q>{one.closing_note}</q>}
+      </td>
+      <td title={when(one.opened_at)}>{lasted(one.opened_at)}</td>
+      <td>{!over(one) && clock && <span class={clock.overdue ? "late" : "dim"}>{clock.overdue ? t("order.overdue") : when(clock.due_at)}</span>}</td>
+      <td class="repair">
+        {mayAct.value &&
+          STEPS[one.state].map((name) => (
+            <button key={name} onClick={() => void step(desk, one.id, name)}>
+              {t(`step.${name}` as Key)}
+            </button>
+          ))}
+      </td>
+    </tr>
+  );
 }

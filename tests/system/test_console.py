@@ -66,6 +66,29 @@ async def test_an_engineer_sees_an_incident_come_acknowledges_it_by_keyboard_and
         assert page.errors == []
 
 
+async def test_a_device_has_a_page_and_the_month_a_report(demo: Demo, tmp_path: Path) -> None:
+    async with browser(tmp_path / "profile") as page:
+        await sign_in(page, demo, "viewer")
+        await page.run("document.querySelector('.tile').click()")
+        await page.until("document.querySelector('.devices li')")
+        await page.run("document.querySelector('.devices li').click()")
+        link = await page.until("document.querySelector('.page a')?.getAttribute('href')")
+        assert await page.run(f"fetch({link!r}).then(answer => answer.text())") != ""
+        months = await page.run("[...document.querySelectorAll('.reports option')].map(option => option.value).filter(Boolean)")
+        assert len(months) == 12
+        await page.run("window.open = url => { window.asked = url; }")
+        await page.run(
+            f"""(() => {{
+                const box = document.querySelector('.reports');
+                box.value = {months[0]!r};
+                box.dispatchEvent(new Event('change', {{ bubbles: true }}));
+            }})()"""
+        )
+        status = await page.run("fetch(window.asked).then(answer => `${answer.status} ${answer.headers.get('content-type')}`)")
+        assert status == "200 text/html; charset=utf-8"
+        assert page.errors == []
+
+
 async def test_who_may_only_look_has_no_buttons_to_act_with(demo: Demo, tmp_path: Path) -> None:
     async with browser(tmp_path / "profile") as page:
         await sign_in(page, demo, "viewer")

@@ -89,6 +89,16 @@ RESOURCES: Mapping[str, Resource] = {
         ],
         "excuse.*",
     ),
+    "orders": Resource(
+        "/v1/work-orders",
+        [
+            *_columns("id state severity maintainer"),
+            Column("SINCE", lambda item: since(item.get("opened_at"))),
+            Column("DEVICES", lambda item: item.get("device_count")),
+            *_columns("incident what", "technician opened_by paused closing_note ended_at"),
+        ],
+        "work-order.*",
+    ),
     "groups": Resource("/v1/camera-groups", _columns("id name states street district", "cell devices")),
     "cells": Resource("/v1/grid-cells", _columns("code name devices states street district")),
     "zones": Resource("/v1/zones", _columns("id name speakers")),
@@ -105,6 +115,8 @@ RESOURCES: Mapping[str, Resource] = {
 _FILTERS = {
     "devices": {"kind", "state", "group", "cell", "zone", "search"},
     "incidents": {"state", "severity", "device"},
+    "orders": {"state", "severity", "device"},
+    "excuses": {"state"},
     "footage": {"state", "case"},
     "evidence": {"case"},
 }
