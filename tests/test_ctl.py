@@ -1,8 +1,10 @@
 """gatewayctl as a person runs it: processes of their own, against a whole gateway, judged by exit code and what they print."""
 
 import asyncio
+import ipaddress
 import json
 import os
+import ssl
 import stat
 import sys
 from collections.abc import AsyncIterator
@@ -12,9 +14,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from rich.cells import cell_len
 
 from gateway.clock import SystemClock
+from gateway.ctl.commands.doctor import _certificate
 from gateway.ctl.failure import Failed
 from gateway.ctl.live import Live, Seen
 from gateway.ctl.output import harmless
@@ -348,6 +354,38 @@ async def test_doctor_says_so_when_no_device_was_checked(house: House):
     none = await gatewayctl(house, "doctor", "--no-here", "-o", "json")
     found = {one["check"]: one["result"] for one in json.loads(none.out)}
     assert (none.code, found["checks"], found["database"]) == (1, "fail", "ok")
+
+
+@pytest.mark.parametrize(("days", "result"), [(90, "ok"), (5, "warn"), (-1, "fail")])
+async def test_doctor_says_how_long_a_certificate_is_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int, result: str):
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    _make_certificate(certificate, key, days=days)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    async with server:
+        found = await asyncio.to_thread(_certificate, "127.0.0.1", server.sockets[0].getsockname()[1])
+    assert found.result == result, found
+    assert (found.next == "") == (result == "ok")
+
+
+def _make_certificate(certificate: Path, key: Path, *, days: int) -> None:
+    now = datetime.now(UTC)
+    begins, ends = now - timedelta(days=9), now + timedelta(days=days)
+    secret = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "gateway")])
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    made = (
+        x509.CertificateBuilder(
+            name, name, secret.public_key(), x509.random_serial_number(), now - timedelta(days=9), now + timedelta(days=days)
+        )
+        .add_extension(address, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(secret, hashes.SHA256())
+    )
+    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    key.write_bytes(secret.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
 
 
 async def test_completion_completes(house: House):
