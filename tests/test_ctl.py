@@ -377,9 +377,7 @@ def _make_certificate(certificate: Path, key: Path, *, days: int) -> None:
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "gateway")])
     address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
     made = (
-        x509.CertificateBuilder(
-            name, name, secret.public_key(), x509.random_serial_number(), now - timedelta(days=9), now + timedelta(days=days)
-        )
+        x509.CertificateBuilder(name, name, secret.public_key(), x509.random_serial_number(), begins, ends)
         .add_extension(address, critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(secret, hashes.SHA256())
