@@ -105,9 +105,9 @@ class Sums:
 
     device: DeviceId
     numbers: tuple[int, ...]
-    length_us: int
-    since_clock_us: int
-    since_picture_us: int
+    length_us: int = 0
+    since_clock_us: int = 0
+    since_picture_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,21 +224,21 @@ class AvailabilityRepository:
 
     async def day_sums(self, first: date, until: date, *, device: DeviceId | None = None) -> Sequence[Sums]:
         """The days from `first` until before `until` that have rows, summed up for each device."""
-        return await self._sums(availability_days, availability_days.c.day, (first, until), device)
-
-    async def month_sums(self, first: date, until: date, *, device: DeviceId | None = None) -> Sequence[Sums]:
-        """The months that begin from `first` on and before `until`, summed up for each device."""
-        return await self._sums(availability_months, availability_months.c.month, (first, until), device)
-
-    async def _sums(self, table: Table, day: Column[Any], part: tuple[date, date], device: DeviceId | None) -> Sequence[Sums]:
-        known = availability_reckoned.c
+        table, known = availability_days, availability_reckoned.c
         length = reduce(add, (table.c[name] for name in _LENGTH))
         asked = [_summed(table.c[name]) for name in COLUMNS]
-        since = [func.sum(case((day >= column, length), else_=0)) for column in (known.clock_day, known.picture_day)]
+        since = [func.sum(case((table.c.day >= column, length), else_=0)) for column in (known.clock_day, known.picture_day)]
         query = select(table.c.device, *asked, func.sum(length), *since).join(availability_reckoned, known.device == table.c.device)
-        query = self._within(query.group_by(table.c.device), table, day, part, device)
+        query = self._within(query.group_by(table.c.device), table, table.c.day, (first, until), device)
         found = await self._conn.execute(query)
         return [Sums(DeviceId(row[0]), tuple(map(int, row[1:-3])), *map(int, row[-3:])) for row in found]
+
+    async def month_sums(self, first: date, until: date, *, device: DeviceId | None = None) -> Sequence[Sums]:
+        """The months that begin from `first` on and before `until`, summed up for each device; without their lengths."""
+        table = availability_months
+        query = select(table.c.device, *(_summed(table.c[name]) for name in COLUMNS)).group_by(table.c.device)
+        found = await self._conn.execute(self._within(query, table, table.c.month, (first, until), device))
+        return [Sums(DeviceId(row[0]), tuple(map(int, row[1:]))) for row in found]
 
     async def day_edges(self, first: date, until: date, *, device: DeviceId | None = None) -> Sequence[Edge]:
         """The days on which an outage may go over midnight, by device and day."""
