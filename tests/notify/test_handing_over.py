@@ -97,7 +97,6 @@ async def test_what_was_ordered_while_we_were_away_is_handed_over_after_the_star
     await door.write(change)
     for _ in range(2):
         async with door.open():
-            await door.until_decided()
             await door.pass_(3)
             await door.there.until(1)
     assert len(door.there.got) == 1
