@@ -568,3 +568,11 @@ async def test_a_report_that_cannot_be_made_says_why(house: House, tmp_path: Pat
         failed = await gatewayctl(house, "report", *arguments, role=Role.VIEWER)
         assert failed.code == 2
         assert words in failed.err
+
+
+async def test_a_port_is_not_cycled_without_a_reason_nor_by_a_viewer_nor_while_nobody_would_switch_it_on_again(house: House):
+    assert (await gatewayctl(house, "power-cycle", "cam-1")).code == 2
+    refused = await gatewayctl(house, "power-cycle", "cam-1", "--reason", "hangs", role=Role.VIEWER)
+    assert refused.code == 4
+    refused = await gatewayctl(house, "power-cycle", "cam-1", "--reason", "hangs", role=Role.ENGINEER)
+    assert refused.code == 1 and "while the gateway starts or ends" in refused.err

@@ -58,6 +58,15 @@ def faults(folder: Path, **files: str) -> list[str]:
         ("profile: a\nsensors:\n  t: {oid: 1.3.6.1, regex: '(a+)+b'}\n", "repeats without bound what itself varies"),
         ("profile: a\nsensors:\n  t: {oid: 1.3.6.1, regex: '('}\n", "not a regular expression"),
         ("profile: a\nmatch: [{sysObjectID: 1.3.6, sysDescr: x}]\n", "one condition an entry"),
+        ("profile: a\ntraps:\n  1.3.6: {event: x, raises: fail, clears: 1.3.7}\n", "one of raises, clears and restarts"),
+        ("profile: a\ntraps:\n  1.3.6: {event: x, raises: fail, of_port: true}\n", "of_port needs the key"),
+        ("profile: a\ntraps:\n  1.3.6: {event: x, clears: 1.3.7}\n", "a: x clears 1.3.7, which raises nothing"),
+        ("profile: a\ntraps:\n  1.3.6: {event: x, clears: 1.3.7}\n  1.3.7: {event: y}\n", "x clears 1.3.7, which raises nothing"),
+        (
+            "profile: a\ntraps:\n  1.3.6: {event: x, clears: 1.3.7, key: 1.3.8}\n  1.3.7: {event: y, raises: warn}\n",
+            "x has another key than y, which it clears",
+        ),
+        ("profile: a\ntraps:\n  coldStart: {event: x}\n", "an OID is numbers"),
         ("profile: a\nextends: b\n", "a: extends 'b', which does not exist"),
         ("profile: a\nextends: a\n", "a: extends itself: a → a"),
         ("profile: Ä\n", "a name is lower-case letters"),
@@ -121,6 +130,15 @@ def test_a_device_gets_the_profile_that_is_named_or_that_matches_best(
     shipped: Profiles, name: str, object_id: str, description: str, chosen: str
 ) -> None:
     assert shipped.choose(name, Traits(object_id=object_id, description=description)).name == chosen
+
+
+def test_every_device_knows_the_generic_traps_and_a_maker_s_own_beside_them(shipped: Profiles) -> None:
+    generic = {rule.event for rule in shipped.traps_of(None).values()}
+    assert generic == {"cold-start", "warm-start", "link-down", "link-up", "authentication-failure"}
+    axis = shipped.traps_of(shipped.by_name["axis-speaker"])
+    assert {rule.event for rule in axis.values()} == generic | {"alarm", "alarm-cleared", "alarm-single"}
+    openipc = shipped.traps_of(shipped.by_name["openipc"])  # inherits nothing of MIB-2's
+    assert {rule.event for rule in openipc.values()} == generic
 
 
 # -- recorded devices -------------------------------------------------------------------------------------------------
