@@ -53,6 +53,14 @@ DEFAULTS: Mapping[str, Severity] = {
     "disk-*": Severity.MAJOR,
     "picture-*": Severity.MAJOR,  # it answers, and nobody can use what it shows
     "media-*": Severity.MAJOR,
+    "picture-late": Severity.WARNING,  # it comes
+    "no-stream": Severity.MAJOR,
+    "no-picture": Severity.MAJOR,
+    "signal-loss": Severity.MAJOR,
+    "storage-failure": Severity.MAJOR,
+    "resolution-differs": Severity.WARNING,
+    "frame-rate-differs": Severity.WARNING,
+    "no-events": Severity.WARNING,
     "flapping": Severity.MINOR,
     "clock-drift": Severity.WARNING,
     "wrong-time-zone": Severity.WARNING,

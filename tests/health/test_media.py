@@ -9,9 +9,10 @@ from gateway.clock import SystemClock
 from gateway.domain.devices import Credentials, DeviceId
 from gateway.domain.health import CheckResult, Outcome
 from gateway.drivers.base import MediaProfile
+from gateway.errors import NotSupported
 from gateway.health.checks import media
 from gateway.health.checks.subject import SlowTools, Subject
-from gateway.health.streams import Sighting
+from gateway.health.streams import Sighting, Streams
 from gateway.media.glance import Glance, frame_rate
 from gateway.storage.store import Store
 from simulators.city import SimDevice
@@ -66,6 +67,18 @@ async def test_a_stream_that_never_begins_is_no_stream(street: Street, tools: Sl
     street.break_(camera, answer=Answer.SILENT, protocols=("rtsp",))
     result = await looked(street, replace(tools, timeout_s=0.5), camera)
     assert (result.outcome, result.reason) == (Outcome.FAIL, "no-stream")
+
+
+async def test_a_camera_without_a_media_service_is_not_judged_by_it(street: Street, tools: SlowTools) -> None:
+    camera, _ = cameras(street)
+
+    class Bare:
+        async def profiles(self, *, timeout_s: float) -> list[MediaProfile]:
+            raise NotSupported("no such service")
+
+    streams = Streams(camera_of=lambda _camera: Bare(), target_of=street.target, clock=tools.clock)  # type: ignore[arg-type, return-value]
+    result = await looked(street, replace(tools, streams=streams), camera)
+    assert (result.outcome, result.reason) == (Outcome.UNKNOWN, "not-supported")
 
 
 async def test_a_late_picture_is_told_with_its_time(street: Street, tools: SlowTools) -> None:

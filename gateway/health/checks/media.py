@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.domain.health import CheckResult, Outcome
-from gateway.errors import AuthenticationFailed, DeviceError
+from gateway.errors import AuthenticationFailed, DeviceError, NotSupported
 from gateway.health.checks.subject import SlowTools, Subject
 from gateway.health.streams import Sighting
 
@@ -13,6 +13,7 @@ LATE = "picture-late"
 OTHER_SIZE = "resolution-differs"
 OTHER_RATE = "frame-rate-differs"
 _FRAMES = 8
+_CANNOT = frozenset({"not-supported", "no-codec"})
 _RATE_AT_LEAST = 0.45  # of the configured rate: cameras halve it at night on purpose
 
 
@@ -27,6 +28,8 @@ async def check(subject: Subject, tools: SlowTools) -> Sequence[CheckResult]:
         if not _as_told(sighting):
             tools.streams.forget(device)
             sighting = await tools.streams.look(device, timeout_s=tools.timeout_s, frames=_FRAMES)
+    except NotSupported as absence:  # it has no such service, or a codec of its own
+        return [subject.result(tools, MEDIA, Outcome.UNKNOWN if absence.code in _CANNOT else Outcome.FAIL, absence.code)]
     except AuthenticationFailed as error:
         return [subject.result(tools, MEDIA, Outcome.FAIL, error.code, {"hint": error.hint} if error.hint else {})]
     except DeviceError as error:

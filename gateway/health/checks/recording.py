@@ -11,7 +11,7 @@ from typing import Any
 from gateway.domain.devices import Channel
 from gateway.domain.health import CheckResult, HealthState, Outcome
 from gateway.drivers.base import Recording
-from gateway.errors import DeviceError
+from gateway.errors import DeviceError, NotSupported
 from gateway.health.checks.subject import SlowTools, Subject
 
 RECORDING = "recording"
@@ -32,6 +32,8 @@ async def check(subject: Subject, tools: SlowTools) -> Sequence[CheckResult]:
     recorder = tools.recorder_of(subject.device.id)
     try:
         found = {one.token: one for one in await recorder.recordings(timeout_s=tools.timeout_s)}
+    except NotSupported as absence:
+        return [subject.result(tools, RECORDING, Outcome.UNKNOWN, absence.code)]
     except DeviceError as error:
         return [subject.result(tools, RECORDING, Outcome.FAIL, error.code)]
     now, before = recorder.now(), tools.board[subject.device.id].facts.get(RECORDING, {}).get("channels", {})
