@@ -299,9 +299,9 @@ class IncidentService:
             self._kept[after.id] = after
 
     def _is_due(self, incident: Incident, now: datetime) -> bool:
-        """Whether nobody has acknowledged it for so long that more people must know; not while it is snoozed or all of it muted."""
+        """Whether nobody has acknowledged it for long enough (from the end of a snooze on) to tell more people; not while all is muted."""
         steps = self._rules.escalate_after.get(incident.severity, ())
-        if incident.state is not IncidentState.OPEN or incident.escalation_level >= len(steps) or incident.snoozed(now):
+        if incident.state is not IncidentState.OPEN or incident.escalation_level >= len(steps):
             return False
         if now - incident.waiting_since < steps[incident.escalation_level]:
             return False
