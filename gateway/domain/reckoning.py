@@ -44,7 +44,7 @@ from gateway.domain.severity import Severities, worst
 BLINDNESS = frozenset({"gateway-blind", "gateway-lagging"})
 GATEWAY_BLIND = "gateway-blind"
 COMMON_CAUSE = "common-cause"
-PORT_REASONS = ("sensor-", "port-", "link-", "poe-")
+PORT_REASONS = ("port-", "link-", "poe-", "sensor-port", "sensor-poe", "trap-link-down")
 """Reasons with which a switch tells that something on its ports is not there."""
 
 

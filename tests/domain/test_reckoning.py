@@ -385,6 +385,17 @@ def test_a_switch_that_complains_of_a_dead_camera_on_its_port_is_explained_by_it
     assert street.told(News.OPENED) == street.told(News.RESOLVED) == 1
 
 
+def test_a_switch_that_is_too_hot_is_not_explained_by_a_dead_camera() -> None:
+    street = tree()
+    street.set("cam-1-1")
+    street.set("sw-1", state=DEGRADED, reason="sensor-temperature")
+    street.see("sw-1")
+    street.look(after_s=5)
+    assert set(street.only.members) == {"cam-1-1"}
+    street.look(after_s=70)
+    assert {incident.reason for incident in street.live} == {"timeout", "sensor-temperature"}
+
+
 def test_a_gateway_that_is_blind_has_one_incident_of_its_own_and_opens_no_other() -> None:
     street = tree(poles=10)
     street.set(*street.city.devices, state=UNKNOWN, reason="gateway-blind")
