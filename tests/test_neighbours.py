@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.api.city_figures import label
 from gateway.api.routes.neighbours import ZabbixOut
@@ -75,6 +79,17 @@ async def test_no_label_holds_more_than_its_bound_nor_what_a_device_calls_itself
     assert label('a"b\n\u202e\x00c' + "z" * 99) == ("a b c" + "z" * 99)[:64]
     assert label("") == "unset"
     assert label("海康威视 DS-2CD") == "海康威视 DS-2CD"
+
+
+@given(st.text() | st.text(alphabet='"\\\n{}=,# ab\ud800\u202e'))
+def test_whatever_a_device_is_called_a_label_can_be_read_back(text: str):
+    value = label(text)
+    assert 0 < len(value) <= 64
+    assert value.isprintable()
+    registry = CollectorRegistry()
+    Gauge("gateway_odd", "x", ["name"], registry=registry).labels(value).set(1)
+    (family,) = text_string_to_metric_families(generate_latest(registry).decode())
+    assert [sample.labels["name"] for sample in family.samples] == [value]
 
 
 def test_dashboards_have_ids_of_their_own_and_no_fixed_source():
