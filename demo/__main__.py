@@ -143,7 +143,8 @@ One key per role (paste one into the console):
 
 Things to try in another terminal:
   export GATEWAY_URL={console} GATEWAY_KEY={operator}
-  ./gw gatewayctl get devices --kind speaker
+  ./gw gatewayctl top
+  ./gw gatewayctl incidents
   ./gw gatewayctl events -f
   ./gw gatewayctl say --speaker {speaker} {clip}
   ./gw gatewayctl stop-all

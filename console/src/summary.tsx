@@ -1,5 +1,6 @@
 // The bar on top: how many devices of each kind are in which state, the search, the two views, language and theme.
 import { useComputed } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 import { type City, KINDS } from "./city";
 import { language, t } from "./i18n";
 import type { Desk } from "./incidents";
@@ -71,6 +72,10 @@ function Counts({ city }: { city: City }) {
 function Badge({ desk }: { desk: Desk }) {
   const open = useComputed(() => desk.live.value.filter((one) => one.state === "open"));
   const worst = open.value[0];
+  const count = open.value.length;
+  useEffect(() => {
+    document.title = `${count > 0 ? `(${count}) ` : ""}${t("title")}`;
+  }, [count, language.value]);
   return worst ? (
     <span class={`badge ${worst.severity}`}>
       <Alarm severity={worst.severity} />

@@ -69,6 +69,7 @@ class _Followed:
             try:
                 self._take()
                 self._live = read(self._client)
+                self.trouble = ""
             except Failed as failed:
                 self.trouble = str(failed)
                 time.sleep(2)
@@ -122,14 +123,15 @@ def _drawn(live: Live, *, trouble: str, height: int) -> "RenderableType":
     from rich.console import Group  # noqa: PLC0415 -- as above
     from rich.text import Text  # noqa: PLC0415 -- as above
 
-    rows = max(3, (height - 14) // 2)
+    rows = max(3, (height - 16) // 2)
     at = datetime.fromisoformat(live.at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     head = Text.assemble(
         (" city gateway ", "reverse bold"),
         f"  {live.server}  {len(live.devices)} devices, {len(live.groups)} groups  {live.per_minute():.0f} events/min  last {at}  ",
         (f"⚠ {harmless(trouble)}", "red") if trouble else ("● live", "green"),
     )
-    return Group(head, Text(""), Columns([_states(live), _reasons(live, 6)], padding=(0, 4)), _incidents(live, rows), _worst(live, rows))
+    gap, beside = Text(""), Columns([_states(live), _reasons(live, 6)], padding=(0, 4))
+    return Group(head, gap, beside, gap, _incidents(live, rows), gap, _worst(live, rows))
 
 
 def _states(live: Live) -> "Table":
