@@ -93,6 +93,7 @@ async def test_a_key_with_scopes_edits_only_what_it_reaches(filled: House):
     body = {"select": {"kind": "camera"}, "set": {"maintainer": "x"}}
     assert (await filled.json("POST", BULK, role=None, headers=headers, json=body))[0] == 403
     body["select"] = {"group": "G-2"}
+    assert (await filled.json("POST", BULK, role=None, headers=headers, json=body | {"set": {"group": "G-1"}}))[0] == 403
     assert (await filled.json("POST", BULK, role=None, headers=headers, json=body))[0] == 200
 
 

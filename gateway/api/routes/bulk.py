@@ -5,7 +5,7 @@ from pydantic import Field
 from gateway.api.models import Input, OptionalLine, Text
 from gateway.api.routes.inventory import ImportOut
 from gateway.api.routing import Call, Routes
-from gateway.api.scopes import must_reach
+from gateway.api.scopes import must_reach, must_reach_group
 from gateway.domain.access import Permission
 from gateway.domain.devices import DeviceKind
 from gateway.errors import Conflict, InvalidInput, NotFound
@@ -58,6 +58,8 @@ async def edit_devices(call: Call, body: BulkIn) -> BulkOut:
     """Set fields of many devices: an import of just those, so it is checked, shown and recorded as one. All of it or nothing."""
     devices = chosen(Selection(**{name: getattr(body.select, name) for name in SelectIn.model_fields}), call.services.city)
     must_reach(call.caller.key, (device.id for device in devices), call.services.city)
+    if "group" in body.set:  # nobody moves a device to where his key does not reach
+        must_reach_group(call.caller.key, _cell(body.set["group"]), call.services.city)
     rows = edit(devices, {name: _cell(value) for name, value in body.set.items()})
     done = await call.services.inventory.import_rows(rows, NAME, actor=call.caller.actor, comment=body.comment, dry_run=body.dry_run)
     return BulkOut(

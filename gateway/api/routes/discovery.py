@@ -183,7 +183,7 @@ def _must_reach(call: Call, proposal: Proposal, values: dict[str, str]) -> None:
     device = proposal.finding.device
     if device is not None:
         must_reach(call.caller.key, [device] if device in call.services.city.devices else [], call.services.city)
-    else:
+    if device is None or "group" in values:
         must_reach_group(call.caller.key, values.get("group", ""), call.services.city)
 
 
