@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Row, Table, Text, delete, func, insert, select, update
+from sqlalchemy import BigInteger, Column, ForeignKey, Row, Table, Text, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -67,6 +67,7 @@ duty_shifts = Table(
     Column("note", Text, nullable=False),
 )
 _DETAIL = 500
+_AT_ONCE = 500  # names in one question
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,56 +132,56 @@ class AlertRepository:
         statement = self._dialect.insert(alert_messages).values(id=message, at=at, content=content)
         if (await self._conn.execute(statement.on_conflict_do_nothing())).rowcount == 0:
             return
-        for one in to:
-            await self._add(
-                {
-                    "slot": f"{message} {one.channel}",
-                    "message": message,
-                    "route": one.route,
-                    "channel": one.channel,
-                    "people": list(one.people),
-                    "kind": one.kind.value,
-                    "severity": one.severity,
-                    "outcome": Fate.QUEUED.value,
-                    "reason": "",
-                    "detail": "",
-                    "at": at,
-                    "ended_at": None,
-                },
-                one.incidents,
-            )
+        entry = {"message": message, "outcome": Fate.QUEUED.value, "reason": "", "detail": "", "times": 1, "at": at, "ended_at": None}
+        entries = [
+            {
+                **entry,
+                "slot": f"{message} {one.channel}",
+                "route": one.route,
+                "channel": one.channel,
+                "people": list(one.people),
+                "kind": one.kind.value,
+                "severity": one.severity,
+            }
+            for one in to
+        ]
+        await self._add(entries, [one.incidents for one in to])
 
     async def note(self, notes: Iterable[Note]) -> None:
-        """Write why incidents were held back; the same reason again is counted."""
+        """Write why incidents were held back; the same reason again is counted. As many statements for a crowd of notes as for a few."""
+        alike: dict[str, list[Note]] = {}
         for one in notes:
-            slot = f"{one.incident} {one.route} {one.reason}"
-            again = update(alert_deliveries).where(alert_deliveries.c.slot == slot)
-            again = again.values(times=alert_deliveries.c.times + 1, ended_at=one.at, detail=one.detail[:_DETAIL])
-            if (await self._conn.execute(again)).rowcount:
-                continue
-            await self._add(
-                {
-                    "slot": slot,
-                    "message": None,
-                    "route": one.route,
-                    "channel": "",
-                    "people": [],
-                    "kind": "",
-                    "severity": "",
-                    "outcome": Fate.HELD.value,
-                    "reason": one.reason,
-                    "detail": one.detail[:_DETAIL],
-                    "at": one.at,
-                    "ended_at": one.at,
-                },
-                (one.incident,),
+            alike.setdefault(f"{one.incident} {one.route} {one.reason}", []).append(one)
+        known = await self._known(list(alike))
+        if known:
+            again = update(alert_deliveries).where(alert_deliveries.c.slot == bindparam("of_slot"))
+            again = again.values(
+                times=alert_deliveries.c.times + bindparam("more"), ended_at=bindparam("last_at"), detail=bindparam("last_detail")
             )
+            rows = [
+                {"of_slot": slot, "more": len(alike[slot]), "last_at": alike[slot][-1].at, "last_detail": alike[slot][-1].detail[:_DETAIL]}
+                for slot in known
+            ]
+            await self._conn.execute(again, rows)
+        fresh = {slot: found for slot, found in alike.items() if slot not in known}
+        await self._add([_held(slot, found) for slot, found in fresh.items()], [(found[0].incident,) for found in fresh.values()])
 
-    async def _add(self, row: dict[str, Any], incidents: Iterable[str]) -> None:
-        last = await self._conn.scalar(select(func.coalesce(func.max(alert_deliveries.c.number), 0)))
-        number = (last or 0) + 1
-        await self._conn.execute(insert(alert_deliveries).values(number=number, attempts=0, times=1, **row))
-        links = [{"incident": one, "number": number} for one in dict.fromkeys(incidents)]
+    async def _known(self, slots: Sequence[str]) -> frozenset[str]:
+        found: set[str] = set()
+        for start in range(0, len(slots), _AT_ONCE):
+            some = slots[start : start + _AT_ONCE]
+            found |= set(await self._conn.scalars(select(alert_deliveries.c.slot).where(alert_deliveries.c.slot.in_(some))))
+        return frozenset(found)
+
+    async def _add(self, entries: Sequence[Mapping[str, Any]], incidents: Sequence[Iterable[str]]) -> None:
+        """New entries, each with the incidents that it is about."""
+        if not entries:
+            return
+        last = await self._conn.scalar(select(func.coalesce(func.max(alert_deliveries.c.number), 0))) or 0
+        await self._conn.execute(
+            insert(alert_deliveries), [{**row, "number": number, "attempts": 0} for number, row in enumerate(entries, last + 1)]
+        )
+        links = [{"incident": one, "number": number} for number, about in enumerate(incidents, last + 1) for one in dict.fromkeys(about)]
         if links:
             await self._conn.execute(insert(alert_delivery_incidents), links)
 
@@ -324,6 +325,25 @@ class AlertRepository:
         found = await self.shift(shift)
         await self._conn.execute(delete(duty_shifts).where(duty_shifts.c.id == shift))
         return found
+
+
+def _held(slot: str, notes: Sequence[Note]) -> dict[str, Any]:
+    """The entry of what was noted once or several times."""
+    return {
+        "slot": slot,
+        "message": None,
+        "route": notes[0].route,
+        "channel": "",
+        "people": [],
+        "kind": "",
+        "severity": "",
+        "outcome": Fate.HELD.value,
+        "reason": notes[0].reason,
+        "detail": notes[-1].detail[:_DETAIL],
+        "times": len(notes),
+        "at": notes[0].at,
+        "ended_at": notes[-1].at,
+    }
 
 
 def _delivery(row: Row[Any], incidents: Sequence[str]) -> Delivery:
