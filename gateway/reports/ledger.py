@@ -110,7 +110,7 @@ class Ledger:
         async with self._store.read() as tx:
             known = await tx.availability.reckoned()
             oldest = await tx.conn.scalar(select(transitions.c.at).order_by(transitions.c.at).limit(1))
-        if oldest is None:
+        if oldest is None or oldest.astimezone(self._zone).date() >= today:
             return 0
         begin = max(month_of(oldest.astimezone(self._zone).date()), self.horizon)
         for first, devices in sorted(self._behind(known, begin, today).items()):
@@ -161,7 +161,8 @@ class Ledger:
             async def change(tx: Tx, batch: Sequence[DeviceId] = batch, page: _Page = page) -> None:
                 await tx.availability.keep(batch, first, until, days=page.days, months=page.months, reckoned=page.reckoned)
 
-            await self._store.writer.write(change, lane=Lane.HEALTH)
+            if page.reckoned:
+                await self._store.writer.write(change, lane=Lane.HEALTH)
         return len(devices)
 
     async def tidy(self) -> None:

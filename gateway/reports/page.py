@@ -194,7 +194,7 @@ class _Page:
 
     def _hours(self, microseconds: int) -> str:
         """Summed over devices: hours of devices say more than days."""
-        return f"{microseconds / 3_600_000_000:,.1f} {self._w.line('hours')}"
+        return f"{microseconds / 3_600_000_000:,.1f} {self._w.line('device_hours')}"
 
     def _windows(self, report: Report) -> str:
         w = self._w

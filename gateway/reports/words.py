@@ -143,4 +143,5 @@ WORDS: Final[Mapping[str, Pair]] = {
     "more_rows": ("其余行见表格文件", "the other rows are in the spreadsheet"),
     "unnamed": ("(未填)", "(not given)"),
     "hours": ("小时", "h"),
+    "device_hours": ("设备小时", "device-hours"),
 }
