@@ -222,3 +222,42 @@ def test_what_is_seen_where_another_switchs_neighbour_is_seen_does_not_hang_ther
     verdicts = infer(truth.inventory(linked=False), {}, views(truth, lambda *row: row in rows))
     assert verdicts[DeviceId("d1")].proposal is not None
     assert verdicts[DeviceId("d2")].doubt is Doubt.BEHIND_TRUNKS
+
+
+def test_of_a_cable_made_of_several_the_uplink_is_proposed_and_the_port_is_not() -> None:
+    """Bridges number an aggregate as a port of its own; LLDP speaks on each of its cables. s0 is the root, s1 below it, s2 below s1."""
+    truth = Truth({"s0": None, "s1": ("s0", 1), "s2": ("s1", 2)}, {"d1": ("s1", 1)})
+
+    def both(key: str, *ports: int) -> tuple[Neighbour, ...]:
+        return tuple(Neighbour(port, frozenset({mac(key)}), bridge=True) for port in ports)
+
+    def view(switch: str, neighbours: tuple[Neighbour, ...], root_port: int, **seen: int) -> SwitchView:
+        found = {mac(key): port for key, port in seen.items()}
+        return SwitchView(DeviceId(switch), frozenset({mac(switch)}), neighbours, found, root_port=root_port)
+
+    tables = [
+        view("s0", both("s1", 5, 6), 0, s1=1001, s2=1001, d1=1001),
+        view("s1", both("s0", 23, 24) + both("s2", 21, 22), 1000, s0=1000, s2=1002, d1=1),
+        view("s2", both("s1", 23, 24), 1000, s1=1000, d1=1000),
+    ]
+    verdicts = infer(truth.inventory(linked=False), {}, tables)
+    found = {key: (one.proposal.uplink, one.proposal.port) for key, one in verdicts.items() if one.proposal}
+    assert found == {"s1": ("s0", None), "s2": ("s1", None), "d1": ("s1", 1)}
+
+
+def test_a_ring_is_cut_where_the_spanning_tree_cuts_it() -> None:
+    """s0 is the root; s1 and s2 hang on it, and on each other by a cable that is blocked."""
+    truth = Truth({"s0": None, "s1": ("s0", 1), "s2": ("s0", 2)}, {})
+    beside = {"s0": (("s1", 1), ("s2", 2)), "s1": (("s0", 8), ("s2", 7)), "s2": (("s0", 8), ("s1", 7))}
+    tables = [
+        SwitchView(
+            DeviceId(switch),
+            frozenset({mac(switch)}),
+            tuple(Neighbour(port, frozenset({mac(other)}), bridge=True) for other, port in near),
+            root_port=0 if switch == "s0" else 8,
+        )
+        for switch, near in beside.items()
+    ]
+    verdicts = infer(truth.inventory(linked=False), {}, tables)
+    found = {key: (one.proposal.uplink, one.proposal.port) for key, one in verdicts.items() if one.proposal}
+    assert found == {"s1": ("s0", 1), "s2": ("s0", 2)}
