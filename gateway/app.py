@@ -472,6 +472,7 @@ class House:
             store=self._store,
             city=self._city,
             board=self._board,
+            circumstances=self._circumstances,
             clock=self._clock,
             broadcasts=self._broadcasts,
             sender=Sender(

@@ -8,6 +8,7 @@ import aiomqtt
 import structlog
 
 from gateway.clock import Clock
+from gateway.domain.circumstances import Circumstances
 from gateway.domain.city import City
 from gateway.domain.health import Board
 from gateway.errors import GatewayError, Unreachable
@@ -34,6 +35,7 @@ class MqttDoor:
         store: Store,
         city: City,
         board: Board,
+        circumstances: Circumstances,
         clock: Clock,
         broadcasts: Broadcasts,
         sender: Sender,
@@ -43,7 +45,15 @@ class MqttDoor:
         self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311 -- spreads reconnections, guards nothing
         self._topics = Topics(prefix)
-        self._publisher = Publisher(self._topics, store=store, city=city, board=board, clock=clock, reader=f"mqtt:{broker.client_id}")
+        self._publisher = Publisher(
+            self._topics,
+            store=store,
+            city=city,
+            board=board,
+            circumstances=circumstances,
+            clock=clock,
+            reader=f"mqtt:{broker.client_id}",
+        )
         self._commands = Commands(self._topics, clock=clock, broadcasts=broadcasts, sender=sender)
         self.connected = False
         self._client: Connection | None = None

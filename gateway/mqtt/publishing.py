@@ -9,10 +9,11 @@ from datetime import datetime
 import structlog
 
 from gateway.clock import Clock
+from gateway.domain.circumstances import Circumstance, Circumstances
 from gateway.domain.city import City
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import Event
-from gateway.domain.health import Board, HealthState, Standing
+from gateway.domain.health import Board, HealthState
 from gateway.errors import Overloaded, StorageFailed
 from gateway.mqtt.connection import Connection
 from gateway.mqtt.topics import Topics, to_json
@@ -38,12 +39,14 @@ class Publisher:
     differs from the board is told anew, so that a long absence costs one message a device and never shows a state of long ago.
     """
 
-    def __init__(self, topics: Topics, *, store: Store, city: City, board: Board, clock: Clock, reader: str) -> None:
+    def __init__(
+        self, topics: Topics, *, store: Store, city: City, board: Board, circumstances: Circumstances, clock: Clock, reader: str
+    ) -> None:
         self._topics = topics
         self._store = store
         self._clock = clock
         self._cursor = _Cursor(store, clock, reader)
-        self._states = _States(topics, city, board)
+        self._states = _States(topics, city, board, circumstances)
 
     async def begin(self) -> None:
         """Settle where the events begin, before there is a broker: from here on nothing is lost to it. Waits for the store."""
@@ -144,16 +147,17 @@ class _Cursor:
             self._saved = cursor
 
 
-_Shown = tuple[HealthState, datetime | None, str, str]
+_Shown = tuple[HealthState, datetime | None, str, str, Circumstance]
 
 
 class _States:
     """What the broker holds of each device, retained, and what it ought to."""
 
-    def __init__(self, topics: Topics, city: City, board: Board) -> None:
+    def __init__(self, topics: Topics, city: City, board: Board, circumstances: Circumstances) -> None:
         self._topics = topics
         self._city = city
         self._board = board
+        self._circumstances = circumstances
         self._told: dict[str, _Shown | None] = {}  # None: the broker holds something, we do not know what
         self._doubtful: set[str] | None = None  # whom to look at; None: at everybody
         self._stirred = asyncio.Event()
@@ -188,7 +192,7 @@ class _States:
         self._doubtful = set()
         gone = [device for device in self._told if device not in devices] if doubtful is None else []
         looked_at = devices if doubtful is None else map(DeviceId, doubtful)
-        differing = [one for one in looked_at if one in devices and self._told.get(one) != _shown(self._board[one])]
+        differing = [one for one in looked_at if one in devices and self._told.get(one) != self._shown(one)]
         for start in range(0, len(differing), BATCH):
             await self._tell_some(client, differing[start : start + BATCH])
         for start in range(0, len(gone), BATCH):
@@ -198,10 +202,16 @@ class _States:
                 self._told.pop(device, None)
 
     async def _tell_some(self, client: Connection, devices: list[DeviceId]) -> None:
-        standings = [self._board[device] for device in devices]
+        shown = {device: self._shown(device) for device in devices}
         self._told |= dict.fromkeys(devices)  # whatever comes of it
-        await _send(client, [_Outgoing(self._topics.state(one.device), state_json(one), retain=True) for one in standings])
-        self._told |= {one.device: _shown(one) for one in standings}
+        await _send(client, [_Outgoing(self._topics.state(one), state_json(one, of), retain=True) for one, of in shown.items()])
+        for one, of in shown.items():
+            self._told[one] = of
+
+    def _shown(self, device: DeviceId) -> _Shown:
+        """What of a device the broker is told; the rest changes with every check."""
+        standing = self._board[device]
+        return standing.state, standing.since, standing.reason, standing.check, self._circumstances[device]
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,12 +242,10 @@ def event_json(event: Event) -> bytes:
     return to_json({"cursor": event.cursor, "type": event.type, "subject": event.subject, "at": at, "data": event.data})
 
 
-def state_json(standing: Standing) -> bytes:
-    """The state of a device as it stands."""
-    state, since, reason, check = _shown(standing)
-    return to_json({"device": standing.device, "state": state, "since": since and since.isoformat(), "reason": reason, "check": check})
-
-
-def _shown(standing: Standing) -> _Shown:
-    """What of a standing the broker is told; the rest changes with every check."""
-    return standing.state, standing.since, standing.reason, standing.check
+def state_json(device: DeviceId, shown: _Shown) -> bytes:
+    """The state of a device as it stands, and what stands beside it."""
+    state, since, reason, check, beside = shown
+    told = {"device": device, "state": state, "since": since and since.isoformat(), "reason": reason, "check": check}
+    return to_json(
+        {**told, "muted": beside.muted is not None, "suppressed_by": beside.suppressed_by, "incident": beside.incident},
+    )

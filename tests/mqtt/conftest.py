@@ -35,6 +35,7 @@ def door_of(house: House, broker: Broker) -> MqttDoor:
         store=services.store,
         city=services.city,
         board=services.board,
+        circumstances=services.circumstances,
         clock=SystemClock(),
         broadcasts=services.broadcasts,
         sender=sender_of(services),

@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import delete, update
 
+from gateway.domain.circumstances import Circumstance
 from gateway.domain.devices import DeviceId
 from gateway.domain.health import HealthState, Standing
+from gateway.domain.incidents import IncidentId
+from gateway.domain.maintenance import WindowId
 from gateway.mqtt import Broker
 from gateway.mqtt.publishing import BATCH
 from gateway.mqtt.topics import level
@@ -66,7 +69,19 @@ async def test_a_change_of_state_is_told_at_once_and_only_once(line: Line):
         board.put(Standing(CAMERA, HealthState.DOWN, now, "refused", "reach", facts={"reach": {"took_ms": 4}}))
         await line.house.emit(line.house.event(), line.house.event("last", "test.last"))
         await line.broker.until(lambda: line.broker.on("gateway/v1/events/test.last"))
-    assert told(line)[1:] == [{"device": CAMERA, "state": "down", "since": now.isoformat(), "reason": "refused", "check": "reach"}]
+    beside = {"muted": False, "suppressed_by": None, "incident": None}
+    assert told(line)[1:] == [
+        {"device": CAMERA, "state": "down", "since": now.isoformat(), "reason": "refused", "check": "reach", **beside}
+    ]
+
+
+async def test_what_stands_beside_a_state_is_told_when_it_changes(line: Line):
+    async with line.up():
+        await line.ready()
+        beside = Circumstance(WindowId("M-1"), DeviceId("sw-1"), IncidentId("I-1"))
+        line.house.services.circumstances.replace({DeviceId(CAMERA): beside})
+        await line.broker.until(lambda: len(told(line)) == 2)
+    assert (told(line)[-1]["muted"], told(line)[-1]["suppressed_by"], told(line)[-1]["incident"]) == (True, "sw-1", "I-1")
 
 
 async def test_a_state_that_no_event_tells_of_is_found_by_looking_around(line: Line):
