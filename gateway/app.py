@@ -5,8 +5,7 @@ import resource
 import secrets
 import signal
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import time, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -14,44 +13,37 @@ from zoneinfo import ZoneInfo
 import structlog
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from gateway import __version__, sdnotify
+from gateway import __version__, sdnotify, tuning
 from gateway.api.app import HttpDoor, build_api
 from gateway.api.orders import read_order
 from gateway.api.problems import problem_of
 from gateway.api.services import Caller, Services
 from gateway.broadcast.clips import ClipShelf
-from gateway.broadcast.performance import Manner
 from gateway.broadcast.service import BroadcastService
-from gateway.broadcast.service import Rules as BroadcastRules
 from gateway.broadcast.verification import verification
 from gateway.broadcast.warmup import WarmUp
 from gateway.clock import Clock, SystemClock
-from gateway.config import Config, KindHealth, WorkOrders, WorkTarget
+from gateway.config import Config
 from gateway.control.captures import CaptureDesk
 from gateway.control.power import PowerDesk
 from gateway.control.steering import SteeringDesk
 from gateway.control.stills import StreamStills
 from gateway.datadir import held
 from gateway.domain.access import Role, permissions
-from gateway.domain.causes import Patience
 from gateway.domain.circumstances import Circumstances
 from gateway.domain.city import City
-from gateway.domain.devices import DeviceId, DeviceKind
+from gateway.domain.devices import DeviceId
 from gateway.domain.events import Actor, ActorKind
 from gateway.domain.health import Board
-from gateway.domain.hours import Hours
 from gateway.domain.incidents import IncidentId
 from gateway.domain.maintenance import WindowId
-from gateway.domain.policy import Limits
-from gateway.domain.severity import Severities, Severity
-from gateway.domain.work_orders import Calendar, Target, WorkOrderId
+from gateway.domain.work_orders import WorkOrderId
 from gateway.drivers.profiles.library import Profiles
 from gateway.drivers.registry import Drivers
 from gateway.figures import HouseFigures
 from gateway.footage.fulfilment import Fetching
 from gateway.footage.register import load_register, shipped_register
 from gateway.footage.service import FootageService
-from gateway.footage.service import Rules as FootageRules
 from gateway.health.album import Album
 from gateway.health.asked import AskedVisits
 from gateway.health.checks.subject import SlowTools, Tools
@@ -62,15 +54,11 @@ from gateway.health.listening import Listening, wanted_of
 from gateway.health.rounds import Rounds
 from gateway.health.service import HealthService
 from gateway.health.streams import Streams
-from gateway.health.wheel import LATE_S, Pace
 from gateway.incidents.maintenance import MaintenanceDesk
 from gateway.incidents.pictures import PictureFolder
 from gateway.incidents.service import IncidentService
-from gateway.incidents.service import Rules as IncidentRules
-from gateway.incidents.work_orders import Agreement, WorkOrderDesk
-from gateway.inventory.logins import read_logins
+from gateway.incidents.work_orders import WorkOrderDesk
 from gateway.inventory.runs import Errands
-from gateway.inventory.searching import Rules as SearchRules
 from gateway.inventory.searching import SearchService
 from gateway.inventory.service import InventoryService
 from gateway.inventory.surveying import UplinkSurveyor
@@ -81,7 +69,7 @@ from gateway.mqtt import Broker, MqttDoor, Sender
 from gateway.notify import Notifier
 from gateway.reports.kinds import load_kinds, shipped_kinds
 from gateway.reports.service import ReportService
-from gateway.storage.retention import Housekeeper, Keep
+from gateway.storage.retention import Housekeeper
 from gateway.storage.store import Store
 from gateway.storage.vault import load_key
 from gateway.supervisor import PartState, Supervisors, first_cause
@@ -190,11 +178,7 @@ class House:
             raise first_cause(failed) from None
 
     def _add_parts(self) -> None:
-        keep = Keep(
-            events_for=timedelta(days=self._config.limits.events_days),
-            events_at_most=self._config.limits.events_count,
-            idempotency_for=timedelta(hours=self._config.limits.idempotency_hours),
-        )
+        keep = tuning.keep(self._config.limits)
         door = HttpDoor(lambda: build_api(self._services()), host=self._config.http.host, port=self._config.http.port)
         self._parts.add("store", self._store.writer.run, fatal=True)
         self._parts.add("housekeeper", Housekeeper(self._store, clock=self._clock, keep=keep).run)
@@ -259,31 +243,14 @@ class House:
             timeout_s=health.timeout_s,
             clock_limit_s=health.clock_limit_s,
         )
-        limits = Limits(
-            failure=health.down_after,
-            recovery=health.up_after,
-            degrade=health.degraded_after,
-            flap_changes=health.flap_changes,
-            flap_hold=timedelta(seconds=health.flap_hold_s),
-        )
-        usual = Pace()
-        pace = Pace(
-            interval_s=health.interval_s,
-            suspect_s=min(usual.suspect_s, health.interval_s / 3),
-            dead_s=min(usual.dead_s, health.interval_s),
-            dead_max_s=min(usual.dead_max_s, 8 * health.interval_s),
-            in_flight=health.concurrency,
-            per_group=health.per_uplink,
-            late_s=min(LATE_S, health.timeout_s / 4),  # a pause of ours that could eat up a device's deadline is never its fault
-        )
         return HealthService(
             city=self._city,
             board=self._board,
             store=self._store,
             tools=tools,
-            limits=limits,
-            pace=pace,
-            limits_of={kind: _limits_of(limits, getattr(health.kinds, kind.value)) for kind in DeviceKind},
+            limits=tuning.limits(health),
+            pace=tuning.pace(health),
+            limits_of=tuning.limits_by_kind(health),
             links=OwnLinks(health.own_links, self._clock),
         )
 
@@ -345,25 +312,6 @@ class House:
         )
 
     def _make_incidents(self) -> IncidentService:
-        settings, health = self._config.incidents, self._config.health
-        interval_s = health.interval_s
-        patience = Patience(
-            settle=timedelta(seconds=min(3.0, interval_s / 10)),
-            uplink_wait=timedelta(seconds=settings.uplink_wait_s or 2 * interval_s),
-            group_wait=timedelta(seconds=settings.group_wait_s or 3 * interval_s),
-            grace=timedelta(seconds=settings.return_grace_s or 5 * interval_s),
-            degraded_wait=timedelta(seconds=settings.degraded_wait_s or 2 * interval_s),
-            window=timedelta(seconds=settings.reopen_within_s),
-        )
-        table = {key: Severity(value) for key, value in health.severity.items()}
-        rules = IncidentRules(
-            patience=patience,
-            severities=Severities(table, critical_from=health.critical_from),
-            escalate_after={
-                severity: tuple(timedelta(seconds=step) for step in getattr(settings.escalate_after_s, severity)) for severity in Severity
-            },
-            ask_again=timedelta(seconds=min(10.0, interval_s / 3)),
-        )
         return IncidentService(
             store=self._store,
             city=self._city,
@@ -374,7 +322,7 @@ class House:
             suspects=self._health.suspects,
             visit=self._health.check_now,
             new_id=lambda: IncidentId(f"I-{secrets.token_hex(6)}"),
-            rules=rules,
+            rules=tuning.incidents(self._config),
         )
 
     def _make_work_orders(self) -> WorkOrderDesk:
@@ -382,7 +330,7 @@ class House:
             store=self._store,
             city=self._city,
             clock=self._clock,
-            agreement=agreed(self._config.work_orders, ZoneInfo(self._config.timezone)),
+            agreement=tuning.agreement(self._config.work_orders, ZoneInfo(self._config.timezone)),
             pictures=PictureFolder(self._config.data_dir / "work-orders"),
             new_id=lambda: WorkOrderId(f"W-{secrets.token_hex(6)}"),
         )
@@ -399,7 +347,6 @@ class House:
         )
 
     def _make_searches(self) -> SearchService:
-        settings = self._config.discovery
         return SearchService(
             store=self._store,
             city=self._city,
@@ -408,17 +355,7 @@ class House:
             errands=self._errands,
             strangers=self._drivers.strangers,
             quirks_of=self._drivers.quirks_of,
-            rules=SearchRules(
-                ranges=settings.ranges,
-                multicast_from=settings.multicast_from,
-                addresses_per_s=settings.addresses_per_s,
-                listen_s=settings.listen_s,
-                attempts=settings.attempts,
-                onvif_ports=settings.onvif_ports,
-                snmp_port=settings.snmp_port,
-                probe_port=settings.probe_port,
-                logins=read_logins(settings.logins_file) if settings.logins_file is not None else (),
-            ),
+            rules=tuning.searches(self._config.discovery),
         )
 
     def _make_broadcasts(self) -> BroadcastService:
@@ -437,8 +374,8 @@ class House:
                 identity_of=drivers.onvif_of,
                 quirks_of=drivers.quirks_of,
             ),
-            rules=BroadcastRules(max_speakers=broadcast.max_speakers_per_key, not_after_max_s=broadcast.not_after_max_s),
-            manner=Manner(lead_in_s=broadcast.lead_in_ms / 1000, setup_timeout_s=broadcast.setup_timeout_s),
+            rules=tuning.broadcasts(broadcast),
+            manner=tuning.manner(broadcast),
         )
 
     def _make_footage(self) -> FootageService:
@@ -455,12 +392,7 @@ class House:
             fetching=Fetching(
                 self._config.data_dir / "footage", segment=timedelta(minutes=footage.segment_minutes), exports=footage.workers
             ),
-            rules=FootageRules(
-                window_max=timedelta(hours=footage.window_max_hours),
-                download_for=timedelta(hours=footage.download_hours),
-                downloads=footage.download_max,
-                keep=timedelta(days=footage.retention_days),
-            ),
+            rules=tuning.footage(footage),
         )
 
     def _make_mqtt(self) -> MqttDoor:
@@ -538,29 +470,6 @@ class House:
     def _unready(self) -> Mapping[str, str]:
         unready = {part.name: part.last_error or part.state for part in self._parts if part.state is not PartState.RUNNING}
         return {"store": self._store.writer.trouble, **unready} if self._store.writer.trouble else unready
-
-
-def _limits_of(usual: Limits, kind: KindHealth) -> Limits:
-    """The thresholds of one kind of device: those that it has of its own, else the usual ones."""
-    return replace(
-        usual,
-        failure=kind.down_after or usual.failure,
-        recovery=kind.up_after or usual.recovery,
-        degrade=kind.degraded_after or usual.degrade,
-        flap_changes=kind.flap_changes or usual.flap_changes,
-    )
-
-
-def agreed(settings: WorkOrders, zone: ZoneInfo) -> Agreement:
-    """What was agreed with the maintainers, as the clocks of work orders need it."""
-    targets = {}
-    for severity in Severity:
-        target: WorkTarget = getattr(settings.targets, severity.value)
-        response, repair = timedelta(hours=target.response_hours), timedelta(hours=target.repair_hours)
-        targets[severity] = Target(response, repair, target.around_the_clock)
-    days = frozenset(day - 1 for day in settings.work_days)
-    hours = Hours(time.fromisoformat(settings.work_from), time.fromisoformat(settings.work_until), days)
-    return Agreement(targets, Calendar(hours, zone))
 
 
 def _asked_to_stop() -> asyncio.Event:

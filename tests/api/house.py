@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 import aiohttp
 
 from demo.processes import free_port
+from gateway import tuning
 from gateway.api.app import HttpDoor, build_api
 from gateway.api.services import Services
-from gateway.app import agreed
 from gateway.broadcast.clips import ClipShelf
 from gateway.broadcast.performance import Manner
 from gateway.broadcast.service import BroadcastService
@@ -190,7 +190,7 @@ def make_services(folder: Path, store: Store, city: City, clock: Clock, drivers:
             store=store,
             city=city,
             clock=clock,
-            agreement=agreed(WorkOrders(), ZoneInfo("Asia/Shanghai")),
+            agreement=tuning.agreement(WorkOrders(), ZoneInfo("Asia/Shanghai")),
             pictures=PictureFolder(folder / "work-orders"),
             new_id=lambda: WorkOrderId(f"W-{next(numbers)}"),
         ),
