@@ -1,6 +1,7 @@
 """Reports over twelve months of 2,700 devices: how long any of them takes, and how long the loop stands still meanwhile."""
 
 import asyncio
+import gc
 import json
 import random
 import tempfile
@@ -47,6 +48,8 @@ async def _measure(folder: Path) -> dict[str, Any]:
         async with asyncio.TaskGroup() as group:
             writer = group.create_task(store.writer.run())
             service = ReportService(store=store, city=city, clock=clock, zone=ZoneInfo("Asia/Shanghai"), kinds=load_kinds(shipped_kinds()))
+            gc.collect()
+            gc.freeze()  # as the daemon does when it has taken up an inventory
             lag = _Lag()
             watching = group.create_task(lag.watch())
             reckoned = await _timed(service.ledger.catch_up)
