@@ -428,7 +428,16 @@ class House:
 
     def _services(self) -> Services:
         metrics = CollectorRegistry()
-        metrics.register(HouseFigures(self._parts, self._health, mqtt=self._mqtt, traps=self._traps, alerts=self._alerts))
+        figures = HouseFigures(
+            self._parts,
+            self._health,
+            mqtt=self._mqtt,
+            traps=self._traps,
+            alerts=self._alerts,
+            rounds=self._rounds,
+            listening=self._listening,
+        )
+        metrics.register(figures)
         ProcessCollector(registry=metrics)
         return Services(
             clock=self._clock,

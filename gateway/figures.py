@@ -6,6 +6,8 @@ from itertools import accumulate
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gateway.health.listening import Listening
+from gateway.health.rounds import Rounds
 from gateway.health.service import HealthService
 from gateway.health.timing import BOUNDS_S, Times
 from gateway.mqtt import MqttDoor
@@ -25,12 +27,16 @@ class HouseFigures(Collector):
         mqtt: MqttDoor | None = None,
         traps: TrapService | None = None,
         alerts: Notifier | None = None,
+        rounds: Rounds | None = None,
+        listening: Listening | None = None,
     ) -> None:
         self._parts = parts
         self._health = health
         self._mqtt = mqtt
         self._traps = traps
         self._alerts = alerts
+        self._rounds = rounds
+        self._listening = listening
 
     def collect(self) -> Iterator[Metric]:
         running = GaugeMetricFamily("gateway_part_running", "1 while a part of the daemon does its work.", labels=["part"])
@@ -42,6 +48,7 @@ class HouseFigures(Collector):
         yield restarts
         yield from self._checking()
         yield from self._checks()
+        yield from self._rounding()
         if self._mqtt is not None:
             yield GaugeMetricFamily("gateway_mqtt_connected", "1 while the broker is connected.", value=self._mqtt.connected)
         yield from self._telling()
@@ -54,6 +61,18 @@ class HouseFigures(Collector):
         yield GaugeMetricFamily("gateway_health_backing_off", "Devices that are dead and visited less often.", value=figures.off_the_ring)
         yield GaugeMetricFamily("gateway_health_lateness_seconds", "How far the checks are behind their plan.", value=figures.lateness_s)
         yield GaugeMetricFamily("gateway_health_blind", "1 while nobody at all answers: the fault is ours.", value=figures.blind)
+
+    def _rounding(self) -> Iterator[Metric]:
+        made = CounterMetricFamily("gateway_slow_checks", "Slow checks made, of one device each.", labels=["check"])
+        late = GaugeMetricFamily("gateway_slow_check_lateness_seconds", "How far a slow check is behind its plan.", labels=["check"])
+        for check, figures in self._rounds.figures.items() if self._rounds is not None else ():
+            made.add_metric([check], figures.made)
+            late.add_metric([check], figures.lateness_s)
+        yield made
+        yield late
+        if self._listening is not None:
+            yield GaugeMetricFamily("gateway_subscriptions", "Devices to whose events we listen.", value=self._listening.subscriptions)
+            yield CounterMetricFamily("gateway_device_events", "What they told.", value=self._listening.events)
 
     def _telling(self) -> Iterator[Metric]:
         told = CounterMetricFamily("gateway_alerts", "Attempts to tell somebody; queued: to be made again.", labels=["channel", "outcome"])

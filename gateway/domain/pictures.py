@@ -79,11 +79,13 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Last:
-    """The picture before, for what stands still: since when nothing has moved, and in how many pictures."""
+    """The picture before, for what stands still: since when it is the same to the last bit, since when nothing has moved, in how many
+    pictures.
+    """
 
     digest: str
     grains: bytes
-    at: datetime
+    same_since: datetime
     still_since: datetime
     still: int = 1
 
@@ -113,7 +115,7 @@ def look(memory: Memory, picture: Picture, at: datetime, *, movable: bool) -> tu
     reference = memory.references.get(picture.light)
     known = reference if reference is not None and reference.learnt else None
     alike = likeness(known.fields, picture.fields) if known and not movable else None
-    reason = _worthless(picture) or _frozen(last, memory.last, at) or _against(known, picture, alike)
+    reason = _worthless(picture) or _frozen(last, at) or _against(known, picture, alike)
     facts = _facts(picture, known, alike, last)
     if reason:
         return replace(memory, last=last), Opinion(reason, facts)
@@ -142,8 +144,8 @@ def _worthless(picture: Picture) -> str:
     return COVERED if picture.flat >= _ONE_COLOUR else ""
 
 
-def _frozen(last: Last, before: Last | None, at: datetime) -> str:
-    same = before is not None and before.digest == last.digest and at - before.at >= SAME_BITS_AFTER
+def _frozen(last: Last, at: datetime) -> str:
+    same = at - last.same_since >= SAME_BITS_AFTER
     still = last.still >= STILL_PICTURES and at - last.still_since >= STILL_FOR
     return FROZEN if same or still else ""
 
@@ -159,9 +161,8 @@ def _against(known: Reference | None, picture: Picture, alike: float | None) -> 
 def _after(before: Last | None, picture: Picture, at: datetime) -> Last:
     if before is None or not _unmoved(before.grains, picture.grains):
         return Last(picture.digest, picture.grains, at, at)
-    if before.digest == picture.digest and at - before.at < SAME_BITS_AFTER:
-        return before  # asked twice within one picture
-    return Last(picture.digest, picture.grains, at, before.still_since, before.still + 1)
+    same_since = before.same_since if before.digest == picture.digest else at
+    return Last(picture.digest, picture.grains, same_since, before.still_since, before.still + 1)
 
 
 def _unmoved(before: bytes, after: bytes) -> bool:

@@ -85,6 +85,11 @@ class Listening:
             self._tasks.clear()
             self._since.clear()
 
+    @property
+    def subscriptions(self) -> int:
+        """How many devices are listened to."""
+        return len(self._tasks)
+
     def chosen(self) -> Sequence[Device]:
         """Whose events are wanted now."""
         wanted = self._wanted

@@ -67,6 +67,8 @@ def test_the_same_picture_to_the_last_bit_is_frozen_unless_it_was_asked_for_twic
     _, opinions = seen(picture(1), picture(1), picture(2))
     assert [one.reason for one in opinions] == ["", "picture-frozen", ""]
     assert [one.reason for one in seen(picture(1), picture(1), every=timedelta(seconds=1))[1]] == ["", ""]
+    often = seen(*[picture(1)] * 5, every=timedelta(seconds=10))[1]
+    assert [one.reason for one in often] == ["", "", "", "picture-frozen", "picture-frozen"], "however often it is asked for"
 
 
 def test_a_picture_under_a_running_caption_is_frozen_when_nothing_else_moved_for_twelve_hours() -> None:
