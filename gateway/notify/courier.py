@@ -113,6 +113,11 @@ class Courier:
         except ChannelFailed as error:
             await self._failed(waiting, error, attempts)
             return
+        except Exception:  # one message must not stand in the way of the others
+            log.exception("alerts.message_failed", channel=self.channel.name, message=waiting.message)
+            mistake = ChannelFailed("a mistake of the gateway's own; its log has more", code="internal-error", again=False)
+            await self._failed(waiting, mistake, attempts)
+            return
         if self._trouble:
             log.info("alerts.channel_works", channel=self.channel.name)
             self._trouble = ""

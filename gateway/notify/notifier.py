@@ -22,7 +22,7 @@ from gateway.domain.devices import DeviceId, GroupId
 from gateway.domain.duty import Shift, on_duty
 from gateway.domain.events import Actor, AuditEntry, Event, NewEvent
 from gateway.domain.trouble import Trouble, trouble_of
-from gateway.errors import Conflict, NotFound, Overloaded, StorageFailed
+from gateway.errors import Conflict, InvalidInput, NotFound, Overloaded, StorageFailed
 from gateway.notify.alerts_file import Alerts, load_alerts
 from gateway.notify.channels import Channel, make_channel
 from gateway.notify.channels.base import ChannelFailed, Publish
@@ -217,6 +217,19 @@ class Notifier:
                 self._cursor = event.cursor
 
     async def _heed(self, events: Sequence[Event], cursor: int) -> None:
+        """Decide on `events`; one that cannot be stored or read is passed over alone, and never stands in the way of the others."""
+        try:
+            await self._decide(events, cursor)
+        except (Conflict, InvalidInput, KeyError, TypeError, ValueError) as error:
+            if len(events) > 1:
+                for event in events:
+                    await self._heed([event], event.cursor)
+            else:
+                log.exception("alerts.event_passed_over", cursor=cursor, type=events[0].type, error=str(error))
+            self._cursor = cursor
+            await self._save_cursor()
+
+    async def _decide(self, events: Sequence[Event], cursor: int) -> None:
         async with self._deciding:
             outcome, bundles = Outcome(), dict(self._bundles)
             handed = [event for event in events if event.type.startswith(WORK_ORDER)]

@@ -1,5 +1,6 @@
 """Alerts in the store: the bundles that are under way, the messages with their deliveries, and why what was held back was held back."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -159,7 +160,7 @@ class AlertRepository:
                 times=alert_deliveries.c.times + bindparam("more"), ended_at=bindparam("last_at"), detail=bindparam("last_detail")
             )
             rows = [
-                {"of_slot": slot, "more": len(alike[slot]), "last_at": alike[slot][-1].at, "last_detail": alike[slot][-1].detail[:_DETAIL]}
+                {"of_slot": slot, "more": len(alike[slot]), "last_at": alike[slot][-1].at, "last_detail": _text(alike[slot][-1].detail)}
                 for slot in known
             ]
             await self._conn.execute(again, rows)
@@ -207,7 +208,7 @@ class AlertRepository:
     async def settle(self, number: int, fate: Fate, *, now: datetime, reason: str = "", detail: str = "", attempts: int) -> None:
         """What came of an attempt; QUEUED when it is to be tried again."""
         ended = None if fate is Fate.QUEUED else now
-        values = {"outcome": fate.value, "reason": reason[:64], "detail": detail[:_DETAIL], "attempts": attempts, "ended_at": ended}
+        values = {"outcome": fate.value, "reason": reason[:64], "detail": _text(detail), "attempts": attempts, "ended_at": ended}
         await self._conn.execute(update(alert_deliveries).where(alert_deliveries.c.number == number).values(**values))
 
     async def channels_waited_for(self) -> Sequence[str]:
@@ -327,6 +328,11 @@ class AlertRepository:
         return found
 
 
+def _text(detail: str) -> str:
+    """As both stores take it: of a bounded length, without NUL and halves of surrogate pairs, which names may hold."""
+    return re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]", " ", detail)[:_DETAIL]
+
+
 def _held(slot: str, notes: Sequence[Note]) -> dict[str, Any]:
     """The entry of what was noted once or several times."""
     return {
@@ -339,7 +345,7 @@ def _held(slot: str, notes: Sequence[Note]) -> dict[str, Any]:
         "severity": "",
         "outcome": Fate.HELD.value,
         "reason": notes[0].reason,
-        "detail": notes[-1].detail[:_DETAIL],
+        "detail": _text(notes[-1].detail),
         "times": len(notes),
         "at": notes[0].at,
         "ended_at": notes[-1].at,

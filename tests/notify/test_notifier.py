@@ -13,13 +13,14 @@ from aiohttp import web
 
 from gateway.clock import SimulatedClock
 from gateway.domain.alert_log import Fate
+from gateway.domain.alerting import Kind
 from gateway.domain.city import City
-from gateway.domain.devices import DeviceId
 from gateway.domain.duty import Shift, ShiftId
 from gateway.domain.events import SYSTEM, NewEvent
 from gateway.errors import Conflict, InvalidInput, NotFound, Overloaded
 from gateway.notify import Notifier
 from gateway.notify.notifier import READER
+from gateway.storage.alerts import Addressed
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 from tests.domain.troubles import START, incident_json
@@ -231,6 +232,16 @@ async def test_what_cannot_succeed_fails_at_once_and_says_why(door: Door) -> Non
     assert figures["hook"].last_failed_at is not None and figures["hook"].queued == 0
 
 
+async def test_a_message_that_cannot_be_composed_fails_alone(door: Door) -> None:
+    async with door.open():
+        to = [Addressed("all", "hook", Kind.PROBLEM, "critical", (), ("I-0",))]
+        await door.write(lambda tx: tx.alerts.enqueue("A-0.1", {"nothing": "of ours"}, to, at=door.clock.now()))
+        await door.tell()
+        await door.pass_(7)
+        await door.there.until(1)
+        assert [(one.reason, one.message) for one in await door.log(fate=Fate.FAILED)] == [("internal-error", "A-0.1")]
+
+
 async def test_no_secret_gets_into_the_store_or_the_log(door: Door, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     door.there.faults.extend([web.Response(status=503), web.Response(status=302, headers={"Location": "http://127.0.0.2/"})])
     async with door.open() as notifier:
@@ -352,13 +363,16 @@ async def test_without_a_file_nobody_is_told_and_the_log_says_so(store: Store, c
     await asyncio.wait([running])
 
 
-async def test_an_event_that_cannot_be_read_is_passed_over(door: Door) -> None:
+async def test_an_event_that_cannot_be_read_or_stored_is_passed_over(door: Door) -> None:
     async def change(tx: Tx) -> None:
         tx.emit(NewEvent("incident.opened", "I-0", door.clock.now(), {"incident": {"id": "I-0"}}))
+        tx.emit(NewEvent("incident.opened", "", door.clock.now(), {"incident": incident_json(id_="I" * 300)}))
+        tx.emit(NewEvent("work-order.opened", "W-0", door.clock.now(), {}))
+        tx.emit(NewEvent("incident.opened", "I-2", door.clock.now(), {"incident": incident_json(id_="I-2")}))
 
     async with door.open():
         await door.write(change)
         await door.tell()
         await door.pass_(7)
         await door.there.until(1)
-    assert DeviceId("I-0") not in str(door.there.got)
+    assert {one["id"] for body in door.there.got for one in body["incidents"]} == {"I-1", "I-2"}

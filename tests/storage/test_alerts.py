@@ -74,6 +74,13 @@ async def test_the_log_is_found_by_incident_channel_and_outcome_and_paged(store:
     assert of_one[2].incidents == ("I-1", "I-2") and of_one[2].people == ("王建国",)
 
 
+async def test_what_no_store_takes_in_a_text_is_left_out(store: Store) -> None:
+    await write(store, lambda tx: tx.alerts.note([Note("I-1", "all", "not-matched", START, "its vendors (A\0\ud800B)" + "x" * 900)]))
+    async with store.read() as tx:
+        [entry] = await tx.alerts.log(limit=10)
+    assert entry.detail.startswith("its vendors (A  B)") and len(entry.detail) == 500
+
+
 async def test_only_the_newest_of_a_full_queue_are_kept(store: Store) -> None:
     for number in range(5):
         await enqueue(store, f"A-{number}.1", TO[:1])
