@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -9,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import delete, update
 
-from gateway.domain.circumstances import Circumstance
 from gateway.domain.devices import DeviceId
+from gateway.domain.events import SYSTEM
 from gateway.domain.health import HealthState, Standing
-from gateway.domain.incidents import IncidentId
-from gateway.domain.maintenance import WindowId
+from gateway.domain.maintenance import Places
+from gateway.incidents.maintenance import Wish
 from gateway.mqtt import Broker
 from gateway.mqtt.publishing import BATCH
 from gateway.mqtt.topics import level
@@ -78,10 +79,10 @@ async def test_a_change_of_state_is_told_at_once_and_only_once(line: Line):
 async def test_what_stands_beside_a_state_is_told_when_it_changes(line: Line):
     async with line.up():
         await line.ready()
-        beside = Circumstance(WindowId("M-1"), DeviceId("sw-1"), IncidentId("I-1"))
-        line.house.services.circumstances.replace({DeviceId(CAMERA): beside})
+        wish = Wish(Places(devices=frozenset({CAMERA})), end=line.house.clock.now() + timedelta(days=1))
+        await line.house.services.maintenance.create(wish, by=SYSTEM)
         await line.broker.until(lambda: len(told(line)) == 2)
-    assert (told(line)[-1]["muted"], told(line)[-1]["suppressed_by"], told(line)[-1]["incident"]) == (True, "sw-1", "I-1")
+    assert (told(line)[-1]["muted"], told(line)[-1]["suppressed_by"], told(line)[-1]["incident"]) == (True, None, None)
 
 
 async def test_a_state_that_no_event_tells_of_is_found_by_looking_around(line: Line):
