@@ -1,9 +1,8 @@
 """The alarms that devices have told by traps and have not taken back."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from sqlalchemy import Boolean, Column, Row, Table, Text, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Boolean, Column, Row, Table, Text, delete, insert, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.alarms import Alarm, Place
@@ -39,19 +38,23 @@ class AlarmRepository:
         rows = await self._conn.execute(select(trap_alarms).order_by(trap_alarms.c.since, trap_alarms.c.source, trap_alarms.c.key))
         return [_alarm(row) for row in rows]
 
-    async def open(self, alarm: Alarm) -> None:
-        """Keep `alarm`; in place of an older one of the same place."""
-        columns = {name: getattr(alarm, name) for name in ("source", "trap", "key", "device", "event", "since", "expires", "of_link")}
-        values = {**columns, "outcome": alarm.outcome.value, "text": alarm.text[:_TEXT_LIMIT]}
-        dialect = postgresql if self._conn.dialect.name == "postgresql" else sqlite
-        statement = dialect.insert(trap_alarms).values(values)
-        await self._conn.execute(statement.on_conflict_do_update(index_elements=["source", "trap", "key"], set_=values))
+    async def open(self, alarms: Sequence[Alarm]) -> None:
+        """Keep these, each of a place of its own; in place of older ones of the same places."""
+        if not alarms:
+            return
+        await self.close([alarm.place for alarm in alarms])
+        await self._conn.execute(insert(trap_alarms), [_row(alarm) for alarm in alarms])
 
-    async def close(self, places: Iterable[Place]) -> None:
+    async def close(self, places: Sequence[Place]) -> None:
         """Forget the alarms of these places."""
-        for source, trap, key in places:
-            here = (trap_alarms.c.source == source) & (trap_alarms.c.trap == trap) & (trap_alarms.c.key == key)
+        if places:
+            here = tuple_(trap_alarms.c.source, trap_alarms.c.trap, trap_alarms.c.key).in_(places)
             await self._conn.execute(delete(trap_alarms).where(here))
+
+
+def _row(alarm: Alarm) -> dict[str, object]:
+    columns = {name: getattr(alarm, name) for name in ("source", "trap", "key", "device", "event", "since", "expires", "of_link")}
+    return {**columns, "outcome": alarm.outcome.value, "text": alarm.text[:_TEXT_LIMIT]}
 
 
 def _alarm(row: Row[tuple[object, ...]]) -> Alarm:

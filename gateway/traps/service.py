@@ -34,6 +34,8 @@ log = structlog.get_logger()
 
 TRAP_EVENT: Final = "device.trap"
 SWEEP_S: Final = 5.0
+REST: Final = 1.0
+"""How long the loop is left to others after a batch, as a share of what that took: what waits, waits in the ring and in the kernel."""
 _ROWS_TOLD: Final = 16
 _KEY_LIMIT: Final = 128
 _INTRODUCED: Final = 100  # devices met between two turns of the loop
@@ -215,10 +217,11 @@ class TrapService:
 
     async def _hear(self, receiver: ReceiverProcess) -> None:
         async for batch in receiver.batches():
+            began = self._clock.monotonic()
             if await self._take(batch):
                 receiver.taken(told.number for told in batch)
             self._say_what_was_lost(receiver.counts)
-            await asyncio.sleep(0)
+            await self._clock.sleep(REST * (self._clock.monotonic() - began))
 
     def _say_what_was_lost(self, counts: Mapping[str, int]) -> None:
         lost = {name: counts[name] for name in _LOST if counts.get(name, 0) > self._said.get(name, 0)}
@@ -230,9 +233,12 @@ class TrapService:
 
     async def _take(self, batch: Sequence[Told]) -> bool:
         """Store what a batch tells, then let it count; False when the store did not take it: then nothing of it does, but the hints."""
+        if not batch:
+            return True
         now, monotonic = self._clock.now(), self._clock.monotonic()
         events: list[NewEvent] = []
         changes: list[Change] = []
+        hints: dict[DeviceId, None] = {}
         for told in batch:
             device = self._city.devices.get(DeviceId(told.device))
             if device is None:
@@ -242,19 +248,22 @@ class TrapService:
             self._alarms.apply(change)
             changes.append(change)
             if meant.concerned is not None and (meant.rule.raises or meant.rule.clears or meant.rule.restarts):
-                self._visits.want(meant.concerned)
+                hints[meant.concerned] = None
             unsaid = self._teller.tell(device.id, told.notification.trap, meant.key, monotonic)
             if unsaid is not None:
                 data = _told(told, meant) | {"effect": change.effect.value, "repeated": unsaid}
                 events.append(NewEvent(TRAP_EVENT, device.id, now, data))
         whole = merged(changes)
-        if not await self._write(whole, events):
+        stored = await self._write(whole, events)
+        if stored:
+            await self._complain(whole.devices)
+        else:
             self._unstored += len(batch)
             for change in reversed(changes):
                 self._alarms.apply(Change(raised=change.over, over=change.raised))
-            return False
-        await self._complain(whole.devices)
-        return True
+        for hinted in hints:
+            self._visits.want(hinted)
+        return stored
 
     def _meaning(self, device: Device, notification: Notification) -> _Meaning:
         """What it means; mere news where nobody says."""
@@ -275,9 +284,7 @@ class TrapService:
 
         async def store(tx: Tx) -> None:
             await tx.alarms.close(sorted(place for place, alarm in touched.items() if alarm is None))
-            for alarm in touched.values():
-                if alarm is not None:
-                    await tx.alarms.open(alarm)
+            await tx.alarms.open([alarm for alarm in touched.values() if alarm is not None])
             for event in events:
                 tx.emit(event)
 

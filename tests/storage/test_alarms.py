@@ -34,13 +34,14 @@ async def test_an_alarm_is_kept_until_it_is_closed_and_once_a_place(store: Store
     other = replace(ALARM, key="4", since=NOW + timedelta(seconds=1))
 
     async def change(tx: Tx) -> None:
-        for alarm in (ALARM, other, replace(ALARM, text="again")):
-            await tx.alarms.open(alarm)
+        await tx.alarms.open([ALARM, other])
+        await tx.alarms.open([replace(ALARM, text="again")])
+        await tx.alarms.open([])
 
     await store.writer.write(change, lane=Lane.HEALTH)
     async with store.read() as tx:
         assert list(await tx.alarms.load()) == [replace(ALARM, text="again"), other]
-    await store.writer.write(lambda tx: tx.alarms.close([ALARM.place, ("nobody", "1.3", "")]), lane=Lane.HEALTH)  # type: ignore[list-item]
+    await store.writer.write(lambda tx: tx.alarms.close([ALARM.place, (DeviceId("nobody"), "1.3", "")]), lane=Lane.HEALTH)
     async with store.read() as tx:
         assert list(await tx.alarms.load()) == [other]
 
