@@ -25,6 +25,19 @@ test("an event of an unknown device asks for the city to be read anew", () => {
   expect(new City(groups, devices).apply(8, "c9", "2026-01-01T00:00:00Z", { after: "up" })).toBe(false);
 });
 
+test("what is in front of a device and down is found, nearest first, also where the inventory has a loop", () => {
+  const chain = [
+    { id: "agg", kind: "switch", name: "agg", address: "127.64.0.1", state: "down", uplink: "sw" },
+    { id: "sw", kind: "switch", name: "sw", address: "127.64.0.2", state: "up", uplink: "agg" },
+    { id: "c1", kind: "camera", name: "cam 1", address: "127.16.0.1", state: "down", uplink: "sw" },
+  ];
+  const city = new City([], chain);
+  expect(city.behind(city.devices.get("c1")!)?.id).toBe("agg");
+  expect(city.behind(city.devices.get("agg")!)).toBeUndefined();
+  city.apply(1, "sw", "2026-01-01T00:00:00Z", { before: "up", after: "down" });
+  expect(city.behind(city.devices.get("c1")!)?.id).toBe("sw");
+});
+
 test("the list of changes is bounded", () => {
   const city = new City(groups, devices);
   for (let n = 0; n < 500; n++) city.apply(n, "c1", "2026-01-01T00:00:00Z", { after: n % 2 ? "up" : "down" });

@@ -59,7 +59,8 @@ export function Beside({ city, desk, device }: { city: City; desk: Desk; device:
   const district = device.group !== null ? (city.groups.get(device.group)?.district ?? "") : "";
   const window = desk.mutes(device, district);
   const dead = device.standing.value.state === "up" ? undefined : city.behind(device);
-  const incident = desk.of.value.get(device.id);
+  let incident = desk.of.value.get(device.id);
+  for (let cause = dead; !incident && cause; cause = city.behind(cause)) incident = desk.of.value.get(cause.id); // an incident lists its first members only
   if (!window && !dead && !incident) return null;
   return (
     <span class="chips">
