@@ -6,6 +6,8 @@ import type { Desk } from "./incidents";
 import { Mark } from "./marks";
 import { chosen, looked, mayAct, opened, view } from "./session";
 
+const HOPS = 8; // uplinks one after the other; an inventory with a loop has no end
+
 export function Panel({ city, desk }: { city: City; desk: Desk }) {
   const device = opened.value === null ? undefined : city.devices.get(opened.value);
   return (
@@ -60,7 +62,11 @@ export function Beside({ city, desk, device }: { city: City; desk: Desk; device:
   const window = desk.mutes(device, district);
   const dead = device.standing.value.state === "up" ? undefined : city.behind(device);
   let incident = desk.of.value.get(device.id);
-  for (let cause = dead; !incident && cause; cause = city.behind(cause)) incident = desk.of.value.get(cause.id); // an incident lists its first members only
+  let cause = dead;
+  for (let hops = 0; !incident && cause && hops < HOPS; hops++) {
+    incident = desk.of.value.get(cause.id); // an incident lists its first members only, its cause among them
+    cause = city.behind(cause);
+  }
   if (!window && !dead && !incident) return null;
   return (
     <span class="chips">
