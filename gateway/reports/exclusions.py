@@ -109,7 +109,7 @@ async def _blind(tx: Tx, start: datetime, end: datetime, now: datetime) -> list[
         return []
     looked = [
         (microseconds(since), microseconds(max(until, now) if now - until < STILL_LOOKING else until))
-        for since, until in await tx.complaints.watched(begin, last)
+        for since, until in await tx.complaints.watched(begin - STILL_LOOKING, last)  # whose last word was just before, and goes on
     ]
     return gaps(looked, microseconds(begin), microseconds(last))
 

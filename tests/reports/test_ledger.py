@@ -149,6 +149,15 @@ async def test_maintenance_and_hours_in_which_nobody_looked_count_neither_way(le
     assert reading.exclusions.blind == [(microseconds(utc(2026, 4, 2, 6)), microseconds(utc(2026, 4, 2, 9)))]
 
 
+@pytest.mark.parametrize("ago_s", [0, 20, 170])
+async def test_a_watch_that_has_just_begun_goes_on_until_now(ledger: Ledger, store: Store, clock: SimulatedClock, ago_s: int) -> None:
+    began = NOW - timedelta(seconds=ago_s)
+    await store.writer.write(lambda tx: tx.complaints.watch("gateway", began, began), lane=Lane.HEALTH)
+    clock.step(timedelta(seconds=5))
+    reading = await ledger.read(NOW.date(), NOW.date() + timedelta(days=1))
+    assert reading.exclusions.blind == []
+
+
 async def test_another_time_zone_makes_other_days(ledger: Ledger, store: Store, clock: SimulatedClock) -> None:
     await ledger.catch_up()
     before = await kept(store)
