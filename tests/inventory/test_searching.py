@@ -115,7 +115,7 @@ async def town(store: Store, clock: SimulatedClock) -> AsyncIterator[Town]:
         rules = Rules(
             ranges=(CAMERAS, SWITCHES),
             addresses_per_s=1000,
-            listen_s=0.4,
+            listen_s=0.6,
             onvif_ports=(planned.http_port,),
             snmp_port=planned.snmp_port,
             probe_port=probes,
@@ -258,7 +258,7 @@ async def test_a_wrong_trial_login_never_locks_a_camera_however_often_is_searche
         ({"logins": (replace(RIGHT, vendor="no such maker"),)}, "no-login"),
         ({"onvif_ports": (80,)}, "port-not-allowed"),
         ({"attempts": 0}, "attempts-spent"),
-        ({"ranges": (SWITCHES,), "multicast_from": (IPv4Address("127.0.0.1"),), "listen_s": 1.5}, "outside-ranges"),
+        ({"ranges": (SWITCHES,), "multicast_from": (IPv4Address("127.0.0.1"),), "listen_s": 2.5}, "outside-ranges"),
     ],
 )
 async def test_nobody_is_asked_who_he_is_where_the_configuration_does_not_say_so(
@@ -274,7 +274,7 @@ async def test_nobody_is_asked_who_he_is_where_the_configuration_does_not_say_so
 
 
 async def test_by_multicast_the_whole_street_is_found(town: Town) -> None:
-    town.allow(ranges=(), multicast_from=(IPv4Address("127.0.0.1"),), listen_s=1.5)
+    town.allow(ranges=(), multicast_from=(IPv4Address("127.0.0.1"),), listen_s=2.5)
     run = await town.search()
     onvif = [device for device in town.planned.devices if device.kind != "switch"]
     assert (run.answered, run.found["new"]) == (len(onvif), len(onvif))
