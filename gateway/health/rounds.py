@@ -17,6 +17,7 @@ from gateway.health.wheel import Pace, Wheel
 log = structlog.get_logger()
 
 _TICK_S = 1.0
+_PATIENCE = 2.0
 _SUSPECT_S = 120.0  # when a check that complained is made again, so that a complaint is confirmed soon
 _LOOKED_AT = frozenset({HealthState.UP, HealthState.DEGRADED})
 
@@ -88,7 +89,11 @@ class Rounds:
             return None
         subject = Subject(device, tools.clock.monotonic())
         try:
-            results = await slow.check(subject, replace(tools, timeout_s=slow.timeout_s))
+            async with asyncio.timeout(_PATIENCE * slow.timeout_s):  # its own deadline is shorter: this is for what keeps to none
+                results = await slow.check(subject, replace(tools, timeout_s=slow.timeout_s))
+        except TimeoutError:
+            log.warning("health.not_checked", check=name, device=device_id, reason="timeout")
+            return None
         except GatewayError as error:  # overloaded, a store that does not answer
             log.warning("health.not_checked", check=name, device=device_id, reason=error.code)
             return None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from gateway.clock import Clock
 from gateway.domain.devices import DeviceId
 from gateway.drivers.base import MediaProfile, MediaSource, Target, TrackDescription
+from gateway.drivers.rtsp.connection import deadline
 from gateway.drivers.rtsp.live import look
 from gateway.errors import AuthenticationFailed, DeadlineExceeded, DeviceFault, NotSupported
 from gateway.media.glance import Glance, GlanceEye
@@ -48,15 +49,17 @@ class Streams:
         self._refused: dict[DeviceId, tuple[Target, AuthenticationFailed]] = {}
 
     async def look(self, camera: DeviceId, *, timeout_s: float, frames: int) -> Sighting:
-        """A key picture and `frames` frames, or fewer when the time is over. Raises the DeviceErrors.
+        """A key picture and `frames` frames, or fewer when the time is over: `timeout_s` for all of it. Raises the DeviceErrors.
 
         `no-stream`: nothing came in time; `no-picture`: packets, and no key picture among them.
         """
         target = self._target_of(camera)
         self._not_refused(target)
         try:
-            stream = await self._stream_of(target, timeout_s)
-            return await self._seen(stream, timeout_s, frames)
+            began = self._clock.monotonic()
+            async with deadline(target, timeout_s):
+                stream = await self._stream_of(target, timeout_s)
+            return await self._seen(stream, max(0.0, timeout_s - (self._clock.monotonic() - began)), frames)
         except AuthenticationFailed as error:
             self._refused[camera] = (target, error)
             raise

@@ -1,7 +1,10 @@
 """The rounds of slow checks, and the ports of silent devices, on a simulated street."""
 
+import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -84,6 +87,28 @@ async def test_a_complaint_outlives_a_restart_and_not_the_end_of_its_check(stree
     assert street.board[device].reason == "test-failed"
     await again.withdraw(frozenset({"test"}))
     assert street.board[device].state is HealthState.UP
+
+
+async def test_a_check_that_keeps_to_no_deadline_is_ended(street: Street, store: Store, clock: SimulatedClock) -> None:
+    async def endless(_subject: Subject, _tools: SlowTools) -> list[CheckResult]:
+        await asyncio.Event().wait()
+        return []
+
+    camera = street.of("camera")[0]
+    service, device = await opened(street, store, clock, [camera]), DeviceId(camera.id)
+    await service.check_now(device)
+    endless_check = replace(TEST, check=endless, timeout_s=0.01)
+    assert await rounds(service, street.slow_tools(clock, store), test=endless_check).make("test", endless_check, device) is None
+
+
+def test_the_example_of_the_configuration_names_the_paces_of_the_table() -> None:
+    example = (Path(__file__).parents[2] / "configs" / "gateway.yaml").read_text(encoding="utf-8")
+    section = example.split("\n  checks:\n")[1]
+    for name, slow in SLOW.items():
+        own = re.split(r"\n    \w+:|\n\w", section.split(f"    {name}:")[1])[0]
+        told = dict(re.findall(r"# (interval_s|timeout_s|slots): ([0-9]+)", own))
+        assert told["interval_s"] == f"{slow.interval_s:g}", name
+        assert all(float(told[field]) == getattr(slow, field) for field in told), name
 
 
 def test_the_configuration_knows_every_slow_check_and_changes_only_what_it_names() -> None:

@@ -22,12 +22,13 @@ async def check(subject: Subject, tools: SlowTools) -> Sequence[CheckResult]:
 
     What is configured is what the camera's media profile says; where that has changed since it was read, it is read anew.
     """
-    device = subject.device.id
+    device, until = subject.device.id, tools.clock.monotonic() + tools.timeout_s
     try:
         sighting = await tools.streams.look(device, timeout_s=tools.timeout_s, frames=_FRAMES)
-        if not _as_told(sighting):
+        left_s = until - tools.clock.monotonic()
+        if not _as_told(sighting) and left_s > tools.timeout_s / 2:
             tools.streams.forget(device)
-            sighting = await tools.streams.look(device, timeout_s=tools.timeout_s, frames=_FRAMES)
+            sighting = await tools.streams.look(device, timeout_s=left_s, frames=_FRAMES)
     except NotSupported as absence:  # it has no such service, or a codec of its own
         return [subject.result(tools, MEDIA, Outcome.UNKNOWN if absence.code in _CANNOT else Outcome.FAIL, absence.code)]
     except AuthenticationFailed as error:
