@@ -231,6 +231,8 @@ class IncidentService:
         if reckoning.changed:
 
             async def change(tx: Tx) -> None:
+                for changed in reckoning.changed:  # first who leaves: nobody is ill in two incidents, not even for a moment
+                    await tx.incidents.save_members(changed.incident.id, [one for one in changed.members if one.until is not None])
                 for changed in reckoning.changed:
                     await self._write(tx, changed, now)
 

@@ -91,7 +91,11 @@ class IncidentRepository:
     async def save(self, incident: Incident, members: Iterable[Member] = ()) -> None:
         """Write `incident` as it now is, and those `members` of it that are new or have changed."""
         await self._upsert(incidents, ["id"], [_columns(incident)])
-        rows = [{"incident": incident.id, **_member_columns(member)} for member in members]
+        await self.save_members(incident.id, members)
+
+    async def save_members(self, incident: IncidentId, members: Iterable[Member]) -> None:
+        """Write members of an incident that is stored; Conflict for one who is ill in another."""
+        rows = [{"incident": incident, **_member_columns(member)} for member in members]
         for start in range(0, len(rows), _AT_ONCE):
             await self._upsert(incident_members, ["incident", "device"], rows[start : start + _AT_ONCE])
 

@@ -224,3 +224,21 @@ async def test_maintenance_mutes_and_what_is_still_down_when_it_ends_opens_its_i
         assert (await made.types("maintenance."))[2:] == ["maintenance.ended"]
         assert await made.types() == ["incident.opened"]
         assert made.circumstances[DeviceId("sw-1")].muted is None
+
+
+async def test_a_device_moves_from_a_younger_incident_to_an_older_one_in_one_step(store: Store, clock: SimulatedClock) -> None:
+    async with desk(store, clock) as made:
+        await settle(made)
+        made.set("sw-1")
+        await settle(made)
+        made.set("agg", "cam-1-1")
+        await settle(made)
+        older, younger = sorted(made.service.live, key=lambda one: one.opened_at)
+        assert [set(one.members) for one in (older, younger)] == [{"sw-1"}, {"agg", "cam-1-1"}]
+        made.set("agg", state=UP)
+        await settle(made)
+        (left,) = made.service.live
+        assert left.id == older.id
+        assert {member.device for member in left.ill} == {"sw-1", "cam-1-1"}
+        async with store.read() as tx:
+            assert await tx.incidents.get(older.id) == left
