@@ -67,6 +67,7 @@ incident_history = Table(
     Column("detail", Json, nullable=False),
 )
 _NAME_LIMIT = 200
+_CODE_LIMIT = 64
 _AT_ONCE = 500
 
 
@@ -197,7 +198,7 @@ def _columns(incident: Incident) -> dict[str, Any]:
         "cause_scope": cause.scope and cause.scope.value,
         "cause_key": cause.key[:_NAME_LIMIT],
         "cause_name": cause.name[:_NAME_LIMIT],
-        "reason": incident.reason,
+        "reason": incident.reason[:_CODE_LIMIT],
         "opened_at": incident.opened_at,
         "waiting_since": incident.waiting_since,
         "changed_at": incident.changed_at,
@@ -218,7 +219,7 @@ def _member_columns(member: Member) -> dict[str, Any]:
         "device": member.device,
         "kind": member.kind and member.kind.value,
         "state": member.state.value,
-        "reason": member.reason,
+        "reason": member.reason[:_CODE_LIMIT],
         "since": member.since,
         "role": member.role.value,
         "joined_at": member.joined_at,

@@ -65,6 +65,12 @@ async def test_an_incident_comes_out_as_it_was_put_in_and_changes(store: Store) 
             await tx.incidents.get(IncidentId("I-none"))
 
 
+async def test_a_reason_beyond_its_column_does_not_keep_an_incident_from_being_stored(store: Store) -> None:
+    await save(store, replace(incident(1, replace(member("c-1"), reason="r" * 99)), reason="r" * 99))
+    async with store.read() as tx:
+        assert (await tx.incidents.get(IncidentId("I-1"))).reason == "r" * 64
+
+
 async def test_a_device_is_ill_in_one_incident_only(store: Store) -> None:
     await save(store, incident(1, member("c-1")))
     with pytest.raises(Conflict):
