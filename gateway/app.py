@@ -299,6 +299,7 @@ class House:
             sensors=self._drivers.sensors,
             diary=Diary(self._store),
             silent_s=self._listening.silent_s,
+            complains=self._health.complains,
             events_within_s=health.listen.silent_s,
             picture_within_s=health.picture_within_s,
             recording_lag_s=health.recording_lag_s,

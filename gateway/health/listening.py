@@ -68,6 +68,7 @@ class Listening:
         self._complains = complains
         self._tasks: dict[DeviceId, asyncio.Task[None]] = {}
         self._since: dict[DeviceId, float] = {}
+        self._chosen: set[DeviceId] = set()
         self._told: deque[CheckResult] = deque(maxlen=_WAITING)
         self.events = 0
 
@@ -98,15 +99,17 @@ class Listening:
 
     def silent_s(self, device: DeviceId) -> float | None:
         """For how long a device's subscription has been silent, at the most since it was begun; None for one that is not listened to."""
+        if device not in self._chosen:
+            return None
         since = self._since.get(device)
         if since is None:
-            return None
+            return 0.0
         heard = self._events_of(device).heard_at
         return self._clock.monotonic() - (since if heard is None else max(heard, since))
 
     def _settle(self, group: asyncio.TaskGroup) -> None:
         """End what is not wanted any more; begin some of what is."""
-        chosen = {device.id for device in self.chosen()}
+        chosen = self._chosen = {device.id for device in self.chosen()}
         for gone in [device for device in self._tasks if device not in chosen]:
             self._tasks.pop(gone).cancel()
             self._since.pop(gone, None)

@@ -93,6 +93,7 @@ class Street:
             sensors=SensorReader(GufoEngine(try_s=0.3), PROFILES, clock=clock),
             diary=Diary(store),
             silent_s=lambda _device: None,
+            complains=lambda _device, _check: False,
             timeout_s=timeout_s,
         )
 

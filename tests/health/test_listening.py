@@ -9,7 +9,7 @@ import pytest
 
 from gateway.clock import SystemClock
 from gateway.domain.devices import Device, DeviceId
-from gateway.domain.health import HealthState, Outcome, Standing
+from gateway.domain.health import CheckResult, HealthState, Outcome, Standing
 from gateway.drivers.http import Http
 from gateway.drivers.onvif.events import Subscriber
 from gateway.health.checks import events
@@ -95,9 +95,9 @@ async def test_a_device_that_is_down_waits_and_one_that_is_not_wanted_is_left_al
     device = DeviceId(camera.id)
     async with at_work(Ears(street, service, Wanted(devices=frozenset({camera.id})))) as listening:
         await asyncio.sleep(0)
-        assert listening.silent_s(device) is None, "nobody knows yet whether it answers"
+        assert listening.subscriptions == 0, "nobody knows yet whether it answers"
         await service.check_now(device)
-        await until(lambda: listening.silent_s(device) is not None)
+        await until(lambda: listening.subscriptions == 1)
         street.city.replace(devices=[replace(street.city.devices[device], enabled=False)])
         await until(lambda: listening.silent_s(device) is None)
 
@@ -137,6 +137,18 @@ class Silent:
 
     async def run(self, _take: object) -> None:
         await asyncio.Event().wait()
+
+
+async def test_what_a_device_told_does_not_stand_when_it_is_not_listened_to_any_more(
+    street: Street, service: HealthService, store: Store
+) -> None:
+    device = DeviceId(well(street).id)
+    await service.check_now(device)
+    ill = CheckResult(device, "alarm-tampering", Outcome.WARN, SystemClock().now(), "tampering", at_once=True)
+    await service.report(device, [ill])
+    tools = replace(street.slow_tools(SystemClock(), store), complains=service.complains)
+    results = await events.check(Subject(street.city.devices[device], 0.0), tools)
+    assert [(result.check, result.outcome) for result in results] == [("alarm-tampering", Outcome.OK)]
 
 
 @pytest.mark.parametrize(("silent_s", "outcome"), [(None, None), (5.0, Outcome.OK), (601.0, Outcome.WARN)])

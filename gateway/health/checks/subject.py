@@ -78,7 +78,7 @@ class SlowTools:
 
     `picture_within_s`: how soon a stream shows a picture; `recording_lag_s`: how far behind a recording may be; `retention_days`: how long
     footage must be kept; `zone`: the site's calendar; `silent_s`: for how long the subscription to a device's events has been silent, None
-    without one; `events_within_s`: how long that may be.
+    without one; `events_within_s`: how long that may be; `complains`: whether a check of a device complains now.
     """
 
     clock: Clock
@@ -92,6 +92,7 @@ class SlowTools:
     sensors: SensorChecks
     diary: Diary
     silent_s: Callable[[DeviceId], float | None]
+    complains: Callable[[DeviceId, str], bool]
     timeout_s: float = 10.0
     picture_within_s: float = 6.0
     recording_lag_s: float = 3_600.0
