@@ -55,6 +55,8 @@ class Reading:
     exclusions: Exclusions
     recorded: Mapping[DeviceId, tuple[int, int]]
     pardoned: Mapping[DeviceId, int]
+    finished: bool
+    """Whether the period had ended."""
 
 
 class Ledger:
@@ -176,7 +178,8 @@ class Ledger:
         await self.catch_up()
         now, today = self._clock.now(), self.today
         wanted = [one.id for one in self._city.devices.values() if (one.enabled and device is None) or one.id == device]
-        start, end = moment(midnight(first, self._zone)), min(now, moment(midnight(until, self._zone)))
+        start, last = self.moment_of(first), self.moment_of(until)
+        end = min(now, last)
         async with self._store.read() as tx:
             exclusions = await Exclusions.read(tx, self._city, start, max(start, end), now=now)
             recorded = await tx.availability.recorded(first, min(until, today), camera=device) if first < today else {}
@@ -187,7 +190,7 @@ class Ledger:
                 past = await self._past_of_today(tx, wanted, (max(first, today), end))
                 await asyncio.to_thread(self._add_today, folds, past, (wanted, reckoned), (max(first, today), end), exclusions)
         found = await asyncio.to_thread(lambda: {one: folds.read(one) for one in wanted})
-        return Reading(start, end, found, exclusions, recorded, pardoned)
+        return Reading(start, end, found, exclusions, recorded, pardoned, last <= now)
 
     async def _pardoned(
         self, tx: Tx, exclusions: Exclusions, recorded: Mapping[DeviceId, tuple[int, int]], first: date, until: date

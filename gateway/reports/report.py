@@ -73,7 +73,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`first` and `last` are days of the site's calendar, both counted; `end` is where the figures end, at the latest when it was made."""
+    """`first` and `last` are days of the site's calendar, both counted; `end` is where the figures end, at the latest when it was made.
+
+    `finished`: the period had ended.
+    """
 
     first: date
     last: date
@@ -87,15 +90,11 @@ class Report:
     worst: Sequence[Row]
     out_of_service: int
     exclusions: Exclusions
+    finished: bool
 
     @property
     def rows(self) -> Sequence[Row]:
         return self.tables[self.by]
-
-    @property
-    def finished(self) -> bool:
-        """Whether the period had ended when the report was made."""
-        return self.end < self.made_at
 
 
 def make(reading: Reading, city: City, *, by: By, first: date, last: date, made_at: datetime, zone: str, also: Iterable[By] = ()) -> Report:
@@ -115,6 +114,7 @@ def make(reading: Reading, city: City, *, by: By, first: date, last: date, made_
         worst=_worst(devices, city),
         out_of_service=sum(not device.enabled for device in city.devices.values()),
         exclusions=reading.exclusions,
+        finished=reading.finished,
     )
 
 

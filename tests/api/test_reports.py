@@ -93,6 +93,12 @@ async def test_a_page_loads_and_runs_nothing_whatever_devices_are_called(house: 
         assert words in page
 
 
+async def test_a_month_that_has_not_ended_says_so(house: House) -> None:
+    for month, there in (("2026-04", False), ("2026-05", True)):
+        async with house.call("GET", f"/v1/health/reports/monthly/{month}.html?lang=en") as answer:
+            assert ("so far, until" in await answer.text()) is there
+
+
 @pytest.mark.parametrize(("lang", "there", "not_there"), [("zh", "设备运行", "Availability"), ("en", "Availability", "在线率")])
 async def test_a_page_speaks_the_language_that_was_asked_for(house: House, lang: str, there: str, not_there: str) -> None:
     async with house.call("GET", f"/v1/health/reports/monthly/2026-04.html?lang={lang}") as answer:

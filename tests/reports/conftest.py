@@ -1,0 +1,3 @@
+"""The ledger lives on both stores."""
+
+from tests.storage.conftest import store, store_url  # noqa: F401 (fixtures)
