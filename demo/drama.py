@@ -78,7 +78,8 @@ async def played(observer: Observer, layout: city.Layout, name: str, *, seed: in
         unwell = await _until_well(observer, before, within_s=pace.well_again_s)
         well_after_s = round(time.monotonic() - ended, 1)
         await _until_all_is_resolved(observer, earlier, within_s=pace.interval_s + 10)
-        await _until_told(observer, within_s=pace.well_again_s, silent_s=pace.silent_s)
+        if name in ALERTS:
+            await _until_told(observer, within_s=pace.well_again_s, silent_s=pace.silent_s)
     journal = (await observer.street(f"/journal?since={mark}"))["entries"]
     hit = owed.touched(journal)
     due = owed.injections(journal, sure_s=pace.sure_s + pace.crowd_s(sum(hit.values())))
