@@ -20,7 +20,7 @@ from demo.usage import cpu_seconds
 from gateway.clock import SystemClock
 from gateway.domain.city import City
 from gateway.domain.devices import Credentials, Device, DeviceId, DeviceKind, Ports, SnmpCredentials, SnmpVersion
-from gateway.domain.health import Board, HealthState
+from gateway.domain.health import Board
 from gateway.drivers.base import Target
 from gateway.drivers.onvif.device import OnvifDevice
 from gateway.drivers.profiles.library import Profiles
@@ -89,7 +89,7 @@ async def run(planned: SimCity, port: int) -> dict[str, list[float]]:
             await health.load()
             await traps.load()
             running = [group.create_task(part()) for part in (store.writer.run, health.run, traps.run)]
-            while board.counts()[HealthState.UNKNOWN]:  # noqa: ASYNC110 - the board tells nobody, on purpose
+            while len(visits) < len(planned.devices):  # noqa: ASYNC110 - nobody is told, on purpose
                 await asyncio.sleep(0.2)
             gc.collect()
             gc.freeze()  # as the daemon does when its city stands: a full collection over all that stays is no part of a storm
