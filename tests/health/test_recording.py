@@ -133,6 +133,7 @@ async def test_each_camera_s_days_are_written_down_once_by_the_sites_calendar(
     yesterday = clock.now().astimezone(SHANGHAI).date() - timedelta(days=1)
     assert (result.outcome, result.facts["day"]) == (Outcome.OK, yesterday.isoformat())
     for day in (yesterday, yesterday - timedelta(days=1), yesterday - timedelta(days=2)):
+        await covered(street, tools, recorder)
         found = await rows(store, day)
         assert found.keys() == {channel.camera for channel in recorder.channels}
         start = datetime(day.year, day.month, day.day, tzinfo=SHANGHAI).astimezone(UTC).timestamp() + recorder.clock_offset_s

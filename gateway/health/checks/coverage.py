@@ -3,7 +3,8 @@
 A day is one of the site's calendar (`timezone` of the configuration). What is found is a row in `recording_days` (expected and recorded
 seconds of a camera's day, `tx.availability.put_recorded`) and, of the last day, `facts["coverage"]` of the recorder on the board:
 `{"day": "2026-01-01", "percent": 99.3, "cameras": {camera: percent}}`. It never complains: gaps are for the report.
-A recorder that could not be asked is asked again at its next turn, until three days have passed.
+A recorder that could not be asked is asked again at its next turn, and for earlier days at those that follow, until three days have
+passed.
 """
 
 from collections.abc import Sequence
@@ -21,26 +22,27 @@ _DAYS_BACK = 3
 
 
 async def check(subject: Subject, tools: SlowTools) -> Sequence[CheckResult]:
-    """Of every camera and day that is still to be asked for, the latest day first. All channels share one deadline."""
-    recorder, deadline = tools.recorder_of(subject.device.id), tools.clock.monotonic() + tools.timeout_s
+    """One day a turn, which is dear: the latest of which something is not known yet. All channels share one deadline."""
     channels = [channel for channel in subject.device.channels if channel.recording_token]
-    results: list[CheckResult] = []
     for day in _days(tools):
-        wanted = await tools.diary.lacking([channel.camera for channel in channels], day)
-        asked = [channel for channel in channels if channel.camera in wanted]
-        found: dict[DeviceId, int] = {}
-        for channel in asked:
-            seconds = await _recorded_s(recorder, channel, day, tools, deadline)
-            if seconds is None:
-                break
+        lacking = await tools.diary.lacking([channel.camera for channel in channels], day)
+        if lacking:
+            return await _ask(subject, tools, day, [channel for channel in channels if channel.camera in lacking])
+    return []
+
+
+async def _ask(subject: Subject, tools: SlowTools, day: date, channels: Sequence[Channel]) -> Sequence[CheckResult]:
+    recorder, deadline = tools.recorder_of(subject.device.id), tools.clock.monotonic() + tools.timeout_s
+    found: dict[DeviceId, int] = {}
+    for channel in channels:
+        seconds = await _recorded_s(recorder, channel, day, tools, deadline)
+        if seconds is not None:
             found[channel.camera] = seconds
-        if found:
-            expected_s = round(_period(day, tools).length.total_seconds())
-            await tools.diary.enter(subject.device.id, day, found, expected_s=expected_s)
-            results = results or [_told(subject, tools, day, found, expected_s)]
-        if len(found) < len(asked):
-            break
-    return results
+    if not found:
+        return []
+    expected_s = round(_period(day, tools).length.total_seconds())
+    await tools.diary.enter(subject.device.id, day, found, expected_s=expected_s)
+    return [_told(subject, tools, day, found, expected_s)] if day == _days(tools)[0] else []
 
 
 def _days(tools: SlowTools) -> Sequence[date]:
