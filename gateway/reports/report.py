@@ -101,6 +101,7 @@ def make(reading: Reading, city: City, *, by: By, first: date, last: date, made_
     """The report of what was read: parted `by` and by kind, and `also` otherwise."""
     recorded, pardoned = reading.recorded, reading.pardoned
     devices = {id_: figures_of(account, recorded.get(id_), pardoned.get(id_, 0)) for id_, account in reading.accounts.items()}
+    tables = {each: rows(devices, city, each) for each in dict.fromkeys((by, By.KIND, *also))}
     return Report(
         first=first,
         last=last,
@@ -109,8 +110,8 @@ def make(reading: Reading, city: City, *, by: By, first: date, last: date, made_
         made_at=made_at,
         zone=zone,
         by=by,
-        tables={each: rows(devices, city, each) for each in dict.fromkeys((by, By.KIND, *also))},
-        whole=Row("", "", _together(devices.values())),
+        tables=tables,
+        whole=Row("", "", _together(row.figures for row in tables[By.KIND])),
         worst=_worst(devices, city),
         out_of_service=sum(not device.enabled for device in city.devices.values()),
         exclusions=reading.exclusions,
