@@ -39,6 +39,11 @@ export async function signOut(): Promise<void> {
   await call("/v1/session", { method: "DELETE" });
 }
 
+/** What the gateway's reason codes say, in both languages. */
+export async function readPhrases(): Promise<Record<string, { zh: string; en: string }>> {
+  return ((await (await call("/v1/health/reasons")).json()) as { reasons: Record<string, { zh: string; en: string }> }).reasons;
+}
+
 interface Page<T> {
   items: T[];
   next?: string | null;

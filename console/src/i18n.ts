@@ -26,9 +26,12 @@ export function t(key: Key, values: Record<string, string | number> = {}): strin
   return CATALOGUES[language.value][values["n"] === 1 && one in CATALOGUES[language.value] ? one : key].replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ""));
 }
 
-/** A reason code in the reader's language; a code that this console does not know is shown as it is. */
+/** What the gateway's reason codes say, by code. */
+export const phrases = signal<Record<string, { zh: string; en: string }>>({});
+
+/** A reason code in the reader's language; a code that has no words is shown as it is. */
 export function reason(code: string): string {
-  return worded("reason", code);
+  return phrases.value[code]?.[language.value] ?? code;
 }
 
 /** A word of the gateway's in the reader's language; one that this console does not know is shown as it is. */
@@ -39,10 +42,9 @@ function worded(kind: string, word: string): string {
 
 export const did = (what: string): string => worded("did", what);
 
-/** An incident's title in the reader's language, its reason code in words. */
-export function headline(incident: { title: { zh: string; en: string }; reason: string }): string {
-  const title = incident.title[language.value];
-  return incident.reason === "" ? title : title.replace(incident.reason, reason(incident.reason));
+/** An incident's title in the reader's language. */
+export function headline(incident: { title: { zh: string; en: string } }): string {
+  return incident.title[language.value];
 }
 
 /** Who it was, without the kind of key it came with; the gateway itself where nobody is named. */

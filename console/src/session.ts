@@ -1,7 +1,7 @@
 // What the page is doing: signed out, reading the city, live; and what the reader has chosen to see.
 import { effect, signal } from "@preact/signals";
-import { follow, NotSignedIn, readCity, readSession, signIn, signOut, type Stream } from "./api";
-import { self } from "./i18n";
+import { follow, NotSignedIn, readCity, readPhrases, readSession, signIn, signOut, type Stream } from "./api";
+import { phrases, self } from "./i18n";
 import type { City } from "./city";
 import type { Desk, Incident, Order, Shelf, Window } from "./incidents";
 import type { State } from "./states";
@@ -46,7 +46,8 @@ export async function open(): Promise<void> {
   stream?.close();
   phase.value = { at: "loading" };
   try {
-    const [{ city, desk, cursor }, session] = await Promise.all([readCity(), readSession()]);
+    const [{ city, desk, cursor }, session, words] = await Promise.all([readCity(), readSession(), readPhrases()]);
+    phrases.value = words;
     mayAct.value = session.permissions.includes("health:manage");
     self.value = session;
     phase.value = { at: "live", city, desk };

@@ -11,6 +11,7 @@ from gateway.domain.devices import Device, DeviceId, DeviceKind
 from gateway.domain.health import HealthState
 from gateway.domain.incidents import CauseKind, Incident, Member, Role, Scope, kinds_of
 from gateway.domain.maintenance import Span, Window, district_of
+from gateway.domain.reasons import phrase
 
 MOST: Final = 50
 """Of any list in what is told."""
@@ -100,8 +101,8 @@ def title(incident: Incident) -> dict[str, str]:
             "zh": f"网关自身失明：{seen} 台设备状态未知",
             "en": f"The gateway itself is blind: {seen} devices are unknown",
         }
-    why = f"（{incident.reason}）" if incident.reason else ""
-    because = f" ({incident.reason})" if incident.reason else ""
+    said = phrase(incident.reason)
+    why, because = (f"（{said.zh}）", f" ({said.en})") if incident.reason else ("", "")
     state_zh = _STATES_ZH[incident.trouble]
     if cause.kind is CauseKind.COMMON and cause.scope is not None:
         zh, en = _SCOPES[cause.scope]

@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway.domain.alerting import Kind, Message
 from gateway.domain.duty import Shift
+from gateway.domain.reasons import phrase
 from gateway.domain.trouble import LISTED, Trouble, trouble_json
 
 NAMES_SHOWN = 8
@@ -276,12 +277,17 @@ class _Page:
         if trouble.victims:
             yield self.say("names", names=self._few([plain(one.name) for one in trouble.victims], NAMES_SHOWN, trouble.devices))
         if trouble.reason:
-            yield self.say("reason", reason=plain(trouble.reason))
+            yield self.say("reason", reason=self._because(trouble.reason))
         if trouble.acknowledged_by:
             yield self.say("acknowledged", who=plain(trouble.acknowledged_by))
         if trouble.over and trouble.resolved_by:
             yield self.say("closed", who=plain(trouble.resolved_by))
         yield self.say("id", id=trouble.id)
+
+    def _because(self, code: str) -> str:
+        """A reason in words, with the code by which the operator's table has it."""
+        said = phrase(code).zh if self.language == "zh" else phrase(code).en
+        return plain(said if said == code else f"{said} ({code})")
 
     def _when(self, trouble: Trouble, now: datetime) -> str:
         at = self.moment(trouble.opened_at)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from gateway.domain.reasons import phrase
 from gateway.reports.page import text
 from gateway.reports.wording import NOTHING, Wording, share
 from gateway.reports.words import STATES, Pair
@@ -205,6 +206,8 @@ class _Page:
             return NOTHING
         if name in ("at", "since", "until", "opened_at", "resolved_at", "repaired_at", "last_seen"):
             return self._moment(value)
+        if name == "reason":
+            return " ".join(self._w.words(phrase(str(value))))
         return self._w.line(value, STATES) if name in ("before", "after", "state") else str(value)
 
     def _moment(self, value: str) -> str:

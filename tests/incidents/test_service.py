@@ -129,7 +129,7 @@ async def test_a_switch_that_dies_is_one_incident_that_names_what_is_behind_it_a
         told = opened.data["incident"]
         assert opened.type == "incident.opened"
         assert (told["cause"]["kind"], told["cause"]["device"], told["state"]) == ("device", "sw-1", "open")
-        assert told["title"]["zh"] == "交换机 杆1交换机 离线（timeout），影响另外 2 台设备"
+        assert told["title"]["zh"] == "交换机 杆1交换机 离线（超时无应答），影响另外 2 台设备"
         assert [one["id"] for one in told["members"]] == ["sw-1", "cam-1-1", "cam-1-2"]
         assert (told["devices"], told["kinds"], told["groups"], told["districts"]) == (3, {"camera": 2, "switch": 1}, ["g-1"], ["历下"])
         assert "agg" in made.visited

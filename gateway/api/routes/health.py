@@ -13,6 +13,7 @@ from gateway.api.scopes import must_reach
 from gateway.domain.access import Permission
 from gateway.domain.devices import DeviceKind
 from gateway.domain.health import CheckResult, HealthState, Outcome
+from gateway.domain.reasons import PHRASES
 from gateway.errors import Conflict, Forbidden, NotFound, Overloaded
 from gateway.storage.health import NumberedTransition
 
@@ -29,6 +30,19 @@ class SummaryOut(Output):
     states: States
     kinds: dict[DeviceKind, States]
     reasons: dict[str, int] = Field(description="How many devices that are not up have which reason.")
+
+
+class PhraseOut(Output):
+    """What a reason says, in Chinese and in English."""
+
+    zh: str
+    en: str
+
+
+class ReasonsOut(Output):
+    """The reason codes that have words. A code without any, such as one of a profile's own, stands for itself."""
+
+    reasons: dict[str, PhraseOut]
 
 
 class TransitionOut(Output):
@@ -133,6 +147,12 @@ def _result(result: CheckResult) -> ResultOut:
         took_ms=result.took_ms,
         facts=dict(result.facts),
     )
+
+
+@routes.op("GET", "/v1/health/reasons", needs=Permission.HEALTH_READ)
+async def list_reasons(call: Call) -> ReasonsOut:  # noqa: ARG001 (every handler is called so)
+    """What the reason codes say to people, for screens."""
+    return ReasonsOut(reasons={code: PhraseOut(zh=said.zh, en=said.en) for code, said in PHRASES.items()})
 
 
 @routes.op("GET", "/v1/devices/{device_id}/transitions", needs=Permission.HEALTH_READ, problems=(NotFound,))
