@@ -1,5 +1,6 @@
 """Glances at cameras' live streams: which stream is looked at is learnt once a day, a refused login is not tried again."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -46,6 +47,7 @@ class Streams:
         self._target_of = target_of
         self._clock = clock
         self._streams: dict[DeviceId, _Stream] = {}
+        self._learning: dict[DeviceId, asyncio.Lock] = {}
         self._refused: dict[DeviceId, tuple[Target, AuthenticationFailed]] = {}
 
     async def look(self, camera: DeviceId, *, timeout_s: float, frames: int) -> Sighting:
@@ -57,8 +59,9 @@ class Streams:
         self._not_refused(target)
         try:
             began = self._clock.monotonic()
-            async with deadline(target, timeout_s):
+            async with deadline(target, timeout_s), self._learning.setdefault(camera, asyncio.Lock()):  # two checks may ask at once
                 stream = await self._stream_of(target, timeout_s)
+            self._learning.pop(camera, None)
             return await self._seen(stream, max(0.0, timeout_s - (self._clock.monotonic() - began)), frames)
         except AuthenticationFailed as error:
             self._refused[camera] = (target, error)
@@ -74,7 +77,7 @@ class Streams:
 
     def keep_only(self, known: Callable[[DeviceId], bool]) -> None:
         """Drop what is remembered of cameras that are gone."""
-        for kept in (self._streams, self._refused):
+        for kept in (self._streams, self._refused, self._learning):
             for camera in [one for one in kept if not known(one)]:
                 del kept[camera]
 

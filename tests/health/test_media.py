@@ -1,6 +1,7 @@
 """The media check against simulated cameras' real streams."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -121,3 +122,21 @@ def test_a_rate_is_read_from_times_in_any_order_and_across_their_wrap() -> None:
     assert frame_rate([time % (1 << 32) for time in times]) == 25.0
     assert frame_rate([1, 2]) == 0.0
     assert frame_rate([7, 7, 7]) == 0.0
+
+
+async def test_two_checks_at_once_learn_a_stream_once(street: Street, tools: SlowTools) -> None:
+    camera, _ = cameras(street)
+    asked, driver = 0, street.driver(DeviceId(camera.id), tools.clock)
+
+    class Counted:
+        async def profiles(self, *, timeout_s: float) -> Sequence[MediaProfile]:
+            nonlocal asked
+            asked += 1
+            return await driver.profiles(timeout_s=timeout_s)
+
+        async def stream_path(self, profile: str, *, timeout_s: float) -> str:
+            return await driver.stream_path(profile, timeout_s=timeout_s)
+
+    streams = Streams(camera_of=lambda _camera: Counted(), target_of=street.target, clock=tools.clock)  # type: ignore[arg-type, return-value]
+    await asyncio.gather(*(looked(street, replace(tools, streams=streams), camera) for _ in range(2)))
+    assert asked == 1
