@@ -44,13 +44,13 @@ class Slow:
 
 
 SLOW: Mapping[str, Slow] = {
-    "media": Slow(media.check, frozenset({DeviceKind.CAMERA}), interval_s=7_200, timeout_s=10, slots=4),
-    "picture": Slow(picture.check, frozenset({DeviceKind.CAMERA}), interval_s=7_200, timeout_s=10, slots=2),
+    "media": Slow(media.check, frozenset({DeviceKind.CAMERA}), interval_s=14_400, timeout_s=10, slots=4),
+    "picture": Slow(picture.check, frozenset({DeviceKind.CAMERA}), interval_s=14_400, timeout_s=10, slots=2),
     "recording": Slow(recording.check, frozenset({DeviceKind.RECORDER}), interval_s=3_600, timeout_s=20, slots=2),
     "coverage": Slow(coverage.check, frozenset({DeviceKind.RECORDER}), interval_s=21_600, timeout_s=60, slots=1),
     "disk": Slow(disk.check, frozenset({DeviceKind.RECORDER}), interval_s=600, timeout_s=5, slots=4),
-    "events": Slow(events.check, frozenset({DeviceKind.CAMERA, DeviceKind.RECORDER}), interval_s=300, timeout_s=1, slots=64),
-    "ports": Slow(ports.check, frozenset({DeviceKind.SWITCH}), interval_s=60, timeout_s=1, slots=64),
+    "events": Slow(events.check, frozenset({DeviceKind.CAMERA, DeviceKind.RECORDER}), interval_s=900, timeout_s=1, slots=64),
+    "ports": Slow(ports.check, frozenset({DeviceKind.SWITCH}), interval_s=120, timeout_s=1, slots=64),
 }
 """The checks beside the visits, and how they go unless `health.checks.NAME` of the configuration says otherwise."""
 
