@@ -160,6 +160,7 @@ def oracle(data: bytes) -> tuple[str, tuple[tuple[str, object], ...]] | None:
         bytes.fromhex("300602010204017f"),  # a version that there is not
         v2_message("1.3.6.1.6.3.1.1.5.1", [])[:-1],
     ],
+    ids=["nothing", "only-a-tag", "length-not-told", "length-of-five-octets", "length-beyond-all", "no-such-version", "one-octet-short"],
 )
 def test_lengths_that_lie_are_malformed(data: bytes) -> None:
     assert opened(data) is None
