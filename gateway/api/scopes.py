@@ -21,6 +21,13 @@ def must_reach(key: ApiKey | None, devices: Iterable[DeviceId], city: City) -> N
         raise Forbidden(f"Your key does not reach {named}.", code="out-of-scope", hint=f"It reaches {', '.join(sorted(key.scopes))}.")
 
 
+def must_reach_everything(key: ApiKey | None) -> None:
+    """Raise Forbidden (`out-of-scope`) when `key` has scopes: for what concerns the whole city."""
+    if key is not None and key.scopes:
+        hint = f"Your key reaches {', '.join(sorted(key.scopes))} only: use one without scopes."
+        raise Forbidden("This concerns the whole city.", code="out-of-scope", hint=hint)
+
+
 def must_reach_group(key: ApiKey | None, group: str, city: City) -> None:
     """Raise Forbidden (`out-of-scope`) when `key` has scopes and neither `group` nor its district is one of them."""
     if key is None or not key.scopes:

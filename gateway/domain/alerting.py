@@ -219,8 +219,9 @@ class _Heeding:
     def _renew(self, bundle: Bundle, route: Route) -> None:
         """The bundle with the incident as it is now, and when there is something to tell of it."""
         trouble = self.seen.trouble
-        line = replace(bundle.lines[trouble.id], trouble=trouble)
-        if line == bundle.lines[trouble.id]:
+        before = bundle.lines[trouble.id]
+        line = replace(before, trouble=trouble, level=min(before.level, trouble.escalation_level))  # it counts anew after each answer
+        if line == before:
             return
         bundle = replace(bundle, lines={**bundle.lines, trouble.id: line})
         if trouble.over and line.told is None and not line.kept:

@@ -443,7 +443,10 @@ class _Look:
     def _still_at_work(self, incident: Incident, device: DeviceId, key: ScopeKey) -> bool:
         if incident.trouble is HealthState.DEGRADED:
             return incident.reason == self.scene.board[device].reason
-        if self._since(device) - incident.opened_at <= self.scene.patience.window:
+        since, window = self._since(device), self.scene.patience.window
+        if incident.opened_at - since > window:  # it fell long before, out of sight: another story
+            return False
+        if since - incident.opened_at <= window:
             return True
         return key[0] is not Scope.CITY and self._mostly(key, self._down_in[key], len(list(incident.ill)))
 

@@ -1,5 +1,6 @@
 """Maintenance windows at work: made, started and ended early, and told when they begin and end; who is muted now."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -55,6 +56,7 @@ class MaintenanceDesk:
         self._plans: dict[WindowId, _Plan] = {}
         self._muted: Mapping[DeviceId, WindowId] = {}
         self._muted_for: tuple[object, tuple[Window, ...]] = (None, ())
+        self._turn_of = asyncio.Lock()  # who changes windows, one after the other: what is written was read under it
 
     async def load(self) -> None:
         """Take up what the store has. Raises StorageFailed."""
@@ -104,29 +106,34 @@ class MaintenanceDesk:
 
     async def start(self, window_id: WindowId, *, by: Actor) -> Window:
         """Let it be in force from now on: one of once until its end, a recurring one for its duration. NotFound, Conflict."""
-        window, now = await self._open(window_id), self._clock.now()
-        if span_at(window, now) is not None:
-            raise Conflict(f"The window {window.id} is in force already.", code="window-in-force")
-        if window.rule:
-            window = replace(window, extra=(*window.extra, Span(now, now + window.duration)))
-        elif window.end is not None and now < window.start:
-            window = replace(window, extra=(*window.extra, Span(now, window.start)))
-        else:
-            raise Conflict(f"The window {window.id} is over.", code="window-over", hint="Make another one.")
-        return await self._change(window, "start", by=by)
+        async with self._turn_of:
+            window, now = await self._open(window_id), self._clock.now()
+            if span_at(window, now) is not None:
+                raise Conflict(f"The window {window.id} is in force already.", code="window-in-force")
+            if window.rule:
+                window = replace(window, extra=(*window.extra, Span(now, now + window.duration)))
+            elif window.end is not None and now < window.start:
+                window = replace(window, extra=(*window.extra, Span(now, window.start)))
+            else:
+                raise Conflict(f"The window {window.id} is over.", code="window-over", hint="Make another one.")
+            return await self._change(window, "start", by=by)
 
     async def end(self, window_id: WindowId, *, by: Actor) -> Window:
         """End the span that it is in; a recurring one comes again as planned. NotFound, Conflict."""
-        window, now = await self._open(window_id), self._clock.now()
-        span = span_at(window, now)
-        if span is None:
-            raise Conflict(f"The window {window.id} is not in force.", code="window-not-in-force", hint="DELETE drops one that is ahead.")
-        return await self._change(replace(window, cuts=(*window.cuts, Span(now, span.end))), "end", by=by)
+        async with self._turn_of:
+            window, now = await self._open(window_id), self._clock.now()
+            span = span_at(window, now)
+            if span is None:
+                raise Conflict(
+                    f"The window {window.id} is not in force.", code="window-not-in-force", hint="DELETE drops one that is ahead."
+                )
+            return await self._change(replace(window, cuts=(*window.cuts, Span(now, span.end))), "end", by=by)
 
     async def cancel(self, window_id: WindowId, *, by: Actor) -> Window:
         """Let it never be in force again; what was stays on record. NotFound, Conflict."""
-        window = await self._open(window_id)
-        return await self._change(replace(window, cancelled_at=self._clock.now()), "cancel", by=by)
+        async with self._turn_of:
+            window = await self._open(window_id)
+            return await self._change(replace(window, cancelled_at=self._clock.now()), "cancel", by=by)
 
     async def get(self, window_id: WindowId) -> Window:
         """NotFound."""
@@ -135,15 +142,16 @@ class MaintenanceDesk:
 
     async def tick(self) -> bool:
         """Tell what has begun and ended since the last tick; whether anything has. StorageFailed, Overloaded."""
-        now = self._clock.now()
-        turned = [window for window in self._windows.values() if (self._span(window, now) is not None) != window.in_force]
-        for window in turned:
-            await self._turn(window, now)
-        for window in list(self._windows.values()):
-            if self._is_over(window, now):
-                del self._windows[window.id]
-                self._plans.pop(window.id, None)
-        return bool(turned)
+        async with self._turn_of:
+            now = self._clock.now()
+            turned = [window for window in self._windows.values() if (self._span(window, now) is not None) != window.in_force]
+            for window in turned:
+                await self._turn(window, now)
+            for window in list(self._windows.values()):
+                if self._is_over(window, now):
+                    del self._windows[window.id]
+                    self._plans.pop(window.id, None)
+            return bool(turned)
 
     async def _turn(self, window: Window, now: datetime) -> None:
         after = replace(window, in_force=not window.in_force)

@@ -76,6 +76,18 @@ async def test_a_viewer_reads_and_changes_nothing(house: House) -> None:
         assert (await house.json(method, path, role=Role.VIEWER, **({"json": body} if body else {})))[0] == 403
 
 
+async def test_a_key_of_one_place_changes_nothing_that_concerns_the_whole_city(house: House) -> None:
+    for role, method, path, body in (
+        ("engineer", "POST", "/v1/alert-channels/hook/test", None),
+        ("engineer", "POST", "/v1/duty-roster", SHIFT),
+        ("engineer", "DELETE", "/v1/duty-roster/S-1", None),
+    ):
+        _, made = await house.json("POST", "/v1/keys", json={"name": "post", "roles": [role], "scopes": ["历下"]})
+        said = {"headers": {"Authorization": f"Bearer {made['key']}"}, **({"json": body} if body else {})}
+        status, problem = await house.json(method, path, **said)
+        assert (status, problem["type"].rpartition(":")[2]) == (403, "out-of-scope")
+
+
 async def test_a_shift_is_put_on_the_roster_changed_and_taken_off(house: House) -> None:
     status, shift = await house.json("POST", "/v1/duty-roster", json=SHIFT)
     assert (status, shift["start"]) == (201, "2026-01-01T00:00:00Z")

@@ -237,6 +237,17 @@ def test_an_escalation_goes_to_the_next_level_at_once_and_only_once() -> None:
     assert [(message.kind, message.level) for message in house.messages] == [(Kind.PROBLEM, 0), (Kind.ESCALATION, 1)]
 
 
+def test_who_acknowledged_and_took_it_back_is_followed_by_the_levels_anew() -> None:
+    house = desk()
+    house.sees("opened")
+    house.passes(60)
+    house.sees("escalated", escalation_level=1)
+    house.sees("acknowledged", state="acknowledged", escalation_level=1)
+    house.sees("unacknowledged", escalation_level=0)
+    house.sees("escalated", escalation_level=1)
+    assert [message.level for message in house.messages if message.kind is Kind.ESCALATION] == [1, 1]
+
+
 # -- night -------------------------------------------------------------------------------------------------------------------
 
 

@@ -226,6 +226,20 @@ async def test_maintenance_mutes_and_what_is_still_down_when_it_ends_opens_its_i
         assert made.circumstances[DeviceId("sw-1")].muted is None
 
 
+async def test_a_window_that_is_deleted_while_it_begins_stays_deleted(store: Store, clock: SimulatedClock) -> None:
+    async with desk(store, clock) as made:
+        await settle(made, 10)
+        start = clock.now() + timedelta(minutes=1)
+        window = await made.maintenance.create(
+            Wish(Places(devices=frozenset({"sw-1"})), start=start, end=start + timedelta(hours=1)), by=LI
+        )
+        clock.step(timedelta(seconds=61))
+        await asyncio.gather(made.maintenance.tick(), made.maintenance.cancel(window.id, by=LI))
+        kept = await made.maintenance.get(window.id)
+        assert (kept.cancelled_at is not None, kept.in_force) == (True, False)
+        assert not made.maintenance.muted()
+
+
 async def test_a_device_moves_from_a_younger_incident_to_an_older_one_in_one_step(store: Store, clock: SimulatedClock) -> None:
     async with desk(store, clock) as made:
         await settle(made)

@@ -305,6 +305,8 @@ class Mailbox:
     async def handle_RCPT(self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any) -> str:
         if address.startswith("nobody"):
             return "550 no such user"
+        if address.startswith("later"):
+            return "451 greylisted, try again"
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
@@ -380,6 +382,7 @@ async def test_html_of_a_device_is_text_in_a_letter(mail: Any, secret: Any, cert
     [
         ({"password_file": "wrong"}, "channel-credentials", False),
         ({"to": ("nobody@example.com",)}, "channel-refused", False),
+        ({"to": ("later@example.com",)}, "channel-refused", True),
         ({"to": ()}, "no-contact", False),
         ({"ca_file": None}, "channel-unreachable", True),
         ({"port": 9}, "channel-unreachable", True),

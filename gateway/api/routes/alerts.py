@@ -8,6 +8,7 @@ from gateway.api.models import Ident, Input, Instant, Line, Output, Page, PageQu
 from gateway.api.paging import from_cursor, to_cursor, wrong_cursor
 from gateway.api.routes.devices import find_device
 from gateway.api.routing import Call, Routes
+from gateway.api.scopes import must_reach_everything
 from gateway.domain.access import Permission
 from gateway.domain.alert_log import Answer, Delivery, Fate, beside
 from gateway.errors import Conflict, InvalidInput, NotFound, Overloaded
@@ -136,12 +137,14 @@ async def list_alert_channels(call: Call) -> ChannelPage:
 @routes.op("POST", "/v1/alert-channels/{channel}/test", needs=Permission.HEALTH_MANAGE, problems=(NotFound, Overloaded), repeatable=True)
 async def test_alert_channel(call: Call) -> TestOut:
     """Send a real test message by a channel, and say what came of it. The answer is 200 also when it did not get through: see `sent`."""
+    must_reach_everything(call.caller.key)
     return TestOut.model_validate(await call.services.alerts.test(call.path("channel"), call.caller.actor))
 
 
 @routes.op("POST", "/v1/alerts/reload", needs=Permission.HEALTH_MANAGE, problems=(Conflict, InvalidInput))
 async def reload_alerts(call: Call) -> ReloadOut:
     """Read the alerts file anew: all of it, or, when it has faults (each with its line), nothing."""
+    must_reach_everything(call.caller.key)
     count = await call.services.alerts.reload(call.caller.actor)
     return ReloadOut(routes=count, channels=len(await call.services.alerts.channels()))
 

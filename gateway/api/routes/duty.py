@@ -14,6 +14,7 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 from gateway.api.models import Input, Instant, Line, OptionalLine, Output, Page, instant_text
 from gateway.api.replies import attachment
 from gateway.api.routing import Call, Media, Routes
+from gateway.api.scopes import must_reach_everything
 from gateway.domain.access import Permission
 from gateway.domain.duty import LEVEL_MAX, Shift, ShiftId, on_duty
 from gateway.domain.events import AuditEntry, NewEvent
@@ -112,12 +113,14 @@ async def read_on_duty(call: Call, query: OnDutyQuery) -> ShiftPage:
 @routes.op("POST", "/v1/duty-roster", needs=Permission.HEALTH_MANAGE, status=201, repeatable=True)
 async def add_shift(call: Call, body: ShiftIn) -> ShiftOut:
     """Put a shift on the roster."""
+    must_reach_everything(call.caller.key)
     return ShiftOut.model_validate(await _put(call, [_shift(_new_id(), body)], "added"))
 
 
 @routes.op("PUT", "/v1/duty-roster/{shift}", needs=Permission.HEALTH_MANAGE, problems=(NotFound,))
 async def change_shift(call: Call, body: ShiftIn) -> ShiftOut:
     """Change a shift."""
+    must_reach_everything(call.caller.key)
     id_ = ShiftId(call.path("shift"))
     async with call.services.store.read() as tx:
         known = await tx.alerts.shift(id_)
@@ -127,6 +130,7 @@ async def change_shift(call: Call, body: ShiftIn) -> ShiftOut:
 @routes.op("DELETE", "/v1/duty-roster/{shift}", needs=Permission.HEALTH_MANAGE, problems=(NotFound,))
 async def drop_shift(call: Call) -> ShiftOut:
     """Take a shift off the roster."""
+    must_reach_everything(call.caller.key)
 
     async def change(tx: Tx) -> Shift:
         gone = await tx.alerts.drop_shift(ShiftId(call.path("shift")))
@@ -149,6 +153,7 @@ async def export_roster(call: Call, query: RosterQuery) -> web.Response:
 )
 async def import_roster(call: Call, content: bytes) -> ImportOut:
     """Take shifts from CSV, all or none: a row whose `id` is known changes that shift, one without an `id` is a new one."""
+    must_reach_everything(call.caller.key)
     shifts = _read(content)
     await _put(call, shifts, "imported")
     return ImportOut(shifts=len(shifts))

@@ -9,7 +9,7 @@ from pydantic import Field
 from gateway.api.models import Ident, Input, Instant, OptionalLine, Output, Page, PageQuery, Text
 from gateway.api.paging import from_cursor, moment_cursor, to_cursor, wrong_cursor
 from gateway.api.routing import Call, Routes
-from gateway.api.scopes import must_reach
+from gateway.api.scopes import must_reach, must_reach_everything
 from gateway.domain.access import Permission
 from gateway.domain.devices import DeviceId, DeviceKind
 from gateway.domain.health import HealthState
@@ -290,7 +290,10 @@ async def _one_of_many(call: Call, incident_id: IncidentId, deed: Deed) -> BulkI
 async def _act(call: Call, deed: Deed, incident_id: IncidentId | None = None) -> IncidentOut:
     service = call.services.incidents
     incident = await service.get(incident_id or _id(call))
-    must_reach(call.caller.key, _reached(incident), call.services.city)
+    if reached := _reached(incident):
+        must_reach(call.caller.key, reached, call.services.city)
+    else:  # the gateway's own: it is nobody's place
+        must_reach_everything(call.caller.key)
     return _shown(call, await service.act(incident.id, deed, by=call.caller.actor))
 
 

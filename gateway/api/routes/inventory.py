@@ -8,8 +8,9 @@ from pydantic import Field
 from gateway.api.models import Input, Output
 from gateway.api.replies import attachment
 from gateway.api.routing import Call, Media, Routes
+from gateway.api.scopes import must_reach_everything
 from gateway.domain.access import Permission
-from gateway.errors import Conflict, InvalidInput
+from gateway.errors import Conflict, Forbidden, InvalidInput
 
 routes = Routes("inventory", "Bring devices in, take them out.")
 
@@ -47,7 +48,7 @@ class ExportQuery(Input):
     "/v1/inventory/imports",
     needs=Permission.INVENTORY_WRITE,
     takes=FILES,
-    problems=(InvalidInput, Conflict),
+    problems=(InvalidInput, Conflict, Forbidden),
     repeatable=True,
 )
 async def import_inventory(call: Call, query: ImportQuery, content: bytes) -> ImportOut:
@@ -55,6 +56,8 @@ async def import_inventory(call: Call, query: ImportQuery, content: bytes) -> Im
 
     A file with faults changes nothing; `errors` of the problem names each line and why.
     """
+    if not query.dry_run:
+        must_reach_everything(call.caller.key)
     done = await call.services.inventory.import_file(content, query.name, actor=call.caller.actor, dry_run=query.dry_run, prune=query.prune)
     return ImportOut(applied=done.applied, file=done.file, counts=done.diff.counts(), lines=list(done.diff.lines(most=1_000)))
 

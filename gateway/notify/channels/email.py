@@ -92,7 +92,8 @@ def _failure(error: aiosmtplib.SMTPException, where: str) -> ChannelFailed:
     if isinstance(error, aiosmtplib.SMTPAuthenticationError):
         return ChannelFailed(f"{where} refuses user and password", code="channel-credentials", again=False)
     if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
-        return ChannelFailed(f"{where} takes none of the recipients", code="channel-refused", again=False)
+        for_now = any(400 <= refused.code < 500 for refused in error.recipients)  # such as greylisting
+        return ChannelFailed(f"{where} takes none of the recipients", code="channel-refused", again=for_now)
     if isinstance(error, aiosmtplib.SMTPResponseException):
         return ChannelFailed(f"{where} answered {error.code}", code="channel-refused", again=400 <= error.code < 500)
     return ChannelFailed(f"{where} cannot be reached: {type(error).__name__}", code="channel-unreachable")
