@@ -10,7 +10,7 @@ bundle is gone. While something of it is open, neither acknowledged nor snoozed,
 | an incident that quiet hours hold back | waits in the night's bundle, told as one summary when they end, also of what is over by then |
 | an incident that was over before it was told | nothing; when it came late (we were away), it is counted in a summary |
 | a snoozed one | nothing until the snooze ends, but for its end |
-| an escalated one | is told at once to the next level of the duty roster |
+| an escalated one | is told to the next level of the duty roster: at once, or when quiet hours end |
 | one more member | nothing; a higher severity is told as an update |
 
 Everything that is held back leaves a `Note`. The same event twice changes nothing.
@@ -68,6 +68,16 @@ class Line:
         if trouble.over:
             return self.kept and self.told is None
         return not trouble.snoozed(now) and (self.told is None or trouble.severity.rank < self.told.rank)
+
+    def owed(self, now: datetime) -> bool:
+        """Whether it was told, and escalated since to somebody who was not told yet."""
+        trouble = self.trouble
+        answered = trouble.over or trouble.acknowledged or trouble.snoozed(now)
+        return self.told is not None and not answered and trouble.escalation_level > self.level
+
+    def escalated(self) -> "Line":
+        """The line when that was told."""
+        return replace(self, told=self.trouble.severity, level=self.trouble.escalation_level)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +236,7 @@ class _Heeding:
         bundle = replace(bundle, lines={**bundle.lines, trouble.id: line})
         if trouble.over and line.told is None and not line.kept:
             bundle = self._forget(bundle)
-        elif not trouble.over and trouble.escalation_level > line.level:
+        elif not (trouble.over or trouble.acknowledged) and trouble.escalation_level > line.level:
             bundle = self._escalate(bundle, line, route)
         else:
             self.outcome.notes += _why_silent(line, route.name, self.now)
@@ -242,7 +252,7 @@ class _Heeding:
         return replace(bundle, lines={name: line for name, line in bundle.lines.items() if name != trouble.id})
 
     def _escalate(self, bundle: Bundle, line: Line, route: Route) -> Bundle:
-        """Tell the next person at once, unless it is snoozed or quiet hours hold it back."""
+        """Tell the next person at once, unless it is snoozed, or quiet hours hold it back until they end."""
         trouble = line.trouble
         if trouble.snoozed(self.now):
             self.outcome.notes += _why_silent(line, route.name, self.now)
@@ -250,9 +260,8 @@ class _Heeding:
         if until := route.held_until(trouble.severity, self.now, self.routes.zone):
             self._note(QUIET, route.name, f"until {until.isoformat()}")
             return bundle
-        line = replace(line, told=trouble.severity, level=trouble.escalation_level)
-        told = replace(bundle, lines={**bundle.lines, trouble.id: line}, sent=bundle.sent + 1, last_sent=self.now, due=None)
-        self.outcome.messages.append(_message(told, Kind.ESCALATION, [trouble], self.now, level=trouble.escalation_level))
+        told, message = _escalation(bundle, [line], self.now)
+        self.outcome.messages.append(message)
         return told
 
     def _offer(self, holders: frozenset[str]) -> None:
@@ -313,16 +322,30 @@ def _timed(bundle: Bundle, route: Route, now: datetime, routes: Routes) -> Bundl
         news = any(line.news(now) for line in bundle.lines.values())
         return replace(bundle, over_due=over_due if told or news else now, due=bundle.due if news else None)
     bundle = replace(bundle, over_due=None)
+    owed = _owed(bundle, route, now, routes)
     fresh = [line for line in bundle.lines.values() if line.news(now)]
     if not fresh:
         naps = [line.trouble.snoozed_until for line in bundle.open if line.told is None and line.trouble.snoozed_until]
-        return replace(bundle, due=min(naps, default=None))
+        return replace(bundle, due=min([*naps, *owed], default=None))
     if bundle.night and bundle.sent == 0 and not _passes(fresh, route, now, routes):
         return bundle
     soon = now + route.group_wait
     if bundle.last_sent is not None and not _worse(fresh, bundle):
         soon = max(soon, bundle.last_sent + route.group_interval)
-    return replace(bundle, due=min(bundle.due or soon, soon), night=False)
+    return replace(bundle, due=min(bundle.due or soon, soon, *owed), night=False)
+
+
+def _owed(bundle: Bundle, route: Route, now: datetime, routes: Routes) -> list[datetime]:
+    """When each escalation that waits may be told."""
+    return [route.held_until(line.trouble.severity, now, routes.zone) or now for line in bundle.lines.values() if line.owed(now)]
+
+
+def _escalation(bundle: Bundle, lines: Iterable[Line], now: datetime) -> tuple[Bundle, Message]:
+    """The next level of the roster told of `lines`."""
+    told = {line.trouble.id: line.escalated() for line in lines}
+    after = replace(bundle, lines={**bundle.lines, **told}, sent=bundle.sent + 1, last_sent=now, due=None)
+    level = max(line.level for line in told.values())
+    return after, _message(after, Kind.ESCALATION, [line.trouble for line in told.values()], now, level=level)
 
 
 def _passes(fresh: Iterable[Line], route: Route, now: datetime, routes: Routes) -> bool:
@@ -345,7 +368,7 @@ def _passing(bundle: Bundle, route: Route, moment: datetime, routes: Routes) -> 
 def _company(of_route: list[Bundle], route: Route, now: datetime, *, night: bool) -> Bundle | None:
     """The bundle that something new joins: one that waits still, or one that was told a moment ago."""
     for bundle in of_route:
-        waits = bundle.due is not None and bundle.night is night
+        waits = bundle.due is not None and bundle.night is night and not any(line.owed(now) for line in bundle.lines.values())
         recent = not night and not bundle.over and bundle.last_sent is not None and now < bundle.last_sent + route.group_interval
         if (waits or recent) and len(bundle.lines) < LINES_MAX:
             return bundle
@@ -380,12 +403,26 @@ class _Ripening:
 
     def tell(self) -> None:
         bundle, now = self.bundle, self.now
-        if bundle.due is not None and bundle.due <= now:
+        if owed := self._owed():
+            self._escalate(owed)
+        elif bundle.due is not None and bundle.due <= now:
             self._news()
         elif bundle.over and bundle.over_due is not None and bundle.over_due <= now:
             self._recovery()
         else:
             self._remind()
+
+    def _owed(self) -> list[Line]:
+        """Escalations of one level, the lowest, that quiet hours held back and hold back no more."""
+        owed = [line for line in self.bundle.lines.values() if line.owed(self.now)]
+        free = [line for line in owed if self.route.held_until(line.trouble.severity, self.now, self.routes.zone) is None]
+        lowest = min((line.trouble.escalation_level for line in free), default=0)
+        return [line for line in free if line.trouble.escalation_level == lowest]
+
+    def _escalate(self, lines: list[Line]) -> None:
+        after, message = _escalation(self.bundle, lines, self.now)
+        self.outcome.messages.append(message)
+        self.outcome.keep(_timed(after, self.route, self.now, self.routes))
 
     def _news(self) -> None:
         bundle, now = self.bundle, self.now
@@ -402,7 +439,8 @@ class _Ripening:
     def _hold_back(self, fresh: list[Line], until: datetime) -> None:
         """Quiet hours have begun since these came."""
         kept = {line.trouble.id: replace(line, kept=True) for line in fresh}
-        self.outcome.keep(replace(self.bundle, due=until, night=True, lines={**self.bundle.lines, **kept}))
+        due = min([until, *_owed(self.bundle, self.route, self.now, self.routes)])
+        self.outcome.keep(replace(self.bundle, due=due, night=True, lines={**self.bundle.lines, **kept}))
         self.outcome.notes += [Note(line, self.route.name, QUIET, self.now, f"until {until.isoformat()}") for line in kept]
 
     def _say(self, fresh: list[Line], standing: list[Line]) -> None:
@@ -411,7 +449,7 @@ class _Ripening:
         others = sum(1 for line in bundle.open if line.told is not None) - sum(1 for line in standing if line.told is not None)
         first = Kind.SUMMARY if bundle.night or past else Kind.PROBLEM
         kind = first if bundle.sent == 0 else Kind.UPDATE
-        told = {line.trouble.id: replace(line, told=line.trouble.severity, kept=False) for line in fresh}
+        told = {line.trouble.id: replace(line.escalated(), kept=False) for line in fresh}
         after = replace(bundle, lines={**bundle.lines, **told}, sent=bundle.sent + 1, last_sent=now, due=None, night=False)
         self.outcome.messages.append(_message(after, kind, [line.trouble for line in standing], now, over=past, others=others))
         if after.over:  # the summary has said so

@@ -270,6 +270,65 @@ def test_at_night_what_is_minor_waits_for_the_morning_in_one_summary() -> None:
     assert alerting.QUIET in house.why("I-2")
 
 
+def at_night_escalated() -> Desk:
+    """Told by day, and escalated at midnight to the second level."""
+    house = desk(SLEEPING)
+    house.sees("opened", severity="minor")
+    house.passes(EVENING.total_seconds())
+    house.sees("escalated", severity="minor", escalation_level=1)
+    house.sees("escalated", severity="minor", escalation_level=2)
+    house.passes(6 * 3600)
+    assert [kind for kind, _ in house.told] == ["problem"]
+    assert house.why("I-1") == [alerting.QUIET] * 2
+    return house
+
+
+def test_an_escalation_that_the_night_holds_back_is_told_in_the_morning_and_only_once() -> None:
+    house = at_night_escalated()
+    house.passes(3 * 3600)
+    house.sees("assigned", severity="minor", escalation_level=2, assignee="li")
+    house.passes(3 * 3600)
+    assert [(message.kind, message.level) for message in house.messages[1:]] == [(Kind.ESCALATION, 2)]
+    assert house.messages[1].at.astimezone(ZONE).time() == time(7)
+
+
+def test_an_escalation_of_the_night_that_somebody_answers_before_the_morning_is_not_told() -> None:
+    for event, changes in (("acknowledged", {"state": "acknowledged", "escalation_level": 2}), ("unacknowledged", {})):
+        house = at_night_escalated()
+        house.sees(event, severity="minor", **changes)
+        house.passes(6 * 3600)
+        assert [kind for kind, _ in house.told] == ["problem"]
+
+
+def test_what_begins_at_night_does_not_join_what_waits_to_be_escalated() -> None:
+    house = at_night_escalated()
+    house.sees("opened", id_="I-2")
+    house.passes(60)
+    assert house.told[1:] == [("problem", ["I-2"])]
+
+
+def test_each_level_is_told_of_its_own_escalations_in_the_morning() -> None:
+    house = desk(SLEEPING)
+    for number in range(3):
+        house.sees("opened", id_=f"I-{number}", severity="minor")
+    house.passes(EVENING.total_seconds())
+    for number, level in enumerate((2, 1, 1)):
+        house.sees("escalated", id_=f"I-{number}", severity="minor", escalation_level=level)
+    house.passes(9 * 3600)
+    assert [(message.level, message.incidents) for message in house.messages[1:]] == [(1, ("I-1", "I-2")), (2, ("I-0",))]
+
+
+def test_who_is_told_in_the_mornings_summary_is_not_told_of_the_same_escalation_again() -> None:
+    house = desk(SLEEPING)
+    house.passes(EVENING.total_seconds())
+    house.sees("opened", severity="minor")
+    house.sees("escalated", severity="minor", escalation_level=1)
+    house.passes(8 * 3600)
+    house.sees("assigned", severity="minor", escalation_level=1, assignee="li")
+    house.passes(60)
+    assert [(message.kind, message.level) for message in house.messages] == [(Kind.SUMMARY, 1)]
+
+
 def test_what_is_critical_passes_at_night_whatever_the_threshold() -> None:
     house = desk(replace(PLAIN, quiet=(Quiet(NIGHT, Severity.CRITICAL),)))
     house.passes(EVENING.total_seconds())
@@ -376,6 +435,8 @@ def test_no_history_of_incidents_makes_a_storm_or_loses_one(steps: Sequence[Any]
     _each_end_is_told_once(house)
     _bundles_keep_their_pace(house, route)
     _nights_are_quiet(house, route)
+    waiting = [line for bundle in house.bundles.values() for line in bundle.lines.values() if line.owed(house.now)]
+    assert all(_around_the_clock(route, line.trouble.severity) for line in waiting), "escalated, and nobody was told"
     for incident, (state, severity) in known.items():
         named = [message for message in house.messages if incident in message.incidents]
         assert named or house.why(incident), "neither told nor explained"
