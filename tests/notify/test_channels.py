@@ -176,6 +176,8 @@ def text_of_plain(one: Notice) -> str:
         ("wecom", {"errcode": 93000, "errmsg": "invalid webhook url"}, "channel-refused", False),
         ("feishu", {"code": 19021, "msg": "sign match fail"}, "channel-refused", False),
         ("feishu", {"code": 11232, "msg": "frequency limited"}, "channel-rate-limited", True),
+        ("feishu", {"code": 19024, "msg": "Key Words Not Found"}, "channel-refused", False),
+        ("feishu", {"code": 2200, "msg": "internal error"}, "channel-refused", True),
         ("feishu", {"surprise": True}, "channel-answer", True),
         ("wecom", "<html>a portal</html>", "channel-answer", True),
     ],

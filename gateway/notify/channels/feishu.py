@@ -15,6 +15,8 @@ from gateway.notify.wording import Notice, plain
 
 TEXT_MAX: Final = 9_000  # the vendor takes 20 KB for the whole body, in which each line stands in tags of its own
 TOO_FAST: Final = frozenset({11232, 9499001})
+HOPELESS: Final = frozenset({9499, 19001, 19002, 19021, 19022, 19024})
+"""Bad body, token or parameter, signature, address and keyword: such a message never gets through. Others may."""
 
 
 class Feishu:
@@ -44,7 +46,7 @@ class Feishu:
         if code in TOO_FAST:
             raise ChannelFailed(f"Feishu takes no more for now ({code})", code="channel-rate-limited", after_s=TOO_MANY_S)
         if code != 0:
-            raise ChannelFailed(f"Feishu refused it: {code} {plain(words)}", code="channel-refused", again=False)
+            raise ChannelFailed(f"Feishu refused it: {code} {plain(words)}", code="channel-refused", again=code not in HOPELESS)
         return ""
 
 
