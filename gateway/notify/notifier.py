@@ -155,7 +155,7 @@ class Notifier:
     async def channels(self) -> Sequence[ChannelState]:
         """Every channel with its destination, its routes, and how it fares."""
         async with self._store.read() as tx:
-            figures = await tx.alerts.figures()
+            figures = await tx.alerts.figures(self._couriers)
         return [
             ChannelState(
                 name,

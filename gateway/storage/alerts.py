@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Row, Table, Text, bindparam, delete, func, insert, select, update
+from sqlalchemy import BigInteger, Column, ColumnElement, ForeignKey, Row, Table, Text, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -256,25 +256,21 @@ class AlertRepository:
                 found.setdefault(row.number, []).append(row.incident)
         return found
 
-    async def figures(self) -> Mapping[str, ChannelFigures]:
-        """What each channel has done, by its name."""
-        statement = select(
-            alert_deliveries.c.channel,
-            alert_deliveries.c.outcome,
-            func.count().label("count"),
-            func.max(alert_deliveries.c.ended_at).label("last"),
-        ).group_by(alert_deliveries.c.channel, alert_deliveries.c.outcome)
-        found: dict[str, dict[str, Any]] = {}
-        for row in await self._conn.execute(statement):
-            figures = found.setdefault(row.channel, {})
-            match row.outcome:
-                case Fate.QUEUED:
-                    figures["queued"] = row.count
-                case Fate.SENT:
-                    figures["last_sent_at"] = row.last
-                case Fate.FAILED:
-                    figures["last_failed_at"] = row.last
-        return {channel: ChannelFigures(**figures) for channel, figures in found.items()}
+    async def figures(self, channels: Iterable[str]) -> Mapping[str, ChannelFigures]:
+        """What each of these channels has done, by its name; the cost does not grow with the length of the log."""
+        return {
+            channel: ChannelFigures(
+                await self._conn.scalar(select(func.count()).where(*_came_to(channel, Fate.QUEUED))) or 0,
+                await self._last(channel, Fate.SENT),
+                await self._last(channel, Fate.FAILED),
+            )
+            for channel in channels
+        }
+
+    async def _last(self, channel: str, fate: Fate) -> datetime | None:
+        """When something last came to this, among the newest: what waits long ends after what came later."""
+        newest = select(alert_deliveries.c.ended_at).where(*_came_to(channel, fate)).order_by(alert_deliveries.c.number.desc())
+        return max(await self._conn.scalars(newest.limit(_AT_ONCE)), default=None)
 
     async def forget(self, *, before: datetime, limit: int = 2_000) -> int:
         """Drop up to `limit` of the oldest entries that ended before; how many there were."""
@@ -326,6 +322,10 @@ class AlertRepository:
         found = await self.shift(shift)
         await self._conn.execute(delete(duty_shifts).where(duty_shifts.c.id == shift))
         return found
+
+
+def _came_to(channel: str, fate: Fate) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return alert_deliveries.c.channel == channel, alert_deliveries.c.outcome == fate.value
 
 
 def _text(detail: str) -> str:

@@ -12,7 +12,7 @@ from gateway.domain.duty import Shift, ShiftId
 from gateway.domain.severity import Severity
 from gateway.domain.trouble import trouble_of
 from gateway.errors import NotFound
-from gateway.storage.alerts import Addressed
+from gateway.storage.alerts import Addressed, ChannelFigures
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 from tests.domain.troubles import START, incident_json
@@ -55,8 +55,20 @@ async def test_a_message_is_queued_once_and_carried_in_order(store: Store) -> No
     await write(store, lambda tx: tx.alerts.settle(first.number, Fate.SENT, now=START, attempts=1))
     async with store.read() as tx:
         assert (await tx.alerts.next("hook")).message == "A-1.2"
-        figures = await tx.alerts.figures()
+        figures = await tx.alerts.figures(["hook", "mail"])
     assert (figures["hook"].queued, figures["hook"].last_sent_at, figures["mail"].queued) == (1, START, 1)
+
+
+async def test_figures_tell_the_last_of_each_channel_whatever_the_order(store: Store) -> None:
+    for number in range(4):
+        await enqueue(store, f"A-{number}.1", TO[:1])
+    for number, fate, hours in ((2, Fate.SENT, 1), (1, Fate.SENT, 5), (3, Fate.FAILED, 3)):
+        moment = START + timedelta(hours=hours)
+        await write(store, lambda tx, number=number, fate=fate, now=moment: tx.alerts.settle(number, fate, now=now, attempts=1))
+    async with store.read() as tx:
+        figures = await tx.alerts.figures(["hook", "nobody"])
+    assert figures["hook"] == ChannelFigures(1, START + timedelta(hours=5), START + timedelta(hours=3))
+    assert figures["nobody"] == ChannelFigures()
 
 
 async def test_the_log_is_found_by_incident_channel_and_outcome_and_paged(store: Store) -> None:
