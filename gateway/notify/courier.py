@@ -1,6 +1,7 @@
-"""Carries one channel's messages, in order, until each has arrived or is given up."""
+"""Carries one channel's messages until each has arrived or is given up: in order, but what fails again and again goes behind the others."""
 
 import asyncio
+import math
 import random
 from collections import Counter, deque
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from gateway.storage.writer import Lane
 
 FIRST_PAUSE_S = 2.0
 LONGEST_PAUSE_S = 300.0
+PATIENCE = 5
+"""So often a message is tried before the others are let past it."""
 GIVE_UP_S = 6 * 3600.0
 """A message that could not be sent for so long is news no more."""
 STORE_PAUSE_S = 2.0
@@ -70,6 +73,8 @@ class Courier:
         self._counts: Counter[tuple[str, Fate]] = Counter() if counts is None else counts
         self._stirred = asyncio.Event()
         self._trouble = ""
+        self._in_a_row = 0
+        self._aside: dict[int, float] = {}
 
     def stir(self) -> None:
         """Look soon: something is queued."""
@@ -87,7 +92,7 @@ class Courier:
     async def _turn(self) -> None:
         self._stirred.clear()
         async with self._store.read() as tx:
-            waiting = await tx.alerts.next(self.channel.name)
+            waiting = await tx.alerts.next(self.channel.name, patience=PATIENCE, aside=self._not_yet())
         if waiting is None:
             await self._rest()
         elif (wait_s := self.pacer.wait_s) > 0:
@@ -96,8 +101,15 @@ class Courier:
         else:
             await self._carry(waiting)
 
+    def _not_yet(self) -> frozenset[int]:
+        """What was put aside and is not to be tried again yet."""
+        now = self._clock.monotonic()
+        self._aside = {number: moment for number, moment in self._aside.items() if moment > now}
+        return frozenset(self._aside)
+
     async def _rest(self) -> None:
-        looking = asyncio.ensure_future(self._clock.sleep(LOOK_S))
+        soonest = min(self._aside.values(), default=math.inf) - self._clock.monotonic()
+        looking = asyncio.ensure_future(self._clock.sleep(max(0.0, min(LOOK_S, soonest))))
         stirred = asyncio.ensure_future(self._stirred.wait())
         try:
             await asyncio.wait({looking, stirred}, return_when=asyncio.FIRST_COMPLETED)
@@ -121,6 +133,7 @@ class Courier:
         if self._trouble:
             log.info("alerts.channel_works", channel=self.channel.name)
             self._trouble = ""
+        self._in_a_row = 0
         await self._settle(waiting, Fate.SENT, detail=said, attempts=attempts)
 
     async def _failed(self, waiting: Waiting, error: ChannelFailed, attempts: int) -> None:
@@ -128,11 +141,21 @@ class Courier:
             log.warning("alerts.channel_fails", channel=self.channel.name, code=error.code, error=str(error))
         self._trouble = error.code
         age_s = (self._clock.now() - waiting.at).total_seconds()
-        pause = max(error.after_s, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(attempts - 1, 10)) * self._rng.uniform(0.75, 1.0))
-        again = error.again and age_s + pause < GIVE_UP_S
+        again = error.again and age_s + max(error.after_s, self._pause_s(attempts)) < GIVE_UP_S
         await self._settle(waiting, Fate.QUEUED if again else Fate.FAILED, reason=error.code, detail=str(error), attempts=attempts)
         if again:
-            await self._clock.sleep(pause)
+            await self._clock.sleep(max(error.after_s, self._put_off(waiting.number, attempts)))
+
+    def _put_off(self, number: int, attempts: int) -> float:
+        """How long the channel pauses after a message has failed; one that the others are let past pauses alone."""
+        if attempts >= PATIENCE:
+            self._aside[number] = self._clock.monotonic() + self._pause_s(attempts)
+            return 0.0
+        self._in_a_row += 1
+        return self._pause_s(self._in_a_row)
+
+    def _pause_s(self, failures: int) -> float:
+        return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(failures - 1, 10)) * self._rng.uniform(0.75, 1.0)
 
     async def _settle(self, waiting: Waiting, fate: Fate, *, reason: str = "", detail: str = "", attempts: int | None = None) -> None:
         now = self._clock.now()

@@ -1,7 +1,7 @@
 """Alerts in the store: the bundles that are under way, the messages with their deliveries, and why what was held back was held back."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -69,6 +69,7 @@ duty_shifts = Table(
 )
 _DETAIL = 500
 _AT_ONCE = 500  # names in one question
+_QUEUE = 1_000  # of what is queued for a channel, the oldest that are looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +187,33 @@ class AlertRepository:
         if links:
             await self._conn.execute(insert(alert_delivery_incidents), links)
 
-    async def next(self, channel: str) -> Waiting | None:
-        """What a channel has to carry first."""
+    async def next(self, channel: str, *, patience: int | None = None, aside: Collection[int] = ()) -> Waiting | None:
+        """What a channel has to carry first: the oldest, but what was tried `patience` times comes behind the others.
+
+        `aside`: numbers that are not to be tried now. What follows in the same bundle, or about the same work order, waits with them.
+        """
+        first = await self._waiting(channel)
+        if first is None or patience is None or (first.attempts < patience and first.number not in aside):
+            return first
+        heads = [one for one in await self._heads(channel) if one.number not in aside]
+        if not heads:
+            return None
+        chosen = min(heads, key=lambda one: (one.attempts if one.attempts >= patience else 0, one.number))
+        return await self._waiting(channel, chosen.number)
+
+    async def _heads(self, channel: str) -> Sequence[Row[int, str, int]]:
+        """Of all that is queued, what nothing else of its bundle or work order comes before."""
+        columns = (alert_deliveries.c.number, alert_deliveries.c.message, alert_deliveries.c.attempts)
+        statement = select(*columns).where(*_came_to(channel, Fate.QUEUED)).order_by(alert_deliveries.c.number).limit(_QUEUE)
+        rows = list(await self._conn.execute(statement))
+        orders = await self._incidents([row.number for row in rows if "." not in row.message])
+        heads: dict[str, Row[int, str, int]] = {}
+        for row in rows:
+            heads.setdefault(_line_of(row.message, orders.get(row.number, ())), row)
+        return list(heads.values())
+
+    async def _waiting(self, channel: str, number: int | None = None) -> Waiting | None:
+        """The oldest that is queued for a channel, or the one with this number."""
         joined = alert_deliveries.join(alert_messages, alert_messages.c.id == alert_deliveries.c.message)
         statement = (
             select(
@@ -198,10 +224,12 @@ class AlertRepository:
                 alert_messages.c.content,
             )
             .select_from(joined)
-            .where(alert_deliveries.c.channel == channel, alert_deliveries.c.outcome == Fate.QUEUED.value)
+            .where(*_came_to(channel, Fate.QUEUED))
             .order_by(alert_deliveries.c.number)
             .limit(1)
         )
+        if number is not None:
+            statement = statement.where(alert_deliveries.c.number == number)
         row = (await self._conn.execute(statement)).one_or_none()
         return None if row is None else Waiting(row.number, row.message, row.attempts, row.at, row.content)
 
@@ -326,6 +354,11 @@ class AlertRepository:
 
 def _came_to(channel: str, fate: Fate) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return alert_deliveries.c.channel == channel, alert_deliveries.c.outcome == fate.value
+
+
+def _line_of(message: str, about: Sequence[str]) -> str:
+    """What a message stays in order with: its bundle (`BUNDLE.NUMBER`), else what it is about."""
+    return message.rpartition(".")[0] or next(iter(about), message)
 
 
 def _text(detail: str) -> str:

@@ -219,6 +219,52 @@ async def test_what_the_other_side_refuses_for_now_comes_again_with_the_same_id(
     assert notifier.counts == {("hook", Fate.QUEUED): 2, ("hook", Fate.SENT): 1}
 
 
+async def test_a_message_that_always_fails_lets_the_others_past_but_not_those_of_its_bundle(door: Door) -> None:
+    async def tried(times: int) -> None:
+        async with asyncio.timeout(30):
+            while (await door.log(channel="hook"))[-1].attempts < times:
+                await door.clock.advance(10)
+                await door.settle()
+
+    door.there.indigestible = "A-1.1"
+    async with door.open():
+        await door.tell()
+        await door.pass_(7)
+        await tried(5)
+        await door.clock.advance(60)
+        await door.tell(id_="I-2")
+        await door.tell("resolved", **RESOLVED)
+        await door.pass_(10)
+        await door.there.until(1)
+        await tried(6)
+        assert door.there.ids == ["A-2.1"]
+        door.there.indigestible = ""
+        await tried(7)
+        await door.there.until(3)
+    assert door.there.ids == ["A-2.1", "A-1.1", "A-1.2"]
+
+
+async def test_a_channel_that_was_away_is_asked_ever_more_rarely_and_gets_all_of_it_when_it_is_back(door: Door) -> None:
+    async def an_hour() -> None:
+        for _ in range(20):
+            await door.clock.advance(180)
+            await door.settle()
+
+    door.there.faults.extend(web.Response(status=503) for _ in range(200))
+    async with door.open():
+        for number in range(4):
+            await door.tell(id_=f"I-{number}")
+            await door.clock.advance(70)
+            await door.settle()
+        await an_hour()
+        asked = 200 - len(door.there.faults)
+        door.there.faults.clear()
+        await an_hour()
+        await door.there.until(4)
+    assert 10 < asked < 50
+    assert sorted(door.there.ids) == ["A-1.1", "A-2.1", "A-3.1", "A-4.1"]
+
+
 async def test_what_cannot_succeed_fails_at_once_and_says_why(door: Door) -> None:
     door.there.faults.append(web.Response(status=404))
     async with door.open() as notifier:

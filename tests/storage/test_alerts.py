@@ -59,6 +59,31 @@ async def test_a_message_is_queued_once_and_carried_in_order(store: Store) -> No
     assert (figures["hook"].queued, figures["hook"].last_sent_at, figures["mail"].queued) == (1, START, 1)
 
 
+async def test_what_fails_again_and_again_comes_behind_others_but_of_its_bundle_or_work_order(store: Store) -> None:
+    order = [replace(TO[0], incidents=("W-a",))]
+    for message, to in (("A-1.1", TO[:1]), ("A-1.2", TO[:1]), ("W-7", order), ("W-8", order), ("A-2.1", TO[:1])):
+        await enqueue(store, message, to)
+
+    async def turn(*aside: int) -> str:
+        async with store.read() as tx:
+            waiting = await tx.alerts.next("hook", patience=2, aside=aside)
+        return waiting.message if waiting else ""
+
+    async def fails(number: int, attempts: int) -> None:
+        await write(store, lambda tx: tx.alerts.settle(number, Fate.QUEUED, now=START, attempts=attempts))
+
+    await fails(1, 1)
+    assert await turn() == "A-1.1"
+    await fails(1, 2)
+    assert await turn() == "W-7"
+    await fails(3, 3)
+    assert await turn() == "A-2.1"
+    await write(store, lambda tx: tx.alerts.settle(5, Fate.SENT, now=START, attempts=1))
+    assert [await turn(), await turn(1), await turn(1, 3)] == ["A-1.1", "W-7", ""]
+    await write(store, lambda tx: tx.alerts.settle(1, Fate.FAILED, now=START, attempts=3))
+    assert await turn() == "A-1.2"
+
+
 async def test_figures_tell_the_last_of_each_channel_whatever_the_order(store: Store) -> None:
     for number in range(4):
         await enqueue(store, f"A-{number}.1", TO[:1])
