@@ -470,6 +470,8 @@ class _Ripening:
             for line in self.bundle.open
             if line.told is not None and not line.trouble.acknowledged and not line.trouble.snoozed(self.now)
         ]
+        if waiting and self.route.held_until(worst(*(one.severity for one in waiting)), self.now, self.routes.zone):
+            waiting = []  # of hours without an end, only the next week is known
         after = replace(self.bundle, sent=self.bundle.sent + bool(waiting), last_sent=self.now)
         if waiting:
             self.outcome.messages.append(_message(after, Kind.REMINDER, waiting, self.now))

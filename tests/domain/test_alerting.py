@@ -350,6 +350,17 @@ def test_the_end_of_what_was_told_by_day_does_not_wake_anybody() -> None:
     assert [kind for kind, _ in house.told] == ["problem", "recovery"]
 
 
+def test_quiet_hours_around_the_clock_hold_back_reminders_for_longer_than_a_week() -> None:
+    house = desk(replace(REMINDING, quiet=(Quiet(Hours(time(0), time(0)), Severity.MINOR),)))
+    house.sees("opened", severity="warning")
+    house.sees("opened", id_="I-2", severity="warning")
+    house.sees("grown")
+    house.passes(60)
+    house.sees("acknowledged", state="acknowledged")
+    house.passes(30 * 86_400)
+    assert [kind for kind, _ in house.told] == ["problem"]
+
+
 # -- routes ------------------------------------------------------------------------------------------------------------------
 
 
