@@ -106,6 +106,11 @@ def next_span(window: Window, now: datetime) -> Span | None:
     return next((one for one in spans(window, now, now + timedelta(days=370)) if one.start > now), None)
 
 
+def is_past(window: Window, now: datetime) -> bool:
+    """Whether it is in force neither at `now` nor ever after, unless somebody starts it."""
+    return not spans(window, now, max(now, window.start + FARTHEST) + LONGEST)
+
+
 def covers(window: "Window | Places", device: Device, city: City) -> bool:
     """Whether `device` is among the places of `window`, whatever the time."""
     places = window.places if isinstance(window, Window) else window

@@ -364,7 +364,8 @@ class _Look:
         """The incident of those of `ripe` that the best scope explains, with whoever of `left` shares it; else of the first alone."""
         first, reason = ripe[0], self.scene.board[ripe[0]].reason
         together = [one for one in left if self._together(first, one)]
-        young = [one for one in self.after.values() if self._may_be_promoted(one, trouble, reason)]
+        promising = (one for one in self.after.values() if self._may_be_promoted(one, trouble, reason))
+        young = [one for one in promising if not self._fell_long_before(one, first)]
         crowd = self._crowd(trouble, reason, together, young)
         key = self._best(ripe, crowd, trouble)
         if key is None:
@@ -443,12 +444,15 @@ class _Look:
     def _still_at_work(self, incident: Incident, device: DeviceId, key: ScopeKey) -> bool:
         if incident.trouble is HealthState.DEGRADED:
             return incident.reason == self.scene.board[device].reason
-        since, window = self._since(device), self.scene.patience.window
-        if incident.opened_at - since > window:  # it fell long before, out of sight: another story
+        if self._fell_long_before(incident, device):
             return False
-        if since - incident.opened_at <= window:
+        if self._since(device) - incident.opened_at <= self.scene.patience.window:
             return True
         return key[0] is not Scope.CITY and self._mostly(key, self._down_in[key], len(list(incident.ill)))
+
+    def _fell_long_before(self, incident: Incident, device: DeviceId) -> bool:
+        """Whether `device` has been down since long before `incident`, out of sight, as under maintenance: that is another story."""
+        return incident.trouble is HealthState.DOWN and incident.opened_at - self._since(device) > self.scene.patience.window
 
     def _reopens(self, device: DeviceId, trouble: HealthState) -> bool:
         """Let the incident that `device` was a root of lately take it again."""
@@ -534,6 +538,13 @@ class _Look:
                 self._leave(incident_id, member)
             if incident.live:
                 self._recover(self.after[incident_id])
+        for incident in list(self.after.values()):
+            if incident.live and incident.members and not any(incident.ill) and self._left_open(incident):
+                self._recover(incident)
+
+    def _left_open(self, incident: Incident) -> bool:
+        """Whether one of which nobody is ill, that a person opened again, has been so for the window since then or since its snooze."""
+        return self.now - incident.waiting_since >= self.scene.patience.window
 
     # -- what comes of it
 

@@ -9,7 +9,7 @@ from gateway.clock import Clock
 from gateway.domain.city import City
 from gateway.domain.devices import Device, DeviceId
 from gateway.domain.events import SYSTEM, Actor, AuditEntry, NewEvent
-from gateway.domain.maintenance import LONGEST, Places, Span, Window, WindowId, check, covers, next_span, span_at
+from gateway.domain.maintenance import LONGEST, Places, Span, Window, WindowId, check, covers, is_past, next_span, span_at
 from gateway.errors import Conflict, Overloaded
 from gateway.incidents.telling import told_window
 from gateway.storage.store import Store, Tx
@@ -38,10 +38,11 @@ class Wish:
 
 @dataclass(slots=True)
 class _Plan:
-    """Where a window stands: the span that it is in, if any, and when to look again."""
+    """Where a window stands: the span that it is in, if any, when to look again, and whether none is ahead any more."""
 
     span: Span | None
     again_at: datetime
+    past: bool
 
 
 class MaintenanceDesk:
@@ -148,7 +149,7 @@ class MaintenanceDesk:
             for window in turned:
                 await self._turn(window, now)
             for window in list(self._windows.values()):
-                if self._is_over(window, now):
+                if self._is_over(window):
                     del self._windows[window.id]
                     self._plans.pop(window.id, None)
             return bool(turned)
@@ -198,15 +199,20 @@ class MaintenanceDesk:
             span = span_at(window, now)
             following = None if span else next_span(window, now)
             again_at = span.end if span else following.start if following else now + LONGEST
-            plan = self._plans[window.id] = _Plan(span, min(again_at, now + _LOOK_AHEAD) if not span else again_at)
+            plan = self._plans[window.id] = _Plan(
+                span,
+                again_at if span else min(again_at, now + _LOOK_AHEAD),
+                past=not (span or following) and is_past(window, now),
+            )
         return plan.span
 
-    def _is_over(self, window: Window, now: datetime) -> bool:
+    def _is_over(self, window: Window) -> bool:
         if window.in_force:
             return False
         if window.cancelled_at is not None:
             return True
-        return window.end is not None and window.end <= now
+        plan = self._plans.get(window.id)
+        return plan is not None and plan.past
 
 
 def _among(window: Window, city: City) -> Sequence[Device]:

@@ -1,6 +1,7 @@
 """Work orders at work: opened from an incident or for devices, moved on by people, told when they change and when a clock has run out."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from typing import Any, Final
@@ -119,13 +120,14 @@ class WorkOrderDesk:
                 log.warning("work_orders.not_stored", reason=error.code)
 
     async def look(self) -> None:
-        """Tell of the clocks that have run out since the last look."""
+        """Tell of the clocks that have run out since the last look; of an order that a person changes just then, at the next one."""
         now = self._clock.now()
         for order in list(self._live.values()):
             late = {name for name, reading in self.clocks(order).items() if reading.overdue} - order.told_overdue
             if late:
                 after = replace(order, told_overdue=order.told_overdue | late)
-                await self._write(order, after, OVERDUE_EVENT, by=None, comment="", detail={"clocks": sorted(late)}, now=now)
+                with suppress(Conflict):
+                    await self._write(order, after, OVERDUE_EVENT, by=None, comment="", detail={"clocks": sorted(late)}, now=now)
 
     def clocks(self, order: WorkOrder) -> Mapping[str, Reading]:
         """Where both clocks of `order` stand."""

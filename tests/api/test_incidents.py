@@ -9,6 +9,10 @@ from gateway.domain.access import Role
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import Actor, ActorKind
 from gateway.domain.health import HealthState, Standing
+from gateway.domain.incidents import Cause, CauseKind, Incident, IncidentId, IncidentState
+from gateway.domain.severity import Severity
+from gateway.storage.tx import Tx
+from gateway.storage.writer import Lane
 from tests.api.house import CAMERA, SWITCH, House
 
 
@@ -111,6 +115,33 @@ async def test_a_key_with_scopes_acts_only_on_what_lies_in_them(house: House) ->
     assert (await house.json("POST", "/v1/maintenance-windows", role=None, headers=headers, json={**window, "devices": ["cam-3"]}))[
         0
     ] == 201
+
+
+async def test_a_key_with_scopes_leaves_the_gateways_own_blindness_alone(house: House) -> None:
+    now = house.clock.now()
+    blind = Incident(
+        IncidentId("I-blind"),
+        IncidentState.RESOLVED,
+        Severity.CRITICAL,
+        HealthState.UNKNOWN,
+        Cause(CauseKind.GATEWAY, name="gateway"),
+        "gateway-blind",
+        *(now, now, now),
+        resolved_at=now,
+    )
+
+    async def change(tx: Tx) -> None:
+        await tx.incidents.save(blind)
+
+    await house.services.store.writer.write(change, lane=Lane.HEALTH)
+    _, made = await house.json("POST", "/v1/keys", json={"name": "east", "roles": ["engineer"], "scopes": ["g-2"]})
+    headers = {"Authorization": f"Bearer {made['key']}"}
+    body = {"ids": ["I-blind"], "act": "comment", "comment": "x"}
+    path = "/v1/incidents/I-blind/comment"
+    assert (await house.json("POST", path, role=None, headers=headers, json={"comment": "x"}))[0] == 403
+    _, answer = await house.json("POST", "/v1/incidents/bulk", role=None, headers=headers, json=body)
+    assert [one["done"] for one in answer["items"]] == [False]
+    assert (await house.json("POST", path, json={"comment": "x"}))[0] == 200
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Work orders over the API: from an incident to the closing picture, their clocks, who may do what, and what is handed over."""
 
+import asyncio
 import csv
 import hashlib
 import io
@@ -15,11 +16,12 @@ from python_calamine import CalamineWorkbook
 from gateway.domain.access import Role
 from gateway.domain.city import City
 from gateway.domain.devices import DeviceId
+from gateway.domain.events import Actor, ActorKind, Event
 from gateway.domain.health import HealthState
 from gateway.domain.incidents import Cause, CauseKind, Incident, IncidentId, IncidentState, Member
 from gateway.domain.incidents import Role as MemberRole
 from gateway.domain.severity import Severity
-from gateway.domain.work_orders import WorkOrderId
+from gateway.domain.work_orders import Deed, WorkAct, WorkOrderId
 from gateway.incidents.work_orders import LOOK_S
 from gateway.storage.tx import Tx
 from gateway.storage.writer import Lane
@@ -151,6 +153,23 @@ async def test_overdue_orders_are_told_once_and_listed_the_longest_first(house: 
     _, page = await house.json("GET", "/v1/work-orders?overdue=true")
     assert [one["id"] for one in page["items"]] == [first["id"]], "the clock that had run out stands now"
     assert LOOK_S < 60
+
+
+async def test_a_person_who_acts_while_overdue_orders_are_looked_for_wins_and_the_next_look_tells(house: House) -> None:
+    order = await ordered(house, severity="critical")
+    await house.advance(LOOK_S / 2)
+    desk = house.services.work_orders
+    house.clock.step(timedelta(hours=5))
+    accepted = desk.act(WorkOrderId(order["id"]), Deed(WorkAct.ACCEPT), by=Actor(ActorKind.USER, "li"))
+    await asyncio.gather(accepted, desk.look())
+    assert (await desk.get(WorkOrderId(order["id"]))).accepted_at is not None
+    assert not await overdue(house)
+    await desk.look()
+    assert [one.subject for one in await overdue(house)] == [order["id"]]
+
+
+async def overdue(house: House) -> list[Event]:
+    return [one for one in await house.services.store.events.read_after(0, limit=100) if one.type == "work-order.overdue"]
 
 
 async def test_orders_are_found_by_what_they_are_about(house: House) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.domain.city import City
 from gateway.domain.devices import CameraGroup, CellCode, Device, DeviceId, DeviceKind, GridCell, GroupId, Position
-from gateway.domain.maintenance import Places, Span, Window, WindowId, check, covers, next_span, span_at, spans
+from gateway.domain.maintenance import Places, Span, Window, WindowId, check, covers, is_past, next_span, span_at, spans
 from gateway.errors import InvalidInput
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -67,6 +67,15 @@ def test_a_rule_counts_its_times_and_stops_at_its_end() -> None:
     assert [one.start for one in spans(until, NOON, NOON + 30 * DAY)] == [NIGHTLY.start, NIGHTLY.start + DAY, NIGHTLY.start + 2 * DAY]
     day = replace(NIGHTLY, rule="FREQ=DAILY;UNTIL=20260103")
     assert len(spans(day, NOON, NOON + 30 * DAY)) == 2
+
+
+def test_a_window_is_past_when_no_time_of_it_is_ahead() -> None:
+    assert (is_past(ONCE, NOON + HOUR), is_past(ONCE, NOON)) == (True, False)
+    thrice = replace(NIGHTLY, rule="FREQ=DAILY;COUNT=3")
+    last = thrice.start + 2 * DAY
+    assert (is_past(thrice, last + HOUR), is_past(thrice, last + 2 * HOUR)) == (False, True)
+    assert not is_past(replace(NIGHTLY, rule="FREQ=YEARLY;INTERVAL=3"), NIGHTLY.start + 2 * DAY)
+    assert is_past(NIGHTLY, NIGHTLY.start + timedelta(days=4_000))
 
 
 def test_early_ends_early_starts_and_a_cancellation_are_what_really_was() -> None:

@@ -502,6 +502,57 @@ def test_an_incident_that_a_person_resolved_stays_silent_until_its_members_are_b
     assert street.only.id != incident.id
 
 
+def test_an_incident_that_a_person_reopens_while_all_are_back_is_resolved_again_after_the_window() -> None:
+    street = tree()
+    street.set("sw-1")
+    street.see("agg")
+    street.look(after_s=5)
+    street.set("sw-1", state=UP)
+    street.look(after_s=5)
+    (incident,) = street.kept.values()
+    street.kept[incident.id] = acted(incident, Act.REOPEN, by="user:li", at=street.now)
+    street.look(after_s=599)
+    assert street.only.id == incident.id
+    street.look(after_s=1)
+    assert not street.live
+    assert street.told(News.RESOLVED) == 2
+    assert not street.look(after_s=700).changed
+
+
+def test_a_person_who_reopens_and_snoozes_keeps_it_open_until_the_window_after_the_snooze() -> None:
+    street = tree()
+    street.set("sw-1")
+    street.see("agg")
+    street.look(after_s=5)
+    street.set("sw-1", state=UP)
+    street.look(after_s=5)
+    (incident,) = street.kept.values()
+    reopened = acted(incident, Act.REOPEN, by="user:li", at=street.now)
+    street.kept[incident.id] = acted(reopened, Act.SNOOZE, by="user:li", at=street.now, until=street.now + timedelta(hours=1))
+    street.look(after_s=3_600 + 599)
+    assert street.only.id == incident.id
+    street.look(after_s=1)
+    assert not street.live
+
+
+def test_what_fell_long_before_a_common_cause_and_was_muted_is_another_story() -> None:
+    street = tree(poles=1, cameras=8)
+    street.muted = {DeviceId("cam-1-8"): WindowId("M-1")}
+    street.set("cam-1-8")
+    street.pass_(3 * 3_600)
+    street.set(*behind(1, 7))
+    street.see("sw-1", "agg")
+    street.look(after_s=5)
+    street.see("sw-1", "agg")
+    street.look(after_s=95)
+    assert street.only.cause.kind is CauseKind.COMMON
+    street.muted = {}
+    street.see("sw-1", "agg")
+    street.look(after_s=200)
+    assert sorted(len(one.members) for one in street.live) == [1, 7]
+    assert street.told(News.OPENED) == 2
+
+
 def test_a_device_that_leaves_the_inventory_leaves_its_incident() -> None:
     street = tree()
     street.set("cam-1-1")

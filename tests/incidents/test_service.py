@@ -19,7 +19,7 @@ from gateway.domain.health import Board, HealthState, Standing
 from gateway.domain.incidents import Act, IncidentId, IncidentState
 from gateway.domain.maintenance import Places, WindowId
 from gateway.domain.severity import Severity
-from gateway.errors import Conflict, NotFound
+from gateway.errors import Conflict, NotFound, Overloaded
 from gateway.incidents.maintenance import MaintenanceDesk, Wish
 from gateway.incidents.service import Deed, IncidentService, Rules
 from gateway.storage.store import Store
@@ -238,6 +238,21 @@ async def test_a_window_that_is_deleted_while_it_begins_stays_deleted(store: Sto
         kept = await made.maintenance.get(window.id)
         assert (kept.cancelled_at is not None, kept.in_force) == (True, False)
         assert not made.maintenance.muted()
+
+
+async def test_windows_that_come_no_more_make_room_for_others(store: Store, clock: SimulatedClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.incidents.maintenance.MOST", 1)
+    async with desk(store, clock) as made:
+        twice = Wish(Places(everything=True), rule="FREQ=DAILY;COUNT=2", duration=timedelta(hours=1))
+        kept = await made.maintenance.create(twice, by=LI)
+        clock.step(timedelta(hours=2))
+        await made.maintenance.tick()
+        with pytest.raises(Overloaded):
+            await made.maintenance.create(twice, by=LI)
+        clock.step(timedelta(days=1))
+        await made.maintenance.tick()
+        await made.maintenance.create(twice, by=LI)
+        assert (await made.maintenance.get(kept.id)).cancelled_at is None
 
 
 async def test_a_device_moves_from_a_younger_incident_to_an_older_one_in_one_step(store: Store, clock: SimulatedClock) -> None:
