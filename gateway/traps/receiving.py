@@ -131,6 +131,11 @@ class Receiving:
     def __init__(self, sock: socket.socket, orders: int, reports: int, hello: Mapping[str, Any]) -> None:
         self.counts: Counter[str] = Counter()
         self._socket, self._orders, self._reports = sock, orders, reports
+        self._hearing, self._telling = select.poll(), select.poll()  # select() takes no descriptor from 1,024 on
+        for poll in (self._hearing, self._telling):
+            poll.register(sock.fileno(), select.POLLIN)
+            poll.register(orders, select.POLLIN)
+        self._telling.register(reports, select.POLLOUT)
         engine, started = hello["engine"], time.monotonic()
         ourselves = Ourselves(bytes.fromhex(engine["id"]), engine["boots"], lambda: int(time.monotonic() - started))
         self._opener = Opener(UsmReceiver(ourselves, time.monotonic), self.counts, self._reply)
@@ -144,18 +149,19 @@ class Receiving:
 
     def run(self) -> None:
         while True:
-            writes = [self._reports] if self._out else []
-            readable, writable, _ = select.select([self._socket.fileno(), self._orders], writes, [], self._pause())
-            if self._socket.fileno() in readable:
+            waiting, pause = bool(self._out), self._pause()
+            poll = self._telling if waiting else self._hearing
+            ready = {descriptor for descriptor, _ in poll.poll(None if pause is None else pause * 1_000)}
+            if self._socket.fileno() in ready:
                 self._intake.drain()
-            if self._orders in readable and not self._hear():
+            if self._orders in ready and not self._hear():
                 return
             for _ in range(min(OPEN, len(self._intake.ring))):
                 if len(self._out) >= OUT_BYTES:
                     break
                 self._open(self._intake.pop())
             self._tell_counts()
-            if (writable or not writes) and self._out and not self._write():
+            if (self._reports in ready or not waiting) and self._out and not self._write():
                 return
 
     def _pause(self) -> float | None:

@@ -39,7 +39,8 @@ REST: Final = 1.0
 _ROWS_TOLD: Final = 16
 _KEY_LIMIT: Final = 128
 _INTRODUCED: Final = 100  # devices met between two turns of the loop
-_LOST: Final = ("kernel_dropped", "ring_full", "limited", "unanswered")
+_OF_SOCKET: Final = "kernel_dropped"  # the kernel's count, which goes on as long as the socket does
+_LOST: Final = (_OF_SOCKET, "ring_full", "limited", "unanswered")
 _OLD: Final = "engine-boots-stuck"  # the quirk of agents whose messages look old after each restart
 
 
@@ -144,6 +145,7 @@ class TrapService:
             }
             assert self._socket is not None
             async with ReceiverProcess(self._socket, hello) as self._receiver, asyncio.TaskGroup() as group:
+                self._said = {_OF_SOCKET: self._said.get(_OF_SOCKET, 0)}  # the process counts the rest from nothing
                 self._changed.set()
                 group.create_task(self._introduce(self._receiver), name="traps: who may tell")
                 group.create_task(self._visits.run(), name="traps: visits")
@@ -190,6 +192,7 @@ class TrapService:
         if self._socket is not None:
             self._socket.close()
         self._socket, self._granted = None, 0
+        self._said.clear()
 
     async def _introduce(self, receiver: ReceiverProcess) -> None:
         while True:

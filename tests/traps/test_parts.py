@@ -1,5 +1,8 @@
 """The parts of the trap service by themselves: the ring and its limits, our engine's count of starts, what is told again."""
 
+import fcntl
+import os
+import resource
 import socket
 from collections import Counter
 from collections.abc import Iterator
@@ -10,7 +13,7 @@ import pytest
 from gateway.domain.devices import DeviceId
 from gateway.errors import InvalidInput
 from gateway.traps import engine, receiving
-from gateway.traps.receiving import Intake
+from gateway.traps.receiving import Intake, Receiving
 from gateway.traps.telling import AGAIN_S, BURST, EVERY_S, Teller
 
 
@@ -88,6 +91,28 @@ def test_where_a_datagram_was_sent_to_is_known(sockets: tuple[socket.socket, soc
 
 
 # -- our engine
+
+
+def test_the_socket_may_have_a_descriptor_beyond_a_thousand(sockets: tuple[socket.socket, socket.socket]) -> None:
+    heard, sender = sockets
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 2_048:
+        pytest.skip("no descriptor beyond a thousand is allowed here")
+    orders, daemon = os.pipe()
+    told, reports = os.pipe()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2_048), hard))
+    try:
+        with socket.socket(fileno=fcntl.fcntl(heard.fileno(), fcntl.F_DUPFD_CLOEXEC, 1_500)) as high:
+            hello = {"engine": {"id": "8000000001", "boots": 1}, "rate": 1.0, "burst": 5}
+            receiving_ = Receiving(high, orders, reports, hello)
+            sender.send(b"x")
+            os.close(daemon)  # so that it ends after a turn
+            receiving_.run()
+        assert receiving_.counts["received"] == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for descriptor in (orders, told, reports):
+            os.close(descriptor)
 
 
 def test_an_engine_keeps_its_id_and_counts_its_starts(tmp_path: Path) -> None:

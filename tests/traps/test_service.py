@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from pysnmp.proto.rfc1902 import Integer32, OctetString
+from structlog.testing import capture_logs
 
 from gateway.clock import SimulatedClock
 from gateway.domain.devices import DeviceKind
@@ -239,6 +240,34 @@ async def test_a_receiver_that_dies_is_started_anew_with_another_boot_and_nothin
         with contextlib.suppress(asyncio.CancelledError):
             await second
     assert engine.started(tmp_path).boots == 3
+
+
+async def test_what_a_receiver_loses_after_another_died_is_said_though_it_is_less(
+    store: Store, clock: SimulatedClock, tmp_path: Path
+) -> None:
+    async with houses.standing(store, clock, tmp_path, running=False, per_device_s=0.001, burst=1) as house:
+        said: list[int] = []
+        for at_a_time, least in ((20, 1_000), (1, 1)):
+            with capture_logs() as lines:
+                work = asyncio.create_task(house.service.run())
+                await house.until(lambda: house.service.receiver_pid)
+                house.service.renew()
+                await _limited(house, at_a_time, least)
+                await house.until(lambda lines=lines: any(line["event"] == "traps.lost" for line in lines))
+                os.kill(house.service.receiver_pid or 0, signal.SIGKILL)
+                with contextlib.suppress(Exception):
+                    await work
+            said.append(max(line["limited"] for line in lines if line["event"] == "traps.lost"))
+        assert said[0] > said[1] > 0
+
+
+async def _limited(house: House, at_a_time: int, least: int) -> None:
+    """Until the process, which first has to hear of the device, has cut at least so many."""
+    async with asyncio.timeout(20):
+        while house.counts.get("limited", 0) < least:
+            for _ in range(at_a_time):
+                house.send(v2_message(COLD_START, []))
+            await asyncio.sleep(0.01)
 
 
 async def test_the_receiver_ends_with_whoever_started_it(house: House) -> None:
