@@ -2,12 +2,13 @@
 
 import csv
 import io
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any, Final
 
 import xlsxwriter
+
+from gateway.domain.spreadsheets import guarded
 
 _COLUMNS: Final[Mapping[str, str]] = {
     "id": "工单号 Work order",
@@ -42,7 +43,6 @@ _STATES: Final = {
 }
 _SEVERITIES: Final = {"critical": "紧急 critical", "major": "重要 major", "minor": "次要 minor", "warning": "提示 warning"}
 _CLOCKS: Final = {"response": "响应 response", "repair": "修复 repair"}
-_FORMULA: Final = re.compile(r"^['=+\-@\t\r]")
 _LONGEST: Final = 32_000  # characters in one cell of a spreadsheet: 32,767
 
 
@@ -83,7 +83,7 @@ def _csv(rows: Sequence[Sequence[str | int]]) -> bytes:
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(_COLUMNS.values())
-    writer.writerows([f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell for cell in row] for row in rows)
+    writer.writerows([guarded(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
     return b"\xef\xbb\xbf" + out.getvalue().encode()  # spreadsheets take it for UTF-8 by this mark alone
 
 

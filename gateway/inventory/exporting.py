@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -11,13 +10,12 @@ import yaml
 
 from gateway.domain.city import City, place_of
 from gateway.domain.devices import CameraGroup, CellCode, Credentials, Device, DeviceId, Position, Zone
+from gateway.domain.spreadsheets import guarded
 from gateway.inventory.grid import geojson
 from gateway.inventory.raw import COLUMNS, SECRETS, Noun
 from gateway.storage.inventory import Inventory
 
 Row = dict[str, str | list[str]]
-_FORMULA: Final = re.compile(r"'*[=+\-@\t\r]")
-"""How a formula begins, apostrophes before it that were in the text itself: the reader takes one away."""
 _TABLES: Final = (Noun.GROUPS, Noun.DEVICES, Noun.CHANNELS, Noun.ZONES)
 _HEAD: Final = "version: 1\ncoordinates: WGS-84\n# Passwords are not exported; a row without one keeps what the gateway has.\n"
 
@@ -128,7 +126,7 @@ def _csv(tables: Mapping[Noun, Sequence[Row]]) -> bytes:
 def _cell(value: str | list[str]) -> str:
     """A cell of a CSV file; what a spreadsheet would run as a formula is kept from it by a leading apostrophe."""
     text = value if isinstance(value, str) else " ".join(value)
-    return f"'{text}" if _FORMULA.match(text) and not _is_number(text) else text
+    return text if _is_number(text) else guarded(text)
 
 
 def _is_number(text: str) -> bool:

@@ -2,13 +2,13 @@
 
 import csv
 import io
-import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any, Final
 
 import python_calamine
 
+from gateway.domain.spreadsheets import unguarded
 from gateway.errors import Fault, InvalidInput
 from gateway.inventory import raw_yaml
 from gateway.inventory.grid import read_geojson
@@ -18,7 +18,6 @@ MAX_BYTES: Final = 32 * 1024 * 1024
 """About ten times the file of a city with 100,000 devices is refused before it is looked at."""
 MAX_ROWS: Final = 200_000
 _EXACT_IN_FLOAT: Final = 2**53
-_GUARDED: Final = re.compile(r"'+[=+\-@\t\r]")
 
 
 def read(data: bytes, name: str) -> RawFile:
@@ -137,15 +136,10 @@ def _csv_row(values: dict[str, str], width: int, header: list[str], *, where: st
     noun = values.pop("noun", fallback).strip()
     if noun not in NOUNS:
         raise _broken(where, f"noun {noun!r} is not one of {', '.join(Noun)}")
-    values = {column: _unguarded(value) for column, value in values.items()}
+    values = {column: unguarded(value) for column, value in values.items()}
     if "noun" in header:  # one table for all nouns: an empty cell is a column that the noun lacks
         values = {column: value for column, value in values.items() if value != ""}
     return RawRow(Noun(noun), where, dict(values))
-
-
-def _unguarded(value: str) -> str:
-    """The cell without the apostrophe that keeps a spreadsheet from running it as a formula."""
-    return value[1:] if _GUARDED.match(value) else value
 
 
 def _sheet_header(noun: Noun, cells: list[list[Any]]) -> Header:

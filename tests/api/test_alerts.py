@@ -105,11 +105,11 @@ async def test_a_shift_is_put_on_the_roster_changed_and_taken_off(house: House) 
 
 async def test_the_roster_goes_out_as_csv_and_comes_in_again_unchanged(house: House) -> None:
     for level in range(3):
-        await house.json("POST", "/v1/duty-roster", json={**SHIFT, "level": level, "note": "=1+1"})
+        await house.json("POST", "/v1/duty-roster", json={**SHIFT, "level": level, "note": ("=1+1", "＝1+1", "'30")[level]})
     before = (await house.json("GET", "/v1/duty-roster"))[1]
     async with house.call("GET", "/v1/duty-roster/export") as answer:
         content = await answer.read()
-    assert b"'=1+1" in content  # no spreadsheet takes it for a formula
+    assert b"'=1+1" in content and "'＝1+1".encode() in content  # no spreadsheet takes it for a formula
     status, done = await house.json("POST", "/v1/duty-roster/import", data=content, headers={"Content-Type": "text/csv"})
     assert (status, done["shifts"]) == (200, 3)
     assert (await house.json("GET", "/v1/duty-roster"))[1] == before

@@ -218,11 +218,11 @@ async def test_viewers_look_and_a_key_acts_within_its_scopes_alone(house: House)
 
 async def test_what_is_handed_over_reads_back_and_holds_no_formula(house: House) -> None:
     order = await ordered(house, what="=HYPERLINK(1)\n第二行")
-    await done(house, order, "accept", technician="@老王")
+    await done(house, order, "accept", technician="＠老王")
     async with house.call("GET", "/v1/work-orders/export?format=csv") as answer:
         head, row = csv.reader(io.StringIO((await answer.read()).decode("utf-8-sig")))
     told = dict(zip(head, row, strict=True))
-    assert (told["内容 What"], told["维修人员 Technician"]) == ("'=HYPERLINK(1)\n第二行", "'@老王")
+    assert (told["内容 What"], told["维修人员 Technician"]) == ("'=HYPERLINK(1)\n第二行", "'＠老王")
     assert told["派单时间 Opened"] == (house.clock.now() + timedelta(hours=8)).strftime("%Y-%m-%d %H:%M:%S")
     async with house.call("GET", "/v1/work-orders/export") as answer:
         sheet = CalamineWorkbook.from_filelike(io.BytesIO(await answer.read())).get_sheet_by_index(0).to_python()

@@ -31,6 +31,7 @@ NASTY = (
     *("_x000D_", "x_x005F_x", "&amp; <b>", "{a: b}", "[1]", "!tag", "&a", "*a", "%d", "\\", "2024-01-01", "1/2", "12:30"),
     *("0x10", "1_000", "\ufeffbom", "a\xa0b", "\u3000宽", "é", "😀", "\u200b", "%0a", "`", "|", ">", "- x", "? x", ": x"),
     *("�", "\ue000", "\U0010fffd", "' x", '\'=1"', '="1"', "a'b", "01", "two  spaces", "N/A", "#REF!", "1.0", "1.50"),
+    *("＝1+1", "＋1", "'－1", "＠SUM(A1)"),
 )  # fmt: skip
 WORDS = ("name", "owner", "management_unit", "maintainer", "vendor", "model", "serial", "firmware", "profile", "endpoint")
 SECRET = "never-in-an-export"

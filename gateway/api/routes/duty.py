@@ -18,6 +18,7 @@ from gateway.api.scopes import must_reach_everything
 from gateway.domain.access import Permission
 from gateway.domain.duty import LEVEL_MAX, Shift, ShiftId, on_duty
 from gateway.domain.events import AuditEntry, NewEvent
+from gateway.domain.spreadsheets import guarded, unguarded
 from gateway.errors import Fault, InvalidInput, NotFound
 from gateway.storage.store import Tx
 from gateway.storage.writer import Lane
@@ -191,13 +192,8 @@ def _csv(shifts: list[Shift]) -> bytes:
     for one in shifts:
         contacts = " ".join(f"{channel}={address}" for channel, address in sorted(one.contacts.items()))
         row = (one.id, one.person, _text(one.start), _text(one.end), one.level, contacts, one.note)
-        writer.writerow([_harmless(str(cell)) for cell in row])
+        writer.writerow([guarded(str(cell)) for cell in row])
     return ("\ufeff" + out.getvalue()).encode()  # the mark lets spreadsheets see that it is UTF-8
-
-
-def _harmless(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell[:1] in {"=", "+", "-", "@", "\t"} else cell
 
 
 def _text(moment: datetime) -> str:
@@ -223,7 +219,7 @@ def _rows(rows: "csv.DictReader[str]") -> Iterator[Shift]:
     for row in rows:
         where = f"line {rows.line_num}"
         try:
-            shift = _shift_of({name: (cell or "").removeprefix("'") for name, cell in row.items() if name is not None})
+            shift = _shift_of({name: unguarded(cell or "") for name, cell in row.items() if name is not None})
         except ValidationError as error:
             faults += [Fault(where, f"{'.'.join(map(str, one['loc']))}: {one['msg']}") for one in error.errors(include_url=False)]
             continue
