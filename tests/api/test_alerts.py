@@ -81,6 +81,8 @@ async def test_a_key_of_one_place_changes_nothing_that_concerns_the_whole_city(h
         ("engineer", "POST", "/v1/alert-channels/hook/test", None),
         ("engineer", "POST", "/v1/duty-roster", SHIFT),
         ("engineer", "DELETE", "/v1/duty-roster/S-1", None),
+        ("engineer", "POST", "/v1/alerts/reload", None),
+        ("engineer", "POST", "/v1/inventory/imports?name=a.csv&prune=true", {}),
     ):
         _, made = await house.json("POST", "/v1/keys", json={"name": "post", "roles": [role], "scopes": ["历下"]})
         said = {"headers": {"Authorization": f"Bearer {made['key']}"}, **({"json": body} if body else {})}
@@ -101,6 +103,15 @@ async def test_a_shift_is_put_on_the_roster_changed_and_taken_off(house: House) 
     assert (await house.json("GET", "/v1/duty-roster"))[1]["items"] == []
     actions = {row["action"] for row in (await house.json("GET", "/v1/audit", role=Role.ADMIN))[1]["items"]}
     assert "duty.changed" in actions
+
+
+async def test_only_those_who_keep_the_roster_see_how_people_are_reached(house: House) -> None:
+    await house.json("POST", "/v1/duty-roster", json=SHIFT)
+    for path in ("/v1/duty-roster?start=2026-01-01T00:00:00Z", "/v1/duty-roster/now?at=2026-01-01T01:00:00Z"):
+        for role, contacts in ((Role.VIEWER, {}), (Role.PLATFORM, {}), (Role.ENGINEER, SHIFT["contacts"])):
+            _, page = await house.json("GET", path, role=role)
+            assert [(one["person"], one["contacts"]) for one in page["items"]] == [("王建国", contacts)]
+    assert (await house.json("GET", "/v1/duty-roster/export", role=Role.VIEWER))[0] == 403
 
 
 async def test_the_roster_goes_out_as_csv_and_comes_in_again_unchanged(house: House) -> None:

@@ -65,7 +65,7 @@ class ShiftOut(Output):
     start: Instant
     end: Instant
     level: int
-    contacts: dict[str, str]
+    contacts: dict[str, str] = Field(description="Empty for whoever may not change the roster (`health:manage`).")
     note: str
 
 
@@ -99,7 +99,7 @@ async def list_shifts(call: Call, query: RosterQuery) -> ShiftPage:
     """The roster from now on, or of a time."""
     async with call.services.store.read() as tx:
         found = await tx.alerts.shifts(after=query.start or call.services.clock.now(), before=query.end, limit=query.limit)
-    return ShiftPage(items=[ShiftOut.model_validate(one) for one in found])
+    return ShiftPage(items=[_shown(call, one) for one in found])
 
 
 @routes.op("GET", "/v1/duty-roster/now", needs=Permission.HEALTH_READ)
@@ -108,7 +108,7 @@ async def read_on_duty(call: Call, query: OnDutyQuery) -> ShiftPage:
     at = query.at or call.services.clock.now()
     async with call.services.store.read() as tx:
         found = on_duty(await tx.alerts.shifts(after=at), at, level=query.level)
-    return ShiftPage(items=[ShiftOut.model_validate(one) for one in found])
+    return ShiftPage(items=[_shown(call, one) for one in found])
 
 
 @routes.op("POST", "/v1/duty-roster", needs=Permission.HEALTH_MANAGE, status=201, repeatable=True)
@@ -141,9 +141,9 @@ async def drop_shift(call: Call) -> ShiftOut:
     return ShiftOut.model_validate(await call.services.store.writer.write(change, lane=Lane.FOOTAGE))
 
 
-@routes.op("GET", "/v1/duty-roster/export", needs=Permission.HEALTH_READ, answers=Media((CSV,)))
+@routes.op("GET", "/v1/duty-roster/export", needs=Permission.HEALTH_MANAGE, answers=Media((CSV,)))
 async def export_roster(call: Call, query: RosterQuery) -> web.Response:
-    """The roster as CSV: what an import takes again."""
+    """The roster as CSV, contacts included: what an import takes again."""
     async with call.services.store.read() as tx:
         found = await tx.alerts.shifts(after=query.start or call.services.clock.now(), before=query.end, limit=query.limit)
     return attachment(_csv(found), name="duty-roster.csv", content_type=CSV)
@@ -169,6 +169,12 @@ async def _put(call: Call, shifts: list[Shift], what: str) -> Shift | None:
 
     await call.services.store.writer.write(change, lane=Lane.FOOTAGE)
     return shifts[0] if shifts else None
+
+
+def _shown(call: Call, shift: Shift) -> ShiftOut:
+    """The shift; people's numbers and mailboxes only to those who keep the roster."""
+    told = ShiftOut.model_validate(shift)
+    return told if call.caller.may(Permission.HEALTH_MANAGE) else told.model_copy(update={"contacts": {}})
 
 
 def _note(tx: Tx, call: Call, subject: str, data: dict[str, object]) -> None:
