@@ -5,22 +5,25 @@ Every call takes `timeout_s`, one deadline over the whole operation, and raises 
 Strings in what they return come from the device and are untrusted text.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
+from gateway.domain.coverage import Told
 from gateway.domain.devices import Credentials, DeviceId, Ports
 from gateway.domain.quirks import NONE as NO_QUIRKS
 from gateway.domain.quirks import Quirks
+from gateway.domain.speaking import USUAL as USUAL_WAYS
+from gateway.domain.speaking import SpeakerPath, SpeakerWays
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """Where a device is and how to log in to it, as the inventory says. A URL that a device gives never changes this (rule 1).
 
-    `profile`: the one that the inventory names, "" for none; `quirks`: those of the profile that fits the device.
+    `profile`: the one that the inventory names, "" for none; `quirks`, `speaker`: those of the profile that fits the device.
     """
 
     device: DeviceId
@@ -29,6 +32,7 @@ class Target:
     credentials: Credentials
     profile: str = ""
     quirks: Quirks = NO_QUIRKS
+    speaker: SpeakerWays = USUAL_WAYS
 
 
 # -- clock and identity -----------------------------------------------------------------------------------------------
@@ -183,11 +187,79 @@ class AudioFormat:
     buffers_s: float = 0.0
 
 
+class Descriptor(Protocol):
+    """A socket, as far as it is handed on."""
+
+    def fileno(self) -> int: ...
+
+
+Write = Callable[[bytes], None]
+
+
+@dataclass(slots=True, eq=False)
+class Line:
+    """Where the packets of one session go, so that somebody else can write them: the pacer's process.
+
+    `socket`: over UDP the RTP socket, connected unless `destination` is given; else the connection, and `channel` the interleaved one.
+    `unstamped`: each packet has its marker and the timestamp 0. `signalling`: the connection on which the session is ended, when that is
+    another; `farewell()`: the bytes that end it. `numbers`: SSRC, sequence number and timestamp of the next packet, None as long as
+    nothing was sent: then whoever sends first chooses them.
+
+    While it is lent, the session itself writes nothing on `socket`. `lend(write, ended)`: from now on the session gives `write` what it
+    has to say there, and calls `ended` when nothing can be sent any more; raises DeviceError when that is so already.
+    `give_back(numbers, torn=)`: it is the session's again; `torn`: in the midst of a frame, so that the connection is of no more use.
+    """
+
+    socket: Descriptor
+    payload_type: int
+    lend: Callable[[Write, Callable[[], None]], None]
+    returned: Callable[[bool], None]
+    farewell: "LastWord" = bytes
+    destination: tuple[str, int] | None = None
+    channel: int | None = None
+    signalling: Descriptor | None = None
+    unstamped: bool = False
+    numbers: tuple[int, int, int] | None = None
+
+    def give_back(self, numbers: tuple[int, int, int] | None, *, torn: bool) -> None:
+        self.numbers = numbers or self.numbers
+        self.returned(torn)
+
+
+LastWord = Callable[[], bytes]
+"""The bytes that end a session as it now is; none when there is nobody to say them to."""
+Heir = Callable[[LastWord, Descriptor], Callable[[], None]]
+"""Has a last word said on a socket should the daemon die, from now until the function that it returns is called."""
+
+
+def no_heir(_farewell: LastWord, _signalling: Descriptor) -> Callable[[], None]:
+    """The `Heir` where nobody outlives the daemon."""
+    return lambda: None
+
+
 class AudioSession(Protocol):
     """An open way to one loudspeaker: made by `AudioSink.open_audio`, ended by `close`, which always sends TEARDOWN."""
 
     @property
     def format(self) -> AudioFormat: ...
+
+    @property
+    def path(self) -> SpeakerPath: ...
+
+    @property
+    def line(self) -> Line | None:
+        """By which somebody else may send in our place; None when only `send` will do."""
+        ...
+
+    @property
+    def missed(self) -> int | None:
+        """How many packets the device says to have missed so far (RTCP, RFC 3550, 6.4); None as long as it says nothing."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can be sent any more: closed by us, or the device hung up."""
+        ...
 
     def send(self, payload: bytes, *, timestamp: int, marker: bool) -> bool:
         """Send one RTP packet without waiting; False when it had to be dropped because the connection does not drain."""
@@ -198,7 +270,105 @@ class AudioSession(Protocol):
 
 class AudioSink(Protocol):
     async def open_audio(self, *, prefer: Sequence[str], timeout_s: float) -> AudioSession:
-        """Set up a backchannel up to PLAY's 200. `prefer`: encoding names, best first."""
+        """Set up a way for sound by the best path of the device that can be had now. `prefer`: encoding names, best first.
+
+        Nothing has sounded when this returns or raises.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceClip:
+    """A sound that a device may keep and play by itself.
+
+    `key`: 64 hexadecimal digits, the same for the same sound and for no other; `pcm`: 8 kHz, mono, signed 16 bit, little endian; `mulaw`:
+    the same as µ-law (ITU-T G.711). `interval_s`: whole seconds between its repetitions. `lasting`: it will be wanted again.
+    """
+
+    key: str
+    pcm: bytes
+    mulaw: bytes
+    interval_s: int = 0
+    lasting: bool = True
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.mulaw) / 8_000
+
+
+class ClipPlayer(Protocol):
+    """A device that keeps clips and plays them without a stream (ONVIF Media2, release 25.06, "Audio clip management")."""
+
+    async def ensure(self, clip: DeviceClip, *, timeout_s: float) -> str:
+        """The token by which the device knows the clip, which is uploaded where it is not there yet. Nothing sounds.
+
+        Raises NotSupported (no-audio-clips), DeviceFault (device-clip-too-large, device-clip-format, device-clips-full) beside the usual.
+        """
+        ...
+
+    async def play(self, token: str, *, repeats: int, timeout_s: float) -> None:
+        """Play a clip `repeats` times more than once. Sent at most once.
+
+        Raises DeviceFault and AuthenticationFailed where the device will not, Unreachable (refused, no-route) where it was not asked; after
+        any other error it may play.
+        """
+        ...
+
+    async def stop(self, token: str, *, timeout_s: float) -> None:
+        """Silence a clip, at once and before anything else that the device is asked."""
+        ...
+
+    async def playing(self, *, timeout_s: float) -> Collection[str]:
+        """The tokens of the clips that it plays now. NotSupported where it does not tell."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A clip that a device has and will play by itself when `player` is told to."""
+
+    player: ClipPlayer
+    token: str
+    clip: DeviceClip
+    path: SpeakerPath = SpeakerPath.AUDIO_CLIP
+
+
+@runtime_checkable
+class ClipSink(AudioSink, Protocol):
+    """An `AudioSink` that may have another path, too."""
+
+    @property
+    def keeps_clips(self) -> bool:
+        """Whether it may be given a clip to play by itself."""
+        ...
+
+    async def open(self, clip: DeviceClip, *, prefer: Sequence[str], timeout_s: float) -> AudioSession | Loaded:
+        """As `open_audio`, or the clip where it is on a device that plays it by itself."""
+        ...
+
+    async def hush(self, *, timeout_s: float) -> None:
+        """Silence whatever clip of ours it plays by itself."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """How loud a device's audio outputs are set: each in percent of its own range, by its token."""
+
+    percent: Mapping[str, float]
+
+    def at_most(self, percent: int) -> "Volume":
+        """The outputs that are louder than `percent`, made as loud as that; what is quiet enough is left out."""
+        return Volume({token: percent for token, set_to in self.percent.items() if set_to > percent})
+
+
+class VolumeControl(Protocol):
+    async def volume(self, *, timeout_s: float) -> Volume:
+        """Raises NotSupported (no-volume) where a device lets none be set."""
+        ...
+
+    async def set_volume(self, volume: Volume, *, timeout_s: float) -> None:
+        """Set the outputs that are named to the nearest level that is not louder; the others stay as they are."""
         ...
 
 
@@ -224,8 +394,23 @@ class Span:
     end: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class History:
+    """What a device says of one recording in a window, by its own clock: `spans` in order and disjoint, and its first and last moment.
+
+    `reason`: why it says no more than `told`, as a code; "" when it says all.
+    """
+
+    spans: Sequence[Span]
+    told: Told
+    oldest: datetime | None = None
+    newest: datetime | None = None
+    reason: str = ""
+
+
 class MediaPacket(NamedTuple):
     """One RTP packet of a replay. `ntp` is the device's time from the 0xABAC extension (ONVIF Streaming, replay), when it has one.
+    `following`: the bodies of the fragments right behind it, a packet each, when the replay was asked to join them.
 
     A tuple, since there are 750,000 in a gigabyte of footage and a frozen dataclass takes four times as long to make.
     """
@@ -240,6 +425,7 @@ class MediaPacket(NamedTuple):
     end_of_section: bool = False
     discontinuity: bool = False
     terminal: bool = False
+    following: Sequence[bytes] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +448,14 @@ class ReplaySession(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class RecordingLock(Protocol):
+    """A device's own way to keep a stretch of a recording from being overwritten. ONVIF's Profile G has none; makers' own interfaces do."""
+
+    async def lock(self, recording: str, window: Span, *, timeout_s: float) -> None: ...
+
+    async def unlock(self, recording: str, window: Span, *, timeout_s: float) -> None: ...
 
 
 class RecordingSource(Protocol):

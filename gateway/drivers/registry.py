@@ -1,7 +1,8 @@
 """The drivers of all devices: one object a device, made when it is first needed and kept with what it has learnt."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
 from typing import NamedTuple
 
@@ -11,20 +12,28 @@ from gateway.domain.city import City
 from gateway.domain.devices import Credentials, Device, DeviceId
 from gateway.domain.quirks import NONE as NO_QUIRKS
 from gateway.domain.quirks import Quirks
-from gateway.drivers.base import Identity, Target
+from gateway.domain.speaking import USUAL as USUAL_WAYS
+from gateway.domain.speaking import SpeakerPath
+from gateway.drivers.base import Descriptor, Heir, Identity, IdentitySource, LastWord, Target, no_heir
 from gateway.drivers.echo import Echoes
 from gateway.drivers.http import Http
+from gateway.drivers.onvif.clips import Clips
 from gateway.drivers.onvif.device import OnvifDevice
 from gateway.drivers.onvif.events import Subscriber
 from gateway.drivers.onvif.onboarding import DeviceDescription, onboard
+from gateway.drivers.onvif.soap import MEDIA
+from gateway.drivers.onvif.volume import Volumes
+from gateway.drivers.onvif.wsdl import WSDLS
 from gateway.drivers.profiles.library import Profiles
 from gateway.drivers.profiles.model import Profile, Traits
+from gateway.drivers.sip.agent import Outbound, SipAgent
+from gateway.drivers.sip.speaker import SipSpeaker
 from gateway.drivers.snmp.neighbours import SwitchTables, read_neighbours
 from gateway.drivers.snmp.polling import GufoEngine
 from gateway.drivers.snmp.power import PortPower
 from gateway.drivers.snmp.reader import SensorReader
 from gateway.drivers.snmp.reference import PysnmpEngine
-from gateway.drivers.speaker import BackchannelSpeaker
+from gateway.drivers.speaker import BackchannelPath, Loudspeaker, StreamPath
 from gateway.drivers.strangers import Strangers
 from gateway.errors import NotFound
 
@@ -62,7 +71,8 @@ class Drivers:
     The `…_of` methods raise NotFound for a device that the inventory does not have.
     """
 
-    def __init__(self, city: City, clock: Clock, profiles: Profiles, *, walk_every_s: float) -> None:
+    def __init__(self, city: City, clock: Clock, profiles: Profiles, *, walk_every_s: float, outbound: Outbound | None = None) -> None:
+        """`outbound`: by way of whom telephones are called."""
         self._city = city
         self._clock = clock
         self._http = Http()
@@ -79,7 +89,11 @@ class Drivers:
         self._credentials: Mapping[DeviceId, Credentials] = {}
         self._met: dict[DeviceId, _Met] = {}
         self._onvif: dict[DeviceId, OnvifDevice] = {}
-        self._speakers: dict[DeviceId, BackchannelSpeaker] = {}
+        self._speakers: dict[DeviceId, Loudspeaker] = {}
+        self._sip = SipAgent(outbound=outbound)
+        self._heir: Heir = no_heir
+        self._telephones: dict[DeviceId, SipSpeaker] = {}
+        self._volumes: dict[DeviceId, Volumes] = {}
         self._subscribers: dict[DeviceId, Subscriber] = {}
 
     async def __aenter__(self) -> "Drivers":
@@ -87,21 +101,33 @@ class Drivers:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.echoes.close()
+        self._sip.close()
         await self._snmp.close()
         await self._walker.close()
         await self.strangers.close()
         if self._writer is not None:
             await self._writer.close()
 
+    def bequeath_to(self, heir: Heir) -> None:
+        """Let `heir` end the calls and sessions that the daemon, if it dies, leaves behind."""
+        self._sip.heir = self._heir = heir
+
+    def _bequeath(self, farewell: LastWord, signalling: Descriptor) -> Callable[[], None]:
+        return self._heir(farewell, signalling)
+
     def _writes(self) -> PysnmpEngine:
         self._writer = self._writer or PysnmpEngine()
         return self._writer
+
+    async def warm(self) -> None:
+        """Load what the first question about media would wait for by half a second; in a thread, and once for the process."""
+        await WSDLS.warm(MEDIA)
 
     def renew(self, credentials: Mapping[DeviceId, Credentials]) -> None:
         """Take up the city and the credentials as they are now; a device that has changed is met anew, one that is gone forgotten."""
         self._credentials = credentials
         self._met.clear()
-        for kept in (self._onvif, self._speakers, self._subscribers, self._identities):
+        for kept in (self._onvif, self._speakers, self._telephones, self._volumes, self._subscribers, self._identities):
             for device in kept.keys() - self._city.devices.keys():
                 del kept[device]
         for device, driver in self._onvif.items():
@@ -136,7 +162,8 @@ class Drivers:
         by_inventory = Traits(manufacturer=device.vendor, model=device.model, firmware=device.firmware)
         profile = self._profiles.by_name.get(device.profile) or self._profiles.match(self._identities.get(device.id, by_inventory))
         login, quirks = self._credentials.get(device.id, NO_CREDENTIALS), profile.quirks if profile else NO_QUIRKS
-        return _Met(device, profile, Target(device.id, device.address, device.ports, login, device.profile, quirks))
+        ways = profile.speaker if profile else USUAL_WAYS
+        return _Met(device, profile, Target(device.id, device.address, device.ports, login, device.profile, quirks, ways))
 
     def traps_of(self, device_id: DeviceId) -> Mapping[str, TrapRule]:
         """What a device's notifications mean, by their object id. Raises NotFound."""
@@ -145,8 +172,8 @@ class Drivers:
     def model_of(self, device_id: DeviceId) -> DeviceModel:
         """What a device is taken for now. Raises NotFound."""
         profile, driver = self._met_as(device_id).profile, self._onvif.get(device_id)
-        subscriber = self._subscribers.get(device_id)
-        learned = {**(driver.learned() if driver else {}), **(subscriber.learned() if subscriber else {})}
+        teachers = (driver, self._subscribers.get(device_id), self._speakers.get(device_id))
+        learned = {name: lesson for teacher in teachers if teacher is not None for name, lesson in teacher.learned().items()}
         return DeviceModel(profile.name, profile.lineage, profile.quirks, learned) if profile else DeviceModel("", (), NO_QUIRKS, learned)
 
     def recognise(self, device_id: DeviceId, identity: Identity) -> None:
@@ -163,6 +190,8 @@ class Drivers:
         """Somebody says that the credentials of a device are right now: let them be tried again, a time or two."""
         if device_id in self._onvif:
             self._onvif[device_id].try_again()
+        if device_id in self._telephones:
+            self._telephones[device_id].try_again()
         self.sensors.forget(device_id)
 
     def onvif_of(self, device_id: DeviceId) -> OnvifDevice:
@@ -186,8 +215,8 @@ class Drivers:
         return await read_neighbours(self._walker, self.target_of(device_id), switches=switches, timeout_s=WALK_S)
 
     async def addresses_of(self, device_id: DeviceId) -> Sequence[str]:
-        """The hardware addresses that an ONVIF device tells of itself. Raises its DeviceErrors."""
-        return await self.onvif_of(device_id).hardware_addresses(fresh_s=ADDRESSES_FRESH_S, timeout_s=ADDRESSES_S)
+        """The hardware addresses that a device tells of itself, over ONVIF or SIP. Raises its DeviceErrors."""
+        return await self.identity_of(device_id).hardware_addresses(fresh_s=ADDRESSES_FRESH_S, timeout_s=ADDRESSES_S)
 
     async def describe(self, device_id: DeviceId) -> DeviceDescription:
         """Ask an ONVIF device for everything that it tells of itself. Raises the DeviceErrors of its check."""
@@ -195,8 +224,38 @@ class Drivers:
         self.recognise(device_id, told.identity)
         return told
 
-    def speaker_of(self, device_id: DeviceId) -> BackchannelSpeaker:
+    def is_telephone(self, device_id: DeviceId) -> bool:
+        """Whether a device speaks SIP and no ONVIF, by its profile. Raises NotFound."""
+        return self.target_of(device_id).speaker.telephone
+
+    def telephone_of(self, device_id: DeviceId) -> SipSpeaker | None:
+        """A device that `is_telephone`; None for all others."""
+        return self._called(device_id) if self.is_telephone(device_id) else None
+
+    def identity_of(self, device_id: DeviceId) -> IdentitySource:
+        """Whom to ask who a device is."""
+        return self.telephone_of(device_id) or self.onvif_of(device_id)
+
+    def _called(self, device_id: DeviceId) -> SipSpeaker:
+        speaker = self._telephones.get(device_id)
+        if speaker is None:
+            speaker = self._telephones[device_id] = SipSpeaker(self._sip, partial(self.target_of, device_id), self._clock)
+        return speaker
+
+    def volume_of(self, device_id: DeviceId) -> Volumes:
+        found = self._volumes.get(device_id)
+        if found is None:
+            found = self._volumes[device_id] = Volumes(self.onvif_of(device_id))
+        return found
+
+    def speaker_of(self, device_id: DeviceId) -> Loudspeaker:
         speaker = self._speakers.get(device_id)
         if speaker is None:
-            speaker = self._speakers[device_id] = BackchannelSpeaker(self.onvif_of(device_id))
+            onvif = self.onvif_of(device_id)
+            paths: dict[SpeakerPath, StreamPath] = {
+                SpeakerPath.BACKCHANNEL: BackchannelPath(onvif, self._bequeath),
+                SpeakerPath.SIP: self._called(device_id),
+            }
+            target_of, clips = partial(self.target_of, device_id), Clips(onvif, self._clock)
+            speaker = self._speakers[device_id] = Loudspeaker(target_of, paths, self._clock, clips=clips)
         return speaker

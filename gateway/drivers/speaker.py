@@ -1,39 +1,196 @@
-"""A loudspeaker: its way found through ONVIF, its sound carried by the RTSP backchannel."""
+"""A loudspeaker: chooses the path by which it is spoken to, and remembers for a while which paths it turned out not to have."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Protocol, TypeVar
 
-from gateway.domain.quirks import Quirks
-from gateway.drivers.base import AudioSession, MediaProfile
+from gateway.clock import Clock
+from gateway.domain.speaking import SpeakerPath
+from gateway.drivers.base import AudioSession, DeviceClip, Heir, Loaded, MediaProfile, Target, no_heir
+from gateway.drivers.onvif.clips import Clips
 from gateway.drivers.onvif.device import OnvifDevice
-from gateway.drivers.rtsp.backchannel import Habits, SpeakerRtsp, open_audio
-from gateway.errors import AuthenticationFailed, DeviceFault, NotSupported
+from gateway.drivers.rtsp.backchannel import Habits, manner_of, open_audio
+from gateway.drivers.rtsp.connection import deadline
+from gateway.errors import AuthenticationFailed, Busy, DeviceError, DeviceFault, NotSupported, WrongDevice
+
+ABSENT_FOR: Final = timedelta(hours=12)
+"""How long a path is left alone that a device says not to have: firmware may learn it."""
+FAILED_FOR: Final = timedelta(minutes=1)
+"""How long another path is tried first after one failed."""
+_SHARE: Final = 0.5  # of the time that is left, for a path that is not the last one
 
 
-class BackchannelSpeaker:
-    """The `AudioSink` of `drivers.base` for a device with ONVIF media and a backchannel (ONVIF Streaming, 5.3).
+_OF_THE_SOUND: Final = frozenset({"no-common-encoding", "device-clip-too-large", "device-clip-format"})
 
-    The path of the stream is asked for once, by `prepare` or by the first `open_audio`, and kept until the device refuses it. So is
-    what talks taught of the device; how it wants to be spoken to beside that, its profile says.
+T = TypeVar("T")
+
+
+class StreamPath(Protocol):
+    """One path by which a loudspeaker hears a stream."""
+
+    async def prepare(self, *, timeout_s: float) -> None:
+        """Do what can be done ahead; nothing when it was done. Raises the DeviceErrors."""
+        ...
+
+    async def open(self, *, prefer: Sequence[str], timeout_s: float) -> AudioSession:
+        """As `AudioSink.open_audio`."""
+        ...
+
+
+class Loudspeaker:
+    """The `ClipSink` of `drivers.base` for a device with the ladder of paths that its profile lists.
+
+    One path after the other is tried, those last that failed lately, and the next one only while nothing can have sounded: no session was
+    open. Where somebody else talks, nobody talks over him by another path (`SpeakerWays.single_talker`); where a login is refused, it is
+    not tried at another door of the device.
     """
 
-    __slots__ = ("_habits", "_onvif", "_path")
+    def __init__(
+        self, target: Callable[[], Target], paths: Mapping[SpeakerPath, StreamPath], clock: Clock, *, clips: Clips | None = None
+    ) -> None:
+        """`target`: how the inventory has the device now; `paths`, `clips`: all that there are, whether or not this one has them."""
+        self._target = target
+        self._paths = paths
+        self._clips = clips
+        self._clock = clock
+        self._met = _place(target())
+        self._failures: dict[SpeakerPath, _Failure] = {}
 
-    def __init__(self, onvif: OnvifDevice) -> None:
-        self._onvif = onvif
-        self._habits = Habits()
-        self._path = ""
+    @property
+    def keeps_clips(self) -> bool:
+        return self._clips is not None and SpeakerPath.AUDIO_CLIP in self._target().speaker.paths
 
     async def prepare(self, *, timeout_s: float) -> None:
         """Find the way, so that the first `open_audio` need not. Does nothing when it is known."""
-        if not self._path:
-            self._path = await self._find_path(timeout_s)
+        ladder, begun = self._ladder(self._paths), self._clock.monotonic()
+        for place, path in enumerate(ladder):
+            try:
+                await self._paths[path].prepare(timeout_s=timeout_s - (self._clock.monotonic() - begun))
+            except NotSupported as absence:
+                self._note(path, absence)
+                if place == len(ladder) - 1:
+                    raise
+            else:
+                return
+
+    async def keep(self, clips: Sequence[DeviceClip], *, timeout_s: float) -> None:
+        """Bring clips to a device that plays them by itself, so that they need not be brought when they are wanted: each in `timeout_s`."""
+        for clip in clips:
+            if self._clips is None or SpeakerPath.AUDIO_CLIP not in self._ladder({SpeakerPath.AUDIO_CLIP}):
+                return
+            try:
+                await self._clips.ensure(clip, timeout_s=timeout_s)
+            except NotSupported as absence:
+                self._note(SpeakerPath.AUDIO_CLIP, absence)
+                return
+
+    async def hush(self, *, timeout_s: float) -> None:
+        if self._clips is not None:
+            await self._clips.hush(timeout_s=timeout_s)
 
     async def open_audio(self, *, prefer: Sequence[str], timeout_s: float) -> AudioSession:
+        async def attempt(path: SpeakerPath, timeout_s: float) -> AudioSession:
+            return await self._paths[path].open(prefer=prefer, timeout_s=timeout_s)
+
+        return await self._climb(self._ladder(self._paths), attempt, timeout_s)
+
+    async def open(self, clip: DeviceClip, *, prefer: Sequence[str], timeout_s: float) -> AudioSession | Loaded:
+        """As in `ClipSink`. What will not be wanted again is brought to a device only where it hears no stream."""
+        clips, known = self._clips, set(self._paths)
+
+        async def attempt(path: SpeakerPath, timeout_s: float) -> AudioSession | Loaded:
+            if path is SpeakerPath.AUDIO_CLIP and clips is not None:
+                return Loaded(clips, await clips.ensure(clip, timeout_s=timeout_s), clip)
+            return await self._paths[path].open(prefer=prefer, timeout_s=timeout_s)
+
+        ladder = self._ladder(known if clips is None else known | {SpeakerPath.AUDIO_CLIP})
+        if not clip.lasting:
+            ladder.sort(key=lambda path: path is SpeakerPath.AUDIO_CLIP)
+        return await self._climb(ladder, attempt, timeout_s)
+
+    async def _climb(self, ladder: Sequence[SpeakerPath], attempt: Callable[[SpeakerPath, float], Awaitable[T]], timeout_s: float) -> T:
+        """What the first attempt gives that does not fail."""
+        begun = self._clock.monotonic()
+        for place, path in enumerate(ladder):
+            last = place == len(ladder) - 1
+            left_s = timeout_s - (self._clock.monotonic() - begun)
+            try:
+                opened = await attempt(path, left_s if last else left_s * _SHARE)
+            except DeviceError as failure:
+                self._note(path, failure)
+                if last or not self._may_try_another(failure):
+                    raise
+            else:
+                self._failures.pop(path, None)
+                return opened
+        raise NotSupported("the device's profile lists no path for this sound", code="no-path")
+
+    def learned(self) -> Mapping[str, str]:
+        """What talks taught of the paths, in words; nothing that the device said."""
+        return dict(self._lessons())
+
+    def _ladder(self, known: Container[SpeakerPath]) -> list[SpeakerPath]:
+        """Of the paths that we know, in the order in which to try them now. One that the device said not to have is left out while there is
+        another."""
+        target, now = self._target(), self._clock.now()
+        if self._met != _place(target):
+            self._met, self._failures = _place(target), {}
+        self._failures = {path: failure for path, failure in self._failures.items() if failure.until > now}
+        listed = [path for path in target.speaker.paths if path in known]
+        hopeful = [path for path in listed if path not in self._failures]
+        failed = [path for path in listed if path in self._failures and not self._failures[path].absent]
+        return [*hopeful, *failed] or listed
+
+    def _note(self, path: SpeakerPath, failure: DeviceError) -> None:
+        if isinstance(failure, Busy | AuthenticationFailed | WrongDevice) or failure.code in _OF_THE_SOUND:
+            return  # says nothing of the path
+        absent = isinstance(failure, NotSupported)
+        self._failures[path] = _Failure(failure.code, self._clock.now() + (ABSENT_FOR if absent else FAILED_FOR), absent)
+
+    def _may_try_another(self, failure: DeviceError) -> bool:
+        if isinstance(failure, Busy):
+            return not self._target().speaker.single_talker
+        return not isinstance(failure, AuthenticationFailed | WrongDevice)
+
+    def _lessons(self) -> Iterator[tuple[str, str]]:
+        now = self._clock.now()
+        yield from () if self._clips is None else self._clips.learned()
+        for path, failure in self._failures.items():
+            if failure.until > now:
+                yield f"path {path}", f"{failure.code} until {failure.until:%Y-%m-%dT%H:%M:%SZ}"
+
+
+class BackchannelPath:
+    """The RTSP backchannel, its way found through ONVIF media (ONVIF Streaming, 5.3).
+
+    The path of the stream is asked for once, by `prepare` or by the first `open`, and kept until the device refuses it. So is what talks
+    taught of the device; how it wants to be spoken to beside that, its profile says.
+    """
+
+    __slots__ = ("_finding", "_habits", "_heir", "_onvif", "_path")
+
+    def __init__(self, onvif: OnvifDevice, heir: Heir = no_heir) -> None:
+        """`heir`: who ends a session that is being set up when the daemon dies."""
+        self._onvif = onvif
+        self._heir = heir
+        self._habits = Habits()
+        self._path = ""
+        self._finding = asyncio.Lock()
+
+    async def prepare(self, *, timeout_s: float) -> None:
+        if self._path:
+            return
+        async with deadline(self._onvif.target, timeout_s), self._finding:  # who comes meanwhile is served by the same search
+            self._path = self._path or await self._find_path(timeout_s)
+
+    async def open(self, *, prefer: Sequence[str], timeout_s: float) -> AudioSession:
         await self.prepare(timeout_s=timeout_s)
         try:
             target = self._onvif.target
-            manner = manner_of(target.quirks, path=self._path)
-            return await open_audio(target, prefer=prefer, timeout_s=timeout_s, manner=manner, habits=self._habits)
+            manner = manner_of(target.speaker, path=self._path)
+            return await open_audio(target, prefer=prefer, timeout_s=timeout_s, manner=manner, habits=self._habits, heir=self._heir)
         except (DeviceFault, AuthenticationFailed):
             self._path = ""  # it may have moved: ask anew the next time
             raise
@@ -45,15 +202,18 @@ class BackchannelSpeaker:
         return await self._onvif.stream_path(_best(profiles).token, timeout_s=timeout_s)
 
 
-def manner_of(quirks: Quirks, *, path: str) -> SpeakerRtsp:
-    """How a device with these quirks wants to be spoken to."""
-    return SpeakerRtsp(
-        path=path,
-        require="refuses-require" not in quirks,
-        packet_bytes=int(quirks.number("packet-bytes", "bytes", 0)),
-        swallows_s=quirks.number("loses-first", "ms", 0) / 1000,
-        buffers_s=quirks.number("late-buffer", "seconds", 0),
-    )
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why a path did not lead to the device, and until when that is believed; `absent`: it said not to have it."""
+
+    code: str
+    until: datetime
+    absent: bool
+
+
+def _place(target: Target) -> object:
+    """What makes it another device, of which nothing is known."""
+    return target.address, target.ports, target.speaker
 
 
 def _best(profiles: Sequence[MediaProfile]) -> MediaProfile:

@@ -1,7 +1,7 @@
 """Whole pictures out of RTP packets: H.264 (RFC 6184) and H.265 (RFC 7798), each NAL unit byte for byte as it was recorded."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -25,6 +25,8 @@ class Packet(Protocol):
     def ntp(self) -> datetime | None: ...
     @property
     def discontinuity(self) -> bool: ...
+    @property
+    def following(self) -> Sequence[bytes]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +74,16 @@ class Depacketizer:
         if self._open is None:
             self._open = AccessUnit((), packet.timestamp)
         if packet.ntp is not None and self._open.ntp is None:
-            self._open = replace(self._open, ntp=packet.ntp, discontinuity=packet.discontinuity)
-        self._size += len(packet.payload)
+            self._open = AccessUnit((), packet.timestamp, packet.ntp, discontinuity=packet.discontinuity)
+        following = packet.following
+        self._size += len(packet.payload) + sum(map(len, following))
         if self._size > UNIT_LIMIT:
             raise ProtocolError("a picture of the footage is too large", code="too-large")
         self._take(packet.payload)
+        if following:
+            self._expected = (packet.sequence + len(following) + 1) & 0xFFFF
+            if self._fragments:
+                self._fragments += following
         return done + self.flush() if packet.marker else done
 
     def flush(self) -> list[AccessUnit]:
@@ -87,7 +94,8 @@ class Depacketizer:
         self._open = None
         if unit is None or not any(map(self._codec.is_slice, nals)):
             return []
-        done = replace(unit, nals=nals, key=any(map(self._codec.is_key, nals)), damaged=self._lost)
+        key = any(map(self._codec.is_key, nals))
+        done = AccessUnit(nals, unit.timestamp, unit.ntp, key, unit.discontinuity, self._lost)
         self._nals, self._size, self._lost = [], 0, False
         return [done]
 

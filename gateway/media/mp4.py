@@ -1,23 +1,19 @@
-"""Recorded video as a fragmented MP4 file (ISO/IEC 14496-12), written once from front to back and hashed on the way."""
+"""Recorded video with its sound as a fragmented MP4 file (ISO/IEC 14496-12), written once from front to back and hashed on the way."""
 
 import hashlib
-import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from gateway.errors import ProtocolError
+from gateway.media.boxes import EPOCH, SOUND, TIMESCALE, VIDEO, Run, fragment, header, row
 from gateway.media.depacketize import AccessUnit
-from gateway.media.parameter_sets import Configuration, configure, from_format
+from gateway.media.parameter_sets import configure, from_format
+from gateway.media.sound import SoundFormat
 
-TIMESCALE = 90_000
 FRAGMENT_SPAN = 2 * TIMESCALE  # a fragment ends at the first key frame after so much footage,
 FRAGMENT_BYTES = 8 << 20  # or anywhere once it holds so many bytes: what is in memory stays bounded
-_EPOCH = datetime(1904, 1, 1, tzinfo=UTC)
-_LONGEST = 0xFFFFFFFF
-_KEY_FLAGS, _OTHER_FLAGS = 0x02000000, 0x01010000
-_MATRIX = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 
 
 class Track(Protocol):
@@ -43,33 +39,37 @@ class Written:
 
 
 class Mp4Writer:
-    """Pictures of one track in, bytes out through `write`, in order and never again looked at.
+    """Pictures of one track, and the sound of another where there is one, in; bytes out through `write`, never again looked at.
 
-    NAL units are stored as they came, each after its length. The file's time is the recorder's (the RTP clock where it gives none),
-    so a gap in the footage is a picture that stays. Parameter sets come from the track's description or its first pictures.
+    NAL units and pieces of sound are stored as they came, each NAL unit after its length. The file's time is the recorder's (the RTP
+    clock where it gives none), so a gap in the footage is a picture that stays. Parameter sets come from the track's description or its
+    first pictures.
     """
 
-    def __init__(self, write: Callable[[bytes], object], track: Track) -> None:
+    def __init__(self, write: Callable[[bytes], object], track: Track, sound: SoundFormat | None = None) -> None:
         if track.encoding not in ("H264", "H265"):
             raise ProtocolError(f"{track.encoding} has no place in this file", code="no-codec")
         self._write = write
         self._encoding = track.encoding
         self._sets = list(from_format(track.encoding, track.parameters))
         self._timeline = _Timeline()
+        self._sound = sound
         self._hash = hashlib.sha256()
         self._size = self._frames = self._skipped = self._damaged = 0
         self._begun = False
         self._fragments = 0
         self._samples: list[_Sample] = []
+        self._sounds: list[_Sound] = []
+        self._heard_to = 0
         self._held = 0
         self._first: datetime | None = None
         self._last: datetime | None = None
 
-    def add(self, unit: AccessUnit) -> None:
-        """Append one picture. Those before the first key frame with its parameter sets are counted as skipped, not written."""
+    def add(self, unit: AccessUnit) -> bool:
+        """Append one picture. Those before the first key frame with its parameter sets are counted as skipped, not written: False."""
         if not self._begun and not self._begin(unit):
             self._skipped += 1
-            return
+            return False
         decode, offset = self._timeline.place(unit)
         if self._samples and self._ends_fragment(unit, decode):
             self._flush(decode)
@@ -81,11 +81,23 @@ class Mp4Writer:
         if unit.ntp is not None:
             self._first = self._first or unit.ntp
             self._last = max(self._last or unit.ntp, unit.ntp)
+        return True
+
+    def add_sound(self, data: bytes, at: timedelta, duration: int) -> None:
+        """Append a piece of sound that began `at` after the first picture and lasts so many ticks of its clock; none before a picture."""
+        if not self._begun or self._sound is None:
+            return
+        start = max(round(at / timedelta(seconds=1) * self._sound.rate), self._heard_to)
+        self._heard_to = start + duration
+        self._sounds.append(_Sound(data, start, duration))
+        self._held += len(data)
+        if self._held >= FRAGMENT_BYTES:
+            self._flush(self._samples[-1].decode + self._timeline.usual if self._samples else 0)
 
     def close(self) -> Written:
         """Write what is left. A file without pictures has no bytes."""
-        if self._samples:
-            self._flush(self._samples[-1].decode + self._timeline.usual)
+        if self._samples or self._sounds:
+            self._flush(self._samples[-1].decode + self._timeline.usual if self._samples else 0)
         return Written(self._hash.hexdigest(), self._size, self._frames, self._skipped, self._damaged, self._first, self._last)
 
     def _begin(self, unit: AccessUnit) -> bool:
@@ -95,21 +107,24 @@ class Mp4Writer:
         configuration = configure(self._encoding, unit.nals) or configure(self._encoding, [*self._sets, *unit.nals])
         if configuration is None:
             return False
-        self._put(_header(configuration, unit.ntp or _EPOCH))
+        self._put(header(configuration, self._sound, unit.ntp or EPOCH))
         self._begun = True
         return True
 
     def _ends_fragment(self, unit: AccessUnit, decode: int) -> bool:
-        full = self._held >= FRAGMENT_BYTES
-        return full or (unit.key and decode - self._samples[0].decode >= FRAGMENT_SPAN)
+        return self._held >= FRAGMENT_BYTES or (unit.key and decode - self._samples[0].decode >= FRAGMENT_SPAN)
 
     def _flush(self, following: int) -> None:
         """Write the fragment in hand; `following`: the decoding time of what comes after it."""
         self._fragments += 1
-        self._put(_movie_fragment(self._fragments, self._samples, following))
-        self._put((self._held + 8).to_bytes(4) + b"mdat")
-        self._put(b"".join([part for sample in self._samples for nal in sample.unit.nals for part in (len(nal).to_bytes(4), nal)]))
-        self._samples, self._held = [], 0
+        parts = [part for sample in self._samples for nal in sample.unit.nals for part in (len(nal).to_bytes(4), nal)]
+        heard = [sound.data for sound in self._sounds]
+        size = sum(map(len, heard))
+        runs = [_pictures(self._samples, following, self._held - size)] if self._samples else []
+        runs += [_sounds(self._sounds, size)] if heard else []
+        self._put(fragment(self._fragments, runs))
+        self._put(b"".join(parts + heard))
+        self._samples, self._sounds, self._held = [], [], 0
 
     def _put(self, data: bytes) -> None:
         self._hash.update(data)
@@ -123,6 +138,28 @@ class _Sample:
     size: int
     decode: int
     offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Sound:
+    data: bytes
+    start: int
+    duration: int
+
+
+def _pictures(samples: Sequence[_Sample], following: int, size: int) -> Run:
+    ends = [sample.decode for sample in samples[1:]] + [following]
+    rows = [
+        row(end - sample.decode, sample.size, key=sample.unit.key, offset=sample.offset) for sample, end in zip(samples, ends, strict=True)
+    ]
+    return Run(VIDEO, samples[0].decode, b"".join(rows), len(rows), size)
+
+
+def _sounds(sounds: Sequence[_Sound], size: int) -> Run:
+    """Each piece lasts until the next one begins, so that silence where nothing was recorded stays."""
+    ends = [sound.start for sound in sounds[1:]] + [sounds[-1].start + sounds[-1].duration]
+    rows = [row(end - sound.start, len(sound.data), key=True) for sound, end in zip(sounds, ends, strict=True)]
+    return Run(SOUND, sounds[0].start, b"".join(rows), len(rows), size)
 
 
 class _Timeline:
@@ -155,64 +192,3 @@ class _Timeline:
 
 def _ticks(span: timedelta) -> int:
     return round(span / timedelta(microseconds=1) * TIMESCALE / 1_000_000)
-
-
-# -- boxes ------------------------------------------------------------------------------------------------------------
-
-
-def _box(name: str, *content: bytes) -> bytes:
-    body = b"".join(content)
-    return (len(body) + 8).to_bytes(4) + name.encode() + body
-
-
-def _full(name: str, version: int, flags: int, *content: bytes) -> bytes:
-    return _box(name, bytes((version,)), flags.to_bytes(3), *content)
-
-
-def _header(picture: Configuration, began: datetime) -> bytes:
-    """`ftyp` and `moov`: one video track without samples; they follow in fragments (14496-12, 8.8)."""
-    since = struct.pack(">QQ", *(2 * [max(0, (began - _EPOCH) // timedelta(seconds=1))]))
-    movie = _full("mvhd", 1, 0, since, struct.pack(">IQIH10x", TIMESCALE, 0, 0x10000, 0x100), _MATRIX, bytes(24), struct.pack(">I", 2))
-    extends = _box("mvex", _full("trex", 0, 0, struct.pack(">5I", 1, 1, 0, 0, 0)))
-    kind = _box("ftyp", b"iso6", struct.pack(">I", 0x200), b"iso6mp41")
-    return kind + _box("moov", movie, _track(picture, since), extends)
-
-
-def _track(picture: Configuration, since: bytes) -> bytes:
-    size = struct.pack(">II", picture.width << 16, picture.height << 16)
-    head = _full("tkhd", 1, 3, since, struct.pack(">IIQ8xHHHxx", 1, 0, 0, 0, 0, 0), _MATRIX, size)
-    media_head = _full("mdhd", 1, 0, since, struct.pack(">IQHH", TIMESCALE, 0, 0x55C4, 0))  # language: undetermined
-    handler = _full("hdlr", 0, 0, bytes(4), b"vide", bytes(12), b"video\0")
-    reference = _box("dinf", _full("dref", 0, 0, struct.pack(">I", 1), _full("url ", 0, 1)))
-    tables = [_full(name, 0, 0, bytes(4)) for name in ("stts", "stsc", "stco")]
-    samples = _box("stbl", _full("stsd", 0, 0, struct.pack(">I", 1), _entry(picture)), *tables, _full("stsz", 0, 0, bytes(8)))
-    information = _box("minf", _full("vmhd", 0, 1, bytes(8)), reference, samples)
-    return _box("trak", head, _box("mdia", media_head, handler, information))
-
-
-def _entry(picture: Configuration) -> bytes:
-    """VisualSampleEntry (14496-12, 12.1.3) with the codec's configuration."""
-    fixed = struct.pack(">6xH16xHHIIIH32xHh", 1, picture.width, picture.height, 0x480000, 0x480000, 0, 1, 24, -1)
-    return _box(picture.entry, fixed, _box(picture.box, picture.content))
-
-
-def _movie_fragment(number: int, samples: list[_Sample], following: int) -> bytes:
-    """`moof` (14496-12, 8.8.4) with duration, size, flags and composition offset of each sample."""
-    ends = [sample.decode for sample in samples[1:]] + [following]
-    rows = b"".join(
-        struct.pack(
-            ">IIIi",
-            min(end - sample.decode, _LONGEST),
-            sample.size,
-            _KEY_FLAGS if sample.unit.key else _OTHER_FLAGS,
-            sample.offset,
-        )
-        for sample, end in zip(samples, ends, strict=True)
-    )
-    start = _full("tfdt", 1, 0, struct.pack(">Q", samples[0].decode))
-    head = _full("tfhd", 0, 0x020000, struct.pack(">I", 1))  # data offsets count from this moof
-    size = 8 + 16 + 8 + len(head) + len(start) + 20 + len(rows)
-    run = _full("trun", 1, 0x000F01, struct.pack(">Ii", len(samples), size + 8), rows)
-    fragment = _box("moof", _full("mfhd", 0, 0, struct.pack(">I", number)), _box("traf", head, start, run))
-    assert len(fragment) == size
-    return fragment

@@ -3,7 +3,7 @@
 The picture comes on standard input as a byte stream (H.264 or H.265 annex B). On standard output: one line of JSON, then, when it says
 `"ok"`, the JPEG. It imports nothing of the gateway.
 
-Usage: still_worker.py H264|H265
+Usage: still_worker.py H264|H265 [WIDTH]
 """
 
 import json
@@ -25,7 +25,8 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     picture = b""
     try:
-        picture = encode(decode(sys.stdin.buffer.read(), _DECODERS[sys.argv[1]]))
+        frame = decode(sys.stdin.buffer.read(), _DECODERS[sys.argv[1]])
+        picture = encode(frame, int(sys.argv[2]) if len(sys.argv) > 2 else frame.width)
         answer: dict[str, object] = {"ok": True}
     except (ValueError, OSError, EOFError) as error:  # FFmpeg's errors are among them
         answer = {"ok": False, "why": type(error).__name__}
@@ -46,15 +47,18 @@ def decode(stream: bytes, codec: str) -> Any:
     return frames[0]
 
 
-def encode(frame: Any) -> bytes:
+def encode(frame: Any, most: int) -> bytes:
+    """The picture as JPEG, at most `most` pixels wide."""
     import av  # noqa: PLC0415 - as above
 
     encoder: Any = av.CodecContext.create("mjpeg", "w")
-    encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, "yuvj420p"
+    width = min(most, frame.width)
+    height = max(2, round(frame.height * width / frame.width / 2) * 2) if width < frame.width else frame.height
+    encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuvj420p"
     encoder.time_base = Fraction(1, 25)
     encoder.thread_count = 1
     encoder.qmin = encoder.qmax = _QUALITY
-    full = frame.reformat(format="yuvj420p")
+    full = frame.reformat(width=width, height=height, format="yuvj420p")
     full.pts = None
     return b"".join(bytes(packet) for packet in (*encoder.encode(full), *encoder.encode(None)))
 

@@ -34,8 +34,10 @@ class KeyPicture:
 class StillDecoder:
     """Turns key pictures into JPEG, `_AT_ONCE` at a time."""
 
-    def __init__(self, *, python: str = sys.executable) -> None:
+    def __init__(self, *, python: str = sys.executable, width: int | None = None) -> None:
+        """`width`: of the JPEG in pixels, the height in proportion; None: as large as the picture is. Nothing is made larger."""
         self._python = python
+        self._size = [str(width)] if width else []
         self._places = asyncio.Semaphore(_AT_ONCE)
 
     async def jpeg(self, encoding: str, stream: bytes) -> bytes:
@@ -52,7 +54,7 @@ class StillDecoder:
         """What the worker wrote. It is killed when it takes too long or nobody waits for it any more."""
         pipe, nowhere = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
         process = await asyncio.create_subprocess_exec(
-            self._python, "-I", str(_WORKER), encoding, stdin=pipe, stdout=pipe, stderr=nowhere, limit=1 << 20
+            self._python, "-I", str(_WORKER), encoding, *self._size, stdin=pipe, stdout=pipe, stderr=nowhere, limit=1 << 20
         )
         try:
             async with asyncio.timeout(_TIMEOUT_S):

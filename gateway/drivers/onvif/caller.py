@@ -151,6 +151,10 @@ class Caller:
         """One signed call to the service of the operation's namespace; its answer's payload. Raises NotSupported without such a service."""
         return await self.in_turn(self.calling(operation), timeout_s=timeout_s)
 
+    async def call_at_once(self, operation: Operation, *, timeout_s: float) -> etree._Element:
+        """As `call`, without waiting for a turn: for what must not wait."""
+        return await self.converse(self.calling(operation), timeout_s=timeout_s)
+
     async def in_turn(self, conversation: Conversation[T], *, timeout_s: float) -> T:
         """Hold `conversation` when fewer than `RICH_AT_ONCE` others are under way."""
         if self._turns is None:
@@ -180,7 +184,20 @@ class Caller:
 
     async def fetch(self, path: str, *, timeout_s: float) -> bytes:
         """What the device's web server gives for `path`, at most `RICH_LIMIT` bytes."""
-        return await self.in_turn(self._fetching(path), timeout_s=timeout_s)
+        answer = await self.in_turn(
+            self._browsing(lambda fields: Request("GET", path, fields=fields, limit=RICH_LIMIT)), timeout_s=timeout_s
+        )
+        if answer.status != 200:
+            raise by_status(answer.status)
+        return answer.body
+
+    async def upload(self, path: str, body: bytes, *, kind: str, timeout_s: float) -> int:
+        """Give the device's web server `body`, of the media type `kind`, for `path`; the status of its answer."""
+        field = ("Content-Type", kind)
+        answer = await self.in_turn(
+            self._browsing(lambda login: Request("POST", path, body, (field, *login), repeatable=False)), timeout_s=timeout_s
+        )
+        return answer.status
 
     def calling(self, operation: Operation) -> Conversation[etree._Element]:
         """The conversation of `call`: the clock first where it is not known, the services first where they are not known."""
@@ -383,17 +400,18 @@ class Caller:
         limit = RICH_LIMIT if operation.large else SOAP_LIMIT
         return Request("POST", path, envelope(operation.body, operation.header + header), fields, limit, last, operation.repeatable)
 
-    def _fetching(self, path: str) -> Conversation[bytes]:
-        """GET with HTTP digest, the only login that a web server gets from us: Basic would tell the password."""
+    def _browsing(self, ask: Callable[[tuple[tuple[str, str], ...]], Request]) -> Conversation[Answer]:
+        """`ask` with the fields of a login by HTTP digest, the only one that a web server gets from us: Basic would tell the password."""
         self._access.begin(self._clock.monotonic())
         fresh = False
         while True:
             if self._web_digest is not None and self._web_digest.used and self._nonces_are_spent():
                 self._web_digest = None
-            fields = (("Authorization", self._web_digest.answer("GET", path)),) if self._web_digest else ()
-            answer = yield Request("GET", path, fields=fields, limit=RICH_LIMIT)
+            plain = ask(())
+            login = (("Authorization", self._web_digest.answer(plain.method, plain.path)),) if self._web_digest else ()
+            answer = yield ask(login)
             if answer.status != 401:
-                break
+                return answer
             reason = self._refusal(answer)
             if reason.code not in _FOR_THE_LOGIN:
                 self._access.rest(reason.code, self._clock.monotonic())
@@ -403,9 +421,6 @@ class Caller:
                 raise AuthenticationFailed("the device's web server refuses us")
             self._web_digest = self._digest_for(answer)
             fresh = True
-        if answer.status != 200:
-            raise by_status(answer.status)
-        return answer.body
 
     # -- reading -------------------------------------------------------------------------------------------------------
 

@@ -4,8 +4,9 @@ It is a `ClockSource`, `IdentitySource`, `MediaSource` and `PresetSource`, and t
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
-from gateway.drivers.base import DeviceClock, Identity, MediaProfile, Preset, Recording, Span
+from gateway.drivers.base import DeviceClock, History, Identity, MediaProfile, Preset, Recording, Span
 from gateway.drivers.http import Conversation
 from gateway.drivers.onvif import media, ptz, search
 from gateway.drivers.onvif.answers import read_identity
@@ -92,6 +93,14 @@ class OnvifDevice(Caller):
 
     async def coverage(self, recording: str, window: Span, *, timeout_s: float) -> Sequence[Span]:
         return await search.coverage(self, recording, window, timeout_s=timeout_s)
+
+    async def history(self, recording: str, window: Span, *, timeout_s: float) -> History:
+        """What the device says of a recording in `window`, both by its own clock, and how surely."""
+        return await search.history(self, recording, window, timeout_s=timeout_s)
+
+    async def retention(self, recording: str, *, timeout_s: float) -> timedelta | None:
+        """For how long the device keeps what it records; None where it sets no such limit."""
+        return await search.retention(self, recording, timeout_s=timeout_s)
 
     async def replay_path(self, recording: str, *, timeout_s: float) -> str:
         """Path and query of the RTSP URI that replays a recording."""

@@ -5,21 +5,31 @@ A search is a session: it is begun, asked for results until it is completed, and
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, TypeVar
 
 from lxml import etree
 
-from gateway.drivers.base import Recording, Span
+from gateway.domain.coverage import Told
+from gateway.drivers.base import History, Recording, Span
 from gateway.drivers.http import path_of
 from gateway.drivers.onvif.answers import TEXT_LIMIT
 from gateway.drivers.onvif.caller import Caller, deadline
 from gateway.drivers.onvif.soap import RECORDING, REPLAY, SEARCH, child, children, text
-from gateway.drivers.onvif.times import read_datetime
+from gateway.drivers.onvif.times import read_datetime, zone_lie
 from gateway.drivers.onvif.wsdl import WSDLS
-from gateway.errors import DeviceError, DeviceFault, NotSupported, ProtocolError
+from gateway.errors import (
+    AuthenticationFailed,
+    Busy,
+    DeadlineExceeded,
+    DeviceError,
+    DeviceFault,
+    NotSupported,
+    ProtocolError,
+    Unreachable,
+)
 
 RESULTS_AT_ONCE = 200
 PAGES_LIMIT = 100
@@ -27,6 +37,9 @@ KEEP_ALIVE = timedelta(seconds=30)
 WAIT = timedelta(seconds=2)
 PAUSE_S = 0.25
 """Before asking again a device that answered at once and with nothing, although it was asked to wait."""
+UNLISTED = "recording-unlisted"
+_FOR_EVENTS = 0.8
+"""Of the time that a history may take, so much is for its events: what the recording itself told is then still in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +63,20 @@ async def recordings(device: Caller, *, timeout_s: float) -> Sequence[Recording]
 async def coverage(device: Caller, recording: str, window: Span, *, timeout_s: float) -> Sequence[Span]:
     """The parts of `window` that `recording` holds, in order and disjoint; all times by the device's clock.
 
-    Told by the recording's history. A device without one tells the first and the last moment only: then gaps stay unseen. A device whose
-    search does not know the recording may replay it all the same (quirk Q23): all that can be recorded, for its replay to tell.
+    As `history` has them; DeadlineExceeded where that would have to do without an answer that may still be had.
+    """
+    found = await history(device, recording, window, timeout_s=timeout_s)
+    if found.reason == DeadlineExceeded.code:
+        raise DeadlineExceeded(f"no complete answer within {timeout_s:g} s")
+    return found.spans
+
+
+async def history(device: Caller, recording: str, window: Span, *, timeout_s: float) -> History:
+    """What the device says of `recording` in `window`; all times by its own clock.
+
+    Told by the events of the recording's history. A device that does not search for them, or never comes to an end of it, tells the first
+    and the last moment only: then gaps stay unseen. A device whose search does not know the recording may replay it all the same (quirk
+    Q23): all that can be recorded, for its replay to tell.
     """
     async with deadline(timeout_s):
         try:
@@ -62,16 +87,74 @@ async def coverage(device: Caller, recording: str, window: Span, *, timeout_s: f
             if not unlisted(fault):
                 raise
             possible = Span(window.start, min(window.end, device.now()))
-            return (possible,) if possible.start < possible.end else ()
-        arguments = {
-            "StartPoint": window.start,
-            "EndPoint": window.end,
-            "Scope": {"IncludedRecordings": [recording]},
-            "SearchFilter": {"_value_1": [_history_filter()]},
-            "IncludeStartState": True,
-        }
-        changes = await _search(device, "FindEvents", lambda *page: _events_page(recording, *page), timeout_s, **arguments)
-        return covered(changes, _possible(device, window, known), tracks=known.tracks)
+            return History((possible,) if possible.start < possible.end else (), Told.UNLISTED, reason=UNLISTED)
+        if known.earliest is None or known.latest is None:
+            known = await _summed_up(device, known, timeout_s=timeout_s)
+    lie = _lie(known, device.now())
+    known = _set_back(known, lie)
+    possible = _possible(device, window, known)
+    try:
+        asked = Span(window.start + lie, window.end + lie)
+        told = await _history(device, recording, asked, timeout_s=timeout_s * _FOR_EVENTS)
+    except (AuthenticationFailed, Unreachable, Busy):
+        raise
+    except DeviceError as failure:
+        return _bounds(possible, known, failure)
+    changes = [replace(change, at=change.at - lie) for change in told]
+    return History(covered(changes, possible, tracks=known.tracks), Told.HISTORY, known.earliest, known.latest)
+
+
+async def _summed_up(device: Caller, known: Recording, *, timeout_s: float) -> Recording:
+    """`known` with what the whole device says of its first and last moment (Recording Search, 5.3), where the recording tells none."""
+    try:
+        first, last = await device.invoke(SEARCH, "GetRecordingSummary", _read_summary, timeout_s=timeout_s)
+    except (DeviceFault, ProtocolError):
+        return known
+    return replace(known, earliest=known.earliest or first, latest=known.latest or last)
+
+
+def _lie(known: Recording, now: datetime) -> timedelta:
+    """How far ahead of its own clock a device's search tells its times: local time called UTC (quirk Q23).
+
+    A recording that ends in the future, by whole quarters of an hour, gives it away; one that ends in the past may have stopped.
+    """
+    if known.latest is None or known.latest <= now:
+        return timedelta(0)
+    return timedelta(seconds=zone_lie((known.latest - now).total_seconds()))
+
+
+def _set_back(known: Recording, lie: timedelta) -> Recording:
+    if not lie:
+        return known
+    earliest = known.earliest - lie if known.earliest else None
+    return replace(known, earliest=earliest, latest=known.latest - lie if known.latest else None)
+
+
+async def _history(device: Caller, recording: str, window: Span, *, timeout_s: float) -> Sequence[Change]:
+    arguments = {
+        "StartPoint": window.start,
+        "EndPoint": window.end,
+        "Scope": {"IncludedRecordings": [recording]},
+        "SearchFilter": {"_value_1": [_history_filter()]},
+        "IncludeStartState": True,
+    }
+    async with deadline(timeout_s):
+        return await _search(device, "FindEvents", lambda *page: _events_page(recording, *page), timeout_s, **arguments)
+
+
+def _bounds(possible: Span, known: Recording, failure: DeviceError) -> History:
+    """What the first and the last moment alone tell; the failure itself where they are not told either."""
+    if known.earliest is None or known.latest is None:
+        raise failure
+    span = Span(possible.start, min(possible.end, known.latest))
+    return History((span,) if span.start < span.end else (), Told.BOUNDS, known.earliest, known.latest, failure.code)
+
+
+async def retention(device: Caller, recording: str, *, timeout_s: float) -> timedelta | None:
+    """For how long the device keeps what it records (Recording Control, 5.2.2: MaximumRetentionTime); None where it sets no such limit."""
+    return await device.invoke(
+        RECORDING, "GetRecordingConfiguration", _read_retention, timeout_s=timeout_s, large=True, RecordingToken=recording
+    )
 
 
 def unlisted(fault: DeviceFault) -> bool:
@@ -187,6 +270,15 @@ def _read_token(value: Any) -> str:
 
 def _read_uri(value: Any) -> str:
     return str(value.Uri)
+
+
+def _read_summary(value: Any) -> tuple[datetime | None, datetime | None]:
+    return value.Summary.DataFrom, value.Summary.DataUntil
+
+
+def _read_retention(value: Any) -> timedelta | None:
+    told = value.RecordingConfiguration.MaximumRetentionTime
+    return told if isinstance(told, timedelta) and told > timedelta(0) else None
 
 
 def _nothing(_value: Any) -> None:

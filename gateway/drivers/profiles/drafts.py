@@ -2,16 +2,19 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from gateway.domain.alarms import TrapRule
 from gateway.domain.health import Outcome
+from gateway.domain.speaking import AutoAnswer, Carrier, KeepAlive, SpeakerPath, SpeakerWays
 from gateway.drivers.profiles.model import Condition, Decoding, Sensor
 from gateway.drivers.profiles.patterns import Pattern
 
+T = TypeVar("T")
 _OID = re.compile(r"[0-2](\.(0|[1-9]\d{0,9})){1,127}")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,47}")
 
@@ -136,7 +139,7 @@ class TrapDraft(_Strict):
 
 class MatchDraft(_Strict):
     sysObjectID: Prefix | None = None  # noqa: N815 (the object's own name)
-    sysDescr: Pattern | None = None  # noqa: N815
+    sysDescr: Pattern | None = None  # noqa: N815 (as above)
     manufacturer: Pattern | None = None
     model: Pattern | None = None
     firmware: Pattern | None = None
@@ -166,6 +169,68 @@ class QuirkDraft(BaseModel):
         return self.__pydantic_extra__ or {}
 
 
+def _each_once(values: list[T]) -> list[T]:
+    if len(set(values)) != len(values):
+        raise ValueError("something stands twice")
+    return values
+
+
+class BackchannelDraft(_Strict):
+    """Of `BackchannelHabits`, what a profile says."""
+
+    require: bool = True
+    packet_bytes: int = Field(0, ge=0, le=1_400)
+    zero_timestamps: bool = False
+    keep_alive: KeepAlive = KeepAlive.GET_PARAMETER
+    carriers: Annotated[list[Carrier], Field(min_length=1), AfterValidator(_each_once)] = [Carrier.TCP, Carrier.UDP]
+    all_tracks: bool = True
+
+    def changes(self) -> dict[str, Any]:
+        said = {name: getattr(self, name) for name in self.model_fields_set - {"zero_timestamps", "carriers"}}
+        stamps = {"unstamped": self.zero_timestamps} if "zero_timestamps" in self.model_fields_set else {}
+        carriers = {"carriers": tuple(self.carriers)} if "carriers" in self.model_fields_set else {}
+        return said | stamps | carriers
+
+
+class SipDraft(_Strict):
+    """Of `SipHabits`, what a profile says."""
+
+    user: str = Field("", max_length=64, pattern=r"^[A-Za-z0-9_.!~*'()&=+$,;?/%\-]*$")
+    carrier: Carrier = Carrier.UDP
+    codecs: Annotated[list[Literal["PCMA", "PCMU", "G722"]], AfterValidator(_each_once)] = []
+    packet_ms: float = Field(0, ge=0, le=150)
+    one_way: bool = True
+    early_media: bool = False
+    auto_answer: AutoAnswer = AutoAnswer.BOTH
+
+    def changes(self) -> dict[str, Any]:
+        said = {name: getattr(self, name) for name in self.model_fields_set}
+        return said | ({"codecs": tuple(self.codecs)} if "codecs" in said else {})
+
+
+class SpeakerDraft(_Strict):
+    """Of `SpeakerWays`, what a profile says; the rest is as its parent has it, or as its quirks ask."""
+
+    paths: Annotated[list[SpeakerPath], Field(min_length=1), AfterValidator(_each_once)] = [SpeakerPath.BACKCHANNEL]
+    lead_in_ms: float = Field(0, ge=0, le=10_000)
+    buffer_ms: float = Field(0, ge=0, le=30_000)
+    single_talker: bool = True
+    backchannel: BackchannelDraft = Field(default_factory=lambda: BackchannelDraft.model_validate({}))
+
+    sip: SipDraft = Field(default_factory=lambda: SipDraft.model_validate({}))
+
+    def ways(self, parent: SpeakerWays) -> SpeakerWays:
+        """As `parent`, but for what stands here."""
+        said = self.model_fields_set
+        changes: dict[str, Any] = {"backchannel": replace(parent.backchannel, **self.backchannel.changes())}
+        changes |= {"sip": replace(parent.sip, **self.sip.changes())}
+        changes |= {"paths": tuple(self.paths)} if "paths" in said else {}
+        changes |= {"lead_in_s": self.lead_in_ms / 1000} if "lead_in_ms" in said else {}
+        changes |= {"buffer_s": self.buffer_ms / 1000} if "buffer_ms" in said else {}
+        changes |= {"single_talker": self.single_talker} if "single_talker" in said else {}
+        return replace(parent, **changes)
+
+
 class ProfileDraft(_Strict):
     profile: Name
     revision: int = Field(1, ge=1)
@@ -176,3 +241,4 @@ class ProfileDraft(_Strict):
     sensors: dict[Name, SensorDraft] = {}
     quirks: dict[Name, QuirkDraft] = {}
     traps: dict[Oid, TrapDraft] = {}
+    speaker: SpeakerDraft | None = None

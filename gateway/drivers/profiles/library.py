@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gateway.domain.alarms import TrapRule
 from gateway.domain.quirks import Quirks
+from gateway.domain.speaking import SpeakerWays, by_quirks
 from gateway.drivers.profiles.drafts import ProfileDraft
 from gateway.drivers.profiles.files import read
 from gateway.drivers.profiles.model import Profile, Traits
@@ -111,6 +112,14 @@ def _trap_faults(profile: Profile) -> Iterable[str]:
             yield f"{rule.event} has another key than {raised.event}, which it clears"
 
 
+def _ways(draft: ProfileDraft | None, drafts: Mapping[str, ProfileDraft], quirks: Quirks) -> SpeakerWays:
+    """How the model wants to be spoken to: by all of its quirks, and by what its line says, its own word last."""
+    if draft is None:
+        return by_quirks(quirks)
+    ways = _ways(drafts[draft.extends] if draft.extends else None, drafts, quirks)
+    return draft.speaker.ways(ways) if draft.speaker else ways
+
+
 def _compile(draft: ProfileDraft, drafts: Mapping[str, ProfileDraft], book: Book) -> Profile:
     """The profile with all that it inherits; what it names itself wins.
 
@@ -123,6 +132,7 @@ def _compile(draft: ProfileDraft, drafts: Mapping[str, ProfileDraft], book: Book
     own = [entry.condition() for entry in draft.match]
     named = {condition.trait for condition in own}
     inherited = [condition for condition in parent.conditions if condition.trait not in named] if own else []
+    quirks = Quirks({**parent.quirks.by_switch, **book.quirks_of(draft)})
     return Profile(
         draft.profile,
         facts=facts,
@@ -130,7 +140,8 @@ def _compile(draft: ProfileDraft, drafts: Mapping[str, ProfileDraft], book: Book
         oids=tuple(dict.fromkeys([*(oid for oid, _ in facts.values()), *single])),
         walks=tuple(dict.fromkeys(sensor.oid for sensor in sensors.values() if sensor.per_row)),
         conditions=(*inherited, *own),
-        quirks=Quirks({**parent.quirks.by_switch, **book.quirks_of(draft)}),
+        quirks=quirks,
+        speaker=_ways(draft, drafts, quirks),
         lineage=(*parent.lineage, parent.name) if parent.name else (),
         narrowings=(*parent.narrowings, frozenset(named)) if named else (),
         traps={**parent.traps, **{trap: each.rule(trap) for trap, each in draft.traps.items()}},

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from gateway.domain.alarms import TrapRule
 from gateway.domain.quirks import NONE as NO_QUIRKS
 from gateway.domain.quirks import Quirks
+from gateway.domain.speaking import USUAL as USUAL_WAYS
+from gateway.domain.speaking import SpeakerWays
 from gateway.drivers.profiles.patterns import TEXT_LIMIT
 
 
@@ -90,6 +92,8 @@ class Profile:
     walks: tuple[str, ...] = ()
     conditions: tuple[Condition, ...] = ()
     quirks: Quirks = NO_QUIRKS
+    speaker: SpeakerWays = USUAL_WAYS
+    """How it is spoken to, if it is a loudspeaker: by its quirks, and by what is said of it beside them."""
     lineage: tuple[str, ...] = ()
     """The profiles that it inherits from, the most general first."""
     narrowings: tuple[frozenset[str], ...] = ()

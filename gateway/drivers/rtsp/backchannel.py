@@ -3,13 +3,15 @@
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from gateway.drivers.base import AudioFormat, Target
+from gateway.domain.speaking import KeepAlive, SpeakerPath, SpeakerWays
+from gateway.drivers.base import AudioFormat, Heir, Line, Target, Write, no_heir
 from gateway.drivers.rtsp import rtp
 from gateway.drivers.rtsp.connection import Connection, connect, deadline, take_leave
 from gateway.drivers.rtsp.sdp import Encoding, Media, SessionDescription
 from gateway.drivers.rtsp.session import Transport, Wire, aggregate_url, describe, media_url, set_up
-from gateway.errors import NotSupported, Unreachable
+from gateway.errors import DeviceError, NotSupported, Unreachable
 
 Headers = Sequence[tuple[str, str]]
 
@@ -22,8 +24,9 @@ class SpeakerRtsp:
 
     `transports`: in order of preference. `all_tracks`: set up what the device sends, too, and drop it; without that, GStreamer's
     server, which is in many devices, answers PLAY with 200 and now and then stays silent. `require`: ask for the backchannel by Require.
-    `packet_bytes`: for devices that play nothing but packets of so many bytes, each with its marker and the timestamp 0; 0: as the
-    description says. `swallows_s`, `buffers_s`: as in `AudioFormat`.
+    `packet_bytes`: for devices that play nothing but packets of so many bytes; 0: as the description says. `unstamped`: for devices that
+    want each packet with its marker and the timestamp 0. `keep_alive`: what is asked first; what the device does not know, is given up
+    for OPTIONS. `swallows_s`, `buffers_s`: as in `AudioFormat`.
     """
 
     path: str = "/"
@@ -31,8 +34,26 @@ class SpeakerRtsp:
     all_tracks: bool = True
     require: bool = True
     packet_bytes: int = 0
+    unstamped: bool = False
+    keep_alive: KeepAlive = KeepAlive.GET_PARAMETER
     swallows_s: float = 0.0
     buffers_s: float = 0.0
+
+
+def manner_of(ways: SpeakerWays, *, path: str) -> SpeakerRtsp:
+    """How a device that wants to be spoken to like that is spoken to by RTSP."""
+    habits = ways.backchannel
+    return SpeakerRtsp(
+        path=path,
+        transports=tuple(Transport(carrier.value) for carrier in habits.carriers),
+        all_tracks=habits.all_tracks,
+        require=habits.require,
+        packet_bytes=habits.packet_bytes,
+        unstamped=habits.unstamped,
+        keep_alive=habits.keep_alive,
+        swallows_s=ways.lead_in_s,
+        buffers_s=ways.buffer_s,
+    )
 
 
 @dataclass(slots=True)
@@ -50,8 +71,10 @@ async def open_audio(
     manner: SpeakerRtsp = SpeakerRtsp(),
     habits: Habits | None = None,
     entropy: Callable[[int], int] = secrets.randbits,
+    heir: Heir = no_heir,
 ) -> "Backchannel":
     """Set up a backchannel up to PLAY's 200, all within `timeout_s`. `prefer`: RTP encoding names, best first. `habits` are learnt.
+    `heir` ends the session should we die before this returns: some devices let nobody speak for a minute then.
 
     Raises NotSupported (no-backchannel, no-common-encoding), Busy when somebody else is talking, and the other DeviceErrors. No session
     of ours is left behind: TEARDOWN is sent whatever went wrong.
@@ -60,7 +83,7 @@ async def open_audio(
     try:
         async with deadline(target, timeout_s):
             connection = await connect(target)
-            opening = _Opening(connection, manner, habits or Habits())
+            opening = _Opening(connection, manner, habits or Habits(), heir)
             try:
                 return await opening.run(prefer, entropy)
             except BaseException:
@@ -75,8 +98,18 @@ async def open_audio(
 class Backchannel:
     """The `AudioSession` of `drivers.base`. Sequence number, SSRC and the origin of timestamps are random (RFC 3550, 5.1)."""
 
+    path = SpeakerPath.BACKCHANNEL
+
     def __init__(
-        self, connection: Connection, url: str, wire: Wire, audio: AudioFormat, *, unstamped: bool, entropy: Callable[[int], int]
+        self,
+        connection: Connection,
+        url: str,
+        wire: Wire,
+        audio: AudioFormat,
+        *,
+        unstamped: bool,
+        keep_alive: KeepAlive,
+        entropy: Callable[[int], int],
     ) -> None:
         """`unstamped`: each packet has its marker and the timestamp 0."""
         self._connection = connection
@@ -88,11 +121,55 @@ class Backchannel:
         self._sequence = entropy(16)
         self._origin = entropy(32)
         self._closed = False
-        connection.keep_alive(url)
+        self._missed: int | None = None
+        self._reports = wire.reports
+        if wire.channel is not None:
+            latest = _Latest(wire.channel + 1)
+            connection.on_frame, self._reports = latest.take, latest.given
+        self._tell_ended: Callable[[], None] | None = None
+        self._line = Line(
+            wire.socket,
+            audio.payload_type,
+            lend=self._lend,
+            returned=self._take_back,
+            farewell=lambda: connection.farewell(url),
+            destination=wire.destination,
+            channel=wire.channel,
+            signalling=connection.socket,
+            unstamped=unstamped,
+        )
+        connection.keep_alive(url, keep_alive.upper().replace("-", "_"))
 
     @property
     def format(self) -> AudioFormat:
         return self._format
+
+    @property
+    def line(self) -> Line:
+        return self._line
+
+    def _lend(self, write: Write, ended: Callable[[], None]) -> None:
+        if self.ended:
+            raise Unreachable(f"{self._connection.target.device}: the session has ended", code="closed")
+        if self._wire.channel is not None:
+            self._connection.lend(write)
+        self._tell_ended, self._connection.on_end = ended, self._take_end
+
+    def _take_back(self, torn: bool) -> None:
+        self._tell_ended = None
+        if self._wire.channel is not None:
+            self._connection.take_back(torn=torn)
+        if self._line.numbers is not None:
+            self._ssrc, self._sequence, self._origin = self._line.numbers
+
+    def _take_end(self, _error: DeviceError | None) -> None:
+        if self._tell_ended is not None:
+            self._tell_ended()
+
+    @property
+    def missed(self) -> int | None:
+        self._missed = rtp.latest_missed(self._reports(), self._missed)
+        return self._missed
 
     @property
     def ended(self) -> bool:
@@ -109,6 +186,8 @@ class Backchannel:
         stamp, marked = (0, True) if self._unstamped else (self._origin + timestamp, marker)
         head = rtp.header(payload_type=self._format.payload_type, sequence=self._sequence, timestamp=stamp, ssrc=self._ssrc, marker=marked)
         self._sequence += 1
+        after = self._origin + timestamp + self._format.packet_samples
+        self._line.numbers = (self._ssrc, self._sequence & 0xFFFF, after & 0xFFFFFFFF)
         return self._wire.send(head + payload)
 
     async def close(self) -> None:
@@ -123,11 +202,29 @@ class Backchannel:
             self._wire.close()
 
 
+class _Latest:
+    """The last frame of one interleaved channel; all others are dropped."""
+
+    def __init__(self, channel: int) -> None:
+        self._channel = channel
+        self._frames: tuple[bytes, ...] = ()
+
+    def take(self, channel: int, payload: bytes) -> None:
+        if channel == self._channel:
+            self._frames = (payload,)
+
+    def given(self) -> Sequence[bytes]:
+        frames, self._frames = self._frames, ()
+        return frames
+
+
 class _Opening:
     """The steps from an open connection to a backchannel, with what must be undone when one of them fails."""
 
-    def __init__(self, connection: Connection, manner: SpeakerRtsp, habits: Habits) -> None:
+    def __init__(self, connection: Connection, manner: SpeakerRtsp, habits: Habits, heir: Heir) -> None:
         self._connection = connection
+        self._heir = heir
+        self._settle: Callable[[], None] = _nothing
         self._manner = manner
         self._habits = habits
         self._headers: Headers = ()
@@ -154,7 +251,10 @@ class _Opening:
         wire = await self._set_up(base, media, description)
         await self._connection.request("PLAY", self._url, self._headers)  # no Range: gst-rtsp-server then seeks and stays silent
         audio = audio_format(media, encoding, self._manner)
-        return Backchannel(self._connection, self._url, wire, audio, unstamped=self._manner.packet_bytes > 0, entropy=entropy)
+        manner = self._manner
+        return Backchannel(
+            self._connection, self._url, wire, audio, unstamped=manner.unstamped, keep_alive=manner.keep_alive, entropy=entropy
+        )
 
     async def _set_up(self, base: str, wanted: Media, description: SessionDescription) -> Wire:
         chosen: Wire | None = None
@@ -164,17 +264,23 @@ class _Opening:
             url = media_url(self._connection, base, media)
             wire = await set_up(self._connection, url, order=self._manner.transports, channel=2 * index, headers=self._headers)
             self._wires.append(wire)
+            self._settle = self._heir(partial(self._connection.farewell, self._url, after=1), self._connection.socket)
             chosen = wire if media is wanted else chosen
         assert chosen is not None
         return chosen
 
     def abandon(self) -> None:
+        self._settle()
         self._connection.abandon(self._url)
         for wire in self._wires:
             wire.close()
 
     async def take_leave(self) -> None:
         await take_leave(self._connection, self._url)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _speaks_of_require(refusal: NotSupported, *, required: bool) -> bool:

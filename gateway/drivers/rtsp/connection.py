@@ -1,16 +1,18 @@
 """One RTSP connection to one device: requests with their answers, authentication, keep-alive, and the frames that come between."""
 
 import asyncio
+import copy
 import re
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 from gateway.drivers import digest
-from gateway.drivers.base import Target
+from gateway.drivers.base import Descriptor, Target, Write
 from gateway.drivers.rtsp import messages
-from gateway.drivers.rtsp.messages import Frame, Headers, Message, Request, Response
+from gateway.drivers.rtsp.messages import Fragments, Frame, Headers, Message, Request, Response
 from gateway.errors import (
     AuthenticationFailed,
     Busy,
@@ -28,6 +30,7 @@ USER_AGENT = "city-gateway"  # some cameras answer nobody who does not say a nam
 WRITE_LIMIT = 16 * 1024
 _KERNEL_LIMIT = 16 * 1024
 _UNANSWERED_LIMIT = 8  # beyond so many requests without an answer no keep-alive is sent
+_ASKED_AT_MOST = 16  # times a second that a device may ask something of us while somebody else writes our answers
 _FAREWELL_S = 1.0
 _DEFAULT_SESSION_S = 60  # RFC 2326, 12.37
 _SESSION = re.compile(r"([^\s;]{1,256})(?:\s*;\s*timeout\s*=\s*(\d{1,6}))?")
@@ -36,6 +39,7 @@ _SAFE_PATH = re.compile(r"/[!-~]*")
 _ANSWERED = frozenset({"OPTIONS", "GET_PARAMETER", "SET_PARAMETER", "ANNOUNCE", "TEARDOWN"})
 
 FrameSink = Callable[[int, bytes], None]
+JoinedSink = Callable[[Frame], None]
 
 
 @asynccontextmanager
@@ -102,6 +106,7 @@ class Connection(asyncio.Protocol):
         self.torn_down = False
         self._loop = loop
         self._parser = messages.Parser()
+        self._on_joined: JoinedSink = _ignore_joined
         self._transport: asyncio.Transport | None = None
         self._closed: asyncio.Future[None] = loop.create_future()
         self._pending: dict[int, asyncio.Future[Response]] = {}
@@ -110,6 +115,8 @@ class Connection(asyncio.Protocol):
         self._trusted = False
         self._keep_alive: asyncio.TimerHandle | None = None
         self._keep_alive_method = "GET_PARAMETER"
+        self._writer: Write | None = None
+        self._asked: deque[float] = deque(maxlen=_ASKED_AT_MOST)
 
     # -- requests -----------------------------------------------------------------------------------------------------
 
@@ -164,13 +171,20 @@ class Connection(asyncio.Protocol):
         if self.failure is not None or self._transport is None or self._transport.is_closing():
             raise self.failure or Unreachable(f"{self.target.device}: the RTSP connection is closed", code="closed")
         self._sequence += 1
-        fields = [("CSeq", str(self._sequence)), ("User-Agent", USER_AGENT), *headers]
+        self._write(self._request(method, url, headers, self._digest))
+        return self._sequence, self._loop.create_future()
+
+    def _request(self, method: str, url: str, headers: Sequence[tuple[str, str]], login: digest.Digest | None, *, ahead: int = 0) -> bytes:
+        fields = [("CSeq", str(self._sequence + ahead)), ("User-Agent", USER_AGENT), *headers]
         if self.session:
             fields.append(("Session", self.session))
-        if self._digest is not None:
-            fields.append(("Authorization", self._digest.answer(method, url)))
-        self._transport.write(messages.encode(Request(method, url, Headers(fields))))
-        return self._sequence, self._loop.create_future()
+        if login is not None:
+            fields.append(("Authorization", login.answer(method, url)))
+        return messages.encode(Request(method, url, Headers(fields)))
+
+    def _write(self, data: bytes) -> None:
+        assert self._transport is not None
+        (self._writer or self._transport.write)(data)
 
     def _judge(self, method: str, response: Response) -> Response:
         if 200 <= response.status < 300:
@@ -210,15 +224,61 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         return str(self._transport.get_extra_info("sockname")[0])
 
+    @property
+    def remote_address(self) -> str:
+        """The device's address on this connection: the inventory's, as numbers."""
+        assert self._transport is not None
+        return str(self._transport.get_extra_info("peername")[0])
+
+    # -- lending the way out --------------------------------------------------------------------------------------------
+
+    @property
+    def socket(self) -> Descriptor:
+        """What the connection writes on."""
+        assert self._transport is not None
+        descriptor: Descriptor = self._transport.get_extra_info("socket")
+        return descriptor
+
+    def lend(self, write: Write) -> None:
+        """Write nothing ourselves from now on: what we have to say goes to `write`. Raises Unreachable when that cannot be."""
+        if self.ended or self._transport is None or self._transport.is_closing():
+            raise self.failure or Unreachable(f"{self.target.device}: the RTSP connection is closed", code="closed")
+        if self._transport.get_write_buffer_size():
+            raise Unreachable(f"{self.target.device}: does not read what we say", code="closed")
+        self._writer = write
+
+    def take_back(self, *, torn: bool) -> None:
+        """Write ourselves again. `torn`: a frame was left unfinished, so that nothing that we say would be understood."""
+        self._writer = None
+        if torn:
+            self._fail(Unreachable(f"{self.target.device}: the RTSP connection was left in the midst of a frame", code="closed"))
+
+    def farewell(self, url: str, *, after: int = 0) -> bytes:
+        """The TEARDOWN that would be sent next, for somebody else to send when we no longer can. b"" without a session.
+
+        `after`: so many requests are about to be sent before it; numbers that are left out offend no device, those that come twice do.
+        """
+        if not self.session or self.ended:
+            return b""
+        login = copy.copy(self._digest)
+        for _ in range(after):
+            if login is not None:
+                login.answer("TEARDOWN", url)
+        return self._request("TEARDOWN", url, self.farewell_headers, login, ahead=1 + after)
+
     # -- frames -------------------------------------------------------------------------------------------------------
 
     def send_frame(self, channel: int, payload: bytes) -> bool:
         """Queue one whole interleaved frame; False when it is dropped, because the connection is lost or does not drain."""
         transport = self._transport
-        if transport is None or transport.is_closing() or transport.get_write_buffer_size() > WRITE_LIMIT:
+        if transport is None or self._writer is not None or transport.is_closing() or transport.get_write_buffer_size() > WRITE_LIMIT:
             return False
         transport.write(messages.encode_frame(channel, payload))
         return True
+
+    def join_fragments(self, channels: Mapping[int, Fragments], sink: JoinedSink) -> None:
+        """From now on give `sink`, and not `on_frame`, what can be joined of these channels."""
+        self._parser.fragments, self._on_joined = channels, sink
 
     def pause_reading(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -230,8 +290,9 @@ class Connection(asyncio.Protocol):
 
     # -- keep-alive and end -------------------------------------------------------------------------------------------
 
-    def keep_alive(self, url: str) -> None:
-        """From now on ask something harmless every half of the session's timeout (RFC 2326, 10.8), until the end."""
+    def keep_alive(self, url: str, method: str = "") -> None:
+        """From now on ask something harmless every half of the session's timeout (RFC 2326, 10.8), until the end; `method` first."""
+        self._keep_alive_method = method or self._keep_alive_method
         self._keep_alive = self._loop.call_later(self.session_timeout_s / 2, self._ask_harmlessly, url)
 
     def _ask_harmlessly(self, url: str) -> None:
@@ -316,7 +377,10 @@ class Connection(asyncio.Protocol):
 
     def _take(self, message: Message) -> None:
         if isinstance(message, Frame):
-            self.on_frame(message.channel, message.payload)
+            if message.following:
+                self._on_joined(message)
+            else:
+                self.on_frame(message.channel, message.payload)
         elif isinstance(message, Response):
             self._take_response(message)
         else:
@@ -333,12 +397,20 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.get_write_buffer_size() > WRITE_LIMIT:
             raise ProtocolError(f"{self.target.device}: asks without reading our answers")
+        self._note_question()
         status, reason = (200, "OK") if request.method in _ANSWERED else (501, "Not Implemented")
         fields = [("CSeq", request.headers.get("CSeq", "0")), ("User-Agent", USER_AGENT)]
-        transport.write(messages.encode(Response(status, reason, Headers(fields))))
+        self._write(messages.encode(Response(status, reason, Headers(fields))))
         if request.method == "TEARDOWN":
             self.torn_down = True
             self.on_end(None)
+
+    def _note_question(self) -> None:
+        """While somebody else writes our answers, no device shall keep them busy with that."""
+        now = self._loop.time()
+        if self._writer is not None and len(self._asked) == _ASKED_AT_MOST and now - self._asked[0] < 1.0:
+            raise ProtocolError(f"{self.target.device}: asks too much while it is spoken to")
+        self._asked.append(now)
 
     def _fail(self, error: DeviceError) -> None:
         """The connection is of no use any more: tell everybody who waits, once."""
@@ -375,6 +447,10 @@ async def take_leave(broken: Connection, url: str) -> None:
         return  # who cannot be reached hears no farewell
     connection.session, connection.farewell_headers = broken.session, broken.farewell_headers
     await connection.close(url)
+
+
+def _ignore_joined(_frame: Frame) -> None:
+    pass
 
 
 def _drop(_channel: int, _payload: bytes) -> None:

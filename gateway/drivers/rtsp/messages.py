@@ -1,7 +1,8 @@
 """RTSP 1.0 messages on the wire (RFC 2326): requests, responses and interleaved frames, read strictly and within bounds."""
 
 import re
-from collections.abc import Iterable, Iterator
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ _STATUS_LINE = re.compile(r"RTSP/1\.\d (\d{3})(?: (.*))?")
 _REQUEST_LINE = re.compile(r"([A-Z_]{1,32}) (\S{1,2048}) RTSP/1\.\d")
 _LENGTH = re.compile(r"\d{1,7}")
 _DOLLAR = 0x24
+_PLAIN_RTP = struct.Struct(">BBHBBHI")  # a frame's head, and a packet's up to its timestamp
 
 
 class Headers:
@@ -67,10 +69,25 @@ class Response:
 
 
 class Frame(NamedTuple):
-    """Binary data interleaved with the messages (RFC 2326, 10.12): `$`, channel, length, payload."""
+    """Binary data interleaved with the messages (RFC 2326, 10.12): `$`, channel, length, payload.
+
+    `following`: what came right behind it of the same NAL unit, see `Fragments`.
+    """
 
     channel: int
     payload: bytes
+    following: Sequence[bytes] = ()
+
+
+class Fragments(NamedTuple):
+    """How a channel's video is cut up: `lead` bytes stand before each piece of a NAL unit, and `kind` of `mask` in the first says that
+    it is one; the last says which piece (RFC 6184, 5.8; RFC 7798, 4.4.3). Pieces between the first and the last, in unbroken sequence and
+    without any RTP option, then come as `Frame.following` of the one before: a call for a picture instead of one for each packet.
+    """
+
+    lead: int
+    mask: int
+    kind: int
 
 
 Message = Request | Response | Frame
@@ -108,6 +125,7 @@ class Parser:
         self._held: list[bytes] = []
         self._size = 0
         self._needed = 1
+        self.fragments: Mapping[int, Fragments] = {}
 
     @property
     def idle(self) -> bool:
@@ -121,13 +139,13 @@ class Parser:
         if self._size < self._needed:
             return []
         buffer = b"".join(self._held) if len(self._held) > 1 else data
-        messages, position, missing_to = _cut(buffer)
+        messages, position, missing_to = _cut(buffer, self.fragments)
         rest = buffer[position:]
         self._held, self._size, self._needed = [rest] if rest else [], len(rest), missing_to - position
         return messages
 
 
-def _cut(buffer: bytes) -> tuple[list[Message], int, int]:
+def _cut(buffer: bytes, fragments: Mapping[int, Fragments]) -> tuple[list[Message], int, int]:
     """The whole messages of `buffer`, where they end, and how far the buffer must reach before another look is worth it."""
     messages: list[Message] = []
     position, end = 0, len(buffer)
@@ -138,7 +156,10 @@ def _cut(buffer: bytes) -> tuple[list[Message], int, int]:
             stop = after + (buffer[position + 2] << 8 | buffer[position + 3]) if after <= end else after
             if stop > end or after > end:
                 return messages, position, stop
-            messages.append(Frame(buffer[position + 1], buffer[after:stop]))
+            frame = Frame(buffer[position + 1], buffer[after:stop])
+            if frame.channel in fragments:
+                frame, stop = _joined(frame, buffer, stop, fragments[frame.channel])
+            messages.append(frame)
         elif first in b"\r\n":  # stray line breaks between messages are tolerated, as in RFC 9112, 2.2
             stop = position + 1
         else:
@@ -148,6 +169,31 @@ def _cut(buffer: bytes) -> tuple[list[Message], int, int]:
             messages.append(message)
         position = stop
     return messages, position, position + 1
+
+
+def _joined(first: Frame, buffer: bytes, position: int, how: Fragments) -> tuple[Frame, int]:
+    """The frame with the pieces that follow it in `buffer` from `position` on, and where they end."""
+    packet, lead, end = first.payload, how.lead, len(buffer)
+    at = 12 + (4 + 4 * int.from_bytes(packet[14:16]) if packet[:1] == b"\x90" else 0)
+    if len(packet) <= at + lead or packet[0] not in (0x80, 0x90) or packet[1] > 0x7F or packet[at] & how.mask != how.kind:
+        return first, position
+    if packet[at + lead - 1] & 0x40:
+        return first, position
+    start = packet[at : at + lead - 1] + bytes((packet[at + lead - 1] & 0x3F,))
+    second, sequence, timestamp = packet[1], int.from_bytes(packet[2:4]), int.from_bytes(packet[4:8])
+    found: list[bytes] = []
+    least, body = 12 + lead, 16 + lead
+    while position + body <= end:
+        dollar, channel, size, options, kind, number, time = _PLAIN_RTP.unpack_from(buffer, position)
+        sequence = (sequence + 1) & 0xFFFF
+        stop = position + 4 + size
+        if number != sequence or time != timestamp or kind != second or options != 0x80 or size <= least or stop > end:
+            break
+        if dollar != _DOLLAR or channel != first.channel or buffer[position + 16 : position + body] != start:
+            break
+        found.append(buffer[position + body : stop])
+        position = stop
+    return (Frame(first.channel, packet, found) if found else first), position
 
 
 def _message_at(buffer: bytes, position: int) -> tuple[Request | Response | None, int]:

@@ -10,15 +10,17 @@ from enum import StrEnum
 from gateway.drivers.base import MediaPacket, Span, Target, TrackDescription
 from gateway.drivers.rtsp import rtp
 from gateway.drivers.rtsp.connection import Connection, connect, deadline
+from gateway.drivers.rtsp.messages import Fragments, Frame
 from gateway.drivers.rtsp.sdp import Media, SessionDescription
 from gateway.drivers.rtsp.session import Transport, aggregate_url, describe, media_url, set_up
-from gateway.errors import DeadlineExceeded, DeviceError, NotSupported, ProtocolError
+from gateway.errors import DeadlineExceeded, DeviceError, DeviceFault, NotSupported, ProtocolError
 
 REQUIRE = (("Require", "onvif-replay"),)
 # Reading stops at so many bytes that nobody has taken yet, and goes on at half; TCP then slows the device down.
 _HIGH_WATER = 4 << 20
 # More than the largest picture: a device that sends so much without its footage getting any later is at fault.
 _STANDSTILL_LIMIT = 64 << 20
+_FRAGMENTS = {"H264": Fragments(2, 0x1F, 28), "H265": Fragments(3, 0x7E, 49 << 1)}
 
 
 class ReplayEnd(StrEnum):
@@ -26,7 +28,7 @@ class ReplayEnd(StrEnum):
 
     WINDOW = "window"  # footage at or after the window's end came
     TERMINAL = "terminal"  # the device marked the last picture (T)
-    GOODBYE = "goodbye"  # RTCP BYE
+    GOODBYE = "goodbye"  # RTCP BYE for every track, or for the first and then nothing more
     TEARDOWN = "teardown"  # the device sent TEARDOWN
     QUIET = "quiet"  # the device marked the end of a section (E), and nothing more came
 
@@ -50,9 +52,12 @@ async def replay(
     timeout_s: float,
     kinds: Sequence[str] = ("video",),
     manner: ReplayManner = ReplayManner(),
+    joined: bool = False,
 ) -> "Replay":
     """Start replaying `window` (device time) of the recording at `path` as fast as the device will; `timeout_s` covers the set-up.
 
+    `kinds`: which media, the first of each; the first kind must be there and decides how far the replay is, others may be missing.
+    `joined`: fragments of video may come as `MediaPacket.following`, at a fraction of the cost.
     The device starts at the clean point at or before the window. Raises NotSupported (no-track), Busy and the other DeviceErrors.
     """
     async with deadline(target, timeout_s):
@@ -63,8 +68,11 @@ async def replay(
             base, description = await describe(connection, path, REQUIRE)
             url = aggregate_url(connection, base, description)
             wanted = _wanted(description, kinds)
-            session = Replay(connection, url, [media.tracks()[0] for media in wanted], window, manner)
-            session.channels = await _set_up_all(connection, base, wanted)
+            channels = await _set_up_all(connection, base, wanted)
+            session = Replay(connection, url, [media.tracks()[0] for media in channels.values()], window, manner)
+            session.channels = {channel: index for index, channel in enumerate(channels)}
+            if joined:
+                session.join_fragments()
             await connection.request("PLAY", url, _play_headers(window, manner))
             connection.keep_alive(url)
         except BaseException:
@@ -74,19 +82,27 @@ async def replay(
 
 
 def _wanted(description: SessionDescription, kinds: Sequence[str]) -> list[Media]:
-    wanted = [media for media in description.media if media.kind in kinds and media.encodings and media.direction != "sendonly"]
-    if not wanted:
-        raise NotSupported(f"the recording holds no {' or '.join(kinds)}", code="no-track")
-    return wanted
+    """The first media of each kind, in that order."""
+    fit = [media for media in description.media if media.encodings and not (media.kind == "audio" and media.direction == "sendonly")]
+    wanted = [next((media for media in fit if media.kind == kind), None) for kind in kinds]
+    if wanted[0] is None:
+        raise NotSupported(f"the recording holds no {kinds[0]}", code="no-track")
+    return [media for media in wanted if media is not None]
 
 
-async def _set_up_all(connection: Connection, base: str, wanted: Sequence[Media]) -> dict[int, int]:
-    channels: dict[int, int] = {}
+async def _set_up_all(connection: Connection, base: str, wanted: Sequence[Media]) -> dict[int, Media]:
+    """What was set up, by its channel. A device that does not give what stands beside the first goes on without."""
+    channels: dict[int, Media] = {}
     for index, media in enumerate(wanted):
         url = media_url(connection, base, media)
-        wire = await set_up(connection, url, order=(Transport.TCP,), channel=2 * index, headers=REQUIRE)
+        try:
+            wire = await set_up(connection, url, order=(Transport.TCP,), channel=2 * index, headers=REQUIRE)
+        except (DeviceFault, NotSupported):
+            if not channels:
+                raise
+            continue
         assert wire.channel is not None
-        channels[wire.channel] = index
+        channels[wire.channel] = media
     return channels
 
 
@@ -120,6 +136,7 @@ class Replay:
         self._tracks = tuple(tracks)
         self._inbox = _Inbox(connection)
         self._judge = _Progress(window, manner)
+        self._parted: set[int] = set()
 
     @property
     def tracks(self) -> Sequence[TrackDescription]:
@@ -141,21 +158,34 @@ class Replay:
             elif item is None:
                 self.ended = ReplayEnd.TEARDOWN
 
-    def _sort(self, channel: int, payload: bytes) -> tuple[int, MediaPacket] | None:
+    def join_fragments(self) -> None:
+        """Before PLAY: let the pieces of large NAL units come together."""
+        known = {channel: _FRAGMENTS.get(self._tracks[index].encoding) for channel, index in self.channels.items()}
+        self._connection.join_fragments({channel: how for channel, how in known.items() if how is not None}, self._inbox.put_joined)
+
+    def _sort(self, channel: int, payload: bytes, following: Sequence[bytes]) -> tuple[int, MediaPacket] | None:
         """The packet of one frame with its track; None for what is no media. Sets `ended` when it ends the replay."""
         index = self.channels.get(channel)
         if index is None:
-            if self.channels.get(channel - 1) == 0 and rtp.says_goodbye(payload):
-                self.ended = ReplayEnd.GOODBYE
+            if channel - 1 in self.channels and rtp.says_goodbye(payload):
+                self._part(self.channels[channel - 1])
             return None
         packet = rtp.parse(payload)
         if packet is None:
             raise ProtocolError(f"{self._connection.target.device}: sends what is no RTP packet")
         if index == 0:
-            self.ended = self._judge.see(packet, len(payload))
+            self.ended = self._judge.see(packet, len(payload) + sum(map(len, following)))
             if self._judge.advanced:
                 self._inbox.waited_s = 0.0
-        return index, packet
+        return index, packet._replace(following=following) if following else packet
+
+    def _part(self, index: int) -> None:
+        """A track has said goodbye; what others still hold of it comes soon."""
+        self._parted.add(index)
+        if len(self._parted) == len(self.channels):
+            self.ended = ReplayEnd.GOODBYE
+        elif index == 0:
+            self._judge.parting = True
 
     async def close(self) -> None:
         """Stop the device by TEARDOWN and close; what still comes is dropped. Never raises for what the device does."""
@@ -174,11 +204,12 @@ class _Progress:
         self._section_ended = False
         self._terminal = False
         self.advanced = False
+        self.parting = False
 
     @property
     def patience_s(self) -> float:
         """How long to wait for the next packet."""
-        return self._manner.quiet_s if self._section_ended else self._manner.stall_s
+        return self._manner.quiet_s if self._section_ended or self.parting else self._manner.stall_s
 
     def see(self, packet: MediaPacket, size: int) -> ReplayEnd | None:
         """Take a packet into account; how the replay ends with it (WINDOW: before it), if it does."""
@@ -208,6 +239,8 @@ class _Progress:
 
     def silence(self, target: Target) -> ReplayEnd:
         """What it means that no later footage came for `patience_s`: the end, or DeadlineExceeded."""
+        if self.parting:
+            return ReplayEnd.GOODBYE
         if self._section_ended:
             return ReplayEnd.QUIET
         raise DeadlineExceeded(f"{target.device}: the replay made no progress for {self._manner.stall_s:g} s", code="stalled")
@@ -220,7 +253,7 @@ class _Inbox:
         self.waited_s = 0.0
         self.torn_down = False
         self._connection = connection
-        self._frames: deque[tuple[int, bytes]] = deque()  # bounded in bytes by pause_reading, see _put
+        self._frames: deque[tuple[int, bytes, Sequence[bytes]]] = deque()  # bounded in bytes by pause_reading, see _put
         self._bytes = 0
         self._paused = False
         self._failure: DeviceError | None = None
@@ -228,7 +261,7 @@ class _Inbox:
         connection.on_frame = self._put
         connection.on_end = self._end
 
-    async def take(self, patience_s: float) -> tuple[int, bytes] | None:
+    async def take(self, patience_s: float) -> tuple[int, bytes, Sequence[bytes]] | None:
         """The next frame; None when the device ended the session or `waited_s` reached `patience_s`. Raises when the connection broke."""
         while not self._frames:
             if self._failure is not None:
@@ -236,12 +269,12 @@ class _Inbox:
             if self.torn_down or self.waited_s >= patience_s:
                 return None
             await self._wait(patience_s - self.waited_s)
-        channel, payload = self._frames.popleft()
-        self._bytes -= len(payload)
+        channel, payload, following = self._frames.popleft()
+        self._bytes -= len(payload) + sum(map(len, following))
         if self._paused and self._bytes < _HIGH_WATER // 2:
             self._paused = False
             self._connection.resume_reading()
-        return channel, payload
+        return channel, payload, following
 
     async def _wait(self, longest_s: float) -> None:
         """Until something came, adding to `waited_s`; time that the reader itself takes does not count."""
@@ -256,8 +289,12 @@ class _Inbox:
         else:
             self.waited_s += loop.time() - began
 
-    def _put(self, channel: int, payload: bytes) -> None:
-        self._frames.append((channel, payload))
+    def put_joined(self, frame: Frame) -> None:
+        self._bytes += sum(map(len, frame.following))
+        self._put(frame.channel, frame.payload, frame.following)
+
+    def _put(self, channel: int, payload: bytes, following: Sequence[bytes] = ()) -> None:
+        self._frames.append((channel, payload, following))
         self._bytes += len(payload)
         self._stirred.set()
         if not self._paused and self._bytes > _HIGH_WATER:
@@ -273,6 +310,7 @@ class _Inbox:
         """From now on drop what comes, so that the answer to TEARDOWN can be read."""
         self._frames.clear()
         self._connection.on_frame = _drop
+        self._connection.join_fragments({}, lambda _: None)
         if self._paused:
             self._connection.resume_reading()
 

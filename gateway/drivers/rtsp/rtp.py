@@ -1,7 +1,7 @@
 """RTP and RTCP packets (RFC 3550), and the header extension of ONVIF replay."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from gateway.drivers.base import MediaPacket
@@ -17,6 +17,8 @@ _NTP_EPOCH = datetime(1900, 1, 1, tzinfo=UTC)
 _NTP_ERA = 1 << 32
 _ERA_PIVOT = 1 << 31  # RFC 4330, 3: a time whose first bit is not set lies after 2036
 _BYE = 203
+_REPORTS_AT = {200: 28, 201: 8}  # where the report blocks of an SR, and of an RR, begin
+_REPORT_BYTES = 24
 
 
 def header(*, payload_type: int, sequence: int, timestamp: int, ssrc: int, marker: bool) -> bytes:
@@ -72,8 +74,34 @@ def says_goodbye(compound: bytes) -> bool:
     return _BYE in _types(compound)
 
 
+def missed(compound: bytes) -> int | None:
+    """How many packets its sender says to have missed in all, in the first report of an RTCP compound packet (RFC 3550, 6.4).
+
+    None when it reports nothing. Whose packets, is not looked at: where this is asked, there is one source, ourselves.
+    """
+    for kind, start, end in _packets(compound):
+        block = start + _REPORTS_AT.get(kind, len(compound))
+        if compound[start] & 0x1F and block + _REPORT_BYTES <= end <= len(compound):
+            return max(0, int.from_bytes(compound[block + 5 : block + 8], signed=True))
+    return None
+
+
+def latest_missed(reports: Iterable[bytes], known: int | None) -> int | None:
+    """What the last of some RTCP packets that says so says to have missed; `known` when none does."""
+    for report in reports:
+        said = missed(report)
+        known = known if said is None else said
+    return known
+
+
 def _types(compound: bytes) -> Iterator[int]:
+    return (kind for kind, _, _ in _packets(compound))
+
+
+def _packets(compound: bytes) -> Iterator[tuple[int, int, int]]:
+    """Type, begin and end of each packet; the last one may end beyond what there is."""
     position = 0
     while position + 4 <= len(compound) and compound[position] & 0xC0 == 0x80:
-        yield compound[position + 1]
-        position += 4 * (1 + int.from_bytes(compound[position + 2 : position + 4]))
+        end = position + 4 * (1 + int.from_bytes(compound[position + 2 : position + 4]))
+        yield compound[position + 1], position, end
+        position = end

@@ -35,7 +35,8 @@ class Encoding:
 class Media:
     """One `m=` section. `direction` is the server's view: `sendonly` on an ONVIF backchannel means that we send (ONVIF Streaming, 5.3).
 
-    `packet_ms`: how much time each packet shall cover (RFC 8866, 6.4 and 6.5: ptime, or less where maxptime says so).
+    `packet_ms`: how much time each packet shall cover (RFC 8866, 6.4 and 6.5: ptime, or less where maxptime says so). `port`: that of
+    the media line, which means something in SIP alone; 0: refused.
     """
 
     kind: str
@@ -43,6 +44,7 @@ class Media:
     direction: str = ""
     control: str = ""
     packet_ms: float = 20.0
+    port: int = 0
 
     def tracks(self) -> tuple[TrackDescription, ...]:
         """This media in the words of `drivers.base`, one for each payload type."""
@@ -99,7 +101,14 @@ def _media(lines: list[str], session_direction: str) -> Media:
         direction=_direction(attributes, session_direction),
         control=_first(attributes, "control"),
         packet_ms=min([*(_milliseconds(attributes, "ptime") or [USUAL_PACKET_MS]), *_milliseconds(attributes, "maxptime")]),
+        port=_port(words[1]),
     )
+
+
+def _port(word: str) -> int:
+    """The port of a media line, without the number of ports that may follow it; 0 for what is none."""
+    number = word.partition("/")[0]
+    return int(number) if re.fullmatch(r"[0-9]{1,5}", number) and int(number) <= 65_535 else 0
 
 
 def _milliseconds(attributes: list[tuple[str, str]], name: str) -> list[float]:

@@ -118,8 +118,8 @@ def _master_key(secret: str, name: str) -> bytes:
 
 def _cipher(name: str, key: bytes, vector: bytes) -> Any:
     from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES  # noqa: PLC0415 -- see above
-    from cryptography.hazmat.decrepit.ciphers.modes import CFB  # noqa: PLC0415
-    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes  # noqa: PLC0415
+    from cryptography.hazmat.decrepit.ciphers.modes import CFB  # noqa: PLC0415 -- as above
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes  # noqa: PLC0415 -- as above
 
     if name == "DES":
         return Cipher(TripleDES(key[:8] * 3), modes.CBC(vector))  # three times the same key is DES

@@ -1,0 +1,1 @@
+"""SIP (RFC 3261) as far as a call to a loudspeaker needs it."""

@@ -1,0 +1,50 @@
+"""Answers to the challenges of a device or a proxy (RFC 3261, 22; RFC 8760): what to show, and when to stop trying."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from gateway.domain.devices import Credentials
+from gateway.drivers import digest
+from gateway.drivers.sip.messages import Response
+from gateway.errors import AuthenticationFailed
+
+CHALLENGES: Final = 6
+"""New nonces that are answered in one call; who wants more is not after our password."""
+_ASKED: Final = {401: ("WWW-Authenticate", "Authorization"), 407: ("Proxy-Authenticate", "Proxy-Authorization")}
+
+
+class Login:
+    """What one conversation shows of its credentials. `device`: for messages."""
+
+    def __init__(self, device: str, credentials: Credentials) -> None:
+        self._device = device
+        self._credentials = credentials
+        self._digests: dict[str, digest.Digest] = {}
+        self._nonces: set[str] = set()
+
+    def fields(self, method: str, uri: str) -> Sequence[tuple[str, str]]:
+        """The header fields that prove who we are, for one request; none before somebody has asked."""
+        return [(name, known.answer(method, uri)) for name, known in self._digests.items()]
+
+    def take(self, response: Response, *, trusted: bool) -> None:
+        """Prepare another try after a 401 or 407. `trusted`: it has accepted our password in this conversation before.
+
+        Raises AuthenticationFailed when what we know has been refused already (rule 5), or cannot be shown safely.
+        """
+        asked, told = _ASKED[response.status]
+        if not self._credentials.username:
+            raise AuthenticationFailed(
+                f"{self._device}: asks for a password over SIP and there is none",
+                hint="Add the device's user name and password to the inventory.",
+            )
+        challenge = digest.choose(response.headers.all(asked))
+        known = self._digests.get(told)
+        if known is not None and (challenge.nonce == known.challenge.nonce or not (challenge.stale or trusted)):
+            raise AuthenticationFailed(
+                f"{self._device}: refuses our password over SIP",
+                hint="Correct the device's password in the inventory; it is not tried again until then.",
+            )
+        if len(self._nonces) >= CHALLENGES or challenge.nonce in self._nonces:
+            raise AuthenticationFailed(f"{self._device}: asks for our password again and again over SIP")
+        self._nonces.add(challenge.nonce)
+        self._digests[told] = digest.Digest(challenge, self._credentials)

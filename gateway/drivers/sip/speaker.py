@@ -1,0 +1,125 @@
+"""A loudspeaker that is a telephone: called to be spoken through, asked by OPTIONS who it is."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from gateway.clock import Clock
+from gateway.domain.devices import Credentials
+from gateway.drivers.base import AudioSession, Identity, Target
+from gateway.drivers.sip.agent import SipAgent, Way, deadline
+from gateway.drivers.sip.call import Plan
+from gateway.drivers.sip.manner import manner_of
+from gateway.drivers.sip.options import Inquiry, identity_of
+from gateway.drivers.sip.session import host_and_port, open_call, uri_of
+from gateway.errors import AuthenticationFailed, DeadlineExceeded
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a telephone answered. `hardware`: addresses in the words with which it names itself; `refused`: why it does not take our
+    password, None when it does, or does not ask for one."""
+
+    identity: Identity
+    hardware: tuple[str, ...]
+    refused: AuthenticationFailed | None
+
+
+class SipSpeaker:
+    """A `StreamPath` of `drivers.speaker`, and the `IdentitySource` of `drivers.base`, of a device that speaks SIP.
+
+    A password that it has refused is not tried again until the inventory has another one, or somebody says so (rule 5).
+    """
+
+    __slots__ = ("_agent", "_clock", "_refused", "_target_now", "_told")
+
+    def __init__(self, agent: SipAgent, target: Callable[[], Target], clock: Clock) -> None:
+        """`target`: how the inventory has the device now."""
+        self._agent = agent
+        self._clock = clock
+        self._target_now = target
+        self._told: tuple[float, str, Told] | None = None
+        self._refused: tuple[Credentials, AuthenticationFailed] | None = None
+
+    def try_again(self) -> None:
+        """Somebody says that the password is right now."""
+        self._refused = None
+
+    async def prepare(self, *, timeout_s: float) -> None:
+        """There is nothing to find: a telephone is called where the inventory says."""
+
+    async def open(self, *, prefer: Sequence[str], timeout_s: float) -> AudioSession:
+        """Call it until it has taken the call; see `open_call`."""
+        target = self._target_now()
+        known = self._known_refusal(target)
+        if known is not None:
+            raise known
+        try:
+            return await open_call(self._agent, target, prefer=prefer, timeout_s=timeout_s, manner=manner_of(target.speaker))
+        except AuthenticationFailed as error:
+            self._note(target, error)
+            raise
+
+    async def ask(self, *, timeout_s: float) -> Told:
+        """One OPTIONS, and a second one when it asks who we are; any answer at all is one.
+
+        Raises Unreachable, DeadlineExceeded.
+        """
+        target = self._target_now()
+        known = self._known_refusal(target)
+        credentials = target.credentials if known is None else Credentials()
+        async with deadline(target, timeout_s):
+            conversation = await self._agent.open(_way(target), partial(self._inquiry, target, credentials))
+            try:
+                await conversation.until(lambda inquiry: inquiry.done)
+            finally:
+                conversation.close()
+        inquiry = conversation.machine
+        if inquiry.answer is None:
+            raise DeadlineExceeded(f"{target.device}: no answer over SIP")
+        if known is None and inquiry.refused is not None:
+            self._note(target, inquiry.refused)
+        identity, hardware = identity_of(inquiry.answer)
+        told = Told(identity, tuple(hardware), (known or inquiry.refused) if inquiry.answer.status in (401, 407) else None)
+        self._told = self._clock.monotonic(), target.address, told
+        return told
+
+    async def identity(self, *, timeout_s: float) -> Identity:
+        """What it calls itself; a telephone tells no serial number. Raises AuthenticationFailed when it does not take our password."""
+        told = await self.ask(timeout_s=timeout_s)
+        if told.refused is not None:
+            raise told.refused
+        return told.identity
+
+    async def hardware_addresses(self, *, fresh_s: float, timeout_s: float) -> Sequence[str]:
+        """Those in the words with which it names itself; none for most models."""
+        known = self._told
+        now, address = self._clock.monotonic(), self._target_now().address
+        if known is not None and known[1] == address and now - known[0] <= fresh_s:
+            return known[2].hardware
+        return (await self.ask(timeout_s=timeout_s)).hardware
+
+    def _inquiry(self, target: Target, credentials: Credentials, host: str, port: int, now: float) -> Inquiry:
+        manner = manner_of(target.speaker)
+        plan = Plan(
+            device=target.device,
+            uri=uri_of(target, manner),
+            ours=host_and_port(host, port),
+            transport=manner.transport.upper(),
+            offer=b"",
+            credentials=credentials,
+        )
+        return Inquiry(plan, token=self._agent.token, now=now, timing=self._agent.timing)
+
+    def _known_refusal(self, target: Target) -> AuthenticationFailed | None:
+        if self._refused is None or self._refused[0] != target.credentials:
+            return None
+        return self._refused[1]
+
+    def _note(self, target: Target, error: AuthenticationFailed) -> None:
+        if error.code == AuthenticationFailed.code:
+            self._refused = target.credentials, error
+
+
+def _way(target: Target) -> Way:
+    return Way(target.address, target.ports.sip, manner_of(target.speaker).transport)
