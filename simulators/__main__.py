@@ -35,6 +35,8 @@ def _plan(options: argparse.Namespace) -> int:
         http_port=options.http_port,
         rtsp_port=options.rtsp_port,
         snmp_port=options.snmp_port,
+        sip_port=options.sip_port,
+        telephones=options.telephones,
     )
     if options.traps:
         planned = replace(planned, traps=options.traps)
@@ -114,6 +116,8 @@ def _plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--https-port", type=_port, default=0, help="port of the same over TLS; 0 for none (0)")
     parser.add_argument("--rtsp-port", type=_port, default=18554, help="port of RTSP on every device (%(default)s)")
     parser.add_argument("--snmp-port", type=_port, default=18161, help="port of SNMP (UDP) on every device (%(default)s)")
+    parser.add_argument("--sip-port", type=_port, default=18560, help="port of SIP (UDP and TCP) on every telephone (%(default)s)")
+    parser.add_argument("--telephones", type=int, default=0, help="so many of the loudspeakers speak SIP alone (%(default)s)")
     parser.add_argument("--traps", type=_sink, default="", metavar="HOST:PORT", help="where all notifications go; on loopback (nowhere)")
     parser.add_argument(
         "--quirks", choices=("none", "models"), default="none", help="each as odd as its model's profile says, or not (none)"
@@ -127,7 +131,7 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
         "--control", default="127.0.0.1:0", metavar="HOST:PORT", help="where the control API listens (127.0.0.1, a free port)"
     )
     parser.add_argument(
-        "--only", type=_protocols, default=PROTOCOLS, metavar="http,rtsp,snmp", help="serve these protocols only, to split a city (all)"
+        "--only", type=_protocols, default=PROTOCOLS, metavar="http,rtsp,snmp,sip", help="serve these protocols only, to split a city (all)"
     )
     parser.add_argument(
         "--discovery",

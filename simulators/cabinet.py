@@ -22,5 +22,7 @@ class Cabinet:
         return replace(self, **wanted)
 
 
+FACTORY_LEVEL: Final = 80
+"""The volume with which loudspeakers come from the factory."""
 _WORDS: Final = {"amplifier": ("ok", "fault"), "contact": ("closed", "open")}
 INTACT: Final = Cabinet()

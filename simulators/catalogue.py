@@ -86,6 +86,13 @@ VENDORS: Final[Mapping[str, Maker]] = {
         recorders=("NVR302-16S2",),
         speakers=("IPA-S30",),
     ),
+    "Fanvil": Maker(
+        serial_format="0c383e{number:06x}",
+        oui="02:0c:38",
+        hardware="1.0",
+        firmwares=("2.12.44", "2.8.2.0"),
+        speakers=("PA3", "PA2S"),
+    ),
     "H3C": Maker(
         serial_format="219801A1SIM{number:06d}",
         oui="02:48:33",
@@ -103,6 +110,9 @@ VENDORS: Final[Mapping[str, Maker]] = {
         aggregation=("S5735-S24T4X",),
     ),
 }
+
+TELEPHONES: Final = "Fanvil"
+"""Whose loudspeakers are telephones."""
 
 MAKERS: Final[Mapping[str, tuple[Sequence[str], Sequence[int]]]] = {
     "camera": (("HIKVISION", "Dahua", "AXIS", "UNIVIEW"), (50, 25, 5, 20)),

@@ -73,7 +73,9 @@ class SimDevice:
 
     `auth`: "wsse" (WS-UsernameToken) or "digest" (HTTP digest only). `rtsp_algorithm`: "MD5", "SHA-256", or "Basic" for no digest.
     `audio`: RTP encodings that its loudspeaker takes, best first. `clock_offset_s`: its clock minus ours.
-    `lacks`: optional parts of the standard that it does not have: "get-services", "media2", "backchannel", "audio-clips".
+    `lacks`: optional parts of the standard that it does not have: "get-services", "media2", "backchannel", "audio-clips",
+    "onvif" with all of HTTP and RTSP.
+    `sip_user`: the user part of its address where it takes calls (SIP), "" when it is no telephone; one that lacks "onvif" is nothing else.
     `recording`: the folder of recorded answers that it plays (`simulators.recorded`), `snmprec`: the recorded walk; "" for neither.
     `quirks`: switches of the quirk book (`configs/quirks.yaml`), each with its parameters.
     `outages`: from when until when it recorded nothing, by its own clock in seconds since the epoch, in order; the last may be open (inf).
@@ -108,6 +110,7 @@ class SimDevice:
     codec: str = "H264"
     audio: tuple[str, ...] = ()
     audio_output_of: str = ""
+    sip_user: str = ""
     horns: int = 0
     channels: tuple[SimChannel, ...] = ()
     retention_days: int = 0
@@ -162,6 +165,8 @@ class City:
     zones: tuple[SimZone, ...] = field(default=())
     https_port: int = 0
     """The port of the same over TLS, 0 for none."""
+    sip_port: int = 0
+    """The port on which horns are called, 0 for none."""
     traps: str = ""
     """HOST:PORT on loopback to which the devices send their SNMP notifications, "" for nowhere."""
 
@@ -176,6 +181,7 @@ class City:
                 devices=tuple(_device(row, Path(path).parent) for row in raw["devices"]),
                 zones=tuple(SimZone(row["id"], row["name"], tuple(row["speakers"])) for row in raw["zones"]),
                 https_port=int(raw.get("https_port", 0)),
+                sip_port=int(raw.get("sip_port", 0)),
                 traps=raw.get("traps", ""),
             )
         except (KeyError, TypeError) as error:
@@ -191,6 +197,8 @@ class City:
         }
         if self.https_port:
             head["https_port"] = self.https_port
+        if self.sip_port:
+            head["sip_port"] = self.sip_port
         if self.traps:
             head["traps"] = self.traps
         tables: dict[str, Sequence[SimGroup | SimZone | SimDevice]] = {"groups": self.groups, "zones": self.zones, "devices": self.devices}
@@ -268,8 +276,12 @@ def plan(
     http_port: int = 18080,
     rtsp_port: int = 18554,
     snmp_port: int = 18161,
+    sip_port: int = 18560,
+    telephones: int = 0,
 ) -> City:
     """A city of `groups` camera groups and `speakers` loudspeakers, with the recorders and switches they need.
+
+    `telephones`: so many of the loudspeakers are horns that speak SIP and nothing else but SNMP.
 
     The same arguments give the same city.
     """
@@ -278,7 +290,35 @@ def plan(
     planned, devices, zones = _Planner(
         random.Random(seed), groups, codecs=random.Random(f"{seed}/codecs"), cards=random.Random(f"{seed}/cards")
     ).city(speakers)
-    return City(seed, http_port, rtsp_port, snmp_port, planned, devices, zones)
+    city = City(seed, http_port, rtsp_port, snmp_port, planned, devices, zones)
+    return _with_telephones(city, telephones, sip_port) if telephones else city
+
+
+def _with_telephones(city: City, count: int, port: int) -> City:
+    """Every so many-th loudspeaker that is nobody's audio output made a SIP horn."""
+    free = [device for device in city.of_kind("speaker") if not device.audio_output_of]
+    if count > len(free):
+        raise ValueError(f"only {len(free)} of the loudspeakers can be telephones")
+    chosen = {free[index * len(free) // count].id for index in range(count)}
+    return replace(city, sip_port=port, devices=tuple(_telephone(device) if device.id in chosen else device for device in city.devices))
+
+
+def _telephone(speaker: SimDevice) -> SimDevice:
+    maker = catalogue.VENDORS[catalogue.TELEPHONES]
+    number = zlib.crc32(speaker.id.encode())
+    return replace(
+        speaker,
+        vendor=catalogue.TELEPHONES,
+        model=maker.speakers[number % len(maker.speakers)],
+        firmware=maker.firmwares[number % len(maker.firmwares)],
+        hardware=maker.hardware,
+        mac=maker.oui + speaker.mac[8:],
+        serial=(maker.oui + speaker.mac[8:]).replace(":", ""),
+        username=maker.username,
+        sip_user=speaker.id.lower().replace("-", ""),
+        lacks=("onvif",),
+        profile="",
+    )
 
 
 class _Planner:

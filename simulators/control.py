@@ -26,7 +26,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from simulators.city import City, SimDevice
-from simulators.faults import HEALTHY, Fault
+from simulators.faults import HEALTHY, PROTOCOLS, Fault
 from simulators.happenings import KINDS
 from simulators.hearing import Hearing
 from simulators.http import Behaviour, Request, Response
@@ -98,7 +98,7 @@ class Control:
 
     def _device(self, device: SimDevice, _request: Request) -> Response:
         truth = {name: value for name, value in asdict(device).items() if name not in SECRETS}
-        logins = {protocol: self._state.logins[device.id, protocol] for protocol in ("http", "rtsp", "snmp")}
+        logins = {protocol: self._state.logins[device.id, protocol] for protocol in PROTOCOLS}
         fault = self._state.fault(device)
         return answered(
             truth

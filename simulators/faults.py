@@ -9,7 +9,7 @@ from typing import Any, Final, Self, get_type_hints
 
 from simulators.views import View
 
-PROTOCOLS: Final = ("http", "rtsp", "snmp")
+PROTOCOLS: Final = ("http", "rtsp", "snmp", "sip")
 
 
 class Answer(StrEnum):

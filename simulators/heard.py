@@ -45,6 +45,7 @@ class HeardSession:
     """One backchannel session; arrival times are the kernel's for UDP and the moment of reading for TCP, in ns since the epoch.
 
     `transport`: "udp" or "tcp". `encoding`: that of the first packet. `audio`: the payload, holes filled with silence.
+    `level`: how loud the loudspeaker was set when it began, from 0 to 100; None: nobody says.
     `refused`: packets that were not taken: before PLAY was answered, of another payload type, or too late to be placed.
     `unplayable`: packets that were taken and that the horn cannot play.
     """
@@ -60,6 +61,7 @@ class HeardSession:
     missing_samples: int = 0
     first_ns: int | None = None
     last_ns: int | None = None
+    level: int | None = None
     horn: Horn = PLAIN
     audio: bytearray = field(default_factory=bytearray)
     _origin: int | None = None
@@ -126,7 +128,7 @@ class PlayedClip:
     """One clip that a loudspeaker plays out of its memory, from `started_ns` on.
 
     `audio`: one run of it in `encoding`, empty when it cannot be decoded here; `run_s`, `pause_s`: how long a run and the silence before
-    the next last; `runs`: how often, None: until it is stopped.
+    the next last; `runs`: how often, None: until it is stopped; `level`: as in `HeardSession`.
     """
 
     token: str
@@ -137,6 +139,7 @@ class PlayedClip:
     pause_s: float = 0.0
     runs: int | None = 1
     stopped_ns: int | None = None
+    level: int | None = None
 
     def end_ns(self) -> int | None:
         """When it ends or ended; None: not by itself."""

@@ -6,6 +6,8 @@ GET    /speakers/{id}/heard.wav      what came out of the horn, to listen to
 DELETE /speakers/{id}/heard          forget it
 GET    /speakers/{id}/cabinet        volume, amplifier, contact: what SNMP tells of them
 POST   /speakers/{id}/cabinet        {"volume": 80, "amplifier": "fault", "contact": "open"}, or some of them
+GET    /speakers/{id}/calls          how a telephone takes calls
+POST   /speakers/{id}/calls          {"answers": false, "rings_s": 2, "refuses": 486, …}, some of `simulators.sip.habits`
 """
 
 from collections.abc import Callable, Mapping
@@ -16,10 +18,11 @@ from simulators.city import City, SimDevice
 from simulators.heard import Heard, HeardSession, PlayedClip
 from simulators.http import Request, Response
 from simulators.replies import answered, problem, told
+from simulators.sip.habits import KINDS
 from simulators.state import State
 
 TALK: Final = ("peer", "transport", "encoding", "started_ns", "ended_ns", "packets", "refused", "unplayable", "missing_samples", "first_ns",
-               "last_ns", "played_ns")  # fmt: skip
+               "last_ns", "played_ns", "level")  # fmt: skip
 
 
 class Hearing:
@@ -34,6 +37,8 @@ class Hearing:
             ("DELETE", "heard"): self._forget,
             ("GET", "cabinet"): self._cabinet,
             ("POST", "cabinet"): self._change_cabinet,
+            ("GET", "calls"): self._calls,
+            ("POST", "calls"): self._change_calls,
         }
 
     def answer(self, request: Request, parts: list[str]) -> Response | None:
@@ -71,6 +76,18 @@ class Hearing:
         self._state.journal.note(self._state.now(), "cabinet", device=device.id, detail=str(wanted))
         return self._cabinet(device, request)
 
+    def _calls(self, device: SimDevice, _request: Request) -> Response:
+        return answered(asdict(self._state.habits_of(device)))
+
+    def _change_calls(self, device: SimDevice, request: Request) -> Response:
+        try:
+            wanted = told(request, **KINDS)
+            self._state.habits[device.id] = self._state.habits_of(device).changed(wanted)
+        except ValueError as error:
+            return problem(400, str(error))
+        self._state.journal.note(self._state.now(), "calls", device=device.id, detail=str(wanted))
+        return self._calls(device, request)
+
     def _of(self, device: SimDevice) -> Heard:
         return self._state.heard.get(device.id) or Heard()
 
@@ -101,5 +118,6 @@ def _clip(clip: PlayedClip, now_ns: int) -> dict[str, Any]:
         "started_ns": clip.started_ns,
         "ends_ns": clip.end_ns(),
         "seconds": clip.run_s,
+        "level": clip.level,
         "playing": clip.is_playing(now_ns),
     }

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from simulators.bindings import bindings, sights
 from simulators.city import City, SimDevice
 from simulators.grid import Grid
 
@@ -25,17 +26,21 @@ def write(city: City, folder: Path) -> None:
 
 
 def inventory(city: City) -> Iterator[str]:
-    """The import file in pieces (YAML): groups, devices with their logins, channels, zones."""
+    """The import file in pieces (YAML): groups, devices with their logins, channels, zones, sights, bindings."""
     yield "version: 1\ncoordinates: WGS-84\n"
     yield from _table("groups", (asdict(group) for group in city.groups))
     yield from _table("devices", (_device(city, device) for device in city.devices))
     yield from _table("channels", _channels(city))
     yield from _table("zones", (asdict(zone) for zone in city.zones))
+    yield from _table("sights", sights(city))
+    yield from _table("bindings", bindings(city))
 
 
 def _device(city: City, device: SimDevice) -> dict[str, Any]:
     row: dict[str, Any] = {"id": device.id, "kind": device.kind, "name": device.name, "address": device.address}
-    if device.kind != "switch":
+    if device.sip_user:
+        row |= {"sip_port": city.sip_port}
+    if device.kind != "switch" and "onvif" not in device.lacks:
         row |= {"onvif_port": city.http_port, "rtsp_port": city.rtsp_port}
     row |= {name: getattr(device, name) for name in COPIED}
     if device.snmp:

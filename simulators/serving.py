@@ -88,4 +88,11 @@ async def _snmp(city: City, state: State, stack: AsyncExitStack) -> None:
     await stack.enter_async_context(snmp.serve(city, city.snmp_port, state))
 
 
-_SERVERS: Final = {"http": _http, "rtsp": _rtsp, "snmp": _snmp}
+async def _sip(city: City, state: State, stack: AsyncExitStack) -> None:
+    if city.sip_port:
+        from simulators.sip import server as sip  # noqa: PLC0415 -- for cities with telephones
+
+        await stack.enter_async_context(sip.serve(city, city.sip_port, state))
+
+
+_SERVERS: Final = {"http": _http, "rtsp": _rtsp, "snmp": _snmp, "sip": _sip}

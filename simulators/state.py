@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from math import inf
 from typing import Any
 
-from simulators.cabinet import INTACT, Cabinet
+from simulators.cabinet import FACTORY_LEVEL, INTACT, Cabinet
 from simulators.city import City, Outages, Parameters, SimDevice
 from simulators.faults import HEALTHY, PROTOCOLS, Answer, Fault, merged
 from simulators.happenings import Happening, Happenings
 from simulators.heard import Heard
 from simulators.journal import Journal
+from simulators.sip.habits import USUAL, Habits
 from simulators.traps import Traps
 from simulators.views import STREET, Seen, View
 from simulators.wires import Wires
@@ -34,6 +35,7 @@ class State:
         self.faults: dict[str, Fault] = {}
         self.heard: dict[str, Heard] = {}
         self.cabinets: dict[str, Cabinet] = {}
+        self.habits: dict[str, Habits] = {}
         self.wires = Wires()
         self.traps = Traps()
         self.logins: Counter[tuple[str, str]] = Counter()
@@ -61,8 +63,9 @@ class State:
         self.count(protocol, "digest_good" if protocol != "snmp" else "authentic", device.kind)
 
     def is_verified(self, device: SimDevice) -> bool:
-        """Whether anybody logged in where the device's identity is read: by SNMP for a switch, by HTTP for all others."""
-        return self.logins[device.id, "snmp" if device.kind == "switch" else "http"] > 0
+        """Whether anybody logged in where the device tells who it is: a switch by SNMP, a telephone by SIP, all others by HTTP."""
+        way = "snmp" if device.kind == "switch" else "sip" if "onvif" in device.lacks else "http"
+        return self.logins[device.id, way] > 0
 
     # -- ills ---------------------------------------------------------------------------------------------------------
 
@@ -251,9 +254,18 @@ class State:
 
     # -- sound --------------------------------------------------------------------------------------------------------
 
+    def volume(self, speaker: SimDevice) -> int:
+        """How loud a loudspeaker is set, from 0 to 100."""
+        volume = self.cabinet(speaker).volume
+        return FACTORY_LEVEL if volume is None else volume
+
     def cabinet(self, speaker: SimDevice) -> Cabinet:
         """What a loudspeaker's volume, amplifier and contact are now."""
         return self.cabinets.get(speaker.id, INTACT)
+
+    def habits_of(self, horn: SimDevice) -> Habits:
+        """How a telephone takes calls now."""
+        return self.habits.get(horn.id, USUAL)
 
     def heard_by(self, device: SimDevice) -> Heard:
         return self.heard.setdefault(device.id, Heard())

@@ -68,8 +68,8 @@ class ClipShelf:
         return clip if clip is not None and secrets.compare_digest(clip.secret.encode(), secret.encode()) else None
 
 
-def play(clip: Clip, heard: Heard, *, cycles: int, now_ns: int) -> None:
-    """Play a clip from now on, `cycles` times more than once; what it played before ends here."""
+def play(clip: Clip, heard: Heard, *, cycles: int, now_ns: int, level: int) -> None:
+    """Play a clip from now on, `cycles` times more than once, at its own level or else at `level`; what it played before ends here."""
     assert clip.sound is not None
     stop(clip, now_ns=now_ns)
     clip.playing = PlayedClip(
@@ -80,6 +80,7 @@ def play(clip: Clip, heard: Heard, *, cycles: int, now_ns: int) -> None:
         run_s=clip.sound.seconds,
         pause_s=float(clip.settings.interval_s),
         runs=None if cycles < 0 else cycles + 1,
+        level=level if clip.settings.level is None else clip.settings.level,
     )
     heard.clips.append(clip.playing)
 

@@ -111,7 +111,7 @@ def _play(unit: Unit, call: Call) -> str:
     if not clip.settings.enabled:
         raise invalid("the clip is not enabled", "ter:ConfigurationConflict")
     cycles = _number(call.text("RepeatCycles") or str(clip.settings.cycles), least=-1)
-    play(clip, unit.state.heard_by(unit.device), cycles=cycles, now_ns=_now_ns(unit))
+    play(clip, unit.state.heard_by(unit.device), cycles=cycles, now_ns=_now_ns(unit), level=unit.level())
     return ""
 
 
@@ -124,7 +124,7 @@ def _one_playing(unit: Unit, clip: Clip) -> str:
     if clip.playing is None or not clip.playing.is_playing(now_ns):
         return ""
     outputs = "".join(f"<tr2:AudioOutputToken>{output}</tr2:AudioOutputToken>" for output in clip.settings.outputs or (AUDIO_OUTPUT,))
-    level = 80 if clip.settings.level is None else clip.settings.level
+    level = unit.level() if clip.settings.level is None else clip.settings.level
     return (
         f"<tr2:PlayingAudioClips><tr2:Token>{clip.token}</tr2:Token><tr2:Name>{escape(clip.settings.name)}</tr2:Name>{outputs}"
         f"<tr2:AudioOutputLevel>{level}</tr2:AudioOutputLevel><tr2:RepeatsLeft>{clip.playing.runs_left(now_ns)}</tr2:RepeatsLeft>"

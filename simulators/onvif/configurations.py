@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from simulators.onvif import fragments
-from simulators.onvif.soap import Call, invalid
-from simulators.onvif.streams import Stream, stream_in, streams_of
+from simulators.onvif.soap import Call, SoapFault, invalid, text
+from simulators.onvif.streams import AUDIO_OUTPUT, Stream, stream_in, streams_of
 from simulators.onvif.unit import Operation, Unit
 
 Encoder = Callable[[Stream, str], str]
@@ -24,8 +24,8 @@ def held(unit: Unit, kind: str, tag: str, encoder: Encoder) -> Held:
         token, write = _OF_PICTURES[kind]
         return {token: write(tag)}
     if kind in _OF_SOUND and unit.speaks():
-        token, write = _OF_SOUND[kind]
-        return {token: write(tag)}
+        token, tell = _OF_SOUND[kind]
+        return {token: tell(unit, tag)}
     return {}
 
 
@@ -52,6 +52,18 @@ def single(kind: str, tag: str, encoder: Encoder) -> Operation:
     return lambda unit, call: _one(held(unit, kind, tag, encoder), call.text("ConfigurationToken"))
 
 
+def set_audio_output(unit: Unit, call: Call) -> str:
+    """SetAudioOutputConfiguration of either media service: the level alone can be changed."""
+    given, horn = next(call.element.iter("{*}Configuration"), None), unit.horn()
+    if given is None or horn is None or given.get("token") != fragments.AUDIO_OUTPUT_CONFIGURATION:
+        raise invalid("no such configuration", "ter:NoConfig")
+    level = text(given, "OutputLevel")
+    if text(given, "OutputToken") != AUDIO_OUTPUT or not level.isdecimal() or int(level) > 100:
+        raise SoapFault("not one of the options", "ter:InvalidArgVal", "ter:ConfigModify")
+    unit.state.cabinets[horn.id] = unit.state.cabinet(horn).changed({"volume": int(level)})
+    return ""
+
+
 def chosen(unit: Unit, call: Call) -> list[Stream]:
     """The streams whose encoder a call asks about, by the encoder's token or by a profile's; all without either."""
     streams = [stream for stream in streams_of(unit.device) if stream.width]
@@ -76,9 +88,9 @@ _OF_PICTURES: Final[_Written] = {
     "VideoAnalytics": (fragments.ANALYTICS, fragments.analytics),
     "Metadata": (fragments.METADATA, fragments.metadata),
 }
-_OF_SOUND: Final[_Written] = {
-    "AudioOutput": ("AudioOutputConfig_1", fragments.audio_output),
-    "AudioDecoder": ("AudioDecoderConfig_1", fragments.audio_decoder),
+_OF_SOUND: Final[Mapping[str, tuple[str, Callable[[Unit, str], str]]]] = {
+    "AudioOutput": (fragments.AUDIO_OUTPUT_CONFIGURATION, lambda unit, tag: fragments.audio_output(tag, unit.level())),
+    "AudioDecoder": ("AudioDecoderConfig_1", lambda _unit, tag: fragments.audio_decoder(tag)),
 }
 KINDS: Final = ("VideoSource", "VideoEncoder", "AudioSource", "AudioEncoder", "VideoAnalytics", "Metadata", "AudioOutput", "AudioDecoder")
 """All kinds; nothing here has a microphone, so that there are none of AudioSource and AudioEncoder."""

@@ -49,6 +49,7 @@ RULES: Final = (
     BuiltIn("TamperRule", "tt:TamperDetector", "MinCount", 5, (1, 100), "RuleEngine/TamperDetector/Tamper", ("IsTamper", "xs:boolean")),
     BuiltIn("LineRule", "tt:LineDetector", "MinCount", 1, (1, 100), "RuleEngine/LineDetector/Crossed", ("ObjectId", "xs:integer")),
 )
+AUDIO_OUTPUT_CONFIGURATION: Final = "AudioOutputConfig_1"
 
 
 def video_source(tag: str, uses: int) -> str:
@@ -104,7 +105,7 @@ def audio_output_options(tag: str) -> str:
     return (
         f"<{tag}><tt:OutputTokensAvailable>{AUDIO_OUTPUT}</tt:OutputTokensAvailable>"
         "<tt:SendPrimacyOptions>www.onvif.org/ver20/HalfDuplex/Server</tt:SendPrimacyOptions>"
-        f"<tt:OutputLevelRange><tt:Min>80</tt:Min><tt:Max>80</tt:Max></tt:OutputLevelRange></{tag}>"
+        f"<tt:OutputLevelRange><tt:Min>0</tt:Min><tt:Max>100</tt:Max></tt:OutputLevelRange></{tag}>"
     )
 
 
@@ -113,11 +114,11 @@ def encoder_name(stream: Stream) -> str:
     return f'token="VideoEncoder_{stream.suffix}"><tt:Name>{stream.name}</tt:Name><tt:UseCount>1</tt:UseCount>'
 
 
-def audio_output(tag: str) -> str:
+def audio_output(tag: str, level: int) -> str:
     return (
-        f'<{tag} token="AudioOutputConfig_1"><tt:Name>audioOutput</tt:Name><tt:UseCount>1</tt:UseCount>'
+        f'<{tag} token="{AUDIO_OUTPUT_CONFIGURATION}"><tt:Name>audioOutput</tt:Name><tt:UseCount>1</tt:UseCount>'
         f"<tt:OutputToken>{AUDIO_OUTPUT}</tt:OutputToken><tt:SendPrimacy>www.onvif.org/ver20/HalfDuplex/Server</tt:SendPrimacy>"
-        f"<tt:OutputLevel>80</tt:OutputLevel></{tag}>"
+        f"<tt:OutputLevel>{level}</tt:OutputLevel></{tag}>"
     )
 
 

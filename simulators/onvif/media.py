@@ -6,7 +6,7 @@ It has no word for H.265: what is so encoded is left out of its profiles, which 
 from typing import Final
 
 from simulators.onvif import fragments
-from simulators.onvif.configurations import KINDS, chosen, listing, single
+from simulators.onvif.configurations import KINDS, chosen, listing, set_audio_output, single
 from simulators.onvif.soap import Call, invalid
 from simulators.onvif.streams import AUDIO_OUTPUT, FRAME_RATE, GOP, SOURCE_SIZE, Stream, snapshot_url, stream_in, streams_of
 from simulators.onvif.tokens import VIDEO_SOURCE
@@ -45,7 +45,10 @@ def _profile(unit: Unit, stream: Stream, tag: str) -> str:
     if unit.device.ptz:
         parts.append(fragments.ptz("tt:PTZConfiguration"))
     if unit.speaks():
-        output, decoder = fragments.audio_output("tt:AudioOutputConfiguration"), fragments.audio_decoder("tt:AudioDecoderConfiguration")
+        output, decoder = (
+            fragments.audio_output("tt:AudioOutputConfiguration", unit.level()),
+            fragments.audio_decoder("tt:AudioDecoderConfiguration"),
+        )
         parts.append(f"<tt:Extension>{output}{decoder}</tt:Extension>")
     return f'<{tag} token="{stream.token}" fixed="true"><tt:Name>{stream.name}</tt:Name>{"".join(parts)}</{tag}>'
 
@@ -193,6 +196,7 @@ SERVICE: Final = Service(
         "GetVideoEncoderConfigurationOptions": _encoder_options,
         "GetGuaranteedNumberOfVideoEncoderInstances": _guaranteed_instances,
         "GetMetadataConfigurationOptions": _metadata_options,
+        "SetAudioOutputConfiguration": set_audio_output,
         "GetAudioOutputConfigurationOptions": _audio_output_options,
         "GetAudioDecoderConfigurationOptions": _audio_decoder_options,
     },

@@ -3,7 +3,7 @@
 from typing import Final
 
 from simulators.onvif import fragments
-from simulators.onvif.configurations import KINDS, chosen, encoder_token, listing
+from simulators.onvif.configurations import KINDS, chosen, encoder_token, listing, set_audio_output
 from simulators.onvif.soap import Call, SoapFault, invalid, text
 from simulators.onvif.streams import FRAME_RATE, GOP, Stream, snapshot_url, stream_in, streams_of
 from simulators.onvif.unit import Operation, Service, Unit
@@ -44,7 +44,7 @@ def _profile(unit: Unit, stream: Stream, wanted: set[str]) -> str:
     if unit.device.ptz:
         parts["PTZ"] = fragments.ptz("tr2:PTZ")
     if unit.speaks():
-        parts["AudioOutput"] = fragments.audio_output("tr2:AudioOutput")
+        parts["AudioOutput"] = fragments.audio_output("tr2:AudioOutput", unit.level())
         parts["AudioDecoder"] = fragments.audio_decoder("tr2:AudioDecoder")
     inside = "".join(part for name, part in parts.items() if name in wanted or "All" in wanted)
     inner = f"<tr2:Configurations>{inside}</tr2:Configurations>" if inside else ""
@@ -166,6 +166,7 @@ SERVICE: Final = Service(
         "GetVideoEncoderConfigurationOptions": _encoder_options,
         "GetVideoEncoderInstances": _instances,
         "GetMetadataConfigurationOptions": _metadata_options,
+        "SetAudioOutputConfiguration": set_audio_output,
         "GetAudioOutputConfigurationOptions": _audio_output_options,
         "GetAudioDecoderConfigurationOptions": _audio_decoder_options,
     },

@@ -46,13 +46,19 @@ def codec(unit: Unit, channel: SimChannel) -> str:
     return camera.codec if camera else "H264"
 
 
+def told(unit: Unit, moment: float) -> str:
+    """A moment of footage as its searches tell it: local time called UTC with the quirk "search-local-time"."""
+    return xml_time(moment + 3600 * unit.number("search-local-time", "hours"))
+
+
 def information(unit: Unit, channel: SimChannel) -> str:
     """The content of a tt:RecordingInformation."""
     kept = footage.kept(unit.device, unit.now())
     status = "Stopped" if footage.is_stopped(unit.device) else "Recording"
     return (
         f"<tt:RecordingToken>{channel.token}</tt:RecordingToken>{source(unit, channel)}"
-        f"<tt:EarliestRecording>{xml_time(kept.start)}</tt:EarliestRecording><tt:LatestRecording>{xml_time(kept.end)}</tt:LatestRecording>"
+        f"<tt:EarliestRecording>{told(unit, kept.start)}</tt:EarliestRecording>"
+        f"<tt:LatestRecording>{told(unit, kept.end)}</tt:LatestRecording>"
         f"<tt:Content>continuous</tt:Content><tt:Track>{track(unit)}</tt:Track><tt:RecordingStatus>{status}</tt:RecordingStatus>"
     )
 
@@ -62,5 +68,5 @@ def track(unit: Unit) -> str:
     kept = footage.kept(unit.device, unit.now())
     return (
         f"<tt:TrackToken>{TRACK}</tt:TrackToken><tt:TrackType>Video</tt:TrackType><tt:Description>video</tt:Description>"
-        f"<tt:DataFrom>{xml_time(kept.start)}</tt:DataFrom><tt:DataTo>{xml_time(kept.end)}</tt:DataTo>"
+        f"<tt:DataFrom>{told(unit, kept.start)}</tt:DataFrom><tt:DataTo>{told(unit, kept.end)}</tt:DataTo>"
     )

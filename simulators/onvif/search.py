@@ -26,8 +26,9 @@ def _capabilities(_unit: Unit) -> str:
 def _summary(unit: Unit, _call: Call) -> str:
     kept = footage.kept(unit.device, unit.now())
     return (
-        f"<tse:Summary><tt:DataFrom>{xml_time(kept.start)}</tt:DataFrom>"
-        f"<tt:DataUntil>{xml_time(kept.end)}</tt:DataUntil><tt:NumberRecordings>{len(recordings.listed(unit))}</tt:NumberRecordings>"
+        f"<tse:Summary><tt:DataFrom>{recordings.told(unit, kept.start)}</tt:DataFrom>"
+        f"<tt:DataUntil>{recordings.told(unit, kept.end)}</tt:DataUntil>"
+        f"<tt:NumberRecordings>{len(recordings.listed(unit))}</tt:NumberRecordings>"
         "</tse:Summary>"
     )
 
@@ -73,8 +74,9 @@ def _find_recordings(unit: Unit, call: Call) -> str:
 
 
 def _find_events(unit: Unit, call: Call) -> str:
-    start = read_time(call.text("StartPoint"))
-    end = read_time(call.text("EndPoint")) if call.text("EndPoint") else unit.now()
+    ahead = 3600 * unit.number("search-local-time", "hours")
+    start = read_time(call.text("StartPoint")) - ahead
+    end = read_time(call.text("EndPoint")) - ahead if call.text("EndPoint") else unit.now()
     topics = [element.text or "" for element in call.element.iter("{*}TopicExpression")]
     moments = _moments(unit, call, footage.Span(min(start, end), max(start, end))) if _wanted(topics) else iter(())
     ordered = sorted(moments, key=lambda moment: moment[0], reverse=end < start)
@@ -96,16 +98,16 @@ def _moments(unit: Unit, call: Call, window: footage.Span) -> Iterator[tuple[flo
         spans = footage.recorded(unit.device, channel, window, unit.now())
         if with_start:
             present = bool(spans) and spans[0].start == window.start
-            yield window.start, _event(channel, window.start, present=present, start_state=True)
+            yield window.start, _event(unit, channel, window.start, present=present, start_state=True)
         for span in spans:
             if span.start > window.start:
-                yield span.start, _event(channel, span.start, present=True)
+                yield span.start, _event(unit, channel, span.start, present=True)
             if span.end < min(window.end, written_until):
-                yield span.end, _event(channel, span.end, present=False)
+                yield span.end, _event(unit, channel, span.end, present=False)
 
 
-def _event(channel: SimChannel, moment: float, *, present: bool, start_state: bool = False) -> str:
-    when, operation = xml_time(moment), "Initialized" if start_state else "Changed"
+def _event(unit: Unit, channel: SimChannel, moment: float, *, present: bool, start_state: bool = False) -> str:
+    when, operation = recordings.told(unit, moment), "Initialized" if start_state else "Changed"
     return (
         f"<tt:Result><tt:RecordingToken>{channel.token}</tt:RecordingToken><tt:TrackToken>{TRACK}</tt:TrackToken><tt:Time>{when}</tt:Time>"
         f'<tt:Event><wsnt:Topic Dialect="{DIALECT}">{TOPIC}</wsnt:Topic><wsnt:Message>'

@@ -69,7 +69,7 @@ class Site:
             return self._recorded_door(found)
         door = self._doors.get(address)
         if door is None or door.unit.device is not found:
-            if found is None or not SERVICES[found.kind]:
+            if found is None or not SERVICES[found.kind] or "onvif" in found.lacks:
                 return None
             door = self._doors[address] = Door(Unit(found, self._city, self._state, services_of(found)))
         return door

@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from simulators.cabinet import FACTORY_LEVEL
 from simulators.city import City, Parameters, SimDevice
 from simulators.digest import Remembered
 from simulators.onvif.clip_shelf import ClipShelf
@@ -69,7 +70,16 @@ class Unit:
 
     def speaks(self) -> bool:
         """Whether it has an audio output: a loudspeaker, or a camera with one."""
-        return bool(self.device.audio) or self.city.audio_output(self.device.id) is not None
+        return self.horn() is not None
+
+    def horn(self) -> SimDevice | None:
+        """The loudspeaker that its audio output is: itself, or the one that hangs on the camera."""
+        return self.device if self.device.audio else self.city.audio_output(self.device.id)
+
+    def level(self) -> int:
+        """How loud its audio output is set, from 0 to 100."""
+        horn = self.horn()
+        return FACTORY_LEVEL if horn is None else self.state.volume(horn)
 
     def http_url(self, path: str) -> str:
         return f"http://{self.device.address}:{self.city.http_port}{path}"

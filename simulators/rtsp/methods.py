@@ -115,7 +115,7 @@ def setup(exchange: Exchange) -> Response:
 def _no_room(exchange: Exchange, resource: Resource, number: int, *, new: bool) -> Response | None:
     """453 when another talker has the loudspeaker or too much is being replayed."""
     book, device = exchange.server.book, exchange.connection.device
-    if resource.speaker and not resource.tracks[number].video and book.talker_to(resource.speaker, exchange.server.state.now()):
+    if resource.speaker and resource.tracks[number].talk and book.talker_to(resource.speaker, exchange.server.state.now()):
         exchange.server.count("second_talker", device)
         quirk = exchange.quirk("single-talker")
         return Response(453 if quirk is None else int(quirk["status"]))
@@ -158,10 +158,10 @@ def _set_up(exchange: Exchange, session: Session, number: int, offer: Offer) -> 
         outlet = InterleavedOutlet(connection, *channels)
         track = Track(number, stream, outlet, channels=channels)
         session.connection = connection
-        connection.take_channels(channels, session, talk=not medium.video)
+        connection.take_channels(channels, session, talk=medium.talk)
         way = f"RTP/AVP/TCP;unicast;interleaved={_dashed(channels)}"
     session.tracks[number] = track
-    if not medium.video:
+    if medium.talk:
         _take_the_floor(exchange, session, "udp" if offer.udp else "tcp")
     transport = f'{way};ssrc={stream.ssrc:08X};mode="PLAY"'
     return Response(200, (("Transport", transport), ("Session", f"{session.id};timeout={TIMEOUT_S}")))
@@ -171,7 +171,8 @@ def _take_the_floor(exchange: Exchange, session: Session, transport: str) -> Non
     speaker = session.resource.speaker
     assert speaker is not None
     heard = exchange.server.state.heard_by(speaker)
-    noted = HeardSession(session.peer, transport, horn=horn_of(speaker, exchange.server.state), started_ns=exchange.server.now_ns())
+    state, started_ns = exchange.server.state, exchange.server.now_ns()
+    noted = HeardSession(session.peer, transport, horn=horn_of(speaker, state), started_ns=started_ns, level=state.volume(speaker))
     heard.sessions.append(noted)
     session.talk = Talk(speaker, heard, noted, session.resource.encodings())
 

@@ -9,7 +9,7 @@ from simulators.city import City, SimDevice
 from simulators.frames import FRAME_NS, Sight
 from simulators.rtsp import ranges, replay
 from simulators.rtsp.message import Request
-from simulators.rtsp.plays import UDP_SPEED, Pace, ReplayPlay
+from simulators.rtsp.plays import UDP_SPEED, Pace, ReplayPlay, Sound
 from simulators.rtsp.sessions import Phase, Session, Track
 from simulators.sights import offset_of, sight_of
 from simulators.state import State
@@ -55,11 +55,24 @@ def ready(state: State, city: City, session: Session, request: Request) -> Start
             session.replay.pause()
         reel = reel_of(sight_of(state, city, channel.camera), session)
         session.replay = ReplayPlay(
-            reel, steps, stream=track.stream, outlet=track.outlet, pace=pace, cseq=cseq, offset_ns=round(offset_s * 1e9)
+            reel,
+            steps,
+            stream=track.stream,
+            outlet=track.outlet,
+            pace=pace,
+            cseq=cseq,
+            offset_ns=round(offset_s * 1e9),
+            sound=_sound(session) if intra_ms is None and not backwards else None,
         )
     first, stop = (frame * FRAME_NS / 1e9 + offset_s for frame in (plan.sections[0].first, plan.sections[-1].stop))
     last = min(window.end, stop)
     return Started(ranges.clock(last, first) if backwards else ranges.clock(first, last), pace.scale)
+
+
+def _sound(session: Session) -> Sound | None:
+    track = session.sound
+    microphone = session.resource.tracks[track.index].microphone if track else None
+    return Sound(microphone, track.stream, track.outlet) if track and microphone else None
 
 
 def reel_of(sight: Sight, session: Session) -> "Reel":

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from simulators.frames import FRAME_NS, FRAME_TICKS, GOP_FRAMES, frame_at
+from simulators.microphones import Microphone
 from simulators.rtsp import rtp
 from simulators.rtsp.outlets import Outlet
 from simulators.rtsp.replay import Step
@@ -108,6 +109,28 @@ class Pace:
     scale: float = 1.0
 
 
+@dataclass(slots=True)
+class Sound:
+    """What is heard beside the pictures of a replay."""
+
+    microphone: Microphone
+    stream: rtp.Stream
+    outlet: Outlet
+
+    def send(self, frame: int, played: int, extension: Callable[[int], bytes]) -> None:
+        """What was heard while picture `frame` was seen, which comes `played` pictures after the first; `extension` by capture time."""
+        microphone, stream = self.microphone, self.stream
+        packets = []
+        for at_ns, piece in microphone.during(frame):
+            ticks = (played * FRAME_NS + at_ns - frame * FRAME_NS) * microphone.rate // 1_000_000_000
+            timestamp = (stream.timestamp_base + ticks) & 0xFFFF_FFFF
+            packets.append(stream.spoken(piece, microphone.payload_type, timestamp, extension(at_ns)))
+        self.outlet.send(packets)
+
+    def end(self) -> None:
+        self.outlet.send_control(rtp.goodbye(self.stream))
+
+
 class ReplayPlay:
     """One replay: sends the pictures of `steps` until they end, then RTCP BYE. `offset_ns`: the recorder's clock minus the city's.
 
@@ -115,13 +138,23 @@ class ReplayPlay:
     """
 
     def __init__(
-        self, reel: "Reel", steps: Iterator[Step], *, stream: rtp.Stream, outlet: Outlet, pace: Pace, cseq: int, offset_ns: int
+        self,
+        reel: "Reel",
+        steps: Iterator[Step],
+        *,
+        stream: rtp.Stream,
+        outlet: Outlet,
+        pace: Pace,
+        cseq: int,
+        offset_ns: int,
+        sound: Sound | None = None,
     ) -> None:
         self._reel, self._steps, self._stream, self._outlet = reel, steps, stream, outlet
         self._pace, self._cseq, self._offset_ns = pace, cseq, offset_ns
         self._next: Step | None = next(steps, None)
         self._then: deque[tuple[Iterator[Step], int]] = deque()  # at most QUEUED, see `then`
-        self._sent = 0
+        self._sound = sound
+        self._sent = self._played = 0
         self.timestamp = stream.timestamp_base
         self._handle: asyncio.Handle | None = None
         self._due = 0.0
@@ -192,6 +225,8 @@ class ReplayPlay:
         if step is None:
             return self._finish()
         self._outlet.send(self._stream.packetise(self._reel.unit(step.frame), self.timestamp, self._extension(step)))
+        if self._sound:
+            self._sound.send(step.frame, self._played, self._heard_at)
         self._sent += 1
         if self._sent % REPORT_FRAMES == 2:
             self._outlet.send_control(rtp.sender_report(self._stream, ntp=rtp.ntp_of(self._time_ns(step)), timestamp=self.timestamp))
@@ -207,7 +242,9 @@ class ReplayPlay:
     def _advance(self, sent: Step, following: Step) -> None:
         distance = following.frame - sent.frame
         played = 1 if following.discontinuity else distance  # nobody waits through a gap
-        self.timestamp = (self.timestamp + (distance if self._pace.recorded_times else played) * FRAME_TICKS) & 0xFFFF_FFFF
+        stepped = distance if self._pace.recorded_times else played
+        self._played += stepped
+        self.timestamp = (self.timestamp + stepped * FRAME_TICKS) & 0xFFFF_FFFF
         if self._pace.speed is not None:
             self._due += played * FRAME_S / self._pace.speed
 
@@ -224,7 +261,13 @@ class ReplayPlay:
             cseq=self._cseq,
         )
 
+    def _heard_at(self, at_ns: int) -> bytes:
+        ntp = rtp.ntp_of(at_ns + self._offset_ns)
+        return rtp.replay_extension(ntp, clean=True, end=False, discontinuity=False, terminal=False, cseq=self._cseq)
+
     def _finish(self) -> bool:
         self.finished = True
+        if self._sound:
+            self._sound.end()
         self._outlet.send_control(rtp.goodbye(self._stream))
         return False

@@ -8,6 +8,7 @@ from typing import Final
 
 from simulators.city import City, SimChannel, SimDevice
 from simulators.frames import MAIN, SUB, Codec, Size
+from simulators.microphones import Microphone, microphone_of
 from simulators.rtsp.rtp import VIDEO_TYPE
 
 BACKCHANNEL: Final = "www.onvif.org/ver20/backchannel"
@@ -19,10 +20,15 @@ PAYLOAD_TYPES: Final = {"PCMU": 0, "PCMA": 8}
 
 @dataclass(frozen=True, slots=True)
 class Medium:
-    """One m= section; `video` false: audio from the client to the loudspeaker."""
+    """One m= section. `microphone`: what is heard on it; with neither that nor video it takes audio from the client to the loudspeaker."""
 
     video: bool
     lines: tuple[str, ...]
+    microphone: Microphone | None = None
+
+    @property
+    def talk(self) -> bool:
+        return not self.video and self.microphone is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,7 @@ class Resource:
         """The description; the backchannel's section only for those who asked for it by Require."""
         lines = ["v=0", f"o=- 1 1 IN IP4 {address}", "s=RTSP Session", "c=IN IP4 0.0.0.0", "t=0 0", "a=control:*"]
         for index, medium in enumerate(self.tracks):
-            if medium.video or backchannel:
+            if not medium.talk or backchannel:
                 lines += [medium.lines[0], f"a=control:trackID={index}", *medium.lines[1:]]
         return "".join(f"{line}\r\n" for line in lines).encode()
 
@@ -71,7 +77,7 @@ def resolve(device: SimDevice, path: str, *, city: City, speaker: SimDevice | No
         camera = city.by_id(channel.camera)
         codec = Codec(camera.codec) if camera else Codec.H264
         track = _video(MAIN, codec, "a=x-onvif-track:VIDEO001")
-        return Resource(path, (track,), camera=channel.camera, codec=codec, channel=channel)
+        return Resource(path, (track, *_sound(channel.camera)), camera=channel.camera, codec=codec, channel=channel)
     return None
 
 
@@ -88,6 +94,11 @@ def _video(size: Size, codec: Codec, *more: str) -> Medium:
         *more,
     )
     return Medium(True, lines)
+
+
+def _sound(camera: str) -> tuple[Medium, ...]:
+    microphone = microphone_of(camera)
+    return (Medium(False, (*microphone.lines, "a=x-onvif-track:AUDIO001"), microphone),) if microphone else ()
 
 
 def _h264(*sets: bytes) -> str:

@@ -51,6 +51,14 @@ class Stream:
         self.packets += len(parts)
         return out
 
+    def spoken(self, payload: bytes, kind: int, timestamp: int, extension: bytes) -> bytes:
+        """One packet of sound of payload type `kind`."""
+        header = _HEADER.pack(0x90, kind | 0x80, self.sequence, timestamp, self.ssrc)
+        self.sequence = self.sequence + 1 & 0xFFFF
+        self.octets += len(payload)
+        self.packets += 1
+        return header + extension + payload
+
 
 def payloads(unit: AccessUnit, codec: Codec) -> list[bytes]:
     """The RTP payloads of one access unit: single NAL unit packets and fragments (RFC 6184 §5.6, §5.8; RFC 7798 §4.4.1, §4.4.3)."""
@@ -118,6 +126,11 @@ def parse(packet: bytes) -> Received | None:
         return None
     _, kind, sequence, timestamp, ssrc = _HEADER.unpack_from(packet)
     return Received(kind & 0x7F, sequence, timestamp, ssrc, packet[start:end], kind > 0x7F)
+
+
+def receiver_report(reporter: int, source: int, *, missed: int) -> bytes:
+    """An RR about one source (RFC 3550 §6.4.2), of which nothing is told but how much was missed."""
+    return struct.pack("!BBHIIIIIII", 0x81, 201, 7, reporter, source, max(0, missed) & 0xFFFFFF, 0, 0, 0, 0)
 
 
 def is_rtcp(packet: bytes) -> bool:

@@ -332,7 +332,7 @@ class Connection(asyncio.Protocol):
 
 
 def offers_rtsp(device: SimDevice) -> bool:
-    return device.kind in {"camera", "recorder", "speaker"}
+    return device.kind in {"camera", "recorder", "speaker"} and "onvif" not in device.lacks
 
 
 @lru_cache(maxsize=4096)

@@ -58,6 +58,11 @@ class Session:
     def video(self) -> Track | None:
         return next((track for track in self.tracks.values() if self.resource.tracks[track.index].video), None)
 
+    @property
+    def sound(self) -> Track | None:
+        """The track on which something is heard."""
+        return next((track for track in self.tracks.values() if self.resource.tracks[track.index].microphone), None)
+
     def expired(self, now: float) -> bool:
         return now - self.last_seen > TIMEOUT_S if self.forgotten_at is None else now >= self.forgotten_at
 

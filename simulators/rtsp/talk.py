@@ -16,6 +16,8 @@ class Talk:
         self.speaker, self.session = speaker, session
         self._heard, self._encodings = heard, encodings
         self._open = False
+        self.source = 0
+        """The talker's SSRC."""
 
     def open(self) -> None:
         self._open = True
@@ -34,7 +36,7 @@ class Talk:
         if received is None or encoding is None or not self._open or self.session.encoding not in {"", encoding}:
             self.session.refused += 1
             return False
-        self.session.encoding = encoding
+        self.session.encoding, self.source = encoding, received.ssrc
         self._heard.take(
             self.session,
             received.payload,

@@ -135,8 +135,7 @@ class Managed:
     # -- a loudspeaker ------------------------------------------------------------------------------------------------
 
     def volume(self) -> int:
-        set_to = self.state.cabinet(self.device).volume
-        return 60 + self.number("volume", 5) * 10 if set_to is None else set_to
+        return self.state.volume(self.device)
 
     def is_playing(self) -> bool:
         """Whether a talk or a clip is to be heard."""

@@ -247,10 +247,8 @@ def _poe(ports: int) -> Iterator[Row]:
     """RFC 3621: one group of ports; the last port, the uplink, gives no power."""
     entry, supply = (*POE, 1, 1), (*POE, 3, 1, 1)
     for port in range(1, ports):
-        yield (*entry, 3, 1, port), _integer(lambda managed, port=port: 1 if managed.feeds(port) else 2)  # type: ignore[misc]
-        yield (*entry, 6, 1, port), _integer(lambda managed, port=port: managed.detection(port))  # type: ignore[misc]
-        yield (*entry, 7, 1, port), _constant(ber.integer(3))
-        yield (*entry, 10, 1, port), _constant(ber.integer(4))
+        for column, getter in _pse_port_entry(port):
+            yield (*entry, column, 1, port), getter
         for column in (8, 11, 12, 13, 14):
             yield (*entry, column, 1, port), _constant(ber.unsigned(ber.COUNTER32, 0))
     yield (*supply, 2, 1), _constant(ber.unsigned(ber.GAUGE32, 125 if ports < 20 else 370))
@@ -258,13 +256,27 @@ def _poe(ports: int) -> Iterator[Row]:
     yield (*supply, 4, 1), _counted(ber.GAUGE32, lambda managed: managed.power_w())
 
 
+def _pse_port_entry(port: int) -> Iterator[tuple[int, Getter[Managed]]]:
+    yield 3, _integer(lambda managed: 1 if managed.feeds(port) else 2)
+    yield 6, _integer(lambda managed: managed.detection(port))
+    yield 7, _constant(ber.integer(3))
+    yield 10, _constant(ber.integer(4))
+
+
 def _port_writers(ports: int) -> Iterator[tuple[Oid, Writer[Managed]]]:
     """ifAdminStatus up and down; pethPsePortAdminEnable true and false."""
     for port in range(1, ports + 1):
-        yield (*INTERFACES, 2, 1, 7, port), Writer(_TRUTH, lambda managed, value, port=port: managed.enable(port, up=value == 1))  # type: ignore[misc]
+        yield (*INTERFACES, 2, 1, 7, port), _link_writer(port)
         if port < ports:
-            powered = Writer(_TRUTH, lambda managed, value, port=port: managed.enable(port, powered=value == 1))  # type: ignore[misc]
-            yield (*POE, 1, 1, 3, 1, port), powered
+            yield (*POE, 1, 1, 3, 1, port), _power_writer(port)
+
+
+def _link_writer(port: int) -> Writer[Managed]:
+    return Writer(_TRUTH, lambda managed, value: managed.enable(port, up=value == 1))
+
+
+def _power_writer(port: int) -> Writer[Managed]:
+    return Writer(_TRUTH, lambda managed, value: managed.enable(port, powered=value == 1))
 
 
 # -- loudspeakers and makers ------------------------------------------------------------------------------------------
