@@ -18,7 +18,7 @@ class Role(StrEnum):
     VIEWER = "viewer"  # looks at states and maps
     OPERATOR = "operator"  # speaks, captures, moves cameras
     LIAISON = "liaison"  # files footage requests and hands footage over
-    APPROVER = "approver"  # decides on other people's footage requests
+    APPROVER = "approver"  # decides on other people's footage requests, and on broadcasts that reach further than one key may
     ENGINEER = "engineer"  # keeps the hardware running
     PLATFORM = "platform"  # the city-management platform itself
     ADMIN = "admin"  # keys and configuration, and all but footage
@@ -34,10 +34,17 @@ class Permission(StrEnum):
     BROADCAST_READ = "broadcast:read"
     BROADCAST_SEND = "broadcast:send"
     BROADCAST_STOP = "broadcast:stop"
+    BROADCAST_APPROVE = "broadcast:approve"
+    BROADCAST_OVERRIDE = "broadcast:override"
+    BROADCAST_EMERGENCY = "broadcast:emergency"
+    BROADCAST_RULES = "broadcast:rules"
+    BROADCAST_LISTEN = "broadcast:listen"
     CONTROL_READ = "control:read"
     CONTROL_ACT = "control:act"
     FOOTAGE_READ = "footage:read"
     FOOTAGE_REQUEST = "footage:request"
+    FOOTAGE_URGENT = "footage:urgent"
+    FOOTAGE_HOLD = "footage:hold"
     FOOTAGE_APPROVE = "footage:approve"
     FOOTAGE_DOWNLOAD = "footage:download"
     EVENTS_READ = "events:read"
@@ -51,14 +58,22 @@ _SPEAK = frozenset({_P.BROADCAST_READ, _P.BROADCAST_SEND, _P.BROADCAST_STOP})
 _LOOK = frozenset({_P.CONTROL_READ, _P.CONTROL_ACT})
 
 # Nobody both asks for footage and approves it: the two-person rule begins here, and the store checks it again for each request.
+# The platform speaks by day, by its cap, and interrupts no person: who lets it through quiet hours, or order emergencies, gives its key the
+# role of an operator as well.
 GRANTS: Mapping[Role, frozenset[Permission]] = {
     Role.VIEWER: _SEE,
-    Role.OPERATOR: _SEE | _SPEAK | _LOOK,
-    Role.LIAISON: _SEE | {_P.CONTROL_READ, _P.FOOTAGE_READ, _P.FOOTAGE_REQUEST, _P.FOOTAGE_DOWNLOAD},
-    Role.APPROVER: _SEE | {_P.FOOTAGE_READ, _P.FOOTAGE_APPROVE, _P.AUDIT_READ},
+    Role.OPERATOR: _SEE | _SPEAK | _LOOK | {_P.BROADCAST_OVERRIDE, _P.BROADCAST_EMERGENCY},
+    Role.LIAISON: _SEE | {_P.CONTROL_READ, _P.FOOTAGE_READ, _P.FOOTAGE_REQUEST, _P.FOOTAGE_URGENT, _P.FOOTAGE_HOLD, _P.FOOTAGE_DOWNLOAD},
+    Role.APPROVER: _SEE
+    | {_P.FOOTAGE_READ, _P.FOOTAGE_APPROVE, _P.FOOTAGE_HOLD, _P.AUDIT_READ, _P.BROADCAST_READ, _P.BROADCAST_APPROVE}
+    | {_P.BROADCAST_LISTEN},
     Role.ENGINEER: _SEE | _LOOK | {_P.INVENTORY_WRITE, _P.HEALTH_MANAGE, _P.BROADCAST_READ, _P.BROADCAST_STOP},
     Role.PLATFORM: _SEE | _SPEAK | _LOOK | {_P.FOOTAGE_READ, _P.FOOTAGE_REQUEST},
-    Role.ADMIN: _SEE | _SPEAK | _LOOK | {_P.INVENTORY_WRITE, _P.HEALTH_MANAGE, _P.FOOTAGE_READ, _P.AUDIT_READ, _P.KEYS_MANAGE},
+    Role.ADMIN: _SEE
+    | _SPEAK
+    | _LOOK
+    | {_P.INVENTORY_WRITE, _P.HEALTH_MANAGE, _P.FOOTAGE_READ, _P.AUDIT_READ, _P.KEYS_MANAGE}
+    | {_P.BROADCAST_APPROVE, _P.BROADCAST_OVERRIDE, _P.BROADCAST_EMERGENCY, _P.BROADCAST_RULES, _P.BROADCAST_LISTEN},
 }
 
 
@@ -71,8 +86,9 @@ def permissions(roles: Iterable[Role]) -> frozenset[Permission]:
 class ApiKey:
     """A bearer key as the store knows it: never its secret, only that secret's SHA-256.
 
-    `username` is the person behind it, if any; `scopes` are ids of districts, zones or groups (none: the whole city);
-    `max_speakers` is how many speakers one broadcast may reach (None: the configured cap).
+    `username` is the person behind it, if any; `scopes` are ids of districts, zones, groups or cameras (none: the whole city);
+    `max_speakers` is how many speakers one broadcast may reach (None: the configured cap),
+    `footage_hours` the longest stretch of each camera that one footage request may ask for (None: the configured one).
     """
 
     id: KeyId
@@ -83,6 +99,7 @@ class ApiKey:
     username: str = ""
     scopes: frozenset[str] = frozenset()
     max_speakers: int | None = None
+    footage_hours: float | None = None
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
@@ -93,7 +110,11 @@ class ApiKey:
     def opens_with(self, secret: str, *, now: datetime) -> bool:
         """True when `secret` is this key's, and the key is neither revoked nor expired at `now`; compared in constant time."""
         right = hmac.compare_digest(secret_hash(secret), self.secret_hash)
-        return right and self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+        return right and self.valid_at(now)
+
+    def valid_at(self, now: datetime) -> bool:
+        """True when it is neither revoked nor expired at `now`."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
 _KEY = re.compile(r"gwk_([a-z0-9]{4,32})_([A-Za-z0-9_-]{43})", re.ASCII)

@@ -1,4 +1,4 @@
-"""A broadcast and what becomes of it at each loudspeaker: priorities, the table of states, and who gives way to whom."""
+"""A broadcast and what becomes of it at each loudspeaker: what is said where, priorities, the table of states, and who gives way."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import NewType
 
-from gateway.domain.devices import CellCode, DeviceId, GroupId, ZoneId
+from gateway.domain.devices import CellCode, DeviceId, GroupId, Position, Ring, ZoneId
 from gateway.domain.events import Actor
 from gateway.errors import Conflict
 
@@ -29,9 +29,11 @@ class DeliveryState(StrEnum):
     """Where one broadcast stands at one speaker. PLAYING is durable before the first packet: whoever reads it after a crash knows
     that sound may have come out, and never plays it again."""
 
+    AWAITING_APPROVAL = "awaiting-approval"
     QUEUED = "queued"
     CONNECTING = "connecting"
     PLAYING = "playing"
+    INTERRUPTED = "interrupted"
     DONE = "done"
     FAILED = "failed"
     PREEMPTED = "preempted"
@@ -43,10 +45,16 @@ class DeliveryState(StrEnum):
 class Step(StrEnum):
     """What can happen to a delivery."""
 
+    APPROVE = "approve"
+    """A second person lets it be heard."""
     CONNECT = "connect"
     PLAY = "play"
     FINISH = "finish"
     FAIL = "fail"
+    INTERRUPT = "interrupt"
+    """It gives way for now, and wants to go on."""
+    RESUME = "resume"
+    """It goes on where it was interrupted."""
     PREEMPT = "preempt"
     CANCEL = "cancel"
     EXPIRE = "expire"
@@ -56,14 +64,27 @@ class Step(StrEnum):
 
 # The rules:
 #  1. What has ended has ended: no step leads out of a terminal state.
-#  2. Nothing begins after `not_after` (see `advance`); what has begun plays to its end, so PLAYING does not expire.
+#  2. Nothing begins after `not_after` (see `advance`), nor begins again; what has begun plays to its end, so PLAYING does not expire.
 #  3. Before PLAYING nothing was sent, so a restart makes it FAILED; in PLAYING it makes it UNKNOWN. Neither is tried again.
+#  4. What waits for approval becomes QUEUED only by a second person's word, and is EXPIRED when that does not come in time.
+#  5. What gives way to something more important is PREEMPTED, or, where that was asked for, INTERRUPTED: it has the speaker no more, and
+#     goes on where it was (RESUME is as durable as PLAY) when the speaker is free, until `not_after`. Then it is PREEMPTED; a restart makes
+#     it that as well.
 _ANY_TIME = {Step.FAIL: DeliveryState.FAILED, Step.PREEMPT: DeliveryState.PREEMPTED, Step.CANCEL: DeliveryState.CANCELLED}
 _BEFORE_SOUND = _ANY_TIME | {Step.EXPIRE: DeliveryState.EXPIRED, Step.LOSE: DeliveryState.FAILED}
+_GIVING_WAY = {Step.INTERRUPT: DeliveryState.INTERRUPTED}
 TRANSITIONS: Mapping[DeliveryState, Mapping[Step, DeliveryState]] = {
+    DeliveryState.AWAITING_APPROVAL: {
+        Step.APPROVE: DeliveryState.QUEUED,
+        Step.FAIL: DeliveryState.FAILED,
+        Step.CANCEL: DeliveryState.CANCELLED,
+        Step.EXPIRE: DeliveryState.EXPIRED,
+        Step.LOSE: DeliveryState.FAILED,
+    },
     DeliveryState.QUEUED: _BEFORE_SOUND | {Step.CONNECT: DeliveryState.CONNECTING},
-    DeliveryState.CONNECTING: _BEFORE_SOUND | {Step.PLAY: DeliveryState.PLAYING},
-    DeliveryState.PLAYING: _ANY_TIME | {Step.FINISH: DeliveryState.DONE, Step.LOSE: DeliveryState.UNKNOWN},
+    DeliveryState.CONNECTING: _BEFORE_SOUND | _GIVING_WAY | {Step.PLAY: DeliveryState.PLAYING},
+    DeliveryState.PLAYING: _ANY_TIME | _GIVING_WAY | {Step.FINISH: DeliveryState.DONE, Step.LOSE: DeliveryState.UNKNOWN},
+    DeliveryState.INTERRUPTED: _ANY_TIME | {Step.RESUME: DeliveryState.PLAYING, Step.LOSE: DeliveryState.PREEMPTED},
     DeliveryState.DONE: {},
     DeliveryState.FAILED: {},
     DeliveryState.PREEMPTED: {},
@@ -72,22 +93,79 @@ TRANSITIONS: Mapping[DeliveryState, Mapping[Step, DeliveryState]] = {
     DeliveryState.UNKNOWN: {},
 }
 OPEN = frozenset(state for state, steps in TRANSITIONS.items() if steps)
-_BEGINNING = frozenset({Step.CONNECT, Step.PLAY})
+_BEGINNING = frozenset({Step.APPROVE, Step.CONNECT, Step.PLAY, Step.RESUME})
+
+
+@dataclass(frozen=True, slots=True)
+class Circle:
+    """All that is within `radius_m` metres of `centre`."""
+
+    centre: Position
+    radius_m: float
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a camera sees, where it looks by one of its presets ("": wherever it may look)."""
+
+    camera: DeviceId
+    preset: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """Where a broadcast shall be heard: the union of all that is named."""
+    """Where a broadcast shall be heard: the union of all that is named. `polygon`: one ring, () for none."""
 
     speakers: tuple[DeviceId, ...] = ()
     zones: tuple[ZoneId, ...] = ()
     cells: tuple[CellCode, ...] = ()
     groups: tuple[GroupId, ...] = ()
+    districts: tuple[str, ...] = ()
+    polygon: Ring = ()
+    circle: Circle | None = None
+    views: tuple[View, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClipContent:
+    """A sound from the clip library."""
+
+    clip: ClipId
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """A text to be spoken. `voice`: one of the engine's, "" for the one that suits the text."""
+
+    text: str
+    voice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """A person who speaks live."""
+
+
+Content = ClipContent | Speech | Talk
+
+
+@dataclass(frozen=True, slots=True)
+class Programme:
+    """What is to be heard: a chime, if wanted, then the content as often as `repeats` says, with `pause_s` seconds between."""
+
+    content: Content
+    chime: bool = False
+    repeats: int = 1
+    pause_s: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A sound that is kept. `name` is what a person called it."""
+    """A sound that is kept. `name` is what a person called it, `name_en` the same for English screens, or "".
+
+    `level`: whether it is levelled for horns; its integrated loudness in LUFS (ITU-R BS.1770), as it came and as loudspeakers get it, is
+    None where it was not or could not be measured.
+    """
 
     id: ClipId
     name: str
@@ -95,40 +173,79 @@ class Clip:
     duration_ms: int
     created_at: datetime
     created_by: Actor
+    name_en: str = ""
+    tags: tuple[str, ...] = ()
+    level: bool = False
+    lufs_before: float | None = None
+    lufs_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Broadcast:
-    """One order to make a sound. Nothing of it begins after `not_after`. `case`: the platform's case, if any."""
+    """One order to make a sound. Nothing of it begins after `not_after`. `case`: the platform's case, if any; `reason`: why, in words.
+
+    `resume`: go on after something more important was said, instead of being dropped. `override`: why it may be heard in quiet hours.
+    `again`: though the same was said a moment ago. `approved_by`: the second person, where one was needed and has approved.
+    """
 
     id: BroadcastId
-    clip: ClipId
+    programme: Programme
     targets: Targets
     priority: Priority
     not_after: datetime
     created_at: datetime
     actor: Actor
     case: str = ""
+    reason: str = ""
+    resume: bool = False
+    override: str = ""
+    again: bool = False
+    approved_by: Actor | None = None
 
     def same_order(self, other: "Broadcast") -> bool:
         """Whether `other` is the same command sent again, by whoever it was sent at first."""
-        return replace(self, created_at=other.created_at) == other
+        return replace(self, created_at=other.created_at, approved_by=other.approved_by) == other
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What was sent. Times are ours; `dropped` packets were due while the connection did not drain."""
+    """What was sent, and by which path. Times are ours; `dropped` packets were due while the connection did not drain.
+
+    `lost`: packets that the speaker says to have missed (RTCP, RFC 3550, 6.4); None where it says nothing.
+    """
 
     encoding: str = ""
     packets: int = 0
     dropped: int = 0
     first_packet_at: datetime | None = None
     last_packet_at: datetime | None = None
+    path: str = ""
+    lost: int | None = None
+
+
+def added(before: Figures, after: Figures) -> Figures:
+    """The figures of a sound that was interrupted, with those of what came after."""
+    if not before.packets and not before.dropped:
+        return after
+    lost = [figures.lost for figures in (before, after) if figures.lost is not None]
+    return replace(
+        after,
+        encoding=after.encoding or before.encoding,
+        packets=before.packets + after.packets,
+        dropped=before.dropped + after.dropped,
+        first_packet_at=before.first_packet_at or after.first_packet_at,
+        last_packet_at=after.last_packet_at or before.last_packet_at,
+        path=after.path or before.path,
+        lost=sum(lost) if lost else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One broadcast at one speaker. `reason` is a stable code, "" when all is well; `since`: when it came into its state."""
+    """One broadcast at one speaker. `reason` is a stable code, "" when all is well; `since`: when it came into its state.
+
+    `detail`: what more there is to know of the reason, in words.
+    """
 
     broadcast: BroadcastId
     speaker: DeviceId
@@ -136,6 +253,7 @@ class Delivery:
     since: datetime
     reason: str = ""
     figures: Figures = field(default_factory=Figures)
+    detail: str = ""
 
     @property
     def open(self) -> bool:
@@ -143,7 +261,14 @@ class Delivery:
 
 
 def advance(
-    delivery: Delivery, step: Step, *, at: datetime, not_after: datetime, reason: str = "", figures: Figures | None = None
+    delivery: Delivery,
+    step: Step,
+    *,
+    at: datetime,
+    not_after: datetime,
+    reason: str = "",
+    detail: str = "",
+    figures: Figures | None = None,
 ) -> Delivery:
     """The delivery after `step`. Raises Conflict (illegal-step) when the table or `not_after` forbids it; nothing is changed then."""
     after = TRANSITIONS[delivery.state].get(step)
@@ -151,7 +276,7 @@ def advance(
         raise Conflict(f"a delivery that is {delivery.state} cannot {step}", code="illegal-step")
     if step in _BEGINNING and at > not_after:
         raise Conflict("nothing begins after its time", code="illegal-step")
-    return replace(delivery, state=after, since=at, reason=reason, figures=figures or delivery.figures)
+    return replace(delivery, state=after, since=at, reason=reason, detail=detail, figures=figures or delivery.figures)
 
 
 class Verdict(StrEnum):

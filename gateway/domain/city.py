@@ -3,10 +3,11 @@
 import math
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TypeVar
 
+from gateway.domain.bindings import Binding, BindingKey, Sight, SightKey
 from gateway.domain.devices import (
     CameraGroup,
     CellCode,
@@ -77,6 +78,28 @@ class City:
         """The devices in a grid cell, by id."""
         return self._index.by_cell.get(cell, ())
 
+    @property
+    def sights(self) -> Mapping[SightKey, Sight]:
+        """Where cameras look, by camera and preset."""
+        return self._index.sights
+
+    @property
+    def bindings(self) -> Mapping[BindingKey, Binding]:
+        """Which loudspeakers are heard where cameras look, by camera, preset and loudspeaker."""
+        return self._index.bindings.by_key
+
+    def bindings_of(self, device: DeviceId) -> Sequence[Binding]:
+        """The bindings of a camera, or those of a loudspeaker, by key."""
+        return self._index.bindings.by_device.get(device, ())
+
+    def audio_outputs(self, camera: DeviceId) -> Sequence[Device]:
+        """The loudspeakers that are this camera's own, by id."""
+        return self._index.by_output_of.get(camera, ())
+
+    def place_of(self, device: Device) -> Position | None:
+        """Where a device hangs: its own position, or its group's."""
+        return place_of(device, self.groups.get(device.group) if device.group else None)
+
     def cell_at(self, position: Position) -> CellCode | None:
         """The cell whose polygon holds `position`; where cells overlap, the first by code."""
         return min(self._index.cells.at(position), default=None)
@@ -122,6 +145,8 @@ class City:
         zones: Iterable[Zone] = (),
         streets: Iterable[GridCell] = (),
         districts: Iterable[GridCell] = (),
+        sights: Iterable[Sight] = (),
+        bindings: Iterable[Binding] = (),
     ) -> None:
         """Become another city, in one assignment: a reader sees the old one or the new one, so this may run in a thread.
 
@@ -129,7 +154,22 @@ class City:
         """
         known = {cell.code: cell for cell in cells}
         polygons = self._index.cells if known == self._index.cells.cells else _CellIndex(known.values())
-        self._index = _Index.of(devices=devices, groups=groups, cells=polygons, zones=zones, streets=streets, districts=districts)
+        self._index = _Index.of(
+            devices=devices,
+            groups=groups,
+            cells=polygons,
+            zones=zones,
+            streets=streets,
+            districts=districts,
+            sights=sights,
+            bindings=bindings,
+        )
+
+    def bind(self, *, put: Iterable[Binding] = (), gone: Iterable[BindingKey] = ()) -> None:
+        """Have these bindings, instead of those of the same keys, and no longer those that are `gone`; all else stays as it is."""
+        left = set(gone)
+        kept = {key: binding for key, binding in self.bindings.items() if key not in left}
+        self._index = replace(self._index, bindings=_BindingIndex.of((kept | {binding.key: binding for binding in put}).values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +184,10 @@ class _Index:
     by_group: Mapping[GroupId, Sequence[Device]]
     by_cell: Mapping[CellCode, Sequence[Device]]
     by_uplink: Mapping[DeviceId, Sequence[Device]]
+    by_output_of: Mapping[DeviceId, Sequence[Device]]
     recorders: Mapping[DeviceId, tuple[Device, Channel]]
+    sights: Mapping[SightKey, Sight]
+    bindings: "_BindingIndex"
 
     @classmethod
     def of(  # the parts of a city, with the cells already indexed
@@ -156,6 +199,8 @@ class _Index:
         zones: Iterable[Zone] = (),
         streets: Iterable[GridCell] = (),
         districts: Iterable[GridCell] = (),
+        sights: Iterable[Sight] = (),
+        bindings: Iterable[Binding] = (),
     ) -> "_Index":
         ordered = sorted(devices, key=lambda device: device.id)
         return cls(
@@ -169,8 +214,27 @@ class _Index:
             by_group=_gather((device.group, device) for device in ordered if device.group is not None),
             by_cell=_gather((device.cell, device) for device in ordered if device.cell is not None),
             by_uplink=_gather((device.uplink, device) for device in ordered if device.uplink is not None),
+            by_output_of=_gather((device.audio_output_of, device) for device in ordered if device.audio_output_of is not None),
             recorders=_recorders(ordered),
+            sights=MappingProxyType({sight.key: sight for sight in sorted(sights, key=lambda sight: sight.key)}),
+            bindings=_BindingIndex.of(bindings),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _BindingIndex:
+    by_key: Mapping[BindingKey, Binding]
+    by_device: Mapping[DeviceId, Sequence[Binding]]
+
+    @classmethod
+    def of(cls, bindings: Iterable[Binding]) -> "_BindingIndex":
+        ordered = sorted(bindings, key=lambda binding: binding.key)
+        found: dict[DeviceId, list[Binding]] = {}
+        for binding in ordered:
+            found.setdefault(binding.camera, []).append(binding)
+            found.setdefault(binding.speaker, []).append(binding)
+        by_device = {device: tuple(bound) for device, bound in found.items()}
+        return cls(MappingProxyType({binding.key: binding for binding in ordered}), MappingProxyType(by_device))
 
 
 def _gather(pairs: Iterable[tuple[K, Device]]) -> Mapping[K, Sequence[Device]]:

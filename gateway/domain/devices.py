@@ -32,6 +32,7 @@ class Ports:
     onvif: int = 80
     rtsp: int = 554
     snmp: int = 161
+    sip: int = 5060
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +105,24 @@ class GridCell:
 
 
 @dataclass(frozen=True, slots=True)
+class MulticastGroup:
+    """Where loudspeakers listen together: an IPv4 multicast address and the port of its RTP, an even one (RFC 3550, 11)."""
+
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.address}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
 class Zone:
-    """A named set of loudspeakers."""
+    """A named set of loudspeakers. `multicast`: where all of them hear one stream, those that are set up for it."""
 
     id: ZoneId
     name: str
     speakers: frozenset[DeviceId]
+    multicast: MulticastGroup | None = None
 
 
 class SnmpVersion(StrEnum):

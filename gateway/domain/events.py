@@ -26,8 +26,22 @@ class Actor:
     def __str__(self) -> str:
         return f"{self.kind}:{self.id}"
 
+    @classmethod
+    def parse(cls, text: str) -> "Actor":
+        """The actor whose `str` is `text`. ValueError when it is nobody's."""
+        kind, _, id_ = text.partition(":")
+        return cls(ActorKind(kind), id_)
+
 
 SYSTEM = Actor(ActorKind.SYSTEM, "gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who acts: the key or user on record, and the name of the human behind it."""
+
+    actor: Actor
+    name: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Final, NewType
 
 from gateway.domain.city import City
 from gateway.domain.devices import CellCode, Device, DeviceId, GroupId
-from gateway.domain.footage import Person
+from gateway.domain.events import Person
 from gateway.domain.maintenance import district_of
 from gateway.errors import Conflict, Fault, Forbidden, InvalidInput
 

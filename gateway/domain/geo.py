@@ -96,6 +96,31 @@ def distance_m(a: Position, b: Position) -> float:
     return 2 * _EARTH_RADIUS_M * math.asin(min(1.0, math.sqrt(half)))
 
 
+def bearing_deg(start: Position, end: Position) -> float:
+    """In which direction `end` lies from `start`: degrees clockwise from true north, 0 or more and below 360. 0 for the same place."""
+    phi_a, phi_b = math.radians(start.latitude), math.radians(end.latitude)
+    turn = math.radians(end.longitude - start.longitude)
+    east = math.sin(turn) * math.cos(phi_b)
+    north = math.cos(phi_a) * math.sin(phi_b) - math.sin(phi_a) * math.cos(phi_b) * math.cos(turn)
+    return math.degrees(math.atan2(east, north)) % 360.0 % 360.0  # a tiny negative angle becomes 360.0 by the first
+
+
+def moved(start: Position, *, bearing_deg: float, metres: float) -> Position:
+    """The place that lies `metres` from `start` in the direction `bearing_deg` (great circle on the sphere of `distance_m`)."""
+    phi, way, angle = math.radians(start.latitude), metres / _EARTH_RADIUS_M, math.radians(bearing_deg)
+    up = math.asin(math.sin(phi) * math.cos(way) + math.cos(phi) * math.sin(way) * math.cos(angle))
+    turn = math.atan2(math.sin(angle) * math.sin(way) * math.cos(phi), math.cos(way) - math.sin(phi) * math.sin(up))
+    return Position(math.degrees(up), start.longitude + math.degrees(turn))
+
+
+def around(centre: Position, metres: float) -> Box:
+    """A box that holds every place within `metres` of `centre`, and a little more; not across a pole or the 180th meridian."""
+    north = math.degrees(metres / _EARTH_RADIUS_M) * 1.001
+    widest = min(89.0, abs(centre.latitude) + north)
+    east = north / math.cos(math.radians(widest))
+    return Box(centre.latitude - north, centre.longitude - east, centre.latitude + north, centre.longitude + east)
+
+
 def in_ring(place: Position, ring: Ring) -> bool:
     """Is `place` inside the closed `ring`? Edges are half open, so that of two rings sharing an edge exactly one holds a point on it."""
     inside = False

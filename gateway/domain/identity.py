@@ -32,8 +32,14 @@ def has_other_serial(device: Device, serial: str) -> bool:
 
 def has_other_hardware(device: Device, addresses: Iterable[str]) -> bool:
     """Whether the inventory knows a hardware address, the device told some, and it is none of them."""
+    known = known_hardware(device)
     told = [normal for address in addresses if (normal := hardware_address(address))]
-    return bool(device.mac and told) and device.mac not in told
+    return bool(known and told) and known not in told
+
+
+def known_hardware(device: Device) -> str:
+    """The hardware address that the inventory has of a device, its serial number where that is one; "" for none."""
+    return device.mac or hardware_address(device.serial)
 
 
 def hardware_address(text: str) -> str:

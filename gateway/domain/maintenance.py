@@ -3,34 +3,23 @@
 A window is in force once (`start` to `end`) or again and again (an RRULE of RFC 5545 in a time zone, each time for `duration`). It is never
 edited: what was in force stays so for the record. It is started early (`extra`), ended early (`cuts`) and cancelled (`cancelled_at`).
 
-Local times follow RFC 5545 (3.3.5): one that the clocks skip means the same moment by the offset before the gap, one that comes twice
-means the first; a duration is exact.
+A duration is exact, whatever the clocks do meanwhile.
 """
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NewType
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-from dateutil.rrule import rrulestr
 
 from gateway.domain.city import City
 from gateway.domain.devices import Device
+from gateway.domain.timetable import FARTHEST, moments, rule_faults
 from gateway.errors import Fault, InvalidInput
 
 WindowId = NewType("WindowId", str)
 
 LONGEST = timedelta(days=31)
 """Of one time of a recurring window."""
-FARTHEST = timedelta(days=3_660)
-"""A window of once lasts no longer, and a recurring one is not looked at beyond so long after its start."""
-_RULE_CHARACTERS = 200
-_MOST = 5_000
-"""Times of one window: a daily one of ten years has fewer."""
-_PARTS = frozenset({"FREQ", "INTERVAL", "COUNT", "UNTIL", "BYDAY", "BYMONTH", "BYMONTHDAY", "BYSETPOS", "WKST"})
-_OFTEN = frozenset({"DAILY", "WEEKLY", "MONTHLY", "YEARLY"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +141,7 @@ def _faults(window: Window) -> Iterator[Fault]:
         yield Fault("/end", "goes with a window of once; a recurring one has a duration")
     if not timedelta() < window.duration <= LONGEST:
         yield Fault("/duration_minutes", f"must be more than 0 and at most {LONGEST.days} days")
-    try:
-        ZoneInfo(window.timezone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        yield Fault("/timezone", f"there is no time zone {window.timezone[:64]!r}; Asia/Shanghai is one")
-        return
-    yield from _rule_faults(window)
+    yield from rule_faults(window.rule, window.start, window.timezone)
 
 
 def _once_faults(window: Window) -> Iterator[Fault]:
@@ -167,61 +151,14 @@ def _once_faults(window: Window) -> Iterator[Fault]:
         yield Fault("/end", f"must be after the start, and within {FARTHEST.days} days")
 
 
-def _rule_faults(window: Window) -> Iterator[Fault]:
-    parts = dict(part.partition("=")[::2] for part in window.rule.split(";"))
-    unknown = sorted(parts.keys() - _PARTS)
-    if len(window.rule) > _RULE_CHARACTERS or "\n" in window.rule or unknown:
-        yield Fault("/rrule", f"must be one RRULE of RFC 5545, made of {', '.join(sorted(_PARTS))}")
-    elif parts.get("FREQ") not in _OFTEN:
-        yield Fault("/rrule", f"FREQ must be one of {', '.join(sorted(_OFTEN))}")
-    elif not all(parts.get(name, "1").isdecimal() and 1 <= int(parts.get(name, "1")) <= _MOST for name in ("INTERVAL", "COUNT")):
-        yield Fault("/rrule", f"INTERVAL and COUNT must be from 1 to {_MOST}")
-    else:
-        try:
-            first = next(iter(_starts(window, window.start + timedelta(days=370 * 4))), None)
-        except (ValueError, TypeError, OverflowError, AttributeError) as error:
-            yield Fault("/rrule", f"is no RRULE: {error}")
-            return
-        if first is None:
-            yield Fault("/rrule", "never comes to be within four years")
-
-
 # -- when it is in force ----------------------------------------------------------------------------------------------
 
 
 def _recurrences(window: Window, start: datetime, end: datetime) -> Iterator[Span]:
     """Those that touch the time from `start` to `end`."""
-    for begin in _starts(window, min(end, window.start + FARTHEST)):
+    for begin in moments(window.rule, window.start, window.timezone, end):
         if begin + window.duration > start:
             yield Span(begin, begin + window.duration)
-
-
-def _starts(window: Window, end: datetime) -> Iterator[datetime]:
-    """When it begins, until before `end`: the rule is followed in local time without an offset, and each local time made a moment after."""
-    zone = ZoneInfo(window.timezone)
-    first = window.start.astimezone(zone).replace(tzinfo=None)
-    last = end.astimezone(zone).replace(tzinfo=None)
-    rule, most = _followed(window.rule, zone, last)
-    for local in itertools.islice(rrulestr(rule, dtstart=first), most):
-        moment = local.replace(tzinfo=zone).astimezone(UTC)
-        if moment < end:
-            yield moment
-
-
-def _followed(rule: str, zone: ZoneInfo, last: datetime) -> tuple[str, int]:
-    """The rule as it is followed, in local time and not beyond `last`: one that can never come true would be followed to the year 9999.
-
-    COUNT is counted by us, since it does not go together with UNTIL; UNTIL stands in UTC (RFC 5545, 3.3.10). Raises ValueError.
-    """
-    parts = dict(part.partition("=")[::2] for part in rule.split(";"))
-    most = int(parts.pop("COUNT", _MOST))
-    until = parts.pop("UNTIL", "")
-    if until.endswith("Z"):
-        last = min(last, datetime.strptime(until, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).astimezone(zone).replace(tzinfo=None))
-    elif until:
-        last = min(last, datetime.strptime(until.partition("T")[0], "%Y%m%d") + timedelta(days=1, microseconds=-1))  # noqa: DTZ007 (local)
-    parts["UNTIL"] = f"{last:%Y%m%dT%H%M%S}"
-    return ";".join(f"{name}={value}" for name, value in parts.items()), min(most, _MOST)
 
 
 def _merged(found: Iterable[Span]) -> Sequence[Span]:

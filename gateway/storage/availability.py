@@ -188,7 +188,10 @@ class AvailabilityRepository:
 
     async def reckoned(self) -> Mapping[DeviceId, Reckoned]:
         rows = await self._conn.execute(select(availability_reckoned))
-        return {DeviceId(row[0]): Reckoned(*(date.fromisoformat(day) if day else None for day in row[1:])) for row in rows}  # type: ignore[arg-type]
+        return {
+            DeviceId(device): Reckoned(date.fromisoformat(first), date.fromisoformat(until), _day(clock), _day(picture))
+            for device, first, until, clock, picture in rows
+        }
 
     async def keep(
         self,
@@ -301,8 +304,8 @@ class AvailabilityRepository:
     # -- what must be reckoned anew
 
     async def mark_stale(self, stale: Stale) -> None:
-        row = {"first_day": stale.first.isoformat(), "last_day": stale.last.isoformat()}
-        row |= {"devices": None if stale.devices is None else list(stale.devices)}  # type: ignore[dict-item]
+        row: dict[str, object] = {"first_day": stale.first.isoformat(), "last_day": stale.last.isoformat()}
+        row |= {"devices": None if stale.devices is None else list(stale.devices)}
         upsert = self._dialect.insert(availability_stale).values(cause=stale.cause, **row)
         await self._conn.execute(upsert.on_conflict_do_update(index_elements=["cause"], set_=row))
 
@@ -387,3 +390,7 @@ def numbers_of(account: Account) -> tuple[int, ...]:
 def account_of(numbers: Sequence[int]) -> Account:
     """The account that `numbers_of` gave."""
     return Account(Tally(*numbers[:7]), Tally(*numbers[7:14]), *numbers[14:])
+
+
+def _day(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None

@@ -8,9 +8,8 @@ from sqlalchemy import Column, Row, Table, Text, and_, insert, or_, select, upda
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.devices import CellCode, DeviceId, GroupId
-from gateway.domain.events import Actor, ActorKind
+from gateway.domain.events import Actor, Person
 from gateway.domain.excuses import Excuse, ExcuseId, ExcusePlaces, ExcuseState
-from gateway.domain.footage import Person
 from gateway.errors import Conflict, NotFound
 from gateway.storage.schema import Json, UtcTime, metadata
 
@@ -114,15 +113,10 @@ def _excuse(row: Row[Any]) -> Excuse:
         reason=row.reason,
         evidence=row.evidence,
         incident=row.incident,
-        proposed_by=Person(_actor(row.proposed_by), row.proposer),
+        proposed_by=Person(Actor.parse(row.proposed_by), row.proposer),
         proposed_at=row.proposed_at,
         state=ExcuseState(row.state),
-        decided_by=Person(_actor(row.decided_by), row.decider) if row.decided_by else None,
+        decided_by=Person(Actor.parse(row.decided_by), row.decider) if row.decided_by else None,
         decided_at=row.decided_at,
         note=row.note,
     )
-
-
-def _actor(text: str) -> Actor:
-    kind, _, id_ = text.partition(":")
-    return Actor(ActorKind(kind), id_)

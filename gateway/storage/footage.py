@@ -1,6 +1,8 @@
 """Footage requests in the store: the request, what was exported for it, and the custody log that only ever grows."""
 
-from collections.abc import Iterable, Sequence
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -9,8 +11,10 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Double,
     Row,
+    Select,
     Table,
     Text,
     and_,
@@ -22,11 +26,19 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.domain.devices import CellCode, DeviceId, GroupId
-from gateway.domain.events import Actor, ActorKind
+from gateway.domain.broadcast import Circle
+from gateway.domain.devices import CellCode, DeviceId, GroupId, Position
+from gateway.domain.events import Actor, ActorKind, Person
 from gateway.domain.footage import (
+    EVERYTHING,
+    OPTIONAL_FIELDS,
+    REGISTER_FIELDS,
+    UNDERTAKEN,
+    Counted,
     CustodyEntry,
+    Direction,
     Dossier,
+    Emergency,
     Export,
     ExportState,
     Filing,
@@ -34,34 +46,38 @@ from gateway.domain.footage import (
     FootageRequest,
     FootageState,
     Period,
-    Person,
+    RequesterKind,
     RequestId,
+    Route,
+    Search,
     Step,
     Urgency,
 )
 from gateway.errors import Conflict, NotFound
 from gateway.storage.schema import Json, UtcTime, metadata
+from gateway.storage.spans import to_periods, to_spans
 
-_WORDS: Final = (
-    *("requester", "unit", "badge", "second_officer", "case_number", "case_kind", "legal_basis", "authorising_document"),
-    *("approval_letter", "purpose", "destination"),
-)
+_PLACES: Final = ("cameras", "groups", "cells", "left_out")
+_WORDS: Final = (*REGISTER_FIELDS, *OPTIONAL_FIELDS)
 
 footage_requests = Table(
     "footage_requests",
     metadata,
     Column("id", Text, primary_key=True),
     Column("state", Text, nullable=False),
+    Column("outcome", Text),
+    Column("kind", Text, nullable=False),
     *(Column(name, Text, nullable=False) for name in _WORDS),
     Column("urgency", Text, nullable=False),
+    Column("emergency", Text),
     Column("place", Json, nullable=False),
-    Column("cameras", Json, nullable=False),
     Column("start_at", UtcTime, nullable=False),
     Column("end_at", UtcTime, nullable=False),
+    Column("tolerance_s", Double, nullable=False),
     Column("submitted_by", Text, nullable=False),
     Column("submitter", Text, nullable=False),
     Column("submitted_at", UtcTime, nullable=False),
-    Column("approved", Boolean, nullable=False),
+    Column("cleared", Boolean, nullable=False),
     Column("decided_by", Text),
     Column("decider", Text),
     Column("decided_at", UtcTime),
@@ -69,14 +85,35 @@ footage_requests = Table(
     Column("reason", Text, nullable=False),
     Column("changed_at", UtcTime, nullable=False),
     Column("ready_at", UtcTime),
+    Column("papers_due_at", UtcTime),
+    Column("papers_at", UtcTime),
+    Column("reminded_at", UtcTime),
 )
+
+footage_cameras = Table(
+    "footage_cameras",
+    metadata,
+    Column("request", Text, primary_key=True),
+    Column("camera", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("start_at", UtcTime, nullable=False),
+    Column("end_at", UtcTime, nullable=False),
+)
+
+footage_transitions = Table(
+    "footage_transitions",
+    metadata,
+    Column("before", Text, primary_key=True),
+    Column("after", Text, primary_key=True),
+)
+"""Written by the migrations alone; triggers read it."""
 
 footage_exports = Table(
     "footage_exports",
     metadata,
     Column("request", Text, primary_key=True),
     Column("camera", Text, primary_key=True),
-    Column("approved", Boolean, nullable=False),
+    Column("cleared", Boolean, nullable=False),
     Column("recorder", Text, nullable=False),
     Column("recording", Text, nullable=False),
     Column("serial", Text, nullable=False),
@@ -132,14 +169,15 @@ class FootageRepository:
     async def add(self, request: FootageRequest) -> None:
         """File a new request. Conflict when the id is taken or a rule of the schema is broken."""
         await self._conn.execute(insert(footage_requests).values(_request_row(request)))
+        if rows := _camera_rows(request):
+            await self._conn.execute(insert(footage_cameras), rows)
 
     async def get(self, request: RequestId) -> FootageRequest:
         """NotFound when there is none."""
-        found = await self._conn.execute(select(footage_requests).where(footage_requests.c.id == request))
-        row = found.one_or_none()
-        if row is None:
+        found = await self._requests(select(footage_requests).where(footage_requests.c.id == request))
+        if not found:
             raise NotFound(f"no footage request {request!r}")
-        return _request(row)
+        return found[0]
 
     async def replace(self, before: FootageRequest, after: FootageRequest) -> None:
         """Write `after` over `before`; Conflict when the stored state is no longer that of `before`."""
@@ -150,45 +188,73 @@ class FootageRepository:
             raise Conflict("somebody else has changed the request meanwhile", code="changed-meanwhile", hint="look at it again")
 
     async def find(
-        self,
-        *,
-        states: Iterable[FootageState] = (),
-        case_number: str = "",
-        before: tuple[datetime, RequestId] | None = None,
-        limit: int = 100,
+        self, search: Search = EVERYTHING, *, before: tuple[datetime, RequestId] | None = None, limit: int = 100
     ) -> list[FootageRequest]:
         """Requests, the newest first, from after the place `before` (submitted_at, id) on."""
         table = footage_requests.c
         statement = select(footage_requests).order_by(table.submitted_at.desc(), table.id.desc()).limit(limit)
-        if wanted := [state.value for state in states]:
-            statement = statement.where(table.state.in_(wanted))
-        if case_number:
-            statement = statement.where(table.case_number == case_number)
         if before is not None:
             at, last = before
             statement = statement.where(or_(table.submitted_at < at, and_(table.submitted_at == at, table.id < last)))
-        return [_request(row) for row in await self._conn.execute(statement)]
+        return await self._requests(statement.where(*_matching(search)))
+
+    async def counted(self, submitted: Period | None) -> list[Counted]:
+        """What is counted of each request that was filed in `submitted`, or of all."""
+        table, cameras = footage_requests.c, footage_cameras.c
+        statement = select(*(table[name] for name in _COUNTED)).where(*_matching(Search(submitted=submitted)))
+        asked = select(cameras.request, cameras.start_at, cameras.end_at).join(footage_requests, table.id == cameras.request)
+        windows: dict[str, list[float]] = {}
+        for row in await self._conn.execute(asked.where(*_matching(Search(submitted=submitted)))):
+            windows.setdefault(row.request, []).append((row.end_at - row.start_at).total_seconds() / 3600)
+        return [_counted(row, windows.get(row.id, [])) for row in await self._conn.execute(statement)]
 
     async def oldest(self, states: Iterable[FootageState], *, limit: int) -> list[FootageRequest]:
         """The requests in `states` that were filed first, in that order."""
         table = footage_requests.c
         statement = select(footage_requests).where(table.state.in_([state.value for state in states]))
-        return [_request(row) for row in await self._conn.execute(statement.order_by(table.submitted_at, table.id).limit(limit))]
+        return await self._requests(statement.order_by(table.submitted_at, table.id).limit(limit))
 
-    async def ready_before(self, states: Iterable[FootageState], moment: datetime, *, limit: int) -> list[FootageRequest]:
-        """The requests in `states` whose files were ready before `moment`, the oldest first."""
+    async def ready_before(
+        self, states: Iterable[FootageState], moment: datetime, *, limit: int, after: datetime | None = None
+    ) -> list[FootageRequest]:
+        """The requests in `states` whose files were ready before `moment`, and not before `after`, the oldest first."""
         table = footage_requests.c
         statement = select(footage_requests).where(table.state.in_([state.value for state in states]), table.ready_at < moment)
-        return [_request(row) for row in await self._conn.execute(statement.order_by(table.ready_at, table.id).limit(limit))]
+        if after is not None:
+            statement = statement.where(table.ready_at >= after)
+        return await self._requests(statement.order_by(table.ready_at, table.id).limit(limit))
 
-    async def dossier(self, request: RequestId) -> Dossier:
-        """The request with everything that came of it. NotFound."""
-        return Dossier(await self.get(request), await self.exports(request), await self.files(request), await self.custody(request))
+    async def overdue(self, moment: datetime, *, limit: int) -> list[FootageRequest]:
+        """Emergencies whose papers were due before `moment`, still owing, of which nobody was told yet; the longest overdue first."""
+        table = footage_requests.c
+        due = (table.papers_due_at < moment, *_matching(Search(owing=True)), table.reminded_at.is_(None))
+        statement = select(footage_requests).where(*due)
+        return await self._requests(statement.order_by(table.papers_due_at, table.id).limit(limit))
+
+    async def ended(self, request: RequestId, states: Collection[FootageState]) -> bool:
+        """Whether there is such a request and it is in one of `states`."""
+        state = await self._conn.scalar(select(footage_requests.c.state).where(footage_requests.c.id == request))
+        return state in {one.value for one in states}
+
+    async def dossier(self, request: RequestId, *, newest: int | None = None) -> Dossier:
+        """The request with everything that came of it; of its custody log so many of the newest lines, or all. NotFound."""
+        found, custody = await self.get(request), await self.custody(request, newest=newest)
+        return Dossier(found, await self.exports(request), await self.files(request), custody)
+
+    async def _requests(self, statement: Select[Any]) -> list[FootageRequest]:
+        """What `statement` selects of the table of requests, each with its cameras."""
+        rows = (await self._conn.execute(statement)).all()
+        windows: dict[str, dict[DeviceId, Period]] = {row.id: {} for row in rows}
+        table = footage_cameras.c
+        cameras = select(footage_cameras).where(table.request.in_(list(windows))).order_by(table.request, table.number)
+        for row in await self._conn.execute(cameras):
+            windows[row.request][DeviceId(row.camera)] = Period(row.start_at, row.end_at)
+        return [_request(row, windows[row.id]) for row in rows]
 
     # -- exports and files --------------------------------------------------------------------------------------------
 
     async def put_export(self, export: Export) -> None:
-        """Add or change one. Conflict for a request that was never approved."""
+        """Add or change one. Conflict for a request that is not cleared, and for a camera that is not its."""
         row = _export_row(export)
         keys = (footage_exports.c.request == export.request, footage_exports.c.camera == export.camera)
         done = await self._conn.execute(update(footage_exports).where(*keys).values(row))
@@ -218,9 +284,11 @@ class FootageRepository:
             raise Conflict(f"the file was downloaded {most} times already", code="downloads-used-up", hint="file another request")
         return int(await self._conn.scalar(select(table.downloads).where(key)) or 0)
 
-    async def mark_removed(self, request: RequestId) -> None:
-        """The files of `request` are no longer on the disk."""
-        await self._conn.execute(update(footage_files).where(footage_files.c.request == request).values(removed=True))
+    async def mark_removed(self, request: RequestId, *, but: Collection[str] = ()) -> None:
+        """The files of `request`, `but` those names, may be taken off the disk. Conflict when a hold covers one: the schema refuses."""
+        table = footage_files.c
+        statement = update(footage_files).where(table.request == request, table.name.not_in(list(but)))
+        await self._conn.execute(statement.values(removed=True))
 
     # -- custody ------------------------------------------------------------------------------------------------------
 
@@ -232,10 +300,69 @@ class FootageRepository:
         await self._conn.execute(insert(footage_custody).values(_custody_row(entry) | {"number": number}))
         return _numbered(entry, number)
 
-    async def custody(self, request: RequestId) -> tuple[CustodyEntry, ...]:
-        """In order."""
-        statement = select(footage_custody).where(footage_custody.c.request == request).order_by(footage_custody.c.number)
-        return tuple([_custody(row) for row in await self._conn.execute(statement)])
+    async def custody(
+        self, request: RequestId, *, after: int = 0, newest: int | None = None, limit: int | None = None
+    ) -> tuple[CustodyEntry, ...]:
+        """In order: the lines after number `after`, so many of the newest of them, or the first `limit`."""
+        table = footage_custody.c
+        statement = select(footage_custody).where(table.request == request, table.number > after).limit(newest or limit)
+        statement = statement.order_by(table.number.desc() if newest else table.number)
+        lines = [_custody(row) for row in await self._conn.execute(statement)]
+        return tuple(reversed(lines) if newest else lines)
+
+    async def newest(self, request: RequestId, steps: Collection[str]) -> CustodyEntry | None:
+        """The newest line of the custody log that is one of `steps`."""
+        table = footage_custody.c
+        lines = select(footage_custody).where(table.request == request, table.step.in_(list(steps)))
+        row = (await self._conn.execute(lines.order_by(table.number.desc()).limit(1))).first()
+        return None if row is None else _custody(row)
+
+
+# -- searching --------------------------------------------------------------------------------------------------------
+
+_IN_TEXT: Final = ("requester", "unit", "case_number", "authorising_document", "approval_letter", "purpose", "destination")
+_ADDRESS: Final = '{{"address":"%{0}%","cameras":%'
+"""The place is canonical JSON, whose first key this is."""
+_PEOPLE: Final = ("requester", "second_officer", "submitter", "decider")
+
+
+def _matching(search: Search) -> list[ColumnElement[bool]]:
+    """The conditions of `search` upon the table of requests."""
+    table = footage_requests.c
+    found: list[ColumnElement[bool]] = []
+    if search.states:
+        found.append(table.state.in_([state.value for state in search.states]))
+    if search.case_number:
+        found.append(table.case_number == search.case_number)
+    if search.text:
+        told = _ADDRESS.format(re.sub("[%_/]", r"/\g<0>", json.dumps(search.text)[1:-1]))
+        in_place = table.place.cast(Text).ilike(told, escape="/")
+        found.append(or_(*(table[name].icontains(search.text, autoescape=True) for name in _IN_TEXT), in_place))
+    if search.unit:
+        found.append(table.unit.icontains(search.unit, autoescape=True))
+    if search.person:
+        found.append(or_(*(table[name].icontains(search.person, autoescape=True) for name in _PEOPLE)))
+    if search.kind is not None:
+        found.append(table.kind == search.kind.value)
+    if search.owing:
+        lacking = or_(table.papers_at.is_(None), table.decided_by.is_(None))
+        found.append(and_(table.papers_due_at.is_not(None), table.state.in_([state.value for state in UNDERTAKEN]), lacking))
+    if search.submitted is not None:
+        found += [table.submitted_at >= search.submitted.start, table.submitted_at < search.submitted.end]
+    if search.camera is not None or search.within is not None:
+        found.append(table.id.in_(_reaching(search)))
+    return found
+
+
+def _reaching(search: Search) -> Select[tuple[str]]:
+    """The requests that want something of a camera."""
+    table = footage_cameras.c
+    wanted = select(table.request)
+    if search.camera is not None:
+        wanted = wanted.where(table.camera == search.camera)
+    if search.within is not None:
+        wanted = wanted.where(table.start_at < search.within.end, table.end_at > search.within.start)
+    return wanted
 
 
 # -- rows and values --------------------------------------------------------------------------------------------------
@@ -243,19 +370,21 @@ class FootageRepository:
 
 def _request_row(request: FootageRequest) -> dict[str, Any]:
     filing, decided = request.filing, request.decided_by
-    place = {"cameras": list(filing.cameras), "groups": list(filing.groups), "cells": list(filing.cells)}
     return {name: getattr(filing, name) for name in _WORDS} | {
         "id": request.id,
         "state": request.state.value,
+        "outcome": request.outcome.value if request.outcome else None,
+        "kind": filing.kind.value,
         "urgency": filing.urgency.value,
-        "place": place,
-        "cameras": list(request.cameras),
+        "emergency": filing.emergency.value if filing.emergency else None,
+        "place": _place(filing),
         "start_at": filing.window.start,
         "end_at": filing.window.end,
+        "tolerance_s": filing.tolerance.total_seconds(),
         "submitted_by": str(request.submitted_by.actor),
         "submitter": request.submitted_by.name,
         "submitted_at": request.submitted_at,
-        "approved": request.approved,
+        "cleared": request.cleared,
         "decided_by": str(decided.actor) if decided else None,
         "decider": decided.name if decided else None,
         "decided_at": request.decided_at,
@@ -263,30 +392,100 @@ def _request_row(request: FootageRequest) -> dict[str, Any]:
         "reason": request.reason,
         "changed_at": request.changed_at or request.submitted_at,
         "ready_at": request.ready_at,
+        "papers_due_at": request.papers_due_at,
+        "papers_at": request.papers_at,
+        "reminded_at": request.reminded_at,
     }
 
 
-def _request(row: Row[Any]) -> FootageRequest:
+def _place(filing: Filing) -> dict[str, Any]:
+    place: dict[str, Any] = {name: list(getattr(filing, name)) for name in _PLACES} | {"address": filing.address}
+    if (circle := filing.circle) is not None:
+        place["circle"] = [*_point(circle.centre), circle.radius_m]
+    if (route := filing.route) is not None:
+        told = {name: getattr(route, name) for name in ("direction", "slowest_kmh", "fastest_kmh", "corridor_m")}
+        place["route"] = told | {"points": [_point(point) for point in route.points]}
+    return place
+
+
+def _point(position: Position) -> list[float]:
+    return [position.latitude, position.longitude]
+
+
+def _circle(found: Sequence[float] | None) -> Circle | None:
+    return None if found is None else Circle(Position(found[0], found[1]), found[2])
+
+
+def _route(found: Mapping[str, Any] | None) -> Route | None:
+    if found is None:
+        return None
+    points = tuple(Position(latitude, longitude) for latitude, longitude in found["points"])
+    return Route(points, Direction(found["direction"]), found["slowest_kmh"], found["fastest_kmh"], found["corridor_m"])
+
+
+def _camera_rows(request: FootageRequest) -> list[dict[str, Any]]:
+    windows = {camera: request.window_of(camera) for camera in request.cameras}
+    return [
+        {"request": request.id, "camera": camera, "number": number, "start_at": window.start, "end_at": window.end}
+        for number, (camera, window) in enumerate(windows.items(), start=1)
+    ]
+
+
+def _request(row: Row[Any], windows: Mapping[DeviceId, Period]) -> FootageRequest:
     filing = Filing(
         **{name: row._mapping[name] for name in _WORDS},
         window=Period(row.start_at, row.end_at),
+        kind=RequesterKind(row.kind),
         urgency=Urgency(row.urgency),
+        emergency=Emergency(row.emergency) if row.emergency else None,
+        tolerance=timedelta(seconds=row.tolerance_s),
         cameras=tuple(map(DeviceId, row.place["cameras"])),
         groups=tuple(map(GroupId, row.place["groups"])),
         cells=tuple(map(CellCode, row.place["cells"])),
+        left_out=tuple(map(DeviceId, row.place.get("left_out", ()))),
+        address=row.place.get("address", ""),
+        circle=_circle(row.place.get("circle")),
+        route=_route(row.place.get("route")),
     )
     return FootageRequest(
         id=RequestId(row.id),
         filing=filing,
-        cameras=tuple(map(DeviceId, row.cameras)),
-        submitted_by=Person(_actor(row.submitted_by), row.submitter),
+        cameras=tuple(windows),
+        submitted_by=Person(Actor.parse(row.submitted_by), row.submitter),
         submitted_at=row.submitted_at,
         state=FootageState(row.state),
-        decided_by=Person(_actor(row.decided_by), row.decider) if row.decided_by else None,
+        decided_by=Person(Actor.parse(row.decided_by), row.decider) if row.decided_by else None,
         decided_at=row.decided_at,
         note=row.note,
         reason=row.reason,
         changed_at=row.changed_at,
+        ready_at=row.ready_at,
+        windows={camera: window for camera, window in windows.items() if window != filing.widened},
+        outcome=FootageState(row.outcome) if row.outcome else None,
+        papers_due_at=row.papers_due_at,
+        papers_at=row.papers_at,
+        reminded_at=row.reminded_at,
+    )
+
+
+_COUNTED: Final = (
+    *("id", "unit", "kind", "case_kind", "submitted_at"),
+    *("state", "outcome", "emergency", "papers_at", "decided_by", "ready_at"),
+)
+
+
+def _counted(row: Row[Any], hours: Sequence[float]) -> Counted:
+    undertaken = FootageState(row.state) in UNDERTAKEN
+    return Counted(
+        unit=row.unit,
+        kind=RequesterKind(row.kind),
+        case_kind=row.case_kind,
+        submitted_at=row.submitted_at,
+        told=FootageState(row.outcome or row.state),
+        emergency=row.emergency is not None,
+        owing=row.emergency is not None and undertaken and (row.papers_at is None or row.decided_by is None),
+        cameras=len(hours),
+        hours=sum(hours),
         ready_at=row.ready_at,
     )
 
@@ -295,14 +494,14 @@ def _export_row(export: Export) -> dict[str, Any]:
     return {
         "request": export.request,
         "camera": export.camera,
-        "approved": True,
+        "cleared": True,
         "recorder": export.recorder,
         "recording": export.recording,
         "serial": export.serial,
         "offset_s": None if export.offset is None else export.offset.total_seconds(),
         "state": export.state.value,
         "reason": export.reason,
-        **{name: _spans(getattr(export, name)) for name in ("coverage", "obtained", "gaps")},
+        **{name: to_spans(getattr(export, name)) for name in ("coverage", "obtained", "gaps")},
     }
 
 
@@ -316,9 +515,9 @@ def _export(row: Row[Any]) -> Export:
         offset=None if row.offset_s is None else timedelta(seconds=row.offset_s),
         state=ExportState(row.state),
         reason=row.reason,
-        coverage=_periods(row.coverage),
-        obtained=_periods(row.obtained),
-        gaps=_periods(row.gaps),
+        coverage=to_periods(row.coverage),
+        obtained=to_periods(row.obtained),
+        gaps=to_periods(row.gaps),
     )
 
 
@@ -328,12 +527,12 @@ assert {*_FILE_SAME, "period", "runs"} == {field.name for field in fields(Footag
 
 def _file_row(file: FootageFile) -> dict[str, Any]:
     same = {name: getattr(file, name) for name in _FILE_SAME}
-    return same | {"start_at": file.period.start, "end_at": file.period.end, "runs": _spans(file.runs)}
+    return same | {"start_at": file.period.start, "end_at": file.period.end, "runs": to_spans(file.runs)}
 
 
 def _file(row: Row[Any]) -> FootageFile:
     same = {name: row._mapping[name] for name in _FILE_SAME}
-    return FootageFile(**same, period=Period(row.start_at, row.end_at), runs=_periods(row.runs))
+    return FootageFile(**same, period=Period(row.start_at, row.end_at), runs=to_periods(row.runs))
 
 
 def _custody_row(entry: CustodyEntry) -> dict[str, Any]:
@@ -349,16 +548,3 @@ def _custody(row: Row[Any]) -> CustodyEntry:
 
 def _numbered(entry: CustodyEntry, number: int) -> CustodyEntry:
     return CustodyEntry(entry.request, entry.step, entry.by, entry.at, entry.detail, number)
-
-
-def _actor(text: str) -> Actor:
-    kind, _, name = text.partition(":")
-    return Actor(ActorKind(kind), name)
-
-
-def _spans(periods: Sequence[Period]) -> list[list[str]]:
-    return [[period.start.isoformat(), period.end.isoformat()] for period in periods]
-
-
-def _periods(spans: Iterable[Sequence[str]]) -> tuple[Period, ...]:
-    return tuple(Period(datetime.fromisoformat(start), datetime.fromisoformat(end)) for start, end in spans)

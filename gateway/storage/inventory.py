@@ -28,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.domain.bindings import Binding, BindingKey, Sight, SightKey
 from gateway.domain.devices import (
     CameraGroup,
     Channel,
@@ -37,6 +38,7 @@ from gateway.domain.devices import (
     DeviceKind,
     GridCell,
     GroupId,
+    MulticastGroup,
     Ports,
     Position,
     SnmpCredentials,
@@ -44,6 +46,7 @@ from gateway.domain.devices import (
     Zone,
     ZoneId,
 )
+from gateway.storage.bindings import BindingRepository
 from gateway.storage.schema import Json, metadata
 from gateway.storage.vault import Vault
 
@@ -80,7 +83,7 @@ camera_groups = Table(
     Column("district", Text, nullable=False),
 )
 
-_PORTS = ("onvif_port", "rtsp_port", "snmp_port")
+_PORTS = ("onvif_port", "rtsp_port", "snmp_port", "sip_port")
 _WORDS = ("owner", "management_unit", "maintainer", "vendor", "model", "serial", "firmware", "profile", "gb28181_id", "mac", "endpoint")
 
 devices = Table(
@@ -112,7 +115,14 @@ channels = Table(
     Column("recording_token", Text, nullable=False),
 )
 
-zones = Table("zones", metadata, Column("id", Text, primary_key=True), Column("name", Text, nullable=False))
+zones = Table(
+    "zones",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("multicast_group", Text, nullable=False),
+    Column("multicast_port", BigInteger),
+)
 
 zone_speakers = Table(
     "zone_speakers",
@@ -139,6 +149,8 @@ class Inventory:
     streets: tuple[GridCell, ...] = ()
     districts: tuple[GridCell, ...] = ()
     zones: tuple[Zone, ...] = ()
+    sights: tuple[Sight, ...] = ()
+    bindings: tuple[Binding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +163,8 @@ class Removal:
     streets: Collection[str] = ()
     districts: Collection[str] = ()
     zones: Collection[ZoneId] = ()
+    sights: Collection[SightKey] = ()
+    bindings: Collection[BindingKey] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +182,7 @@ class InventoryRepository:
     def __init__(self, conn: AsyncConnection, vault: Vault) -> None:
         self._conn = conn
         self._vault = vault
+        self._bindings = BindingRepository(conn)
 
     async def load(self) -> Inventory:
         """Everything, each part by id, without the credentials."""
@@ -185,7 +200,9 @@ class InventoryRepository:
             cells=tuple(await self._cells()),
             streets=tuple(found["street"]),
             districts=tuple(found["district"]),
-            zones=tuple([Zone(ZoneId(row.id), row.name, frozenset(speakers[row.id])) for row in await self._all(zones)]),
+            zones=tuple([_zone(row, speakers[row.id]) for row in await self._all(zones)]),
+            sights=tuple(await self._bindings.sights()),
+            bindings=tuple(await self._bindings.bindings()),
         )
 
     async def load_credentials(self) -> dict[DeviceId, Credentials]:
@@ -212,6 +229,8 @@ class InventoryRepository:
             streets=await self._absent(areas.c.code, (area.code for area in inventory.streets), areas.c.level == "street"),
             districts=await self._absent(areas.c.code, (area.code for area in inventory.districts), areas.c.level == "district"),
             zones=await self._absent(zones.c.id, (zone.id for zone in inventory.zones)),
+            sights={sight.key for sight in await self._bindings.sights()} - {sight.key for sight in inventory.sights},
+            bindings={binding.key for binding in await self._bindings.bindings()} - {binding.key for binding in inventory.bindings},
         )
         await self.apply(InventoryChange(put=inventory, remove=gone, credentials=credentials))
 
@@ -223,10 +242,12 @@ class InventoryRepository:
             await self._upsert(areas, [_cell_row(area) | {"level": level} for area in found])
         await self._upsert(camera_groups, (_group_row(group) for group in put.groups))
         await self._put_devices(put.devices)
-        await self._upsert(zones, [{"id": zone.id, "name": zone.name} for zone in put.zones])
+        await self._upsert(zones, [_zone_row(zone) for zone in put.zones])
         await self._delete(zone_speakers.c.zone, [zone.id for zone in put.zones])
         members = [{"zone": zone.id, "speaker": speaker} for zone in put.zones for speaker in sorted(zone.speakers)]
         await self._upsert(zone_speakers, members)
+        await self._bindings.put_sights(put.sights)
+        await self._bindings.put(put.bindings)
 
     async def _put_devices(self, found: Sequence[Device]) -> None:
         await self._upsert(devices, (_device_row(device) | _NO_LINKS for device in found))
@@ -253,6 +274,9 @@ class InventoryRepository:
     # -- removing: children before parents ------------------------------------------------------------------------------------------
 
     async def _remove(self, gone: Removal) -> None:
+        await self._bindings.remove_sights(gone.sights)
+        await self._bindings.remove(gone.bindings)
+        await self._bindings.forget(gone.devices)
         for column, ids in (
             (zone_speakers.c.zone, gone.zones),
             (zones.c.id, gone.zones),
@@ -348,6 +372,21 @@ def _group_row(group: CameraGroup) -> dict[str, Any]:
     return words | _place(group.position)
 
 
+def _zone(row: Row[Any], speakers: Iterable[DeviceId]) -> Zone:
+    group = MulticastGroup(row.multicast_group, row.multicast_port) if row.multicast_group else None
+    return Zone(ZoneId(row.id), row.name, frozenset(speakers), group)
+
+
+def _zone_row(zone: Zone) -> dict[str, Any]:
+    group = zone.multicast
+    return {
+        "id": zone.id,
+        "name": zone.name,
+        "multicast_group": group.address if group else "",
+        "multicast_port": group.port if group else None,
+    }
+
+
 def _group(row: Row[Any]) -> CameraGroup:
     return CameraGroup(row.id, row.name, _position(row), row.cell, row.street, row.district)
 
@@ -356,7 +395,7 @@ _SAME = ("id", "name", "address", "cell", *_WORDS, "uplink", "uplink_port", "aud
 
 
 def _device_row(device: Device) -> dict[str, Any]:
-    ports = {"onvif_port": device.ports.onvif, "rtsp_port": device.ports.rtsp, "snmp_port": device.ports.snmp}
+    ports = {f"{name}_port": port for name, port in asdict(device.ports).items()}
     same = {name: getattr(device, name) for name in _SAME}
     return same | ports | _place(device.position) | {"kind": device.kind.value, "camera_group": device.group}
 
@@ -364,7 +403,7 @@ def _device_row(device: Device) -> dict[str, Any]:
 def _device(row: Row[Any], inputs: tuple[Channel, ...]) -> Device:
     return Device(
         kind=DeviceKind(row.kind),
-        ports=Ports(row.onvif_port, row.rtsp_port, row.snmp_port),
+        ports=Ports(row.onvif_port, row.rtsp_port, row.snmp_port, row.sip_port),
         group=row.camera_group,
         position=_position(row),
         channels=inputs,

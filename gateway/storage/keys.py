@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Column, LargeBinary, Row, Table, Text, insert, select, update
+from sqlalchemy import BigInteger, Column, Double, LargeBinary, Row, Table, Text, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.access import ApiKey, KeyId, Role, secret_hash
@@ -22,6 +22,7 @@ api_keys = Table(
     Column("roles", Json, nullable=False),
     Column("scopes", Json, nullable=False),
     Column("max_speakers", BigInteger),
+    Column("footage_hours", Double),
     Column("created_at", UtcTime, nullable=False),
     Column("expires_at", UtcTime),
     Column("revoked_at", UtcTime),
@@ -44,6 +45,7 @@ class KeyRepository:
         username: str = "",
         scopes: Iterable[str] = (),
         max_speakers: int | None = None,
+        footage_hours: float | None = None,
         expires_at: datetime | None = None,
         random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> tuple[ApiKey, str]:
@@ -58,6 +60,7 @@ class KeyRepository:
             username=username,
             scopes=frozenset(scopes),
             max_speakers=max_speakers,
+            footage_hours=footage_hours,
             expires_at=expires_at,
         )
         await self._conn.execute(insert(api_keys).values(**_columns(key)))
@@ -98,6 +101,7 @@ def _columns(key: ApiKey) -> dict[str, object]:
         "roles": sorted(key.roles),
         "scopes": sorted(key.scopes),
         "max_speakers": key.max_speakers,
+        "footage_hours": key.footage_hours,
         "created_at": key.created_at,
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,

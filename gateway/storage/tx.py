@@ -7,22 +7,37 @@ from gateway.storage import audit, events
 from gateway.storage.alerts import AlertRepository
 from gateway.storage.audit import AuditRepository
 from gateway.storage.availability import AvailabilityRepository
+from gateway.storage.bindings import BindingRepository
+from gateway.storage.broadcast_ledger import LedgerRepository
+from gateway.storage.broadcast_statistics import StatisticsRepository
 from gateway.storage.broadcasts import BroadcastRepository
+from gateway.storage.clips import ClipRepository
 from gateway.storage.complaints import ComplaintRepository
+from gateway.storage.deliveries import DeliveryRepository
 from gateway.storage.discovery import DiscoveryRepository
 from gateway.storage.excuses import ExcuseRepository
 from gateway.storage.footage import FootageRepository
+from gateway.storage.footage_documents import DocumentRepository
+from gateway.storage.handover import HandOverRepository
 from gateway.storage.health import HealthRepository
+from gateway.storage.holds import HoldRepository
 from gateway.storage.idempotency import IdempotencyRepository
+from gateway.storage.imports import ImportRepository
 from gateway.storage.incidents import IncidentRepository
 from gateway.storage.inventory import InventoryRepository
 from gateway.storage.keys import KeyRepository
+from gateway.storage.looks import LookRepository
 from gateway.storage.maintenance import MaintenanceRepository
 from gateway.storage.pictures import PictureRepository
 from gateway.storage.power import PowerRepository
+from gateway.storage.quiet_days import QuietDaysRepository
 from gateway.storage.readers import ReaderRepository
+from gateway.storage.recordings import RecordingRepository
+from gateway.storage.schedules import ScheduleRepository
 from gateway.storage.traps import AlarmRepository
 from gateway.storage.vault import Vault
+from gateway.storage.viewings import ViewingRepository
+from gateway.storage.volumes import VolumeRepository
 from gateway.storage.work_orders import WorkOrderRepository
 
 
@@ -35,20 +50,35 @@ class Tx:
         self.alerts = AlertRepository(conn)
         self.audit = AuditRepository(conn)
         self.availability = AvailabilityRepository(conn)
+        self.bindings = BindingRepository(conn)
         self.broadcasts = BroadcastRepository(conn)
+        self.clips = ClipRepository(conn)
         self.complaints = ComplaintRepository(conn)
+        self.deliveries = DeliveryRepository(conn)
         self.discovery = DiscoveryRepository(conn)
+        self.documents = DocumentRepository(conn)
         self.excuses = ExcuseRepository(conn)
         self.footage = FootageRepository(conn)
+        self.hand_over = HandOverRepository(conn)
         self.health = HealthRepository(conn)
+        self.holds = HoldRepository(conn)
         self.idempotency = IdempotencyRepository(conn)
+        self.imports = ImportRepository(conn)
         self.incidents = IncidentRepository(conn)
         self.inventory = InventoryRepository(conn, vault)
         self.keys = KeyRepository(conn)
+        self.ledger = LedgerRepository(conn)
+        self.looks = LookRepository(conn)
         self.power = PowerRepository(conn)
         self.maintenance = MaintenanceRepository(conn)
         self.pictures = PictureRepository(conn)
+        self.quiet_days = QuietDaysRepository(conn)
         self.readers = ReaderRepository(conn)
+        self.recordings = RecordingRepository(conn)
+        self.schedules = ScheduleRepository(conn)
+        self.statistics = StatisticsRepository(conn)
+        self.viewings = ViewingRepository(conn)
+        self.volumes = VolumeRepository(conn)
         self.work_orders = WorkOrderRepository(conn)
         self.emitted: list[dict[str, object]] = []
         self.recorded: list[AuditEntry] = []

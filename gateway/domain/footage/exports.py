@@ -1,0 +1,88 @@
+"""What was recorded of the wanted footage, camera by camera, what was obtained of it, and what that makes of the request."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from gateway.domain.devices import DeviceId
+from gateway.domain.footage.periods import OnDeviceClock, Period, gaps, joined
+from gateway.domain.footage.workflow import Act, RequestId
+
+
+class ExportState(StrEnum):
+    """How far the footage of one camera is."""
+
+    PENDING = "pending"
+    EXPORTING = "exporting"
+    DONE = "done"
+    PARTIAL = "partial"
+    NOTHING = "nothing"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Export(OnDeviceClock):
+    """The footage of one camera for one request. `offset`: the recorder's clock less the true one, None when it was never measured."""
+
+    request: RequestId
+    camera: DeviceId
+    recorder: DeviceId
+    recording: str
+    serial: str = ""
+    offset: timedelta | None = None
+    state: ExportState = ExportState.PENDING
+    reason: str = ""
+    coverage: tuple[Period, ...] = ()
+    obtained: tuple[Period, ...] = ()
+    gaps: tuple[Period, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FootageFile:
+    """One finished file. `period` is on the true clock; `runs` are the unbroken stretches in it."""
+
+    request: RequestId
+    camera: DeviceId
+    number: int
+    name: str
+    sha256: str
+    size: int
+    frames: int
+    damaged: int
+    period: Period
+    runs: tuple[Period, ...]
+    created_at: datetime
+    downloads: int = 0
+    removed: bool = False
+
+
+LEAST_GAP: Final = timedelta(seconds=1)
+"""Footage that is missing for less is a late or lost picture, not a gap."""
+
+
+def judged(export: Export, files: Sequence[FootageFile], window: Period, *, error: str = "", refused: bool = False) -> Export:
+    """`export` when its fetching ended: what was obtained of `window`, what is missing, and so its state.
+
+    `error`: why the fetching broke off, "" when it did not. `refused`: the device cannot do this at all, nothing can be had from it.
+    """
+    obtained = joined((run for file in files for run in file.runs), within=LEAST_GAP)
+    missing = gaps(obtained, window, least=LEAST_GAP)
+    if not files:
+        state = ExportState.FAILED if error and not refused else ExportState.NOTHING
+    else:
+        state = ExportState.PARTIAL if missing or error else ExportState.DONE
+    reason = error or ("not recorded" if state is ExportState.NOTHING else "gaps in the recording" if missing else "")
+    return replace(export, state=state, reason=reason, obtained=obtained, gaps=missing)
+
+
+def verdict(exports: Sequence[Export]) -> tuple[Act, str]:
+    """What all exports of a request together make of it, with the reason."""
+    states = {export.state for export in exports}
+    told = "; ".join(f"{export.camera}: {export.reason}" for export in exports if export.reason)[:1_000]
+    if states == {ExportState.DONE}:
+        return Act.COMPLETE, ""
+    if states & {ExportState.DONE, ExportState.PARTIAL}:
+        return Act.COMPLETE_IN_PART, told
+    return (Act.FAIL, told) if ExportState.FAILED in states else (Act.FIND_NOTHING, told or "nothing was recorded")

@@ -1,0 +1,138 @@
+"""What came of broadcasts by people's word, and the pictures that belong to them, as they are stored."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Row, Table, Text, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.domain.broadcast import BroadcastId
+from gateway.domain.broadcast_ledger import Moment, OutcomeEntry, StreetOutcome, StreetPicture
+from gateway.domain.devices import DeviceId
+from gateway.domain.events import Actor, ActorKind
+from gateway.errors import NotFound
+from gateway.storage.broadcasts import broadcasts
+from gateway.storage.schema import UtcTime, metadata
+
+broadcast_outcomes = Table(
+    "broadcast_outcomes",
+    metadata,
+    Column("broadcast", Text, ForeignKey("broadcasts.id"), primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("outcome", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("actor_kind", Text, nullable=False),
+    Column("actor_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+)
+
+broadcast_pictures = Table(
+    "broadcast_pictures",
+    metadata,
+    Column("broadcast", Text, ForeignKey("broadcasts.id"), primary_key=True),
+    Column("camera", Text, primary_key=True),
+    Column("moment", Text, primary_key=True),
+    Column("sha256", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("keep_until", UtcTime, nullable=False),
+    Column("gone", Boolean, nullable=False),
+)
+
+
+class LedgerRepository:
+    """Outcomes are only ever added; of a picture the row stays when its file has gone."""
+
+    def __init__(self, conn: AsyncConnection) -> None:
+        self._conn = conn
+
+    # -- outcomes -----------------------------------------------------------------------------------------------------
+
+    async def say(self, entry: OutcomeEntry) -> None:
+        """Add a word on what came of a broadcast; from now on it is the one that counts."""
+        table = broadcast_outcomes
+        row = {"number": entry.number, "outcome": entry.outcome.value, "note": entry.note, "at": entry.at, "name": entry.name}
+        who = {"actor_kind": entry.actor.kind.value, "actor_id": entry.actor.id}
+        await self._conn.execute(insert(table).values(broadcast=entry.broadcast, **row, **who))
+        latest = update(broadcasts).where(broadcasts.c.id == entry.broadcast).values(outcome=entry.outcome.value)
+        await self._conn.execute(latest)
+
+    async def outcomes(self, of: Sequence[BroadcastId]) -> Mapping[BroadcastId, Sequence[OutcomeEntry]]:
+        """What was said of several broadcasts, each in order."""
+        found: dict[BroadcastId, list[OutcomeEntry]] = {broadcast: [] for broadcast in of}
+        table = broadcast_outcomes
+        statement = select(table).where(table.c.broadcast.in_(of)).order_by(table.c.broadcast, table.c.number)
+        for row in await self._conn.execute(statement):
+            found[BroadcastId(row.broadcast)].append(_entry(row))
+        return found
+
+    # -- pictures -----------------------------------------------------------------------------------------------------
+
+    async def add_picture(self, picture: StreetPicture) -> None:
+        """A camera has one of each moment of a broadcast."""
+        await self._conn.execute(
+            insert(broadcast_pictures).values(
+                broadcast=picture.broadcast,
+                camera=picture.camera,
+                moment=picture.moment.value,
+                sha256=picture.sha256,
+                media_type=picture.media_type,
+                size=picture.size,
+                at=picture.at,
+                keep_until=picture.keep_until,
+                gone=picture.gone,
+            )
+        )
+
+    async def pictures(self, of: Sequence[BroadcastId]) -> Mapping[BroadcastId, Sequence[StreetPicture]]:
+        """The pictures of several broadcasts, each by camera, the earlier first."""
+        found: dict[BroadcastId, list[StreetPicture]] = {broadcast: [] for broadcast in of}
+        table = broadcast_pictures
+        statement = select(table).where(table.c.broadcast.in_(of)).order_by(table.c.broadcast, table.c.camera, table.c.at, table.c.moment)
+        for row in await self._conn.execute(statement):
+            found[BroadcastId(row.broadcast)].append(_picture(row))
+        return found
+
+    async def picture(self, broadcast: BroadcastId, sha256: str) -> StreetPicture:
+        """NotFound (`no-picture-on-record`) when the broadcast has none of this hash, or not any more."""
+        table = broadcast_pictures
+        statement = select(table).where(table.c.broadcast == broadcast, table.c.sha256 == sha256, table.c.gone.is_(False))
+        row = (await self._conn.execute(statement.limit(1))).one_or_none()
+        if row is None:
+            raise NotFound("There is no such picture.", code="no-picture-on-record")
+        return _picture(row)
+
+    async def drop_pictures(self, *, before: datetime, limit: int) -> tuple[list[str], int]:
+        """Note of up to `limit` pictures, kept until `before`, that they are gone; the files that no other picture needs, and how many
+        pictures that were."""
+        table = broadcast_pictures
+        old = select(table).where(table.c.gone.is_(False), table.c.keep_until <= before).order_by(table.c.keep_until).limit(limit)
+        rows = (await self._conn.execute(old)).all()
+        files = {row.sha256 for row in rows}
+        for row in rows:
+            key = (table.c.broadcast == row.broadcast, table.c.camera == row.camera, table.c.moment == row.moment)
+            await self._conn.execute(update(table).where(*key).values(gone=True))
+        needed = await self._conn.scalars(select(table.c.sha256).where(table.c.sha256.in_(files), table.c.gone.is_(False)))
+        return sorted(files - set(needed)), len(rows)
+
+
+def _entry(row: Row[Any]) -> OutcomeEntry:
+    actor = Actor(ActorKind(row.actor_kind), row.actor_id)
+    return OutcomeEntry(BroadcastId(row.broadcast), row.number, StreetOutcome(row.outcome), row.note, row.at, actor, row.name)
+
+
+def _picture(row: Row[Any]) -> StreetPicture:
+    return StreetPicture(
+        BroadcastId(row.broadcast),
+        DeviceId(row.camera),
+        Moment(row.moment),
+        row.sha256,
+        row.media_type,
+        row.size,
+        row.at,
+        row.keep_until,
+        bool(row.gone),
+    )
