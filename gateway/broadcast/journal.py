@@ -1,7 +1,8 @@
 """What became of deliveries, on its way to the store: kept in memory while the store fails, so that silence never waits for a disk."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 
 import structlog
@@ -14,6 +15,8 @@ from gateway.errors import GatewayError, Overloaded, StorageFailed
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 
+STOP_ALL_EVENT = "broadcast.stop-all"
+"""The audit entry and event of silence everywhere; with the entry goes the mark that the next start asks for."""
 BACKLOG_LIMIT = 5_000  # deliveries that the store has not taken; beyond it no new broadcast is accepted
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 5.0
 _NOTES_LIMIT = 1_000  # the oldest goes first: only a person pressing stop-all during a long failure of the store gets here
@@ -81,36 +84,52 @@ class Journal:
                 pause = min(_LONGEST_PAUSE_S, pause * 2)
 
     async def flush(self) -> None:
-        """Write all that waits, once. What the store will never take is logged and given up."""
+        """Write all that waits, once. What the store will never take is logged and given up, and nothing else with it."""
         try:
             await self._write(list, Lane.STOP)
         except (StorageFailed, Overloaded):
             raise
         except GatewayError:
-            log.exception("broadcast.journal_refused", waiting=len(self._pending))
-            self._pending, self._notes, self._events = {}, [], []
-            self._settle()
+            await self._write_apart()
 
     async def _write(self, more: Callable[[], Sequence[Delivery]], lane: Lane) -> None:
         async with self._one_at_a_time:
             taken, notes, events = dict(self._pending), self._notes, self._events
             self._notes, self._events = [], []
 
-            async def change(tx: Tx) -> None:
-                changed = [*taken.values(), *more()]
-                await tx.broadcasts.save(changed)
-                for event in [*map(delivery_event, changed), *events]:
-                    tx.emit(event)
-                for entry in notes:
-                    tx.record(entry)
+            def all_of_it() -> list[Delivery]:
+                return [*taken.values(), *more()]
 
             try:
-                await self._store.writer.write(change, lane=lane)
+                await self._store.writer.write(_change(all_of_it, notes, events), lane=lane)
             except BaseException:
                 self._notes, self._events = notes + self._notes, events + self._events
                 raise
             self._pending = {key: delivery for key, delivery in self._pending.items() if taken.get(key) is not delivery}
             self._settle()
+
+    async def _write_apart(self) -> None:
+        """Write what waits one by one, and give up what is refused by itself."""
+        async with self._one_at_a_time:
+            for key, delivery in list(self._pending.items()):
+                await self._write_one(_change(partial(list, [delivery]), (), ()), about=f"{delivery.broadcast} {delivery.speaker}")
+                if self._pending.get(key) is delivery:
+                    del self._pending[key]
+            for entry in list(self._notes):
+                await self._write_one(_change(list, (entry,), ()), about=entry.action)
+                self._notes = [note for note in self._notes if note is not entry]
+            for event in list(self._events):
+                await self._write_one(_change(list, (), (event,)), about=event.type)
+                self._events = [other for other in self._events if other is not event]
+            self._settle()
+
+    async def _write_one(self, change: Callable[[Tx], Awaitable[None]], *, about: str) -> None:
+        try:
+            await self._store.writer.write(change, lane=Lane.STOP)
+        except (StorageFailed, Overloaded):
+            raise
+        except GatewayError:
+            log.exception("broadcast.journal_refused", about=about)
 
     def _settle(self) -> None:
         if not (self._pending or self._notes or self._events):
@@ -122,6 +141,24 @@ class Journal:
         self._stirred.set()
 
 
+def _change(
+    deliveries: Callable[[], Sequence[Delivery]], notes: Sequence[AuditEntry], events: Sequence[NewEvent]
+) -> Callable[[Tx], Awaitable[None]]:
+    """What writes all of it; `deliveries` is asked inside the transaction."""
+
+    async def change(tx: Tx) -> None:
+        changed = deliveries()
+        await tx.broadcasts.save(changed)
+        for event in [*map(delivery_event, changed), *events]:
+            tx.emit(event)
+        for entry in notes:
+            tx.record(entry)
+            if entry.action == STOP_ALL_EVENT:
+                await tx.broadcasts.add_stop(entry.at, entry.actor)
+
+    return change
+
+
 def delivery_event(delivery: Delivery) -> NewEvent:
     """`broadcast.delivery`: what readers of the event log are told of one change."""
     figures = delivery.figures
@@ -129,6 +166,7 @@ def delivery_event(delivery: Delivery) -> NewEvent:
         "speaker": delivery.speaker,
         "state": delivery.state.value,
         "reason": delivery.reason,
+        "detail": delivery.detail,
         "packets": figures.packets,
         "dropped": figures.dropped,
         "first_packet_at": figures.first_packet_at and figures.first_packet_at.isoformat(),

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from gateway.broadcast.sessions import OpenSession
 from gateway.domain.broadcast import Priority, Verdict, arbitrate
 from gateway.domain.devices import DeviceId
 from gateway.errors import Busy
@@ -27,7 +28,19 @@ class Holder(Protocol):
 @dataclass(slots=True)
 class _Speaker:
     running: Holder | None = None
+    left: OpenSession | None = None  # by who ran last, for who runs now
     waiting: list[tuple[Holder, asyncio.Future[None]]] = field(default_factory=list)
+
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for it."""
+        return any(not turn.done() for _, turn in self.waiting)
+
+    async def close_left(self) -> None:
+        """End the session that nobody goes on with."""
+        left, self.left = self.left, None
+        if left is not None:
+            await left.close()
 
     def grant_next(self) -> None:
         """Give the speaker to the most important of those who wait; among equals, to the first that came."""
@@ -50,31 +63,62 @@ class Leases:
         entry = self._speakers.get(speaker)
         return entry.running if entry else None
 
+    def priority(self, speaker: DeviceId) -> Priority | None:
+        """How important that is which has the speaker now; None when it is free."""
+        holder = self.running(speaker)
+        return holder.priority if holder else None
+
+    def leave(self, speaker: DeviceId, left: OpenSession) -> bool:
+        """Who holds the speaker leaves it, and the open session with it, to the next. False when nobody waits: then it must be closed."""
+        entry = self._speakers[speaker]
+        if entry.awaited:
+            entry.left = left
+        return entry.left is left
+
+    def take_left(self, speaker: DeviceId) -> OpenSession | None:
+        """The session that the one before left open, for who holds the speaker now; it is closed for who does not ask."""
+        entry = self._speakers[speaker]
+        left, entry.left = entry.left, None
+        return left
+
     @asynccontextmanager
-    async def hold(self, speaker: DeviceId, holder: Holder) -> AsyncIterator[None]:
-        """Hold the speaker for the block; the caller bounds the wait. Raises Busy when too many wait already."""
+    async def hold(self, speaker: DeviceId, holder: Holder, *, ahead: bool = False, waits: bool = True) -> AsyncIterator[None]:
+        """Hold the speaker for the block; the caller bounds the wait. Raises Busy when too many wait already.
+
+        `ahead`: before others of the same priority, for who was interrupted; `waits`: where something as important has the speaker, else
+        that is Busy (`speaker-busy`) at once.
+        """
         entry = self._speakers.setdefault(speaker, _Speaker())
         try:
-            await self._turn(entry, speaker, holder)
+            await self._turn(entry, speaker, holder, ahead=ahead, waits=waits)
             yield
         finally:
-            if entry.running is holder:
-                entry.running = None
-            entry.grant_next()
-            if entry.running is None and not entry.waiting:
-                self._speakers.pop(speaker, None)
+            try:
+                if entry.running is holder and not entry.awaited:
+                    await entry.close_left()
+            finally:
+                self._pass_on(entry, speaker, holder)
 
-    async def _turn(self, entry: _Speaker, speaker: DeviceId, holder: Holder) -> None:
+    def _pass_on(self, entry: _Speaker, speaker: DeviceId, holder: Holder) -> None:
+        if entry.running is holder:
+            entry.running = None
+        entry.grant_next()
+        if entry.running is None and not entry.waiting:
+            self._speakers.pop(speaker, None)
+
+    async def _turn(self, entry: _Speaker, speaker: DeviceId, holder: Holder, *, ahead: bool, waits: bool) -> None:
         verdict = arbitrate(holder.priority, entry.running.priority if entry.running else None)
         if verdict is Verdict.TAKE:
             entry.running = holder
             return
+        if verdict is Verdict.WAIT and not waits:
+            raise Busy(f"{speaker}: something as important has it", code="speaker-busy")
         if len(entry.waiting) >= WAITING_LIMIT:
             raise Busy(f"{speaker}: {WAITING_LIMIT} broadcasts wait already")
         if verdict is Verdict.PREEMPT and entry.running:
             entry.running.preempt()
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        entry.waiting.append((holder, turn))
+        entry.waiting.insert(0 if ahead else len(entry.waiting), (holder, turn))
         try:
             await turn
         finally:

@@ -7,13 +7,14 @@ from typing import Final, Protocol
 from gateway.clock import Clock
 from gateway.domain import identity as rules
 from gateway.domain.city import City
-from gateway.domain.devices import DeviceId
+from gateway.domain.devices import Device, DeviceId
 from gateway.domain.health import Board
 from gateway.domain.quirks import Quirks
 from gateway.drivers.base import Identity, IdentitySource
 from gateway.errors import NotFound, WrongDevice
 
 FRESH: Final = timedelta(seconds=60)
+_SHOWN: Final = 64
 TIMEOUT_S: Final = 3.0
 
 
@@ -22,12 +23,19 @@ class Verify(Protocol):
 
 
 def verification(
-    *, city: City, board: Board, clock: Clock, identity_of: Callable[[DeviceId], IdentitySource], quirks_of: Callable[[DeviceId], Quirks]
+    *,
+    city: City,
+    board: Board,
+    clock: Clock,
+    identity_of: Callable[[DeviceId], IdentitySource],
+    quirks_of: Callable[[DeviceId], Quirks],
+    is_telephone: Callable[[DeviceId], bool] = lambda _speaker: False,
 ) -> Verify:
     """A function that raises WrongDevice when another device than the inventory's answers at a speaker's address (`domain.identity`).
 
     What a health check found within the last `FRESH` counts; otherwise the speaker is asked, signed, within `TIMEOUT_S`, and may
     raise what drivers raise. A speaker that the inventory gives nothing to be known by cannot be told from another: it passes.
+    One that is a telephone has no serial number to tell; where it does not name its hardware either, it is known by its address alone.
     """
 
     async def verify(speaker: DeviceId) -> None:
@@ -36,15 +44,42 @@ def verification(
             raise NotFound(f"there is no speaker {speaker!r}")
         if not device.serial and not device.mac:
             return
+        if is_telephone(speaker):
+            _compare_hardware(device, _seen_hardware(board, speaker, clock) or await _hardware(identity_of(speaker)))
+            return
         told = _seen(board, speaker, clock) or await identity_of(speaker).identity(timeout_s=TIMEOUT_S)
-        if rules.serial_tells(device, quirks_of(speaker), manufacturer=told.manufacturer, model=told.model):
-            other = bool(device.serial) and (not told.serial or rules.has_other_serial(device, told.serial))
-        else:
-            other = bool(device.mac) and rules.has_other_hardware(device, await _hardware(identity_of(speaker)))
-        if other:
-            raise WrongDevice(f"another device answers at the address of {speaker}", hint="correct the inventory, or the cabling")
+        if not rules.serial_tells(device, quirks_of(speaker), manufacturer=told.manufacturer, model=told.model):
+            if device.mac:
+                _compare_hardware(device, await _hardware(identity_of(speaker)))
+        elif device.serial and (not told.serial or rules.has_other_serial(device, told.serial)):
+            raise _wrong(speaker, f"serial number {_printable(told.serial)}", device.serial)
 
     return verify
+
+
+def _compare_hardware(device: Device, told: Sequence[str]) -> None:
+    if rules.has_other_hardware(device, told):
+        raise _wrong(device.id, f"hardware address {_printable(', '.join(told))}", rules.known_hardware(device))
+
+
+def _wrong(speaker: DeviceId, told: str, known: str) -> WrongDevice:
+    why = f"another device answers at the address of {speaker}: {told}, where the inventory has {known}"
+    return WrongDevice(why, hint="correct the inventory, or the cabling")
+
+
+def _printable(told: str) -> str:
+    """What a device says of itself, as far as people should see it."""
+    shown = "".join(sign for sign in told if sign.isprintable())[:_SHOWN]
+    return shown or "none"
+
+
+def _seen_hardware(board: Board, speaker: DeviceId, clock: Clock) -> Sequence[str]:
+    """The hardware addresses that a fresh health check was told; none when there is no such check."""
+    standing = board[speaker]
+    if standing.last_seen is None or clock.now() - standing.last_seen > FRESH:
+        return ()
+    told = str(standing.facts.get("identity", {}).get("hardware", ""))
+    return told.split(", ") if told else ()
 
 
 def _seen(board: Board, speaker: DeviceId, clock: Clock) -> Identity | None:

@@ -12,7 +12,9 @@ from typing import Any, Protocol
 import aiomqtt
 import structlog
 
-from gateway.broadcast.service import Order, Stopped, View
+from gateway.broadcast.orders import Order
+from gateway.broadcast.service import Stopped
+from gateway.broadcast.views import View
 from gateway.clock import Clock
 from gateway.domain.broadcast import BroadcastId, outcome
 from gateway.domain.events import Actor
@@ -40,6 +42,7 @@ class Broadcasts(Protocol):
     async def get(self, broadcast: BroadcastId) -> View: ...
 
     def stop_all(self, actor: Actor) -> Stopped: ...
+    async def stop_written(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,9 @@ class Commands:
         """One after the other, so that acknowledgements go out in the order of arrival (MQTT 3.1.1, 4.6)."""
         while True:
             message, stops = await waiting.get()
-            if message.topic.value != self._topics.stop_all:
+            if message.topic.value == self._topics.stop_all:
+                await self.stop_written()
+            else:
                 await self._answer(client, await self.broadcast(bytes(message.payload), retained=message.retain, stops=stops))
             client.acknowledge(message)
 
@@ -126,6 +131,14 @@ class Commands:
         self._stops += 1
         stopped = self._broadcasts.stop_all(self._sender.actor)
         return Answer(command.topic, command.id, "stopped", {"broadcasts": stopped.broadcasts, "speakers": stopped.speakers})
+
+    async def stop_written(self) -> None:
+        """Return once a stop is on the disk: the broker brings it again to who dies before. It was obeyed long ago."""
+        while True:
+            try:
+                return await self._broadcasts.stop_written()
+            except (StorageFailed, Overloaded):
+                await self._clock.sleep(TRY_AGAIN_S)
 
     async def _submit(self, order: Order, stops: int) -> tuple[bool, View]:
         """Whether the order was known, and what has come of it. Tried again while the store does not take it, until its time is over."""

@@ -1,0 +1,157 @@
+"""Loudspeakers made as quiet as the hour wants for the time of one broadcast, and given back as they were, whatever happens in between."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Final, Protocol
+
+import structlog
+
+from gateway.clock import Clock
+from gateway.domain.devices import DeviceId
+from gateway.drivers.base import Volume, VolumeControl
+from gateway.errors import DeviceError, GatewayError, NotFound
+from gateway.storage.store import Store
+from gateway.storage.writer import Lane
+
+TIMEOUT_S: Final = 2.0  # for each question: a voice in the street does not wait longer for its volume
+AGAIN_S: Final = 30.0
+
+log = structlog.get_logger()
+
+
+class Notes(Protocol):
+    """What outlives this process: how loud the loudspeakers were that are quieter now. Raises what the store raises."""
+
+    async def lowered(self) -> Mapping[DeviceId, Volume]: ...
+
+    async def lower(self, speaker: DeviceId, before: Volume) -> None: ...
+
+    async def restored(self, speaker: DeviceId) -> None: ...
+
+
+class StoredNotes:
+    """`Notes` in the store."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def lowered(self) -> Mapping[DeviceId, Volume]:
+        async with self._store.read() as tx:
+            return {speaker: Volume(levels) for speaker, levels in (await tx.volumes.lowered()).items()}
+
+    async def lower(self, speaker: DeviceId, before: Volume) -> None:
+        now = self._clock.now()
+        await self._store.writer.write(lambda tx: tx.volumes.lower(speaker, before.percent, at=now), lane=Lane.BROADCAST)
+
+    async def restored(self, speaker: DeviceId) -> None:
+        await self._store.writer.write(lambda tx: tx.volumes.restore(speaker), lane=Lane.BROADCAST)
+
+
+class Loudness:
+    """Sets volumes where devices let them be set. `volume_of`: who sets a device's; None: nobody can. `notes`: None: they are in memory."""
+
+    def __init__(
+        self, volume_of: Callable[[DeviceId], VolumeControl | None], notes: Notes | None = None, clock: Clock | None = None
+    ) -> None:
+        self._volume_of = volume_of
+        self._notes = notes
+        self._clock = clock
+        self._owed: dict[DeviceId, Volume] = {}  # how loud those were that are quieter now; bounded by the loudspeakers
+        self._in_use: set[DeviceId] = set()
+        self._stirred = asyncio.Event()
+
+    async def load(self) -> None:
+        """Take up what a former life has left quieter."""
+        self._owed = dict(await self._notes.lowered()) if self._notes is not None else {}
+        self._stirred.set()
+
+    async def run(self) -> None:
+        """Make as loud as before what could not be made so at once, until cancelled."""
+        assert self._clock is not None
+        while True:
+            await self._stirred.wait()
+            self._stirred.clear()
+            for speaker in self._idle():
+                await self._give_back(speaker)
+            if self._idle():
+                await self._clock.sleep(AGAIN_S)
+                self._stirred.set()
+
+    def _idle(self) -> list[DeviceId]:
+        """Those that are quieter than they were, and not spoken through."""
+        return [speaker for speaker in self._owed if speaker not in self._in_use]
+
+    @asynccontextmanager
+    async def at_most(self, speaker: DeviceId, percent: int | None) -> AsyncIterator[str]:
+        """For the block, `speaker` is not louder than `percent` of its range (None: as it is). Gives why it may be louder, "" if it is not.
+
+        A broadcast is not given up for its volume: it is limited where the device allows it.
+        """
+        if percent is None and speaker not in self._owed:
+            yield ""
+            return
+        control = self._volume_of(speaker)
+        if control is None:
+            yield "" if percent is None else f"the volume cannot be limited to {percent} %: no way to set it"
+            return
+        self._in_use.add(speaker)
+        try:
+            yield await self._limit(control, speaker, percent)
+        finally:
+            self._in_use.discard(speaker)
+            await self._give_back(speaker)
+            if speaker in self._owed:
+                self._stirred.set()
+
+    async def _limit(self, control: VolumeControl, speaker: DeviceId, percent: int | None) -> str:
+        """Make it as loud as it may be: never louder than it was before anybody made it quieter. Why that failed, "" when it did not."""
+        most = 100 if percent is None else percent
+        try:
+            now = await control.volume(timeout_s=TIMEOUT_S)
+            owed = self._owed[speaker].percent if speaker in self._owed else {}
+            before = {**now.percent, **owed}
+            louder = {token: set_to for token, set_to in before.items() if set_to > most}
+            if louder.keys() - owed.keys():
+                await self._note(speaker, Volume({**louder, **owed}))
+            wanted = {token: min(set_to, most) for token, set_to in before.items()}
+            changes = Volume({token: set_to for token, set_to in wanted.items() if now.percent.get(token) != set_to})
+            if changes.percent:
+                await control.set_volume(changes, timeout_s=TIMEOUT_S)
+        except DeviceError as error:
+            log.warning("broadcast.volume_not_limited", speaker=speaker, percent=most, reason=error.code)
+            return f"the volume was not limited to {percent} %: {error}" if percent is not None else ""
+        return ""
+
+    async def _note(self, speaker: DeviceId, before: Volume) -> None:
+        """On the disk before the device is told; where the store fails, in memory alone."""
+        self._owed[speaker] = before
+        try:
+            if self._notes is not None:
+                await self._notes.lower(speaker, before)
+        except GatewayError as error:
+            log.warning("broadcast.volume_not_noted", speaker=speaker, was=dict(before.percent), reason=str(error))
+
+    async def _give_back(self, speaker: DeviceId) -> None:
+        """Make it as loud as it was; what fails is tried again by `run`."""
+        before = self._owed.get(speaker)
+        if before is None:
+            return
+        try:
+            control = self._volume_of(speaker)
+            if control is not None:
+                await control.set_volume(before, timeout_s=TIMEOUT_S)
+        except NotFound:
+            pass  # it is not in the inventory any more
+        except DeviceError as error:
+            log.warning("broadcast.volume_not_restored", speaker=speaker, was=dict(before.percent), reason=error.code)
+            return
+        if speaker in self._in_use or self._owed.get(speaker) is not before:
+            return
+        del self._owed[speaker]
+        try:
+            if self._notes is not None:
+                await self._notes.restored(speaker)
+        except GatewayError as error:
+            log.warning("broadcast.volume_not_noted", speaker=speaker, reason=str(error))  # told once more at the next start: no harm

@@ -1,0 +1,36 @@
+"""A broadcast as it stands: what the store says, and where memory knows more, what memory says."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.domain.broadcast import Broadcast, BroadcastId, Delivery
+from gateway.domain.broadcast_ledger import OutcomeEntry, StreetPicture
+from gateway.domain.devices import DeviceId
+
+Live = Mapping[BroadcastId, dict[DeviceId, Delivery]]
+"""The deliveries of which memory knows more than the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A broadcast and where it stands at each speaker; what people said came of it, in order, and the pictures beside it."""
+
+    broadcast: Broadcast
+    deliveries: tuple[Delivery, ...]
+    outcomes: tuple[OutcomeEntry, ...] = ()
+    pictures: tuple[StreetPicture, ...] = ()
+
+    @property
+    def open(self) -> bool:
+        return any(delivery.open for delivery in self.deliveries)
+
+
+def view_of(broadcast: Broadcast, stored: Sequence[Delivery], live: Live) -> View:
+    """What the store says, and where memory knows more, what memory says: also of those that stepped in and are not stored yet."""
+    known = {delivery.speaker: delivery for delivery in stored} | live.get(broadcast.id, {})
+    return View(broadcast, tuple(known[speaker] for speaker in sorted(known)))
+
+
+def newest(before: Live, after: Live) -> Live:
+    """What memory knew before or after, the later word first."""
+    return {broadcast: before.get(broadcast, {}) | after.get(broadcast, {}) for broadcast in before.keys() | after.keys()}
