@@ -1,17 +1,16 @@
 """Working off approved requests: where the footage is, what there is of it, fetching it, and the manifest. Interrupted work goes on."""
 
 import asyncio
-import hashlib
-import json
-import os
 import re
 import shutil
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -23,6 +22,8 @@ from gateway.domain.footage import (
     LEAST_GAP,
     WORKING,
     Act,
+    Described,
+    Document,
     Dossier,
     Export,
     ExportState,
@@ -36,39 +37,49 @@ from gateway.domain.footage import (
     gaps,
     joined,
     judged,
+    left_out,
     manifest,
+    overlapping,
+    total,
     verdict,
 )
-from gateway.domain.health import Board
+from gateway.domain.health import Board, HealthState
+from gateway.domain.imports import HOLDING, UNFINISHED, Import, imported_section
 from gateway.drivers.base import Span, Target
 from gateway.errors import (
     AuthenticationFailed,
     Busy,
+    DeadlineExceeded,
     DeviceError,
-    DeviceFault,
     GatewayError,
     NotFound,
     NotSupported,
     Overloaded,
     StorageFailed,
 )
-from gateway.footage.exporting import PART, DiskFull, Finished, Stretch, sync_folder
+from gateway.footage.adopting import Adoption
+from gateway.footage.cutting import Finished
+from gateway.footage.keys import open_signer
 from gateway.footage.ledger import Ledger
-from gateway.footage.worker import Job, run_worker
+from gateway.footage.progress import Gauge, Progress
+from gateway.footage.register import Register
+from gateway.footage.sealing import Seal, is_sealed, seal
+from gateway.footage.space import DiskFull, Space
+from gateway.footage.stretches import Replay, Worker, fetch_stretch, next_number, prepare
+from gateway.footage.turns import Turns
+from gateway.footage.worker import Reached, run_worker
 from gateway.storage.store import Store
 
 T = TypeVar("T")
-MANIFEST: Final = "manifest.json"
+PROOFS: Final = "proofs"
+"""The folder beside those of the requests in which every manifest stays, with its signature, under its digest."""
 _REQUESTS_AT_ONCE: Final = 8
+_ILL: Final = frozenset({HealthState.DEGRADED, HealthState.DOWN})
 _ASK_TIMEOUT_S: Final = 30.0
 _ATTEMPTS: Final = 3
 _PAUSE_S: Final = 5.0
 _BUSY_WAITS: Final = 60
 _BUSY_PAUSE_S: Final = 30.0
-_NOTHING_THERE: Final = "rtsp-457"
-"""Invalid Range: nothing of this stretch is recorded, whatever the search said; what is missing is judged by what came."""
-_OVERLAP: Final = timedelta(milliseconds=20)
-"""Less than one picture lasts: after a file that ends at E, pictures up to E - _OVERLAP are there already."""
 
 
 class RecordingSearch(Protocol):
@@ -83,17 +94,18 @@ class RecordingSearch(Protocol):
         ...
 
 
-Worker = Callable[[Job, Callable[[Finished], Awaitable[None]]], Awaitable[None]]
-
-
 @dataclass(frozen=True, slots=True)
 class Fetching:
-    """How footage is fetched. `exports`: how many at once in all, one a recorder; `free_bytes`: what stays free on the disk."""
+    """How footage is fetched. `exports`: how many at once in all, of each recorder as `Turns` has it.
+
+    `space`: the disk, and what stays free on it. `keys`: where the evidence key lives; made at the first package.
+    """
 
     folder: Path
+    keys: Path
+    space: Space
     segment: timedelta = timedelta(minutes=5)
     exports: int = 2
-    free_bytes: int = 256 << 20
 
 
 class Fulfilment:
@@ -107,9 +119,11 @@ class Fulfilment:
         city: City,
         board: Board,
         clock: Clock,
+        register: Register,
         search_of: Callable[[DeviceId], RecordingSearch],
         target_of: Callable[[DeviceId], Target],
         fetching: Fetching,
+        adoption: Adoption | None = None,
         worker: Worker = run_worker,
     ) -> None:
         self._store = store
@@ -117,29 +131,54 @@ class Fulfilment:
         self._city = city
         self._board = board
         self._clock = clock
+        self._register = register
         self._search_of = search_of
         self._target_of = target_of
         self._fetching = fetching
+        self._adoption = adoption
         self._worker = worker
         self._stirred = asyncio.Event()
+        self._alone: WeakValueDictionary[RequestId, asyncio.Lock] = WeakValueDictionary()
         self._tasks: dict[RequestId, asyncio.Task[None]] = {}
-        self._slots = asyncio.Semaphore(fetching.exports)
-        self._recorders: defaultdict[DeviceId, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._turns = Turns(fetching.exports, ailing=lambda recorder: board[recorder].state in _ILL)
+        self._gauges: dict[tuple[RequestId, DeviceId], Gauge] = {}
         self._log = structlog.get_logger()
 
     def folder_of(self, request: RequestId) -> Path:
         return self._fetching.folder / request
+
+    def proofs_of(self, request: RequestId) -> Path:
+        """Where each manifest that was ever signed for `request` stays, under its digest."""
+        return self._fetching.folder / PROOFS / request
+
+    def folders(self) -> list[str]:
+        """The requests of which something is on the disk."""
+        return [path.name for path in self._fetching.folder.iterdir() if path.is_dir()] if self._fetching.folder.is_dir() else []
+
+    def alone(self, request: RequestId) -> asyncio.Lock:
+        """Whoever reads what a seal of `request` has to say, seals it and puts that on record holds this meanwhile."""
+        return self._alone.setdefault(request, asyncio.Lock())
+
+    def turn(self, recorder: DeviceId) -> AbstractAsyncContextManager[None]:
+        """The right to have `recorder` replay something, as `Turns` has it."""
+        return self._turns.turn(recorder)
+
+    def progress(self, request: RequestId) -> Mapping[DeviceId, Progress]:
+        """How far the cameras are whose footage is being fetched for `request` now."""
+        return {camera: gauge.read() for (wanted, camera), gauge in self._gauges.items() if wanted == request}
 
     def stir(self) -> None:
         """There may be something to do."""
         self._stirred.set()
 
     async def drop(self, request: RequestId) -> None:
-        """Stop working on `request`, if that is going on, and remove what was fetched for it."""
+        """Stop working on `request`, if that is going on, and remove what was fetched for it, but for what a hold covers."""
         if task := self._tasks.get(request):
             task.cancel()
             await asyncio.wait([task])
-        await asyncio.to_thread(shutil.rmtree, self.folder_of(request), ignore_errors=True)
+        async with self.alone(request):
+            await asyncio.to_thread(shutil.rmtree, self.proofs_of(request), ignore_errors=True)
+            await asyncio.to_thread(_clear, self.folder_of(request), await self._ledger.held(request))
 
     async def run(self) -> None:
         """Work until cancelled; begins with what an earlier run left unfinished. Raises StorageFailed when the store does."""
@@ -181,10 +220,12 @@ class Fulfilment:
             self._log.warning("footage.not_failed", request=request, reason=str(error))
 
     async def _fulfil(self, request: FootageRequest) -> None:
-        if request.state is FootageState.APPROVED:
+        if request.state in (FootageState.APPROVED, FootageState.GOING_AHEAD):
             request = await self._ledger.act(request.id, Act.LOCATE)
         if request.state is FootageState.LOCATING:
             request = await self._locate(request)
+        if request.state is FootageState.HOLDING:
+            request = await self._ledger.act(request.id, Act.EXPORT)
         if request.state is FootageState.EXPORTING:
             await self._export_all(request)
             await self._conclude(request.id)
@@ -192,7 +233,7 @@ class Fulfilment:
     # -- where it is --------------------------------------------------------------------------------------------------
 
     async def _locate(self, request: FootageRequest) -> FootageRequest:
-        """Ask the recorders what they have. The request is then EXPORTING, or at its end when there is nothing to fetch."""
+        """Ask the recorders what they have. The request is then HOLDING, or at its end when there is nothing to fetch."""
         known = {export.camera: export for export in (await self._ledger.dossier(request.id)).exports}
         exports = [
             done if (done := known.get(camera)) and done.state is ExportState.DONE else await self._located(request, camera)
@@ -201,8 +242,8 @@ class Fulfilment:
         await self._ledger.put_exports(*exports)
         if any(export.state is ExportState.PENDING for export in exports):
             found = {export.camera: _told(export.coverage) for export in exports}
-            return await self._ledger.act(request.id, Act.EXPORT, detail={"recorded": found})
-        act, reason = verdict(exports)
+            return await self._ledger.act(request.id, Act.HOLD, detail={"recorded": found})
+        act, reason = _with_brought(verdict(exports), await self._brought(request.id))
         if act in (Act.FIND_NOTHING, Act.FAIL):
             return await self._ledger.act(request.id, act, reason=reason)
         return await self._ledger.act(request.id, Act.EXPORT)  # all was there already: only the manifest is missing
@@ -224,7 +265,7 @@ class Fulfilment:
             serial=recorder.serial,
             offset=self._board[recorder.id].offset,
         )
-        window = request.filing.window
+        window = request.window_of(camera)
         asked = export.device_period(window)
         span = Span(asked.start, asked.end)
 
@@ -234,35 +275,94 @@ class Fulfilment:
         try:
             spans = await self._patiently(ask, request=request.id, camera=camera)
         except (DeviceError, NotFound, Overloaded) as error:
-            return replace(export, state=ExportState.FAILED, reason=f"the recorder does not say what it has: {error}")
+            silent = replace(export, state=ExportState.FAILED, reason=f"the recorder does not say what it has: {error}")
+            return await self._with_held(silent, window)
         coverage = clipped((export.true_period(Period(span.start, span.end)) for span in spans), window)
         if not coverage:
-            return replace(export, state=ExportState.NOTHING, reason="not recorded", gaps=(window,))
-        return replace(export, coverage=coverage, gaps=gaps(coverage, window, least=LEAST_GAP))
+            return await self._with_held(replace(export, state=ExportState.NOTHING, reason="not recorded", gaps=(window,)), window)
+        return await self._with_held(replace(export, coverage=coverage, gaps=gaps(coverage, window, least=LEAST_GAP)), window)
+
+    async def _with_held(self, export: Export, window: Period) -> Export:
+        """`export` with what was secured under holds, which counts as recorded whatever the recorder has by now."""
+        if self._adoption is None:
+            return export
+        held = await self._adoption.of(export.camera, export.recorder, window, export.coverage)
+        if not held:
+            return export
+        coverage = clipped((*export.coverage, *(run for file in held for run in file.runs)), window)
+        reason = export.reason if export.state is ExportState.FAILED else ""
+        missing = gaps(coverage, window, least=LEAST_GAP)
+        return replace(export, state=ExportState.PENDING, coverage=coverage, gaps=missing, reason=reason if missing else "")
 
     # -- fetching it --------------------------------------------------------------------------------------------------
 
     async def _export_all(self, request: FootageRequest) -> None:
         dossier = await self._ledger.dossier(request.id)
         folder = self.folder_of(request.id)
-        await asyncio.to_thread(_prepare, folder, {file.name for file in dossier.files})
+        brought = await self._brought_names(request.id)
+        await asyncio.to_thread(prepare, folder, {file.name for file in dossier.files} | brought)
         async with asyncio.TaskGroup() as group:
             for number, export in enumerate(dossier.exports, start=1):
                 if export.state in (ExportState.PENDING, ExportState.EXPORTING):
                     files = [file for file in dossier.files if file.camera == export.camera]
-                    fetch = _CameraFetch(export, request.filing.window, files, f"{number:02d}_{_safe(export.camera)}_")
+                    fetch = _CameraFetch(export, request.window_of(export.camera), files, f"{number:02d}_{_safe(export.camera)}_")
                     group.create_task(self._export(fetch), name=f"export {export.camera}")
 
     async def _export(self, fetch: "_CameraFetch") -> None:
         """Fetch the footage of one camera; its export ends DONE, PARTIAL, NOTHING or FAILED."""
-        async with self._recorders[fetch.export.recorder], self._slots:
+        error, refused = fetch.export.reason, False
+        try:
+            await self._patiently(lambda: self._attempt(fetch), request=fetch.export.request, camera=fetch.export.camera)
+        except NotSupported as refusal:
+            error, refused = f"the device refuses replay: {refusal}", True
+        except (DeviceError, NotFound, Overloaded, DiskFull) as failure:
+            error = str(failure)
+        try:
+            adopted = await self._adopt(fetch, recorded=[run for file in fetch.files for run in file.runs])
+        except DiskFull as failure:
+            adopted, error = 0, error or str(failure)
+        if adopted and not tuple(fetch.missing()):
+            error, refused = "", False
+        await self._ledger.put_exports(judged(fetch.export, fetch.files, fetch.window, error=error, refused=refused))
+
+    async def _attempt(self, fetch: "_CameraFetch") -> None:
+        """Fetch what is missing, in a turn of its recorder; whoever has to wait for a busy one waits outside."""
+        recorder, key = fetch.export.recorder, (fetch.export.request, fetch.export.camera)
+        async with self.turn(recorder):
             await self._ledger.put_exports(replace(fetch.export, state=ExportState.EXPORTING, reason=""))
-            error = ""
+            self._gauges[key] = gauge = Gauge(total(fetch.export.coverage), fetch.done(), fetch.size())
             try:
-                await self._patiently(lambda: self._fetch_rest(fetch), request=fetch.export.request, camera=fetch.export.camera)
-            except (DeviceError, NotFound, Overloaded, DiskFull) as failure:
-                error = str(failure)
-            await self._ledger.put_exports(judged(fetch.export, fetch.files, fetch.window, error=error))
+                await self._adopt(fetch, recorded=(fetch.window,))
+                await self._fetch_rest(fetch, gauge)
+            except (Busy, DeadlineExceeded):
+                self._turns.held_up(recorder)
+                raise
+            finally:
+                del self._gauges[key]
+            self._turns.went_well(recorder)
+
+    async def _adopt(self, fetch: "_CameraFetch", *, recorded: Sequence[Period]) -> int:
+        """Take what was secured under holds and is not there yet, of which the device has `recorded`; how many files. DiskFull."""
+        if self._adoption is None:
+            return 0
+        before = len(fetch.files)
+        there = joined(run for file in fetch.files for run in file.runs)
+        for held in await self._adoption.of(fetch.export.camera, fetch.export.recorder, fetch.window, recorded):
+            (part,) = clipped([held.period], fetch.window)
+            if not gaps(overlapping(there, part), part, least=LEAST_GAP):
+                continue
+            number = next_number(file.number for file in fetch.files)
+            name = f"{fetch.prefix}{number:03d}.mp4"
+            try:
+                await self._adoption.link(held, self.folder_of(fetch.export.request) / name)
+            except OSError as error:
+                raise DiskFull(f"what is held could not be linked: {error.strerror}") from error
+            finished = Finished(name, number, held.sha256, held.size, held.frames, held.damaged, ())
+            file = fetch.row(finished, held.runs, at=held.created_at)
+            await self._ledger.add_file(file, detail={"hold": held.hold, "secured_at": held.created_at.isoformat()})
+            fetch.files.append(file)
+            there = joined([*there, *held.runs])
+        return len(fetch.files) - before
 
     async def _patiently(self, act: Callable[[], Awaitable[T]], **about: object) -> T:
         """Do `act`, some more times when the recorder fails it. It must be safe to repeat: asking is, and fetching the rest is.
@@ -283,9 +383,12 @@ class Fulfilment:
                 self._log.info("footage.recorder_busy" if busy else "footage.attempt_failed", reason=str(failure), **about)
                 await self._clock.sleep(_BUSY_PAUSE_S if busy else _PAUSE_S)
 
-    async def _fetch_rest(self, fetch: "_CameraFetch") -> None:
+    async def _fetch_rest(self, fetch: "_CameraFetch", gauge: Gauge) -> None:
         """Replay what is recorded and not yet in a file, stretch by stretch."""
         export = fetch.export
+        holes = tuple(fetch.missing())
+        if not holes:
+            return
         folder = self.folder_of(export.request)
         path = await self._search_of(export.recorder).replay_path(export.recording, timeout_s=_ASK_TIMEOUT_S)
 
@@ -293,51 +396,94 @@ class Fulfilment:
             file = fetch.file(finished, at=self._clock.now())
             await self._ledger.add_file(file)
             fetch.files.append(file)
+            if any(fetch.missing()):
+                await self._check_space()
 
-        for hole, after in tuple(fetch.missing()):
-            self._check_space()
-            period = export.device_period(hole)
-            stretch = Stretch(
-                start=period.start,
-                end=period.end,
-                segment=self._fetching.segment,
-                folder=folder,
-                prefix=fetch.prefix,
-                first=1 + max((file.number for file in fetch.files), default=0),
-                after=after,
-            )
-            try:
-                await self._worker(Job(self._target_of(export.recorder), path, stretch), keep)
-            except DeviceFault as fault:
-                if fault.code != _NOTHING_THERE:
-                    raise
+        grid = export.device_period(fetch.window).start
+        replay = Replay(self._target_of(export.recorder), path, folder, fetch.prefix, self._fetching.segment, grid)
+        for hole, goes_on in holes:
+            await self._check_space()
+            gauge.begin(fetch.done(), fetch.size())
+            first, period = next_number(file.number for file in fetch.files), export.device_period(hole)
+            heed = partial(self._heed, gauge, period)
+            await fetch_stretch(self._worker, replay, period, first=first, goes_on=goes_on, take=keep, heed=heed)
 
-    def _check_space(self) -> None:
-        free = shutil.disk_usage(self._fetching.folder).free
-        if free < self._fetching.free_bytes:
-            raise DiskFull(f"only {free >> 20} MiB are free for footage", hint="free some space, then retry")
+    def _heed(self, gauge: Gauge, period: Period, reached: Reached) -> None:
+        gauge.heed(period, reached.at, reached.size, self._clock.monotonic())
+
+    async def _check_space(self) -> None:
+        """DiskFull when less would stay free than has to, beside what was promised to holds."""
+        async with self._store.read() as tx:
+            promised = await tx.holds.outstanding_bytes()
+        await asyncio.to_thread(self._fetching.space.keep_floor, promised=promised)
 
     # -- concluding ---------------------------------------------------------------------------------------------------
 
     async def _conclude(self, request: RequestId) -> None:
-        dossier = await self._ledger.dossier(request)
-        act, reason = verdict(dossier.exports)
-        digest = await asyncio.to_thread(self._write_manifest, dossier)
-        await self._ledger.act(request, act, reason=reason, detail={"manifest_sha256": digest})
+        async with self.alone(request):
+            dossier = await self._ledger.dossier(request)
+            act, reason = _with_brought(verdict(dossier.exports), await self._brought(request))
+            await self._ledger.act(request, act, reason=reason, detail=await self.seal(request))
 
-    def _write_manifest(self, dossier: Dossier) -> str:
-        """Write the manifest beside the files, durably; its SHA-256."""
-        content = manifest(dossier, version=__version__, made_at=self._clock.now())
-        data = json.dumps(content, ensure_ascii=False, indent=2).encode() + b"\n"
-        folder = self.folder_of(dossier.request.id)
-        part = folder / f"{MANIFEST}{PART}"
-        with part.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.rename(folder / MANIFEST)
-        sync_folder(folder)
-        return hashlib.sha256(data).hexdigest()
+    async def reseal(self, dossier: Dossier) -> dict[str, str]:
+        """Write the proof of a finished request anew, with what its register says and what was brought by now; the digests of both.
+
+        To be called `alone` with the request. Whoever is cancelled meanwhile leaves when the files are written.
+        """
+        brought = await self._brought(dossier.request.id)
+        async with self._store.read() as tx:
+            documents = await tx.documents.of(dossier.request.id)
+        writing = asyncio.create_task(asyncio.to_thread(self._seal, dossier, brought, documents))
+        try:
+            sealed = await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.wait([writing])
+            raise
+        return {"manifest_sha256": sealed.manifest, "certificate_sha256": sealed.certificate}
+
+    async def seal(self, request: RequestId) -> dict[str, str]:
+        """Make the package of the files that are there, those that were brought among them; what the custody log says of it."""
+        return await self.reseal(await self._ledger.dossier(request))
+
+    async def is_sealed(self, request: RequestId, manifest: str) -> bool:
+        """Whether the whole proof with this manifest (SHA-256, hex) lies beside the files. StorageFailed when the disk does not say."""
+        try:
+            return await asyncio.to_thread(is_sealed, self.folder_of(request), manifest)
+        except OSError as error:
+            raise StorageFailed(f"the proof could not be read: {error.strerror}") from error
+
+    async def _brought(self, request: RequestId) -> list[Import]:
+        """The files of the package that the gateway did not fetch."""
+        async with self._store.read() as tx:
+            return [one for one in await tx.imports.of(request) if one.state in HOLDING]
+
+    async def _brought_names(self, request: RequestId) -> set[str]:
+        """What brought files are called that may lie in the request's folder: one that a crash cut off from its row among them."""
+        async with self._store.read() as tx:
+            return {one.name for one in await tx.imports.of(request) if one.state in HOLDING | UNFINISHED}
+
+    def _seal(self, dossier: Dossier, brought: Sequence[Import], documents: Sequence[Document]) -> Seal:
+        """Write manifest, digests, signatures and the certificate beside the files, durably."""
+        now = self._clock.now()
+        wordings = {**self._register.case_kinds, **self._register.legal_bases}
+        described = {export.camera: self._described(export) for export in dossier.exports}
+        content = manifest(dossier, described=described, wordings=wordings, version=__version__, made_at=now, documents=documents)
+        if brought:
+            content["imported"] = imported_section(brought)
+        footage = {file.name: file.sha256 for file in dossier.files} | {one.name: one.sha256 for one in brought}
+        signer = open_signer(self._fetching.keys, now=now)
+        try:
+            return seal(self.folder_of(dossier.request.id), content, footage, signer, kept=self.proofs_of(dossier.request.id))
+        except OSError as error:
+            raise DiskFull(f"the proof could not be written: {error.strerror}", hint="free some space, then retry") from error
+
+    def _described(self, export: Export) -> Described:
+        """What the inventory says of a camera and of the device that gave its footage; both may be gone by now."""
+        camera, recorder = self._city.devices.get(export.camera), self._city.devices.get(export.recorder)
+        if recorder is None:
+            return Described(name=camera.name if camera else "")
+        channel = next((one.number for one in recorder.channels if one.camera == export.camera), None)
+        return Described(camera.name if camera else "", channel, recorder.name, recorder.vendor, recorder.model)
 
 
 class _CameraFetch:
@@ -349,18 +495,27 @@ class _CameraFetch:
         self.files = files
         self.prefix = prefix
 
-    def missing(self) -> Iterator[tuple[Period, datetime | None]]:
-        """What is recorded and in no file (true time), each with the recorder's time of the last picture that is there before it."""
+    def done(self) -> timedelta:
+        """How much of what the recorder has is on the disk."""
+        there = joined(run for file in self.files for run in file.runs)
+        return total(self.export.coverage) - total(left_out(there, self.export.coverage))
+
+    def size(self) -> int:
+        return sum(file.size for file in self.files)
+
+    def missing(self) -> Iterator[tuple[Period, bool]]:
+        """What is recorded and in no file (true time), each with whether a file ends where it begins."""
         there = joined((run for file in self.files for run in file.runs), within=LEAST_GAP)
         ends = {run.end for run in there}
-        for covered in self.export.coverage:
-            for hole in gaps(there, covered, least=LEAST_GAP):
-                after = self.export.device_period(hole).start - _OVERLAP if hole.start in ends else None
-                yield hole, after
+        for hole in left_out(there, self.export.coverage, least=LEAST_GAP):
+            yield hole, hole.start in ends
 
     def file(self, finished: Finished, *, at: datetime) -> FootageFile:
         """The row of a finished file, its times brought to the true clock."""
-        runs = tuple(self.export.true_period(Period(start, end)) for start, end in finished.runs)
+        return self.row(finished, tuple(self.export.true_period(Period(start, end)) for start, end in finished.runs), at=at)
+
+    def row(self, finished: Finished, runs: tuple[Period, ...], *, at: datetime) -> FootageFile:
+        """The row of a finished file whose unbroken stretches on the true clock are `runs`."""
         return FootageFile(
             request=self.export.request,
             camera=self.export.camera,
@@ -381,13 +536,22 @@ def _causes(error: BaseException) -> list[BaseException]:
     return [cause for child in error.exceptions for cause in _causes(child)] if isinstance(error, BaseExceptionGroup) else [error]
 
 
-def _prepare(folder: Path, known: set[str]) -> None:
-    """Make the folder, and remove from it what no row knows: files that were not finished or not acknowledged."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.iterdir():
-        if path.name not in known:
-            path.unlink()
-    sync_folder(folder.parent)
+def _with_brought(found: tuple[Act, str], brought: Sequence[Import]) -> tuple[Act, str]:
+    """A request is not empty-handed when somebody brought a file for it."""
+    act, reason = found
+    return (Act.COMPLETE_IN_PART, reason) if brought and act in (Act.FIND_NOTHING, Act.FAIL) else found
+
+
+def _clear(folder: Path, held: frozenset[str]) -> None:
+    """Remove the folder, or all but `held` in it."""
+    if not held:
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name not in held:
+            path.unlink(missing_ok=True)
 
 
 def _safe(name: str) -> str:

@@ -1,30 +1,52 @@
 """Every step of a request goes through here: the new state, its line in the custody log, the event and the audit row, or none of them."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from gateway.clock import Clock
-from gateway.domain.events import SYSTEM, AuditEntry, NewEvent
-from gateway.domain.footage import Act, CustodyEntry, Dossier, Export, FootageFile, FootageRequest, Person, RequestId, Step, advanced
+from gateway.domain.events import SYSTEM, AuditEntry, NewEvent, Person
+from gateway.domain.footage import (
+    DELIVERABLE,
+    Act,
+    CustodyEntry,
+    Dossier,
+    Export,
+    FootageFile,
+    FootageRequest,
+    RequestId,
+    Step,
+    advanced,
+)
+from gateway.errors import Conflict
+from gateway.footage.disposal import HOLD_ENDED, RULES, write_disposal
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 
 GATEWAY: Final = Person(SYSTEM, "gateway")
 EVENT: Final = "footage.request"
+URGENT_EVENT: Final = "footage.urgent"
+"""Footage is being fetched that nobody has approved yet."""
 _STEPS: Final[Mapping[Act, Step]] = {
     Act.APPROVE: Step.APPROVED,
     Act.REJECT: Step.REJECTED,
+    Act.GO_AHEAD: Step.WENT_AHEAD,
+    Act.CONFIRM: Step.CONFIRMED,
+    Act.REVOKE: Step.REVOKED,
     Act.CANCEL: Step.CANCELLED,
     Act.RETRY: Step.RETRIED,
+    Act.GIVE_UP: Step.GIVEN_UP,
+    Act.SUPPLEMENT: Step.SUPPLEMENTED,
     Act.HAND_OVER: Step.HANDED_OVER,
-    Act.EXPORT: Step.LOCATED,
+    Act.CLOSE_NOTHING_SEEN: Step.CLOSED,
+    Act.CLOSE_NO_COPY: Step.CLOSED,
+    Act.HOLD: Step.LOCATED,
     Act.COMPLETE: Step.CONCLUDED,
     Act.COMPLETE_IN_PART: Step.CONCLUDED,
     Act.FIND_NOTHING: Step.CONCLUDED,
     Act.FAIL: Step.CONCLUDED,
     Act.EXPIRE: Step.EXPIRED,
 }
-"""What an act is called in the custody log; `locate` alone leaves no line there, its outcome does."""
+"""What an act is called in the custody log; `locate` and `export` leave no line there, their outcomes do."""
 T = TypeVar("T")
 
 
@@ -34,35 +56,83 @@ class Ledger:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self._gone: set[RequestId] = set()
+
+    def gone(self, request: RequestId) -> bool:
+        """Whether its files, which could be had in this life, can be had no more: what is on its way out stops."""
+        return request in self._gone
 
     async def file(self, request: FootageRequest) -> FootageRequest:
-        """Store a new request."""
+        """Store a new request; in an emergency it goes ahead at once, with an alarm."""
 
         async def change(tx: Tx) -> FootageRequest:
             await tx.footage.add(request)
             await self._note(tx, request, Step.SUBMITTED, request.submitted_by, {"cameras": list(request.cameras)})
             self._announce(tx, request, "submit", request.submitted_by)
-            return request
+            return await self._go_ahead(tx, request) if request.filing.emergency else request
 
         return await self._write(change)
 
-    async def act(
-        self, request: RequestId, act: Act, *, by: Person = GATEWAY, reason: str = "", detail: Mapping[str, Any] | None = None
-    ) -> FootageRequest:
-        """Do `act`. NotFound; Conflict and Forbidden as `advanced` raises them; the request as it then is."""
+    async def _go_ahead(self, tx: Tx, request: FootageRequest) -> FootageRequest:
+        by, at, why = request.submitted_by, self._clock.now(), str(request.filing.emergency)
+        after = advanced(request, Act.GO_AHEAD, by=by, at=at, reason=why)
+        await tx.footage.replace(request, after)
+        await self._note(tx, after, Step.WENT_AHEAD, by, {"emergency": why, "papers_due_at": str(request.papers_due_at)})
+        self._announce(tx, after, Act.GO_AHEAD, by)
+        self._alarm(tx, after, URGENT_EVENT)
+        return after
 
-        async def change(tx: Tx) -> FootageRequest:
+    async def act(
+        self,
+        request: RequestId,
+        act: Act,
+        *,
+        by: Person = GATEWAY,
+        reason: str = "",
+        detail: Mapping[str, Any] | None = None,
+        also: Callable[[Tx], Awaitable[None]] | None = None,
+    ) -> FootageRequest:
+        """Do `act`. NotFound; Conflict and Forbidden as `advanced` raises them; the request as it then is. `also`: with it or not."""
+
+        async def change(tx: Tx) -> tuple[FootageRequest, FootageRequest]:
             before = await tx.footage.get(request)
             after = advanced(before, act, by=by, at=self._clock.now(), reason=reason)
             await tx.footage.replace(before, after)
+            told = {"state": after.state, "reason": reason, **(detail or {})}
+            if act in (Act.EXPIRE, Act.CANCEL, Act.REVOKE):
+                held = await held_in(tx, request)
+                if held and act is Act.EXPIRE:
+                    raise Conflict("a hold covers what was fetched for the request", code="held", hint="it stays until the hold ends")
+                await write_disposal(tx, request, RULES[act], by=by, at=self._clock.now(), held=held)
+                await _mark_removed(tx, request, but=held)
+                told |= {"held": sorted(held)} if held else {}
             if act in _STEPS:
-                await self._note(tx, after, _STEPS[act], by, {"state": after.state, "reason": reason, **(detail or {})})
-            if act in (Act.EXPIRE, Act.CANCEL):
-                await tx.footage.mark_removed(request)
+                await self._note(tx, after, _STEPS[act], by, told)
+            if also is not None:
+                await also(tx)
             self._announce(tx, after, act, by)
-            return after
+            return before, after
 
-        return await self._write(change)
+        before, after = await self._write(change)
+        if after.state in DELIVERABLE:
+            self._gone.discard(request)
+        elif before.state in DELIVERABLE:
+            self._gone.add(request)
+        return after
+
+    async def let_go(self, request: RequestId) -> None:
+        """What was fetched for an ended request and stayed because a hold covered it may be removed now. Conflict when one does again."""
+
+        async def change(tx: Tx) -> None:
+            await write_disposal(tx, request, HOLD_ENDED, by=GATEWAY, at=self._clock.now())
+            await _mark_removed(tx, request)
+
+        await self._write(change)
+
+    async def held(self, request: RequestId) -> frozenset[str]:
+        """The names of a request's files that stay because a hold covers them."""
+        async with self._store.read() as tx:
+            return await held_in(tx, request)
 
     async def put_exports(self, *exports: Export) -> None:
         """Store how far the footage of some cameras is."""
@@ -73,14 +143,14 @@ class Ledger:
 
         await self._write(change)
 
-    async def add_file(self, file: FootageFile) -> None:
-        """Store a file that is safe on the disk."""
+    async def add_file(self, file: FootageFile, *, detail: Mapping[str, Any] | None = None) -> None:
+        """Store a file that is safe on the disk; `detail`: what its custody says beside its name, hash and size."""
 
         async def change(tx: Tx) -> None:
             await tx.footage.add_file(file)
             request = await tx.footage.get(file.request)
-            detail = {"name": file.name, "sha256": file.sha256, "size": file.size, "camera": file.camera}
-            await self._note(tx, request, Step.EXPORTED, GATEWAY, detail)
+            told = {"name": file.name, "sha256": file.sha256, "size": file.size, "camera": file.camera, **(detail or {})}
+            await self._note(tx, request, Step.EXPORTED, GATEWAY, told)
 
         await self._write(change)
 
@@ -96,6 +166,17 @@ class Ledger:
 
         await self._write(change)
 
+    async def download_all(self, request: FootageRequest, name: str, files: Sequence[FootageFile], *, by: Person, most: int) -> None:
+        """Log that all of it goes out to `by` as `name`, and count it for each of `files`. Conflict when one went out `most` times."""
+
+        async def change(tx: Tx) -> None:
+            counted = [{"name": file.name, "download": await tx.footage.count_download(file, most=most)} for file in files]
+            detail = {"name": name, "files": counted}
+            await self._note(tx, request, Step.DOWNLOADED, by, detail)
+            tx.record(AuditEntry(by.actor, "footage.download", request.id, self._clock.now(), detail | {"person": by.name}))
+
+        await self._write(change)
+
     async def dossier(self, request: RequestId) -> Dossier:
         async with self._store.read() as tx:
             return await tx.footage.dossier(request)
@@ -106,9 +187,25 @@ class Ledger:
     async def _note(self, tx: Tx, request: FootageRequest, step: Step, by: Person, detail: Mapping[str, Any]) -> None:
         await tx.footage.log(CustodyEntry(request.id, step, by, self._clock.now(), detail))
 
+    def _alarm(self, tx: Tx, request: FootageRequest, event: str) -> None:
+        """Tell whoever is to be alarmed: which emergency, of which unit, until when its papers may follow."""
+        due = request.papers_due_at.isoformat() if request.papers_due_at else None
+        told = {"state": request.state, "emergency": request.filing.emergency, "unit": request.filing.unit, "papers_due_at": due}
+        tx.emit(NewEvent(event, request.id, self._clock.now(), told))
+
     def _announce(self, tx: Tx, request: FootageRequest, act: str, by: Person) -> None:
         """Tell the readers of events that something happened, not about whom; the audit row has it all."""
         at = self._clock.now()
         tx.emit(NewEvent(EVENT, request.id, at, {"state": request.state, "act": act}))
         told = {"state": request.state, "person": by.name, "case_number": request.filing.case_number, "reason": request.reason}
         tx.record(AuditEntry(by.actor, f"footage.{act}", request.id, at, told))
+
+
+async def held_in(tx: Tx, request: RequestId) -> frozenset[str]:
+    """The names of a request's files, fetched or brought, that active holds cover: they may not be removed."""
+    return await tx.holds.held_in(request) | await tx.imports.held_in(request)
+
+
+async def _mark_removed(tx: Tx, request: RequestId, *, but: frozenset[str] = frozenset()) -> None:
+    await tx.footage.mark_removed(request, but=but)
+    await tx.imports.mark_removed(request, but=but)

@@ -1,8 +1,10 @@
 """The liaison desk: filing a request, deciding on it by a second person, and handing its footage over with every step on record."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -10,38 +12,87 @@ from typing import Final
 from gateway.clock import Clock
 from gateway.domain.city import City
 from gateway.domain.devices import DeviceId
-from gateway.domain.footage import DELIVERABLE, Act, Dossier, Filing, FootageRequest, FootageState, Person, RequestId
+from gateway.domain.events import Person
+from gateway.domain.footage import (
+    EVERYTHING,
+    KEPT,
+    Act,
+    CustodyEntry,
+    Dossier,
+    Figures,
+    Filing,
+    FootageRequest,
+    FootageState,
+    Period,
+    RequestId,
+    RequestsBy,
+    Search,
+    check_release,
+    counted,
+)
 from gateway.domain.health import Board
 from gateway.drivers.base import Target
-from gateway.errors import Conflict, Fault, InvalidInput, NotFound
-from gateway.footage.filing import accepted
-from gateway.footage.fulfilment import MANIFEST, Fetching, Fulfilment, RecordingSearch, Worker
-from gateway.footage.ledger import Ledger
+from gateway.errors import Conflict, Fault, Forbidden, InvalidInput, NotFound
+from gateway.evidence import archive
+from gateway.evidence.contents import SUMS, names_in
+from gateway.footage.adopting import Adoption
+from gateway.footage.amending import AmendingDesk
+from gateway.footage.custody import denials_on_record
+from gateway.footage.filing import Sought, accepted, looked_for
+from gateway.footage.fulfilment import Fetching, Fulfilment, RecordingSearch
+from gateway.footage.handover import HandOverDesk
+from gateway.footage.imports import ImportDesk
+from gateway.footage.ledger import Ledger, held_in
+from gateway.footage.links import LinkDesk
+from gateway.footage.progress import Progress
 from gateway.footage.register import Register
+from gateway.footage.resealing import Resealing
+from gateway.footage.stretches import Worker
+from gateway.footage.viewing import ViewingDesk
 from gateway.footage.worker import run_worker
-from gateway.storage.store import Store
+from gateway.storage.store import Store, Tx
 
+ENDED: Final = frozenset({FootageState.CANCELLED, FootageState.REVOKED, FootageState.EXPIRED})
+"""Of a request in one of these nothing is kept, unless a hold covers it."""
 _EXPIRY_EVERY_S: Final = 60.0
 _EXPIRED_AT_ONCE: Final = 50
+_LOOKED_AT: Final = 500
+CUSTODY_SHOWN: Final = 200
+"""Lines of the custody log that come with a request; the others by page."""
+DOCUMENTS: Final = "documents"
+"""The folder beside those of the requests in which their documents lie, by hash."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the operator sets: the longest window of a request, how long and how often files may be downloaded, how long they are kept."""
+    """What the operator sets: the longest window of a request, how long and how often files may be downloaded, how long they are kept;
+    how long a request may wait for a decision, and an emergency's papers may follow; how large a file that somebody brings may be."""
 
     window_max: timedelta = timedelta(hours=2)
     download_for: timedelta = timedelta(hours=72)
     downloads: int = 3
     keep: timedelta = timedelta(days=30)
+    decide_for: timedelta = timedelta(days=7)
+    papers_for: timedelta = timedelta(hours=24)
+    brought_bytes: int = 100 << 30
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file that may go out now: where it is, what it is called outside, and its digest ("" for the manifest)."""
+    """A file that may go out now: where it is, what it is called outside, and its digest ("" for what lies beside the footage)."""
 
     path: Path
     name: str
     sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A whole package that may go out now as one archive of `length` bytes: its files, and what it is called outside."""
+
+    name: str
+    paths: tuple[Path, ...]
+    length: int
 
 
 class FootageService:
@@ -64,6 +115,7 @@ class FootageService:
         new_id: Callable[[], str],
         fetching: Fetching,
         rules: Rules = Rules(),
+        adoption: Adoption | None = None,
         worker: Worker = run_worker,
     ) -> None:
         self.register = register
@@ -79,11 +131,66 @@ class FootageService:
             city=city,
             board=board,
             clock=clock,
+            register=register,
             search_of=search_of,
             target_of=target_of,
             fetching=fetching,
+            adoption=adoption,
             worker=worker,
         )
+        self._seals = Resealing(
+            store=store,
+            clock=clock,
+            alone=self._fulfilment.alone,
+            reseal=self._fulfilment.reseal,
+            is_sealed=self._fulfilment.is_sealed,
+        )
+        self.amending = AmendingDesk(
+            store=store,
+            clock=clock,
+            register=register,
+            folder=fetching.folder / DOCUMENTS,
+            seals=self._seals,
+        )
+        self.links = LinkDesk(
+            store=store,
+            clock=clock,
+            folder_of=self._fulfilment.folder_of,
+            gone=self._ledger.gone,
+            downloads=rules.downloads,
+            lasts=rules.download_for,
+        )
+
+        self.viewings = ViewingDesk(
+            store=store, clock=clock, folder_of=self._fulfilment.folder_of, act=self._ledger.act, gone=self._ledger.gone
+        )
+        self.deliveries = HandOverDesk(
+            store=store,
+            clock=clock,
+            folder_of=self._fulfilment.folder_of,
+            act=self._ledger.act,
+            keep_document=self.amending.add,
+            alone=self._fulfilment.alone,
+        )
+        self.imports = ImportDesk(
+            store=store,
+            clock=clock,
+            folder=fetching.folder.with_name(f"{fetching.folder.name}-brought"),
+            folder_of=self._fulfilment.folder_of,
+            seal=self._fulfilment.seal,
+            alone=self._fulfilment.alone,
+            act=self._ledger.act,
+            largest=rules.brought_bytes,
+            space=fetching.space,
+        )
+
+    def progress(self, request: RequestId) -> Mapping[DeviceId, Progress]:
+        """How far the cameras are whose footage is being fetched for `request` now."""
+        return self._fulfilment.progress(request)
+
+    def turn(self, recorder: DeviceId) -> AbstractAsyncContextManager[None]:
+        """The right to have `recorder` replay something, for whoever else fetches footage."""
+        return self._fulfilment.turn(recorder)
 
     async def run(self) -> None:
         """Work off approved requests and let old ones expire, until cancelled. Unfinished work of an earlier run goes on."""
@@ -93,11 +200,29 @@ class FootageService:
 
     # -- asking and deciding ------------------------------------------------------------------------------------------
 
-    async def submit(self, filing: Filing, *, by: Person) -> FootageRequest:
-        """File a request. InvalidInput with everything that is wrong with it."""
+    def preview(self, filing: Filing, *, longest: timedelta | None = None) -> Sought:
+        """Which cameras the place and time of `filing` mean and what is wanted of each, before anybody files it; and what is wrong."""
+        return looked_for(filing, city=self._city, now=self._clock.now(), window_max=self._longest(longest))
+
+    def _longest(self, own: timedelta | None) -> timedelta:
+        return self._rules.window_max if own is None else min(own, self._rules.window_max)
+
+    async def submit(self, filing: Filing, *, by: Person, longest: timedelta | None = None) -> FootageRequest:
+        """File a request. InvalidInput with everything that is wrong with it. An emergency goes ahead at once.
+
+        `longest`: the longest stretch of a camera that `by` may ask for, where that is less than the rules allow.
+        """
         now = self._clock.now()
-        tidy, cameras = accepted(filing, city=self._city, register=self.register, now=now, window_max=self._rules.window_max)
-        return await self._ledger.file(FootageRequest(RequestId(self._new_id()), tidy, cameras, by, now))
+        tidy, windows = accepted(filing, city=self._city, register=self.register, now=now, window_max=self._longest(longest))
+        name = RequestId(self._new_id())
+        if not tidy.case_number:
+            tidy = replace(tidy, case_number=name)  # a citizen comes without one: the desk's own stands for it
+        made = FootageRequest(name, tidy, tuple(windows), by, now, windows=windows)
+        if tidy.emergency is None:
+            return await self._ledger.file(made)
+        filed = await self._ledger.file(replace(made, papers_due_at=now + self._rules.papers_for))
+        self._fulfilment.stir()
+        return filed
 
     async def approve(self, request: RequestId, *, by: Person, note: str = "") -> FootageRequest:
         """Let the footage be fetched. Forbidden (`second-person`) to those who ask for it."""
@@ -107,9 +232,27 @@ class FootageService:
 
     async def reject(self, request: RequestId, *, by: Person, note: str) -> FootageRequest:
         """Refuse it, saying why. Forbidden (`second-person`) to those who ask for it."""
-        if not note.strip():
-            raise InvalidInput("a refusal needs its reason", faults=[Fault("/note", "is missing")], code="bad-request")
         return await self._ledger.act(request, Act.REJECT, by=by, reason=_note(note))
+
+    async def confirm(self, request: RequestId, *, by: Person, note: str = "") -> FootageRequest:
+        """A second person's word for an emergency that went ahead without one. Forbidden (`second-person`) to those who ask for it."""
+        await self._ledger.act(request, Act.CONFIRM, by=by, reason=_note(note))
+        return await self._seals.follow(request)
+
+    async def revoke(self, request: RequestId, *, by: Person, note: str) -> FootageRequest:
+        """Take an emergency back, saying why: what was fetched for it is removed. Forbidden (`second-person`) to those who ask for it."""
+        done = await self._ledger.act(request, Act.REVOKE, by=by, reason=_note(note))
+        await self._fulfilment.drop(request)
+        return done
+
+    async def give_up(self, request: RequestId, *, by: Person, note: str) -> FootageRequest:
+        """Say that a failed one is not to be had, and why."""
+        return await self._ledger.act(request, Act.GIVE_UP, by=by, reason=_note(note))
+
+    async def close(self, request: RequestId, *, by: Person, found_something: bool, note: str = "") -> FootageRequest:
+        """It was viewed here and no copy is taken: because nothing was found in it, or although something was."""
+        act = Act.CLOSE_NO_COPY if found_something else Act.CLOSE_NOTHING_SEEN
+        return await self._ledger.act(request, act, by=by, reason=_note(note))
 
     async def cancel(self, request: RequestId, *, by: Person, note: str = "") -> FootageRequest:
         """Withdraw it; what was fetched for it is removed."""
@@ -125,60 +268,144 @@ class FootageService:
 
     # -- looking ------------------------------------------------------------------------------------------------------
 
+    async def request(self, request: RequestId) -> FootageRequest:
+        """The request alone."""
+        async with self._store.read() as tx:
+            return await tx.footage.get(request)
+
     async def dossier(self, request: RequestId) -> Dossier:
-        """The request with its exports, files and custody log."""
-        return await self._ledger.dossier(request)
+        """The request with its exports, files and the newest `CUSTODY_SHOWN` lines of its custody log."""
+        async with self._store.read() as tx:
+            return await tx.footage.dossier(request, newest=CUSTODY_SHOWN)
+
+    async def custody(self, request: RequestId, *, after: int, limit: int) -> tuple[CustodyEntry, ...]:
+        """The custody log from after the line of this number on, in order."""
+        async with self._store.read() as tx:
+            await tx.footage.get(request)
+            return await tx.footage.custody(request, after=after, limit=limit)
 
     async def find(
-        self,
-        *,
-        state: FootageState | None = None,
-        case_number: str = "",
-        before: tuple[datetime, RequestId] | None = None,
-        limit: int = 100,
+        self, search: Search = EVERYTHING, *, before: tuple[datetime, RequestId] | None = None, limit: int = 100
     ) -> list[FootageRequest]:
         """Requests, the newest first; `before` is (submitted_at, id) of the last one of the page before."""
         async with self._store.read() as tx:
-            return await tx.footage.find(states=[state] if state else (), case_number=case_number, before=before, limit=limit)
+            return await tx.footage.find(search, before=before, limit=limit)
+
+    async def statistics(self, by: RequestsBy, *, submitted: Period | None = None) -> list[Figures]:
+        """Requests that were filed in `submitted`, or all, counted into rows."""
+        async with self._store.read() as tx:
+            found = await tx.footage.counted(submitted)
+        return await asyncio.to_thread(counted, found, by)
 
     # -- handing over -------------------------------------------------------------------------------------------------
+
+    async def must_be_filer(self, request: RequestId, *, by: Person, wish: str) -> None:
+        """Forbidden (`not-yours`), on record, unless `by` filed the request: footage goes to that person, who disposes of it."""
+        owner = (await self.request(request)).submitted_by
+        async with self._denials(request, by=by, name=wish[:200]):
+            if owner.actor != by.actor:
+                hint = f"{owner.name} filed it and may do this."
+                raise Forbidden("Footage is in the hands of the person who filed the request.", code="not-yours", hint=hint)
 
     async def download(self, request: RequestId, name: str, *, by: Person) -> Download:
         """Let the file `name` go out to `by`: counted, on record before the first byte.
 
         NotFound when there is no such file, Conflict when it is too early or too late (`download-expired`), or was taken too often.
         """
-        dossier = await self._ledger.dossier(request)
-        self._check_deliverable(dossier.request)
-        file = next((file for file in dossier.files if file.name == name), None)
-        path = self._fulfilment.folder_of(request) / (file.name if file else MANIFEST)
-        if (file is None and name != MANIFEST) or not await asyncio.to_thread(path.is_file):
-            raise NotFound(f"no file {name[:100]!r} in footage request {request}")
-        await self._ledger.download(dossier.request, name, file, by=by, most=self._rules.downloads)
+        dossier = await self.dossier(request)
+        async with self._denials(request, by=by, name=name[:200]):
+            self._check_deliverable(dossier.request)
+            file = next((file for file in dossier.files if file.name == name), None)
+            path = self._fulfilment.folder_of(request) / name
+            if name not in await asyncio.to_thread(_sizes, path.parent):
+                raise NotFound(f"no file {name[:100]!r} in footage request {request}")
+            await self._ledger.download(dossier.request, name, file, by=by, most=self._rules.downloads)
         return Download(path, name, file.sha256 if file else "")
 
+    async def package(self, request: RequestId, *, by: Person) -> Package:
+        """Let everything go out to `by` in one: counted for each file of footage, on record before the first byte.
+
+        Conflict as `download` raises it; NotFound when files are missing on the disk.
+        """
+        dossier = await self.dossier(request)
+        folder = self._fulfilment.folder_of(request)
+        async with self._denials(request, by=by, name="package"):
+            self._check_deliverable(dossier.request)
+            sizes = await asyncio.to_thread(_sizes, folder)
+            found = Package(f"{request}.zip", tuple(folder / name for name in sizes), archive.length(sizes))
+            await self._ledger.download_all(dossier.request, found.name, dossier.files, by=by, most=self._rules.downloads)
+        return found
+
+    def gone(self, request: RequestId) -> bool:
+        """Whether it ended in this life: what of it is on its way out stops."""
+        return self._ledger.gone(request)
+
     async def hand_over(self, request: RequestId, *, by: Person, receiver: str) -> FootageRequest:
-        """Record that the footage was handed to `receiver`."""
+        """Record that the footage was handed to `receiver`; what a guard refuses is on record, too."""
         if not receiver.strip():
             raise InvalidInput("a hand-over needs its receiver", faults=[Fault("/receiver", "is missing")], code="bad-request")
-        return await self._ledger.act(request, Act.HAND_OVER, by=by, detail={"receiver": _note(receiver)})
+        await self.request(request)
+        async with self._fulfilment.alone(request), self._denials(request, by=by, name="hand-over"):
+            return await self._ledger.act(request, Act.HAND_OVER, by=by, detail={"receiver": _note(receiver)})
+
+    def _denials(self, request: RequestId, *, by: Person, name: str) -> AbstractAsyncContextManager[None]:
+        return denials_on_record(self._store, self._clock, request, by=by, name=name)
 
     def _check_deliverable(self, request: FootageRequest) -> None:
-        if request.state not in DELIVERABLE or request.ready_at is None:
-            raise Conflict(f"a request that is {request.state} has nothing to download", code="wrong-state")
-        if self._clock.now() - request.ready_at > self._rules.download_for:
+        now = self._clock.now()
+        check_release(request, now=now)
+        if request.ready_at is None or now - request.ready_at > self._rules.download_for:
             raise Conflict("the time for downloads is over", code="download-expired", hint="file another request")
 
     # -- expiring -----------------------------------------------------------------------------------------------------
 
     async def _expire(self) -> None:
+        await self._sweep()
+        await self._seals.mend(await asyncio.to_thread(self._fulfilment.folders))
         while True:
+            await self.imports.tend()
+            await self.viewings.tend()
+            now = self._clock.now()
             async with self._store.read() as tx:
-                due = await tx.footage.ready_before(DELIVERABLE, self._clock.now() - self._rules.keep, limit=_EXPIRED_AT_ONCE)
-            for request in due:  # files first: after a crash in between the same is simply done again
-                await self._fulfilment.drop(request.id)
-                await self._ledger.act(request.id, Act.EXPIRE, reason="kept long enough")
+                old = await tx.footage.ready_before(KEPT, now - self._rules.keep, limit=_LOOKED_AT)
+                due = [request for request in old if not await held_in(tx, request.id)][:_EXPIRED_AT_ONCE]
+                freed = await _freed(tx)
+                waiting = await tx.footage.oldest([FootageState.SUBMITTED], limit=_EXPIRED_AT_ONCE)
+            for request in due:  # the row first: the store refuses as long as a hold covers a file
+                with contextlib.suppress(Conflict):  # somebody has acted meanwhile
+                    await self._ledger.act(request.id, Act.EXPIRE, reason="kept long enough")
+                    await self._fulfilment.drop(request.id)
+            for name in freed:
+                await self._ledger.let_go(name)
+                await self._fulfilment.drop(name)
+            for request in waiting:
+                if now - request.submitted_at > self._rules.decide_for:
+                    with contextlib.suppress(Conflict):
+                        await self._ledger.act(request.id, Act.EXPIRE, reason="nobody decided on it")
+            await self.amending.remind()
             await self._clock.sleep(_EXPIRY_EVERY_S)
+
+    async def _sweep(self) -> None:
+        """Remove what a crash between row and file has left of ended requests."""
+        for name in await asyncio.to_thread(self._fulfilment.folders):
+            async with self._store.read() as tx:
+                ended = await tx.footage.ended(RequestId(name), ENDED)
+            if ended:
+                await self._fulfilment.drop(RequestId(name))
+
+
+async def _freed(tx: Tx) -> list[RequestId]:
+    """Requests that have ended with files left because holds covered them, and cover none of them any more."""
+    found = {*await tx.holds.freed(ENDED, limit=_EXPIRED_AT_ONCE), *await tx.imports.freed(ENDED, limit=_EXPIRED_AT_ONCE)}
+    return [request for request in sorted(found) if not await held_in(tx, request)]
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Every file of the package in `folder`, as its own list names them, and how many bytes it has. NotFound when one is missing."""
+    try:
+        return {name: (folder / name).stat().st_size for name in names_in((folder / SUMS).read_bytes())}
+    except FileNotFoundError as error:
+        raise NotFound(f"footage request {folder.name} has no whole package") from error
 
 
 def _note(text: str) -> str:

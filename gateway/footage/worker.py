@@ -1,17 +1,19 @@
 """The export worker: a process of its own that replays one stretch of footage into files, and the way to run it.
 
 Footage is heavy and comes from devices, so neither its cost nor what it may do to a parser reaches the daemon. Protocol: the job as one
-JSON line on the worker's standard input, which then stays open; JSON lines come back: `file` for each file that is safe on the disk, then
-`done` or `error`. When its input closes, because the daemon is gone, the worker ends.
+JSON line on the worker's standard input, which then stays open; JSON lines come back: `reached` every second or so, `file` for each file
+that is safe on the disk, then `done` or `error`. A `file` is answered by a line when its row is committed, and the worker goes on after
+that, so that whoever dies when, no more than one file is fetched again. When its input closes, because the daemon is gone, the worker ends.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import resource
 import sys
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +23,9 @@ from gateway.domain.devices import Credentials, DeviceId, Ports
 from gateway.drivers.base import Span, Target
 from gateway.drivers.rtsp.replay import replay
 from gateway.errors import DeviceError, DeviceFault, GatewayError, Unreachable
-from gateway.footage.exporting import DiskFull, Finished, Stretch, fetch
+from gateway.footage.cutting import Cutter, Finished, Stretch
+from gateway.footage.exporting import fetch
+from gateway.footage.space import DiskFull
 
 SETUP_TIMEOUT_S: Final = 15.0
 NICENESS: Final = 10
@@ -31,16 +35,31 @@ _LINE_LIMIT: Final = 1 << 20
 _SLOWEST: Final = 2
 """A recorder that paces its replay takes as long as the footage; twice that is too long."""
 _FAREWELL_S: Final = 5.0
+_TELL_S: Final = 1.0
+_KEPT: Final = b"kept\n"
 _GRACE: Final = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
+class Reached:
+    """How far a worker is: the recorder's time of the latest picture, and the bytes written for its stretch so far."""
+
+    at: datetime
+    size: int
+
+
+def unheeded(_reached: Reached) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
-    """Which recorder, which of its recordings (the path of its replay), and what of it."""
+    """Which recorder, which of its recordings (the path of its replay), and what of it; `on_reached` hears about once a second of it."""
 
     target: Target
     path: str
     stretch: Stretch
+    on_reached: Callable[[Reached], None] = field(default=unheeded, compare=False, repr=False)
 
     @property
     def deadline_s(self) -> float:
@@ -48,7 +67,7 @@ class Job:
 
 
 async def run_worker(job: Job, on_file: Callable[[Finished], Awaitable[None]]) -> None:
-    """Fetch `job` in a worker process; `on_file` is awaited for each finished file, in order.
+    """Fetch `job` in a worker process; `on_file` is awaited for each finished file, in order, before more is fetched.
 
     Raises the DeviceErrors of the replay, DiskFull when the disk does not take the files, Unreachable (`worker-died`) when the
     process dies, DeadlineExceeded when the whole takes longer than any recorder may. Files that were reported stay.
@@ -89,6 +108,9 @@ async def _converse(process: asyncio.subprocess.Process, job: Job, on_file: Call
         message = json.loads(line)
         if "file" in message:
             await on_file(_finished(message["file"]))
+            process.stdin.write(_KEPT)
+        elif "reached" in message:
+            job.on_reached(Reached(datetime.fromisoformat(message["reached"]["at"]), message["reached"]["size"]))
         else:
             failure = _error(message["error"]) if "error" in message else None
             break
@@ -102,7 +124,7 @@ async def _converse(process: asyncio.subprocess.Process, job: Job, on_file: Call
 
 def _job_line(job: Job) -> bytes:
     target, stretch = job.target, job.stretch
-    ports = {"onvif": target.ports.onvif, "rtsp": target.ports.rtsp, "snmp": target.ports.snmp}
+    ports = asdict(target.ports)
     login = {"username": target.credentials.username, "password": target.credentials.password}
     what = {
         "start": stretch.start.isoformat(),
@@ -112,6 +134,7 @@ def _job_line(job: Job) -> bytes:
         "prefix": stretch.prefix,
         "first": stretch.first,
         "after": stretch.after.isoformat() if stretch.after else None,
+        "grid": stretch.grid.isoformat() if stretch.grid else None,
     }
     where = {"device": target.device, "address": target.address, "ports": ports, "login": login, "profile": target.profile}
     return json.dumps({"target": where, "path": job.path, "stretch": what}).encode() + b"\n"
@@ -129,6 +152,7 @@ def _job(line: bytes) -> Job:
         prefix=what["prefix"],
         first=what["first"],
         after=datetime.fromisoformat(what["after"]) if what["after"] else None,
+        grid=datetime.fromisoformat(what["grid"]) if what["grid"] else None,
     )
     return Job(target, message["path"], stretch)
 
@@ -164,14 +188,27 @@ def _error(message: Mapping[str, str]) -> GatewayError:
 # -- the worker itself ------------------------------------------------------------------------------------------------
 
 
-async def _work(job: Job) -> dict[str, Any]:
+async def _work(job: Job, kept: Callable[[], Awaitable[object]], watch: Callable[[Cutter], None] = lambda _: None) -> dict[str, Any]:
+    """Fetch `job` and say what comes of it; `kept` returns when the file that was said last is in the daemon's books."""
+
+    async def report(finished: Finished) -> None:
+        _say(_file_message(finished))
+        await kept()
+
     window = Span(job.stretch.start, job.stretch.end)
     try:
-        session = await replay(job.target, job.path, window, timeout_s=SETUP_TIMEOUT_S)
-        await fetch(session, job.stretch, lambda finished: _say(_file_message(finished)))
+        session = await replay(job.target, job.path, window, timeout_s=SETUP_TIMEOUT_S, kinds=("video", "audio"), joined=True)
+        await fetch(session, job.stretch, report, watch)
     except (DeviceError, OSError) as error:
         return _error_message(error)
     return {"done": True}
+
+
+async def _tell(watched: Sequence[Cutter]) -> None:
+    while True:
+        await asyncio.sleep(_TELL_S)
+        if watched:
+            _say({"reached": {"at": watched[-1].latest.isoformat(), "size": watched[-1].size}})
 
 
 async def _main() -> None:
@@ -179,19 +216,29 @@ async def _main() -> None:
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     job = _job(await reader.readline())
+    answers = asyncio.Semaphore(0)
+    watched: list[Cutter] = []
     async with asyncio.TaskGroup() as group:
-        orphaned = group.create_task(reader.read(), name="daemon-gone")
-        work = group.create_task(_work(job), name="work")
+        telling = group.create_task(_tell(watched), name="reached")
+        orphaned = group.create_task(_listen(reader, answers), name="daemon-gone")
+        work = group.create_task(_work(job, answers.acquire, watched.append), name="work")
         done, _ = await asyncio.wait((orphaned, work), return_when=asyncio.FIRST_COMPLETED)
-        orphaned.cancel()
-        work.cancel()
+        for task in (orphaned, telling, work):
+            task.cancel()
     if work in done:
         _say(work.result())
 
 
+async def _listen(reader: asyncio.StreamReader, answers: asyncio.Semaphore) -> None:
+    """Until the daemon is gone: each line is an answer."""
+    while await reader.readline():
+        answers.release()
+
+
 def _say(message: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps(message) + "\n")
-    sys.stdout.flush()
+    with contextlib.suppress(BrokenPipeError):  # the daemon is gone; its end of our input tells us to stop
+        sys.stdout.write(json.dumps(message) + "\n")
+        sys.stdout.flush()
 
 
 def _limit_self() -> None:

@@ -1,0 +1,308 @@
+"""The papers of a package, in Chinese and English: the custody sheet (视频资料调取登记表) and the evidence list (证据清单).
+
+Both are pages that print on A4: nothing is loaded, nothing is run, and what people and devices are called is only ever text. They say
+what the manifest says and tell its digest, so that a signature by hand on paper stands for the files.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from gateway.domain.footage import CLOCK_COMPARED
+from gateway.evidence.contents import MANIFEST, PAGE, SM_KEY
+from gateway.footage import stationery
+from gateway.footage.instructions import LINUX, SECOND, WINDOWS_OPENSSL, spaced
+from gateway.footage.stationery import Pair, Row
+from gateway.markup import text
+
+_URGENCY: Final = {"normal": "普通 normal", "urgent": "紧急 urgent"}
+_KINDS: Final = {"police": "公安 police", "authority": "其他机关 other authority", "citizen": "个人（仅查看） citizen, views only"}
+_EMERGENCIES: Final = {
+    "danger-to-life": "危及生命 danger to life",
+    "missing-person": "人员走失 missing person",
+    "hot-pursuit": "现场追捕 hot pursuit",
+}
+_STEPS: Final = {
+    "submitted": "提出申请 filed",
+    "amended": "补正 amended",
+    "approved": "审批同意 approved",
+    "went-ahead": "紧急先行 went ahead in an emergency",
+    "confirmed": "事后确认 confirmed afterwards",
+    "papers-supplied": "补交文书 papers supplied",
+    "papers-overdue": "文书逾期 papers overdue",
+    "document-added": "附入文书 document added",
+    "retried": "重新调取 tried again",
+    "located": "查找录像 recordings looked up",
+    "held": "保全 held",
+    "supplemented": "附入自带录像 files taken in",
+    "exported": "提取完成 footage fetched",
+    "concluded": "封装签名 sealed and signed",
+    "sealed-again": "重新封装签名 sealed and signed again",
+    "viewed": "现场查看 viewed on site",
+    "downloaded": "下载 downloaded",
+    "handed-over": "移交 handed over",
+}
+"""What the custody sheet prints of the custody log; the rest of it, looks above all, stands in the manifest alone."""
+_STATES: Final = {"done": "完整 whole", "partial": "部分 in part", "nothing": "无录像 nothing recorded", "failed": "未能调取 failed"}
+_MEASURED: Final = {CLOCK_COMPARED: "（ONVIF 校时查询，精度约 1 秒 asked by ONVIF, to about 1 s）"}
+_BLANK: Final = "　"
+_HANDS: Final = 4
+"""Lines for those through whose hands the medium goes after it was handed over."""
+
+
+def custody_sheet(manifest: Mapping[str, Any], digest: str) -> bytes:
+    """视频资料调取登记表: who asked for what and why, what was got from which device with which clock, and where people sign.
+
+    `manifest`: as it was signed; `digest`: its SHA-256, hex.
+    """
+    case, people = manifest["case"], manifest["people"]
+    parts = [
+        stationery.title(("视频资料调取登记表", "Footage retrieval: custody sheet"), manifest, _moment(manifest["made_at"])),
+        stationery.pairs(_about_case(case, people, manifest)),
+        *(_camera(camera, number) for number, camera in enumerate(manifest["cameras"], start=1)),
+        *(_brought(one, number) for number, one in enumerate(manifest.get("imported", ()), start=1)),
+        stationery.heading(("完整性与来源", "Integrity and origin")),
+        stationery.wide(_integrity(manifest, digest)),
+        stationery.heading(("经手记录（截至封装）", "Chain of custody until the package was sealed")),
+        stationery.table(_STEP_HEADS, _steps(manifest)),
+        stationery.heading(("交付", "Hand-over")),
+        stationery.pairs(
+            [
+                (("介质种类", "Kind of medium"), _BLANK),
+                (("介质编号", "Number of the medium"), _BLANK),
+                (("封存编号", "Number of the seal"), _BLANK),
+                (("交付时间", "Handed over at"), _BLANK),
+            ]
+        ),
+        stationery.heading(("签字", "Signatures")),
+        stationery.signatures(
+            [
+                (("调取人", "Requester"), people["requester"]),
+                (("第二调取人", "Second officer"), people["second_officer"]),
+                (("审批人", "Approved by"), people["approved_by"]["name"] if people["approved_by"] else ""),
+                (("提供单位经办人", "For the provider"), ""),
+                (("接收人", "Received by"), ""),
+                (("见证人", "Witness"), ""),
+            ]
+        ),
+        stationery.heading(("交付后的保管", "Custody after hand-over")),
+        stationery.table(_HAND_HEADS, ['<td class="blank"></td>' * len(_HAND_HEADS)] * _HANDS),
+        stationery.heading(("校验命令（在文件夹内执行）", "Commands that verify, run in the folder")),
+        "<p>Linux：前两条须显示 Verified OK，第三条每行均为 OK，第四条无显示，第五条与上列证书指纹一致。"
+        " The first two say Verified OK, the third OK in each line, the fourth nothing, the fifth the fingerprint above.</p>",
+        stationery.commands([*LINUX, *(SECOND if "second" in manifest["algorithms"] else ())]),
+        f"<p>Windows：用浏览器打开 {PAGE} 并填入上列指纹；或逐个文件执行 certutil 并与证据清单比对，装有 openssl 的可再核对签名。"
+        f" Open {PAGE} in a browser and enter the fingerprint above; or compare certutil's values with the evidence list, and check the"
+        " signatures where openssl is installed.</p>",
+        stationery.commands(["certutil -hashfile NAME SHA256", *WINDOWS_OPENSSL]),
+    ]
+    return stationery.page("视频资料调取登记表 Custody sheet", stationery.PORTRAIT, manifest, parts)
+
+
+def evidence_list(manifest: Mapping[str, Any], digest: str) -> bytes:
+    """证据清单: every file with its times and its integrity value (完整性校验值), for the investigators and the provider to sign."""
+    case, people = manifest["case"], manifest["people"]
+    files = [(camera, file) for camera in manifest["cameras"] for file in camera["files"]]
+    brought = [(one, file) for one in manifest.get("imported", ()) for file in one["files"]]
+    total = f"{len(files) + len(brought)} / {sum(file['size'] for _, file in files + brought):,} B"
+    rows = [_file_cells(number, camera, file) for number, (camera, file) in enumerate(files, start=1)]
+    rows += [_brought_cells(number, one, file) for number, (one, file) in enumerate(brought, start=len(files) + 1)]
+    parts = [
+        stationery.title(("电子数据证据清单", "List of electronic evidence"), manifest, _moment(manifest["made_at"])),
+        stationery.pairs(
+            [
+                (("案件编号", "Case number"), case["case_number"]),
+                (("调取单位", "Unit"), people["unit"]),
+                (("文书编号", "Authorising document"), case["authorising_document"]),
+                (("文件数／字节", "Files / bytes"), total),
+                (("校验算法", "Integrity value"), "SHA-256"),
+                (
+                    ("类别／格式", "Kind / format"),
+                    "视频 video / MP4；设备原始编码，未重新编码 as the device encoded it, nothing encoded again",
+                ),
+                (("提取方法", "How it was got"), _method(manifest, fetched=bool(files), brought=bool(brought))),
+                (("提取人／时间", "By / at"), _who(people["exported_by"]) if files else "–"),
+            ]
+        ),
+        stationery.heading(("文件", "Files")),
+        stationery.table(_FILE_HEADS, rows),
+        stationery.heading(("清单文件与证书", "Manifest and certificate")),
+        stationery.wide(_integrity(manifest, digest)),
+        stationery.heading(("签字", "Signatures")),
+        stationery.signatures(
+            [
+                (("侦查（调取）人员", "Investigator"), people["requester"]),
+                (("侦查（调取）人员", "Investigator"), people["second_officer"]),
+                (("持有人／提供人", "Provider"), ""),
+            ]
+        ),
+    ]
+    return stationery.page("电子数据证据清单 Evidence list", stationery.LANDSCAPE, manifest, parts)
+
+
+# -- what stands there ------------------------------------------------------------------------------------------------
+
+
+def _about_case(case: Mapping[str, Any], people: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[Row]:
+    return [
+        (("案件编号", "Case number"), case["case_number"]),
+        (("案件类别", "Kind of case"), case["case_kind_wording"] or case["case_kind"]),
+        (("法律依据", "Legal basis"), case["legal_basis_wording"] or case["legal_basis"]),
+        (("文书编号", "Authorising document"), " ".join(part for part in (case["authorising_document"], case["approval_letter"]) if part)),
+        (("调取单位", "Unit"), people["unit"]),
+        (("调取人／证件号", "Requester / badge"), f"{people['requester']} / {people['badge']} ({_KINDS[case['requester_kind']]})"),
+        (("第二调取人", "Second officer"), people["second_officer"]),
+        (("紧急程度", "Urgency"), _EMERGENCIES.get(case["emergency"]) or _URGENCY[case["urgency"]]),
+        (("用途", "Purpose"), case["purpose"]),
+        (("去向", "Destination"), case["destination"]),
+        (("申请时段（北京时间）", "Requested period, Beijing time"), _asked(manifest["requested"], case["tolerance_s"])),
+        *([(("地点", "Place"), case["address"])] if case["address"] else ()),
+        *([(("未调取的摄像机", "Cameras left out"), ", ".join(case["left_out"]))] if case["left_out"] else ()),
+        (("登记", "Filed by"), _who(people["submitted_by"])),
+        (("审批", "Approved by"), _who(people["approved_by"])),
+        (("导出", "Exported by"), _who(people["exported_by"])),
+    ]
+
+
+def _camera(camera: Mapping[str, Any], number: int) -> str:
+    files = camera["files"]
+    device = " ".join(str(part) for part in (camera["recorder"], camera["recorder_name"], camera["vendor"], camera["model"]) if part)
+    rows = [
+        (("摄像机", "Camera"), f"{camera['camera']} {camera['name']}"),
+        (("设备", "Device"), device),
+        (("序列号", "Serial number"), camera["serial"]),
+        (("通道／录像", "Channel / recording"), f"{camera['channel'] or '–'} / {camera['recording']}"),
+        (
+            ("与北京时间误差", "Error against Beijing time"),
+            f"{clock_error(camera['clock_offset_s'])} {_MEASURED.get(camera['clock_offset_measured'], '')}",
+        ),
+        (("申请时段（设备时间）", "Requested period, device's time"), _span(camera["requested_device_time"])),
+        (("实际取得（北京时间）", "Obtained, Beijing time"), _spans(camera["obtained"])),
+        (("缺失（北京时间）", "Missing, Beijing time"), _spans(camera["gaps"])),
+        (("结果", "Result"), " · ".join(part for part in (_STATES[camera["state"]], camera["reason"]) if part)),
+        (("文件数／字节", "Files / bytes"), f"{len(files)} / {sum(file['size'] for file in files):,}"),
+    ]
+    return stationery.heading((f"设备 {number}", f"Device {number}")) + stationery.pairs(rows)
+
+
+def _method(manifest: Mapping[str, Any], *, fetched: bool, brought: bool) -> str:
+    ways = [f"ONVIF 录像回放（RTSP）replay by {manifest['tool']}"] * fetched
+    ways += ["标明者由他人提供，非网关提取 those marked so were brought, not fetched by the gateway"] * brought
+    return "； ".join(ways) or "–"
+
+
+def _asked(requested: Mapping[str, str], tolerance_s: float) -> str:
+    return _span(requested) + (f" (± {tolerance_s:g} s)" if tolerance_s else "")
+
+
+def _brought(one: Mapping[str, Any], number: int) -> str:
+    """A file that the gateway did not fetch: nothing of what is said of it was measured."""
+    claimed = _span(one["claimed"]) if one["claimed"] else "–"
+    rows = [
+        (("提供人／证件号", "Brought by / badge"), f"{one['brought_by']} / {one['badge']}"),
+        (("来源设备（据称）", "Device, as told"), " ".join(part for part in (one["device"], one["camera"]) if part)),
+        (("导出软件", "Written by"), one["client"]),
+        (("原文件名", "Its own name"), one["original_name"]),
+        (("所示时段（据称）", "Period, as told"), claimed),
+        (("接收", "Taken in by"), _who(one["taken_in_by"])),
+    ]
+    return stationery.heading((f"非网关提取的文件 {number}", f"File {number} not fetched by the gateway")) + stationery.pairs(rows)
+
+
+def _steps(manifest: Mapping[str, Any]) -> list[str]:
+    told = [entry for entry in manifest["custody"] if entry["step"] in _STEPS]
+    return [
+        f'<td class="number">{number}</td><td class="moment">{text(_moment(entry["by"]["at"]))}</td><td>{text(_STEPS[entry["step"]])}</td>'
+        f"<td>{text(entry['by']['name'])} ({text(entry['by']['id'])})</td>"
+        for number, entry in enumerate(told, start=1)
+    ]
+
+
+def _integrity(manifest: Mapping[str, Any], digest: str) -> list[Row]:
+    return [
+        ((f"{MANIFEST} 校验值", "SHA-256"), digest),
+        (("证书指纹 (SHA-256)", "Certificate's fingerprint"), spaced(manifest["certificate_sha256"])),
+        *((("SM2 公钥文件", "SHA-256 of the SM2 key's file"), file["sha256"]) for file in manifest["package"] if file["name"] == SM_KEY),
+        (("签名算法", "Signature"), "ECDSA P-256, SHA-256" + ("; SM2, SM3" if "second" in manifest["algorithms"] else "")),
+    ]
+
+
+_STEP_HEADS: Final[Sequence[Pair]] = (("序号", "No."), ("北京时间", "Beijing time"), ("步骤", "Step"), ("经手", "By"))
+_HAND_HEADS: Final[Sequence[Pair]] = (
+    ("日期时间", "Date and time"),
+    ("移交人签字", "Given by"),
+    ("接收人签字", "Taken by"),
+    ("事由", "Why"),
+    ("封条是否完好", "Seal intact"),
+)
+_FILE_HEADS: Final[Sequence[Pair]] = (
+    ("序号", "No."),
+    ("文件", "File"),
+    ("摄像机", "Camera"),
+    ("北京时间", "Beijing time"),
+    ("设备时间", "Device's time"),
+    ("取得", "Fetched at"),
+    ("字节", "Bytes"),
+    ("帧／缺损", "Pictures / damaged"),
+    ("完整性校验值 SHA-256", "Integrity value"),
+)
+
+
+def _file_cells(number: int, camera: Mapping[str, Any], file: Mapping[str, Any]) -> str:
+    named = f"{camera['camera']} {camera['name']}"
+    held = f"<br>保全 hold {text(file['hold'])}" if file["hold"] else ""
+    return (
+        f'<td class="number">{number}</td><td class="name">{text(file["name"])}</td><td>{text(named)}</td>'
+        f'<td class="moment">{_two(file["period"])}</td><td class="moment">{_two(file["device_time"])}</td>'
+        f'<td class="moment">{text(_moment(file["fetched_at"]))}{held}</td>'
+        f'<td class="number">{file["size"]:,}</td><td class="number">{file["frames"]:,} / {file["damaged"]:,}</td>'
+        f"<td><code>{text(file['sha256'])}</code></td>"
+    )
+
+
+def _brought_cells(number: int, one: Mapping[str, Any], file: Mapping[str, Any]) -> str:
+    said = " ".join(part for part in (one["device"], one["camera"]) if part)
+    claimed = f"据称 as told<br>{_two(one['claimed'])}" if one["claimed"] else "–"
+    named = f'<td class="name">{text(file["name"])}</td><td>非网关提取 not fetched by the gateway: {text(said)}</td>'
+    return (
+        f'<td class="number">{number}</td>{named}'
+        f'<td class="moment">{claimed}</td><td>–</td><td class="moment">接收 taken in<br>{text(_moment(one["taken_in_by"]["at"]))}</td>'
+        f'<td class="number">{file["size"]:,}</td><td class="number">–</td>'
+        f"<td><code>{text(file['sha256'])}</code></td>"
+    )
+
+
+def clock_error(offset_s: float | None) -> str:
+    """How far a device's clock is off, in words; positive: it is fast."""
+    if offset_s is None:
+        return "未测量 not measured"
+    size = abs(offset_s)
+    if size < 0.0005:
+        return "0 秒 s"
+    minutes, seconds = divmod(round(size * 1_000), 60_000)
+    hours, minutes = divmod(minutes, 60)
+    parts = [(hours, "小时", "h"), (minutes, "分", "min"), (seconds / 1_000, "秒", "s")]
+    shown = [part for part in parts if part[0]]
+    chinese, english = ("快", "fast") if offset_s > 0 else ("慢", "slow")
+    told = "".join(f"{value:g} {unit} " for value, unit, _ in shown)
+    return f"{chinese} {told}· {' '.join(f'{value:g} {unit}' for value, _, unit in shown)} {english}"
+
+
+def _who(person: Mapping[str, str] | None) -> str:
+    return "" if person is None else f"{person['name']} ({person['id']}) {_moment(person['at'])}"
+
+
+def _moment(value: str) -> str:
+    return datetime.fromisoformat(value).strftime("%Y-%m-%d %H:%M:%S") if value else ""
+
+
+def _span(period: Mapping[str, str]) -> str:
+    return f"{_moment(period['start'])} – {_moment(period['end'])}"
+
+
+def _spans(periods: Iterable[Mapping[str, str]]) -> str:
+    return "； ".join(map(_span, periods)) or "无 none"
+
+
+def _two(period: Mapping[str, str]) -> str:
+    return "<br>".join(text(_moment(period[end])) for end in ("start", "end"))

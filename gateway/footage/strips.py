@@ -1,0 +1,161 @@
+"""A picture strip of a request's window: small stills at even moments, out of the recording by replay, to find the right minute by."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from gateway.clock import Clock
+from gateway.domain.city import City
+from gateway.domain.devices import DeviceId
+from gateway.domain.events import Person
+from gateway.domain.footage import UNDERTAKEN, FootageRequest, FootageState, Period, RequestId, Step
+from gateway.domain.health import Board
+from gateway.drivers.base import Span, Target
+from gateway.drivers.rtsp.replay import replay
+from gateway.errors import Conflict, DeviceError, DeviceFault, Fault, InvalidInput, NotFound, Overloaded, ProtocolError
+from gateway.footage.custody import write_down
+from gateway.footage.stretches import NOTHING_THERE
+from gateway.media.stills import KeyPicture, StillDecoder
+from gateway.storage.store import Store
+from gateway.storage.writer import Lane
+
+PICTURES_MAX: Final = 24
+WIDTH: Final = 320
+_ASK_S: Final = 10.0
+_PICTURE_S: Final = 8.0
+_REACH: Final = timedelta(seconds=10)
+"""A key picture is so near at the most."""
+_STRIPS: Final = 64
+"""Strips that are remembered: some 10 MiB; the longest unused one is forgotten first."""
+_OVER: Final = frozenset({FootageState.CANCELLED, FootageState.EXPIRED})
+
+
+class ReplaySource(Protocol):
+    """A device that replays what it keeps."""
+
+    async def replay_path(self, recording: str, *, timeout_s: float) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """At `at` was asked for; `taken_at`: when it was taken; both on the true clock. `jpeg`: empty when there is none; `reason`: why."""
+
+    at: datetime
+    taken_at: datetime | None = None
+    jpeg: bytes = b""
+    reason: str = ""
+
+
+_Key = tuple[RequestId, DeviceId, int]
+
+
+class StripDesk:
+    """Takes strips for requests that are cleared; each look is a line of the request's custody."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        city: City,
+        board: Board,
+        clock: Clock,
+        turn: Callable[[DeviceId], AbstractAsyncContextManager[None]],
+        source_of: Callable[[DeviceId], ReplaySource],
+        target_of: Callable[[DeviceId], Target],
+        decoder: StillDecoder | None = None,
+    ) -> None:
+        """`turn(device)`: held while a device replays, shared with the exports."""
+        self._store = store
+        self._city = city
+        self._board = board
+        self._clock = clock
+        self._turn = turn
+        self._source_of = source_of
+        self._target_of = target_of
+        self._decoder = decoder or StillDecoder(width=WIDTH)
+        self._kept: OrderedDict[_Key, tuple[Still, ...]] = OrderedDict()
+
+    async def of(self, request: RequestId, camera: DeviceId, count: int, *, by: Person) -> tuple[Still, ...]:
+        """`count` stills of one camera of a request, evenly over its window, with each moment that has none said so.
+
+        NotFound, Conflict (`wrong-state`) for a request that nobody has let go ahead or that is over, InvalidInput for another's camera,
+        the DeviceErrors when the recorder gives none at all.
+        """
+        async with self._store.read() as tx:
+            known = await tx.footage.get(request)
+        _check(known, camera, count)
+        detail = {"camera": camera, "pictures": count, "window": [moment.isoformat() for moment in _ends(known.window_of(camera))]}
+        await self._store.writer.write(
+            lambda tx: write_down(tx, request, Step.LOOKED, by=by, at=self._clock.now(), detail=detail), lane=Lane.FOOTAGE
+        )
+        key = (request, camera, count)
+        if key not in self._kept:
+            self._kept[key] = await self._take(camera, known.window_of(camera), count)
+        self._kept.move_to_end(key)
+        while len(self._kept) > _STRIPS:
+            self._kept.popitem(last=False)
+        return self._kept[key]
+
+    async def _take(self, camera: DeviceId, window: Period, count: int) -> tuple[Still, ...]:
+        place = self._city.recorder_of(camera)
+        if place is None or not place[1].recording_token:
+            raise NotFound(f"the inventory names no recording of {camera}")
+        recorder, channel = place
+        offset = self._board[recorder.id].offset or timedelta(0)
+        path = await self._source_of(recorder.id).replay_path(channel.recording_token, timeout_s=_ASK_S)
+        target = self._target_of(recorder.id)
+        async with self._turn(recorder.id):
+            return tuple([await self._still(target, path, at, offset) for at in moments(window, count)])
+
+    async def _still(self, target: Target, path: str, at: datetime, offset: timedelta) -> Still:
+        try:
+            encoding, stream, taken = await _picture(target, path, at + offset)
+            return Still(at, taken - offset, await self._decoder.jpeg(encoding, stream))
+        except DeviceFault as fault:
+            return Still(at, reason="not-recorded" if fault.code == NOTHING_THERE else fault.code)
+        except (DeviceError, Overloaded) as failure:
+            return Still(at, reason=failure.code)
+
+
+def moments(window: Period, count: int) -> Sequence[datetime]:
+    """`count` moments inside `window`, each in the middle of its part."""
+    step = window.length / count
+    return [window.start + step * (index + 0.5) for index in range(count)]
+
+
+async def _picture(target: Target, path: str, at: datetime) -> tuple[str, bytes, datetime]:
+    """Encoding and bytes of the key picture at or before `at` (device time), and when the device took it. Raises the DeviceErrors."""
+    session = await replay(target, path, Span(at, at + _REACH), timeout_s=_PICTURE_S)
+    try:
+        track = session.tracks[0]
+        key, taken = KeyPicture(track), at
+        async with asyncio.timeout(_PICTURE_S):
+            async for _, packet in session.packets():
+                taken = packet.ntp or taken
+                stream = key(packet)
+                if stream is not None:
+                    return track.encoding, stream, taken
+    except TimeoutError:
+        raise ProtocolError("no key picture came in time", code="no-picture") from None
+    finally:
+        await session.close()
+    raise DeviceFault("nothing is recorded there", code=NOTHING_THERE)
+
+
+def _check(request: FootageRequest, camera: DeviceId, count: int) -> None:
+    if not request.cleared or request.state not in UNDERTAKEN - _OVER:
+        hint = "Nothing is looked at before somebody else has approved the request."
+        raise Conflict(f"a request that is {request.state} shows no pictures", code="wrong-state", hint=hint)
+    faults = [] if camera in request.cameras else [Fault("?camera", f"{camera[:64]!r} is none of the request's cameras")]
+    if not 1 <= count <= PICTURES_MAX:
+        faults.append(Fault("?pictures", f"is from 1 to {PICTURES_MAX}"))
+    if faults:
+        raise InvalidInput("The question for a strip is not right.", faults=faults, code="bad-request")
+
+
+def _ends(window: Period) -> tuple[datetime, datetime]:
+    return window.start, window.end

@@ -1,0 +1,199 @@
+"""Viewing on site without a copy: a session with viewer, supervisor, start, end and outcome, and films that only it opens."""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from gateway.clock import Clock
+from gateway.domain.events import SYSTEM, Person
+from gateway.domain.footage import Act, FootageState, RequestId, Step, check_viewable
+from gateway.domain.viewing import LASTS, Viewing, ViewingId, ViewingOutcome, check_viewing, ended
+from gateway.errors import Conflict, Forbidden, NotFound
+from gateway.footage.custody import denials_on_record, write_down
+from gateway.storage.store import Store, Tx
+from gateway.storage.writer import Lane
+
+_GATEWAY: Final = Person(SYSTEM, "gateway")
+_CLOSES: Final = {ViewingOutcome.NOTHING_FOUND: Act.CLOSE_NOTHING_SEEN, ViewingOutcome.NO_COPY: Act.CLOSE_NO_COPY}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Who is going to look: `identity` is a card or badge, `companions` who else is in the room, `place` where the screen stands."""
+
+    viewer: str
+    identity: str
+    companions: str = ""
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """A film that may be shown in `viewing`: its bytes, its size, its digest."""
+
+    viewing: Viewing
+    name: str
+    path: Path
+    size: int
+    sha256: str
+
+
+class ViewingDesk:
+    """Starts, serves and ends viewings; each is a line of the custody log at its start, at each play and at its end."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        folder_of: Callable[[RequestId], Path],
+        act: Callable[..., Awaitable[object]],
+        gone: Callable[[RequestId], bool],
+        lasts: timedelta = LASTS,
+        new_id: Callable[[], str] = lambda: f"V-{secrets.token_hex(5)}",
+    ) -> None:
+        """`act` does an `Act` with a request (`Ledger.act`), `gone` is whether one ended in this life (`Ledger.gone`).
+
+        A viewing that nobody ends is over after `lasts`.
+        """
+        self._store = store
+        self._clock = clock
+        self._folder_of = folder_of
+        self._act = act
+        self._gone = gone
+        self._lasts = lasts
+        self._new_id = new_id
+        self._over: set[ViewingId] = set()
+        self._shown: set[tuple[ViewingId, str]] = set()
+
+    async def start(self, request: RequestId, look: Look, *, by: Person) -> Viewing:
+        """Begin one, supervised by `by`, who filed the request.
+
+        Forbidden (`not-yours`, `own-supervisor`) and what `check_viewable` raises, on record; InvalidInput.
+        """
+        now = self._clock.now()
+        async with self._store.read() as tx:
+            known = await tx.footage.get(request)
+        viewing = Viewing(
+            ViewingId(self._new_id()), request, look.viewer, look.identity, look.companions, look.place, by, now, now + self._lasts
+        )
+        async with denials_on_record(self._store, self._clock, request, by=by, name="viewing"):
+            if by.actor != known.submitted_by.actor:
+                hint = f"{known.submitted_by.name} filed it and may show it"
+                raise Forbidden("Footage is shown by the person who filed the request.", code="not-yours", hint=hint)
+            check_viewable(known, now=now)
+            check_viewing(viewing, known.filing)
+
+        async def change(tx: Tx) -> Viewing:
+            await tx.viewings.add(viewing)
+            told = {name: getattr(viewing, name) for name in ("viewer", "identity", "companions", "place")}
+            await write_down(tx, request, Step.VIEWING_STARTED, by=by, at=now, detail={"viewing": viewing.id, **told})
+            return viewing
+
+        return await self._store.writer.write(change, lane=Lane.FOOTAGE)
+
+    async def films(self, viewing: ViewingId, *, by: Person) -> tuple[Viewing, list[Film]]:
+        """What there is to see, while the viewing lasts. NotFound; Conflict (`viewing-over`), Forbidden (`not-yours`), on record."""
+        known = await self._open(viewing, by)
+        async with self._store.read() as tx:
+            files = [file for file in await tx.footage.files(known.request) if not file.removed]
+        folder = self._folder_of(known.request)
+        return known, [Film(known, file.name, folder / file.name, file.size, file.sha256) for file in files]
+
+    async def film(self, viewing: ViewingId, name: str, *, by: Person) -> Film:
+        """The film `name`. As `films`; NotFound for no such film."""
+        _, films = await self.films(viewing, by=by)
+        film = next((film for film in films if film.name == name), None)
+        if film is None or not await asyncio.to_thread(film.path.is_file):
+            raise NotFound("this viewing shows no such film")
+        return film
+
+    async def play(self, film: Film, *, begins: bool, by: Person) -> None:
+        """Count a play, on record before the first byte: when it `begins`, and at the first call for a film whatever it asks for."""
+        viewing, shown = film.viewing, (film.viewing.id, film.name)
+        if not begins and shown in self._shown:
+            return
+
+        async def change(tx: Tx) -> None:
+            now = await tx.viewings.get(viewing.id)
+            await tx.viewings.put(replace(now, plays=now.plays + 1))
+            detail = {"viewing": viewing.id, "viewer": viewing.viewer, "name": film.name, "sha256": film.sha256}
+            await write_down(tx, viewing.request, Step.VIEWED, by=by, at=self._clock.now(), detail=detail)
+
+        await self._store.writer.write(change, lane=Lane.FOOTAGE)
+        self._shown.add(shown)
+
+    async def end(self, viewing: ViewingId, outcome: ViewingOutcome, *, by: Person, note: str = "") -> Viewing:
+        """End it with its outcome; "nothing found" and "no copy taken" close the request, unless it is closed or handed over.
+
+        NotFound; Forbidden (`not-yours`), on record, unless `by` supervises it or is the gateway; Conflict (`wrong-state`) when it has
+        ended.
+        """
+        async with self._store.read() as tx:
+            known = await tx.viewings.get(viewing)
+            state = (await tx.footage.get(known.request)).state
+        if by != _GATEWAY:
+            async with denials_on_record(self._store, self._clock, known.request, by=by, name=f"end of viewing {viewing}"):
+                _must_supervise(known, by)
+        over = ended(known, outcome, now=self._clock.now(), note=note)
+
+        async def change(tx: Tx) -> None:
+            over_now = ended(await tx.viewings.get(viewing), outcome, now=self._clock.now(), note=note)
+            await tx.viewings.put(over_now)
+            detail = {"viewing": viewing, "viewer": known.viewer, "outcome": outcome, "plays": over_now.plays, "note": note}
+            await write_down(tx, known.request, Step.VIEWING_ENDED, by=by, at=self._clock.now(), detail=detail)
+
+        act = _CLOSES.get(outcome)
+        if act is not None and state in (FootageState.READY, FootageState.PARTIAL):
+            await self._act(known.request, act, by=by, reason=note, detail={"viewing": viewing}, also=change)
+        else:
+            await self._store.writer.write(change, lane=Lane.FOOTAGE)
+        self._over.add(viewing)
+        self._shown = {shown for shown in self._shown if shown[0] != viewing}
+        return over
+
+    def over(self, viewing: Viewing) -> bool:
+        """Whether what is being shown stops: the viewing was ended, its time is over, or its request ended."""
+        return viewing.id in self._over or not viewing.open_at(self._clock.now()) or self._gone(viewing.request)
+
+    async def request_of(self, viewing: ViewingId) -> RequestId:
+        """The request that it shows. NotFound."""
+        async with self._store.read() as tx:
+            return (await tx.viewings.get(viewing)).request
+
+    async def of(self, request: RequestId) -> list[Viewing]:
+        """The viewings of a request, the oldest first. NotFound."""
+        async with self._store.read() as tx:
+            await tx.footage.get(request)
+            return await tx.viewings.of(request)
+
+    async def tend(self) -> None:
+        """End what nobody ended in its time, as interrupted."""
+        async with self._store.read() as tx:
+            late = [one for one in await tx.viewings.open() if not one.open_at(self._clock.now())]
+        for one in late:
+            with contextlib.suppress(Conflict):  # its supervisor has ended it meanwhile
+                await self.end(one.id, ViewingOutcome.INTERRUPTED, by=_GATEWAY, note="nobody ended it in time")
+
+    async def _open(self, viewing: ViewingId, by: Person) -> Viewing:
+        async with self._store.read() as tx:
+            known = await tx.viewings.get(viewing)
+            request = await tx.footage.get(known.request)
+        async with denials_on_record(self._store, self._clock, known.request, by=by, name=f"viewing {viewing}"):
+            _must_supervise(known, by)
+            now = self._clock.now()
+            if not known.open_at(now):
+                raise Conflict("the viewing is over", code="viewing-over", hint="start another")
+            check_viewable(request, now=now)
+        return known
+
+
+def _must_supervise(viewing: Viewing, by: Person) -> None:
+    if by.actor != viewing.supervisor.actor:
+        hint = f"{viewing.supervisor.name} supervises it"
+        raise Forbidden("a viewing is in the hands of its supervisor", code="not-yours", hint=hint)
