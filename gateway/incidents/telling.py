@@ -12,19 +12,13 @@ from gateway.domain.health import HealthState
 from gateway.domain.incidents import CauseKind, Incident, Member, Role, Scope, kinds_of
 from gateway.domain.maintenance import Span, Window, district_of
 from gateway.domain.reasons import phrase
+from gateway.domain.words import STATES, noun
 
 MOST: Final = 50
 """Of any list in what is told."""
-_KINDS_ZH: Final = {
-    DeviceKind.CAMERA: "摄像机",
-    DeviceKind.SPEAKER: "音柱",
-    DeviceKind.RECORDER: "录像机",
-    DeviceKind.SWITCH: "交换机",
-}
 _RANKS: Final[Mapping[DeviceKind | None, int]] = {
     kind: rank for rank, kind in enumerate((DeviceKind.SWITCH, DeviceKind.RECORDER, DeviceKind.CAMERA, DeviceKind.SPEAKER))
 }
-_STATES_ZH: Final = {HealthState.DOWN: "离线", HealthState.DEGRADED: "异常", HealthState.UNKNOWN: "状态未知", HealthState.UP: "正常"}
 _SCOPES: Final = {
     Scope.POLE: ("监控组", "camera group"),
     Scope.CELL: ("单元网格", "grid cell"),
@@ -103,21 +97,21 @@ def title(incident: Incident) -> dict[str, str]:
         }
     said = phrase(incident.reason)
     why, because = (f"（{said.zh}）", f" ({said.en})") if incident.reason else ("", "")
-    state_zh = _STATES_ZH[incident.trouble]
+    state = STATES[incident.trouble]
     if cause.kind is CauseKind.COMMON and cause.scope is not None:
         zh, en = _SCOPES[cause.scope]
         reason_zh, reason_en = ("", "") if incident.trouble is HealthState.DOWN else (why, because)
         return {
-            "zh": f"疑似共同原因：{zh}{cause.name and ' ' + cause.name}，{count} 台设备{state_zh}{reason_zh}",
-            "en": f"Suspected common cause: {en}{cause.name and ' ' + cause.name}, {count} devices {incident.trouble}{reason_en}",
+            "zh": f"疑似共同原因：{zh}{cause.name and ' ' + cause.name}，{count} 台设备{state.zh}{reason_zh}",
+            "en": f"Suspected common cause: {en}{cause.name and ' ' + cause.name}, {count} devices {state.en}{reason_en}",
         }
     root = incident.members.get(cause.device) if cause.device else None
-    kind = root.kind if root else None
+    kind = noun(root.kind if root else None)
     name = cause.name or cause.device
     more_zh, more_en = (f"，影响另外 {count - 1} 台设备", f", {count - 1} more devices behind it") if count > 1 else ("", "")
     return {
-        "zh": f"{_KINDS_ZH[kind] if kind else '设备'} {name} {state_zh}{why}{more_zh}",
-        "en": f"{(kind or 'device').capitalize()} {name} is {incident.trouble}{because}{more_en}",
+        "zh": f"{kind.zh} {name} {state.zh}{why}{more_zh}",
+        "en": f"{kind.en.capitalize()} {name} is {state.en}{because}{more_en}",
     }
 
 

@@ -8,7 +8,9 @@ from typing import Any, Final
 
 import xlsxwriter
 
+from gateway.domain.severity import Severity
 from gateway.domain.spreadsheets import guarded
+from gateway.domain.words import SEVERITIES
 
 _COLUMNS: Final[Mapping[str, str]] = {
     "id": "工单号 Work order",
@@ -41,7 +43,6 @@ _STATES: Final = {
     "closed": "已办结 closed",
     "cancelled": "已取消 cancelled",
 }
-_SEVERITIES: Final = {"critical": "紧急 critical", "major": "重要 major", "minor": "次要 minor", "warning": "提示 warning"}
 _CLOCKS: Final = {"response": "响应 response", "repair": "修复 repair"}
 _LONGEST: Final = 32_000  # characters in one cell of a spreadsheet: 32,767
 
@@ -60,7 +61,7 @@ def _row(order: Mapping[str, Any], zone: tzinfo) -> list[str | int]:
     told |= {f"{name}_min": clock["used_s"] // 60 for name, clock in clocks.items()}
     told |= {
         "state": _STATES[order["state"]],
-        "severity": _SEVERITIES[order["severity"]],
+        "severity": " ".join(SEVERITIES[Severity(order["severity"])]),
         "devices": "; ".join(f"{one['id']} {one['name']}".strip() for one in order["devices"]),
         "places": "; ".join(dict.fromkeys(_place(one) for one in order["devices"])),
         "overdue": ", ".join(_CLOCKS[name] for name, clock in clocks.items() if clock["overdue"]),

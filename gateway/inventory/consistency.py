@@ -4,10 +4,11 @@ Each rule yields (noun, id, why); the noun and id tell the caller where in the f
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final, NamedTuple
 
-from gateway.domain.devices import CameraGroup, Device, DeviceId, DeviceKind, Zone
+from gateway.domain.bindings import Binding, Sight
+from gateway.domain.devices import CameraGroup, Device, DeviceId, DeviceKind, MulticastGroup, Zone
 from gateway.inventory.raw import Noun
 
 
@@ -25,6 +26,8 @@ class Parts(NamedTuple):
     devices: Mapping[str, Device]
     groups: Mapping[str, CameraGroup]
     zones: Mapping[str, Zone]
+    sights: Collection[Sight] = ()
+    bindings: Collection[Binding] = ()
 
 
 SERVICES: Final[Mapping[DeviceKind, tuple[str, ...]]] = {
@@ -38,13 +41,18 @@ SERVICES: Final[Mapping[DeviceKind, tuple[str, ...]]] = {
 
 def breaches(parts: Parts) -> Iterator[Breach]:
     """Every breach of every rule."""
-    for rule in (endpoints, gb28181_ids, groups, uplinks, loops, audio_outputs, channels, zone_members):
+    for rule in (endpoints, gb28181_ids, groups, uplinks, loops, audio_outputs, channels, zone_members, zone_groups, sights, bindings):
         yield from rule(parts)
 
 
 def channel_key(recorder: str, number: int) -> str:
     """The id under which a channel's place in the file is known."""
     return f"{recorder} channel {number}"
+
+
+def pair_key(*names: str) -> str:
+    """The id under which the place in the file of a sight or a binding is known."""
+    return "\0".join(names)
 
 
 def endpoints(parts: Parts) -> Iterator[Breach]:
@@ -130,3 +138,30 @@ def zone_members(parts: Parts) -> Iterator[Breach]:
             device = parts.devices.get(member)
             if device is None or device.kind is not DeviceKind.SPEAKER:
                 yield Breach(Noun.ZONES, zone.id, f"speakers: no loudspeaker {member!r}")
+
+
+def zone_groups(parts: Parts) -> Iterator[Breach]:
+    """Who listens to a group hears all that is said there: it is one zone's."""
+    taken: dict[MulticastGroup, str] = {}
+    for zone in parts.zones.values():
+        if zone.multicast is not None and taken.setdefault(zone.multicast, zone.id) != zone.id:
+            yield Breach(Noun.ZONES, zone.id, f"multicast: {zone.multicast} is the group of {taken[zone.multicast]}")
+
+
+def sights(parts: Parts) -> Iterator[Breach]:
+    for sight in parts.sights:
+        if not _is(parts, sight.camera, DeviceKind.CAMERA):
+            yield Breach(Noun.SIGHTS, pair_key(*sight.key), f"camera: no camera {sight.camera!r}")
+
+
+def bindings(parts: Parts) -> Iterator[Breach]:
+    for binding in parts.bindings:
+        if not _is(parts, binding.camera, DeviceKind.CAMERA):
+            yield Breach(Noun.BINDINGS, pair_key(*binding.key), f"camera: no camera {binding.camera!r}")
+        if not _is(parts, binding.speaker, DeviceKind.SPEAKER):
+            yield Breach(Noun.BINDINGS, pair_key(*binding.key), f"speaker: no loudspeaker {binding.speaker!r}")
+
+
+def _is(parts: Parts, device: DeviceId, kind: DeviceKind) -> bool:
+    found = parts.devices.get(device)
+    return found is not None and found.kind is kind

@@ -2,13 +2,14 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from gateway.domain.bindings import Binding, Sight
 from gateway.domain.devices import CameraGroup, Credentials, Device, DeviceId, GridCell, Zone
-from gateway.inventory.exporting import credentials_row, device_row, group_row, zone_row
+from gateway.inventory.exporting import binding_row, credentials_row, device_row, group_row, sight_row, zone_row
 from gateway.inventory.raw import SECRETS
 from gateway.inventory.validation import Holdings
 from gateway.storage.inventory import Inventory, InventoryChange, Removal
@@ -37,7 +38,8 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing that is added, changed in some fields, or removed. `noun`: camera, speaker, …, group, cell, street, district, zone."""
+    """One thing that is added, changed in some fields, or removed. `noun`: camera, speaker, …, group, cell, street, district, zone,
+    sight, binding."""
 
     verb: Verb
     noun: str
@@ -52,7 +54,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Diff:
-    """All changes in the order of the inventory: cells and areas, groups, devices, zones."""
+    """All changes in the order of the inventory: cells and areas, groups, devices, zones, sights, bindings."""
 
     changes: tuple[Change, ...] = ()
 
@@ -80,7 +82,7 @@ def diff(before: Holdings, after: Holdings) -> Diff:
 def change(before: Holdings, after: Holdings) -> InventoryChange:
     """What the store has to do to hold `after` instead of `before`: only what differs is written."""
     old, new = before.inventory, after.inventory
-    names = ("devices", "groups", "cells", "streets", "districts", "zones")
+    names = ("devices", "groups", "cells", "streets", "districts", "zones", "sights", "bindings")
     put: dict[str, Any] = {name: _new_or_other(getattr(old, name), getattr(new, name)) for name in names}
     remove: dict[str, Any] = {name: _gone(getattr(old, name), getattr(new, name)) for name in names}
     stay = {device.id for device in new.devices}
@@ -99,6 +101,8 @@ def _changes(before: Holdings, after: Holdings) -> Iterator[Change]:
     yield from _of("group", _groups(old.groups), _groups(new.groups))
     yield from _of("device", _devices(before), _devices(after))
     yield from _of("zone", _zones(old.zones), _zones(new.zones))
+    yield from _of("sight", *({_label(*sight.key): _flat(sight_row(sight)) for sight in one.sights} for one in (old, new)))
+    yield from _of("binding", *({_label(*binding.key): _flat(binding_row(binding)) for binding in one.bindings} for one in (old, new)))
 
 
 _Rows = Mapping[str, Mapping[str, str]]
@@ -159,8 +163,14 @@ def _flat(row: Mapping[str, str | list[str]]) -> dict[str, str]:
     return {name: value if isinstance(value, str) else " ".join(value) for name, value in row.items()}
 
 
-def _key(thing: Any) -> str:
-    return str(getattr(thing, "code", None) or thing.id)
+def _label(camera: str, preset: str, speaker: str = "") -> str:
+    """How a sight or a binding is called in a line of the difference."""
+    return f"{camera}{f' preset {preset}' if preset else ''}{f' → {speaker}' if speaker else ''}"
+
+
+def _key(thing: Any) -> Hashable:
+    found: Hashable = thing.key if isinstance(thing, Sight | Binding) else getattr(thing, "code", None) or thing.id
+    return found
 
 
 def _new_or_other(old: Collection[Any], new: Collection[Any]) -> tuple[Any, ...]:
@@ -168,6 +178,6 @@ def _new_or_other(old: Collection[Any], new: Collection[Any]) -> tuple[Any, ...]
     return tuple(thing for thing in new if known.get(_key(thing)) != thing)
 
 
-def _gone(old: Collection[Any], new: Collection[Any]) -> tuple[str, ...]:
+def _gone(old: Collection[Any], new: Collection[Any]) -> tuple[Hashable, ...]:
     stay = {_key(thing) for thing in new}
     return tuple(key for thing in old if (key := _key(thing)) not in stay)

@@ -3,11 +3,13 @@
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Final
 
 import xlsxwriter
 import yaml
 
+from gateway.domain.bindings import Binding, Sight
 from gateway.domain.city import City, place_of
 from gateway.domain.devices import CameraGroup, CellCode, Credentials, Device, DeviceId, Position, Zone
 from gateway.domain.spreadsheets import guarded
@@ -16,7 +18,7 @@ from gateway.inventory.raw import COLUMNS, SECRETS, Noun
 from gateway.storage.inventory import Inventory
 
 Row = dict[str, str | list[str]]
-_TABLES: Final = (Noun.GROUPS, Noun.DEVICES, Noun.CHANNELS, Noun.ZONES)
+_TABLES: Final = (Noun.GROUPS, Noun.DEVICES, Noun.CHANNELS, Noun.ZONES, Noun.SIGHTS, Noun.BINDINGS)
 _HEAD: Final = "version: 1\ncoordinates: WGS-84\n# Passwords are not exported; a row without one keeps what the gateway has.\n"
 
 
@@ -40,7 +42,7 @@ def device_row(device: Device, *, told: CellCode | None = None) -> Row:
     same = (*ours, "gb28181_id", "mac", "endpoint")
     row: Row = {"id": device.id, "kind": device.kind.value, "address": device.address}
     row |= {name: str(getattr(device, name)) for name in same}
-    row |= {"onvif_port": str(device.ports.onvif), "rtsp_port": str(device.ports.rtsp), "snmp_port": str(device.ports.snmp)}
+    row |= {f"{name}_port": str(port) for name, port in asdict(device.ports).items()}
     row |= {"group": device.group or "", "cell": "" if device.cell == told else device.cell or "", **_place(device.position)}
     row |= {"uplink": device.uplink or "", "uplink_port": "" if device.uplink_port is None else str(device.uplink_port)}
     row |= {"audio_output_of": device.audio_output_of or "", "horns": str(device.horns or ""), "enabled": str(device.enabled).lower()}
@@ -65,7 +67,17 @@ def group_row(group: CameraGroup) -> Row:
 
 
 def zone_row(zone: Zone) -> Row:
-    return {"id": zone.id, "name": zone.name, "speakers": sorted(zone.speakers)}
+    return {"id": zone.id, "name": zone.name, "speakers": sorted(zone.speakers), "multicast": str(zone.multicast or "")}
+
+
+def sight_row(sight: Sight) -> Row:
+    return {"camera": sight.camera, "preset": sight.preset, "bearing": _number(sight.bearing_deg), "distance_m": _number(sight.distance_m)}
+
+
+def binding_row(binding: Binding) -> Row:
+    at = binding.decided_at.isoformat() if binding.decided_at else ""
+    row: Row = {"camera": binding.camera, "preset": binding.preset, "speaker": binding.speaker, "reach_m": _number(binding.reach_m)}
+    return row | {"state": binding.state.value, "decided_by": binding.decided_by, "decided_at": at, "note": binding.note}
 
 
 def channel_rows(recorder: Device) -> Iterator[Row]:
@@ -85,6 +97,8 @@ def _tables(inventory: Inventory, credentials: Mapping[DeviceId, Credentials]) -
         Noun.DEVICES: devices,
         Noun.CHANNELS: [row for device in inventory.devices for row in channel_rows(device)],
         Noun.ZONES: [zone_row(zone) for zone in inventory.zones],
+        Noun.SIGHTS: [sight_row(sight) for sight in inventory.sights],
+        Noun.BINDINGS: [binding_row(binding) for binding in inventory.bindings],
     }
 
 
@@ -98,6 +112,11 @@ def _cells_by_place(inventory: Inventory) -> Mapping[DeviceId, CellCode | None]:
 
 def _place(position: Position | None) -> Row:
     return {"latitude": repr(position.latitude), "longitude": repr(position.longitude)} if position else {"latitude": "", "longitude": ""}
+
+
+def _number(value: float) -> str:
+    """A number of metres or degrees without an exponent, as the importer takes it."""
+    return f"{value:.6f}".rstrip("0").rstrip(".")
 
 
 def _yaml(tables: Mapping[Noun, Sequence[Row]]) -> bytes:

@@ -4,9 +4,10 @@ import ipaddress
 import math
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
-from gateway.domain.devices import Position, Ring
+from gateway.domain.devices import MulticastGroup, Position, Ring
 from gateway.domain.geo import CoordinateSystem, to_wgs84
 from gateway.domain.identity import hardware_address
 from gateway.errors import Fault
@@ -128,6 +129,45 @@ class Fields:
             self.fault(f"{column}: {value!r} is no whole number from {low} to {high}")
             return default
         return int(value)
+
+    def group(self, column: str) -> MulticastGroup | None:
+        """An IPv4 multicast address and a port, 239.1.2.3:5004; None when the cell is empty."""
+        value = self.text(column)
+        if not value:
+            return None
+        address, _, port = value.rpartition(":")
+        try:
+            multicast = ipaddress.IPv4Address(address).is_multicast
+        except ValueError:
+            multicast = False
+        if not multicast or not re.fullmatch(r"[0-9]{4,5}", port) or not 1024 <= int(port) <= 65534 or int(port) % 2:
+            self.fault(f"{column}: {value!r} is no IPv4 multicast address with an even port from 1024, such as 239.1.2.3:5004")
+            return None
+        return MulticastGroup(address, int(port))
+
+    def number(self, column: str, *, low: float, high: float, default: float) -> float:
+        """A number from `low` to `high`, to six decimals; `default` when the cell is empty."""
+        value = self.text(column)
+        if not value or column in self._missing:
+            return default
+        if not re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", value) or not low <= float(value) <= high:
+            self.fault(f"{column}: {value!r} is no number from {low:g} to {high:g}")
+            return default
+        return round(float(value), 6)
+
+    def moment(self, column: str) -> datetime | None:
+        """A time in ISO 8601 with an offset from UTC; None when the cell is empty."""
+        value = self.text(column)
+        if not value:
+            return None
+        try:
+            found = datetime.fromisoformat(value)
+            if found.tzinfo is not None:
+                return found.astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass
+        self.fault(f"{column}: {value!r} is no time with an offset, such as 2026-03-01T08:00:00+08:00")
+        return None
 
     def flag(self, column: str, *, default: bool) -> bool:
         value = self.text(column).lower()

@@ -16,6 +16,8 @@ class Noun(StrEnum):
     CHANNELS = "channels"
     ZONES = "zones"
     AREAS = "areas"
+    SIGHTS = "sights"
+    BINDINGS = "bindings"
 
 
 NOUNS = frozenset(noun.value for noun in Noun)
@@ -23,15 +25,17 @@ NOUNS = frozenset(noun.value for noun in Noun)
 COLUMNS: Mapping[Noun, tuple[str, ...]] = {
     Noun.GROUPS: ("id", "name", "latitude", "longitude", "street", "district"),
     Noun.DEVICES: (
-        *("id", "kind", "name", "address", "onvif_port", "rtsp_port", "snmp_port", "group", "cell", "latitude", "longitude"),
-        *("owner", "management_unit", "maintainer", "vendor", "model", "serial", "firmware", "profile", "gb28181_id", "mac"),
-        *("endpoint", "uplink", "uplink_port", "audio_output_of", "horns", "enabled"),
+        *("id", "kind", "name", "address", "onvif_port", "rtsp_port", "snmp_port", "sip_port", "group", "cell"),
+        *("latitude", "longitude", "owner", "management_unit", "maintainer", "vendor", "model", "serial", "firmware", "profile"),
+        *("gb28181_id", "mac", "endpoint", "uplink", "uplink_port", "audio_output_of", "horns", "enabled"),
         *("username", "password", "snmp_version", "snmp_community", "snmp_write_community", "snmp_user"),
         *("snmp_auth_protocol", "snmp_auth_key", "snmp_priv_protocol", "snmp_priv_key"),
     ),
     Noun.CHANNELS: ("recorder", "number", "camera", "recording_token"),
-    Noun.ZONES: ("id", "name", "speakers"),
+    Noun.ZONES: ("id", "name", "speakers", "multicast"),
     Noun.AREAS: ("code", "name", "district", "street", "level", "rings"),
+    Noun.SIGHTS: ("camera", "preset", "bearing", "distance_m"),
+    Noun.BINDINGS: ("camera", "preset", "speaker", "reach_m", "state", "decided_by", "decided_at", "note"),
 }
 REQUIRED: Mapping[Noun, tuple[str, ...]] = {
     Noun.GROUPS: ("id", "name"),
@@ -39,6 +43,8 @@ REQUIRED: Mapping[Noun, tuple[str, ...]] = {
     Noun.CHANNELS: ("recorder", "number", "camera"),
     Noun.ZONES: ("id", "name"),
     Noun.AREAS: ("code", "name", "level", "rings"),
+    Noun.SIGHTS: ("camera", "bearing"),
+    Noun.BINDINGS: ("camera", "speaker"),
 }
 KEYS: Mapping[Noun, tuple[str, ...]] = {
     Noun.GROUPS: ("id",),
@@ -46,6 +52,8 @@ KEYS: Mapping[Noun, tuple[str, ...]] = {
     Noun.CHANNELS: ("recorder", "number", "camera"),
     Noun.ZONES: ("id",),
     Noun.AREAS: ("code",),
+    Noun.SIGHTS: ("camera",),
+    Noun.BINDINGS: ("camera", "speaker"),
 }
 """The columns that no table can do without: they tell which thing a row is about."""
 SECRETS = frozenset({"password", "snmp_community", "snmp_write_community", "snmp_auth_key", "snmp_priv_key"})

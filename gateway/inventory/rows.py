@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from gateway.domain.bindings import REACH_M, REACH_MAX_M, SEEN_M, Binding, BindingState, Sight
 from gateway.domain.devices import (
     CameraGroup,
     CellCode,
@@ -72,7 +73,8 @@ def group_of(fields: Fields, kept: CameraGroup | None, system: CoordinateSystem)
 
 
 def zone_of(fields: Fields, _kept: Zone | None, _system: CoordinateSystem) -> Zone:
-    return Zone(ZoneId(fields.id("id")), fields.text("name"), frozenset(DeviceId(speaker) for speaker in fields.ids("speakers")))
+    speakers = frozenset(DeviceId(speaker) for speaker in fields.ids("speakers"))
+    return Zone(ZoneId(fields.id("id")), fields.text("name"), speakers, fields.group("multicast"))
 
 
 def channel_of(fields: Fields) -> Channel:
@@ -87,12 +89,36 @@ def area_of(fields: Fields, system: CoordinateSystem) -> tuple[AreaLevel, GridCe
     return level, GridCell(code, name, rings, fields.text("district"), fields.text("street"))
 
 
+def sight_of(fields: Fields) -> Sight:
+    bearing = fields.number("bearing", low=0, high=360, default=0)
+    distance_m = fields.number("distance_m", low=0, high=REACH_MAX_M, default=SEEN_M)
+    return Sight(DeviceId(fields.text("camera")), fields.text("preset"), bearing % 360, distance_m)
+
+
+def binding_of(fields: Fields) -> Binding:
+    """A binding as the file has it: a decision may lack who made it and when, see `signed`."""
+    state = BindingState(fields.choice("state", tuple(BindingState), default=BindingState.PROPOSED))
+    by, at = fields.text("decided_by"), fields.moment("decided_at")
+    decided = state is not BindingState.PROPOSED
+    return Binding(
+        camera=DeviceId(fields.text("camera")),
+        speaker=DeviceId(fields.text("speaker")),
+        preset=fields.text("preset"),
+        reach_m=fields.number("reach_m", low=1, high=REACH_MAX_M, default=REACH_M),
+        state=state,
+        decided_by=by if decided else "",
+        decided_at=at if decided else None,
+        note=fields.text("note"),
+    )
+
+
 def _ports(fields: Fields) -> Ports:
     usual = Ports()
     onvif = fields.integer("onvif_port", low=1, high=MAX_PORT, default=usual.onvif)
     rtsp = fields.integer("rtsp_port", low=1, high=MAX_PORT, default=usual.rtsp)
     snmp = fields.integer("snmp_port", low=1, high=MAX_PORT, default=usual.snmp)
-    return Ports(onvif or usual.onvif, rtsp or usual.rtsp, snmp or usual.snmp)
+    sip = fields.integer("sip_port", low=1, high=MAX_PORT, default=usual.sip)
+    return Ports(onvif or usual.onvif, rtsp or usual.rtsp, snmp or usual.snmp, sip or usual.sip)
 
 
 def _snmp_of(fields: Fields) -> SnmpCredentials:

@@ -19,7 +19,7 @@ from gateway.inventory.aside import read_aside
 from gateway.inventory.diff import Diff, change, diff
 from gateway.inventory.exporting import export
 from gateway.inventory.raw import RawFile
-from gateway.inventory.validation import Holdings, validate
+from gateway.inventory.validation import Holdings, signed, validate
 from gateway.storage.inventory import Inventory, InventoryChange
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
@@ -57,6 +57,7 @@ class InventoryService:
         self._city = city
         self._clock = clock
         self._busy = asyncio.Lock()
+        self._still = asyncio.Lock()
         self._log = structlog.get_logger()
 
     async def load(self) -> None:
@@ -92,6 +93,12 @@ class InventoryService:
                     pass
                 yield
 
+    @asynccontextmanager
+    async def still(self) -> AsyncIterator[None]:
+        """Nobody imports inside: for a small change of what an import changes, too. An import that comes meanwhile waits for it."""
+        async with self._still:
+            yield
+
     async def export_file(self, suffix: str) -> bytes:
         """The inventory as `yaml`, `csv`, `xlsx` or `geojson`, without secrets. ValueError for another suffix."""
         with _collector_paused():
@@ -102,13 +109,14 @@ class InventoryService:
     async def _alone(self) -> AsyncIterator[None]:
         if self._busy.locked():
             raise Conflict("another import is running", code="import-running", hint="try again when it has ended")
-        async with self._busy:
+        async with self._busy, self._still:
             with _collector_paused():
                 yield
 
     async def _import(self, file: RawFile, name: str, manner: Manner) -> ImportResult:
         before = await self._holdings()
         after = await asyncio.to_thread(validate, file, before, prune=manner.prune)
+        after = signed(after, before, by=str(manner.actor), at=self._clock.now())
         found = await asyncio.to_thread(diff, before, after)
         if manner.dry_run or not found:
             return ImportResult(found, applied=False, file=name)
@@ -160,7 +168,7 @@ def _label(name: str) -> str:
     return "".join(letter for letter in PurePath(name).name if letter.isprintable())[-100:] or "unnamed"
 
 
-_PARTS: Final = ("devices", "groups", "cells", "streets", "districts", "zones")
+_PARTS: Final = ("devices", "groups", "cells", "streets", "districts", "zones", "sights", "bindings")
 
 
 def _steps(wanted: InventoryChange) -> Iterator[InventoryChange]:
@@ -171,6 +179,8 @@ def _steps(wanted: InventoryChange) -> Iterator[InventoryChange]:
     yield from (InventoryChange(put=Inventory(devices=tuple(map(_bare, chunk)))) for chunk in _chunks(put.devices))
     yield from (InventoryChange(put=Inventory(devices=chunk)) for chunk in _chunks([device for device in put.devices if _linked(device)]))
     yield from (InventoryChange(put=Inventory(zones=chunk)) for chunk in _chunks(put.zones))
+    yield from (InventoryChange(put=Inventory(sights=chunk)) for chunk in _chunks(put.sights))
+    yield from (InventoryChange(put=Inventory(bindings=chunk)) for chunk in _chunks(put.bindings))
     for logins in _chunks(tuple(wanted.credentials.items())):
         yield InventoryChange(credentials=dict(logins))
     yield InventoryChange(remove=wanted.remove)

@@ -4,24 +4,27 @@ import difflib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import islice
 from typing import Final, TypeVar
 
+from gateway.domain.bindings import Binding, BindingKey, BindingState, Sight, SightKey
 from gateway.domain.city import City, place_of
 from gateway.domain.devices import CameraGroup, CellCode, Channel, Credentials, Device, DeviceId, GridCell, Position
 from gateway.domain.geo import CoordinateSystem
 from gateway.errors import Fault, InvalidInput
-from gateway.inventory.consistency import Parts, breaches, channel_key
-from gateway.inventory.exporting import Row, credentials_row, device_row, group_row, zone_row
+from gateway.inventory.consistency import Parts, breaches, channel_key, pair_key
+from gateway.inventory.exporting import Row, binding_row, credentials_row, device_row, group_row, sight_row, zone_row
 from gateway.inventory.fields import Faults, Fields
 from gateway.inventory.grid import AreaLevel, overlaps
 from gateway.inventory.raw import COLUMNS, KEYS, REQUIRED, Header, Noun, RawFile
-from gateway.inventory.rows import area_of, channel_of, credentials_of, device_of, group_of, zone_of
+from gateway.inventory.rows import area_of, binding_of, channel_of, credentials_of, device_of, group_of, sight_of, zone_of
 from gateway.storage.inventory import Inventory
 
 _MAX_OVERLAPS: Final = 20
 """Overlapping cells named in one report: a shifted grid overlaps everywhere."""
 V = TypeVar("V")
+P = TypeVar("P", Sight, Binding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,24 @@ def validate(file: RawFile, stored: Holdings, *, prune: bool = False) -> Holding
     after = merge.run()
     _refuse(merge.faults.found, count=merge.faults.count)
     return after
+
+
+def signed(after: Holdings, before: Holdings, *, by: str, at: datetime) -> Holdings:
+    """`after` with its new decisions on bindings put down to `by`, who imports them at `at`.
+
+    A decision that the file brings with both who made it and when is left so, unless it is another one than stored under the same names.
+    """
+    known = {binding.key: binding for binding in before.inventory.bindings}
+
+    def sign(binding: Binding) -> Binding:
+        if binding.state is BindingState.PROPOSED:
+            return binding
+        old = known.get(binding.key)
+        signature = (binding.decided_by, binding.decided_at)
+        borrowed = old is not None and old.state is not binding.state and signature == (old.decided_by, old.decided_at)
+        return binding.decided(binding.state, by=by, at=at) if borrowed or not all(signature) else binding
+
+    return replace(after, inventory=replace(after.inventory, bindings=tuple(map(sign, after.inventory.bindings))))
 
 
 def _refuse(faults: Sequence[Fault], *, count: int | None = None) -> None:
@@ -89,6 +110,8 @@ def _emptied(file: RawFile, stored: Inventory) -> Iterator[Fault]:
         Noun.CHANNELS: sum(len(device.channels) for device in stored.devices),
         Noun.ZONES: len(stored.zones),
         Noun.AREAS: len(stored.cells) + len(stored.streets) + len(stored.districts),
+        Noun.SIGHTS: len(stored.sights),
+        Noun.BINDINGS: len(stored.bindings),
     }
     for noun in sorted(file.nouns - {row.noun for row in file.rows}):
         if held[noun]:
@@ -96,10 +119,10 @@ def _emptied(file: RawFile, stored: Inventory) -> Iterator[Fault]:
 
 
 def pruned(stored: Holdings, file: RawFile) -> Holdings:
-    """`stored` without what `file` has a list for and does not name; channels and zones lose what is gone."""
+    """`stored` without what `file` has a list for and does not name; channels, zones, sights and bindings lose what is gone."""
     named: defaultdict[Noun, set[str]] = defaultdict(set)
     for row in file.rows:
-        named[row.noun].add(row.text({Noun.CHANNELS: "recorder", Noun.AREAS: "code"}.get(row.noun, "id")))
+        named[row.noun].add(pair_key(*(row.text(column) for column in _NAMES.get(row.noun, ("id",)))))
     before = stored.inventory
 
     def stays(noun: Noun, name: str) -> bool:
@@ -119,8 +142,23 @@ def pruned(stored: Holdings, file: RawFile) -> Holdings:
             for zone in before.zones
             if stays(Noun.ZONES, zone.id)
         ),
+        sights=tuple(sight for sight in before.sights if sight.camera in devices and stays(Noun.SIGHTS, pair_key(*sight.key))),
+        bindings=tuple(
+            binding
+            for binding in before.bindings
+            if {binding.camera, binding.speaker} <= devices.keys() and stays(Noun.BINDINGS, pair_key(*binding.key))
+        ),
     )
     return Holdings(kept, {device: found for device, found in stored.credentials.items() if device in devices})
+
+
+_NAMES: Final[Mapping[Noun, tuple[str, ...]]] = {
+    Noun.CHANNELS: ("recorder",),
+    Noun.AREAS: ("code",),
+    Noun.SIGHTS: SightKey._fields,
+    Noun.BINDINGS: BindingKey._fields,
+}
+"""The columns that tell what pruning leaves in place, where it is not the id."""
 
 
 def _remaining(recorder: Device, devices: Collection[DeviceId]) -> tuple[Channel, ...]:
@@ -146,7 +184,9 @@ class _Merge:
         zones = self._things(Noun.ZONES, self._before.zones, zone_row, zone_of)
         self._wire(devices)
         self._locate(groups, devices, areas[AreaLevel.CELL])
-        for breach in breaches(Parts(devices, groups, zones)):
+        sights = self._pairs(Noun.SIGHTS, self._before.sights, sight_row, sight_of)
+        bindings = self._pairs(Noun.BINDINGS, self._before.bindings, binding_row, binding_of)
+        for breach in breaches(Parts(devices, groups, zones, sights.values(), bindings.values())):
             self._fault(breach.noun, breach.id, breach.why)
         after = Inventory(
             devices=_by_key(devices),
@@ -155,6 +195,8 @@ class _Merge:
             streets=_by_key(areas[AreaLevel.STREET]),
             districts=_by_key(areas[AreaLevel.DISTRICT]),
             zones=_by_key(zones),
+            sights=_by_key(sights),
+            bindings=_by_key(bindings),
         )
         return Holdings(after, self._credentials)
 
@@ -182,13 +224,13 @@ class _Merge:
                     self.faults.add(row.where, _unknown(column, COLUMNS[row.noun]))
 
     def _fault(self, noun: Noun, key: str, why: str) -> None:
-        self.faults.add(self._places.get((noun, key), f"{noun} {key} (stored, not in the file)"), why)
+        self.faults.add(self._places.get((noun, key), f"{noun} {key.replace(chr(0), ' ')} (stored, not in the file)"), why)
 
     def _claim(self, noun: Noun, key: str, where: str) -> bool:
         """Note where `key` stands; a fault, and False, when it stands elsewhere already."""
         first = self._places.get((noun, key))
         if first is not None:
-            self.faults.add(where, f"{key!r} stands already at {first}")
+            self.faults.add(where, f"{key.replace(chr(0), ' ')!r} stands already at {first}")
             return False
         self._places[noun, key] = where
         return True
@@ -225,6 +267,19 @@ class _Merge:
         else:
             self._credentials[device.id] = credentials
         return device
+
+    def _pairs(self, noun: Noun, stored: Iterable[P], row_of: Callable[[P], Row], value_of: Callable[[Fields], P]) -> dict[str, P]:
+        """The stored things of a noun that are known by several columns, and over them those of the file."""
+        found = {pair_key(*thing.key): thing for thing in stored}
+        for row in self._file.of(noun):
+            key = pair_key(*(row.text(column) for column in _NAMES[noun]))
+            kept = found.get(key)
+            fields = Fields(row, self.faults, known=row_of(kept) if kept is not None else None)
+            complete = fields.require(REQUIRED[noun])
+            value = value_of(fields)
+            if complete and self._claim(noun, key, row.where):
+                found[key] = value
+        return found
 
     def _areas(self) -> dict[AreaLevel, dict[str, GridCell]]:
         found = {

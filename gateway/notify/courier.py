@@ -116,6 +116,7 @@ class Courier:
         finally:
             looking.cancel()
             stirred.cancel()
+            await asyncio.wait({looking, stirred})
 
     async def _carry(self, waiting: Waiting) -> None:
         attempts = waiting.attempts + 1

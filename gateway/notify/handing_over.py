@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from gateway.domain.alerting import Kind
 from gateway.domain.severity import Severity
-from gateway.notify.wording import WORDS, Notice, plain
+from gateway.notify.wording import WORDS, Notice, plain, severity_in
 
 WORK_ORDER: Final = "work-order."
 ROUTE: Final = "work-orders"
@@ -72,7 +72,7 @@ def notice(content: Mapping[str, Any], message: str, language: str, zone: tzinfo
 
 def _title(content: Mapping[str, Any], order: Mapping[str, Any], language: str) -> str:
     zh, en = _STEPS.get(content["type"].removeprefix(WORK_ORDER), ("工单", "Work order"))
-    severity, what = WORDS[language][order["severity"]], plain(order["what"])
+    severity, what = severity_in(language, Severity(order["severity"])), plain(order["what"])
     return f"【{zh}·{severity}】{order['id']} {what}" if language == "zh" else f"[{en}, {severity}] {order['id']} {what}"
 
 

@@ -1,4 +1,4 @@
-"""Follows the incidents, decides what is told, hands work orders over, and keeps a courier at work for each channel."""
+"""Follows incidents, work orders and footage requests, decides what is told to whom, and keeps a courier at work for each channel."""
 
 import asyncio
 import contextlib
@@ -8,12 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import structlog
 
-from gateway.clock import Clock
+from gateway.clock import Clock, SystemClock
 from gateway.domain.alert_log import Answer, Fate, answers
 from gateway.domain.alert_routes import Route
 from gateway.domain.alerting import Bundle, Happening, Message, Outcome, heed, ripe, wake
@@ -21,6 +22,7 @@ from gateway.domain.city import City
 from gateway.domain.devices import DeviceId, GroupId
 from gateway.domain.duty import Shift, on_duty
 from gateway.domain.events import Actor, AuditEntry, Event, NewEvent
+from gateway.domain.footage import FootageRequest, RequestId
 from gateway.domain.trouble import Trouble, trouble_of
 from gateway.errors import Conflict, InvalidInput, NotFound, Overloaded, StorageFailed
 from gateway.notify.alerts_file import Alerts, load_alerts
@@ -28,6 +30,11 @@ from gateway.notify.channels import Channel, make_channel
 from gateway.notify.channels.base import ChannelFailed, Publish
 from gateway.notify.channels.outbound import never
 from gateway.notify.courier import Courier, Pacer
+from gateway.notify.footage_desks import FOOTAGE, UNCLAIMED, content_of, severity_of, step_of, still, warned_before
+from gateway.notify.footage_desks import ROUTE as FOOTAGE_ROUTE
+from gateway.notify.footage_desks import STEPS as FOOTAGE_STEPS
+from gateway.notify.footage_desks import channels_of as desks_of
+from gateway.notify.footage_desks import notice as of_footage
 from gateway.notify.handing_over import ROUTE as HANDED_OVER
 from gateway.notify.handing_over import WORK_ORDER, channels_of, kind_of
 from gateway.notify.handing_over import notice as handed_over
@@ -44,6 +51,8 @@ TICK_S: Final = 0.5
 SAVE_S: Final = 20.0  # how late the cursor may be in the store while nothing of ours happens
 TRY_AGAIN_S: Final = 2.0
 TIDY_S: Final = 3600.0
+WARN_EVERY_S: Final = 300.0
+WARNED_AT_ONCE: Final = 500
 KEEP: Final = timedelta(days=180)
 QUEUE_MAX: Final = 500  # messages that wait for one channel; the oldest of more are given up
 RELOAD_EVENT = "alerts.reloaded"
@@ -87,6 +96,7 @@ class Notifier:
         clock: Clock,
         publish: Publish | None = None,
         muted_by: Callable[[DeviceId], str] = lambda _device: "",
+        download_for: timedelta = timedelta(hours=72),
         rng: random.Random | None = None,
         new_id: Callable[[], str] = lambda: f"A-{secrets.token_hex(5)}",
     ) -> None:
@@ -96,6 +106,8 @@ class Notifier:
         self._clock = clock
         self._publish = publish or never
         self._muted_by = muted_by
+        self._download_for = download_for
+        self._warned: set[str] = set()
         self._rng = rng or random.Random()  # noqa: S311 -- spreads attempts, guards nothing
         self._new_id = new_id
         self._bundles: dict[str, Bundle] = {}
@@ -207,7 +219,7 @@ class Notifier:
         """Decide on the events as they come; those that wait already, together."""
         waiting: list[Event] = []
         async for event in self._store.events.follow(after=self._cursor):
-            if event.type.startswith((INCIDENT, WORK_ORDER)):
+            if event.type.startswith((INCIDENT, WORK_ORDER, FOOTAGE)):
                 waiting.append(event)
             last = event.cursor >= self._store.events.latest
             if waiting and (last or len(waiting) >= BATCH):
@@ -220,7 +232,7 @@ class Notifier:
         """Decide on `events`; one that cannot be stored or read is passed over alone, and never stands in the way of the others."""
         try:
             await self._decide(events, cursor)
-        except (Conflict, InvalidInput, KeyError, TypeError, ValueError) as error:
+        except (Conflict, InvalidInput, NotFound, KeyError, TypeError, ValueError) as error:
             if len(events) > 1:
                 for event in events:
                     await self._heed([event], event.cursor)
@@ -232,7 +244,7 @@ class Notifier:
     async def _decide(self, events: Sequence[Event], cursor: int) -> None:
         async with self._deciding:
             outcome, bundles = Outcome(), dict(self._bundles)
-            handed = [event for event in events if event.type.startswith(WORK_ORDER)]
+            handed = [event for event in events if event.type.startswith((WORK_ORDER, FOOTAGE))]
             for event in events:
                 seen = None if event in handed else self._happening(event)
                 if seen is not None:
@@ -256,11 +268,14 @@ class Notifier:
 
     async def _tick(self) -> None:
         tidied = self._clock.monotonic()
-        saved = tidied
+        saved, warned = tidied, tidied - WARN_EVERY_S
         while True:
             await self._clock.sleep(TICK_S)
             try:
                 await self._ripen()
+                if self._clock.monotonic() - warned >= WARN_EVERY_S:
+                    warned = self._clock.monotonic()
+                    await self._warn()
                 if self._cursor != self._saved and self._clock.monotonic() - saved >= SAVE_S:
                     saved = self._clock.monotonic()
                     await self._save_cursor()
@@ -293,6 +308,7 @@ class Notifier:
         """Write all that was decided at once; only then is it so."""
         now = self._clock.now()
         routes = {route.name: route for route in self._alerts.routes.routes}
+        stirred = {name for message in outcome.messages for name in routes[message.route].channels}
 
         async def change(tx: Tx) -> None:
             await tx.alerts.keep(outcome.changed.values(), outcome.gone)
@@ -301,7 +317,7 @@ class Notifier:
             for message in outcome.messages:
                 await self._enqueue(tx, message, routes[message.route], on_duty(shifts, now, level=message.level))
             for event in handed:
-                await self._hand_over(tx, event)
+                stirred.update(await self._hand_over(tx, event))
             if cursor is not None:
                 await tx.readers.advance(READER, cursor)
 
@@ -309,8 +325,6 @@ class Notifier:
         self._bundles = bundles
         if cursor is not None:
             self._cursor = self._saved = cursor
-        stirred = {name for message in outcome.messages for name in routes[message.route].channels}
-        stirred |= {name for event in handed for name in channels_of(self._alerts.handovers, event.data["work_order"])}
         for channel in stirred:
             if courier := self._couriers.get(channel):
                 courier.stir()
@@ -324,16 +338,58 @@ class Notifier:
             detail = f"more than {QUEUE_MAX} messages wait for this channel"
             await tx.alerts.give_up(channel, now=message.at, reason="queue-full", detail=detail, keep=QUEUE_MAX)
 
-    async def _hand_over(self, tx: Tx, event: Event) -> None:
-        """Queue what a work order's event told, for the channels that its maintainer is served by; the same event once."""
+    async def _hand_over(self, tx: Tx, event: Event) -> Sequence[str]:
+        """Queue what an event of a work order or a footage request told, for whom it concerns, once; the channels that it goes by."""
+        if event.type.startswith(FOOTAGE):
+            return await self._tell_desks(tx, event)
         order = event.data["work_order"]
         channels = channels_of(self._alerts.handovers, order)
         if not channels:
-            return
+            return ()
         content = {"work_order": {"type": event.type, "at": event.at.isoformat(), "data": dict(event.data)}}
         kind, about = kind_of(event.type), (event.subject,)
         to = [Addressed(HANDED_OVER, channel, kind, order["severity"], (), about) for channel in channels]
         await tx.alerts.enqueue(f"W-{event.cursor}", content, to, at=event.at)
+        return channels
+
+    async def _tell_desks(self, tx: Tx, event: Event) -> Sequence[str]:
+        step = step_of(event.type, event.data)
+        if not step or not self._alerts.desks:
+            return ()
+        request = await tx.footage.get(RequestId(event.subject))
+        if not still(step, event.data, request):
+            return ()
+        return await self._tell_of(tx, f"F-{event.cursor}", step, request, event.at)
+
+    async def _tell_of(self, tx: Tx, message: str, step: str, request: FootageRequest, at: datetime) -> Sequence[str]:
+        channels = desks_of(self._alerts.desks, step, request)
+        if channels:
+            content = content_of(step, request, at, name_of=self._camera_name, download_for=self._download_for)
+            kind, severity = FOOTAGE_STEPS[step].kind, severity_of(step, request).value
+            to = [Addressed(FOOTAGE_ROUTE, channel, kind, severity, (), (request.id,)) for channel in channels]
+            await tx.alerts.enqueue(message, {"footage": content}, to, at=at)
+        return channels
+
+    async def _warn(self) -> None:
+        """Tell whose footage is ready and not yet handed over that its time for downloads ends soon; each once, by the message's id."""
+        if not self._alerts.desks:
+            return
+        now = self._clock.now()
+        begun = now - self._download_for
+        async with self._store.read() as tx:
+            found = await tx.footage.ready_before(UNCLAIMED, begun + warned_before(self._download_for), after=begun, limit=WARNED_AT_ONCE)
+        due = {f"F-{one.id}-{one.ready_at:%Y%m%d%H%M%S}": one for one in found if one.ready_at}
+        fresh = {message: one for message, one in due.items() if message not in self._warned}
+        self._warned = set(due)
+        if not fresh:
+            return
+
+        async def change(tx: Tx) -> list[str]:
+            return [name for message, one in fresh.items() for name in await self._tell_of(tx, message, "expiring", one, now)]
+
+        for name in await self._store.writer.write(change, lane=Lane.HEALTH):
+            if courier := self._couriers.get(name):
+                courier.stir()
 
     # -- carrying -----------------------------------------------------------------------------------------------------
 
@@ -372,7 +428,7 @@ class Notifier:
         return alerts, couriers
 
     def _courier(self, channel: Channel, per_minute: int) -> Courier:
-        compose = lambda waiting: self._compose(channel.name, waiting)  # noqa: E731
+        compose = partial(self._compose, channel.name)
         pacer = Pacer(self._clock, per_minute)
         return Courier(channel, pacer, store=self._store, clock=self._clock, compose=compose, rng=self._rng, counts=self.counts)
 
@@ -381,6 +437,8 @@ class Notifier:
         if "work_order" in content:
             language = self._language(channel)
             return handed_over(content["work_order"], waiting.message, language, self._alerts.zone)
+        if "footage" in content:
+            return of_footage(content["footage"], waiting.message, self._language(channel), self._alerts.zone)
         people = [shift_of(one) for one in content["people"]]
         return self._scribe(channel).notice(message_of(content["message"]), people, asked_on_duty=content["on_duty"])
 
@@ -394,6 +452,10 @@ class Notifier:
     def _group_name(self, group: str) -> str:
         found = self._city.groups.get(GroupId(group))
         return group if found is None else " ".join(filter(None, (found.street, found.name)))
+
+    def _camera_name(self, camera: str) -> str:
+        found = self._city.devices.get(DeviceId(camera))
+        return camera if found is None or not found.name else f"{found.name} ({camera})"
 
     def _behind(self, device: str) -> Mapping[str, int]:
         """How many devices of each kind hang on a device, directly or not."""
@@ -426,18 +488,4 @@ def _add(all_: Outcome, one: Outcome) -> None:
 def check(path: Path) -> None:
     """Read an alerts file with its secrets and change nothing. InvalidInput."""
     for name, settings in load_alerts(path).channels.items():
-        make_channel(name, settings, clock=_NO_CLOCK, publish=never)
-
-
-class _Still:
-    def now(self) -> datetime:
-        raise NotImplementedError
-
-    def monotonic(self) -> float:
-        return 0.0
-
-    async def sleep(self, seconds: float) -> None:
-        raise NotImplementedError
-
-
-_NO_CLOCK = _Still()
+        make_channel(name, settings, clock=SystemClock(), publish=never)

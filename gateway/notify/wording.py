@@ -9,7 +9,9 @@ from typing import Any
 from gateway.domain.alerting import Kind, Message
 from gateway.domain.duty import Shift
 from gateway.domain.reasons import phrase
+from gateway.domain.severity import Severity
 from gateway.domain.trouble import LISTED, Trouble, trouble_json
+from gateway.domain.words import SEVERITIES, noun
 
 NAMES_SHOWN = 8
 PLACES_SHOWN = 4
@@ -24,15 +26,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "summary": "汇总",
         "recovery": "恢复",
         "test": "测试",
-        "critical": "严重",
-        "major": "重要",
-        "minor": "次要",
-        "warning": "警告",
-        "camera": "{n} 台摄像机",
-        "speaker": "{n} 台音柱",
-        "recorder": "{n} 台录像机",
-        "switch": "{n} 台交换机",
-        "device": "{n} 台设备",
+        "counted": "{n} 台{kind}",
         "one": "【{kind}·{severity}】{title}",
         "many": "【{kind}·{severity}】{n} 起故障:{title} 等",
         "severity": "级别:{severity}",
@@ -73,15 +67,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "summary": "Summary",
         "recovery": "Recovered",
         "test": "Test",
-        "critical": "critical",
-        "major": "major",
-        "minor": "minor",
-        "warning": "warning",
-        "camera": "cameras: {n}",
-        "speaker": "loudspeakers: {n}",
-        "recorder": "recorders: {n}",
-        "switch": "switches: {n}",
-        "device": "devices: {n}",
+        "counted": "{kind}: {n}",
         "one": "[{kind}, {severity}] {title}",
         "many": "[{kind}, {severity}] {n} incidents: {title}, …",
         "severity": "Severity: {severity}",
@@ -159,6 +145,12 @@ def plain(text: str, length: int = _LENGTH) -> str:
     return clean if len(clean) <= length else clean[: length - 1] + "…"
 
 
+def severity_in(language: str, severity: Severity) -> str:
+    """`severity` in one language."""
+    called = SEVERITIES[severity]
+    return called.zh if language == "zh" else called.en
+
+
 _MARKS = str.maketrans("[]()<>*`#@!|\\~", "［］（）＜＞＊｀＃＠！｜＼～")
 
 
@@ -227,7 +219,7 @@ class _Page:
 
     def title(self, message: Message) -> str:
         about = message.troubles or message.over
-        words = {"kind": self.say(message.kind), "severity": self.say(message.severity)}
+        words = {"kind": self.say(message.kind), "severity": severity_in(self.language, message.severity)}
         title = self._title_of(about[0])
         count = len(message.incidents)
         return self.say("one", title=title, **words) if count == 1 else self.say("many", title=title, n=count, **words)
@@ -262,7 +254,7 @@ class _Page:
         return plain(trouble.title_zh if self.language == "zh" else trouble.title_en, 2 * _LENGTH)
 
     def _about(self, trouble: Trouble, now: datetime) -> Iterator[str]:
-        yield self.say("severity", severity=self.say(trouble.severity))
+        yield self.say("severity", severity=severity_in(self.language, trouble.severity))
         yield self._when(trouble, now)
         if places := self._places(trouble):
             yield self.say("place", places=places)
@@ -313,8 +305,8 @@ class _Page:
         return " / ".join(parts)
 
     def _counted(self, kind: str, count: int) -> str:
-        words = WORDS[self.language]
-        return words[kind if kind in words else "device"].format(n=count)
+        called = noun(kind)
+        return self.say("counted", kind=called.zh if self.language == "zh" else called.plural, n=count)
 
     def _few(self, names: Sequence[str], most: int, count: int) -> str:
         shown = self.say("comma").join(names[:most])

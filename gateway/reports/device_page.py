@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from gateway.domain.reasons import phrase
-from gateway.reports.page import text
+from gateway.markup import text
 from gateway.reports.wording import NOTHING, Wording, share
-from gateway.reports.words import STATES, Pair
+from gateway.reports.words import KIND, SEVERITIES, STATES, Pair
 
 LABELS: Final[Mapping[str, Pair]] = {
     "title": ("一机一档", "Device file"),
@@ -159,7 +159,7 @@ class _Page:
         told, device = self._told, self._device
         place, position, recorder = told["place"], device.get("position"), told["recorder"]
         more = {
-            "kind": self._w.kind(device["kind"]),
+            "kind": self._w.line(device["kind"], KIND),
             "group": " ".join(part for part in (device["group"], place["group"]) if part),
             "cell": " ".join(part for part in (device["cell"], place["cell"]) if part),
             "district": place["district"],
@@ -208,6 +208,8 @@ class _Page:
             return self._moment(value)
         if name == "reason":
             return " ".join(self._w.words(phrase(str(value))))
+        if name == "severity":
+            return self._w.line(value, SEVERITIES)
         return self._w.line(value, STATES) if name in ("before", "after", "state") else str(value)
 
     def _moment(self, value: str) -> str:

@@ -1,11 +1,10 @@
 """A report as one page of HTML that prints on A4: nothing is loaded, nothing is run, and what devices are called is only ever text."""
 
-import html
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Final
 
+from gateway.markup import text
 from gateway.reports.exclusions import periods
 from gateway.reports.kinds import Words
 from gateway.reports.report import By, Figures, Report, Row
@@ -17,7 +16,6 @@ _COLUMNS: Final = (  # and whether raw and adjusted stand side by side
     *(("online", True), ("intact", True), ("time_sync", False), ("picture", False), ("recording", True), ("outages", True), ("down", True)),
     *(("mtbf", False), ("mttr", False), ("longest", False)),
 )
-_UNSEEN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 
 STYLE: Final = """
 @page { size: A4 landscape; margin: 12mm 10mm 14mm; }
@@ -70,11 +68,6 @@ def page(report: Report, language: Language, *, site: str, kinds: Mapping[str, W
     title = text(f"{wording.line('title')} {report.first} – {report.last}")
     style = f'<meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
     return f'<!doctype html><html lang="{lang}"><head>{style}</head><body>{"".join(parts)}</body></html>'
-
-
-def text(value: object) -> str:
-    """Anything as text of the page: escaped, without what cannot be seen or turns the writing round."""
-    return html.escape(_UNSEEN.sub("", str(value)), quote=True)
 
 
 class _Page:

@@ -13,9 +13,8 @@ from gateway.clock import Clock
 from gateway.domain.availability import month_after
 from gateway.domain.city import City
 from gateway.domain.devices import Device
-from gateway.domain.events import AuditEntry, NewEvent
+from gateway.domain.events import AuditEntry, NewEvent, Person
 from gateway.domain.excuses import Decision, Excuse, ExcuseId, ExcusePlaces, ExcuseState, check, decide
-from gateway.domain.footage import Person
 from gateway.errors import Fault, GatewayError, InvalidInput, Overloaded
 from gateway.reports.device_file import DeviceFile, device_file
 from gateway.reports.kinds import Words

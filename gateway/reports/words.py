@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.domain import words
 from gateway.reports.report import By
 
 
@@ -26,7 +27,7 @@ FORMULAS: Final = (
         "统计时段 − 维护时间 − 未知时间(网关未观测); 调整值另减去经批准的免责时间",
         "period − maintenance − unknown (the gateway could not look); adjusted: also − approved excuses",
     ),
-    Formula("online", "在线率", "Online", "(正常 + 带病运行) ÷ 计时范围", "(up + degraded) ÷ counted time"),
+    Formula("online", "在线率", "Online", "(正常 + 异常) ÷ 计时范围", "(up + degraded) ÷ counted time"),
     Formula("intact", "完好率", "Intact", "正常(应答且无任何告警) ÷ 计时范围", "up (it answers and no check complains) ÷ counted time"),
     Formula(
         "time_sync",
@@ -49,7 +50,7 @@ FORMULAS: Final = (
         "已录秒数 ÷ 应录秒数; 调整值的应录秒数不含免责时间内缺失的秒数(按日计)",
         "seconds recorded ÷ seconds that should be; adjusted: should be − those missing in excused time, day by day",
     ),
-    Formula("mtbf", "平均无故障时间", "MTBF", "(正常 + 带病运行) ÷ 中断次数", "(up + degraded) ÷ outages"),
+    Formula("mtbf", "平均无故障时间", "MTBF", "(正常 + 异常) ÷ 中断次数", "(up + degraded) ÷ outages"),
     Formula("mttr", "平均修复时间", "MTTR", "中断时间 ÷ 中断次数", "down ÷ outages"),
     Formula(
         "outage",
@@ -74,19 +75,10 @@ BY: Final[Mapping[By, Pair]] = {
     By.MAINTAINER: ("维护单位", "Maintainer"),
 }
 
-KINDS: Final[Mapping[str, Pair]] = {
-    "camera": ("摄像机", "cameras"),
-    "speaker": ("音柱", "loudspeakers"),
-    "recorder": ("录像机", "recorders"),
-    "switch": ("交换机", "switches"),
-}
-
-STATES: Final[Mapping[str, Pair]] = {
-    "up": ("正常", "up"),
-    "degraded": ("带病运行", "degraded"),
-    "down": ("离线", "down"),
-    "unknown": ("未知", "unknown"),
-}
+KIND: Final[Mapping[str, Pair]] = {str(kind): (noun.zh, noun.en) for kind, noun in words.KINDS.items()}
+KINDS: Final[Mapping[str, Pair]] = {str(kind): (noun.zh, noun.plural) for kind, noun in words.KINDS.items()}
+STATES: Final[Mapping[str, Pair]] = {state.value: (word.zh, word.en) for state, word in words.STATES.items()}
+SEVERITIES: Final[Mapping[str, Pair]] = {severity.value: (word.zh, word.en) for severity, word in words.SEVERITIES.items()}
 
 WORDS: Final[Mapping[str, Pair]] = {
     "title": ("设备运行可用性报告", "Availability report"),
@@ -108,7 +100,7 @@ WORDS: Final[Mapping[str, Pair]] = {
     "mttr": ("平均修复", "MTTR"),
     "longest": ("最长中断", "Longest"),
     "down": ("离线", "Down"),
-    "degraded": ("带病", "Degraded"),
+    "degraded": ("异常", "Degraded"),
     "unknown": ("未知", "Unknown"),
     "maintenance": ("维护", "Maintenance"),
     "excused": ("免责", "Excused"),

@@ -1,7 +1,6 @@
 """Our own SNMP engine, as senders of v3 informs know it: one id for ever, and a count of starts that never goes back (RFC 3414, 2.2.2)."""
 
 import json
-import os
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.errors import InvalidInput
+from gateway.storage.shelf import replace_file
 
 FILE: Final = "trap-engine.json"
 _ENTERPRISE: Final = (0x8000_0000 | 99_999).to_bytes(4, "big")  # RFC 3411, 5; a number that nobody has been given
@@ -30,7 +30,7 @@ def started(folder: Path, *, random: Callable[[int], bytes] = secrets.token_byte
     path = folder / FILE
     try:
         start = _next(json.loads(path.read_text())) if path.exists() else EngineStart(_ENTERPRISE + _OCTETS + random(8), 1)
-        _write(path, json.dumps({"engine_id": start.engine_id.hex(), "boots": start.boots}) + "\n")
+        replace_file(path, json.dumps({"engine_id": start.engine_id.hex(), "boots": start.boots}).encode() + b"\n")
     except (OSError, ValueError, KeyError, TypeError) as error:
         hint = "remove the file: all senders of v3 informs then learn a new engine id"
         raise InvalidInput(f"{path} cannot be used: {error}", code="trap-engine", hint=hint) from error
@@ -42,18 +42,3 @@ def _next(known: Mapping[str, Any]) -> EngineStart:
     if not 5 <= len(start.engine_id) <= 32 or not 0 < start.boots < _LAST_BOOT:
         raise ValueError("no engine id, or no more starts")
     return start
-
-
-def _write(path: Path, text: str) -> None:
-    """In one step, and on the disk before it counts."""
-    part = path.with_suffix(".part")
-    with part.open("w") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

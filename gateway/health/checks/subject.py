@@ -11,6 +11,7 @@ from gateway.domain.devices import Device, DeviceId
 from gateway.domain.health import Board, CheckResult, Outcome
 from gateway.drivers.base import DeviceClock, Identity, Recording, Span, Target
 from gateway.drivers.snmp.reader import Reading
+from gateway.errors import DeviceError
 from gateway.health.album import Album
 from gateway.health.diary import Diary
 from gateway.health.streams import Streams
@@ -33,10 +34,33 @@ class OnvifChecks(Protocol):
         ...
 
 
+class Told(Protocol):
+    """What a telephone told of itself (`drivers.sip.speaker.Told`)."""
+
+    @property
+    def identity(self) -> Identity: ...
+
+    @property
+    def hardware(self) -> Sequence[str]: ...
+
+    @property
+    def refused(self) -> DeviceError | None: ...
+
+
+class TelephoneChecks(Protocol):
+    """A device that speaks SIP, as far as checks need it."""
+
+    async def ask(self, *, timeout_s: float) -> Told: ...
+
+
 class SensorChecks(Protocol):
     """An SNMP reader, as far as checks need it."""
 
     async def read(self, target: Target, *, timeout_s: float) -> Reading: ...
+
+
+def _no_telephone(_device: DeviceId) -> TelephoneChecks | None:
+    return None
 
 
 async def _unasked(_address: str, _timeout_s: float) -> None:
@@ -47,6 +71,7 @@ async def _unasked(_address: str, _timeout_s: float) -> None:
 class Tools:
     """What checks work with. `recognise` is told who a device says it is; `clock_limit_s`: how far a device's clock may be off.
 
+    `telephone_of`: a loudspeaker that speaks SIP and no ONVIF, None for all others.
     `echo`: whether an address answers an ICMP echo within so many seconds; None where we may not ask.
     """
 
@@ -55,6 +80,7 @@ class Tools:
     sensors: SensorChecks
     clock: Clock
     recognise: Callable[[DeviceId, Identity], None] = lambda _device, _identity: None
+    telephone_of: Callable[[DeviceId], TelephoneChecks | None] = _no_telephone
     echo: Callable[[str, float], Awaitable[bool | None]] = _unasked
     timeout_s: float = 5.0
     clock_limit_s: float = 5.0

@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.domain.devices import DeviceKind
 from gateway.domain.health import CheckResult
-from gateway.health.checks import coverage, disk, events, media, onvif, picture, ports, recording, snmp
+from gateway.health.checks import coverage, disk, events, media, onvif, picture, ports, recording, snmp, speaker
 from gateway.health.checks.subject import SlowTools, Subject, Tools
 
 Check = Callable[[Subject, Tools], Awaitable[Sequence[CheckResult]]]
@@ -14,6 +14,7 @@ Check = Callable[[Subject, Tools], Awaitable[Sequence[CheckResult]]]
 
 CHECKS: Mapping[str, Check] = {
     "onvif": onvif.check,  # reach, clock and identity in one go
+    "speaker": speaker.check,  # the same of a loudspeaker, over ONVIF or SIP
     "snmp": snmp.check,  # sensors, beside another check
     "snmp-reach": snmp.check_reach,  # sensors, and by them reach
 }
@@ -21,7 +22,7 @@ CHECKS: Mapping[str, Check] = {
 VISITS: Mapping[DeviceKind, Sequence[str]] = {
     DeviceKind.CAMERA: ("onvif",),
     DeviceKind.RECORDER: ("onvif",),
-    DeviceKind.SPEAKER: ("onvif", "snmp"),
+    DeviceKind.SPEAKER: ("speaker", "snmp"),
     DeviceKind.SWITCH: ("snmp-reach",),
 }
 """The checks of a visit, in order; the first says whether the device answered, and what follows is left out when it did not."""

@@ -15,7 +15,8 @@ from gateway.notify.wording import Notice, plain, unmarked
 TEXT_MAX: Final = 18_000  # the vendor takes 20,000 bytes for the whole body
 TITLE_MAX: Final = 60
 TOO_FAST: Final = frozenset({130101, 90030, 410100})
-TRY_AGAIN: Final = frozenset({-1})
+HOPELESS: Final = frozenset({300001, 300005, 310000, 400013, 400101, 400102, 400105, 400106})
+"""Token, robot, group, kind of message, keyword, signature and address: such a message never gets through. Others may."""
 
 
 class DingTalk:
@@ -46,7 +47,7 @@ class DingTalk:
         if code in TOO_FAST:
             raise ChannelFailed(f"DingTalk takes no more for now ({code})", code="channel-rate-limited", after_s=TOO_MANY_S)
         if code != 0:
-            raise ChannelFailed(f"DingTalk refused it: {code} {plain(words)}", code="channel-refused", again=code in TRY_AGAIN)
+            raise ChannelFailed(f"DingTalk refused it: {code} {plain(words)}", code="channel-refused", again=code not in HOPELESS)
         return ""
 
     def _query(self) -> dict[str, str]:

@@ -10,7 +10,8 @@ from gateway.notify.wording import Notice, plain, unmarked
 
 TEXT_MAX: Final = 4_096
 TOO_FAST: Final = frozenset({45009, 45033})
-TRY_AGAIN: Final = frozenset({-1})
+HOPELESS: Final = frozenset({40008, 40058, 44004, 45002, 93000, 93004, 93008})
+"""Kind of message, parameter, text, key, and a robot that is not in the group: such a message never gets through. Others may."""
 
 
 class WeCom:
@@ -36,5 +37,5 @@ class WeCom:
         if code in TOO_FAST:
             raise ChannelFailed(f"WeCom takes no more for now ({code})", code="channel-rate-limited", after_s=TOO_MANY_S)
         if code != 0:
-            raise ChannelFailed(f"WeCom refused it: {code} {plain(words)}", code="channel-refused", again=code in TRY_AGAIN)
+            raise ChannelFailed(f"WeCom refused it: {code} {plain(words)}", code="channel-refused", again=code not in HOPELESS)
         return ""

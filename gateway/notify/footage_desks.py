@@ -1,0 +1,209 @@
+"""Telling desks of footage requests: whoever approves hears of each that waits, whoever asks hears what came of theirs.
+
+A message is complete without a link: which case of which unit, where and when, what it waits for, until when. It names no officer, no
+badge and no purpose; those stand in the register.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from enum import StrEnum
+from typing import Any, Final
+
+from gateway.domain.alerting import Kind
+from gateway.domain.footage import FootageRequest, FootageState, Urgency
+from gateway.domain.severity import Severity
+from gateway.notify.wording import WORDS, Notice, plain, severity_in
+
+FOOTAGE: Final = "footage."
+ROUTE: Final = "footage"
+"""What stands for a route in the delivery log."""
+UNCLAIMED: Final = frozenset({FootageState.READY, FootageState.PARTIAL})
+"""States in which footage waits to be fetched."""
+_SHOWN: Final = 6  # cameras that are named
+
+
+class Desk(StrEnum):
+    """Whose desk hears of a request."""
+
+    APPROVERS = "approvers"
+    REQUESTERS = "requesters"
+    BOTH = "both"
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """What a step of a request is called, what a message about it is for, and what is to be done next."""
+
+    desk: Desk
+    kind: Kind
+    zh: str
+    en: str
+    next_zh: str = ""
+    next_en: str = ""
+
+
+_ASK, _TELL, _OVER = Kind.PROBLEM, Kind.UPDATE, Kind.RECOVERY
+_FETCH: Final = ("下载并移交；期限过后须重新申请", "download it and hand it over; after that it has to be filed anew")
+STEPS: Final[Mapping[str, Telling]] = {
+    "submit": Telling(
+        *(Desk.APPROVERS, _ASK, "待审批", "awaits a decision"),
+        *("由第二人批准或驳回", "a second person approves or refuses it"),
+    ),
+    "go-ahead": Telling(
+        *(Desk.APPROVERS, _ASK, "未经审批，紧急先行调取", "goes ahead in an emergency, unapproved"),
+        *("由第二人确认或撤销；手续须在期限内补办", "a second person confirms or revokes it; its papers have to follow in time"),
+    ),
+    "approve": Telling(Desk.REQUESTERS, _TELL, "已批准，正在调取", "approved, being fetched"),
+    "reject": Telling(Desk.REQUESTERS, _OVER, "已驳回", "refused", "改正后重新申请", "mend what is said there, and file it anew"),
+    "confirm": Telling(Desk.REQUESTERS, _TELL, "紧急调取已确认", "confirmed after it went ahead"),
+    "revoke": Telling(Desk.REQUESTERS, _OVER, "已撤销，录像已删除", "revoked, its footage is removed"),
+    "papers-supplied": Telling(Desk.APPROVERS, _TELL, "补办手续已完成", "its papers were supplied"),
+    "papers-overdue": Telling(
+        *(Desk.BOTH, _ASK, "补办手续超时", "its papers are overdue"),
+        *("补齐登记与文书并经第二人确认，否则撤销", "complete the register, upload the papers and let it be confirmed, or revoke it"),
+    ),
+    "complete": Telling(Desk.REQUESTERS, _TELL, "已备妥", "ready", *_FETCH),
+    "complete-in-part": Telling(Desk.REQUESTERS, _TELL, "部分备妥", "ready in part", *_FETCH),
+    "find-nothing": Telling(Desk.REQUESTERS, _OVER, "无录像", "not available"),
+    "fail": Telling(
+        Desk.REQUESTERS, _ASK, "调取失败", "failed", "排除原因后重试，或撤回", "try again when the reason is mended, or withdraw it"
+    ),
+    "expiring": Telling(Desk.REQUESTERS, _ASK, "下载期限将至", "its time for downloads ends soon", *_FETCH),
+    "give-up": Telling(Desk.REQUESTERS, _OVER, "无法取得", "not to be had"),
+    "hand-over": Telling(Desk.REQUESTERS, _OVER, "已移交", "handed over"),
+    "close-nothing-found": Telling(Desk.REQUESTERS, _OVER, "已查看，未发现", "viewed, nothing found"),
+    "close-no-copy": Telling(Desk.REQUESTERS, _OVER, "已查看，未取复制件", "viewed, no copy taken"),
+    "expire": Telling(Desk.REQUESTERS, _OVER, "到期，录像已删除", "expired, its footage is removed"),
+}
+"""What is told. A step that is missing is told to nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class FootageDesk:
+    """Who of `tell` is reached by `channels`: of requests of these `units` (none: of all), by these `steps` (none: all of the desk's).
+
+    `urgent`: only of urgent ones.
+    """
+
+    channels: tuple[str, ...]
+    tell: Desk
+    units: frozenset[str] = frozenset()
+    steps: frozenset[str] = frozenset()
+    urgent: bool = False
+
+    def takes(self, step: str, request: FootageRequest) -> bool:
+        telling = STEPS.get(step)
+        if telling is None or (self.steps and step not in self.steps):
+            return False
+        if Desk.BOTH not in (telling.desk, self.tell) and telling.desk is not self.tell:
+            return False
+        fits = not self.units or request.filing.unit in self.units
+        return fits and (not self.urgent or request.filing.urgency is Urgency.URGENT)
+
+
+def step_of(event: str, data: Mapping[str, Any]) -> str:
+    """Which step of a request an event of this type tells of; "" for none that is told."""
+    step = f"papers-{data['papers']}" if "papers" in data else str(data.get("act") or event.removeprefix(FOOTAGE))
+    return step if step in STEPS else ""
+
+
+def still(step: str, data: Mapping[str, Any], request: FootageRequest) -> bool:
+    """Whether what an event told is worth telling of the request as it is now: what asks for something is not, once that is done."""
+    if step in {"go-ahead", "papers-overdue"}:
+        return request.owing
+    return not STEPS[step].next_en or data.get("state") in (None, request.state)
+
+
+def warned_before(download_for: timedelta) -> timedelta:
+    """How long before the end of the time for downloads that is told: a day, or a third of it where it is short."""
+    return min(timedelta(days=1), download_for / 3)
+
+
+def channels_of(desks: Sequence[FootageDesk], step: str, request: FootageRequest) -> Sequence[str]:
+    """The channels by which `step` of `request` is told; each once."""
+    return list(dict.fromkeys(channel for desk in desks if desk.takes(step, request) for channel in desk.channels))
+
+
+def severity_of(step: str, request: FootageRequest) -> Severity:
+    """How it is marked: an urgent one that waits for somebody as critical."""
+    waits = STEPS[step].kind is Kind.PROBLEM
+    if request.filing.urgency is Urgency.URGENT and waits:
+        return Severity.CRITICAL
+    return Severity.MAJOR if waits else Severity.WARNING
+
+
+def content_of(
+    step: str, request: FootageRequest, at: datetime, *, name_of: Callable[[str], str], download_for: timedelta
+) -> dict[str, Any]:
+    """What a message about `step` is made of, and what programs get; plain JSON."""
+    filing = request.filing
+    until = request.ready_at + download_for if request.ready_at and step in {"complete", "complete-in-part", "expiring"} else None
+    return {
+        "step": step,
+        "at": at.isoformat(),
+        "severity": severity_of(step, request).value,
+        "request": request.id,
+        "state": request.state,
+        "case_number": filing.case_number,
+        "unit": filing.unit,
+        "urgency": filing.urgency,
+        "start": filing.window.start.isoformat(),
+        "end": filing.window.end.isoformat(),
+        "cameras": list(request.cameras),
+        "places": [name_of(camera) for camera in request.cameras[:_SHOWN]],
+        "reason": request.reason,
+        "emergency": filing.emergency,
+        "papers_due_at": request.papers_due_at.isoformat() if request.owing and request.papers_due_at else None,
+        "download_until": until.isoformat() if until else None,
+    }
+
+
+def notice(content: Mapping[str, Any], message: str, language: str, zone: tzinfo) -> Notice:
+    """The message `message` of what `content_of` made."""
+    languages = ("zh", "en") if language == "both" else (language,)
+    return Notice(
+        id=message,
+        kind=STEPS[content["step"]].kind,
+        severity=content["severity"],
+        title=" / ".join(_title(content, one) for one in languages),
+        lines=tuple(line for one in languages for line in _lines(content, one, zone)),
+        footer=tuple(WORDS[one]["message"].format(id=message) for one in languages[:1]),
+        data={"id": message, "kind": "footage-request", **content},
+        cut=WORDS[languages[0]]["cut"],
+    )
+
+
+def _title(content: Mapping[str, Any], language: str) -> str:
+    telling, case = STEPS[content["step"]], plain(content["case_number"])
+    urgent = content["urgency"] == Urgency.URGENT
+    severity = severity_in(language, Severity(content["severity"]))
+    if language == "zh":
+        return f"【{'紧急' if urgent else ''}录像调取·{severity}】{telling.zh}:{case}"
+    return f"[{'Urgent footage' if urgent else 'Footage'}, {severity}] {case} {telling.en}"
+
+
+def _lines(content: Mapping[str, Any], language: str, zone: tzinfo) -> Iterator[str]:
+    chinese, telling = language == "zh", STEPS[content["step"]]
+
+    def line(zh: str, en: str, value: str) -> str:
+        return f"{zh}:{plain(value, 500)}" if chinese else f"{en}: {plain(value, 500)}"
+
+    def moment(name: str) -> str:
+        return f"{datetime.fromisoformat(content[name]).astimezone(zone):%Y-%m-%d %H:%M:%S}"
+
+    yield line("申请", "Request", content["request"])
+    if content["unit"]:
+        yield line("单位", "Unit", content["unit"])
+    yield line("时段", "From", f"{moment('start')} → {moment('end')}")
+    more, places = len(content["cameras"]) - len(content["places"]), ("、" if chinese else ", ").join(content["places"])
+    rest = f"{' 等' if chinese else ' and others,'} {len(content['cameras'])} {'路摄像机' if chinese else 'cameras'}" if more else ""
+    yield line("地点", "Where", places + rest)
+    if content["reason"]:
+        yield line("说明", "Why", content["reason"])
+    if content["papers_due_at"]:
+        yield line("补办手续期限", "Papers due", moment("papers_due_at"))
+    if content["download_until"]:
+        yield line("下载期限", "Download until", moment("download_until"))
+    if telling.next_zh:
+        yield line("下一步", "Next", telling.next_zh if chinese else telling.next_en)
