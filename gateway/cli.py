@@ -1,4 +1,4 @@
-"""The daemon's own command: `gateway serve | check-config | migrate | import | create-key`.
+"""The daemon's own command: `gateway serve | check-config | migrate | import | create-key | evidence-key`.
 
 Exit codes: 0 done; 1 it failed; 2 the command line, the configuration or an input is wrong.
 """
@@ -109,6 +109,24 @@ def create_key(
 
     with telling_errors():
         print(asyncio.run(offline.create_key(config.load(config_file), name=name, roles=role)))
+
+
+@app.command("evidence-key")
+def evidence_key(
+    config_file: ConfigFile,
+    *,
+    rotate: Annotated[bool, typer.Option("--rotate", help="Begin with a new key; what the old one signed verifies as before.")] = False,
+    sm2: Annotated[bool, typer.Option("--sm2", help="Begin with a new SM2 key: packages are signed by it, too, over SM3.")] = False,
+) -> None:
+    """Print the fingerprints of the evidence key's certificates, the current one first; makes a key when there is none."""
+    from gateway import offline  # noqa: PLC0415 -- as above
+
+    with telling_errors():
+        known, second = asyncio.run(offline.evidence_key(config.load(config_file), rotate=rotate, sm2=sm2))
+        for one in known:
+            print(f"{one.fingerprint}  {one.not_before:%Y-%m-%d} to {one.not_after:%Y-%m-%d}{'  current' if one.current else ''}")
+        if second:
+            print(f"{second}  SM2, its public key's file")
 
 
 @app.command()

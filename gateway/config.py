@@ -131,6 +131,7 @@ class Mqtt(Section):
     cert_file: Path | None = None
     key_file: Path | None = None
     keepalive_s: Annotated[int, Field(ge=5, le=3_600)] = 30
+    emergencies: bool = False
 
     @model_validator(mode="after")
     def _together(self) -> "Mqtt":
@@ -293,14 +294,72 @@ class WorkOrders(Section):
     targets: WorkTargets = WorkTargets()
 
 
+Pause = Annotated[float, Field(ge=0, le=86_400)]
+
+
+Overridable = Literal["schedule", "notice", "enforcement", "talk"]
+
+
+class CoolDown(Section):
+    """How long a loudspeaker keeps silent before a broadcast of each priority; none for an emergency."""
+
+    schedule: Pause = 60.0
+    notice: Pause = 5.0
+    enforcement: Pause = 0.0
+    talk: Pause = 0.0
+
+
 class Broadcast(Section):
     """What a voice in the street may do."""
 
     max_speakers_per_key: Count = 20
+    max_speakers_approved: Count = 200
+    approval_max_s: Annotated[float, Field(gt=0, le=3_600)] = 300.0
+    duration_max_s: Annotated[float, Field(gt=0, le=3_600)] = 180.0
+    per_minute: Annotated[int, Field(ge=1, le=10_000)] = 60
+    repeat_s: Pause = 10.0
+    cool_down_s: CoolDown = CoolDown()
+    override: Annotated[tuple[Overridable, ...], BeforeValidator(_listed)] = ("enforcement", "talk")
+    hours_file: Path | None = None
+    holidays_file: Path | None = None
+    reach_m: Annotated[float, Field(ge=1, le=500)] = 100.0
     lead_in_ms: Annotated[int, Field(ge=0, le=5_000)] = 200
     not_after_max_s: Annotated[float, Field(gt=0, le=3_600)] = 60.0
     clip_max_s: Annotated[float, Field(gt=0, le=3_600)] = 120.0
+    clips_mib: Annotated[int, Field(ge=1, le=1 << 20)] = 2_048
+    chime_clip: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    speech_engine: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "espeak-ng"
+    speech_mib: Annotated[int, Field(ge=1, le=65_536)] = 256
+    talk_max_s: Annotated[float, Field(gt=0, le=600)] = 120.0
+    talk_silence_s: Annotated[float, Field(gt=0, le=600)] = 15.0
+    talk_loss_s: Annotated[float, Field(ge=0.2, le=60)] = 2.0
+    record_talk: bool = False
+    recordings_days: Days = 90.0
+    pictures_after_s: Annotated[float, Field(ge=0, le=600)] = 20.0
+    pictures_days: Days = 90.0
     setup_timeout_s: Seconds = 5.0
+    multicast_interface: IPv4Address | None = None
+    multicast_ttl: Annotated[int, Field(ge=1, le=255)] = 4
+
+
+class Sip(Section):
+    """By way of whom loudspeakers that are telephones are called; without `exchange` each at its own address."""
+
+    exchange: IPv4Address | None = None
+    port: Annotated[int, Field(ge=1, le=65_535)] = 5060
+    carrier: Literal["udp", "tcp"] = "udp"
+    domain: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]{1,253}$")] | None = None
+    username: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.!~*'()&=+$,;?/%-]{1,64}$")] | None = None
+    password_file: Path | None = None
+    relays_sound: bool = True
+
+    @model_validator(mode="after")
+    def _together(self) -> "Sip":
+        if self.exchange is None and (self.domain or self.username or self.password_file):
+            raise ValueError("domain, username and password_file belong to an exchange")
+        if (self.username is None) != (self.password_file is None):
+            raise ValueError("username and password_file go together")
+        return self
 
 
 class Footage(Section):
@@ -313,6 +372,13 @@ class Footage(Section):
     retention_days: Days = 30.0
     download_hours: Annotated[float, Field(gt=0, le=720)] = 72.0
     download_max: Annotated[int, Field(ge=1, le=100)] = 3
+    decision_days: Days = 7.0
+    papers_hours: Annotated[float, Field(gt=0, le=720)] = 24.0
+    hold_unapproved: bool = True
+    hold_max_days: Annotated[float, Field(gt=0, le=3_650)] = 180.0
+    expected_kbps: Annotated[int, Field(ge=64, le=100_000)] = 4_000
+    keep_free_mib: Annotated[int, Field(ge=0, le=1 << 24)] = 256
+    brought_gib: Annotated[float, Field(gt=0, le=10_000)] = 100.0
 
 
 Range = Annotated[IPv4Network, AfterValidator(_range)]
@@ -345,6 +411,7 @@ class Limits(Section):
     clip_bytes: Annotated[int, Field(ge=1_024, le=1 << 30)] = 20 << 20
     import_bytes: Annotated[int, Field(ge=1_024, le=32 << 20)] = 32 << 20
     picture_bytes: Annotated[int, Field(ge=1_024, le=5 << 20)] = 5 << 20
+    document_bytes: Annotated[int, Field(ge=1_024, le=32 << 20)] = 10 << 20
     requests_per_s: Count = 200
     event_streams: Count = 200
     events_days: Days = 30.0
@@ -372,6 +439,7 @@ class Config(Section):
     incidents: Incidents = Incidents()
     work_orders: WorkOrders = WorkOrders()
     broadcast: Broadcast = Broadcast()
+    sip: Sip = Sip()
     footage: Footage = Footage()
     reports: Reports = Reports()
     discovery: Discovery = Discovery()
@@ -438,6 +506,8 @@ _FILES: tuple[Path_, ...] = (
     *(("mqtt", name) for name in ("password_file", "ca_file", "cert_file", "key_file")),
     ("footage", "register_file"),
     ("reports", "excuses_file"),
+    ("broadcast", "hours_file"),
+    ("broadcast", "holidays_file"),
     ("discovery", "logins_file"),
 )
 """The settings that name a file which must be there; the store's key is made where there is none."""

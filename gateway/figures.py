@@ -6,6 +6,7 @@ from itertools import accumulate
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gateway.broadcast.pacing.stream import Pacer, Standing
 from gateway.health.listening import Listening
 from gateway.health.rounds import Rounds
 from gateway.health.service import HealthService
@@ -29,6 +30,7 @@ class HouseFigures(Collector):
         alerts: Notifier | None = None,
         rounds: Rounds | None = None,
         listening: Listening | None = None,
+        pacer: Pacer | None = None,
     ) -> None:
         self._parts = parts
         self._health = health
@@ -37,6 +39,7 @@ class HouseFigures(Collector):
         self._alerts = alerts
         self._rounds = rounds
         self._listening = listening
+        self._pacer = pacer
 
     def collect(self) -> Iterator[Metric]:
         running = GaugeMetricFamily("gateway_part_running", "1 while a part of the daemon does its work.", labels=["part"])
@@ -53,6 +56,8 @@ class HouseFigures(Collector):
             yield GaugeMetricFamily("gateway_mqtt_connected", "1 while the broker is connected.", value=self._mqtt.connected)
         yield from self._telling()
         yield from self._hearing()
+        if self._pacer is not None:
+            yield from _pacing(self._pacer.standing)
 
     def _checking(self) -> Iterator[Metric]:
         figures = self._health.figures
@@ -104,6 +109,15 @@ class HouseFigures(Collector):
         for (check, outcome), count in self._health.times.outcomes.items():
             ended.add_metric([check, outcome], count)
         yield ended
+
+
+def _pacing(standing: Standing) -> Iterator[Metric]:
+    yield GaugeMetricFamily("gateway_pacer_apart", "1 while sound is sent by a process of its own.", value=standing.apart)
+    yield GaugeMetricFamily("gateway_pacer_realtime", "1 while that process goes before all others (SCHED_FIFO).", value=standing.fifo)
+    yield GaugeMetricFamily("gateway_pacer_locked", "1 while its memory cannot be paged out.", value=standing.locked)
+    yield GaugeMetricFamily("gateway_pacer_batched", "1 while it sends from many sockets by one call (io_uring).", value=standing.batched)
+    yield GaugeMetricFamily("gateway_pacer_lateness_seconds", "How late it woke at the most, of late.", value=standing.late_s)
+    yield CounterMetricFamily("gateway_pacer_deaths", "How often it died and was started again.", value=standing.restarts)
 
 
 def _cumulative(times: Times) -> list[tuple[str, float]]:

@@ -4,7 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
+from gateway.broadcast.holidays_file import load_holidays
+from gateway.broadcast.hours_file import load_hours
 from gateway.clock import SystemClock
 from gateway.config import Config
 from gateway.datadir import held
@@ -13,6 +16,7 @@ from gateway.domain.city import City
 from gateway.domain.events import SYSTEM, AuditEntry, NewEvent
 from gateway.drivers.profiles.library import Profiles
 from gateway.errors import InvalidInput
+from gateway.footage import keys, sm2_key
 from gateway.footage.register import load_register
 from gateway.inventory.logins import read_logins
 from gateway.inventory.service import ImportResult, InventoryService
@@ -35,6 +39,10 @@ def check(config: Config) -> None:
         load_register(config.footage.register_file)
     if config.reports.excuses_file is not None:
         load_kinds(config.reports.excuses_file)
+    if config.broadcast.hours_file is not None:
+        load_hours(config.broadcast.hours_file, ZoneInfo(config.timezone))
+    if config.broadcast.holidays_file is not None:
+        load_holidays(config.broadcast.holidays_file)
     if config.discovery.logins_file is not None:
         read_logins(config.discovery.logins_file)
     if config.alerts_file is not None:
@@ -73,6 +81,29 @@ async def import_files(config: Config, files: Sequence[Path], *, dry_run: bool, 
             except OSError as error:
                 raise InvalidInput(f"{file} cannot be read: {error.strerror}") from error
             tell(await service.import_file(data, file.name, actor=SYSTEM, dry_run=dry_run, prune=prune))
+
+
+async def evidence_key(config: Config, *, rotate: bool = False, sm2: bool = False) -> tuple[list[keys.KnownCertificate], str]:
+    """The evidence key's certificates, the current one first, and the fingerprint of the SM2 key, "" when there is none.
+
+    With `rotate` or `sm2` after a new one was made of the former or of the latter; a running daemon takes it up.
+    """
+    folder, clock = config.data_dir / "evidence", SystemClock()
+    if rotate or sm2:
+        async with opened(config, alone=False) as store:
+            made = []
+            if rotate:
+                made.append(("evidence-key.rotated", (await asyncio.to_thread(keys.rotate, folder, now=clock.now())).fingerprint))
+            if sm2:
+                made.append(("evidence-key.sm2-made", (await asyncio.to_thread(sm2_key.begin, folder)).fingerprint))
+
+            async def change(tx: Tx) -> None:
+                for action, fingerprint in made:
+                    tx.record(AuditEntry(SYSTEM, action, fingerprint, clock.now(), {}))
+
+            await store.writer.write(change, lane=Lane.FOOTAGE)
+    second = sm2_key.open_second(folder)
+    return keys.known(folder, now=clock.now()), second.fingerprint if second else ""
 
 
 async def create_key(config: Config, *, name: str, roles: Iterable[Role]) -> str:

@@ -6,14 +6,23 @@ from datetime import time, timedelta
 from zoneinfo import ZoneInfo
 
 from gateway import config
+from gateway.broadcast.orders import Rules as BroadcastRules
 from gateway.broadcast.performance import Manner
-from gateway.broadcast.service import Rules as BroadcastRules
+from gateway.broadcast.pictures import PictureRules
+from gateway.broadcast.rulebook import Restraint
+from gateway.broadcast.schedules import ScheduleRules
+from gateway.domain.broadcast import Priority
+from gateway.domain.broadcast_rules import Pauses
 from gateway.domain.causes import Patience
-from gateway.domain.devices import DeviceKind
+from gateway.domain.devices import Credentials, DeviceKind
 from gateway.domain.hours import Hours
 from gateway.domain.policy import Limits
 from gateway.domain.severity import Severities, Severity
+from gateway.domain.talk import TalkBounds
 from gateway.domain.work_orders import Calendar, Target
+from gateway.drivers.sip.agent import Outbound, Way
+from gateway.drivers.sip.wire import Transport
+from gateway.footage.holds import HoldRules
 from gateway.footage.service import Rules as FootageRules
 from gateway.health.wheel import LATE_S, Pace
 from gateway.incidents.service import Rules as IncidentRules
@@ -120,12 +129,57 @@ def searches(discovery: config.Discovery) -> SearchRules:
     )
 
 
+def pictures(broadcast: config.Broadcast) -> PictureRules:
+    """When pictures are taken after a broadcast, and how long they are kept."""
+    return PictureRules(after=timedelta(seconds=broadcast.pictures_after_s), keep_for=timedelta(days=broadcast.pictures_days))
+
+
 def broadcasts(broadcast: config.Broadcast) -> BroadcastRules:
-    return BroadcastRules(max_speakers=broadcast.max_speakers_per_key, not_after_max_s=broadcast.not_after_max_s)
+    """What may be ordered, and under which rules it is heard."""
+    cool_down = {priority: timedelta(seconds=getattr(broadcast.cool_down_s, priority.name.lower(), 0.0)) for priority in Priority}
+    return BroadcastRules(
+        max_speakers=broadcast.max_speakers_per_key,
+        max_speakers_approved=broadcast.max_speakers_approved,
+        not_after_max_s=broadcast.not_after_max_s,
+        approval_max_s=broadcast.approval_max_s,
+        restraint=Restraint(
+            pauses=Pauses(cool_down, timedelta(seconds=broadcast.repeat_s)),
+            override=frozenset(Priority[name.upper()] for name in broadcast.override),
+            longest=timedelta(seconds=broadcast.duration_max_s),
+            per_minute=broadcast.per_minute,
+        ),
+    )
+
+
+def schedules(broadcast: config.Broadcast) -> ScheduleRules:
+    """What may be said again and again."""
+    return ScheduleRules(
+        within_max=timedelta(seconds=broadcast.not_after_max_s),
+        longest=timedelta(seconds=broadcast.duration_max_s),
+        cap=broadcast.max_speakers_per_key,
+        cap_approved=broadcast.max_speakers_approved,
+    )
 
 
 def manner(broadcast: config.Broadcast) -> Manner:
     return Manner(lead_in_s=broadcast.lead_in_ms / 1000, setup_timeout_s=broadcast.setup_timeout_s)
+
+
+def talk(broadcast: config.Broadcast) -> TalkBounds:
+    """When a live talk ends by itself."""
+    return TalkBounds(
+        silent_s=broadcast.talk_silence_s, lost_s=broadcast.talk_loss_s, longest_s=min(broadcast.talk_max_s, broadcast.duration_max_s)
+    )
+
+
+def outbound(sip: config.Sip) -> Outbound | None:
+    """The exchange through which telephones are called, None for none. Raises InvalidInput when the password cannot be read."""
+    if sip.exchange is None:
+        return None
+    address = str(sip.exchange)
+    password = config.read_secret(sip.password_file) if sip.password_file is not None else ""
+    way = Way(address, sip.port, Transport(sip.carrier))
+    return Outbound(way, sip.domain or address, Credentials(sip.username or "", password), relays_sound=sip.relays_sound)
 
 
 def footage(settings: config.Footage) -> FootageRules:
@@ -134,6 +188,18 @@ def footage(settings: config.Footage) -> FootageRules:
         download_for=timedelta(hours=settings.download_hours),
         downloads=settings.download_max,
         keep=timedelta(days=settings.retention_days),
+        decide_for=timedelta(days=settings.decision_days),
+        papers_for=timedelta(hours=settings.papers_hours),
+        brought_bytes=int(settings.brought_gib * (1 << 30)),
+    )
+
+
+def holds(settings: config.Footage) -> HoldRules:
+    """What may be held, and how long."""
+    return HoldRules(
+        unapproved=settings.hold_unapproved,
+        longest=timedelta(days=settings.hold_max_days),
+        bytes_per_s=settings.expected_kbps * 1_000 / 8,
     )
 
 

@@ -9,25 +9,33 @@ export class Refused extends Error {
   constructor(
     readonly status: number,
     words: string,
+    readonly code = "",
+    readonly faults: readonly { pointer: string; detail: string }[] = [],
   ) {
     super(words);
   }
 }
 
-async function call(path: string, init: RequestInit = {}): Promise<Response> {
+export async function call(path: string, init: RequestInit = {}): Promise<Response> {
   const headers = { Accept: "application/json", "X-Requested-With": "console", ...init.headers };
   const answer = await fetch(path, { ...init, headers, credentials: "same-origin" });
   if (answer.status === 401) throw new NotSignedIn();
   if (!answer.ok) {
-    const problem = (await answer.json().catch(() => ({}))) as { title?: string; detail?: string; hint?: string };
-    throw new Refused(answer.status, [problem.detail ?? problem.title ?? `HTTP ${answer.status}`, problem.hint ?? ""].join(" ").trim());
+    const problem = (await answer.json().catch(() => ({}))) as { type?: string; title?: string; detail?: string; hint?: string; errors?: { pointer: string; detail: string }[] };
+    const words = [problem.detail ?? problem.title ?? `HTTP ${answer.status}`, problem.hint ?? ""].join(" ").trim();
+    throw new Refused(answer.status, words, problem.type?.split(":").pop(), problem.errors);
   }
   return answer;
 }
 
-async function post<T>(path: string, body: unknown): Promise<T> {
-  const answer = await call(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
-  return (await answer.json()) as T;
+/** POST something, or nothing where the route takes no body. */
+export async function post<T>(path: string, body: unknown, headers: Record<string, string> = {}): Promise<T> {
+  const more = body === undefined ? { headers } : { headers: { "Content-Type": "application/json", ...headers }, body: JSON.stringify(body) };
+  return (await (await call(path, { method: "POST", ...more })).json()) as T;
+}
+
+export async function get<T>(path: string): Promise<T> {
+  return (await (await call(path)).json()) as T;
 }
 
 /** Trade an API key for a session cookie that scripts cannot read. */
@@ -127,6 +135,35 @@ export async function cyclePower(device: string, reason: string): Promise<string
   return (await post<{ outcome: string }>(`/v1/devices/${encodeURIComponent(device)}/power-cycle`, { reason })).outcome;
 }
 
+export type Bond = "confirmed" | "nature" | "proposed" | "rejected" | "none";
+
+/** One loudspeaker beside what a camera sees, and why it would speak to it now or not. */
+export interface Heard {
+  speaker: string;
+  name: string;
+  chosen: boolean;
+  reason: string;
+  state: string;
+  view: { bond: Bond; distance_m: number | null; preset: string | null; note: string } | null;
+}
+
+/** The loudspeakers beside what a camera sees in a preset ("": wherever it looks), the nearest first. */
+export async function speakersOf(camera: string, preset: string): Promise<Heard[]> {
+  const path = `/v1/cameras/${encodeURIComponent(camera)}/speakers?${new URLSearchParams({ preset })}`;
+  return ((await (await call(path)).json()) as { items: Heard[] }).items;
+}
+
+/** The presets of a camera that bindings name, and "" for the camera as a whole. */
+export async function presetsBound(camera: string): Promise<string[]> {
+  const { items } = await all<{ preset: string }>("/v1/bindings", { camera }, 500);
+  return [...new Set(["", ...items.map((one) => one.preset)])].sort();
+}
+
+/** Say that a loudspeaker is heard where a camera looks, or that it is not. */
+export async function decideBinding(binding: { camera: string; preset: string; speaker: string }, decision: "confirm" | "reject"): Promise<void> {
+  await post("/v1/bindings/decisions", { bindings: [binding], decision });
+}
+
 export interface Answer {
   at: string;
   told: boolean;
@@ -159,6 +196,10 @@ export interface Stream {
 
 const TYPES = [
   "device.state",
+  "footage.request",
+  "footage.custody",
+  "footage.papers",
+  "footage.hold",
   "inventory.imported",
   ...["opened", "grown", "acknowledged", "unacknowledged", "commented", "assigned", "snoozed", "escalated", "resolved", "reopened"].map((what) => `incident.${what}`),
   ...["changed", "started", "ended"].map((what) => `maintenance.${what}`),

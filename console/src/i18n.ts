@@ -35,7 +35,7 @@ export function reason(code: string): string {
 }
 
 /** A word of the gateway's in the reader's language; one that this console does not know is shown as it is. */
-function worded(kind: string, word: string): string {
+export function worded(kind: string, word: string): string {
   const key = `${kind}.${word}`;
   return key in CATALOGUES[language.value] ? t(key as Key) : word;
 }
@@ -66,6 +66,28 @@ export function lasted(from: string, to: string | null = null): string {
   if (days > 0) return t("lasted.days", { days, hours });
   if (hours === 0 && rest === 0) return t("lasted.now");
   return hours > 0 ? t("lasted.hours", { hours, minutes: rest }) : t("lasted.minutes", { minutes: rest });
+}
+
+/** How long, in its two largest units; of less than a minute the seconds. */
+export function span(ofSeconds: number): string {
+  const minutes = Math.floor(ofSeconds / 60);
+  const [days, hours, rest] = [Math.floor(minutes / 1440), Math.floor(minutes / 60) % 24, minutes % 60];
+  if (days > 0) return t("lasted.days", { days, hours });
+  if (hours > 0) return rest === 0 ? t("span.hours", { n: hours }) : t("lasted.hours", { hours, minutes: rest });
+  if (minutes >= 10 || (minutes > 0 && Math.round(ofSeconds % 60) === 0)) return t("lasted.minutes", { minutes });
+  return minutes > 0 ? t("span.minutes", { minutes, seconds: Math.round(ofSeconds % 60) }) : t("span.seconds", { seconds: Math.round(ofSeconds * 10) / 10 });
+}
+
+/** To the second, with the day: evidence is not told by halves. */
+export function exact(iso: string): string {
+  return new Date(iso).toLocaleString(language.value === "zh" ? "zh-CN" : "en-GB", { dateStyle: "short", timeStyle: "medium" });
+}
+
+/** The reader's zone at that time, as UTC+08:00. */
+export function zone(at: Date): string {
+  const minutes = -at.getTimezoneOffset();
+  const two = (number: number) => String(number).padStart(2, "0");
+  return `UTC${minutes < 0 ? "-" : "+"}${two(Math.floor(Math.abs(minutes) / 60))}:${two(Math.abs(minutes) % 60)}`;
 }
 
 /** A time of day for today, a date and time otherwise, in the reader's own zone. */

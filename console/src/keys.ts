@@ -1,12 +1,15 @@
-// The keyboard: i incidents, w wall, m map, / search, j and k move, x ticks, a acknowledges, Escape goes back.
+// The keyboard: i incidents, w wall, m map, b broadcasts, f footage, / search, j and k move, x ticks, a acknowledges or decides, n files a request,
+// 1 to 3 say what came of a broadcast, Escape goes back.
+import * as footage from "./footage-shelf";
 import { inOrder, type Desk } from "./incidents";
-import { looked, opened, phase, search, shelf, ticked, view } from "./session";
+import { move, note, OUTCOMES } from "./ledger";
+import { looked, may, opened, phase, search, shelf, ticked, view } from "./session";
 
 function typing(event: KeyboardEvent): boolean {
   return event.target instanceof HTMLElement && event.target.closest("input, textarea, select") !== null;
 }
 
-function move(desk: Desk, by: number): void {
+function step(desk: Desk, by: number): void {
   const ids = desk.shown(shelf.value, search.value).sort(inOrder).map((one) => one.id);
   if (ids.length === 0) return;
   const at = ids.indexOf(looked.value ?? "");
@@ -33,6 +36,8 @@ export function listen(): void {
       i: () => (view.value = "incidents"),
       w: () => (view.value = "wall"),
       m: () => (view.value = "map"),
+      b: () => may("broadcast:read") && (view.value = "ledger"),
+      f: () => may("footage:read") && (view.value = "footage"),
       Escape: () => {
         if (opened.value !== null) opened.value = null;
         else if (ticked.value.size > 0) ticked.value = new Set();
@@ -41,10 +46,22 @@ export function listen(): void {
     };
     if (view.value === "incidents")
       Object.assign(keys, {
-        j: () => move(now.desk, 1),
-        k: () => move(now.desk, -1),
+        j: () => step(now.desk, 1),
+        k: () => step(now.desk, -1),
         x: () => looked.value !== null && tick(looked.value),
         a: () => document.querySelector<HTMLElement>(".deeds .comment")?.focus(),
+      });
+    if (view.value === "ledger") {
+      Object.assign(keys, { j: () => move(1), k: () => move(-1) });
+      OUTCOMES.forEach((outcome, number) => (keys[String(number + 1)] = () => note(outcome)));
+    }
+    if (view.value === "footage")
+      Object.assign(keys, {
+        j: () => footage.move(1),
+        k: () => footage.move(-1),
+        n: () => void footage.begin(),
+        a: () => document.querySelector<HTMLElement>(".dossier .decide input")?.focus(),
+        Escape: () => footage.look(null),
       });
     const key = keys[event.key];
     if (key === undefined) return;

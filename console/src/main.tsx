@@ -3,11 +3,14 @@ import { render } from "preact";
 import { useState } from "preact/hooks";
 import type { City } from "./city";
 import { DutyDesk } from "./desk";
+import { FootageDesk } from "./footage-desk";
 import { t } from "./i18n";
 import type { Desk } from "./incidents";
 import { listen } from "./keys";
+import { Ledger } from "./ledger";
 import { CityMap } from "./map";
 import { Page, Panel } from "./panel";
+import { Schedules } from "./schedules";
 import { enter, open, opened, phase, said, view } from "./session";
 import "./style.css";
 import { TopBar } from "./summary";
@@ -56,6 +59,15 @@ function Room({ city, desk }: { city: City; desk: Desk }) {
       );
     case "maintenance":
       return <Upkeep desk={desk} />;
+    case "ledger":
+      return (
+        <div>
+          <Ledger />
+          <Schedules />
+        </div>
+      );
+    case "footage":
+      return <FootageDesk city={city} />;
     default:
       return (
         <>

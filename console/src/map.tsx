@@ -7,9 +7,22 @@ import { matches } from "./wall";
 
 const WIDTH = 1000;
 const MARGIN = 20;
+const METRES_A_DEGREE = 111_195; // of latitude, on a sphere of 6,371 km
 
-/** Project WGS-84 onto the drawing: equirectangular about the middle latitude, which is exact enough over a city. */
-export function projection(groups: readonly Group[]): { height: number; place(group: Group): [number, number] } {
+export interface Point {
+  latitude: number;
+  longitude: number;
+}
+
+/** Projects WGS-84 onto the drawing and back: equirectangular about the middle latitude, which is exact enough over a city. `metre`: how long one is there. */
+export interface Projection {
+  height: number;
+  metre: number;
+  place(point: Point): [number, number];
+  point(at: [number, number]): Point;
+}
+
+export function projection(groups: readonly Group[]): Projection {
   const latitudes = groups.map((group) => group.latitude!);
   const longitudes = groups.map((group) => group.longitude!);
   const [south, north] = [Math.min(...latitudes), Math.max(...latitudes)];
@@ -18,34 +31,78 @@ export function projection(groups: readonly Group[]): { height: number; place(gr
   const scale = (WIDTH - 2 * MARGIN) / (((east - west) * squeeze) || 1);
   return {
     height: (north - south) * scale + 2 * MARGIN,
-    place: (group) => [MARGIN + (group.longitude! - west) * squeeze * scale, MARGIN + (north - group.latitude!) * scale],
+    metre: scale / METRES_A_DEGREE,
+    place: ({ latitude, longitude }) => [MARGIN + (longitude - west) * squeeze * scale, MARGIN + (north - latitude) * scale],
+    point: ([x, y]) => ({ latitude: north - (y - MARGIN) / scale, longitude: west + (x - MARGIN) / (squeeze * scale) }),
   };
 }
 
-export function CityMap({ city }: { city: City }) {
+/** What is picked on the map: groups by a click on each; a click beside them is a `point`. */
+export interface Picking {
+  picked: readonly string[];
+  pick(id: string): void;
+  point(at: Point): void;
+  circle: { centre: Point; radius_m: number } | null;
+  route: readonly Point[];
+}
+
+/** All groups; a click chooses one, or picks it. */
+export function CityMap({ city, picking }: { city: City; picking?: Picking }) {
   const placed = useComputed(() => [...city.groups.values()].filter((group) => group.latitude !== null && group.longitude !== null));
   if (placed.value.length === 0) return <p class="notice">{t("nomatch")}</p>;
-  const { height, place } = projection(placed.value);
+  const drawn = projection(placed.value);
+  const place = (group: Group) => drawn.place({ latitude: group.latitude!, longitude: group.longitude! });
+  const click = (event: MouseEvent) => {
+    const drawing = event.currentTarget as SVGSVGElement;
+    const there = drawing.getScreenCTM();
+    if (!picking || event.target !== drawing || there === null) return;
+    const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(there.inverse());
+    picking.point(drawn.point([at.x, at.y]));
+  };
   return (
-    <svg class="map" viewBox={`0 0 ${WIDTH} ${Math.max(200, height)}`} role="group" aria-label={t("view.map")}>
+    <svg class="map" viewBox={`0 0 ${WIDTH} ${Math.max(200, drawn.height)}`} role="group" aria-label={t("view.map")} onClick={click}>
+      {picking && <Picked picking={picking} drawn={drawn} />}
       {placed.value.map((group) => (
-        <Spot key={group.id} group={group} at={place(group)} />
+        <Spot key={group.id} group={group} at={place(group)} is={picking ? picking.picked.includes(group.id) : chosen.value === group.id} pick={picking?.pick ?? choose} />
       ))}
     </svg>
   );
 }
 
-function Spot({ group, at: [x, y] }: { group: Group; at: [number, number] }) {
+/** The circle and the way that are meant. */
+function Picked({ picking: { circle, route }, drawn }: { picking: Picking; drawn: Projection }) {
+  const at = circle && drawn.place(circle.centre);
+  return (
+    <>
+      {at && <circle class="around" cx={at[0]} cy={at[1]} r={circle!.radius_m * drawn.metre} />}
+      {route.length > 0 && <polyline class="route" points={route.map((point) => drawn.place(point).join(",")).join(" ")} />}
+      {route.map((point, index) => {
+        const [x, y] = drawn.place(point);
+        return <circle key={index} class="route" cx={x} cy={y} r="4" />;
+      })}
+    </>
+  );
+}
+
+const choose = (id: string): void => {
+  chosen.value = id;
+};
+
+function Spot({ group, at: [x, y], is, pick }: { group: Group; at: [number, number]; is: boolean; pick: (id: string) => void }) {
   const state = group.state.value;
   const faint = !matches(group, search.value) || (only.value !== null && state !== only.value);
   return (
     <g
-      class={`spot ${state} ${faint ? "faint" : ""} ${chosen.value === group.id ? "chosen" : ""}`}
+      class={`spot ${state} ${faint ? "faint" : ""} ${is ? "chosen" : ""}`}
       transform={`translate(${x.toFixed(1)} ${y.toFixed(1)})`}
       role="button"
       tabIndex={0}
-      onClick={() => (chosen.value = group.id)}
-      onKeyDown={(event) => event.key === "Enter" && (chosen.value = group.id)}
+      onClick={() => pick(group.id)}
+      onKeyDown={(event) => {
+        if (event.key !== "Enter") return;
+        event.preventDefault();
+        pick(group.id);
+      }}
     >
       <title>{`${group.name} · ${t(`state.${state}`)}`}</title>
       {state === "up" ? <circle r="5" /> : state === "down" ? <path d="M-7-4l4-4 3 5 3-5 4 4-5 4 5 4-4 4-3-5-3 5-4-4 5-4z" /> : <path d="M0-7l7 13h-14z" />}

@@ -1,4 +1,6 @@
 // One mark per state and per severity, told apart by shape as well as by colour.
+import { deliverable, type Request, type State as FootageState } from "./footage";
+import { t, when, worded } from "./i18n";
 import type { Severity } from "./incidents";
 import type { State } from "./states";
 
@@ -24,6 +26,24 @@ const ALARMS: Record<Severity, string> = {
   minor: "M8 1l7 7-7 7-7-7zm0 2.9L3.9 8H12.100z",
   warning: "M8 1l7 7-7 7-7-7zm0 2.9L3.9 8 8 12.100 12.100 8z",
 };
+
+const WRONG: readonly FootageState[] = ["rejected", "unavailable", "failed", "partial", "revoked"];
+
+/** The state of a footage request, coloured by what it means: done, waiting, or gone wrong. */
+export function Stage({ state }: { state: FootageState }) {
+  return <span class={`chip ${WRONG.includes(state) ? "open" : deliverable(state) ? "resolved" : ""}`}>{worded("footage.state", state)}</span>;
+}
+
+/** That a footage request is urgent, or an emergency whose papers are due. */
+export function Urgent({ one }: { one: Pick<Request, "urgency" | "emergency" | "owing" | "papers_due_at"> }) {
+  if (one.urgency !== "urgent") return null;
+  return (
+    <>
+      <span class="chip hot">{one.emergency === null ? t("footage.urgent") : worded("footage.emergency", one.emergency)}</span>{" "}
+      {one.owing && <span class="chip hot">{t("footage.owing", { at: when(one.papers_due_at) })}</span>}
+    </>
+  );
+}
 
 export function Alarm({ severity }: { severity: Severity }) {
   return (

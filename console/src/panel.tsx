@@ -1,10 +1,12 @@
 // Beside the wall: what hangs on the chosen group, one device with all that is known of it, and the latest changes of the whole city.
 import type { City, Device } from "./city";
 import { end, maintain, restart, SPANS, visit } from "./deeds";
+import { Speakers } from "./hearing";
 import { language, lasted, reason, t, when } from "./i18n";
 import type { Desk } from "./incidents";
 import { Mark } from "./marks";
 import { chosen, looked, mayAct, opened, view } from "./session";
+import { Shout } from "./shout";
 
 const HOPS = 8; // uplinks one after the other; an inventory with a loop has no end
 
@@ -126,6 +128,8 @@ export function Page({ city, desk, device }: { city: City; desk: Desk; device: D
             </div>
           ))}
       </dl>
+      {(device.kind === "camera" || device.kind === "speaker") && <Shout city={city} device={device} />}
+      {device.kind === "camera" && <Speakers camera={device} />}
       {mayAct.value && (
         <p class="repair">
           <button onClick={() => void visit(device.id)}>{t("visit")}</button>

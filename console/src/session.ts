@@ -13,15 +13,22 @@ export const connected = signal(false);
 export const chosen = signal<string | null>(null);
 export const search = signal("");
 export const only = signal<State | null>(null);
-export type View = "wall" | "map" | "incidents" | "maintenance";
+export type View = "wall" | "map" | "incidents" | "maintenance" | "ledger" | "footage";
 export const view = signal<View>("wall");
 /** The incident that is looked at, those that are ticked, and which of them are listed. */
 export const looked = signal<string | null>(null);
 export const ticked = signal<ReadonlySet<string>>(new Set());
 export const shelf = signal<Shelf>("live");
+/** The footage request of which an event told last. */
+export const touched = signal<{ id: string; cursor: number } | null>(null);
 /** The device whose page is open. */
 export const opened = signal<string | null>(null);
 export const mayAct = signal(false);
+/** Whether the reader may say which loudspeaker is heard where. */
+export const mayBind = signal(false);
+const allowed = signal<ReadonlySet<string>>(new Set());
+/** Whether the key behind the session has a permission. */
+export const may = (permission: string): boolean => allowed.value.has(permission);
 /** What was just done, or why not; shown for some seconds. */
 export const said = signal<{ words: string; wrong: boolean } | null>(null);
 export const theme = signal(localStorage.getItem("theme") ?? "dark");
@@ -48,7 +55,9 @@ export async function open(): Promise<void> {
   try {
     const [{ city, desk, cursor }, session, words] = await Promise.all([readCity(), readSession(), readPhrases()]);
     phrases.value = words;
+    allowed.value = new Set(session.permissions);
     mayAct.value = session.permissions.includes("health:manage");
+    mayBind.value = session.permissions.includes("inventory:write");
     self.value = session;
     phase.value = { at: "live", city, desk };
     stream = follow(cursor, {
@@ -57,6 +66,7 @@ export async function open(): Promise<void> {
         if (event.type === "device.state" && !city.apply(event.cursor, event.subject, event.at, event.data)) void open();
         if (event.type.startsWith("incident.") && event.data["incident"]) desk.take(event.data["incident"] as Incident);
         if (event.type.startsWith("maintenance.") && event.data["window"]) desk.takeWindow(event.data["window"] as Window);
+        if (event.type.startsWith("footage.")) touched.value = { id: event.subject, cursor: event.cursor };
         if (event.data["work_order"]) desk.takeOrder(event.data["work_order"] as Order);
       },
       gap: () => void open(),

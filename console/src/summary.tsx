@@ -2,10 +2,12 @@
 import { useComputed } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { type City, KINDS } from "./city";
+import { keepUp, waiting } from "./footage-shelf";
 import { language, t } from "./i18n";
 import type { Desk } from "./incidents";
 import { Alarm, Mark } from "./marks";
-import { connected, leave, only, search, theme, view } from "./session";
+import { connected, leave, may, only, search, theme, view } from "./session";
+import { StopAll } from "./shout";
 import { STATES } from "./states";
 
 export function TopBar({ city, desk }: { city: City; desk: Desk }) {
@@ -18,10 +20,11 @@ export function TopBar({ city, desk }: { city: City; desk: Desk }) {
       <Counts city={city} />
       <Search />
       <nav>
-        {(["wall", "map", "incidents", "maintenance"] as const).map((name) => (
+        {(["wall", "map", "incidents", "maintenance", ...(may("broadcast:read") ? (["ledger"] as const) : []), ...(may("footage:read") ? (["footage"] as const) : [])] as const).map((name) => (
           <button key={name} aria-pressed={view.value === name} onClick={() => (view.value = name)}>
             {t(`view.${name}`)}
             {name === "incidents" && <Badge desk={desk} />}
+            {name === "footage" && <Waiting />}
           </button>
         ))}
         <Reports />
@@ -31,6 +34,7 @@ export function TopBar({ city, desk }: { city: City; desk: Desk }) {
         </button>
         <button onClick={() => void leave()}>{t("logout")}</button>
       </nav>
+      <StopAll />
       <span class={`link ${connected.value ? "on" : "off"}`} role="status">
         {t(connected.value ? "live" : "live.lost")}
       </span>
@@ -82,6 +86,12 @@ function Badge({ desk }: { desk: Desk }) {
       {open.value.length}
     </span>
   ) : null;
+}
+
+/** How many footage requests wait for the reader. */
+function Waiting() {
+  useEffect(keepUp, []);
+  return waiting.value > 0 ? <span class="badge">{waiting.value}</span> : null;
 }
 
 /** The monthly reports, newest first. */

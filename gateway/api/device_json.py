@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
@@ -61,7 +62,7 @@ def _inventory(device: Device) -> Mapping[str, Any]:
         "kind": device.kind,
         "name": device.name,
         "address": device.address,
-        "ports": {"onvif": device.ports.onvif, "rtsp": device.ports.rtsp, "snmp": device.ports.snmp},
+        "ports": asdict(device.ports),
         "group": device.group,
         "cell": device.cell,
         "position": position_of(device.position),

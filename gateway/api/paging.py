@@ -8,13 +8,14 @@ import binascii
 import itertools
 import json
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from gateway.api.models import PageQuery
 from gateway.errors import Fault, InvalidInput
 
 T = TypeVar("T")
+_NUMBERS = 1 << 62
 
 
 def to_cursor(place: Any, query: PageQuery) -> str:
@@ -29,6 +30,7 @@ def from_cursor(query: PageQuery) -> Any:
         return None
     try:
         found = json.loads(base64.b64decode(query.cursor + "=" * (-len(query.cursor) % 4), altchars=b"-_", validate=True))
+        json.dumps(found, ensure_ascii=False).encode()  # half of a surrogate pair is no text that a store could look for
     except (binascii.Error, ValueError, RecursionError):
         raise wrong_cursor() from None
     match found:
@@ -73,8 +75,21 @@ def moment_cursor(query: PageQuery) -> tuple[datetime, str] | None:
         case [str(moment), str(id_)]:
             try:
                 at = datetime.fromisoformat(moment)
-            except ValueError:
+                if at.tzinfo is not None:
+                    return at.astimezone(UTC), id_
+            except (ValueError, OverflowError):
                 raise wrong_cursor() from None
-            if at.tzinfo is not None:
-                return at, id_
     raise wrong_cursor()
+
+
+def number_cursor(query: PageQuery) -> int | None:
+    """The number that the cursor of `query` stands for, in a list by number; None for the first page. InvalidInput."""
+    place = from_cursor(query)
+    return None if place is None else to_number(place)
+
+
+def to_number(value: Any) -> int:
+    """A number within a cursor, when it is one that a row of the store can have. InvalidInput."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < _NUMBERS:
+        raise wrong_cursor()
+    return value

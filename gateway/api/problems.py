@@ -38,8 +38,16 @@ _RETRY_AFTER_S = "1"
 
 log = structlog.get_logger(__name__)
 
+
+class Unauthenticated(GatewayError):
+    """No key, or one that is not known, revoked or expired."""
+
+    code = "unauthenticated"
+
+
 # The first class that matches gives the status; a code of its own (see gateway/errors.py) gives the `type`.
 STATUS: Mapping[type[GatewayError], HTTPStatus] = {
+    Unauthenticated: HTTPStatus.UNAUTHORIZED,
     InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
     NotFound: HTTPStatus.NOT_FOUND,
     Conflict: HTTPStatus.CONFLICT,
@@ -64,6 +72,7 @@ STATUS_OF_CODE: Mapping[str, HTTPStatus] = {
     "wrong-media-type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "body-too-slow": HTTPStatus.REQUEST_TIMEOUT,
     "too-many-requests": HTTPStatus.TOO_MANY_REQUESTS,
+    "too-many-broadcasts": HTTPStatus.TOO_MANY_REQUESTS,
     "id-reused": HTTPStatus.UNPROCESSABLE_ENTITY,
     "idempotency-key-reused": HTTPStatus.UNPROCESSABLE_ENTITY,
     "range-not-satisfiable": HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
@@ -73,12 +82,6 @@ _RETRY_LATER = {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}
 
 # What aiohttp itself refuses, in our words.
 _CODE_OF_STATUS: Mapping[int, str] = {404: "not-found", 405: "method-not-allowed", 413: "body-too-large", 400: "malformed-request"}
-
-
-class Unauthenticated(GatewayError):
-    """No key, or one that is not known, revoked or expired."""
-
-    code = "unauthenticated"
 
 
 class FaultOut(BaseModel):
@@ -137,11 +140,10 @@ class Problem:
 
 def problem_of(error: GatewayError) -> Problem:
     """The problem that an error of ours becomes."""
-    if isinstance(error, Unauthenticated):
-        challenge = {"WWW-Authenticate": 'Bearer realm="city-gateway"'}
-        return Problem(HTTPStatus.UNAUTHORIZED, error.code, str(error), error.hint, headers=challenge)
     status = STATUS_OF_CODE.get(error.code) or next(status for kind, status in STATUS.items() if isinstance(error, kind))
     headers = {"Retry-After": _RETRY_AFTER_S} if status in _RETRY_LATER else {}
+    if status is HTTPStatus.UNAUTHORIZED:
+        headers = {"WWW-Authenticate": 'Bearer realm="city-gateway"'}
     faults = error.faults if isinstance(error, InvalidInput) else ()
     return Problem(status, error.code, str(error), error.hint, faults, headers=headers)
 

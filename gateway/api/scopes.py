@@ -1,11 +1,10 @@
-"""What a key with scopes may act upon: the devices of its districts, zones and groups, and no others. What it may see is not narrowed."""
+"""What a key with scopes may act upon: the devices of its districts, zones, groups, its cameras, no others. Seeing is not narrowed."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from gateway.domain.access import ApiKey
-from gateway.domain.broadcast import Targets
 from gateway.domain.city import City
-from gateway.domain.devices import Device, DeviceId, DeviceKind, GroupId
+from gateway.domain.devices import Device, DeviceId, DeviceKind, GroupId, ZoneId
 from gateway.errors import Forbidden
 
 _NAMED = 5
@@ -21,11 +20,27 @@ def must_reach(key: ApiKey | None, devices: Iterable[DeviceId], city: City) -> N
         raise Forbidden(f"Your key does not reach {named}.", code="out-of-scope", hint=f"It reaches {', '.join(sorted(key.scopes))}.")
 
 
+def reaches(key: ApiKey | None, device: DeviceId, city: City) -> bool:
+    """Whether `key` has no scopes, or `device` lies in one of them."""
+    return key is None or not key.scopes or (device in city.devices and _within(city.devices[device], key.scopes, city))
+
+
 def must_reach_everything(key: ApiKey | None) -> None:
     """Raise Forbidden (`out-of-scope`) when `key` has scopes: for what concerns the whole city."""
     if key is not None and key.scopes:
         hint = f"Your key reaches {', '.join(sorted(key.scopes))} only: use one without scopes."
         raise Forbidden("This concerns the whole city.", code="out-of-scope", hint=hint)
+
+
+def must_reach_zones(key: ApiKey | None, zones: Iterable[ZoneId]) -> None:
+    """Raise Forbidden (`out-of-scope`) when `key` has scopes and one of `zones` is none of them; no zone stands for the whole city."""
+    if key is None or not key.scopes:
+        return
+    named = set(zones)
+    beyond = sorted(named - key.scopes)
+    if beyond or not named:
+        place = f"the zone {beyond[0]}" if beyond else "the whole city"
+        raise Forbidden(f"Your key does not reach {place}.", code="out-of-scope", hint=f"It reaches {', '.join(sorted(key.scopes))}.")
 
 
 def must_reach_group(key: ApiKey | None, group: str, city: City) -> None:
@@ -38,25 +53,22 @@ def must_reach_group(key: ApiKey | None, group: str, city: City) -> None:
         raise Forbidden(f"Your key does not reach {place}.", code="out-of-scope", hint=f"It reaches {', '.join(sorted(key.scopes))}.")
 
 
-def speakers_of(targets: Targets, city: City) -> Iterator[DeviceId]:
-    """The loudspeakers that `targets` mean, as far as they exist."""
-    yield from (speaker for speaker in targets.speakers if speaker in city.devices)
-    for zone in targets.zones:
-        if zone in city.zones:
-            yield from city.zones[zone].speakers & city.devices.keys()
-    placed = [device for cell in targets.cells for device in city.in_cell(cell)]
-    grouped = [device for group in targets.groups for device in city.in_group(group)]
-    yield from (device.id for device in (*placed, *grouped) if device.kind is DeviceKind.SPEAKER)
+def speakers_within(key: ApiKey | None, city: City) -> frozenset[DeviceId] | None:
+    """The loudspeakers that `key` reaches; None: all of them."""
+    if key is None or not key.scopes:
+        return None
+    return frozenset(speaker.id for speaker in city.of_kind(DeviceKind.SPEAKER) if _within(speaker, key.scopes, city))
 
 
 def places(city: City) -> frozenset[str]:
-    """What a scope may name: every district, zone and group that there is."""
+    """What a scope may name: every district, zone, group and camera that there is."""
     districts = {group.district for group in city.groups.values()} | {cell.district for cell in city.cells.values()}
-    return frozenset({*districts, *city.zones, *city.groups} - {""})
+    cameras = (camera.id for camera in city.of_kind(DeviceKind.CAMERA))
+    return frozenset({*districts, *city.zones, *city.groups, *cameras} - {""})
 
 
 def _within(device: Device, scopes: frozenset[str], city: City) -> bool:
     group = city.groups.get(device.group) if device.group else None
     cell = city.cells.get(device.cell) if device.cell else None
-    places = {device.group, group and group.district, cell and cell.district}
+    places = {device.id, device.group, group and group.district, cell and cell.district}
     return not scopes.isdisjoint(places) or any(device.id in zone.speakers for zone in city.zones.values() if zone.id in scopes)

@@ -10,7 +10,15 @@ from prometheus_client import CollectorRegistry
 
 from gateway.api.census import Census
 from gateway.broadcast.clips import ClipShelf
+from gateway.broadcast.hours import HoursDesk
+from gateway.broadcast.ledger import LedgerDesk
+from gateway.broadcast.pictures import PictureDesk
+from gateway.broadcast.recordings import RecordingShelf
+from gateway.broadcast.schedules import ScheduleDesk
 from gateway.broadcast.service import BroadcastService
+from gateway.broadcast.sound import SoundDesk
+from gateway.broadcast.statistics import StatisticsDesk
+from gateway.broadcast.talk import TalkDesk
 from gateway.clock import Clock
 from gateway.config import Limits
 from gateway.control.captures import CaptureDesk
@@ -21,17 +29,21 @@ from gateway.domain.alert_log import Answer
 from gateway.domain.circumstances import Circumstances
 from gateway.domain.city import City
 from gateway.domain.devices import DeviceId
-from gateway.domain.events import Actor, ActorKind
+from gateway.domain.events import Actor, ActorKind, Person
 from gateway.domain.health import Board
 from gateway.drivers.base import MediaSource, PresetSource
 from gateway.drivers.onvif.onboarding import DeviceDescription
 from gateway.drivers.registry import DeviceModel
+from gateway.footage.coverage import CoverageDesk
+from gateway.footage.holds import HoldDesk
 from gateway.footage.service import FootageService
+from gateway.footage.strips import StripDesk
 from gateway.health.album import Album
 from gateway.health.asked import AskedVisits
 from gateway.incidents.maintenance import MaintenanceDesk
 from gateway.incidents.service import IncidentService
 from gateway.incidents.work_orders import WorkOrderDesk
+from gateway.inventory.bindings import BindingDesk
 from gateway.inventory.searching import SearchService
 from gateway.inventory.service import InventoryService
 from gateway.inventory.surveying import UplinkSurveyor
@@ -52,6 +64,10 @@ class Caller:
     @classmethod
     def of_key(cls, key: ApiKey) -> "Caller":
         return cls(Actor(ActorKind.API_KEY, key.id), key.username or key.name, permissions(key.roles), key)
+
+    @property
+    def person(self) -> Person:
+        return Person(self.actor, self.name)
 
     def may(self, permission: Permission) -> bool:
         return permission in self.permissions
@@ -124,11 +140,23 @@ class Services:
     work_orders: WorkOrderDesk
     circumstances: Circumstances
     inventory: InventoryService
+    bindings: BindingDesk
     uplinks: UplinkSurveyor
     searches: SearchService
     clips: ClipShelf
+    sounds: SoundDesk
     broadcasts: BroadcastService
+    talks: TalkDesk
+    recordings: RecordingShelf
+    ledger: LedgerDesk
+    statistics: StatisticsDesk
+    pictures: PictureDesk
+    hours: HoursDesk
+    schedules: ScheduleDesk
     footage: FootageService
+    coverage: CoverageDesk
+    holds: HoldDesk
+    strips: StripDesk
     captures: CaptureDesk
     steering: SteeringDesk
     alerts: Alerts

@@ -7,9 +7,27 @@ from typing import Annotated
 
 import typer
 
-from gateway.ctl.commands import doctor, footage, incidents, keys, look, maintain, onboard, records, report, setup, speak, top
+from gateway.ctl.commands import (
+    act,
+    broadcasts,
+    doctor,
+    footage,
+    hearing,
+    incidents,
+    keys,
+    look,
+    maintain,
+    onboard,
+    quiet,
+    records,
+    report,
+    schedules,
+    setup,
+    speak,
+    top,
+)
 from gateway.ctl.failure import Exit, Failed
-from gateway.ctl.output import say
+from gateway.ctl.output import say as talk
 from gateway.ctl.session import Session
 
 PROGRAM = "gatewayctl"
@@ -22,11 +40,15 @@ app = typer.Typer(
     help="The city gateway from a terminal.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (look, top, incidents, maintain, report, speak, records, onboard, doctor, setup):
+for part in (look, top, incidents, maintain, report, speak, act, hearing, quiet, records, onboard, doctor, setup):
     part.add_to(app)
+app.add_typer(broadcasts.app, name="broadcasts", help="The ledger: what was said where, and what came of it.")
 app.add_typer(footage.app, name="footage", help="Ask for footage, decide on it, fetch it.")
 app.add_typer(onboard.discover, name="discover", help="Look for devices in the network, and decide on what is found.")
 app.add_typer(onboard.uplinks, name="uplinks", help="Which switch port each device hangs on, as the switches tell.")
+app.add_typer(hearing.bindings, name="bindings", help="Which loudspeaker is heard where a camera looks.")
+app.add_typer(quiet.hours, name="quiet-hours", help="When the city's loudspeakers may speak, and on which days that is otherwise.")
+app.add_typer(schedules.app, name="schedules", help="What is said again and again, on which days and at what time.")
 app.add_typer(keys.app, name="keys", help="Make and revoke API keys.")
 app.add_typer(records.audit, name="audit", help="Who did what, and whether the record holds.")
 app.add_typer(setup.context, name="context", help="Name gateways, so that their address and key need not be given.")
@@ -63,8 +85,8 @@ def run(arguments: list[str]) -> int:
 
 
 def _complain(failed: Failed) -> None:
-    say(f"{PROGRAM}: {failed}")
+    talk(f"{PROGRAM}: {failed}")
     for fault in failed.faults:
-        say(f"  {fault}")
+        talk(f"  {fault}")
     if failed.hint:
-        say(f"  → {failed.hint}")
+        talk(f"  → {failed.hint}")

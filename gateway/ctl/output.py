@@ -100,6 +100,11 @@ def line(event: Any) -> None:
     sys.stdout.flush()
 
 
+def write_line(text: str) -> None:
+    """Print a line of text."""
+    _write(harmless(text) + "\n")
+
+
 def say(text: str) -> None:
     """Talk to the person at the terminal."""
     sys.stderr.write(harmless(text) + "\n")

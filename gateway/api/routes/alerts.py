@@ -5,7 +5,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from gateway.api.models import Ident, Input, Instant, Line, Output, Page, PageQuery
-from gateway.api.paging import from_cursor, to_cursor, wrong_cursor
+from gateway.api.paging import number_cursor, to_cursor
 from gateway.api.routes.devices import find_device
 from gateway.api.routing import Call, Routes
 from gateway.api.scopes import must_reach_everything
@@ -152,9 +152,7 @@ async def reload_alerts(call: Call) -> ReloadOut:
 @routes.op("GET", "/v1/alert-deliveries", needs=Permission.HEALTH_READ)
 async def list_alert_deliveries(call: Call, query: DeliveriesQuery) -> DeliveryPage:
     """The delivery log: what was sent, what failed, what waits, and what was held back for which reason."""
-    before = from_cursor(query)
-    if before is not None and (not isinstance(before, int) or before < 1):
-        raise wrong_cursor()
+    before = number_cursor(query)
     async with call.services.store.read() as tx:
         found = list(
             await tx.alerts.log(

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import Field
 
 from gateway.api.models import Instant, Output, Page, PageQuery
-from gateway.api.paging import from_cursor, to_cursor, wrong_cursor
+from gateway.api.paging import from_cursor, to_cursor, to_number, wrong_cursor
 from gateway.api.routing import Call, Routes
 from gateway.domain.access import Permission
 from gateway.errors import Overloaded
@@ -85,8 +85,8 @@ def _place(query: PageQuery) -> tuple[str, str, int] | None:
     match from_cursor(query):
         case None:
             return None
-        case [str(at), str(chain), int(seq)]:
-            return at, chain, seq
+        case [str(at), str(chain), seq]:
+            return at, chain, to_number(seq)
     raise wrong_cursor()
 
 

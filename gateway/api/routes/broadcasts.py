@@ -1,21 +1,52 @@
 """Broadcasts: make a sound, see what became of it at each loudspeaker, silence it, silence everything."""
 
 import uuid
+from dataclasses import replace
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from aiohttp import web
+from pydantic import Field, StringConstraints
 
-from gateway.api.models import Instant, Output, Page, PageQuery
+from gateway.api.ledger_query import LedgerQuery, wanted
+from gateway.api.models import Input, Instant, Output, Page
 from gateway.api.orders import BroadcastIn, PriorityName, order_of
 from gateway.api.paging import moment_cursor, to_cursor
-from gateway.api.routing import Call, Routes
-from gateway.broadcast.service import View
+from gateway.api.replies import content_reply
+from gateway.api.routing import Call, Media, Routes
+from gateway.api.scopes import must_reach
+from gateway.broadcast.views import View
 from gateway.domain.access import Permission
-from gateway.domain.broadcast import BroadcastId, Delivery, DeliveryState, Targets, outcome
-from gateway.errors import Conflict, Fault, InvalidInput, NotFound, Overloaded
+from gateway.domain.broadcast import BroadcastId, ClipContent, Delivery, DeliveryState, Programme, Speech, Talk, Targets, outcome
+from gateway.domain.broadcast_ledger import STREET_OUTCOMES, Moment, OutcomeEntry, StreetOutcome
+from gateway.domain.devices import Position
+from gateway.domain.events import Person
+from gateway.domain.reasons import phrase
+from gateway.errors import Conflict, Fault, Forbidden, InvalidInput, NotFound, Overloaded
 
 routes = Routes("broadcasts", "A voice in the street, and the record of it.")
 
 _IDS = uuid.UUID("6f1d2c8e-93b5-4d0a-9d8e-1f5f0e6a7c43")  # the name space of ids that are made from an Idempotency-Key
+
+
+class PointOut(Output):
+    """A place in WGS-84, in degrees."""
+
+    latitude: float
+    longitude: float
+
+
+class CircleOut(Output):
+    """All that is within `radius_m` metres of `centre`."""
+
+    centre: PointOut
+    radius_m: float
+
+
+class ViewOut(Output):
+    """What a camera sees, by one of its presets ("": wherever it may look)."""
+
+    camera: str
+    preset: str
 
 
 class TargetsOut(Output):
@@ -25,6 +56,10 @@ class TargetsOut(Output):
     zones: list[str]
     cells: list[str]
     groups: list[str]
+    districts: list[str]
+    polygon: list[PointOut]
+    circle: CircleOut | None
+    views: list[ViewOut]
 
 
 class DeliveryOut(Output):
@@ -33,28 +68,79 @@ class DeliveryOut(Output):
     speaker: str
     state: DeliveryState
     since: Instant
-    reason: str
+    reason: str = Field(description="A stable code; empty when all is well.")
+    reason_zh: str = Field(description="The same in words.")
+    reason_en: str
+    detail: str = Field(description="What more there is to know of it.")
     encoding: str
     packets: int
     dropped: int
     first_packet_at: Instant | None
     last_packet_at: Instant | None
+    path: str = Field(description="How it was brought there; empty when it was not.")
+    lost: int | None = Field(description="Packets that the loudspeaker says to have missed, where it says so.")
+
+
+class OutcomeIn(Input):
+    """What came of it in the street."""
+
+    outcome: StreetOutcome = Field(description="`left` 已劝离, `passed-on` 上报, `nobody` 无人, `other` 其他 with a note.")
+    note: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
+
+
+class OutcomeOut(Output):
+    """A person's word on what came of it."""
+
+    outcome: StreetOutcome
+    outcome_zh: str
+    outcome_en: str
+    note: str
+    at: Instant
+    actor: str
+    name: str
+
+
+class PictureOut(Output):
+    """What a camera saw `before` or `after`. Its bytes are at `/v1/broadcasts/{id}/pictures/{sha256}` until they are `gone`."""
+
+    camera: str
+    moment: Moment
+    sha256: str
+    media_type: str
+    size: int
+    at: Instant
+    keep_until: Instant
+    gone: bool
 
 
 class BroadcastOut(Output):
     """A broadcast and where it stands."""
 
     id: str
-    clip: str
+    kind: Literal["clip", "speech", "talk"]
+    clip: str | None
+    text: str
+    voice: str
+    chime: bool
+    repeats: int
+    pause_s: float
     targets: TargetsOut
     priority: PriorityName
     not_after: Instant
     created_at: Instant
     actor: str
     case: str
+    reason: str
+    resume: bool
+    override: str
+    again: bool
+    approved_by: str | None = Field(description="The second person, where one was needed and has approved.")
     open: bool = Field(description="Whether anything can still change.")
     counts: dict[DeliveryState, int]
     deliveries: list[DeliveryOut]
+    outcome: OutcomeOut | None = Field(description="What came of it in the street, when somebody has said so.")
+    corrected: list[OutcomeOut] = Field(description="What was said of it before, the earliest first.")
+    pictures: list[PictureOut]
 
 
 class BroadcastPage(Page[BroadcastOut]):
@@ -79,10 +165,13 @@ class StoppedOut(Output):
 async def send_broadcast(call: Call, body: BroadcastIn) -> BroadcastOut:
     """Make a sound. The answer comes when the order is on the disk and under way, before it is heard.
 
-    A loudspeaker that is down is left out and named so; one that plays something more important makes this wait until `not_after`.
+    A loudspeaker that is down, or may not say this now, is left out and named so; one that plays something more important makes this wait
+    until `not_after`. What reaches further than the key may is `awaiting-approval`: nothing of it is heard before a second person approves.
     """
     order = order_of(body, call.caller, call.services.city, id_=_id_of(call, body))
-    return _shown(await call.services.broadcasts.submit(order))
+    if order.issued_at is None:
+        order = replace(order, issued_at=call.services.clock.now())  # a request is never older than its connection
+    return shown(await call.services.broadcasts.submit(order))
 
 
 @routes.op("POST", "/v1/broadcasts/stop-all", needs=Permission.BROADCAST_STOP)
@@ -96,28 +185,88 @@ async def stop_all_broadcasts(call: Call) -> StoppedOut:
 
 
 @routes.op("GET", "/v1/broadcasts", needs=Permission.BROADCAST_READ)
-async def list_broadcasts(call: Call, query: PageQuery) -> BroadcastPage:
-    """All broadcasts, the latest first."""
+async def list_broadcasts(call: Call, query: LedgerQuery) -> BroadcastPage:
+    """All broadcasts, or those that fit every filter, the latest first."""
     place = moment_cursor(query)
     before = None if place is None else (place[0], BroadcastId(place[1]))
-    found = await call.services.broadcasts.page(before=before, limit=query.limit + 1)
-    shown, following = found[: query.limit], None
+    asked = replace(wanted(query, call.services.city), start=query.start, end=query.end)
+    found = await call.services.broadcasts.page(wanted=asked, before=before, limit=query.limit + 1)
+    listed, following = found[: query.limit], None
     if len(found) > query.limit:
-        last = shown[-1].broadcast
+        last = listed[-1].broadcast
         following = to_cursor([last.created_at.isoformat(), last.id], query)
-    return BroadcastPage(items=[_shown(view) for view in shown], next=following)
+    return BroadcastPage(items=[shown(view) for view in listed], next=following)
 
 
 @routes.op("GET", "/v1/broadcasts/{broadcast_id}", needs=Permission.BROADCAST_READ, problems=(NotFound,))
 async def read_broadcast(call: Call) -> BroadcastOut:
     """One broadcast, as it stands at each loudspeaker."""
-    return _shown(await call.services.broadcasts.get(BroadcastId(call.path("broadcast_id"))))
+    return shown(await call.services.broadcasts.get(BroadcastId(call.path("broadcast_id"))))
 
 
 @routes.op("POST", "/v1/broadcasts/{broadcast_id}/cancel", needs=Permission.BROADCAST_SEND, problems=(NotFound, Conflict), repeatable=True)
 async def cancel_broadcast(call: Call) -> BroadcastOut:
     """Silence one broadcast, now. An Idempotency-Key waits for the store first: without one, it does not."""
-    return _shown(await call.services.broadcasts.cancel(BroadcastId(call.path("broadcast_id")), call.caller.actor))
+    return shown(await call.services.broadcasts.cancel(BroadcastId(call.path("broadcast_id")), call.caller.actor))
+
+
+@routes.op(
+    "POST",
+    "/v1/broadcasts/{broadcast_id}/approve",
+    needs=Permission.BROADCAST_APPROVE,
+    problems=(NotFound, Conflict, Forbidden),
+    repeatable=True,
+)
+async def approve_broadcast(call: Call) -> BroadcastOut:
+    """Let be heard what reaches further than one person may: by somebody else than the one who ordered it, before its `not_after`."""
+    broadcast, by = await _to_decide(call)
+    return shown(await call.services.broadcasts.approve(broadcast, by))
+
+
+@routes.op(
+    "POST",
+    "/v1/broadcasts/{broadcast_id}/decline",
+    needs=Permission.BROADCAST_APPROVE,
+    problems=(NotFound, Conflict, Forbidden),
+    repeatable=True,
+)
+async def decline_broadcast(call: Call) -> BroadcastOut:
+    """Refuse what waits for a second person: it is cancelled as `declined`."""
+    broadcast, by = await _to_decide(call)
+    return shown(await call.services.broadcasts.decline(broadcast, by))
+
+
+@routes.op(
+    "POST", "/v1/broadcasts/{broadcast_id}/outcome", needs=Permission.BROADCAST_SEND, problems=(NotFound, Forbidden), repeatable=True
+)
+async def say_outcome(call: Call, body: OutcomeIn) -> BroadcastOut:
+    """Say what came of it in the street. Said again it is a correction: what was said before stays on record."""
+    view = await call.services.broadcasts.get(BroadcastId(call.path("broadcast_id")))
+    must_reach(call.caller.key, (delivery.speaker for delivery in view.deliveries), call.services.city)
+    by = call.caller.person
+    return shown(await call.services.ledger.say(view.broadcast.id, body.outcome, note=body.note, by=by))
+
+
+@routes.op(
+    "GET",
+    "/v1/broadcasts/{broadcast_id}/pictures/{sha256}",
+    needs=Permission.BROADCAST_READ,
+    answers=Media(("image/jpeg", "image/png")),
+    head=False,
+    problems=(NotFound,),
+)
+async def read_broadcast_picture(call: Call) -> web.Response:
+    """What a camera saw before a broadcast or after it, as it came; who looks is on record."""
+    broadcast = BroadcastId(call.path("broadcast_id"))
+    picture, data = await call.services.pictures.read(broadcast, call.path("sha256"), call.caller.actor)
+    return content_reply(data, content_type=picture.media_type)
+
+
+async def _to_decide(call: Call) -> tuple[BroadcastId, Person]:
+    """The broadcast, and who decides on it: nobody on loudspeakers that their key does not reach."""
+    view = await call.services.broadcasts.get(BroadcastId(call.path("broadcast_id")))
+    must_reach(call.caller.key, (delivery.speaker for delivery in view.deliveries), call.services.city)
+    return view.broadcast.id, call.caller.person
 
 
 def _id_of(call: Call, body: BroadcastIn) -> str:
@@ -133,37 +282,88 @@ def _id_of(call: Call, body: BroadcastIn) -> str:
     return uuid.uuid5(_IDS, f"{call.caller.actor} {key}").hex
 
 
-def _shown(view: View) -> BroadcastOut:
+def shown(view: View) -> BroadcastOut:
     one = view.broadcast
     return BroadcastOut(
         id=one.id,
-        clip=one.clip,
-        targets=_targets(one.targets),
+        **_programme(one.programme),
+        targets=told_targets(one.targets),
         priority=PriorityName[one.priority.name],
         not_after=one.not_after,
         created_at=one.created_at,
         actor=str(one.actor),
         case=one.case,
+        reason=one.reason,
+        resume=one.resume,
+        override=one.override,
+        again=one.again,
+        approved_by=str(one.approved_by) if one.approved_by else None,
         open=view.open,
         counts=dict(outcome(view.deliveries).counts),
-        deliveries=[_delivery(delivery) for delivery in view.deliveries],
+        deliveries=[delivery_shown(delivery) for delivery in view.deliveries],
+        outcome=_said(view.outcomes[-1]) if view.outcomes else None,
+        corrected=[_said(entry) for entry in view.outcomes[:-1]],
+        pictures=[PictureOut.model_validate(picture) for picture in view.pictures],
     )
 
 
-def _targets(targets: Targets) -> TargetsOut:
-    return TargetsOut(speakers=list(targets.speakers), zones=list(targets.zones), cells=list(targets.cells), groups=list(targets.groups))
+def _said(entry: OutcomeEntry) -> OutcomeOut:
+    words = STREET_OUTCOMES[entry.outcome]
+    return OutcomeOut(
+        outcome=entry.outcome,
+        outcome_zh=words.zh,
+        outcome_en=words.en,
+        note=entry.note,
+        at=entry.at,
+        actor=str(entry.actor),
+        name=entry.name,
+    )
 
 
-def _delivery(delivery: Delivery) -> DeliveryOut:
-    figures = delivery.figures
+def _programme(programme: Programme) -> dict[str, Any]:
+    common = {"chime": programme.chime, "repeats": programme.repeats, "pause_s": programme.pause_s}
+    match programme.content:
+        case ClipContent(clip):
+            return common | {"kind": "clip", "clip": clip, "text": "", "voice": ""}
+        case Speech(text, voice):
+            return common | {"kind": "speech", "clip": None, "text": text, "voice": voice}
+        case Talk():
+            return common | {"kind": "talk", "clip": None, "text": "", "voice": ""}
+
+
+def told_targets(targets: Targets) -> TargetsOut:
+    circle = targets.circle
+    return TargetsOut(
+        speakers=list(targets.speakers),
+        zones=list(targets.zones),
+        cells=list(targets.cells),
+        groups=list(targets.groups),
+        districts=list(targets.districts),
+        polygon=[_point(corner) for corner in targets.polygon],
+        circle=CircleOut(centre=_point(circle.centre), radius_m=circle.radius_m) if circle else None,
+        views=[ViewOut(camera=view.camera, preset=view.preset) for view in targets.views],
+    )
+
+
+def _point(position: Position) -> PointOut:
+    return PointOut(latitude=position.latitude, longitude=position.longitude)
+
+
+def delivery_shown(delivery: Delivery) -> DeliveryOut:
+    figures, words = delivery.figures, phrase(delivery.reason)
     return DeliveryOut(
         speaker=delivery.speaker,
         state=delivery.state,
         since=delivery.since,
         reason=delivery.reason,
+        reason_zh=words.zh if delivery.reason else "",
+        reason_en=words.en if delivery.reason else "",
+        detail=delivery.detail,
         encoding=figures.encoding,
         packets=figures.packets,
         dropped=figures.dropped,
         first_packet_at=figures.first_packet_at,
         last_packet_at=figures.last_packet_at,
+        path=figures.path,
+        lost=figures.lost,
     )

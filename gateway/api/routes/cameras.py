@@ -71,10 +71,10 @@ class CaptureIn(Input):
 class SteerIn(Input):
     """How fast to move, each from -1 to 1, and for how long."""
 
-    pan: float = Field(default=0.0, ge=-1, le=1)
-    tilt: float = Field(default=0.0, ge=-1, le=1)
-    zoom: float = Field(default=0.0, ge=-1, le=1)
-    seconds: float = Field(default=1.0, ge=0.1, le=30)
+    pan: float = Field(default=0.0, strict=True, ge=-1, le=1)
+    tilt: float = Field(default=0.0, strict=True, ge=-1, le=1)
+    zoom: float = Field(default=0.0, strict=True, ge=-1, le=1)
+    seconds: float = Field(default=1.0, strict=True, ge=0.1, le=30)
     profile: str | None = Field(default=None, max_length=128)
     case: OptionalLine = Field(default="", description="The platform's case number.")
 

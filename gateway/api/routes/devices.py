@@ -38,6 +38,7 @@ class PortsOut(Output):
     onvif: int
     rtsp: int
     snmp: int
+    sip: int
 
 
 class ChannelOut(Output):

@@ -15,8 +15,11 @@ from gateway.api.routes.reports import HTML, FiguresOut, page_reply
 from gateway.api.routing import Call, Media, Routes
 from gateway.domain.access import Permission
 from gateway.domain.devices import Device
+from gateway.domain.excuses import Excuse
 from gateway.domain.health import HealthState
-from gateway.domain.maintenance import district_of, street_of
+from gateway.domain.incidents import Incident
+from gateway.domain.maintenance import Window, district_of, street_of
+from gateway.domain.work_orders import WorkOrder
 from gateway.errors import NotFound
 from gateway.incidents.telling import title
 from gateway.reports.device_file import DeviceFile
@@ -24,6 +27,8 @@ from gateway.reports.device_page import device_page
 from gateway.reports.report import Figures
 from gateway.reports.telling import figures_json
 from gateway.reports.wording import Language, Wording
+from gateway.storage.complaints import Complaint
+from gateway.storage.health import NumberedTransition
 
 routes = Routes("device files", "Everything that is known of one device, on one page.")
 
@@ -204,69 +209,75 @@ def _around(call: Call, device: Device) -> dict[str, Any]:
 
 def _happened(found: DeviceFile) -> dict[str, Any]:
     return {
-        "complaints": [
-            {"check": one.check, "reason": one.reason, "since": instant_text(one.since), "until": one.until and instant_text(one.until)}
-            for one in found.complaints
-        ],
-        "transitions": [
-            {
-                "number": one.number,
-                "before": one.transition.before.value,
-                "after": one.transition.after.value,
-                "at": instant_text(one.transition.at),
-                "reason": one.transition.reason,
-                "check": one.transition.check,
-                "facts": dict(one.transition.facts),
-            }
-            for one in found.transitions
-        ],
-        "incidents": [
-            {
-                "id": one.id,
-                "state": one.state.value,
-                "severity": one.severity.value,
-                "title": title(one),
-                "opened_at": instant_text(one.opened_at),
-                "resolved_at": one.resolved_at and instant_text(one.resolved_at),
-            }
-            for one in found.incidents
-        ],
-        "maintenance": [
-            {
-                "id": one.id,
-                "reason": one.reason,
-                "since": instant_text(one.start),
-                "until": one.end and instant_text(one.end),
-                "rrule": one.rule,
-            }
-            for one in found.windows
-        ],
-        "excuses": [
-            {
-                "id": one.id,
-                "state": one.state.value,
-                "kind": one.kind,
-                "reason": one.reason,
-                "evidence": " ".join(part for part in (one.evidence, one.incident) if part),
-                "since": instant_text(one.start),
-                "until": instant_text(one.end),
-            }
-            for one in found.excuses
-        ],
-        "work_orders": [
-            {
-                "id": one.id,
-                "state": one.state.value,
-                "severity": one.severity.value,
-                "maintainer": one.maintainer,
-                "what": one.what,
-                "opened_at": instant_text(one.opened_at),
-                "repaired_at": one.repaired_at and instant_text(one.repaired_at),
-                "closing_note": one.closing_note,
-            }
-            for one in found.work_orders
-        ],
+        "complaints": [_complaint(one) for one in found.complaints],
+        "transitions": [_transition(one) for one in found.transitions],
+        "incidents": [_incident(one) for one in found.incidents],
+        "maintenance": [_window(one) for one in found.windows],
+        "excuses": [_excuse(one) for one in found.excuses],
+        "work_orders": [_work_order(one) for one in found.work_orders],
         "deeds": [{"at": instant_text(row.entry.at), "action": row.entry.action} for row in found.deeds],
+    }
+
+
+def _complaint(one: Complaint) -> dict[str, Any]:
+    return {"check": one.check, "reason": one.reason, "since": instant_text(one.since), "until": one.until and instant_text(one.until)}
+
+
+def _transition(one: NumberedTransition) -> dict[str, Any]:
+    return {
+        "number": one.number,
+        "before": one.transition.before.value,
+        "after": one.transition.after.value,
+        "at": instant_text(one.transition.at),
+        "reason": one.transition.reason,
+        "check": one.transition.check,
+        "facts": dict(one.transition.facts),
+    }
+
+
+def _incident(one: Incident) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "state": one.state.value,
+        "severity": one.severity.value,
+        "title": title(one),
+        "opened_at": instant_text(one.opened_at),
+        "resolved_at": one.resolved_at and instant_text(one.resolved_at),
+    }
+
+
+def _window(one: Window) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "reason": one.reason,
+        "since": instant_text(one.start),
+        "until": one.end and instant_text(one.end),
+        "rrule": one.rule,
+    }
+
+
+def _excuse(one: Excuse) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "state": one.state.value,
+        "kind": one.kind,
+        "reason": one.reason,
+        "evidence": " ".join(part for part in (one.evidence, one.incident) if part),
+        "since": instant_text(one.start),
+        "until": instant_text(one.end),
+    }
+
+
+def _work_order(one: WorkOrder) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "state": one.state.value,
+        "severity": one.severity.value,
+        "maintainer": one.maintainer,
+        "what": one.what,
+        "opened_at": instant_text(one.opened_at),
+        "repaired_at": one.repaired_at and instant_text(one.repaired_at),
+        "closing_note": one.closing_note,
     }
 
 

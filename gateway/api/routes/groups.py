@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from pydantic import Field
+
 from gateway.api.census import States, states_of
 from gateway.api.models import Output, Page, PageQuery
 from gateway.api.paging import page_by_id
@@ -65,6 +67,7 @@ class ZoneOut(Output):
     id: str
     name: str
     speakers: list[str]
+    multicast: str = Field(description="Where all of them hear one stream, `239.1.2.3:5004`; empty for nowhere.")
 
 
 class ZonePage(Page[ZoneOut]):
@@ -149,4 +152,4 @@ def _ring(ring: Ring) -> list[tuple[float, float]]:
 
 
 def _zone(zone: Zone) -> ZoneOut:
-    return ZoneOut(id=zone.id, name=zone.name, speakers=sorted(zone.speakers))
+    return ZoneOut(id=zone.id, name=zone.name, speakers=sorted(zone.speakers), multicast=str(zone.multicast or ""))

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from gateway.api.census import States
 from gateway.api.models import Input, Instant, Output, Page, PageQuery
-from gateway.api.paging import from_cursor, to_cursor, wrong_cursor
+from gateway.api.paging import number_cursor, to_cursor
 from gateway.api.routes.devices import find_device
 from gateway.api.routing import Call, Routes
 from gateway.api.scopes import must_reach
@@ -160,18 +160,9 @@ async def list_transitions(call: Call, query: PageQuery) -> TransitionPage:
     """What a device has been through, newest first."""
     device = find_device(call.services.city, call.path("device_id"))
     async with call.services.store.read() as tx:
-        found = await tx.health.history(device.id, before=_number(query), limit=query.limit + 1)
+        found = await tx.health.history(device.id, before=number_cursor(query), limit=query.limit + 1)
     following = to_cursor(found[query.limit - 1].number, query) if len(found) > query.limit else None
     return TransitionPage(items=[_transition(one) for one in found[: query.limit]], next=following)
-
-
-def _number(query: PageQuery) -> int | None:
-    number = from_cursor(query)
-    if number is None:
-        return None
-    if not isinstance(number, int) or isinstance(number, bool) or not 0 < number < 1 << 62:
-        raise wrong_cursor()
-    return number
 
 
 def _transition(numbered: NumberedTransition) -> TransitionOut:

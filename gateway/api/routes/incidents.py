@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from gateway.api.models import Ident, Input, Instant, OptionalLine, Output, Page, PageQuery, Text
-from gateway.api.paging import from_cursor, moment_cursor, to_cursor, wrong_cursor
+from gateway.api.paging import moment_cursor, number_cursor, text_cursor, to_cursor
 from gateway.api.routing import Call, Routes
 from gateway.api.scopes import must_reach, must_reach_everything
 from gateway.domain.access import Permission
@@ -202,9 +202,7 @@ async def read_incident(call: Call) -> IncidentOut:
 async def list_incident_members(call: Call, query: PageQuery) -> MemberPage:
     """All devices of an incident, by id, those that are back included."""
     incident = await call.services.incidents.get(_id(call))
-    place = from_cursor(query) or ""
-    if not isinstance(place, str):
-        raise wrong_cursor()
+    place = text_cursor(query)
     rest = sorted((one for one in incident.members.values() if one.device > place), key=lambda one: one.device)
     found = rest[: query.limit]
     following = to_cursor(found[-1].device, query) if len(rest) > query.limit else None
@@ -216,9 +214,7 @@ async def list_incident_members(call: Call, query: PageQuery) -> MemberPage:
 async def list_incident_history(call: Call, query: PageQuery) -> HistoryPage:
     """What happened to an incident and what was done to it, in order."""
     incident = await call.services.incidents.get(_id(call))
-    place = from_cursor(query) or 0
-    if not isinstance(place, int) or isinstance(place, bool) or not 0 <= place < 1 << 62:
-        raise wrong_cursor()
+    place = number_cursor(query) or 0
     async with call.services.store.read() as tx:
         found = await tx.incidents.history(incident.id, after=place, limit=query.limit + 1)
     following = to_cursor(found[query.limit - 1].number, query) if len(found) > query.limit else None

@@ -22,8 +22,13 @@ class KeyIn(Input):
     name: Line = Field(description="Whose it is, for the record.")
     roles: frozenset[Role] = Field(min_length=1)
     username: OptionalLine = Field(default="", description="The person behind it, if it is one person's.")
-    scopes: frozenset[Line] = Field(default=frozenset(), description="Ids of districts, zones or groups; none: the whole city.")
-    max_speakers: int | None = Field(default=None, ge=0, le=1_000_000, description="How many speakers one broadcast may reach.")
+    scopes: frozenset[Line] = Field(default=frozenset(), description="Ids of districts, zones, groups or cameras; none: the whole city.")
+    max_speakers: int | None = Field(
+        default=None, strict=True, ge=0, le=1_000_000, description="How many speakers one broadcast may reach."
+    )
+    footage_hours: float | None = Field(
+        default=None, strict=True, gt=0, le=168, description="The longest stretch of each camera that a footage request may ask for."
+    )
     expires_at: Instant | None = None
 
     @model_validator(mode="after")
@@ -42,6 +47,7 @@ class KeyOut(Output):
     roles: list[Role]
     scopes: list[str]
     max_speakers: int | None
+    footage_hours: float | None
     created_at: Instant
     expires_at: Instant | None
     revoked_at: Instant | None
@@ -75,7 +81,7 @@ async def create_key(call: Call, body: KeyIn) -> NewKeyOut:
     if body.expires_at is not None and body.expires_at <= now:
         raise InvalidInput("The key would be dead at birth.", faults=[Fault("/expires_at", "must be in the future")])
     if unknown := sorted(body.scopes - places(call.services.city)):
-        faults = [Fault("/scopes", f"{scope!r} is no district, zone or group") for scope in unknown]
+        faults = [Fault("/scopes", f"{scope!r} is no district, zone, group or camera") for scope in unknown]
         raise InvalidInput(
             "The key would reach nothing there.", faults=faults, hint="GET /v1/zones and /v1/camera-groups list what there is."
         )
@@ -119,6 +125,7 @@ def _shown(key: ApiKey) -> KeyOut:
         roles=sorted(key.roles),
         scopes=sorted(key.scopes),
         max_speakers=key.max_speakers,
+        footage_hours=key.footage_hours,
         created_at=key.created_at,
         expires_at=key.expires_at,
         revoked_at=key.revoked_at,

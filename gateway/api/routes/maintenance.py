@@ -13,6 +13,7 @@ from gateway.domain.access import Permission
 from gateway.domain.city import City
 from gateway.domain.devices import DeviceId
 from gateway.domain.maintenance import Places, Window, WindowId, covers, spans
+from gateway.domain.timetable import FARTHEST
 from gateway.errors import Conflict, Fault, Forbidden, InvalidInput, NotFound, Overloaded
 from gateway.incidents.maintenance import Wish
 from gateway.incidents.telling import told_window
@@ -91,9 +92,9 @@ class WindowIn(Input):
     reason: Text = ""
     start: Instant | None = None
     end: Instant | None = None
-    minutes: float | None = Field(default=None, gt=0, le=5_000_000)
+    minutes: float | None = Field(default=None, strict=True, gt=0, le=5_000_000)
     rrule: OptionalLine = ""
-    duration_minutes: float | None = Field(default=None, gt=0, le=50_000)
+    duration_minutes: float | None = Field(default=None, strict=True, gt=0, le=50_000)
     timezone: OptionalLine = "UTC"
 
     @model_validator(mode="after")
@@ -157,6 +158,8 @@ async def create_maintenance_window(call: Call, body: WindowIn) -> WindowOut:
     start = body.start or now
     if start < now - EARLIER:
         raise InvalidInput("The body is not right.", faults=[Fault("/start", "lies in the past")])
+    if start > now + FARTHEST:
+        raise InvalidInput("The body is not right.", faults=[Fault("/start", f"lies more than {FARTHEST.days} days ahead")])
     places = _places(body)
     _must_exist(places, call.services.city)
     wish = Wish(

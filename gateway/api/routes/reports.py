@@ -16,7 +16,6 @@ from gateway.api.scopes import must_reach
 from gateway.domain.access import Permission
 from gateway.domain.devices import CellCode, DeviceId, GroupId
 from gateway.domain.excuses import Decision, Excuse, ExcuseId, ExcusePlaces, ExcuseState
-from gateway.domain.footage import Person
 from gateway.errors import Conflict, Fault, Forbidden, InvalidInput, NotFound, Overloaded
 from gateway.reports.page import file_name
 from gateway.reports.report import By
@@ -210,7 +209,7 @@ def page_reply(page: str) -> web.Response:
 
 def _month(call: Call) -> date:
     text = call.path("month")
-    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", text, re.ASCII) or text < "1970":
+    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", text, re.ASCII) or not "1970" <= text < "9999":
         raise InvalidInput("There is no such month.", faults=[Fault("/month", "must be a month such as 2026-10")], code="bad-period")
     return date(int(text[:4]), int(text[5:]), 1)
 
@@ -331,7 +330,7 @@ async def propose_excuse(call: Call, body: ExcuseIn) -> ExcuseOut:
         reason=body.reason,
         evidence=body.evidence,
         incident=body.incident,
-        by=_person(call),
+        by=call.caller.person,
     )
     return _excuse(proposed)
 
@@ -364,7 +363,7 @@ async def _decide(call: Call, decision: Decision, note: str) -> ExcuseOut:
     excuse_id = ExcuseId(call.path("excuse_id"))
     async with call.services.store.read() as tx:
         _must_reach(call, (await tx.excuses.get(excuse_id)).places)
-    return _excuse(await call.services.reports.decide(excuse_id, decision, by=_person(call), note=note))
+    return _excuse(await call.services.reports.decide(excuse_id, decision, by=call.caller.person, note=note))
 
 
 def _must_be_there(call: Call, body: ExcuseIn) -> None:
@@ -390,10 +389,6 @@ def _must_reach(call: Call, places: ExcusePlaces) -> None:
     city = call.services.city
     if call.caller.key is not None and call.caller.key.scopes:
         must_reach(call.caller.key, (device.id for device in city.devices.values() if places.cover(device, city)), city)
-
-
-def _person(call: Call) -> Person:
-    return Person(call.caller.actor, call.caller.name)
 
 
 def _excuse(excuse: Excuse) -> ExcuseOut:

@@ -23,6 +23,9 @@ class SessionOut(Output):
     permissions: list[Permission]
     scopes: list[str] = Field(description="Ids of districts, zones or groups; empty for the whole city.")
     max_speakers: int | None = Field(description="How many speakers one broadcast may reach; null for the gateway's own cap.")
+    footage_hours: float | None = Field(
+        description="The longest stretch of each camera that it may ask footage of; null: the configured one."
+    )
     expires_at: Instant | None
 
 
@@ -37,6 +40,7 @@ def _described(call: Call) -> SessionOut:
         permissions=sorted(call.caller.permissions),
         scopes=sorted(key.scopes),
         max_speakers=key.max_speakers,
+        footage_hours=key.footage_hours,
         expires_at=key.expires_at,
     )
 

@@ -1,25 +1,30 @@
-"""Footage from a terminal: file a request, decide on one, fetch its files, and verify them without any gateway."""
+"""Footage from a terminal: file a request, decide on one, see what each waits for, and hand over."""
 
-import hashlib
-import json
-import sys
-import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 from gateway.ctl.client import Client
+from gateway.ctl.commands import (
+    footage_brought,
+    footage_coverage,
+    footage_holds,
+    footage_links,
+    footage_package,
+    footage_papers,
+    footage_progress,
+)
+from gateway.ctl.commands.footage_times import window_of
+from gateway.ctl.commands.speak import circle_of
 from gateway.ctl.failure import Exit, Failed
 from gateway.ctl.output import Format, say, tell
 from gateway.ctl.session import Output, client_of
-
-POLL_S = 1.0
-MANIFEST = "manifest.json"
-_CHUNK = 1 << 20
-_WORKING = frozenset({"submitted", "approved", "locating", "exporting"})
+from gateway.ctl.spans import span
 
 app = typer.Typer(no_args_is_help=True)
+for part in (footage_coverage, footage_progress, footage_package, footage_papers, footage_links, footage_brought, footage_holds):
+    part.add_to(app)
 
 RequestId = Annotated[str, typer.Argument(help="The request's id.", metavar="REQUEST")]
 Note = Annotated[str, typer.Option(help="What shall stand in the record.")]
@@ -27,14 +32,15 @@ Reason = Annotated[str, typer.Option("--note", help="Why.")]
 
 
 @app.command()
-def submit(
+def request(
     ctx: typer.Context,
     *,
     file: Annotated[Path | None, typer.Option("--from", help="A YAML or JSON file with all fields; options go before it.")] = None,
-    requester: Annotated[str | None, typer.Option()] = None,
+    kind: Annotated[str | None, typer.Option(help="police, authority or citizen.", show_default="police")] = None,
+    requester: Annotated[str | None, typer.Option(help="The officer who asks.")] = None,
     unit: Annotated[str | None, typer.Option()] = None,
-    badge: Annotated[str | None, typer.Option()] = None,
-    second_officer: Annotated[str | None, typer.Option()] = None,
+    badge: Annotated[str | None, typer.Option(help="The number of a work id; a citizen's identity card.")] = None,
+    second_officer: Annotated[str | None, typer.Option(help="Two officers come.")] = None,
     case_number: Annotated[str | None, typer.Option()] = None,
     case_kind: Annotated[str | None, typer.Option(help="A code of: gatewayctl footage register")] = None,
     legal_basis: Annotated[str | None, typer.Option(help="A code of: gatewayctl footage register")] = None,
@@ -42,19 +48,36 @@ def submit(
     approval_letter: Annotated[str | None, typer.Option()] = None,
     purpose: Annotated[str | None, typer.Option()] = None,
     destination: Annotated[str | None, typer.Option()] = None,
+    contact: Annotated[str | None, typer.Option(help="How the requester is reached.")] = None,
     camera: Annotated[list[str] | None, typer.Option(help="Give it several times for several.")] = None,
-    group: Annotated[list[str] | None, typer.Option()] = None,
-    cell: Annotated[list[str] | None, typer.Option()] = None,
-    start: Annotated[str | None, typer.Option(help="With an offset: 2026-03-01T08:00:00+08:00")] = None,
-    end: Annotated[str | None, typer.Option()] = None,
+    group: Annotated[list[str] | None, typer.Option(help="All cameras of a group.")] = None,
+    cell: Annotated[list[str] | None, typer.Option(help="All cameras of a grid cell.")] = None,
+    circle: Annotated[str | None, typer.Option(help="All cameras within R metres of a place.", metavar="LAT,LON,R")] = None,
+    start: Annotated[str | None, typer.Option(help="2026-03-01T08:00:00+08:00; without an offset it is this machine's time.")] = None,
+    end: Annotated[str | None, typer.Option(help="As --start.")] = None,
+    length: Annotated[str | None, typer.Option("--for", help="Instead of --end: 10m, 1h30m; 10m when neither is given.")] = None,
+    tolerance: Annotated[str | None, typer.Option(help="How far memory may be out, at both ends: 5m.")] = None,
     urgent: Annotated[bool, typer.Option("--urgent")] = False,
+    emergency: Annotated[str | None, typer.Option(help="danger-to-life, missing-person or hot-pursuit: goes ahead at once.")] = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """File a request; another person has to approve it."""
-    fields = {name: value for name, value in locals().items() if name not in {"ctx", "file", "urgent", "output", "camera", "group", "cell"}}
+    """File a request; another person has to approve it. An emergency goes ahead at once: viewed only, until confirmed."""
+    mine = {"ctx", "file", "urgent", "output", "camera", "group", "cell", "start", "end", "length", "tolerance"}
+    fields = {name: value for name, value in locals().items() if name not in mine and name != "mine"}
     fields |= {"cameras": camera, "groups": group, "cells": cell, "urgency": "urgent" if urgent else None}
-    body = _read(file) | {name: value for name, value in fields.items() if value}
-    _told(client_of(ctx).call("POST", "/v1/footage-requests", body=body), output)
+    fields["circle"] = circle_of(circle) if circle else None
+    fields["tolerance_s"] = span(tolerance).total_seconds() if tolerance else None
+    body = _read(file) | {name: value for name, value in fields.items() if value} | window_of(start, end, length)
+    try:
+        filed = client_of(ctx).call("POST", "/v1/footage-requests", body=body)
+    except Failed as failed:
+        raise _by_options(failed) from None
+    _told(filed, output)
+    act = "confirm" if emergency else "approve"
+    if filed["missing"]:
+        options = " ".join(f"--{name.replace('_', '-')} …" for name in filed["missing"])
+        say(f"Before anything is handed over the register needs: gatewayctl footage amend {filed['id']} {options}")
+    say(f"A second person has to {act} it: gatewayctl footage {act} {filed['id']}; then: gatewayctl footage progress {filed['id']}")
 
 
 @app.command()
@@ -82,6 +105,37 @@ def reject(ctx: typer.Context, request: RequestId, *, note: Reason, output: Outp
 
 
 @app.command()
+def confirm(ctx: typer.Context, request: RequestId, *, note: Note = "", output: Output = Format.TABLE) -> None:
+    """Say as a second person that an emergency rightly went ahead."""
+    _told(_act(client_of(ctx), request, "confirm", {"note": note}), output)
+
+
+@app.command()
+def revoke(ctx: typer.Context, request: RequestId, *, note: Reason, output: Output = Format.TABLE) -> None:
+    """Take an emergency back; what was fetched for it is removed."""
+    _told(_act(client_of(ctx), request, "revoke", {"note": note}), output)
+
+
+@app.command("give-up")
+def give_up(ctx: typer.Context, request: RequestId, *, note: Reason, output: Output = Format.TABLE) -> None:
+    """Say that what failed is not to be had."""
+    _told(_act(client_of(ctx), request, "give-up", {"note": note}), output)
+
+
+@app.command()
+def close(
+    ctx: typer.Context,
+    request: RequestId,
+    *,
+    found: Annotated[bool, typer.Option("--found/--nothing-found", help="Whether what was looked for was seen.")],
+    note: Note = "",
+    output: Output = Format.TABLE,
+) -> None:
+    """Say that it was viewed here and that no copy is taken."""
+    _told(_act(client_of(ctx), request, "close", {"found_something": found, "note": note}), output)
+
+
+@app.command()
 def cancel(ctx: typer.Context, request: RequestId, *, note: Note = "", output: Output = Format.TABLE) -> None:
     """Withdraw it; what was fetched for it is removed."""
     _told(_act(client_of(ctx), request, "cancel", {"note": note}), output)
@@ -102,99 +156,28 @@ def hand_over(
 
 
 @app.command()
-def status(
-    ctx: typer.Context,
-    request: RequestId,
-    *,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until there is nothing left to do.")] = False,
-    output: Output = Format.TABLE,
-) -> None:
-    """Where a request stands. With --wait ends with 0 when it is ready, 5 when in part, 1 when not at all."""
-    client = client_of(ctx)
-    found = client.get(f"/v1/footage-requests/{request}")
-    while wait and found["state"] in _WORKING:
-        time.sleep(POLL_S)
-        found = client.get(f"/v1/footage-requests/{request}")
-    _told(found, output)
-    if wait and found["state"] not in {"ready", "handed-over"}:
-        code = Exit.PARTIAL if found["state"] == "partial" else Exit.FAILED
-        raise Failed(f"The request is {found['state']}: {found['reason']}", exit_code=code, hint=f"gatewayctl describe footage {request}")
-
-
-@app.command()
-def download(
-    ctx: typer.Context,
-    request: RequestId,
-    *,
-    to: Annotated[Path, typer.Option(help="The folder to write to.")] = Path(),
-) -> None:
-    """Fetch the files and the manifest; each file's SHA-256 is compared before it gets its name."""
-    client = client_of(ctx)
-    found = client.get(f"/v1/footage-requests/{request}")
-    if not found["files"]:
-        raise Failed(f"The request is {found['state']} and has no files.", hint=f"gatewayctl footage status {request} --wait")
-    try:
-        to.mkdir(parents=True, exist_ok=True)
-        for file in found["files"]:
-            _fetch(client, request, file, to)
-        with client.open("GET", f"/v1/footage-requests/{request}/manifest") as answer:
-            (to / MANIFEST).write_bytes(answer.read())
-    except OSError as error:
-        raise Failed(
-            f"{to} cannot be written: {error.strerror}", exit_code=Exit.ENVIRONMENT, hint="Give another folder with --to."
-        ) from None
-    say(f"{len(found['files'])} files and {MANIFEST} in {to}; gatewayctl footage verify {to} checks them at any time")
-
-
-@app.command()
-def verify(folder: Annotated[Path, typer.Argument(help="A folder with files and their manifest.json.")] = Path()) -> None:
-    """Compare every file with the manifest that lies beside it. Needs no gateway. Ends with 5 when some files are wrong."""
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        files = [file for camera in manifest["cameras"] for file in camera["files"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Failed(f"There is no manifest in {folder}: {error}", exit_code=Exit.USAGE, hint="Name the folder of a download.") from None
-    wrong = [file["name"] for file in files if not _verified(folder, file)]
-    if wrong or not files:
-        code = Exit.PARTIAL if len(wrong) < len(files) else Exit.FAILED
-        raise Failed(f"{len(wrong)} of {len(files)} files are not what the manifest says.", exit_code=code, hint="Download them again.")
-
-
-def _verified(folder: Path, file: dict[str, Any]) -> bool:
-    path = folder / Path(file["name"]).name
-    right = path.is_file() and _digest(path) == file["sha256"]
-    sys.stdout.write(f"{file['sha256']}  {path.name}  {'ok' if right else 'WRONG' if path.is_file() else 'MISSING'}\n")
-    return right
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _fetch(client: Client, request: str, file: dict[str, Any], folder: Path) -> None:
-    name = Path(file["name"]).name  # never out of the folder
-    part, digest, size = folder / f".{name}.part", hashlib.sha256(), 0
-    with client.open("GET", f"/v1/footage-requests/{request}/files/{name}") as answer, part.open("wb") as out:
-        while piece := answer.read(_CHUNK):
-            out.write(piece)
-            digest.update(piece)
-            size += len(piece)
-            _progress(name, size, file["size"])
-    if digest.hexdigest() != file["sha256"]:
-        part.unlink()
-        raise Failed(f"{name} arrived damaged.", hint="Download it again; the gateway counts how often.")
-    part.rename(folder / name)
-
-
-def _progress(name: str, done: int, size: int) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r{name}  {100 * done // max(1, size):3d} %" + ("\n" if done >= size else ""))
-        sys.stderr.flush()
+def status(ctx: typer.Context, request: RequestId, *, output: Output = Format.TABLE) -> None:
+    """Where a request stands. `progress` waits until there is nothing left to do."""
+    _told(client_of(ctx).get(f"/v1/footage-requests/{request}"), output)
 
 
 def _act(client: Client, request: str, act: str, body: dict[str, Any] | None) -> Any:
     return client.call("POST", f"/v1/footage-requests/{request}/{act}", body=body)
+
+
+_OPTIONS: Final = {"cameras": "--camera", "groups": "--group", "cells": "--cell", "urgency": "--urgent", "tolerance_s": "--tolerance"}
+
+
+def _by_options(failed: Failed) -> Failed:
+    """The same refusal, each fault at the option that it is about."""
+
+    def named(fault: str) -> str:
+        pointer, _, detail = fault.partition(": ")
+        name = pointer.split("/")[1] if pointer.startswith("/") else ""
+        return f"{_OPTIONS.get(name, '--' + name.replace('_', '-'))}: {detail}" if name else fault
+
+    hint = failed.hint or ("gatewayctl footage request --help, or all fields in a file: --from FILE" if failed.faults else "")
+    return Failed(str(failed), exit_code=failed.exit_code, hint=hint, faults=[named(one) for one in failed.faults], status=failed.status)
 
 
 def _read(file: Path | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from gateway.ctl.client import Client
+from gateway.ctl.commands.broadcasts import LISTED
 from gateway.ctl.failure import Exit, Failed
 from gateway.ctl.live import since
 from gateway.ctl.output import Column, Format, Rows, column, line, show, tell
@@ -103,7 +104,7 @@ RESOURCES: Mapping[str, Resource] = {
     "cells": Resource("/v1/grid-cells", _columns("code name devices states street district")),
     "zones": Resource("/v1/zones", _columns("id name speakers")),
     "clips": Resource("/v1/clips", _columns("id name duration_ms created_at", "size created_by")),
-    "broadcasts": Resource("/v1/broadcasts", _columns("id created_at priority open counts actor", "clip not_after case"), "broadcast.*"),
+    "broadcasts": Resource("/v1/broadcasts", LISTED, "broadcast.*"),
     "footage": Resource(
         "/v1/footage-requests",
         _columns("id state case_number requester submitted_at reason", "unit cameras start end decided_at"),

@@ -154,14 +154,12 @@ def list_proposals(
 ) -> None:
     """What was found, and what it would change."""
     found = client_of(ctx).every("/v1/discovery/proposals", most=limit, kind=kind, state=state)
-    seen = [Column(name.upper(), lambda item, name=name: item["seen"][name]) for name in ("address", "vendor", "model")]  # type: ignore[misc]
-    told = [Column(name.upper(), lambda item, name=name: item["seen"][name], wide=True) for name in ("serial", "macs", "logins")]  # type: ignore[misc]
     columns = [
         *map(column, ("id", "kind", "device")),
-        *seen,
-        *told,
+        *(_seen(name) for name in ("address", "vendor", "model")),
+        *(_seen(name, wide=True) for name in ("serial", "macs", "logins")),
         column("changes"),
-        Column("TROUBLE", lambda item: item["seen"]["trouble"]),
+        _seen("trouble"),
     ]
     show(found, [*columns, *(column(name, wide=True) for name in ("recognised_by", "others", "last_seen"))], output)
 
@@ -221,6 +219,11 @@ def follow(client: Client, run: dict[str, Any], path: str) -> dict[str, Any]:
     if run["state"] == "failed":
         raise Failed(f"{run['id']} failed: {'; '.join(run['troubles'][-1:])}", exit_code=Exit.FAILED, hint="Start it again.")
     return run
+
+
+def _seen(name: str, *, wide: bool = False) -> Column:
+    """The column of one field of what was seen."""
+    return Column(name.upper(), lambda item: item["seen"][name], wide)
 
 
 def _inventory(item: Mapping[str, Any]) -> object:

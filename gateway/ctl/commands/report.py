@@ -8,13 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.ctl.client import Client
+from gateway.ctl.download import save
 from gateway.ctl.failure import Exit, Failed
 from gateway.ctl.output import Column, Format, say, show, tell
 from gateway.ctl.session import Output, client_of
 
 REPORTS = "/v1/health/reports"
-MONTHLY_TIMEOUT_S = 120.0  # a spreadsheet of a large city takes some seconds, and others may stand in line before it
 
 
 class Language(StrEnum):
@@ -48,7 +47,7 @@ def report(
             )
         for file, ending in ((xlsx, "xlsx"), (html, "html")):
             if file is not None:
-                _save(client, f"{REPORTS}/monthly/{month or _last_month()}.{ending}", {"lang": lang.value, "by": by}, file)
+                save(client, f"{REPORTS}/monthly/{month or _last_month()}.{ending}", {"lang": lang.value, "by": by}, file)
         return
     days = {"from": first, "to": last} if first or last else _days_of(month or _last_month())
     told = client.get(REPORTS, **days, by=by, limit=10_000)
@@ -57,16 +56,6 @@ def report(
     else:
         show([*told["rows"], {**told["whole"], "key": "total", "name": ""}], _COLUMNS, output)
         _remark(told)
-
-
-def _save(client: Client, path: str, query: Mapping[str, object], file: Path) -> None:
-    with client.open("GET", path, query=query, timeout_s=MONTHLY_TIMEOUT_S) as answer:
-        content = answer.read()
-    try:
-        file.write_bytes(content)
-    except OSError as error:
-        raise Failed(f"{file} cannot be written: {error.strerror}", exit_code=Exit.ENVIRONMENT) from None
-    say(f"{file}: {len(content)} bytes")
 
 
 def _remark(told: Mapping[str, Any]) -> None:

@@ -1,60 +1,100 @@
-"""Acting on a device: a clip through loudspeakers, silence everywhere, a picture of a camera, its power off and on again."""
+"""A voice in the street: a text or a clip through loudspeakers, with what became of it at each, and silence everywhere."""
 
 import re
-import sys
 import time
 import uuid
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 from gateway.ctl.client import Client
 from gateway.ctl.failure import Exit, Failed
-from gateway.ctl.output import Format, column, show, tell
+from gateway.ctl.output import Column, Format, column, show, tell
 from gateway.ctl.output import say as talk
 from gateway.ctl.session import Output, client_of
 
 POLL_S = 0.3
 CLIP_LIMIT = 64 << 20
-_KINDS = {".wav": "audio/wav", ".mp3": "audio/mpeg"}
+_KINDS = {
+    ".wav": "audio/wav",
+    ".mp3": "audio/mpeg",
+    ".flac": "audio/flac",
+    ".ogg": "audio/ogg",
+    ".opus": "audio/ogg",
+    ".aac": "audio/aac",
+    ".m4a": "audio/mp4",
+}
+DELIVERIES: Final[Sequence[Column]] = (
+    *map(column, ("speaker", "state")),
+    Column("WHY", lambda item: item.get("reason_en") or item.get("reason") or None),
+    *map(column, ("path", "packets", "lost", "first_packet_at")),
+    *(column(name, wide=True) for name in ("detail", "encoding", "dropped", "last_packet_at", "reason")),
+)
+"""What a table shows of each loudspeaker."""
+
+Speaker = Annotated[list[str] | None, typer.Option(help="To a loudspeaker; give it several times for several.")]
+Zone = Annotated[list[str] | None, typer.Option(help="To all loudspeakers of a zone.")]
+Group = Annotated[list[str] | None, typer.Option(help="To all loudspeakers of a camera group.")]
+Cell = Annotated[list[str] | None, typer.Option(help="To all loudspeakers of a grid cell.")]
+District = Annotated[list[str] | None, typer.Option(help="To all loudspeakers of a district.")]
+CircleOption = Annotated[str | None, typer.Option("--circle", help="To all loudspeakers within R metres of a place.", metavar="LAT,LON,R")]
+Near = Annotated[str | None, typer.Option(help="To the nearest loudspeaker that is heard where this camera looks.", metavar="CAMERA")]
+Preset = Annotated[str | None, typer.Option(help="With --near: where the camera looks by this preset.")]
+Priority = Annotated[str, typer.Option(help="schedule, notice, enforcement, talk or emergency.")]
 
 
 def add_to(app: typer.Typer) -> None:
     app.command("say")(say)
     app.command("stop-all")(stop_all)
-    app.command("capture")(capture)
-    app.command("ptz")(ptz)
-    app.command("power-cycle")(power_cycle)
 
 
 def say(
     ctx: typer.Context,
-    clip: Annotated[str, typer.Argument(help="A WAV or MP3 file, or the id of a clip that is there already.", metavar="FILE|CLIP")],
+    text: Annotated[str | None, typer.Argument(help="What shall be said.", metavar="[TEXT]")] = None,
     *,
-    speaker: Annotated[list[str] | None, typer.Option(help="To a loudspeaker; give it several times for several.")] = None,
-    zone: Annotated[list[str] | None, typer.Option(help="To all loudspeakers of a zone.")] = None,
-    group: Annotated[list[str] | None, typer.Option(help="To all loudspeakers of a camera group.")] = None,
-    cell: Annotated[list[str] | None, typer.Option(help="To all loudspeakers of a grid cell.")] = None,
-    priority: Annotated[str, typer.Option(help="schedule, notice, enforcement, talk or emergency.")] = "notice",
+    clip: Annotated[str | None, typer.Option(help="A sound file, or the id of a clip, instead of a text.", metavar="FILE|CLIP")] = None,
+    near: Near = None,
+    preset: Preset = None,
+    speaker: Speaker = None,
+    zone: Zone = None,
+    group: Group = None,
+    cell: Cell = None,
+    district: District = None,
+    circle: CircleOption = None,
+    voice: Annotated[str, typer.Option(help="Whose voice; else the one that suits the text.")] = "",
+    chime: Annotated[bool, typer.Option("--chime", help="A chime before it.")] = False,
+    repeats: Annotated[int, typer.Option(min=1, max=100, help="How often.")] = 1,
+    pause: Annotated[float, typer.Option(min=0, max=600, help="Seconds between repeats.")] = 1.0,
+    priority: Priority = "notice",
     within: Annotated[float, typer.Option(min=1, max=3600, help="Seconds after which it must not begin any more.")] = 30.0,
     case: Annotated[str, typer.Option(help="The platform's case number.")] = "",
+    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    override: Annotated[str, typer.Option(help="Why it may be heard in quiet hours.")] = "",
+    again: Annotated[bool, typer.Option("--again", help="Though the same was said a moment ago.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after an interruption, instead of being dropped.")] = False,
     command_id: Annotated[str | None, typer.Option("--id", help="Your own id: sent again, it is still one broadcast.")] = None,
     wait: Annotated[bool, typer.Option(help="Wait until it has been heard, and say where.")] = True,
     output: Output = Format.TABLE,
 ) -> None:
-    """Speak a clip. Ends with 0 when every loudspeaker played it, 5 when some did, 1 when none did."""
-    targets = {"speakers": speaker or [], "zones": zone or [], "groups": group or [], "cells": cell or []}
-    if not any(targets.values()):
-        raise Failed("Where shall it be heard?", exit_code=Exit.USAGE, hint="Give --speaker, --zone, --group or --cell.")
+    """Say a text, or play a clip. Ends with 0 when it was heard as ordered, 5 when at some loudspeakers only, 1 when nowhere."""
+    targets = targets_of(near=near, preset=preset, speaker=speaker, zone=zone, group=group, cell=cell, district=district, circle=circle)
     client = client_of(ctx)
     order = {
-        "clip": _clip(client, clip),
+        **content_of(client, text, clip, voice),
         "targets": targets,
+        "chime": chime,
+        "repeats": repeats,
+        "pause_s": pause,
         "priority": priority,
         "not_after": (datetime.now(UTC) + timedelta(seconds=within)).isoformat(),
         "case": case,
+        "reason": reason,
+        "override": override,
+        "again": again,
+        "resume": resume,
         "id": command_id or uuid.uuid4().hex,
     }
     sent = client.call("POST", "/v1/broadcasts", body=order)
@@ -65,7 +105,7 @@ def say(
     if output in {Format.JSON, Format.YAML}:
         tell(ended, output)
     else:
-        show(ended["deliveries"], [column(name) for name in ("speaker", "state", "reason", "packets", "first_packet_at")], output)
+        show(ended["deliveries"], DELIVERIES, output)
     _judge(ended)
 
 
@@ -75,62 +115,51 @@ def stop_all(ctx: typer.Context) -> None:
     talk(f"silenced {stopped['broadcasts']} broadcasts at {stopped['speakers']} loudspeakers")
 
 
-def capture(
-    ctx: typer.Context,
-    camera: Annotated[str, typer.Argument(help="The camera's id.")],
+def targets_of(
     *,
-    case: Annotated[str, typer.Option(help="The platform's case number.")] = "",
-    to: Annotated[Path | None, typer.Option("--to", "-O", help="The JPEG to write; else CAMERA-TIME.jpg; - for standard output.")] = None,
-) -> None:
-    """Take a picture now."""
-    import json  # noqa: PLC0415 -- a body by hand: the answer is no JSON
+    near: str | None,
+    preset: str | None,
+    circle: str | None,
+    speaker: list[str] | None,
+    zone: list[str] | None,
+    group: list[str] | None,
+    cell: list[str] | None,
+    district: list[str] | None,
+) -> dict[str, Any]:
+    """The body's `targets`. Failed (USAGE) when nothing is named, or what is named makes no sense."""
+    if preset is not None and near is None:
+        raise Failed("A preset is a camera's.", exit_code=Exit.USAGE, hint="Give --near CAMERA with it.")
+    named: dict[str, Any] = {"speakers": speaker, "zones": zone, "groups": group, "cells": cell, "districts": district}
+    named |= {"circle": circle and circle_of(circle), "views": near and [{"camera": near, "preset": preset or ""}]}
+    targets = {name: value for name, value in named.items() if value}
+    if not targets:
+        hint = "Give --near, --speaker, --zone, --group, --cell, --district or --circle."
+        raise Failed("Where shall it be heard?", exit_code=Exit.USAGE, hint=hint)
+    return targets
 
-    body, headers = json.dumps({"case": case}).encode(), {"Content-Type": "application/json"}
-    with client_of(ctx).open("POST", f"/v1/cameras/{camera}/captures", data=body, headers=headers) as answer:
-        picture, at = answer.read(), answer.headers["X-Capture-At"]
-    if str(to) == "-":
-        sys.stdout.buffer.write(picture)
-        return
-    name = re.sub(r"[^\w-]", "_", camera) + "-" + re.sub(r"\D", "", at)[:14] + ".jpg"
-    path = to or Path(name)
+
+def circle_of(text: str) -> dict[str, Any]:
+    """`LAT,LON,R` as the API wants it. Failed for anything else."""
     try:
-        path.write_bytes(picture)
-    except OSError as error:
-        raise Failed(
-            f"{path} cannot be written: {error.strerror}", exit_code=Exit.ENVIRONMENT, hint="Give another place with --to."
-        ) from None
-    talk(f"{path}: {len(picture)} bytes, taken {at}")
+        latitude, longitude, radius_m = map(float, text.split(","))
+    except ValueError:
+        raise Failed(f"{text!r} is no circle.", exit_code=Exit.USAGE, hint="Write it as LAT,LON,R: 36.4561,115.9852,200") from None
+    return {"centre": {"latitude": latitude, "longitude": longitude}, "radius_m": radius_m}
 
 
-def ptz(
-    ctx: typer.Context,
-    camera: Annotated[str, typer.Argument(help="The camera's id.")],
-    *,
-    pan: Annotated[float, typer.Option(min=-1, max=1, help="Speed to the right; negative to the left.")] = 0.0,
-    tilt: Annotated[float, typer.Option(min=-1, max=1, help="Speed upwards; negative downwards.")] = 0.0,
-    zoom: Annotated[float, typer.Option(min=-1, max=1, help="Speed of zooming in; negative out.")] = 0.0,
-    seconds: Annotated[float, typer.Option(min=0.1, max=30, help="How long; the gateway stops it then.")] = 1.0,
-    case: Annotated[str, typer.Option(help="The platform's case number.")] = "",
-) -> None:
-    """Move a camera for some seconds; without a speed, stop it."""
-    body = {"pan": pan, "tilt": tilt, "zoom": zoom, "seconds": seconds, "case": case}
-    moved = client_of(ctx).call("POST", f"/v1/cameras/{camera}/ptz", body=body)
-    talk(f"{camera} moves for {moved['seconds']:g} s" if moved["seconds"] else f"{camera} is stopped")
-
-
-def power_cycle(
-    ctx: typer.Context,
-    device: Annotated[str, typer.Argument(help="The camera's or loudspeaker's id.")],
-    *,
-    reason: Annotated[str, typer.Option(help="Why; for the record.")],
-) -> None:
-    """Switch the power of a hung device's port off and on again at its switch."""
-    done = client_of(ctx).call("POST", f"/v1/devices/{device}/power-cycle", body={"reason": reason})
-    place = f"port {done['port']} of {done['switch']}"
-    if done["outcome"] != "done":
-        hint = "gatewayctl events --types device.power-cycled tells when it is known; then look at the switch itself."
-        raise Failed(f"{place} did not say what came of it; the gateway goes on switching it on.", exit_code=Exit.PARTIAL, hint=hint)
-    talk(f"{device}: {place} was off and is on again")
+def content_of(client: Client, text: str | None, clip: str | None, voice: str) -> dict[str, str]:
+    """A text or a clip. A text that names a sound is not said: nobody wants to hear a file's name in the street."""
+    if (text is None) == (clip is None):
+        hint = 'gatewayctl say --near CAMERA "请勿占道经营", or --clip FILE'
+        raise Failed("Either a text or --clip.", exit_code=Exit.USAGE, hint=hint)
+    if clip is not None:
+        if voice:
+            raise Failed("A clip has a voice of its own.", exit_code=Exit.USAGE, hint="Leave --voice out.")
+        return {"clip": _clip(client, clip)}
+    assert text is not None
+    if Path(text).suffix.lower() in _KINDS or re.fullmatch(r"[0-9a-f]{64}", text):
+        raise Failed(f"{text} is a sound, not a text.", exit_code=Exit.USAGE, hint=f"--clip {text}; there are: gatewayctl get clips")
+    return {"text": text, **({"voice": voice} if voice else {})}
 
 
 def _clip(client: Client, named: str) -> str:
@@ -143,7 +172,7 @@ def _clip(client: Client, named: str) -> str:
             raise Failed(f"{path} is larger than {CLIP_LIMIT >> 20} MiB.", exit_code=Exit.USAGE, hint="Shorten it, or send it as MP3.")
         data = path.read_bytes()
     except OSError as error:
-        hint = "Name a WAV or MP3 file, or a clip of: gatewayctl get clips"
+        hint = "Name a sound file, or a clip of: gatewayctl get clips"
         raise Failed(f"{named} cannot be read: {error.strerror}", exit_code=Exit.USAGE, hint=hint) from None
     kind = _KINDS.get(path.suffix.lower(), "application/octet-stream")
     kept = client.call("POST", "/v1/clips", query={"name": path.stem[:200] or "clip"}, data=data, kind=kind)
@@ -151,15 +180,19 @@ def _clip(client: Client, named: str) -> str:
 
 
 def _ended(client: Client, broadcast: dict[str, Any]) -> dict[str, Any]:
+    if broadcast["counts"].get("awaiting-approval"):
+        talk(f"it waits for a second person: gatewayctl broadcasts approve {broadcast['id']}")
     while broadcast["open"]:
         time.sleep(POLL_S)
         broadcast = client.get(f"/v1/broadcasts/{broadcast['id']}")
     return broadcast
 
 
-def _judge(ended: dict[str, Any]) -> None:
+def _judge(ended: Mapping[str, Any]) -> None:
+    """Failed unless it was heard as ordered: at every loudspeaker, or where only a view was meant, at one."""
     done, all_ = ended["counts"].get("done", 0), len(ended["deliveries"])
-    if done < all_:
+    only_views = not any(value for name, value in ended["targets"].items() if name != "views")
+    if done < all_ and not (only_views and done >= len(ended["targets"]["views"])):
         code = Exit.PARTIAL if done else Exit.FAILED
         hint = "gatewayctl describe devices SPEAKER tells how a loudspeaker is."
         raise Failed(f"{done} of {all_} loudspeakers played it.", exit_code=code, hint=hint)

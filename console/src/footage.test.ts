@@ -1,0 +1,169 @@
+import { beforeAll, describe, expect, it, vi } from "vitest";
+import { City } from "./city";
+import type { Dossier, Draft, Register } from "./footage";
+
+const REGISTER: Register = { case_kinds: { criminal: "刑事案件", traffic: "道路交通事故" }, legal_bases: { evidence: "调取证据通知书" } };
+const NOW = new Date(2026, 8, 21, 14, 3, 30);
+
+describe("the footage desk", () => {
+  let footage: typeof import("./footage");
+  let words: typeof import("./i18n");
+  let shelf: typeof import("./footage-shelf");
+  let refused: typeof import("./api").Refused;
+  const stored: Record<string, string> = {};
+  beforeAll(async () => {
+    vi.stubGlobal("localStorage", { getItem: (name: string) => stored[name] ?? (name === "language" ? "en" : null), setItem: () => undefined });
+    vi.stubGlobal("document", { documentElement: { dataset: {} } });
+    vi.stubGlobal("setInterval", () => 0);
+    footage = await import("./footage");
+    words = await import("./i18n");
+    shelf = await import("./footage-shelf");
+    refused = (await import("./api")).Refused;
+  });
+  const whole = (): Draft => ({
+    ...footage.blank(NOW, { unit: "治安大队" }, REGISTER),
+    ...{ requester: "王建国", badge: "0417", second_officer: "李敏", case_number: "C-1", authorising_document: "D-1" },
+    places: [
+      { kind: "camera", id: "CAM-1", name: "cam 1" },
+      { kind: "cell", id: "371502001", name: "371502001" },
+    ],
+  });
+
+  it("begins with ten minutes that are over, the unit of last time, and the first of each list", () => {
+    const draft = footage.blank(NOW, { unit: "治安大队", case_kind: "traffic", legal_basis: "gone" }, REGISTER);
+    expect([draft.start, draft.minutes, draft.unit, draft.case_kind, draft.legal_basis]).toEqual(["2026-09-21T13:40:00", "10", "治安大队", "traffic", "evidence"]);
+    expect([...footage.faultsOf(draft, NOW).keys()]).toEqual(["requester", "badge", "case_number", "authorising_document", "places"]);
+  });
+
+  it("sends what was typed, and says by itself what seldom changes", () => {
+    expect(footage.faultsOf(whole(), NOW).size).toBe(0);
+    const body = footage.bodyOf(whole(), REGISTER);
+    expect(body).toMatchObject({ cameras: ["CAM-1"], groups: [], cells: ["371502001"], purpose: "刑事案件", destination: "治安大队", urgency: "normal" });
+    expect([body["start"], body["end"]]).toEqual([new Date(2026, 8, 21, 13, 40).toISOString(), new Date(2026, 8, 21, 13, 50).toISOString()]);
+    expect(footage.bodyOf({ ...whole(), purpose: " 查明经过 ", destination: "入卷" }, REGISTER)).toMatchObject({ purpose: "查明经过", destination: "入卷" });
+  });
+
+  it("finds what is plainly wrong before the gateway is asked", () => {
+    const faults = (change: Partial<Draft>) => Object.fromEntries(footage.faultsOf({ ...whole(), ...change }, NOW));
+    expect(faults({ second_officer: "王 建国" })).toEqual({ second_officer: "footage.fault.same" });
+    expect(faults({ start: "" })).toEqual({ start: "footage.fault.time" });
+    for (const minutes of ["", "0", "-3", "ten", "1e9"]) expect(faults({ minutes }), minutes).toEqual({ minutes: "footage.fault.minutes" });
+    expect(faults({ minutes: "24" })).toEqual({ minutes: "footage.fault.future" });
+  });
+
+  it("shows a fault of the gateway's at its field, and one that no field has beside all", () => {
+    const pointers = { "/cameras/3": "places", "/end": "minutes", "/start": "start", "/badge": "badge", "/urgency": "urgent", "/colour": null, "": null };
+    for (const [pointer, field] of Object.entries(pointers)) expect(footage.fieldOf(pointer), pointer).toBe(field);
+    const said = [
+      { pointer: "/cameras/0", detail: "no camera" },
+      { pointer: "/cells/0", detail: "no cell" },
+      { pointer: "/colour", detail: "is not known" },
+    ];
+    expect(Object.fromEntries(shelf.toldBy(new refused(422, "3 faults", "bad-request", said)))).toEqual({ places: "no camera; no cell", "": "/colour is not known" });
+    expect(Object.fromEntries(shelf.toldBy(new Error("offline")))).toEqual({ "": "offline" });
+  });
+
+  it("asks a citizen for a name, an identity card and a reason, and lets an emergency's papers follow", () => {
+    const citizen: Draft = { ...whole(), kind: "citizen", unit: "", case_number: "", authorising_document: "", second_officer: "" };
+    expect([...footage.faultsOf(citizen, NOW).keys()]).toEqual(["purpose"]);
+    const body = footage.bodyOf({ ...citizen, purpose: "找孩子" }, REGISTER);
+    expect(body).toMatchObject({ kind: "citizen", badge: "0417", purpose: "找孩子" });
+    expect(["case_kind", "legal_basis", "unit", "destination"].filter((name) => name in body)).toEqual([]);
+    const hurried: Draft = { ...whole(), authorising_document: "", second_officer: "", emergency: "missing-person", tolerance: "5" };
+    expect(footage.faultsOf(hurried, NOW).size).toBe(0);
+    expect(footage.bodyOf(hurried, REGISTER)).toMatchObject({ emergency: "missing-person", urgency: "urgent", tolerance_s: 300 });
+    expect([...footage.faultsOf({ ...hurried, emergency: "", tolerance: "-1" }, NOW).keys()]).toEqual(["authorising_document", "tolerance"]);
+  });
+
+  it("offers a reader what the state and the permissions allow", () => {
+    const may = (...allowed: string[]) => (permission: string) => allowed.includes(permission);
+    const liaison = may("footage:request", "footage:download");
+    const approver = may("footage:approve");
+    const one = (state: (typeof footage.STATES)[number], more = {}) => ({ state, kind: "police" as const, emergency: null, decided_by: null, owing: false, ...more });
+    expect(footage.steps(one("submitted"), approver)).toEqual(["approve", "reject"]);
+    expect(footage.steps(one("submitted"), liaison)).toEqual(["cancel"]);
+    expect(footage.steps(one("partial"), liaison)).toEqual(["hand-over", "close-nothing-found", "close-no-copy", "retry"]);
+    expect(footage.steps(one("ready"), approver)).toEqual([]);
+    expect(footage.steps(one("ready", { kind: "citizen" }), liaison)).toEqual(["close-nothing-found", "close-no-copy"]);
+    expect(footage.STATES.filter((state) => footage.waits(one(state), approver))).toEqual(["submitted"]);
+    expect(footage.STATES.filter((state) => footage.waits(one(state), liaison))).toEqual(["ready", "partial", "failed"]);
+    const emergency = { emergency: "hot-pursuit" as const, owing: true };
+    expect(footage.steps(one("exporting", emergency), approver)).toEqual(["confirm", "revoke"]);
+    expect(footage.steps(one("exporting", { ...emergency, decided_by: { name: "a", actor: "b" } }), approver)).toEqual(["revoke"]);
+    expect(footage.nextOf(one("exporting", emergency), approver)).toBe("footage.next.confirm");
+    expect(footage.steps(one("ready", emergency), liaison)).toEqual(["close-nothing-found", "close-no-copy"]);
+    expect(footage.steps(one("ready", { ...emergency, decided_by: { name: "a", actor: "b" } }), liaison)).toEqual(["hand-over", "close-nothing-found", "close-no-copy"]);
+    for (const state of footage.STATES) expect(footage.nextOf(one(state), liaison)).toMatch(/^footage\.next\./);
+    expect(footage.asked("close-no-copy", "x")).toEqual({ what: "close", body: { found_something: true, note: "x" } });
+    expect(footage.asked("hand-over", "王")).toEqual({ what: "hand-over", body: { receiver: "王" } });
+    expect(footage.asked("retry", "")).toEqual({ what: "retry", body: undefined });
+  });
+
+  it("finds places by all words, the exact one first, and counts each camera once", () => {
+    const groups = [{ id: "g1", name: "站前广场", cell: "371502001", street: "古楼街道" }, { id: "g2", name: "站前广场北", cell: "371502002" }];
+    const camera = (id: string, group: string, cell: string) => ({ id, kind: "camera", name: `${id} 枪机`, address: "127.0.0.1", group, cell, state: "up" });
+    const city = new City(groups, [camera("CAM-1", "g1", "371502001"), camera("CAM-2", "g2", "371502002"), { ...camera("SPK-1", "g1", "371502001"), kind: "speaker" }]);
+    expect(footage.hits(city, "")).toEqual([]);
+    expect(footage.hits(city, "站前广场").map((place) => place.id)).toEqual(["g1", "g2"]);
+    expect(footage.hits(city, "古楼 站前").map((place) => place.id)).toEqual(["g1"]);
+    expect(footage.hits(city, "cam-2").map((place) => `${place.kind} ${place.id}`)).toEqual(["camera CAM-2"]);
+    expect(footage.hits(city, "371502002").map((place) => place.kind)).toEqual(["cell"]);
+    const places = [...footage.hits(city, "cam-1"), ...footage.hits(city, "古楼"), ...footage.hits(city, "371502001")];
+    expect(footage.camerasIn(city, places).map((camera) => camera.id)).toEqual(["CAM-1"]);
+  });
+
+  it("draws a point where it lies, and finds it again", async () => {
+    const { projection } = await import("./map");
+    const at = (id: string, latitude: number, longitude: number) => ({ id, name: id, position: { latitude, longitude } });
+    const groups = [...new City([at("a", 36.45, 115.97), at("b", 36.47, 115.99)], []).groups.values()];
+    const drawn = projection(groups);
+    const point = { latitude: 36.461, longitude: 115.982 };
+    const back = drawn.point(drawn.place(point));
+    expect([back.latitude, back.longitude].map((degrees) => degrees.toFixed(9))).toEqual(["36.461000000", "115.982000000"]);
+    const [[, south], [, north]] = [drawn.place({ latitude: 36.46, longitude: 115.98 }), drawn.place({ latitude: 36.461, longitude: 115.98 })];
+    expect((south - north) / drawn.metre).toBeCloseTo(111.195, 2);
+  });
+
+  it("asks for a circle and for a way once it has two corners", () => {
+    const nowhere = { ...whole(), places: [] };
+    const here = { latitude: 36.45, longitude: 115.98 };
+    expect(footage.placeOf(nowhere)).toBeNull();
+    expect(footage.placeOf({ ...nowhere, circle: { centre: here, radius_m: 300 } })).toMatchObject({ circle: { centre: here, radius_m: 300 }, cameras: [] });
+    expect(footage.placeOf({ ...nowhere, route: [here] })).toBeNull();
+    expect(footage.faultsOf({ ...nowhere, route: [here] }, NOW).get("places")).toBe("footage.fault.place");
+    const way = footage.placeOf({ ...nowhere, route: [here, here], slowest: "4", fastest: "" });
+    expect(way).toMatchObject({ route: { points: [here, here], direction: "either", slowest_kmh: 4, fastest_kmh: 30 } });
+    expect(footage.fieldOf("/route/fastest_kmh")).toBe("places");
+  });
+
+  it("sends a brought file in pieces, from what is there already", async () => {
+    const { pieces } = await import("./footage-brought");
+    const piece = 4 << 20;
+    expect(pieces(2 * piece + 1, 0)).toEqual([[0, piece], [piece, 2 * piece], [2 * piece, 2 * piece + 1]]);
+    expect(pieces(2 * piece, piece + 7)).toEqual([[piece + 7, 2 * piece]]);
+    expect(pieces(5, 5)).toEqual([]);
+  });
+
+  it("draws a period where it lies in the window, and tells how far the fetching is", () => {
+    const window = { start: "2026-09-21T06:00:00Z", end: "2026-09-21T06:10:00Z" };
+    const minutes = (from: number, to: number) => ({ start: new Date(Date.parse(window.start) + from * 60_000).toISOString(), end: new Date(Date.parse(window.start) + to * 60_000).toISOString() });
+    expect(footage.barOf(window, minutes(-5, 5))).toEqual({ left: 0, width: 50 });
+    expect(footage.barOf(window, minutes(9, 30))).toEqual({ left: 90, width: 10 });
+    expect(footage.barOf(window, minutes(10, 30))).toBeNull();
+    const camera = (name: string, state: string, recorded: unknown[]) => ({ camera: name, state, recorded }) as unknown as Dossier["coverage"][0];
+    const file = (name: string, from: number, to: number) => ({ camera: name, ...minutes(from, to) }) as unknown as Dossier["files"][0];
+    const dossier = { ...window, progress: [], coverage: [camera("a", "exporting", [minutes(0, 5)]), camera("b", "nothing", []), camera("c", "pending", [])], files: [file("a", 0, 2.5)] };
+    expect(footage.progressOf(dossier)).toBeCloseTo(0.5);
+    const running = { camera: "a", done_s: 30, whole_s: 40, size: 9, bytes_per_s: null, left_s: null };
+    expect(footage.progressOf({ ...dossier, progress: [running] })).toBeCloseTo((0.75 + 1 + 0) / 3);
+    expect(footage.progressOf({ ...window, progress: [], coverage: [], files: [] })).toBe(0);
+    expect([footage.leftOf([running, { left_s: 12 }, { left_s: 9 }]), footage.leftOf([running]), footage.leftOf([])]).toEqual([12, null, null]);
+    const along = { ...window, windows: [{ camera: "a", ...minutes(2, 4) }] };
+    expect([footage.wantedOf(along, "a").start, footage.wantedOf(along, "b").start]).toEqual([minutes(2, 4).start, window.start]);
+    expect([footage.sized(512), footage.sized(1536), footage.sized(3 * 1024 ** 3)]).toEqual(["512 B", "1.5 KiB", "3.0 GiB"]);
+    expect([7.25, 360, 423, 700, 3600, 5000, 90_000].map(words.span)).toEqual(["7.3 s", "6 min", "7 min 3 s", "11 min", "1 h", "1 h 23 min", "1 d 1 h"]);
+    const lost = (name: string, left_s: number | null) => ({ camera: name, overwrite: left_s === null ? null : { left_s } });
+    expect(footage.soonest([lost("a", 90), lost("b", 30), lost("c", null)])).toEqual({ camera: "b", left_s: 30 });
+    expect(footage.soonest([lost("c", null)])).toBeNull();
+  });
+});

@@ -1,0 +1,24 @@
+import { beforeAll, describe, expect, it, vi } from "vitest";
+
+describe("the ledger", () => {
+  let ledger: typeof import("./ledger");
+  beforeAll(async () => {
+    vi.stubGlobal("localStorage", { getItem: () => "en", setItem: () => undefined });
+    vi.stubGlobal("document", { documentElement: { dataset: {} } });
+    vi.stubGlobal("setInterval", () => 0);
+    ledger = await import("./ledger");
+  });
+
+  it("asks for what is wanted and leaves out the rest", () => {
+    expect(ledger.query({ outcome: "", from: "", case: " " }).toString()).toBe("");
+    expect(ledger.query({ outcome: "none", from: "", case: "C-7" }).toString()).toBe("outcome=none&case=C-7");
+    expect(ledger.query({ outcome: "", from: "2026-03-01", case: "" }).get("from")).toBe(new Date("2026-03-01T00:00:00").toISOString());
+  });
+
+  it("names the place that was meant, and the loudspeakers where none was", () => {
+    const targets = { views: [], zones: [], cells: [], groups: [], districts: [] };
+    const deliveries = [{ speaker: "SPK-1", state: "done", reason: "" }];
+    expect(ledger.place({ targets, deliveries })).toBe("SPK-1");
+    expect(ledger.place({ targets: { ...targets, views: [{ camera: "CAM-1", preset: "gate" }] }, deliveries })).toBe("CAM-1 gate");
+  });
+});

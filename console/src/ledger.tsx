@@ -1,0 +1,218 @@
+// The ledger of broadcasts: what was said where, who heard it, and, by one key, what came of it in the street.
+import { signal, useComputed } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { get, post } from "./api";
+import { type Key, language, reason, t, when, who } from "./i18n";
+import { may, tell } from "./session";
+
+export type Outcome = "left" | "passed-on" | "nobody";
+export const OUTCOMES: readonly Outcome[] = ["left", "passed-on", "nobody"];
+
+interface Said {
+  outcome: string;
+  outcome_zh: string;
+  outcome_en: string;
+  note: string;
+  at: string;
+  name: string;
+}
+
+export interface Entry {
+  id: string;
+  kind: "clip" | "speech" | "talk";
+  clip: string | null;
+  text: string;
+  priority: string;
+  created_at: string;
+  actor: string;
+  case: string;
+  reason: string;
+  open: boolean;
+  targets: { views: { camera: string; preset: string }[]; zones: string[]; cells: string[]; groups: string[]; districts: string[] };
+  deliveries: { speaker: string; state: string; reason: string }[];
+  outcome: Said | null;
+  corrected: Said[];
+  pictures: { camera: string; moment: "before" | "after"; sha256: string; at: string; gone: boolean }[];
+}
+
+const MOST = 100;
+const entries = signal<readonly Entry[] | null>(null);
+const at = signal<string | null>(null);
+/** What is asked for: the outcome ("": any, "none": nobody has said), the day from which, the case. */
+const wanted = signal({ outcome: "", from: "", case: "" });
+
+/** The query that `wanted` makes; a day begins at the reader's midnight. */
+export function query(of: { outcome: string; from: string; case: string }): URLSearchParams {
+  const asked = { outcome: of.outcome, from: of.from && new Date(`${of.from}T00:00:00`).toISOString(), case: of.case.trim() };
+  return new URLSearchParams(Object.entries(asked).filter(([, value]) => value !== ""));
+}
+
+async function read(): Promise<void> {
+  try {
+    const asked = query(wanted.value);
+    asked.set("limit", String(MOST));
+    entries.value = (await get<{ items: Entry[] }>(`/v1/broadcasts?${asked}`)).items;
+  } catch (error) {
+    tell(String((error as Error).message), true);
+  }
+}
+
+async function deed(id: string, what: string, body: unknown): Promise<void> {
+  try {
+    const after = await post<Entry>(`/v1/broadcasts/${encodeURIComponent(id)}/${what}`, body);
+    entries.value = (entries.value ?? []).map((one) => (one.id === id ? after : one));
+  } catch (error) {
+    tell(String((error as Error).message), true);
+  }
+}
+
+/** Put on record what came of the broadcast that is looked at, or correct it. */
+export function note(outcome: Outcome): void {
+  if (at.value !== null && may("broadcast:send")) void deed(at.value, "outcome", { outcome });
+}
+
+export function move(by: number): void {
+  const ids = (entries.value ?? []).map((one) => one.id);
+  if (ids.length === 0) return;
+  const now = ids.indexOf(at.value ?? "");
+  at.value = ids[now < 0 ? 0 : Math.min(ids.length - 1, Math.max(0, now + by))]!;
+  requestAnimationFrame(() => document.querySelector(".ledger tr[aria-current='true']")?.scrollIntoView({ block: "nearest" }));
+}
+
+export function Ledger() {
+  useEffect(() => void read(), [wanted.value]);
+  const looked = useComputed(() => entries.value?.find((one) => one.id === at.value));
+  return (
+    <section class="desk">
+      <h2>{t("view.ledger")}</h2>
+      <p class="hint">{t("ledger.how")}</p>
+      <Filters />
+      {entries.value?.length === 0 && <p class="notice small">{t("ledger.none")}</p>}
+      <table class="windows ledger">
+        <thead>
+          <tr>
+            {(["when", "what", "where", "heard", "came", "by"] as const).map((name) => (
+              <th key={name}>{t(`ledger.${name}`)}</th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {(entries.value ?? []).map((one) => (
+            <Line key={one.id} one={one} />
+          ))}
+        </tbody>
+      </table>
+      {looked.value && <Looked one={looked.value} />}
+    </section>
+  );
+}
+
+function Filters() {
+  const set = (name: "outcome" | "from" | "case") => (event: { currentTarget: { value: string } }) => {
+    wanted.value = { ...wanted.value, [name]: event.currentTarget.value };
+  };
+  return (
+    <form class="filters" onSubmit={(event) => event.preventDefault()}>
+      <select aria-label={t("ledger.came")} value={wanted.value.outcome} onChange={set("outcome")}>
+        <option value="">{t("ledger.any")}</option>
+        <option value="none">{t("ledger.unsaid")}</option>
+        {OUTCOMES.map((outcome) => (
+          <option key={outcome} value={outcome}>
+            {t(`ledger.${outcome}`)}
+          </option>
+        ))}
+      </select>
+      <input type="date" aria-label={t("ledger.from")} value={wanted.value.from} onChange={set("from")} />
+      <input placeholder={t("ledger.case")} aria-label={t("ledger.case")} value={wanted.value.case} onChange={set("case")} />
+      <button onClick={() => void read()}>{t("ledger.again")}</button>
+      <a class="button" href={`/v1/broadcasts/export?${query(wanted.value)}`} download>
+        {t("ledger.export")}
+      </a>
+    </form>
+  );
+}
+
+function Line({ one }: { one: Entry }) {
+  const heard = one.deliveries.filter((delivery) => delivery.state === "done").length;
+  return (
+    <tr data-broadcast={one.id} aria-current={at.value === one.id} onClick={() => (at.value = one.id)}>
+      <td>{when(one.created_at)}</td>
+      <td>{one.kind === "speech" ? one.text : t(`ledger.${one.kind}`)}</td>
+      <td>{place(one)}</td>
+      <td class={heard < one.deliveries.length && !one.open ? "wrong" : ""}>
+        {one.open ? t("ledger.open") : `${heard}/${one.deliveries.length}`}
+      </td>
+      <td class="came">{one.outcome ? one.outcome[`outcome_${language.value}`] : "—"}</td>
+      <td class="dim">{who(one.actor)}</td>
+    </tr>
+  );
+}
+
+export function place(one: Pick<Entry, "targets" | "deliveries">): string {
+  const { views, zones, cells, groups, districts } = one.targets;
+  const named = [...views.map((view) => `${view.camera} ${view.preset}`.trim()), ...zones, ...cells, ...groups, ...districts];
+  return (named.length > 0 ? named : one.deliveries.map((delivery) => delivery.speaker)).slice(0, 4).join("、");
+}
+
+function Looked({ one }: { one: Entry }) {
+  const waits = one.deliveries.some((delivery) => delivery.state === "awaiting-approval");
+  return (
+    <article class="looked">
+      <h3>
+        {one.id} {one.case && <span class="chip">{one.case}</span>} {one.reason}
+      </h3>
+      <ul>
+        {one.deliveries.map((delivery) => (
+          <li key={delivery.speaker} data-state={delivery.state}>
+            {delivery.speaker} · {t(`delivery.${delivery.state}` as Key)} {delivery.reason && `· ${reason(delivery.reason)}`}
+          </li>
+        ))}
+      </ul>
+      {waits && may("broadcast:approve") && (
+        <p class="one-key">
+          <button onClick={() => void deed(one.id, "approve", undefined)}>{t("ledger.approve")}</button>
+          <button onClick={() => void deed(one.id, "decline", undefined)}>{t("ledger.decline")}</button>
+        </p>
+      )}
+      {may("broadcast:send") && (
+        <p class="one-key">
+          {OUTCOMES.map((outcome, number) => (
+            <button key={outcome} aria-pressed={one.outcome?.outcome === outcome} onClick={() => note(outcome)}>
+              <kbd>{number + 1}</kbd> {t(`ledger.${outcome}`)}
+            </button>
+          ))}
+        </p>
+      )}
+      {[...one.corrected, ...(one.outcome ? [one.outcome] : [])].map((said) => (
+        <p key={said.at} class="dim">
+          {when(said.at)} {said[`outcome_${language.value}`]} {said.note} · {said.name}
+        </p>
+      ))}
+      <Pictures one={one} />
+    </article>
+  );
+}
+
+/** What each camera saw before and after, side by side. */
+function Pictures({ one }: { one: Entry }) {
+  const cameras = [...new Set(one.pictures.map((picture) => picture.camera))];
+  return (
+    <>
+      {cameras.map((camera) => (
+        <div key={camera} class="pair">
+          {(["before", "after"] as const).map((moment) => {
+            const picture = one.pictures.find((each) => each.camera === camera && each.moment === moment);
+            return (
+              <figure key={moment}>
+                {picture && !picture.gone ? <img src={`/v1/broadcasts/${encodeURIComponent(one.id)}/pictures/${picture.sha256}`} alt={`${camera} ${t(`ledger.${moment}`)}`} /> : <p>{t("ledger.no-picture")}</p>}
+                <figcaption>
+                  {camera} · {t(`ledger.${moment}`)} {picture && when(picture.at)}
+                </figcaption>
+              </figure>
+            );
+          })}
+        </div>
+      ))}
+    </>
+  );
+}

@@ -1,0 +1,270 @@
+// On a camera's page: who hears it there, a key to talk by, a text or a clip to be said, how it goes, and silence for all.
+import { useSignal, useSignalEffect } from "@preact/signals";
+import { useEffect, useMemo } from "preact/hooks";
+import type { City, Device } from "./city";
+import { reason, t } from "./i18n";
+import { presetsBound, Refused } from "./api";
+import { may, tell } from "./session";
+import { type Stage, TalkKey } from "./talk";
+import { beside, type Broadcast, type Choice, type Clip, clips, say, type SayOrder, stopAll, watch } from "./voice";
+
+const NEAREST = "";
+const ANYWHERE = "";
+const QUIET = ["quiet-hours"];
+
+export function Shout({ city, device }: { city: City; device: Device }) {
+  if (!may("broadcast:send")) return null;
+  return (
+    <section class="shout" aria-label={t("shout")}>
+      <h3>{t("shout")}</h3>
+      <Desk key={device.id} city={city} device={device} />
+    </section>
+  );
+}
+
+function Desk({ city, device }: { city: City; device: Device }) {
+  const choices = useSignal<Choice[] | null>(null);
+  const speaker = useSignal(NEAREST);
+  const caseNumber = useSignal("");
+  const override = useSignal("");
+  const quiet = useSignal(false);
+  const heard = useSignal<Broadcast | null>(null);
+  const trouble = useSignal("");
+  const presets = useSignal<string[]>([ANYWHERE]);
+  const preset = useSignal(ANYWHERE);
+  const camera = device.kind === "camera";
+  const view = () => ({ camera: device.id, ...(preset.value !== ANYWHERE && { preset: preset.value }) });
+  const order = (): SayOrder => ({
+    targets: !camera ? { speakers: [device.id] } : speaker.value === NEAREST ? { views: [view()] } : { speakers: [speaker.value] },
+    ...(caseNumber.value.trim() && { case: caseNumber.value.trim() }),
+    ...(quiet.value && override.value.trim() && { override: override.value.trim() }),
+  });
+  const key = useMemo(() => new TalkKey(order), []);
+  useEffect(() => {
+    if (camera) void presetsBound(device.id).then((found) => (presets.value = found), complain);
+  }, []);
+  useSignalEffect(() => {
+    const asked = preset.value;
+    if (!camera) return;
+    choices.value = null;
+    speaker.value = NEAREST;
+    void beside(device.id, asked).then((found) => asked === preset.value && (choices.value = found), complain);
+  });
+  useSignalEffect(() => {
+    if (key.broadcast.value !== null) heard.value = key.broadcast.value;
+    const ending = key.ending.value;
+    if (ending === null) return;
+    if (QUIET.includes(ending.reason)) quiet.value = true;
+    trouble.value = ending.wrong ? ending.words || reason(ending.reason) : "";
+  });
+  const complain = (error: unknown) => {
+    if (error instanceof Refused && QUIET.includes(error.code)) quiet.value = true;
+    trouble.value = String((error as Error).message);
+  };
+  const send = (what: { text: string } | { clip: string }) => {
+    trouble.value = "";
+    say(order(), what)
+      .then((begun) => {
+        heard.value = begun;
+        return watch(begun.id, (now) => {
+          if (heard.value?.id !== begun.id) return false;
+          heard.value = now;
+          return true;
+        });
+      })
+      .catch(complain);
+  };
+  return (
+    <>
+      {camera && <Presets presets={presets.value} chosen={preset.value} choose={(one) => (preset.value = one)} />}
+      {camera && <Hearers choices={choices.value} chosen={speaker.value} choose={(id) => (speaker.value = id)} />}
+      <TalkButton talk={key} />
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          const text = new FormData(event.currentTarget).get("text");
+          if (typeof text === "string" && text.trim()) send({ text: text.trim() });
+        }}
+      >
+        <input name="text" maxLength={500} aria-label={t("shout.text")} placeholder={t("shout.text")} />
+        <button type="submit">{t("shout.say")}</button>
+      </form>
+      <Library play={(clip) => send({ clip })} />
+      <label class="line">
+        {t("shout.case")} <input value={caseNumber.value} maxLength={200} onInput={(event) => (caseNumber.value = event.currentTarget.value)} />
+      </label>
+      {quiet.value && may("broadcast:override") && (
+        <label class="line">
+          {t("shout.override")}{" "}
+          <input class="override" value={override.value} maxLength={200} onInput={(event) => (override.value = event.currentTarget.value)} />
+        </label>
+      )}
+      {trouble.value !== "" && (
+        <p class="wrong" role="alert">
+          {trouble.value}
+        </p>
+      )}
+      <Outcome city={city} broadcast={heard.value} />
+      <StopAll />
+    </>
+  );
+}
+
+/** Where the camera looks, as far as loudspeakers are bound to its presets. */
+function Presets({ presets, chosen, choose }: { presets: string[]; chosen: string; choose: (preset: string) => void }) {
+  if (presets.length < 2) return null;
+  return (
+    <label class="line">
+      {t("shout.looks")}{" "}
+      <select class="preset" value={chosen} onChange={(event) => choose(event.currentTarget.value)}>
+        {presets.map((one) => (
+          <option key={one} value={one}>
+            {one === ANYWHERE ? t("preset.any") : t("preset.one", { preset: one })}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+/** Who hears it: the nearest loudspeaker bound to the view, or one that is named. */
+function Hearers({ choices, chosen, choose }: { choices: Choice[] | null; chosen: string; choose: (id: string) => void }) {
+  if (choices === null) return <p class="hint">{t("loading")}</p>;
+  const nearest = choices.filter((one) => one.chosen);
+  return (
+    <fieldset class="hearers">
+      <legend>{t("shout.heard-by")}</legend>
+      <label>
+        <input type="radio" name="hearer" checked={chosen === NEAREST} onChange={() => choose(NEAREST)} />
+        {nearest.length > 0 ? t("shout.nearest", { names: nearest.map((one) => one.name || one.speaker).join(", ") }) : t("shout.nobody")}
+      </label>
+      {choices.map((one) => (
+        <label key={one.speaker}>
+          <input type="radio" name="hearer" checked={chosen === one.speaker} onChange={() => choose(one.speaker)} />
+          {one.name || one.speaker}{" "}
+          <span class="dim">
+            {one.view?.distance_m != null && `${Math.round(one.view.distance_m)} m`} {one.reason !== "" && reason(one.reason)}
+          </span>
+        </label>
+      ))}
+    </fieldset>
+  );
+}
+
+/** Held down, by pointer or by the space bar, it talks; let go, it ends. */
+function TalkButton({ talk }: { talk: TalkKey }) {
+  const stage = talk.stage.value;
+  useEffect(() => {
+    const lose = () => document.hidden && talk.release("lost-focus");
+    const blur = () => talk.release("lost-focus");
+    document.addEventListener("visibilitychange", lose);
+    window.addEventListener("blur", blur);
+    return () => {
+      document.removeEventListener("visibilitychange", lose);
+      window.removeEventListener("blur", blur);
+      talk.release("lost-focus");
+    };
+  }, []);
+  const pressing = (event: KeyboardEvent) => event.key === " " || event.key === "Enter";
+  return (
+    <div class={`talk ${stage}`}>
+      <button
+        class="talk-key"
+        aria-pressed={stage !== "off"}
+        aria-describedby="talk-stage"
+        onPointerDown={(event) => {
+          if (event.button !== 0) return;
+          event.currentTarget.setPointerCapture(event.pointerId);
+          talk.press();
+        }}
+        onPointerUp={() => talk.release("released")}
+        onPointerCancel={() => talk.release("released")}
+        onContextMenu={(event) => event.preventDefault()}
+        onKeyDown={(event) => {
+          if (!pressing(event)) return;
+          event.preventDefault();
+          if (!event.repeat) talk.press();
+        }}
+        onKeyUp={(event) => pressing(event) && talk.release("released")}
+        onBlur={() => talk.release("lost-focus")}
+      >
+        {t("shout.hold")}
+      </button>
+      <span id="talk-stage" class="stage" role="status">
+        {t(`talk.${stage satisfies Stage}`)}
+      </span>
+      <Meter talk={talk} />
+    </div>
+  );
+}
+
+const FLOOR_DB = -60;
+
+function Meter({ talk }: { talk: TalkKey }) {
+  const level = talk.level.value;
+  if (talk.stage.value === "off" || level === null) return null;
+  const rms = Math.max(FLOOR_DB, level.rms_db);
+  return (
+    <>
+      <meter min={FLOOR_DB} max={0} low={-40} high={-6} optimum={-20} value={rms} aria-label={t("talk.level")} title={`${level.rms_db} dB`} />
+      {(level.clipping || level.silent) && <em role="status">{t(level.clipping ? "talk.clipping" : "talk.silent")}</em>}
+    </>
+  );
+}
+
+function Library({ play }: { play: (clip: string) => void }) {
+  const found = useSignal<Clip[] | null>(null);
+  const chosen = useSignal("");
+  useEffect(() => {
+    clips().then((all) => {
+      found.value = all;
+      chosen.value = all[0]?.id ?? "";
+    }, () => (found.value = []));
+  }, []);
+  if (found.value === null || found.value.length === 0) return null;
+  return (
+    <p class="line">
+      <select aria-label={t("shout.clip")} value={chosen.value} onChange={(event) => (chosen.value = event.currentTarget.value)}>
+        {found.value.map((clip) => (
+          <option key={clip.id} value={clip.id}>
+            {[clip.name, clip.name_en].filter(Boolean).join(" · ")} ({(clip.duration_ms / 1000).toFixed(0)} s)
+          </option>
+        ))}
+      </select>
+      <button onClick={() => play(chosen.value)}>{t("shout.play")}</button>
+    </p>
+  );
+}
+
+/** How it stands at each loudspeaker. */
+function Outcome({ city, broadcast }: { city: City; broadcast: Broadcast | null }) {
+  if (broadcast === null) return null;
+  return (
+    <ul class="outcome" aria-live="polite">
+      {broadcast.deliveries.map((one) => (
+        <li key={one.speaker} class={`delivery ${one.state}`} data-speaker={one.speaker} data-state={one.state}>
+          <b>{city.devices.get(one.speaker)?.name || one.speaker}</b> {t(`delivery.${one.state}` as Parameters<typeof t>[0])}{" "}
+          {one.reason !== "" && <em title={one.detail}>{reason(one.reason)}</em>}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** One press, and no loudspeaker of the city sounds any more: it asks nothing. */
+export function StopAll() {
+  if (!may("broadcast:stop")) return null;
+  return (
+    <button
+      class="stop-all"
+      onClick={() => {
+        stopAll().then(
+          ({ broadcasts, speakers }) => tell(t("stop-all.done", { broadcasts, speakers })),
+          (error: unknown) => tell(String((error as Error).message), true),
+        );
+      }}
+    >
+      {t("stop-all")}
+    </button>
+  );
+}

@@ -1,0 +1,72 @@
+// What the console asks of the gateway to be heard in the street: who would speak, say this, what became of it, silence all.
+import { get, post } from "./api";
+
+export type Place = { camera: string } | { speaker: string };
+
+export interface Choice {
+  speaker: string;
+  name: string;
+  chosen: boolean;
+  reason: string;
+  state: string;
+  view: { bond: string; distance_m: number | null; preset: string | null } | null;
+}
+
+export interface Delivery {
+  speaker: string;
+  state: string;
+  reason: string;
+  detail: string;
+}
+
+export interface Broadcast {
+  id: string;
+  open: boolean;
+  deliveries: Delivery[];
+}
+
+export interface Clip {
+  id: string;
+  name: string;
+  name_en?: string;
+  duration_ms: number;
+}
+
+export interface SayOrder {
+  targets: { views: { camera: string; preset?: string }[] } | { speakers: string[] };
+  case?: string;
+  override?: string;
+}
+
+const WITHIN_MS = 20_000;
+const LOOK_MS = 300;
+
+/** The loudspeakers beside what a camera sees in a preset ("": wherever it looks), the nearest first. */
+export async function beside(camera: string, preset: string): Promise<Choice[]> {
+  const asked = new URLSearchParams({ priority: "talk", preset });
+  return (await get<{ items: Choice[] }>(`/v1/cameras/${encodeURIComponent(camera)}/speakers?${asked}`)).items;
+}
+
+export async function clips(): Promise<Clip[]> {
+  return (await get<{ items: Clip[] }>("/v1/clips?limit=1000")).items;
+}
+
+/** Have a text or a clip heard, soon or not at all. */
+export async function say(order: SayOrder, what: { text: string } | { clip: string }): Promise<Broadcast> {
+  const not_after = new Date(Date.now() + WITHIN_MS).toISOString();
+  return post<Broadcast>("/v1/broadcasts", { ...order, ...what, priority: "enforcement", not_after, id: `console-${crypto.randomUUID()}` });
+}
+
+/** Tell how a broadcast goes until it has ended, or nobody wants to know. */
+export async function watch(id: string, tell: (broadcast: Broadcast) => boolean): Promise<void> {
+  for (;;) {
+    const now = await get<Broadcast>(`/v1/broadcasts/${encodeURIComponent(id)}`);
+    if (!tell(now) || !now.open) return;
+    await new Promise((done) => setTimeout(done, LOOK_MS));
+  }
+}
+
+/** Silence every loudspeaker of the city, now. */
+export async function stopAll(): Promise<{ broadcasts: number; speakers: number }> {
+  return post("/v1/broadcasts/stop-all", undefined);
+}

@@ -1,0 +1,75 @@
+"""Sends a file, or a part of it, piece by piece, and asks before each whether it may still go out."""
+
+import asyncio
+import base64
+from collections.abc import Callable, Iterator, Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from gateway.api.byte_ranges import Part
+from gateway.domain.handover import Span
+
+_PIECE: Final = 256 << 10
+_KIND_OF: Final = {
+    ".mp4": "video/mp4",
+    ".json": "application/json",
+    ".pem": "application/x-pem-file",
+    ".txt": "text/plain; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".zip": "application/zip",
+}
+_OTHER: Final = "application/octet-stream"
+KINDS: Final = (*(kind.partition(";")[0] for kind in _KIND_OF.values()), _OTHER)
+"""The media types of what an evidence package holds, and its own."""
+
+
+def attachment(name: str, sha256: str = "") -> dict[str, str]:
+    """The head of a file that goes out under `name`, to be kept and not shown; with its digest, in hex, where that is known (RFC 9530)."""
+    told = {
+        "Content-Type": _KIND_OF.get(Path(name).suffix, _OTHER),
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
+    if sha256:
+        told["Repr-Digest"] = f"sha-256=:{base64.b64encode(bytes.fromhex(sha256)).decode()}:"
+    return told
+
+
+def pieces_of(path: Path, span: Span) -> Iterator[bytes]:
+    """The bytes of `span` of a file. OSError."""
+    with path.open("rb") as file:
+        file.seek(span.start)
+        left = span.length
+        while left and (piece := file.read(min(left, _PIECE))):
+            left -= len(piece)
+            yield piece
+
+
+async def send(
+    request: web.Request,
+    part: Part,
+    pieces: Iterator[bytes],
+    *,
+    headers: Mapping[str, str],
+    stop: Callable[[], bool],
+    sent: Callable[[int], object] = lambda _: None,
+) -> web.StreamResponse:
+    """Answer with `part`, whose bytes are `pieces`; `sent` is told how many bytes have gone out, piece by piece.
+
+    ConnectionError, which the reader sees as broken off, when `stop` says so meanwhile or the file became shorter.
+    """
+    answer = web.StreamResponse(status=HTTPStatus.OK if part.whole else HTTPStatus.PARTIAL_CONTENT, headers=headers)
+    answer.content_length = left = part.span.length
+    await answer.prepare(request)
+    while not stop() and (piece := await asyncio.to_thread(next, pieces, b"")):
+        await answer.write(piece)
+        left -= len(piece)
+        sent(len(piece))
+    if left:
+        raise ConnectionError("it may go out no more, or became shorter")
+    await answer.write_eof()
+    return answer
