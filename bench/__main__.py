@@ -18,6 +18,17 @@ BENCHES = {
     "traps": "6,000 traps within 1.5 s: what is lost, what each costs, and whether the checks notice",
     "reports": "every kind of report over twelve months of 2,700 devices",
     "patience": "24 simulated hours of lost packets and pauses for the whole city: how many devices are called down that nothing ails",
+    "schedules": "100,000 random schedules of broadcasts, losses, crashes, swaps: what was heard twice, late or elsewhere",
+    "talk": "five people at the WebSocket of the whole daemon: how long a frame takes to a loudspeaker, and what a talker costs",
+    "speech": "a text until it is ready for loudspeakers: anew, from memory, from the disk",
+    "broadcast": "110 and 1,000 loudspeakers, UDP and TCP, all cores busy: evenness, skew, cost; order to sound; stop-all",
+    "ledger": "100,000 broadcasts of a year: statistics, pages by every filter, an export",
+    "desk": "100,000 random sequences of calls at the footage desk, and requests' pages amid a million custody rows",
+    "deaths": "kill -9 of the pacer and of the daemon, 200 times each, amid broadcasts: what is heard twice or left unexplained",
+    "export": "footage from a replay into hashed MP4 files: cost, speed, memory, every byte; against ffmpeg -c copy and sha256sum",
+    "killed": "kill -9 of the process that exports footage, 100 times: what is lost, what is fetched again, which bytes differ",
+    "coverage": "what recorders have of 12 cameras in 30 days: how long the answer takes, and whether it is true to the second",
+    "evidence": "1,000 altered evidence packages, for verify, for the page in Chromium and for the printed commands: how many pass",
     "crash": "kill -9 of the daemon, 50 times, while it acknowledges writes",
 }
 

@@ -154,7 +154,7 @@ async def _tell(port: int, key: str, paths: Sequence[str]) -> None:
 async def _house() -> AsyncIterator[tuple[Any, str]]:
     """A door's services over the whole planned city, every device up, and a key."""
     clock = SystemClock()
-    city, board = _city()
+    city, board = planned_city()
     untouched: Any = None  # the services that reading a device never asks
     with tempfile.TemporaryDirectory() as folder:
         async with (
@@ -175,11 +175,23 @@ async def _house() -> AsyncIterator[tuple[Any, str]]:
                 work_orders=untouched,
                 circumstances=Circumstances(),
                 inventory=untouched,
+                bindings=untouched,
                 uplinks=untouched,
                 searches=untouched,
                 clips=untouched,
+                sounds=untouched,
                 broadcasts=untouched,
+                talks=untouched,
+                recordings=untouched,
+                ledger=untouched,
+                statistics=untouched,
+                pictures=untouched,
+                hours=untouched,
+                schedules=untouched,
                 footage=untouched,
+                coverage=untouched,
+                holds=untouched,
+                strips=untouched,
                 captures=untouched,
                 steering=untouched,
                 alerts=untouched,
@@ -193,7 +205,7 @@ async def _house() -> AsyncIterator[tuple[Any, str]]:
             writing.cancel()
 
 
-def _city() -> tuple[Any, Any]:
+def planned_city() -> tuple[Any, Any]:
     """The whole planned city as the gateway has it, every device up."""
     planned, city, board, now = plan(), City(), Board(), SystemClock().now()
     devices = [

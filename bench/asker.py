@@ -8,6 +8,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 
@@ -62,10 +63,10 @@ async def ask(order: dict[str, Any]) -> dict[str, float]:
     """Carry out `order`; answers a second, and latencies in ms."""
     requests = [request.encode() for request in order["requests"]]
     loop = asyncio.get_running_loop()
-    askers = [Asker(requests, index * 37, order["pause_s"]) for index in range(order["connections"])]
-    made = [await loop.create_connection(lambda asker=asker: asker, "127.0.0.1", order["port"]) for asker in askers]  # type: ignore[misc]
+    askers = [partial(Asker, requests, index * 37, order["pause_s"]) for index in range(order["connections"])]
+    made = [await loop.create_connection(asker, "127.0.0.1", order["port"]) for asker in askers]
     await asyncio.sleep(order["seconds"])
-    took = sorted(one for asker in askers for one in asker.took)
+    took = sorted(one for _, asker in made for one in asker.took)
     for transport, _ in made:
         transport.abort()
     p50, p99 = (1000 * took[int(len(took) * part)] for part in (0.5, 0.99))

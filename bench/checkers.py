@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from bench.bare import check_camera
 from bench.cameras import PASSWORD, USERNAME, address_of
@@ -37,12 +38,14 @@ TIMEOUT_S = 5.0
 FIRST_ROUND_S = 10.0
 
 
-@dataclass
-class Tally:
+class Tally(Protocol):
     """What has been checked so far."""
 
-    checks: int = 0
-    failures: int = 0
+    @property
+    def checks(self) -> int: ...
+
+    @property
+    def failures(self) -> int: ...
 
 
 Checking = AbstractAsyncContextManager[Tally]
@@ -121,7 +124,13 @@ async def whole(port: int, cameras: int, seconds: float) -> AsyncIterator[Tally]
                 task.cancel()
 
 
-class _Watched(Tally):
+@dataclass
+class _Counted:
+    checks: int = 0
+    failures: int = 0
+
+
+class _Watched:
     """The tally of a health service, read from itself."""
 
     def __init__(self, service: HealthService, board: Board, cameras: int) -> None:
@@ -130,11 +139,11 @@ class _Watched(Tally):
         self._cameras = cameras
 
     @property
-    def checks(self) -> int:  # type: ignore[override]
+    def checks(self) -> int:
         return self._service.figures.visits
 
     @property
-    def failures(self) -> int:  # type: ignore[override]
+    def failures(self) -> int:
         return self._cameras - self._board.counts()[HealthState.UP]
 
 
@@ -144,7 +153,7 @@ CHECKERS: dict[str, Callable[[int, int, float], Checking]] = {"whole": whole, "o
 @asynccontextmanager
 async def _turning(check: Callable[[int], Awaitable[None]], cameras: int, seconds: float) -> AsyncIterator[Tally]:
     """Checks spread over `seconds` by the index of the camera, a tick at a time, as the gateway's wheel does it."""
-    tally, ticks = Tally(), round(seconds / TICK_S)
+    tally, ticks = _Counted(), round(seconds / TICK_S)
 
     async def one(index: int) -> None:
         tally.checks += 1

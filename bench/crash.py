@@ -1,24 +1,21 @@
 """Kills the daemon with SIGKILL while it acknowledges writes, starts it again, and looks for every write that it had acknowledged."""
 
 import asyncio
+import os
 import random
 import signal
-import sys
 import tempfile
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from bench.daemon import alive
 from demo import processes
 
 WRITERS = 8
 AT_LEAST = 20  # acknowledged writes before each kill
-READY_WITHIN_S = 30.0
 
 
 @dataclass(slots=True)
@@ -58,7 +55,7 @@ async def _measure(folder: Path, rounds: int, rng: random.Random) -> dict[str, A
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}", headers=headers) as http:
         for _ in range(rounds):
             await _one_round(http, config, ledger, rng)
-        async with _daemon(http, config, ledger):
+        async with alive(http, config):
             lost = len(ledger.keys - await _present(http))
             whole = (await _get(http, "/v1/audit/verification"))["ok"]
     ready = sorted(ledger.ready_s)
@@ -75,7 +72,8 @@ async def _measure(folder: Path, rounds: int, rng: random.Random) -> dict[str, A
 async def _one_round(http: aiohttp.ClientSession, config: Path, ledger: Ledger, rng: random.Random) -> None:
     """Start the daemon, let it acknowledge, and kill it in the middle of more."""
     ledger.begin(AT_LEAST + rng.randrange(60))
-    async with _daemon(http, config, ledger) as daemon:
+    async with alive(http, config) as life:
+        ledger.ready_s.append(life.ready_s)
         missing = ledger.keys - await _present(http)
         if missing:
             raise AssertionError(f"{len(missing)} acknowledged rows are gone: {sorted(missing)[:5]}")
@@ -84,7 +82,7 @@ async def _one_round(http: aiohttp.ClientSession, config: Path, ledger: Ledger, 
                 group.create_task(_keep_writing(http, ledger))
             await ledger.enough.wait()
             await asyncio.sleep(rng.random() / 100)
-            daemon.send_signal(signal.SIGKILL)
+            os.kill(life.pid, signal.SIGKILL)
 
 
 async def _keep_writing(http: aiohttp.ClientSession, ledger: Ledger) -> None:
@@ -106,30 +104,3 @@ async def _get(http: aiohttp.ClientSession, path: str) -> Any:
     async with http.get(path) as answer:
         answer.raise_for_status()
         return await answer.json()
-
-
-@asynccontextmanager
-async def _daemon(http: aiohttp.ClientSession, config: Path, ledger: Ledger) -> AsyncIterator[asyncio.subprocess.Process]:
-    begun = time.monotonic()
-    command = (sys.executable, "-m", "gateway", "serve", "--config", str(config))
-    with config.with_suffix(".log").open("ab") as log:
-        daemon = await asyncio.create_subprocess_exec(*command, stderr=log)
-    try:
-        while not await _answers(http):
-            if daemon.returncode is not None or time.monotonic() - begun > READY_WITHIN_S:
-                raise AssertionError(f"the daemon did not come up:\n{config.with_suffix('.log').read_text()[-2000:]}")
-            await asyncio.sleep(0.02)
-        ledger.ready_s.append(time.monotonic() - begun)
-        yield daemon
-    finally:
-        if daemon.returncode is None:
-            daemon.kill()
-        await daemon.wait()
-
-
-async def _answers(http: aiohttp.ClientSession) -> bool:
-    try:
-        async with http.get("/healthz") as answer:
-            return answer.status == 200
-    except aiohttp.ClientError:
-        return False

@@ -11,13 +11,14 @@ import resource
 import sys
 import tempfile
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from demo.usage import cpu_seconds
-from gateway.clock import SystemClock
+from gateway.clock import Clock, SystemClock
 from gateway.domain.city import City
 from gateway.domain.devices import Credentials, Device, DeviceId, DeviceKind, Ports, SnmpCredentials, SnmpVersion
 from gateway.domain.health import Board
@@ -38,11 +39,43 @@ TIMEOUT_S = 5.0
 _A_VISIT_S = TIMEOUT_S + 1.0  # what is asked for within this time of the last is part of the same visit
 
 
+@dataclass(slots=True)
+class Noted:
+    """When the visits of each device began, by the machine's monotonic clock."""
+
+    visits: dict[str, list[float]] = field(default_factory=dict)
+
+    def note(self, device: DeviceId) -> None:
+        """Something is asked of `device` now."""
+        begun, now = self.visits.setdefault(device, []), time.monotonic()
+        if not begun or now - begun[-1] > _A_VISIT_S:
+            begun.append(now)
+
+    def tools(self, drivers: Drivers, clock: Clock) -> Tools:
+        """Tools of the checks that note whom they ask."""
+
+        def onvif_of(device: DeviceId) -> OnvifDevice:
+            self.note(device)
+            return drivers.onvif_of(device)
+
+        def target_of(device: DeviceId) -> Target:
+            self.note(device)
+            return drivers.target_of(device)
+
+        return Tools(
+            onvif_of=onvif_of,
+            target_of=target_of,
+            sensors=drivers.sensors,
+            clock=clock,
+            recognise=drivers.recognise,
+            timeout_s=TIMEOUT_S,
+        )
+
+
 async def run(planned: SimCity, port: int) -> dict[str, list[float]]:
     """Check and listen until standard input ends; when the visits of each device began, by the machine's monotonic clock."""
     raise_file_limit()
-    visits: dict[str, list[float]] = {}
-    clock, city, board = SystemClock(), City(), Board()
+    noted, clock, city, board = Noted(), SystemClock(), City(), Board()
     city.replace(devices=[entry(device, planned) for device in planned.devices])
     with tempfile.TemporaryDirectory() as folder:
         async with (
@@ -51,29 +84,7 @@ async def run(planned: SimCity, port: int) -> dict[str, list[float]]:
             asyncio.TaskGroup() as group,
         ):
             drivers.renew({DeviceId(device.id): login(device) for device in planned.devices})
-
-            def note(device: DeviceId) -> None:
-                begun, now = visits.setdefault(device, []), time.monotonic()
-                if not begun or now - begun[-1] > _A_VISIT_S:
-                    begun.append(now)
-
-            def onvif_of(device: DeviceId) -> OnvifDevice:
-                note(device)
-                return drivers.onvif_of(device)
-
-            def target_of(device: DeviceId) -> Target:
-                note(device)
-                return drivers.target_of(device)
-
-            tools = Tools(
-                onvif_of=onvif_of,
-                target_of=target_of,
-                sensors=drivers.sensors,
-                clock=clock,
-                recognise=drivers.recognise,
-                timeout_s=TIMEOUT_S,
-            )
-            health = HealthService(city=city, board=board, store=store, tools=tools)
+            health = HealthService(city=city, board=board, store=store, tools=noted.tools(drivers, clock))
             traps = TrapService(
                 TrapSettings(port, "127.0.0.1"),
                 city=city,
@@ -89,16 +100,21 @@ async def run(planned: SimCity, port: int) -> dict[str, list[float]]:
             await health.load()
             await traps.load()
             running = [group.create_task(part()) for part in (store.writer.run, health.run, traps.run)]
-            while len(visits) < len(planned.devices):  # noqa: ASYNC110 - nobody is told, on purpose
+            while len(noted.visits) < len(planned.devices):  # noqa: ASYNC110 - nobody is told, on purpose
                 await asyncio.sleep(0.2)
-            gc.collect()
-            gc.freeze()  # as the daemon does when its city stands: a full collection over all that stays is no part of a storm
-            print("ready", flush=True)
-            while await asyncio.to_thread(sys.stdin.readline):
-                print(json.dumps(told(traps)), flush=True)
+            await answer(traps)
             for task in running:
                 task.cancel()
-    return visits
+    return noted.visits
+
+
+async def answer(traps: TrapService) -> None:
+    """Say `ready`, and what was used and counted for each line of standard input, until it ends."""
+    gc.collect()
+    gc.freeze()  # as the daemon does when its city stands: a full collection over all that stays is no part of a storm
+    print("ready", flush=True)
+    while await asyncio.to_thread(sys.stdin.readline):
+        print(json.dumps(told(traps)), flush=True)
 
 
 def told(traps: TrapService) -> dict[str, Any]:

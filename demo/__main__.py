@@ -107,7 +107,7 @@ async def show(options: argparse.Namespace, folder: Path) -> None:
         clip = folder / "clip.wav"
         clip.write_bytes(sound.wav(sound.speech_like(CLIP_S)))
         places = {"console": observer.gateway, "control": observer.control, "folder": folder, "clip": clip}
-        examples = {"speaker": city.first(layout, "speaker"), "camera": city.first(layout, "camera")}
+        examples = {"speaker": city.first(layout, "speaker"), "camera": city.first(layout, "camera"), "watched": city.watched(layout)}
         observer.desk.aloud = True
         print(GREETING.format(**places, **examples, **observer.keys), flush=True)
         stop = asyncio.Event()
@@ -146,7 +146,8 @@ Things to try in another terminal:
   ./gw gatewayctl top
   ./gw gatewayctl incidents
   ./gw gatewayctl events -f
-  ./gw gatewayctl say --speaker {speaker} {clip}
+  ./gw gatewayctl say --speaker {speaker} "请勿占道经营"
+  ./gw gatewayctl speakers {watched}    # who would speak to what this camera sees, and why
   ./gw gatewayctl stop-all
   curl -d '{{"answer":"silent"}}' {control}/devices/{camera}/fault    # a camera falls silent: watch the wall, and wait for the alert here
 

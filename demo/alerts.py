@@ -80,6 +80,9 @@ routes:
     to: on-duty
     group_wait_s: {interval_s:g}
     group_interval_s: {4 * interval_s:g}
+footage:
+  - {{channels: [duty-desk], tell: approvers}}
+  - {{channels: [duty-desk], tell: requesters}}
 """,
         encoding="utf-8",
     )

@@ -20,6 +20,7 @@ class Ports:
     onvif: int
     rtsp: int
     snmp: int
+    sip: int
     traps: int
     desk: int
 
@@ -43,13 +44,15 @@ class Layout:
 
 
 USUAL_PORT = 8080
+TELEPHONES_ONE_IN = 11
+"""So many loudspeakers to one that speaks SIP alone."""
 USUAL_INTERVAL_S = 30.0
 
 
 def choose_ports(gateway: int) -> Ports:
     """The usual ports beside the usual gateway port, or free ones where those are taken; beside another one, any that are free."""
     free = processes.free_port
-    usual = {"mqtt": 1883, "control": 8090, "onvif": 8899, "rtsp": 8554, "snmp": 1161, "traps": 1162, "desk": 8091}
+    usual = {"mqtt": 1883, "control": 8090, "onvif": 8899, "rtsp": 8554, "snmp": 1161, "sip": 5060, "traps": 1162, "desk": 8091}
     return Ports(gateway=free(gateway), **{name: free(port if gateway == USUAL_PORT else 0) for name, port in usual.items()})
 
 
@@ -58,6 +61,7 @@ async def plan(layout: Layout, ports: Ports, *, seed: int, groups: int, speakers
     await processes.run(
         *("simulators", "plan", "--seed", str(seed), "--groups", str(groups), "--speakers", str(speakers)),
         *("--http-port", str(ports.onvif), "--rtsp-port", str(ports.rtsp), "--snmp-port", str(ports.snmp)),
+        *("--sip-port", str(ports.sip), "--telephones", str(speakers // TELEPHONES_ONE_IN)),
         *("--traps", f"127.0.0.1:{ports.traps}"),
         *("--out", str(layout.city.parent)),
         log=layout.log("plan"),
@@ -88,11 +92,20 @@ http:
   port: {ports.gateway}
 mqtt:
   url: mqtt://127.0.0.1:{ports.mqtt}
+broadcast:
+  hours_file: {speaking_hours(layout.folder)}
 traps:
   host: 127.0.0.1
   port: {ports.traps}
 {f"health:{settings}" if settings else ""}
 """
+
+
+def speaking_hours(folder: Path) -> Path:
+    """A file of speaking hours for a city of which nobody sleeps: the demo is to be heard at any hour."""
+    path = folder / "quiet-hours.yaml"
+    path.write_text("# The demo is heard at any hour; every key is explained in configs/quiet-hours.yaml.\nquiet: []\n", encoding="utf-8")
+    return path
 
 
 def totals(layout: Layout) -> dict[str, int]:
@@ -107,6 +120,13 @@ def first(layout: Layout, kind: str) -> str:
     """The id of the first device of a kind."""
     city = json.loads(layout.city.read_text(encoding="utf-8"))
     return next(str(device["id"]) for device in city["devices"] if device["kind"] == kind)
+
+
+def watched(layout: Layout) -> str:
+    """A camera on the pole of the first loudspeaker, which is heard where it looks."""
+    city = json.loads(layout.city.read_text(encoding="utf-8"))
+    pole = next(device["group"] for device in city["devices"] if device["kind"] == "speaker")
+    return next(str(device["id"]) for device in city["devices"] if device["kind"] == "camera" and device["group"] == pole)
 
 
 def camera_with_footage(layout: Layout) -> str:

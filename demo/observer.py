@@ -90,11 +90,14 @@ class Observer:
     # -- a broadcast --------------------------------------------------------------------------------------------------
 
     async def broadcast(self) -> dict[str, float]:
-        """Speak a clip through some loudspeakers and compare what each heard with what was to be said."""
+        """Speak a clip through some loudspeakers and compare what each heard with what was to be said, levelled for horns."""
         speakers = [device["id"] for device in (await self.call("viewer", "GET", "/v1/devices?kind=speaker&limit=1000"))["items"]]
         chosen = speakers[:: max(1, len(speakers) // BROADCAST_SPEAKERS)][:BROADCAST_SPEAKERS]
         spoken = sound.speech_like(CLIP_S)
         clip = await self.call("operator", "POST", "/v1/clips?name=demo", data=sound.wav(spoken), headers={"Content-Type": "audio/wav"})
+        meant = sound.read_wav(await self.call("operator", "GET", f"/v1/clips/{clip['id']}/sound"))
+        if abs(len(meant) - len(spoken)) > sound.RATE_HZ // 50 or sound.loudness(meant) < sound.loudness(spoken):
+            raise NotAsPromised("levelling made the clip shorter or quieter")
         asked_ns = time.time_ns()
         order = {"clip": clip["id"], "targets": {"speakers": chosen}, "priority": "notice", "not_after": _in(minutes=1)}
         answer = await self.call("operator", "POST", "/v1/broadcasts", json=order, headers={"Idempotency-Key": f"demo-{asked_ns}"})
@@ -103,7 +106,7 @@ class Observer:
         silent = [speaker for speaker, what in heard.items() if not what["packets"]]
         if silent:
             raise NotAsPromised(f"these loudspeakers heard nothing: {silent}")
-        ratios = [sound.snr_db(spoken, sound.read_wav(await self.street(f"/speakers/{speaker}/heard.wav"))) for speaker in chosen]
+        ratios = [sound.snr_db(meant, sound.read_wav(await self.street(f"/speakers/{speaker}/heard.wav"))) for speaker in chosen]
         delays = sorted((what["first_ns"] - asked_ns) / 1e6 for what in heard.values())
         p99 = delays[min(len(delays) - 1, int(len(delays) * 0.99))]
         return {"speakers": len(chosen), "snr_db_min": round(min(ratios), 1), "first_packet_ms_p99": round(p99, 1)}

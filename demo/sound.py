@@ -63,6 +63,11 @@ def snr_db(reference: array.array[int], heard: array.array[int], *, longest_lead
     return min(BEST_DB, max(-BEST_DB, 10 * math.log10(signal / noise))) if noise else BEST_DB
 
 
+def loudness(samples: array.array[int]) -> float:
+    """The mean power of `samples`."""
+    return sum(sample * sample for sample in samples) / max(1, len(samples))
+
+
 def _likeness(probe: array.array[int], heard: array.array[int], at: int) -> float:
     if at < 0 or at + len(probe) > len(heard):
         return -math.inf

@@ -14,6 +14,8 @@ from demo import city, processes
 from demo.alerts import duty_desk
 from demo.observer import Observer
 
+READY_WITHIN_S = 60.0
+ANSWER_WITHIN = aiohttp.ClientTimeout(total=5)
 ROLES = ("operator", "liaison", "approver", "engineer", "viewer", "platform")
 
 
@@ -56,15 +58,23 @@ async def standing_city(folder: Path, wanted: Plan) -> AsyncIterator[tuple[city.
 
 
 async def _until_ready(observer: Observer, daemon: asyncio.subprocess.Process, layout: city.Layout) -> None:
-    for _ in range(300):
-        with contextlib.suppress(aiohttp.ClientError):
-            async with observer.http.get(observer.gateway + "/healthz") as answer:
-                if answer.status == 200:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(READY_WITHIN_S):
+            while daemon.returncode is None:
+                if await _answers(observer):
                     return
-        if daemon.returncode is not None:
-            break
-        await asyncio.sleep(0.2)
-    raise processes.DemoFailed(f"the gateway did not start:\n{layout.log('gateway').read_text()[-3000:]}")
+                await asyncio.sleep(0.2)
+    ended = "did not answer in time" if daemon.returncode is None else f"ended with {daemon.returncode}"
+    raise processes.DemoFailed(f"the gateway {ended}:\n{layout.log('gateway').read_text()[-3000:]}")
+
+
+async def _answers(observer: Observer) -> bool:
+    """Whether it does; what listens there and is silent is not taken for the gateway."""
+    try:
+        async with observer.http.get(observer.gateway + "/healthz", timeout=ANSWER_WITHIN) as answer:
+            return answer.status == 200
+    except (aiohttp.ClientError, TimeoutError):
+        return False
 
 
 def say(what: str) -> None:

@@ -1,0 +1,142 @@
+"""Live talk from outside: people with microphones at the WebSocket of the whole daemon, and loudspeakers of the simulated city.
+
+Ten talk at once, each at a loudspeaker of their own. Every tenth frame is loud; each is found again in what its loudspeaker heard,
+with the kernel's time of the packet that brought it. All clocks are the machine's one. A frame's way: the client's socket, the
+daemon's loop, its filter, G.711, the shared memory in which it waits for the pacer's next slot (of 10 ms), RTP, and over TCP the
+loudspeaker's process. Loudspeakers with packets of another length than 20 ms are left out. What the gateway alone does, from a frame's
+arrival in the daemon, is `mic_to_wire_p95_ms` of `./gw bench broadcast`.
+
+    talk_to_wire_p50_ms, …_p95_ms   from the moment in which a frame is sent to the gateway until the loudspeaker's kernel has it
+    talker_cpu_pct                  of a core, what one more talker costs the daemon and its children: all of them against none, divided
+                                    by their number. The pacer's wake-ups, a hundred a second at the most, are shared by all who speak.
+    talk_frames_lost                loud frames that no loudspeaker heard
+    press_to_air_p50_ms             from the order until the talker is told to be on air
+
+    uneven_pct                      frames that the bench itself sent more than 5 ms late: a measure of how busy the machine was
+"""
+
+import array
+import asyncio
+import math
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from demo import sound, usage
+from demo.observer import Observer
+from demo.processes import free_port
+from demo.standing import Plan, standing_city
+from demo.talker import FRAME_BYTES, FRAME_S, Talker, talking
+
+TALKERS = 10
+SECONDS = 20.0
+LOUD_EVERY = 10
+_LATE_S = 0.005
+_VOICE = array.array("h", [9_000, 8_000, 4_000, 0, -4_000, -8_000, -9_000, -8_000, -4_000, 0, 4_000, 8_000] * 27)[
+    : FRAME_BYTES // 2
+].tobytes()
+
+
+@dataclass(slots=True)
+class _Said:
+    """What one person said: when each loud frame was sent, how late the bench was, how long it took to be on air."""
+
+    speaker: str
+    loud: list[float] = field(default_factory=list)
+    late: list[float] = field(default_factory=list)
+    air_s: float = 0.0
+
+
+def measure(*, talkers: int = TALKERS, seconds: float = SECONDS) -> dict[str, Any]:
+    """Let them talk; returns {"figures": …, "ratios": {}}."""
+    with tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder:
+        return {"figures": asyncio.run(_measured(Path(folder), talkers, seconds)), "ratios": {}}
+
+
+async def _measured(folder: Path, talkers: int, seconds: float) -> dict[str, float]:
+    async with standing_city(folder, Plan(groups=6, speakers=2 * talkers, port=free_port(0))) as (_, observer):
+        speakers = await _speakers(observer)
+        idle = await observer.cost(over_s=seconds)
+        said = [_Said(speaker) for speaker in speakers[:talkers]]
+        used, began = usage.cpu_seconds(observer.daemon), time.monotonic()
+        await asyncio.gather(*(_talk(observer, one, seconds, number) for number, one in enumerate(said)))
+        busy = 100 * (usage.cpu_seconds(observer.daemon) - used) / (time.monotonic() - began)
+        waited = [await _waits(observer, one) for one in said]
+    found = [wait for waits in waited for wait in waits]
+    late = [each for one in said for each in one.late]
+    return {
+        "talkers": talkers,
+        "talk_to_wire_p50_ms": round(1000 * statistics.median(found), 2),
+        "talk_to_wire_p95_ms": round(1000 * statistics.quantiles(found, n=20)[-1], 2),
+        "talk_frames_lost": sum(len(one.loud) for one in said) - len(found),
+        "talker_cpu_pct": round((busy - idle["cpu_pct_of_core"]) / talkers, 2),
+        "press_to_air_p50_ms": round(1000 * statistics.median(one.air_s for one in said), 1),
+        "uneven_pct": round(100 * sum(each > _LATE_S for each in late) / len(late), 1),
+    }
+
+
+async def _speakers(observer: Observer) -> list[str]:
+    """The loudspeakers that are spoken to by RTSP, once all are up."""
+    known = (await observer.call("viewer", "GET", "/v1/devices?limit=1000"))["items"]
+    await observer.until_verified(len(known), within_s=120)
+    return [device["id"] for device in known if device["kind"] == "speaker" and await _takes_20_ms(observer, device["id"])]
+
+
+async def _takes_20_ms(observer: Observer, speaker: str) -> bool:
+    """Whether the loudspeaker, asked to say a word, gets packets of 20 ms by RTSP."""
+    async with talking(observer.http, observer.gateway, observer.keys["operator"], {"targets": {"speakers": [speaker]}}) as talker:
+        await talker.on_air()
+        ended = await talker.release()
+    packets = (await observer.street(f"/speakers/{speaker}/heard/packets"))["packets"]
+    async with observer.http.delete(f"{observer.control}/speakers/{speaker}/heard"):
+        return ended["broadcast"]["deliveries"][0]["path"] == "backchannel" and {row["bytes"] for row in packets} == {160}
+
+
+async def _talk(observer: Observer, said: _Said, seconds: float, number: int) -> None:
+    await asyncio.sleep(0.0037 * number)  # nobody's frames fall upon another's
+    pressed = time.monotonic()
+    order = {"targets": {"speakers": [said.speaker]}}
+    async with talking(observer.http, observer.gateway, observer.keys["operator"], order) as talker:
+        await talker.on_air()
+        said.air_s = time.monotonic() - pressed
+        await _speak(talker, said, seconds)
+        await talker.release()
+
+
+async def _speak(talker: Talker, said: _Said, seconds: float) -> None:
+    begun = time.monotonic()
+    for number in range(round(seconds / FRAME_S)):
+        due = begun + number * FRAME_S
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        said.late.append(time.monotonic() - due)
+        loud = number % LOUD_EVERY == LOUD_EVERY - 1
+        if loud:
+            said.loud.append(time.time())
+        await talker.socket.send_bytes(_VOICE if loud else bytes(FRAME_BYTES))
+
+
+async def _waits(observer: Observer, said: _Said) -> list[float]:
+    """How long each loud frame took that was heard."""
+    heard = sound.read_wav(await observer.street(f"/speakers/{said.speaker}/heard.wav"))
+    packets = (await observer.street(f"/speakers/{said.speaker}/heard/packets"))["packets"]
+    came, begin = [], len(heard)
+    for row in reversed(packets):
+        begin -= row["bytes"]
+        if begin >= 0 and _is_loud(heard[begin : begin + row["bytes"]]):
+            came.append(row["arrival_ns"] / 1e9)
+    return _matched(said.loud, came[::-1])
+
+
+def _is_loud(packet: Sequence[int]) -> bool:
+    return sum(abs(sample) > 2_000 for sample in packet) > len(packet) // 2
+
+
+def _matched(sent: Sequence[float], came: Sequence[float]) -> list[float]:
+    """How long each frame took whose packet came before the next frame was sent."""
+    firsts = (next((at for at in came if begin <= at < end), None) for begin, end in pairwise([*sent, math.inf]))
+    return [first - begin for first, begin in zip(firsts, sent, strict=True) if first is not None]

@@ -1,0 +1,292 @@
+"""One schedule, acted out: a gateway that lives, dies and lives again over one store, in a street of loudspeakers."""
+
+import asyncio
+import json
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, TypeVar
+
+from sqlalchemy import delete
+
+from bench.deeds import CLIPS, SPEAKERS, Command, Schedule
+from bench.street import Street, Way, sound
+from bench.virtual import START, VirtualLoop
+from gateway.api.orders import read_order
+from gateway.api.problems import problem_of
+from gateway.api.services import Caller
+from gateway.broadcast.orders import Rules
+from gateway.broadcast.performance import Manner
+from gateway.broadcast.service import BroadcastService
+from gateway.broadcast.verification import verification
+from gateway.domain.access import Permission
+from gateway.domain.broadcast import ClipContent, Programme
+from gateway.domain.city import City
+from gateway.domain.devices import Device, DeviceKind
+from gateway.domain.events import Actor, ActorKind
+from gateway.domain.health import Board
+from gateway.domain.quirks import NONE
+from gateway.media.clips import PreparedClip
+from gateway.mqtt.commands import Commands, Sender
+from gateway.mqtt.topics import Topics
+from gateway.storage.broadcasts import stops
+from gateway.storage.store import Store, Tx
+from gateway.storage.writer import Change, Lane
+
+T = TypeVar("T")
+PACKETS = 6
+PLATFORM = Caller(Actor(ActorKind.API_KEY, "platform"), "platform", frozenset(Permission))
+TOPICS = Topics("gateway/v1")
+LONGEST_TTL_S = 60.0
+
+
+class WorldClock:
+    """The gateway's clock by the loop's time; `step` sets it forward or back, as an operator or NTP does."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._loop = loop
+        self._stepped = timedelta()
+
+    def step(self, by: timedelta) -> None:
+        self._stepped += by
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self._loop.elapsed) + self._stepped
+
+    def monotonic(self) -> float:
+        return self._loop.elapsed
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(max(0.0, seconds))
+
+
+# -- a life of the gateway --------------------------------------------------------------------------------------------
+
+
+class Life:
+    """A gateway from its start to its end. `step` is called between any two steps; at the one that was chosen, it dies."""
+
+    def __init__(self, steps: int | None) -> None:
+        self.alive = True
+        self.ended = asyncio.Event()
+        self._left = steps
+
+    def step(self) -> None:
+        if not self.alive:
+            raise asyncio.CancelledError
+        if self._left is None:
+            return
+        self._left -= 1
+        if self._left < 0:
+            self.end()
+            raise asyncio.CancelledError
+
+    def end(self) -> None:
+        self.alive = False
+        self.ended.set()
+
+
+class MortalWriter:
+    """The store's writer, as far as a life may reach it: each change is two steps, so that a death falls before it or before its answer."""
+
+    def __init__(self, store: Store, life: Life, world: "World") -> None:
+        self._store = store
+        self._life = life
+        self._world = world
+
+    async def write(self, change: Change[Any], *, lane: Lane) -> Any:
+        self._life.step()
+        answer = await asyncio.shield(self._store.writer.write(change, lane=lane))
+        await self._world.clock.sleep(self._world.chance.choice((0.0, 0.0, 0.005, 0.02, 0.4)))  # the disk's time
+        self._life.step()
+        return answer
+
+
+class MortalStore:
+    """The store that one life sees."""
+
+    def __init__(self, store: Store, life: Life, world: "World") -> None:
+        self.read = store.read
+        self.writer = MortalWriter(store, life, world)
+
+
+class Sounds:
+    """Programmes of the clips alone, which are there already."""
+
+    def __init__(self) -> None:
+        self._ready = {clip: PreparedClip(**sound(number, PACKETS)) for number, clip in enumerate(CLIPS, 1)}
+
+    async def prepared(self, programme: Programme) -> PreparedClip:
+        assert isinstance(programme.content, ClipContent)
+        return self._ready[programme.content.clip]
+
+
+SOUNDS = Sounds()
+
+
+# -- the world --------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class World:
+    """One schedule, acted out."""
+
+    schedule: Schedule
+    store: Store
+    clock: WorldClock
+    chance: random.Random
+    stopped_at: list[float] = field(default_factory=list)
+    begun: float = 0.0
+    wall: dict[str, datetime] = field(default_factory=dict)
+    given: dict[str, float] = field(default_factory=dict)
+    answers: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.street = Street(SPEAKERS, self.clock, self.chance)
+        self.city = City()
+        self.city.replace(devices=[Device(each, DeviceKind.SPEAKER, each, "127.0.0.1", serial=f"serial-{each}") for each in SPEAKERS])
+        self._door: Commands | None = None
+        self._life: Life | None = None
+        self._opened = asyncio.Event()
+
+    async def run(self) -> None:
+        """Let everything happen, and time pass until all must have ended."""
+        self.begun = self.clock.monotonic()
+        await self.store.writer.write(_forget_stops, lane=Lane.STOP)  # those of the world before
+        deeds = [*self._deeds()]
+        lives = asyncio.create_task(self._lives())
+        try:
+            await asyncio.gather(*deeds)
+            await self.clock.sleep(LONGEST_TTL_S + 15)
+        finally:
+            lives.cancel()
+            await asyncio.gather(lives, return_exceptions=True)
+
+    def _deeds(self) -> Iterator[Awaitable[None]]:
+        for command in self.schedule.commands:
+            yield self._at(command.given_s, partial(self._give, command))
+            for at in command.copies:
+                yield self._at(max(at, command.given_s + 0.001), partial(self._hand_over, command, retained=False))
+            for at in command.retained:
+                yield self._at(max(at, command.given_s + 0.001), partial(self._hand_over, command, retained=True))
+        for at in self.schedule.stops:
+            yield self._at(at, self._stop)
+        for at, by in self.schedule.clock_steps:
+            yield self._at(at, partial(self._step_clock, by))
+        for at, one, other, outage_s in self.schedule.swaps:
+            yield self._at(at, partial(self.street.swap, one, other, outage_s))
+
+    async def _at(self, seconds: float, deed: Callable[[], Awaitable[None]]) -> None:
+        await self.clock.sleep(seconds)
+        await deed()
+
+    async def _give(self, command: Command) -> None:
+        """A person gives the command: from now on its time runs."""
+        self.wall[command.id] = self.clock.now() + timedelta(seconds=command.ttl_s)
+        self.given[command.id] = self.clock.monotonic()
+
+    async def _step_clock(self, by: float) -> None:
+        self.clock.step(timedelta(seconds=by))
+
+    async def _hand_over(self, command: Command, *, retained: bool) -> None:
+        """The broker brings the command until it is acknowledged (MQTT 3.1.1, 4.3.2)."""
+        body = {
+            "id": command.id,
+            "clip": command.clip,
+            "targets": {"speakers": command.speakers},
+            "priority": command.priority,
+            "not_after": self.wall[command.id].isoformat(),
+            "resume": command.resume,
+        }
+        if command.dated:
+            body["issued_at"] = (self.wall[command.id] - timedelta(seconds=command.ttl_s)).isoformat()
+        while True:
+            await self._opened.wait()
+            door, life = self._door, self._life
+            assert door is not None
+            assert life is not None
+            answering = await _outlived(life, door.broadcast(json.dumps(body).encode(), retained=retained))
+            if answering is not None:
+                answer = answering.result()
+                self.answers[str((answer.problem or {}).get("type", answer.result)).rpartition("/")[2]] += 1
+                return
+
+    async def _stop(self) -> None:
+        """The broker brings the stop until it is acknowledged, which is when it is on the disk."""
+        while True:
+            await self._opened.wait()
+            door, life = self._door, self._life
+            assert door is not None
+            assert life is not None
+            door.stop_all(b"{}", retained=False)
+            at = self.clock.monotonic()
+            if await _outlived(life, door.stop_written()) is not None:
+                self.stopped_at.append(at)
+                return
+
+    # -- lives --------------------------------------------------------------------------------------------------------
+
+    async def _lives(self) -> None:
+        for steps, absence_s in self.schedule.lives:
+            await self._live(Life(steps))
+            await self.clock.sleep(absence_s)
+        await self._live(Life(None))
+
+    async def _live(self, life: Life) -> None:
+        service = self._service(life)
+        running = asyncio.create_task(service.run())
+        try:
+            while not (service.taking_orders or running.done() or life.ended.is_set()):
+                await self.clock.sleep(0.001)
+            self._door = Commands(TOPICS, clock=self.clock, broadcasts=service, sender=_sender(self.city))
+            self._life = life
+            if life.alive:
+                self._opened.set()
+            await life.ended.wait()
+        finally:
+            self._opened.clear()
+            life.end()
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    def _service(self, life: Life) -> BroadcastService:
+        ways = {speaker: Way(self.street, speaker, lambda: life.alive, life.step) for speaker in SPEAKERS}
+        board: Any = Board()
+        mortal: Any = MortalStore(self.store, life, self)
+        return BroadcastService(
+            store=mortal,
+            city=self.city,
+            board=board,
+            clock=self.clock,
+            sounds=SOUNDS,
+            speaker_of=ways.__getitem__,
+            verify=verification(city=self.city, board=board, clock=self.clock, identity_of=ways.__getitem__, quirks_of=lambda _: NONE),
+            rules=Rules(max_speakers=10, not_after_max_s=LONGEST_TTL_S),
+            manner=Manner(lead_in_s=0.04, linger_s=0.02, barrier_s=0.5, setup_timeout_s=2.0),
+        )
+
+
+def _sender(city: City) -> Sender:
+    return Sender(
+        PLATFORM.actor, read_order=partial(read_order, caller=PLATFORM, city=city), problem=lambda error: problem_of(error).body()
+    )
+
+
+async def _outlived(life: Life, work: Coroutine[Any, Any, T]) -> asyncio.Task[T] | None:
+    """`work` when it is done before `life` ends, else None."""
+    working = asyncio.create_task(work)
+    ending = asyncio.create_task(life.ended.wait())
+    await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
+    ending.cancel()
+    if life.alive and not working.cancelled():
+        return working
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    return None
+
+
+async def _forget_stops(tx: Tx) -> None:
+    await tx.conn.execute(delete(stops))
