@@ -12,13 +12,23 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from gateway.clock import SimulatedClock
 from gateway.storage.store import Store
 
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")  # a busy machine is no fault
+
 KEY = bytes(range(32))
+_SYSTEM = Path(__file__).with_name("system")
 _numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those of the whole system first, which take minutes a file: at the end one worker would wait for the other."""
+    items.sort(key=lambda item: not item.path.is_relative_to(_SYSTEM))
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """gatewayctl as a person runs it: processes of their own, against a whole gateway, judged by exit code and what they print."""
 
 import asyncio
+import contextlib
+import hashlib
 import ipaddress
 import json
 import os
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import aiohttp
 import pytest
 import yaml
 from cryptography import x509
@@ -21,6 +24,8 @@ from rich.cells import cell_len
 
 from gateway.clock import SystemClock
 from gateway.ctl.commands.doctor import _certificate
+from gateway.ctl.commands.footage_progress import drawn, fetched
+from gateway.ctl.commands.footage_times import length_of, window_of
 from gateway.ctl.failure import Failed
 from gateway.ctl.live import Live, Seen
 from gateway.ctl.output import harmless
@@ -30,7 +35,8 @@ from gateway.domain.devices import DeviceId
 from gateway.domain.health import HealthState, Standing
 from tests.api.conftest import template
 from tests.api.house import CAMERA, House, open_house, open_street
-from tests.api.test_broadcasts import sound
+from tests.api.test_bindings import with_street
+from tests.api.test_broadcasts import sound, waiting
 from tests.api.test_footage import filing
 
 __all__ = ["template"]
@@ -93,7 +99,7 @@ async def test_lists_are_tables_for_people_and_json_or_yaml_for_programs(house: 
     found = json.loads((await gatewayctl(house, "get", "devices", "--kind", "camera", "-o", "json")).out)
     assert [device["id"] for device in found] == ["cam-1", "cam-2", "cam-3"]
     found = yaml.safe_load((await gatewayctl(house, "get", "zones", "-o", "yaml")).out)
-    assert found == [{"id": "z-1", "name": "全部", "speakers": ["spk-1", "spk-2"]}]
+    assert found == [{"id": "z-1", "name": "全部", "speakers": ["spk-1", "spk-2"], "multicast": ""}]
     wide = await gatewayctl(house, "get", "devices", "-o", "wide", "--limit", "1")
     assert "127.8.0.1" in wide.out
     assert len(wide.out.splitlines()) == 2
@@ -122,8 +128,14 @@ async def test_one_thing_is_described_with_what_belongs_to_it(house: House):
         (["get", "devices", "--kind", "tree"], 2, "?kind"),
         (["describe", "devices", "nowhere"], 4, "/v1/devices"),
         (["keys", "create", "--name", "x", "--role", "king"], 2, "/roles/0"),
-        (["say", "nofile.wav", "--speaker", "spk-1"], 2, "gatewayctl get clips"),
-        (["say", "nofile.wav"], 2, "--speaker"),
+        (["say", "--clip", "nofile.wav", "--speaker", "spk-1"], 2, "gatewayctl get clips"),
+        (["say", "nofile.wav", "--speaker", "spk-1"], 2, "--clip nofile.wav"),
+        (["say", "--speaker", "spk-1"], 2, "请勿占道经营"),
+        (["say", "走", "--circle", "36,115"], 2, "LAT,LON,R"),
+        (["say", "走", "--preset", "2"], 2, "--near"),
+        (["broadcasts", "outcome", "b-9", "left"], 4, "list"),
+        (["broadcasts", "outcome", "b-9", "gone"], 2, "/outcome"),
+        (["say", "走"], 2, "--speaker"),
         (["import", "nofile.csv"], 2, "name right"),
         (["footage", "approve", "F-9"], 4, "permission"),
         (["nonsense"], 2, "No such command"),
@@ -438,7 +450,7 @@ async def test_a_voice_that_nobody_hears_is_a_failure_and_stop_all_silences(tmp_
     file = tmp_path / "clip.wav"
     file.write_bytes(sound())
     async with open_house(tmp_path, template, clock=SystemClock()) as house:
-        done = await gatewayctl(house, "say", str(file), "--speaker", "spk-1", role=Role.OPERATOR)
+        done = await gatewayctl(house, "say", "--clip", str(file), "--speaker", "spk-1", role=Role.OPERATOR)
         assert (done.code, "0 of 1 loudspeakers" in done.err) == (1, True)
         assert done.out.splitlines()[1].split()[:2] == ["spk-1", "failed"]
         stopped = await gatewayctl(house, "stop-all", role=Role.OPERATOR)
@@ -450,7 +462,7 @@ async def test_the_whole_day_of_an_operator_and_a_liaison_officer(tmp_path: Path
         clip = tmp_path / "请离开.wav"
         clip.write_bytes(sound())
         speakers = [part for device in city.of_kind("speaker") for part in ("--speaker", device.id)]
-        said = await gatewayctl(house, "say", str(clip), *speakers, "--case", "C-1", "-o", "json", role=Role.OPERATOR)
+        said = await gatewayctl(house, "say", "--clip", str(clip), *speakers, "--case", "C-1", "-o", "json", role=Role.OPERATOR)
         assert said.code == 0, said.err
         assert json.loads(said.out)["counts"] == {"done": len(speakers) // 2}
         picture = tmp_path / "now.jpg"
@@ -463,24 +475,174 @@ async def _liaison(house: House, city, folder: Path) -> None:
     channel = next(channel for recorder in city.of_kind("recorder") for channel in recorder.channels if not channel.gappy)
     form = folder / "request.yaml"
     form.write_text(yaml.safe_dump(filing(house, camera=channel.camera), allow_unicode=True))
-    filed = await gatewayctl(house, "footage", "submit", "--from", str(form), "--urgent", "-o", "json", role=Role.LIAISON)
+    filed = await gatewayctl(house, "footage", "request", "--from", str(form), "--urgent", "-o", "json", role=Role.LIAISON)
     assert filed.code == 0, filed.err
     request = json.loads(filed.out)
     assert request["urgency"] == "urgent"
     assert (await gatewayctl(house, "footage", "approve", request["id"], role=Role.LIAISON)).code == 4
     assert (await gatewayctl(house, "footage", "approve", request["id"], role=Role.APPROVER)).code == 0
-    ready = await gatewayctl(house, "footage", "status", request["id"], "--wait", role=Role.LIAISON)
+    ready = await gatewayctl(house, "footage", "progress", request["id"], role=Role.LIAISON)
     assert ready.code == 0, ready.err + ready.out
-    to = folder / "evidence"
-    fetched = await gatewayctl(house, "footage", "download", request["id"], "--to", str(to), role=Role.LIAISON)
-    assert fetched.code == 0, fetched.err
+    assert f"{request['id']} is ready" in ready.err, "a line a step where there is no terminal"
+    told = await gatewayctl(house, "footage", "coverage", request["id"], role=Role.LIAISON)
+    assert (told.code, told.out.split()[:2]) == (0, [channel.camera, "done"]), told.err
+    assert set(told.out.splitlines()[1].strip()) == {"█"}
+    to = folder / "handed over"
+    _, dossier = await house.json("GET", f"/v1/footage-requests/{request['id']}", role=Role.LIAISON)
+    name = dossier["files"][0]["name"]
+    async with house.call("GET", f"/v1/footage-requests/{request['id']}/files/{name}", role=Role.LIAISON) as answer:
+        whole = await answer.read()
+    to.mkdir()
+    (to / f".{name}.part").write_bytes(whole[:1000])
+    code, screen = await on_a_terminal(house, "footage", "fetch", request["id"], "--to", str(to), role=Role.LIAISON)
+    assert (code, name in screen, "100" in screen or "━" in screen) == (0, True, True), screen
+    assert ((to / name).read_bytes() == whole, list(to.glob(".*"))) == (True, [])
+    _, dossier = await house.json("GET", f"/v1/footage-requests/{request['id']}", role=Role.LIAISON)
+    taken = dossier["files"][0]["downloads"]
+    assert (await gatewayctl(house, "footage", "fetch", request["id"], "--to", str(to), role=Role.LIAISON)).code == 0
+    _, dossier = await house.json("GET", f"/v1/footage-requests/{request['id']}", role=Role.LIAISON)
+    assert dossier["files"][0]["downloads"] == taken, "what is there already is not fetched again"
     assert (await gatewayctl(None, "footage", "verify", str(to))).code == 0
+    whole = folder / "whole.zip"
+    fetched = await gatewayctl(house, "footage", "fetch", request["id"], "--zip", "--to", str(whole), role=Role.LIAISON)
+    assert fetched.code == 0, fetched.err
+    checked = await gatewayctl(None, "footage", "verify", str(whole))
+    assert (checked.code, "VERIFIED  4 files" in checked.out) == (0, True)
+    await _held(house, request["id"])
+    await _linked(house, request["id"])
+    await _brought(house, request["id"], folder)
+    page = folder / "page.html"
+    assert (await gatewayctl(None, "footage", "verify-page", "--to", str(page))).code == 0
+    assert page.read_bytes() == (to / "verify.html").read_bytes()
     file = next(to.glob("*.mp4"))
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
     altered = await gatewayctl(None, "footage", "verify", str(to))
-    assert (altered.code, "WRONG" in altered.out) == (1, True)
+    assert (altered.code, f"ALTERED  {file.name}: " in altered.out) == (1, True)
+
+
+async def _held(house: House, request: str) -> None:
+    """What a request wants is held for some days, listed, and released with the reason."""
+    placed = await gatewayctl(house, "footage", "hold", request, "--why", "案件未结", "--days", "7", "-o", "json", role=Role.LIAISON)
+    assert placed.code == 0, placed.err
+    hold = json.loads(placed.out)
+    assert (hold["request"], hold["state"], hold["reason"]) == (request, "active", "案件未结")
+    assert (await gatewayctl(house, "footage", "hold", "--why", "x", role=Role.LIAISON)).code == 2
+    listed = await gatewayctl(house, "footage", "holds", "--request", request, role=Role.LIAISON)
+    assert hold["id"] in listed.out
+    ended = await gatewayctl(house, "footage", "release", hold["id"], "--note", "已结", "-o", "json", role=Role.LIAISON)
+    assert (ended.code, json.loads(ended.out)[0]["state"]) == (0, "released"), ended.err
+
+
+async def _brought(house: House, request: str, folder: Path) -> None:
+    """A vendor's file is taken in, in pieces, from where an earlier attempt broke off."""
+    film = folder / "通道03.dav"
+    film.write_bytes(os.urandom(5 << 20))
+    said = ("--brought-by", "赵工", "--badge", "HK-0091", "--device", "DS-8632N, 10.3.0.7", "--client", "iVMS-4200 3.11")
+    words = {"brought_by": "赵工", "badge": "HK-0091", "device": "DS-8632N, 10.3.0.7", "client": "iVMS-4200 3.11"}
+    body = words | {"original_name": film.name, "size": 5 << 20}
+    path = f"/v1/footage-requests/{request}/brought-files"
+    status, begun = await house.json("POST", path, json=body, role=Role.LIAISON)
+    assert status == 201, begun
+    first = {"Content-Type": "application/octet-stream", "Content-Range": f"bytes 0-999/{5 << 20}"}
+    content = f"/v1/brought-files/{begun['id']}/content"
+    status, _ = await house.json("PUT", content, data=film.read_bytes()[:1000], headers=first, role=Role.LIAISON)
+    assert status == 200
+    done = await gatewayctl(house, "footage", "bring", request, str(film), *said, "-o", "json", role=Role.LIAISON)
+    assert done.code == 0, done.err
+    (one,) = json.loads(done.out)
+    assert (one["id"], one["received"], one["sha256"]) == (begun["id"], 5 << 20, hashlib.sha256(film.read_bytes()).hexdigest())
+    listed = await gatewayctl(house, "footage", "brought", request, role=Role.LIAISON)
+    assert film.name in listed.out
+
+
+async def _linked(house: House, request: str) -> None:
+    """A link is made for one person, listed with what was taken, and revoked."""
+    made = await gatewayctl(house, "footage", "link", request, "--receiver", "李敏", "--badge", "0418", "--hours", "2", role=Role.LIAISON)
+    assert made.code == 0, made.err
+    told = dict(line.split(maxsplit=1) for line in made.out.splitlines())
+    headers = {"Authorization": aiohttp.encode_basic_auth("0418", told["code"])}
+    async with aiohttp.ClientSession(headers=headers) as http, http.get(told["address"]) as answer:
+        assert (told["name"], answer.status) == ("0418", 200)
+    listed = await gatewayctl(house, "footage", "links", request, "-o", "json", role=Role.LIAISON)
+    (one,) = json.loads(listed.out)
+    assert (one["receiver"], one["revoked_at"], "code" in one) == ("李敏", None, False)
+    assert (await gatewayctl(house, "footage", "revoke-link", one["id"], role=Role.LIAISON)).code == 0
+    async with aiohttp.ClientSession(headers=headers) as http, http.get(told["address"]) as answer:
+        assert answer.status == 409
+
+
+async def on_a_terminal(house: House, *arguments: str, role: Role) -> tuple[int, str]:
+    """The exit code of a command whose standard error is a terminal, and what stood on it."""
+    ours, theirs = os.openpty()
+    env = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY")}
+    env |= {"GATEWAY_URL": house.url, "GATEWAY_KEY": house.keys[role], "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "120"}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway.ctl", *arguments), stdout=asyncio.subprocess.DEVNULL, stderr=theirs, cwd=ROOT, env=env
+    )
+    os.close(theirs)
+    seen = await asyncio.to_thread(_read_terminal, ours)
+    return await process.wait(), seen
+
+
+def _read_terminal(terminal: int) -> str:
+    seen = b""
+    with contextlib.suppress(OSError), os.fdopen(terminal, "rb", buffering=0) as screen:
+        while piece := screen.read(1 << 16):
+            seen += piece
+    return seen.decode()
+
+
+async def test_the_rest_of_the_register_and_a_scan_follow(house: House, tmp_path: Path):
+    form, scan = tmp_path / "form.yaml", tmp_path / "通知书.pdf"
+    form.write_text(yaml.safe_dump(filing(house, destination="", second_officer=""), allow_unicode=True))
+    scan.write_bytes(b"%PDF-1.4 scan")
+    filed = await gatewayctl(house, "footage", "request", "--from", str(form), "-o", "json", role=Role.LIAISON)
+    request = json.loads(filed.out)["id"]
+    assert f"gatewayctl footage amend {request} --second-officer … --destination …" in filed.err
+    assert (await gatewayctl(house, "footage", "amend", request, role=Role.LIAISON)).code == 2
+    rest = ("--second-officer", "李敏", "--destination", "入卷")
+    after = await gatewayctl(house, "footage", "amend", request, *rest, "-o", "json", role=Role.LIAISON)
+    assert (after.code, json.loads(after.out)["missing"]) == (0, [])
+    added = await gatewayctl(house, "footage", "add-document", request, str(scan), role=Role.LIAISON)
+    assert added.code == 0, added.err
+    listed = await gatewayctl(house, "footage", "documents", request, "-o", "json", role=Role.APPROVER)
+    assert [(one["kind"], one["name"], one["size"]) for one in json.loads(listed.out)] == [("authorisation", "通知书.pdf", 13)]
+    missing = await gatewayctl(house, "footage", "add-document", request, str(tmp_path / "nowhere.pdf"), role=Role.LIAISON)
+    assert missing.code == 3
+
+
+async def test_a_fault_of_a_footage_request_is_named_by_its_option(house: House):
+    window = ("--start", "2026-03-01T08:00", "--for", "10m")
+    told = await gatewayctl(house, "footage", "request", "--camera", "nowhere", "--badge", "1", *window, role=Role.LIAISON)
+    assert (told.code, told.out) == (2, "")
+    assert "--requester: " in told.err
+    assert "→ gatewayctl footage request --help" in told.err
+    for wrong in (
+        ("--circle", "36.4,115.9"),
+        ("--start", "yesterday"),
+        ("--start", "2026-03-01T08:00", "--end", "2026-03-01T09:00", "--for", "1h"),
+    ):
+        assert (await gatewayctl(house, "footage", "request", *wrong, role=Role.LIAISON)).code == 2
+    for wrong in ((), ("F-1", "--camera", CAMERA), ("--camera", CAMERA)):
+        assert (await gatewayctl(house, "footage", "coverage", *wrong, role=Role.LIAISON)).code == 2
+
+
+def test_how_much_of_a_camera_is_done_with_and_how_a_window_is_drawn():
+    def period(start: int, end: int) -> dict[str, str]:
+        return {"start": f"2026-03-01T08:{start:02}:00+08:00", "end": f"2026-03-01T08:{end:02}:00+08:00"}
+
+    camera = {"camera": "a", "state": "exporting", "recorded": [period(2, 8)]}
+    found = {**period(0, 10), "files": [{"camera": "a", **period(1, 4)}, {"camera": "b", **period(0, 9)}]}
+    assert fetched(found, camera) == 7 * 60
+    assert fetched(found, {**camera, "state": "nothing"}) == 600
+    assert drawn(period(0, 10), [("r", [period(0, 6)]), ("x", [period(4, 8)])], width=10) == "rrrrxxxx··"
+    assert [length_of(seconds) for seconds in (0.5, 59, 61, 3600, 90_061)] == ["0.5s", "59s", "1m 1s", "1h", "1d 1h"]
+    assert (
+        window_of("2026-03-01T08:00:00+08:00", None, None)["end"]
+        == window_of("2026-03-01T08:00:00+08:00", "2026-03-01T08:10+08:00", None)["end"]
+    )
 
 
 async def test_a_bulk_edit_is_shown_and_then_made(house: House, tmp_path: Path):
@@ -522,6 +684,90 @@ async def test_the_uplinks_are_shown_with_the_reason_why_nothing_is_proposed(hou
     ]
     taken = await gatewayctl(house, "uplinks", "accept", "cam-1")
     assert (taken.code, "no proposed uplink for cam-1" in taken.err) == (2, True)
+
+
+async def test_a_person_listens_and_says_which_loudspeaker_is_heard_where_a_camera_looks(house: House):
+    street = await with_street(house)
+    nothing = await gatewayctl(street, "bindings", "confirm", "CAM-2")
+    assert (nothing.code, "Nothing is proposed" in nothing.err) == (4, True)
+    shown = await gatewayctl(street, "speakers", "CAM-1")
+    assert [line.split() for line in shown.out.splitlines()][1:3] == [
+        ["SPK-2", "0", "m", "proposed", "unknown", "-", "only-proposed"],
+        ["SPK-3", "0", "m", "nature", "unknown", "yes", "-"],
+    ]
+    done = await gatewayctl(street, "bindings", "confirm", "CAM-1", "--reach", "60", "--note", "heard")
+    assert (done.code, "2 decided: confirm" in done.err) == (0, True), done.err
+    refused = await gatewayctl(street, "bindings", "reject", "CAM-1", "SPK-2", role=Role.OPERATOR)
+    assert refused.code == 4
+    assert (await gatewayctl(street, "bindings", "reject", "CAM-1", "SPK-2")).code == 0
+    listed = await gatewayctl(street, "bindings", "list", "--camera", "CAM-1", "-o", "json")
+    assert {one["speaker"]: (one["state"], one["reach_m"], one["note"]) for one in json.loads(listed.out)} == {
+        "SPK-1": ("confirmed", 60.0, "heard"),
+        "SPK-2": ("rejected", 60.0, "heard"),
+    }
+    again = await gatewayctl(street, "bindings", "propose", "--dry-run", "-o", "json")
+    assert json.loads(again.out) == {"added": 0, "removed": 0}
+
+
+async def test_an_administrator_makes_a_day_quiet_and_takes_it_back(house: House):
+    shown = await gatewayctl(house, "quiet-hours", "show", "--at", "2026-06-08T23:00:00+08:00", role=Role.OPERATOR)
+    assert [line.split()[:4] for line in shown.out.splitlines()][1:] == [
+        ["(the", "city)", "22:00-06:00", "2026-06-08T22:00:00Z"], ["z-1", "22:00-06:00", "2026-06-08T22:00:00Z", "-"],
+    ]  # fmt: skip
+    exam = ("quiet-hours", "add", "高考", "--first", "2026-06-07", "--last", "2026-06-09", "--zone", "z-1", "--reason", "notice 12")
+    assert (await gatewayctl(house, *exam, role=Role.OPERATOR)).code == 4
+    added = await gatewayctl(house, *exam, "--start", "07:00", "--end", "19:00", "-o", "json")
+    assert added.code == 0, added.err
+    id_ = json.loads(added.out)["id"]
+    listed = await gatewayctl(house, "quiet-hours", "exceptions")
+    assert listed.out.splitlines()[1].split() == [
+        id_, "高考", "2026-06-07", "2026-06-09", "07:00", "19:00", "quiet", "z-1", "notice", "12",
+    ]  # fmt: skip
+    assert (await gatewayctl(house, "quiet-hours", "withdraw", id_)).code == 0
+    assert (await gatewayctl(house, "quiet-hours", "withdraw", id_)).code == 4
+    refused = await gatewayctl(house, "quiet-hours", "reload")
+    assert (refused.code, "hours_file" in refused.err) == (1, True)
+
+
+async def test_broadcasts_are_counted_and_taken_as_a_spreadsheet(house: House, tmp_path: Path):
+    days = ("--from", "2026-01-01T00:00:00+08:00", "--to", "2026-01-02T00:00:00+08:00")
+    counted = await gatewayctl(house, "broadcasts", "statistics", *days)
+    assert counted.out.splitlines()[1].split()[:3] == ["2026-01-01", "-", "0"], counted.err
+    for command in (("statistics", *days, "--file"), ("export",)):
+        file = tmp_path / "figures.xlsx"
+        assert (await gatewayctl(house, "broadcasts", *command, str(file))).code == 0
+        assert file.read_bytes()[:2] == b"PK"
+        assert (await gatewayctl(house, "broadcasts", *command, str(tmp_path / "figures.doc"))).code == 2
+
+
+async def test_an_operator_has_a_clip_heard_every_school_day_and_takes_it_back(house: House, tmp_path: Path):
+    clip = tmp_path / "放学.wav"
+    clip.write_bytes(sound())
+    when = ("--start", "2026-03-02T16:30:00+08:00", "--rrule", "FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR", "--days", "working")
+    made = await gatewayctl(
+        house, "schedules", "add", "放学", "--clip", str(clip), "--speaker", "spk-1", *when, "-o", "json", role=Role.OPERATOR
+    )
+    assert made.code == 0, made.err
+    id_ = json.loads(made.out)["id"]
+    listed = await gatewayctl(house, "schedules", "list")
+    assert listed.out.splitlines()[1].split()[:4] == [id_, "放学", "active", "2026-03-02T08:30:00Z"]
+    ahead = await gatewayctl(house, "schedules", "next", id_, "-o", "json")
+    assert [one["due"] for one in json.loads(ahead.out)][:2] == ["2026-03-02T08:30:00Z", "2026-03-03T08:30:00Z"]
+    assert (await gatewayctl(house, "schedules", "pause", id_)).code == 0
+    assert (await gatewayctl(house, "schedules", "resume", id_)).code == 0
+    assert (await gatewayctl(house, "schedules", "runs", id_)).code == 0
+    assert (await gatewayctl(house, "schedules", "withdraw", id_)).code == 0
+    assert (await gatewayctl(house, "schedules", "withdraw", id_)).code == 1
+
+
+async def test_a_second_person_decides_on_what_reaches_further_than_one_may(house: House):
+    await waiting(house)
+    declined = await gatewayctl(house, "decline", "b-1", "-o", "wide", role=Role.APPROVER)
+    assert declined.code == 0, declined.err
+    assert [line.split()[:3] for line in declined.out.splitlines()][1:] == [[one, "cancelled", "declined"] for one in ("spk-1", "spk-2")]
+    again = await gatewayctl(house, "approve", "b-1", role=Role.APPROVER)
+    assert (again.code, "does not wait for approval" in again.err) == (1, True)
+    assert (await gatewayctl(house, "approve", "b-1", role=Role.OPERATOR)).code == 4
 
 
 async def test_a_search_is_waited_for_and_what_it_found_is_listed(tmp_path: Path, template: Path):

@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from gateway.domain import pictures
+from gateway.broadcast import routing
+from gateway.domain import hearing, pictures
 from gateway.domain.policy import FLAPPING
 from gateway.domain.reasons import PHRASES
 from gateway.health import alarms, service, streams
@@ -20,6 +21,7 @@ def test_every_reason_code_has_its_next_step() -> None:
     given |= {streams.NO_STREAM, streams.NO_PICTURE, media.LATE, media.OTHER_SIZE, media.OTHER_RATE, ports.DOWN, ports.POE_FAULT}
     given |= {pictures.BLACK, pictures.DAZZLED, pictures.COVERED, pictures.FROZEN, pictures.BLURRED, pictures.MOVED}
     given |= {events.NO_EVENTS, *(reason for _, reason in alarms.ALARMS.values())}
+    given |= {routing.DOWN, routing.MUTED, routing.DISABLED, routing.BUSY, routing.SECOND, hearing.OUT_OF_REACH, *hearing.UNBOUND.values()}
     given |= {recording.STOPPED, recording.MISSING, recording.SHORT}
     explained = set(re.findall(r"`([a-z0-9-]+)`", (ROOT / "docs" / "operate" / "reasons.md").read_text(encoding="utf-8")))
     assert len(given) > 100

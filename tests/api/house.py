@@ -4,8 +4,9 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from functools import partial
 from ipaddress import IPv4Network
 from itertools import count
 from pathlib import Path
@@ -17,10 +18,22 @@ import aiohttp
 from demo.processes import free_port
 from gateway import tuning
 from gateway.api.app import HttpDoor, build_api
+from gateway.api.orders import authority_of
 from gateway.api.services import Services
 from gateway.broadcast.clips import ClipShelf
+from gateway.broadcast.hours import HoursDesk
+from gateway.broadcast.kept_sounds import KeptSounds
+from gateway.broadcast.ledger import LedgerDesk
+from gateway.broadcast.orders import Rules as BroadcastRules
 from gateway.broadcast.performance import Manner
+from gateway.broadcast.pictures import PictureDesk, PictureRules
+from gateway.broadcast.recordings import RecordingShelf
+from gateway.broadcast.schedules import ScheduleDesk
 from gateway.broadcast.service import BroadcastService
+from gateway.broadcast.sound import SoundDesk
+from gateway.broadcast.speech import SpeechDesk
+from gateway.broadcast.statistics import StatisticsDesk
+from gateway.broadcast.talk import TalkDesk
 from gateway.broadcast.verification import verification
 from gateway.clock import Clock, SimulatedClock, SystemClock
 from gateway.config import Limits, WorkOrders
@@ -31,17 +44,23 @@ from gateway.domain.access import Role
 from gateway.domain.circumstances import Circumstances
 from gateway.domain.city import City
 from gateway.domain.devices import CameraGroup, Channel, Device, DeviceId, DeviceKind, GroupId, Position, Zone, ZoneId
-from gateway.domain.events import SYSTEM, NewEvent
+from gateway.domain.events import SYSTEM, Actor, NewEvent
 from gateway.domain.health import Board
 from gateway.domain.incidents import IncidentId
 from gateway.domain.maintenance import WindowId
+from gateway.domain.schedules import Holidays, ScheduleId
 from gateway.domain.severity import Severity
 from gateway.domain.work_orders import WorkOrderId
 from gateway.drivers.profiles.library import Profiles
 from gateway.drivers.registry import Drivers
+from gateway.footage.coverage import CoverageDesk
 from gateway.footage.fulfilment import Fetching
+from gateway.footage.holds import HoldDesk
+from gateway.footage.looks import Looks
 from gateway.footage.register import load_register, shipped_register
 from gateway.footage.service import FootageService
+from gateway.footage.space import Space
+from gateway.footage.strips import StripDesk
 from gateway.health.album import Album
 from gateway.health.asked import AskedVisits
 from gateway.health.checks.subject import Tools
@@ -51,12 +70,14 @@ from gateway.incidents.pictures import PictureFolder
 from gateway.incidents.service import IncidentService
 from gateway.incidents.service import Rules as IncidentRules
 from gateway.incidents.work_orders import WorkOrderDesk
+from gateway.inventory.bindings import BindingDesk
 from gateway.inventory.runs import Errands
 from gateway.inventory.searching import Rules as SearchRules
 from gateway.inventory.searching import SearchService
 from gateway.inventory.service import InventoryService
 from gateway.inventory.surveying import UplinkSurveyor
-from gateway.media.clips import ClipPreparer
+from gateway.media.clips import ClipPreparer, Leveller
+from gateway.media.speech import EspeakEngine
 from gateway.notify import Notifier
 from gateway.reports.kinds import load_kinds, shipped_kinds
 from gateway.reports.service import ReportService
@@ -66,6 +87,7 @@ from simulators import city as simulated
 from simulators.inventory import inventory as inventory_file
 from simulators.serving import running
 from simulators.state import State
+from tests.waiting import until
 
 STREAMS = 5
 CAMERA, SPEAKER, RECORDER, SWITCH = DeviceId("cam-1"), DeviceId("spk-1"), DeviceId("nvr-1"), DeviceId("sw-1")
@@ -95,6 +117,16 @@ class House:
         """The status and the JSON of an answer."""
         async with self.call(method, path, role=role, **options) as answer:
             return answer.status, await answer.json(content_type=None)
+
+    async def ended(self, path: str, *, role: Role = Role.ADMIN) -> Any:
+        """The run at `path` once it has ended, time passing by seconds."""
+        _, run = await until(
+            lambda: self.json("GET", path, role=role),
+            within_s=30,
+            meanwhile=lambda: self.advance(1),
+            wanted=lambda answer: answer[1]["state"] not in ("waiting", "running"),
+        )
+        return run
 
     async def emit(self, *events: NewEvent) -> None:
         async def change(tx: Tx) -> None:
@@ -127,6 +159,10 @@ async def open_house(folder: Path, template: Path, *, city: City | None = None, 
         await services.incidents.load()
         await stack.enter_async_context(going(services.incidents.run))
         await stack.enter_async_context(going(services.broadcasts.run))
+        await stack.enter_async_context(going(services.sounds.run))
+        await stack.enter_async_context(going(services.schedules.run))
+        await stack.enter_async_context(going(services.talks.run))
+        await stack.enter_async_context(going(services.pictures.run))
         await stack.enter_async_context(going(services.footage.run))
         await stack.enter_async_context(going(services.steering.run))
         await stack.enter_async_context(going(services.uplinks.errands.run))
@@ -134,8 +170,7 @@ async def open_house(folder: Path, template: Path, *, city: City | None = None, 
         await stack.enter_async_context(going(door.run))
         host, port = await door.listening()
         session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
-        while not services.broadcasts.taking_orders:  # noqa: ASYNC110 -- the service tells it in no other way
-            await asyncio.sleep(0)
+        await until(lambda: services.broadcasts.taking_orders)
         yield House(f"http://{host}:{port}", clock, services, keys, drivers, session)
 
 
@@ -168,10 +203,64 @@ def make_services(folder: Path, store: Store, city: City, clock: Clock, drivers:
     board = Board()
     numbers = count(1)
     shelf = ClipShelf(store, folder / "clips", ClipPreparer(), clock)
+    speech = SpeechDesk(EspeakEngine(longest_s=60), Leveller(), KeptSounds(folder / "speech"), clock)
+    sounds = SoundDesk(shelf, speech)
     circumstances = Circumstances()
     maintenance = MaintenanceDesk(store=store, city=city, clock=clock, new_id=lambda: WindowId(f"M-{next(numbers)}"))
     inventory, errands = InventoryService(store, city, clock), Errands(clock)
+    hours = HoursDesk(None, store=store, city=city, clock=clock, timezone=ZoneInfo("Asia/Shanghai"), new_id=lambda: f"Q-{next(numbers)}")
+    recordings = RecordingShelf(store, folder / "recordings", clock, keep_for=timedelta(days=90))
+    broadcasts = BroadcastService(
+        store=store,
+        city=city,
+        board=board,
+        clock=clock,
+        sounds=sounds,
+        speaker_of=drivers.speaker_of,
+        verify=verification(city=city, board=board, clock=clock, identity_of=drivers.onvif_of, quirks_of=drivers.quirks_of),
+        rules=BroadcastRules(max_speakers_approved=20),
+        # By a real clock there is no night but one that a test makes: tests are run at any hour.
+        hours=lambda: hours.hours if isinstance(clock, SimulatedClock) else replace(hours.hours, quiet=()),
+        manner=Manner(lead_in_s=0.1),
+        circumstances=circumstances,
+    )
+    coverage = CoverageDesk(
+        city=city,
+        board=board,
+        clock=clock,
+        looks=Looks(store=store, city=city, board=board, clock=clock),
+        keeper_of=drivers.onvif_of,
+    )
+    footage = FootageService(
+        store=store,
+        city=city,
+        board=board,
+        clock=clock,
+        register=load_register(shipped_register()),
+        search_of=drivers.onvif_of,
+        target_of=drivers.target_of,
+        new_id=lambda: f"F-{next(numbers)}",
+        fetching=Fetching(folder / "footage", folder / "evidence", Space(folder / "footage", floor=1 << 20)),
+    )
+    captures = CaptureDesk(store=store, clock=clock, camera_of=drivers.onvif_of, stills=StreamStills(target_of=drivers.target_of))
+
+    async def take(camera: DeviceId, case: str, actor: Actor) -> bytes:
+        return (await captures.take(camera, profile=None, case=case, actor=actor)).picture
+
+    schedules = ScheduleDesk(
+        store=store,
+        city=city,
+        clock=clock,
+        broadcasts=broadcasts,
+        sounds=sounds,
+        hours=lambda: hours.hours,
+        holidays=Holidays({date(2026, 1, 1): "元旦"}, frozenset({date(2026, 1, 4)})),
+        authority_of=partial(authority_of, store, city, clock),
+        new_id=lambda: ScheduleId(f"S-{next(numbers)}"),
+    )
+    rules = PictureRules(after=timedelta(seconds=0.5))
     return Services(
+        pictures=PictureDesk(store=store, clock=clock, folder=folder / "broadcast-pictures", take=take, rules=rules),
         incidents=IncidentService(
             store=store,
             city=city,
@@ -200,6 +289,7 @@ def make_services(folder: Path, store: Store, city: City, clock: Clock, drivers:
         board=board,
         store=store,
         inventory=inventory,
+        bindings=BindingDesk(store=store, city=city, clock=clock, inventory=inventory),
         uplinks=UplinkSurveyor(
             store=store,
             city=city,
@@ -220,28 +310,34 @@ def make_services(folder: Path, store: Store, city: City, clock: Clock, drivers:
             rules=SEARCHES,
         ),
         clips=shelf,
-        broadcasts=BroadcastService(
+        sounds=sounds,
+        broadcasts=broadcasts,
+        talks=TalkDesk(broadcasts=broadcasts, clock=clock, recordings=recordings),
+        recordings=recordings,
+        ledger=LedgerDesk(store=store, clock=clock, broadcasts=broadcasts),
+        statistics=StatisticsDesk(store=store, city=city, timezone=ZoneInfo("Asia/Shanghai")),
+        hours=hours,
+        schedules=schedules,
+        coverage=coverage,
+        holds=HoldDesk(
             store=store,
-            city=city,
-            board=board,
             clock=clock,
-            shelf=shelf,
-            speaker_of=drivers.speaker_of,
-            verify=verification(city=city, board=board, clock=clock, identity_of=drivers.onvif_of, quirks_of=drivers.quirks_of),
-            manner=Manner(lead_in_s=0.1),
+            coverage=coverage,
+            space=Space(folder, floor=1 << 20),
+            new_id=lambda: f"H-{next(numbers)}",
+            stir=lambda: None,
         ),
-        footage=FootageService(
+        footage=footage,
+        strips=StripDesk(
             store=store,
             city=city,
             board=board,
             clock=clock,
-            register=load_register(shipped_register()),
-            search_of=drivers.onvif_of,
+            turn=footage.turn,
+            source_of=drivers.onvif_of,
             target_of=drivers.target_of,
-            new_id=lambda: f"F-{next(numbers)}",
-            fetching=Fetching(folder / "footage", free_bytes=1 << 20),
         ),
-        captures=CaptureDesk(store=store, clock=clock, camera_of=drivers.onvif_of, stills=StreamStills(target_of=drivers.target_of)),
+        captures=captures,
         steering=SteeringDesk(store=store, clock=clock, camera_of=drivers.onvif_of),
         album=Album(store, clock),
         visits=AskedVisits(make_health(store, city, board, clock, drivers), store, clock, drivers.try_again),

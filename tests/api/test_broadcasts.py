@@ -52,15 +52,34 @@ def order(house: House, sound_id: str, **changes) -> dict:
     return {"clip": sound_id, "targets": {"speakers": ["spk-1"]}, "priority": "notice", "not_after": soon, **changes}
 
 
-async def test_a_clip_is_kept_once_and_comes_back_as_it_went_in(house: House):
+async def test_a_clip_is_kept_once_and_can_be_heard_as_loudspeakers_get_it(house: House):
     clip = await clip_of(house)
     assert await clip_of(house) == clip
     _, page = await house.json("GET", "/v1/clips", role=Role.OPERATOR)
     assert [(item["id"], item["name"], item["duration_ms"]) for item in page["items"]] == [(clip, "请离开", 500)]
     async with house.call("GET", f"/v1/clips/{clip}/sound") as answer:
-        assert await answer.read() == sound()
         assert answer.content_type == "audio/wav"
+        with wave.open(io.BytesIO(await answer.read())) as file:
+            assert (file.getframerate(), file.getnframes()) == (8000, 4000)
     assert (await house.json("GET", f"/v1/clips/{'0' * 64}"))[0] == 404
+
+
+async def test_a_clip_is_labelled_found_renamed_and_deleted(house: House):
+    options = {"data": sound(), "headers": {"Content-Type": "audio/ogg"}}
+    query = "name=%E8%AF%B7%E7%A6%BB%E5%BC%80&name_en=Please+leave&tags=stall&tags=night&level=false"
+    status, clip = await house.json("POST", f"/v1/clips?{query}", role=Role.OPERATOR, **options)
+    assert (status, clip["name_en"], clip["tags"], clip["level"]) == (201, "Please leave", ["stall", "night"], False)
+    assert clip["lufs_before"] == clip["lufs_after"]
+    for search, found in (("search=LEAVE", 1), ("tag=stall", 1), ("tag=sta", 0), ("search=nothing", 0)):
+        assert len((await house.json("GET", f"/v1/clips?{search}"))[1]["items"]) == found
+    body = {"name": "走开", "name_en": "Go", "tags": ["day"], "level": True}
+    status, changed = await house.json("PUT", f"/v1/clips/{clip['id']}", json=body)
+    assert (status, changed["name"], changed["tags"], changed["level"]) == (200, "走开", ["day"], True)
+    assert (await house.json("PUT", f"/v1/clips/{clip['id']}", role=Role.VIEWER, json=body))[0] == 403
+    assert (await house.json("DELETE", f"/v1/clips/{clip['id']}", role=Role.VIEWER))[0] == 403
+    async with house.call("DELETE", f"/v1/clips/{clip['id']}", role=Role.OPERATOR) as answer:
+        assert answer.status == 204
+    assert (await house.json("GET", f"/v1/clips/{clip['id']}", role=Role.OPERATOR))[0] == 404
 
 
 async def test_a_clip_that_is_no_sound_or_too_large_is_refused(house: House):
@@ -123,10 +142,76 @@ async def test_a_key_with_scopes_and_a_cap_reaches_no_further(house: House):
     everywhere = order(house, clip, targets={"zones": ["z-1"]}, id="b-1")
     status, problem = await house.json("POST", "/v1/broadcasts", json=everywhere, headers=await key(scopes=["g-1"]))
     assert (status, problem["type"], "spk-2" in problem["detail"]) == (403, "urn:city-gateway:problem:out-of-scope", True)
-    status, problem = await house.json("POST", "/v1/broadcasts", json=everywhere, headers=await key(max_speakers=1))
-    assert (status, problem["type"]) == (403, "urn:city-gateway:problem:too-many-speakers")
+    status, waiting = await house.json("POST", "/v1/broadcasts", json=everywhere, headers=await key(max_speakers=1))
+    assert (status, waiting["counts"]) == (202, {"awaiting-approval": 2})
     near = order(house, clip, id="b-2")
     assert (await house.json("POST", "/v1/broadcasts", json=near, headers=await key(scopes=["历下"])))[0] == 202
+
+
+async def waiting(house: House) -> dict:
+    """A broadcast that reaches further than its key may; the headers of that key."""
+    _, made = await house.json("POST", "/v1/keys", json={"name": "post", "roles": ["operator", "approver"], "max_speakers": 1})
+    headers = {"Authorization": f"Bearer {made['key']}"}
+    body = order(house, await clip_of(house), targets={"zones": ["z-1"]}, id="b-1")
+    assert (await house.json("POST", "/v1/broadcasts", json=body, headers=headers))[0] == 202
+    return headers
+
+
+async def test_what_reaches_further_than_a_key_may_is_decided_by_somebody_else(house: House):
+    headers = await waiting(house)
+    for act in ("approve", "decline"):
+        status, problem = await house.json("POST", f"/v1/broadcasts/b-1/{act}", headers=headers)
+        assert (status, problem["type"]) == (403, "urn:city-gateway:problem:second-person")
+        assert (await house.json("POST", f"/v1/broadcasts/b-1/{act}", role=Role.OPERATOR))[0] == 403  # speaks, and approves nothing
+    status, approved = await house.json("POST", "/v1/broadcasts/b-1/approve", role=Role.APPROVER)
+    assert (status, approved["counts"].get("awaiting-approval", 0)) == (200, 0)
+    assert approved["approved_by"].startswith("api-key:")
+    status, problem = await house.json("POST", "/v1/broadcasts/b-1/decline", role=Role.APPROVER)
+    assert (status, problem["type"]) == (409, "urn:city-gateway:problem:not-awaiting")
+    assert (await house.json("POST", "/v1/broadcasts/b-9/approve", role=Role.APPROVER))[0] == 404
+
+
+async def test_what_is_declined_is_cancelled_and_says_so_in_words(house: House):
+    await waiting(house)
+    _, declined = await house.json("POST", "/v1/broadcasts/b-1/decline", role=Role.APPROVER)
+    said = {(one["state"], one["reason"], one["reason_zh"], one["reason_en"]) for one in declined["deliveries"]}
+    assert said == {("cancelled", "declined", "第二人不同意", "a second person declined it")}
+    assert (declined["open"], declined["approved_by"]) == (False, None)
+
+
+async def test_nobody_decides_on_loudspeakers_that_their_key_does_not_reach(house: House):
+    await waiting(house)
+    _, made = await house.json("POST", "/v1/keys", json={"name": "east", "roles": ["approver"], "scopes": ["g-1"]})
+    status, problem = await house.json("POST", "/v1/broadcasts/b-1/approve", headers={"Authorization": f"Bearer {made['key']}"})
+    assert (status, problem["type"]) == (403, "urn:city-gateway:problem:out-of-scope")
+
+
+EXAM = {
+    "name": "高考",
+    "first": "2026-01-01",
+    "last": "2026-01-01",
+    "start": "07:00",
+    "end": "19:00",
+    "effect": "quiet",
+    "reason": "notice 12",
+}
+
+
+async def test_in_quiet_hours_an_order_is_refused_with_what_to_do_and_who_may_names_a_reason(house: House):
+    await house.json("POST", "/v1/quiet-hours/exceptions", role=Role.ADMIN, json=EXAM)
+    body = order(house, await clip_of(house), id="b-1", priority="enforcement")
+    status, problem = await house.json("POST", "/v1/broadcasts", json=body, role=Role.OPERATOR)
+    assert (status, problem["type"]) == (403, "urn:city-gateway:problem:quiet-hours")
+    assert "高考" in problem["detail"] and "19:00" in problem["detail"] and "override" in problem["hint"]
+    body["override"] = "fight at gate 3"
+    status, problem = await house.json("POST", "/v1/broadcasts", json=body, role=Role.PLATFORM)
+    assert (status, problem["type"]) == (403, "urn:city-gateway:problem:override-not-allowed")
+    status, taken = await house.json("POST", "/v1/broadcasts", json=body, role=Role.OPERATOR)
+    assert (status, taken["override"]) == (202, "fight at gate 3")
+    emergency = {**body, "id": "b-2", "priority": "emergency"}
+    status, problem = await house.json("POST", "/v1/broadcasts", json=emergency, role=Role.PLATFORM)
+    assert (status, problem["type"]) == (403, "urn:city-gateway:problem:emergency-not-allowed")
+    assert (await house.json("POST", "/v1/broadcasts", json=emergency, role=Role.OPERATOR))[0] == 202
 
 
 async def test_stop_all_works_while_the_store_fails(tmp_path: Path, template: Path):
@@ -159,6 +244,36 @@ async def test_a_broadcast_is_heard_in_the_street_and_its_record_says_so(tmp_pat
             assert heard["packets"] == delivery["packets"] > 0
         status, problem = await house.json("POST", "/v1/broadcasts/b-1/cancel")
         assert (status, problem["type"]) == (409, "urn:city-gateway:problem:has-ended")
+
+
+async def talks(street: aiohttp.ClientSession, control: str, speaker: str) -> list[dict]:
+    """What one loudspeaker heard, talk by talk, with the kernel's arrival times."""
+    async with street.get(f"{control}/speakers/{speaker}/heard") as answer:
+        return (await answer.json())["sessions"]
+
+
+async def told(house: House, broadcast: str, state: str) -> None:
+    """Return once a delivery of the broadcast is said to be so."""
+    async with asyncio.timeout(20):
+        async for event in house.services.store.events.follow(after=0):
+            if event.type == "broadcast.delivery" and event.subject == broadcast and event.data["state"] == state:
+                return
+
+
+async def test_an_emergency_is_heard_in_the_midst_of_what_it_interrupts_which_then_goes_on(tmp_path: Path, template: Path):
+    async with open_street(tmp_path, template) as (house, city, control), aiohttp.ClientSession() as street:
+        there, headers = {"targets": {"speakers": [city.of_kind("speaker")[0].id]}}, {"Content-Type": "audio/wav"}
+        short = await clip_of(house)
+        _, long = await house.json("POST", "/v1/clips?name=long", role=Role.OPERATOR, data=sound(3.0), headers=headers)
+        await house.json("POST", "/v1/broadcasts", json=order(house, long["id"], id="b-1", resume=True, **there), role=Role.OPERATOR)
+        await told(house, "b-1", "playing")
+        await house.json("POST", "/v1/broadcasts", json=order(house, short, id="b-2", priority="emergency", **there), role=Role.OPERATOR)
+        await told(house, "b-1", "interrupted")
+        await told(house, "b-1", "done")
+        (talk,) = await talks(street, control, city.of_kind("speaker")[0].id)
+        interrupted, emergency = [(await house.json("GET", f"/v1/broadcasts/{id}"))[1]["deliveries"][0] for id in ("b-1", "b-2")]
+        assert interrupted["packets"] + emergency["packets"] == talk["packets"]
+        assert interrupted["first_packet_at"] < emergency["first_packet_at"] < emergency["last_packet_at"] < interrupted["last_packet_at"]
 
 
 async def test_a_clip_that_is_sent_again_is_answered_as_before(house: House):

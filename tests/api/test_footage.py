@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from gateway.domain.access import Role
+from gateway.evidence.verifying import verify
 from tests.api.house import CAMERA, House, open_street
 
 
@@ -87,6 +88,62 @@ async def test_requests_page_newest_first_and_narrow_by_state_and_case(house: Ho
     assert (await house.json("GET", "/v1/footage-requests?cursor=WyJub3ciLCJ4Il0"))[0] == 422
 
 
+async def test_a_preview_tells_which_cameras_and_when_and_what_is_wrong(house: House):
+    body = {name: told for name, told in filing(house).items() if name in {"start", "end", "cameras"}}
+    status, seen = await house.json("POST", "/v1/footage-requests/preview", json=body | {"tolerance_s": 600}, role=Role.LIAISON)
+    assert (status, seen["faults"], [one["camera"] for one in seen["cameras"]]) == (200, [], [CAMERA])
+    assert (seen["cameras"][0]["recorded"], seen["cameras"][0]["within_reach"]) == (True, True)
+    assert seen["cameras"][0]["start"] < body["start"]
+    empty = {"start": body["start"], "end": body["end"], "circle": {"centre": {"latitude": 0.0, "longitude": 0.0}, "radius_m": 5.0}}
+    _, seen = await house.json("POST", "/v1/footage-requests/preview", json=empty, role=Role.LIAISON)
+    assert (seen["cameras"], seen["faults"][0]["pointer"]) == ([], "/cameras")
+    assert (await house.json("GET", "/v1/footage-requests", role=Role.LIAISON))[1]["items"] == []
+
+
+async def test_a_route_is_filed_kept_and_shown_camera_by_camera(house: House):
+    position = house.services.city.place_of(house.services.city.devices[CAMERA])
+    corners = [{"latitude": position.latitude, "longitude": position.longitude + step} for step in (-0.001, 0.001)]
+    route = {"points": corners, "direction": "forward", "slowest_kmh": 4.0, "fastest_kmh": 20.0, "corridor_m": 60.0}
+    request = await submitted(house, cameras=[], route=route, address="东昌路")
+    assert CAMERA in request["cameras"]
+    mine = next(one for one in request["windows"] if one["camera"] == CAMERA)
+    assert mine["end"] > request["end"]
+    _, dossier = await house.json("GET", f"/v1/footage-requests/{request['id']}", role=Role.LIAISON)
+    assert (dossier["windows"], dossier["address"]) == (request["windows"], "东昌路")
+
+
+async def test_a_key_asks_for_its_own_cameras_and_no_longer_than_it_may(house: House):
+    other = next(device.id for device in house.services.city.devices.values() if device.kind == "camera" and device.id != CAMERA)
+    body = {"name": "narrow", "roles": ["liaison"], "scopes": [CAMERA], "footage_hours": 0.1}
+    _, key = await house.json("POST", "/v1/keys", json=body)
+    headers = {"Authorization": f"Bearer {key['key']}"}
+    asked = {"json": filing(house), "headers": headers}
+    assert (await house.json("POST", "/v1/footage-requests", **asked))[0] == 201
+    status, problem = await house.json("POST", "/v1/footage-requests", json=filing(house, camera=other), headers=headers)
+    assert (status, problem["type"]) == (403, "urn:city-gateway:problem:out-of-scope")
+    status, problem = await house.json("POST", "/v1/footage-requests", json=filing(house, tolerance_s=400), headers=headers)
+    assert (status, problem["errors"][0]["pointer"]) == (422, "/end")
+    assert (await house.json("GET", "/v1/session", headers=headers))[1]["footage_hours"] == 0.1
+
+
+async def test_past_requests_are_searched_and_counted(house: House):
+    for unit in ("=1+1", "东昌府分局", "东昌府分局"):
+        await submitted(house, unit=unit)
+    _, page = await house.json("GET", f"/v1/footage-requests?unit=昌府&camera={CAMERA}&q=查明&person=李敏", role=Role.LIAISON)
+    assert len(page["items"]) == 2
+    assert (await house.json("GET", "/v1/footage-requests?camera=elsewhere"))[1]["items"] == []
+    assert (await house.json("GET", "/v1/footage-requests?since=2026-01-01T00:00:00Z"))[0] == 422
+    _, rows = await house.json("GET", "/v1/footage-statistics?by=unit", role=Role.APPROVER)
+    assert [(row["key"], row["requests"], row["outcomes"]) for row in rows["items"]] == [
+        ("东昌府分局", 2, {"submitted": 2}),
+        ("=1+1", 1, {"submitted": 1}),
+    ]
+    async with house.call("GET", "/v1/footage-statistics/export?by=unit", role=Role.APPROVER) as answer:
+        text = (await answer.read()).decode("utf-8-sig")
+    assert text.splitlines()[0].startswith("项目 row,申请 requests,")
+    assert text.splitlines()[2].startswith("'=1+1,1,0,0,1,")
+
+
 async def test_the_register_tells_its_codes(house: House):
     _, register = await house.json("GET", "/v1/footage-register", role=Role.LIAISON)
     assert "public-order" in register["case_kinds"]
@@ -102,7 +159,7 @@ async def test_footage_is_fetched_and_goes_whole_or_in_part_to_who_asked_for_it_
         await house.json("POST", f"{path}/approve", json={}, role=Role.APPROVER)
         async with asyncio.timeout(60):
             async for event in house.services.store.events.follow(after=0):
-                if event.subject == request["id"] and event.data["state"] in {"ready", "partial", "unavailable", "failed"}:
+                if event.subject == request["id"] and event.data.get("state") in {"ready", "partial", "unavailable", "failed"}:
                     break
         _, dossier = await house.json("GET", path, role=Role.LIAISON)
         assert dossier["state"] == "ready", dossier
@@ -117,26 +174,24 @@ async def test_footage_is_fetched_and_goes_whole_or_in_part_to_who_asked_for_it_
             assert (answer.status, await answer.read()) == (206, data[100:200])
         _, manifest = await house.json("GET", f"{path}/manifest", role=Role.LIAISON)
         assert manifest["cameras"][0]["files"][0]["sha256"] == file["sha256"]
+        async with house.call("GET", f"{path}/package", role=Role.LIAISON) as answer:
+            whole = tmp_path / "whole.zip"
+            whole.write_bytes(await answer.read())
+            assert (answer.status, answer.headers["Content-Type"]) == (200, "application/zip")
+            assert answer.headers["Content-Disposition"] == f'attachment; filename="{request["id"]}.zip"'
+        assert verify(whole, trusted=manifest["certificate_sha256"]).altered == ()
         body = {"name": "colleague", "roles": ["liaison"]}
         _, key = await house.json("POST", "/v1/keys", json=body)
         other = {"Authorization": f"Bearer {key['key']}"}
         status, problem = await house.json("GET", f"{path}/files/{file['name']}", headers=other)
         assert (status, problem["type"]) == (403, "urn:city-gateway:problem:not-yours")
+        assert (await house.json("GET", f"{path}/package", headers=other))[0] == 403
         assert (await house.json("GET", f"{path}/files/..%2F..%2Fgateway.db", role=Role.LIAISON))[0] == 404
         _, evidence = await house.json("GET", "/v1/evidence", role=Role.LIAISON)
-        assert [(item["name"], item["request"], item["downloads"]) for item in evidence["items"]] == [(file["name"], request["id"], 2)]
+        assert [(item["name"], item["request"], item["downloads"]) for item in evidence["items"]] == [(file["name"], request["id"], 3)]
         status, done = await house.json("POST", f"{path}/hand-over", json={"receiver": "王建国"}, role=Role.LIAISON)
         assert (status, done["state"]) == (200, "handed-over")
         _, dossier = await house.json("GET", path, role=Role.LIAISON)
         steps = [entry["step"] for entry in dossier["custody"]]
-        assert steps == [
-            "submitted",
-            "approved",
-            "located",
-            "exported",
-            "concluded",
-            "downloaded",
-            "downloaded",
-            "downloaded",
-            "handed-over",
-        ]
+        opening, rest = ["submitted", "approved", "located", "exported", "concluded"], ["downloaded"] * 4 + ["denied"] * 3
+        assert steps == [*opening, *rest, "handed-over"]

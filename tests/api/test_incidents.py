@@ -239,3 +239,15 @@ async def test_events_of_windows_name_who_did_it(house: House) -> None:
     assert [one.type for one in events] == ["maintenance.changed", "maintenance.started", "maintenance.ended"]
     assert events[0].data["actor"].startswith("api-key:")
     assert events[2].data["actor"] == str(Actor(ActorKind.SYSTEM, "gateway"))
+
+
+async def test_a_window_that_begins_at_the_end_of_time_is_refused(house: House) -> None:
+    window = {"devices": [SWITCH], "start": "9999-12-31T23:00:00Z", "minutes": 4_000_000, "reason": "x"}
+    status, problem = await house.json("POST", "/v1/maintenance-windows", json=window)
+    assert (status, problem["errors"][0]["pointer"]) == (422, "/start")
+
+
+@pytest.mark.parametrize("minutes", [True, "5"])
+async def test_minutes_of_a_window_are_a_number_and_nothing_like_one(house: House, minutes: object) -> None:
+    status, problem = await house.json("POST", "/v1/maintenance-windows", json={"devices": [SWITCH], "minutes": minutes})
+    assert (status, [fault["pointer"] for fault in problem["errors"]]) == (422, ["/minutes"])

@@ -22,7 +22,7 @@ async def test_a_group_shows_its_devices_and_how_they_are(house: House):
 
 async def test_zones_and_cells_are_shown(house: House):
     _, zone = await house.json("GET", "/v1/zones/z-1")
-    assert zone == {"id": "z-1", "name": "全部", "speakers": ["spk-1", "spk-2"]}
+    assert zone == {"id": "z-1", "name": "全部", "speakers": ["spk-1", "spk-2"], "multicast": ""}
     _, zones = await house.json("GET", "/v1/zones?limit=1")
     assert zones == {"items": [zone], "next": None}
     cells = {
@@ -105,7 +105,7 @@ async def test_a_key_for_a_place_that_there_is_not_is_refused(house: House):
     body = {"name": "x", "roles": ["viewer"], "scopes": ["历下", "z-1", "g-1"]}
     assert (await house.json("POST", "/v1/keys", json=body))[0] == 201
     status, problem = await house.json("POST", "/v1/keys", json={**body, "scopes": ["历下", "nowhere"]})
-    assert (status, problem["errors"]) == (422, [{"pointer": "/scopes", "detail": "'nowhere' is no district, zone or group"}])
+    assert (status, problem["errors"]) == (422, [{"pointer": "/scopes", "detail": "'nowhere' is no district, zone, group or camera"}])
 
 
 async def test_the_record_pages_and_verifies(house: House):

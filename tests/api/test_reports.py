@@ -99,6 +99,13 @@ async def test_a_month_that_has_not_ended_says_so(house: House) -> None:
             assert ("so far, until" in await answer.text()) is there
 
 
+@pytest.mark.parametrize("month", ["0000-00", "0001-01", "2026-13", "9999-12"])
+@pytest.mark.parametrize("form", ["html", "xlsx"])
+async def test_a_month_that_no_calendar_has_room_for_is_refused(house: House, month: str, form: str) -> None:
+    status, problem = await house.json("GET", f"/v1/health/reports/monthly/{month}.{form}")
+    assert (status, [fault["pointer"] for fault in problem["errors"]]) == (422, ["/month"])
+
+
 @pytest.mark.parametrize(("lang", "there", "not_there"), [("zh", "设备运行", "Availability"), ("en", "Availability", "在线率")])
 async def test_a_page_speaks_the_language_that_was_asked_for(house: House, lang: str, there: str, not_there: str) -> None:
     async with house.call("GET", f"/v1/health/reports/monthly/2026-04.html?lang={lang}") as answer:

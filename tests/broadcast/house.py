@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -10,20 +11,26 @@ from pathlib import Path
 from sqlalchemy import text
 
 from gateway.broadcast.clips import ClipShelf
+from gateway.broadcast.orders import Order, Rules
 from gateway.broadcast.performance import Manner
-from gateway.broadcast.service import BroadcastService, Order, Rules, View
+from gateway.broadcast.rulebook import NEVER_QUIET
+from gateway.broadcast.service import BroadcastService
+from gateway.broadcast.sound import SoundDesk
+from gateway.broadcast.views import View
 from gateway.clock import SimulatedClock
-from gateway.domain.broadcast import BroadcastId, ClipId, Delivery, Priority, Targets
+from gateway.domain.broadcast import BroadcastId, ClipContent, ClipId, Delivery, Priority, Programme, Targets
 from gateway.domain.city import City
 from gateway.domain.devices import CameraGroup, CellCode, Device, DeviceId, DeviceKind, GridCell, GroupId, Position, Zone, ZoneId
 from gateway.domain.events import Actor, ActorKind
 from gateway.domain.health import Board
-from gateway.drivers.base import AudioFormat
+from gateway.domain.speaking import SpeakerPath
+from gateway.drivers.base import AudioFormat, VolumeControl
 from gateway.errors import DeviceError, WrongDevice
 from gateway.media.clips import ClipPreparer
 from gateway.storage.store import Store
 from gateway.storage.writer import Lane
 from tests.media.test_clips import tone, wav
+from tests.waiting import until
 
 ACTOR = Actor(ActorKind.API_KEY, "key-1")
 PCM = tone(0.1)
@@ -35,15 +42,21 @@ class Session:
 
     def __init__(self, speaker: "Loudspeaker", encoding: str, packet_samples: int = 160) -> None:
         self.format = AudioFormat(encoding, 8000, 8, packet_samples)
+        self.path = SpeakerPath.BACKCHANNEL
+        self.missed: int | None = None
         self.packets: list[tuple[float, bytes]] = []
         self.offered = 0
+        self.begun: list[int] = []  # which packets were the first ones of sounds
         self.heard = asyncio.Event()
         self.closed = asyncio.Event()
         self._speaker = speaker
 
     def send(self, payload: bytes, *, timestamp: int, marker: bool) -> bool:
         self._speaker.expect(not self.closed.is_set(), "a packet after the end of the session")
-        self._speaker.expect(marker == (not self.packets), "the marker on another packet than the first")
+        if timestamp == 0:  # one more sound
+            self.offered = 0
+            self.begun.append(len(self.packets))
+        self._speaker.expect(marker == (len(self.packets) == self.begun[-1]), "the marker on another packet than the first")
         self._speaker.expect(timestamp == self.format.packet_samples * self.offered, "a timestamp that does not count samples")
         self.offered += 1
         if not self._speaker.drains:
@@ -51,6 +64,14 @@ class Session:
         self.packets.append((self._speaker.clock.monotonic(), payload))
         self.heard.set()
         return True
+
+    @property
+    def line(self) -> None:
+        return None
+
+    @property
+    def ended(self) -> bool:
+        return self.closed.is_set()
 
     async def close(self) -> None:
         self.closed.set()
@@ -85,6 +106,12 @@ class Loudspeaker:
         return session
 
     @property
+    def turns(self) -> list[list[tuple[float, bytes]]]:
+        """The packets of each sound, in as many sessions as it took."""
+        bounds = ((session, itertools.pairwise([*session.begun, len(session.packets)])) for session in self.sessions)
+        return [session.packets[begin:end] for session, pairs in bounds for begin, end in pairs]
+
+    @property
     def sound(self) -> bytes:
         return b"".join(payload for session in self.sessions for _, payload in session.packets)
 
@@ -99,6 +126,8 @@ class House:
         self.swapped: set[DeviceId] = set()
         self.shelf = ClipShelf(store, folder, ClipPreparer(), clock)
         self.clip = ClipId("")
+        self.rules, self.hours = Rules(max_speakers=3), NEVER_QUIET
+        self.knobs: dict[DeviceId, VolumeControl] = {}
         self.service = self.make_service()
 
     def make_service(self) -> BroadcastService:
@@ -108,10 +137,12 @@ class House:
             city=self.city,
             board=self.board,
             clock=self.clock,
-            shelf=self.shelf,
+            sounds=SoundDesk(self.shelf),
             speaker_of=self.speakers.__getitem__,
             verify=self._verify,
-            rules=Rules(max_speakers=3),
+            rules=self.rules,
+            hours=lambda: self.hours,
+            volume_of=self.knobs.get,
             manner=manner,
         )
 
@@ -122,7 +153,9 @@ class House:
     def order(self, name: str = "b1", *speakers: str, **changes: object) -> Order:
         targets = Targets(speakers=tuple(map(DeviceId, speakers or ("s1",))))
         not_after = self.clock.now() + timedelta(seconds=30)
-        made = Order(BroadcastId(name), self.clip, targets, Priority.NOTICE, not_after, ACTOR)
+        if clip := changes.pop("clip", None):
+            changes["programme"] = Programme(ClipContent(clip))
+        made = Order(BroadcastId(name), Programme(ClipContent(self.clip)), targets, Priority.NOTICE, not_after, ACTOR)
         return replace(made, **changes)
 
     async def view(self, name: str = "b1") -> View:
@@ -146,6 +179,7 @@ class House:
     async def ended(self, name: str = "b1", *, step_s: float = 0.02) -> View:
         """Let time pass, a packet's worth at a time, until the broadcast has ended and all of it is in the store."""
         while (view := await self.view(name)).open:
+            await self.store.writer.write(_nothing, lane=Lane.HEALTH)  # time waits for the disk, however busy the machine is
             await self.clock.advance(step_s)
         await self.service.written()
         return view
@@ -169,8 +203,7 @@ async def _rename(store: Store, before: str, after: str) -> None:
 async def running(service: BroadcastService) -> AsyncIterator[asyncio.Task[None]]:
     """The service at work; its task, so that a test can end it early."""
     task = asyncio.create_task(service.run())
-    while not service.taking_orders and not task.done():  # noqa: ASYNC110 - a state of the service, not an event
-        await asyncio.sleep(0)
+    await until(lambda: service.taking_orders or task.done())
     try:
         yield task
     finally:

@@ -1,13 +1,14 @@
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from gateway.broadcast.clips import ClipShelf
+from gateway.broadcast.clips import ClipShelf, Labels
 from gateway.clock import SimulatedClock
 from gateway.domain.broadcast import ClipId
-from gateway.errors import InvalidInput, NotFound, StorageFailed
+from gateway.errors import Conflict, InvalidInput, NotFound, StorageFailed
 from gateway.media.clips import ClipPreparer
-from gateway.storage.store import Store
+from gateway.storage.store import Store, Tx
 from tests.broadcast.house import ACTOR
 from tests.media.test_clips import tone, wav
 
@@ -86,3 +87,90 @@ async def test_an_unknown_clip_is_said_to_be_unknown(shelf: ClipShelf) -> None:
     for missing in (ClipId("0" * 64), ClipId("../../etc/passwd")):
         with pytest.raises(NotFound):
             await shelf.read(missing)
+
+
+# -- the library ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_clip_is_found_by_a_part_of_its_names_or_tags(shelf: ClipShelf) -> None:
+    stall = await shelf.add(CLIP, name="请勿占道经营", name_en="Do not block the Road", tags=["占道", "night_1", "占道"], actor=ACTOR)
+    other = await shelf.add(wav(tone(0.3)), name="100% off_road", actor=ACTOR)
+    assert stall.tags == ("占道", "night_1")
+    for search, found in (
+        ("占道", [stall]),
+        ("ROAD", [stall, other]),
+        ("%", [other]),
+        ("_", [stall, other]),
+        ("t_1", [stall]),
+        ("xyz", []),
+    ):
+        assert sorted(await shelf.page(limit=5, search=search), key=lambda clip: clip.name) == sorted(found, key=lambda clip: clip.name)
+    assert await shelf.page(limit=5, tag="night_1") == [stall]
+    assert await shelf.page(limit=5, tag="night") == []
+
+
+async def test_a_clip_is_renamed_and_levelled_later(shelf: ClipShelf, store: Store) -> None:
+    quiet = await shelf.add(wav(tone(2, level=900)), name="plain", actor=ACTOR)
+    before = await shelf.prepared(quiet.id)
+    louder = await shelf.change(quiet.id, Labels("响", "Loud", ("a",)), level=True, actor=ACTOR)
+    assert await shelf.get(quiet.id) == louder
+    assert (louder.name, louder.name_en, louder.tags, louder.level, louder.id) == ("响", "Loud", ("a",), True, quiet.id)
+    assert louder.lufs_before == quiet.lufs_before == quiet.lufs_after
+    assert louder.lufs_after is not None
+    assert louder.lufs_before is not None
+    assert louder.lufs_after > louder.lufs_before + 10
+    assert (await shelf.prepared(quiet.id)).pcm != before.pcm
+    async with store.read() as tx:
+        assert "clip.change" in {row.entry.action for row in await tx.audit.page(subject=quiet.id, limit=5)}
+    with pytest.raises(InvalidInput) as caught:
+        await shelf.change(quiet.id, Labels("", "x" * 201, ("a\nb",)), level=True, actor=ACTOR)
+    assert [fault.where for fault in caught.value.faults] == ["name", "name_en", "tags"]
+
+
+async def test_a_clip_that_was_removed_is_gone_with_its_file_until_it_is_sent_again(shelf: ClipShelf, folder: Path, store: Store) -> None:
+    clip = await shelf.add(CLIP, name="first", tags=["a"], actor=ACTOR)
+    await shelf.remove(clip.id, ACTOR)
+    assert names(folder) == []
+    for call in (shelf.get, shelf.read, shelf.prepared):
+        with pytest.raises(NotFound):
+            await call(clip.id)
+    with pytest.raises(NotFound):
+        await shelf.remove(clip.id, ACTOR)
+    with pytest.raises(NotFound):
+        await shelf.change(clip.id, Labels("x"), level=False, actor=ACTOR)
+    again = await shelf.add(CLIP, name="second", actor=ACTOR)
+    assert (again.id, again.name, again.tags) == (clip.id, "second", ())
+    assert await shelf.read(clip.id) == CLIP
+    async with store.read() as tx:
+        assert "clip.remove" in {row.entry.action for row in await tx.audit.page(subject=clip.id, limit=5)}
+
+
+async def test_a_file_that_a_crash_left_behind_goes_at_the_next_start(shelf: ClipShelf, folder: Path) -> None:
+    kept = await shelf.add(wav(tone(0.3)), name="kept", actor=ACTOR)
+    clip = await shelf.add(CLIP, name="first", actor=ACTOR)
+    await shelf.remove(clip.id, ACTOR)
+    (folder / clip.id).write_bytes(CLIP)
+    await shelf.load()
+    assert names(folder) == [kept.id]
+
+
+async def test_what_something_else_needs_is_not_removed(store: Store, clock: SimulatedClock, folder: Path) -> None:
+    async def uses(_tx: Tx, clip: ClipId) -> Sequence[str]:
+        return ["schedule S-1"]
+
+    shelf = ClipShelf(store, folder, ClipPreparer(), clock, uses=uses)
+    clip = await shelf.add(CLIP, name="clip", actor=ACTOR)
+    with pytest.raises(Conflict, match="schedule S-1") as caught:
+        await shelf.remove(clip.id, ACTOR)
+    assert (caught.value.code, bool(caught.value.hint)) == ("clip-in-use", True)
+    assert await shelf.read(clip.id) == CLIP
+
+
+async def test_the_library_takes_no_more_than_its_share_of_the_disk(store: Store, clock: SimulatedClock, folder: Path) -> None:
+    shelf = ClipShelf(store, folder, ClipPreparer(), clock, most_bytes=len(CLIP) + 100)
+    clip = await shelf.add(CLIP, name="clip", actor=ACTOR)
+    with pytest.raises(Conflict) as caught:
+        await shelf.add(wav(tone(0.2)), name="one too many", actor=ACTOR)
+    assert (caught.value.code, names(folder)) == ("clips-full", [clip.id])
+    await shelf.remove(clip.id, ACTOR)
+    await shelf.add(wav(tone(0.2)), name="now there is room", actor=ACTOR)

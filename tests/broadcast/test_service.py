@@ -1,18 +1,19 @@
 import asyncio
 import functools
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import pytest
 
-from gateway.domain.broadcast import Broadcast, ClipId, Delivery, DeliveryState, Priority, Targets
+from gateway.domain.broadcast import Broadcast, BroadcastId, ClipContent, ClipId, Delivery, DeliveryState, Priority, Programme, Targets
 from gateway.domain.devices import CellCode, DeviceId, GroupId, ZoneId
 from gateway.domain.health import HealthState, Standing
-from gateway.errors import Busy, Conflict, Forbidden, InvalidInput, NotFound, Overloaded, StorageFailed
+from gateway.errors import Busy, Conflict, Forbidden, InvalidInput, NotFound, Overloaded, StorageFailed, Unreachable
 from gateway.storage.writer import Lane
-from tests.broadcast.house import ACTOR, PCM, House, broken, furnished, running
+from tests.broadcast.house import ACTOR, PCM, House, Loudspeaker, Session, broken, furnished, running
 from tests.media.g711 import DECODERS
 from tests.media.test_clips import snr_db, tone, wav
+from tests.waiting import until
 
 
 async def events_of(house: House, kind: str) -> list:
@@ -30,6 +31,13 @@ async def test_a_clip_is_heard_at_every_speaker_in_the_speakers_own_codec(house:
     for speaker, encoding in (("s1", "PCMA"), ("s2", "PCMU")):
         heard = DECODERS[encoding](house.speakers[DeviceId(speaker)].sound)
         assert snr_db(heard, PCM) > 30
+
+
+async def test_a_loudspeaker_that_takes_no_g711_hears_the_clip_in_g722(house: House) -> None:
+    house.speakers[DeviceId("s1")].encoding = "G722"
+    await house.service.submit(house.order("b1", "s1"))
+    assert (await house.ended()).deliveries[0].state is DeliveryState.DONE
+    assert house.speakers[DeviceId("s1")].sound == (await house.shelf.prepared(house.clip)).encodings["G722"]
 
 
 async def test_packets_leave_every_20_ms_and_begin_together(house: House) -> None:
@@ -76,17 +84,25 @@ async def test_those_who_are_ready_wait_a_second_for_the_others_and_no_longer(ho
     assert not quick.sessions[0].heard.is_set()
     await house.clock.advance(0.02)
     await house.heard("s1")
+    await house.clock.advance(0.02)
     slow.opens.set()
     view = await house.ended()
     assert {delivery.state for delivery in view.deliveries} == {DeliveryState.DONE}
     assert slow.sessions[0].packets[0][0] > quick.sessions[0].packets[0][0]
 
 
-async def test_every_session_is_closed_however_it_ends(house: House) -> None:
+@pytest.mark.parametrize("end", ["played", "lost", "cancelled", "silenced"])
+async def test_every_session_is_closed_however_it_ends(house: House, end: str) -> None:
     await house.service.submit(house.order("b1", "s1", "s2"))
+    sessions = [await house.heard(name) for name in ("s1", "s2")]
+    if end == "lost":
+        house.speakers[DeviceId("s2")].drains = False
+    elif end == "cancelled":
+        await house.service.cancel(BroadcastId("b1"), ACTOR)
+    elif end == "silenced":
+        house.service.stop_all(ACTOR)
     await house.ended()
-    for name in ("s1", "s2"):
-        await house.speakers[DeviceId(name)].sessions[0].closed.wait()
+    assert [session.closed.is_set() for session in sessions] == [True, True]
 
 
 # -- where it is heard ------------------------------------------------------------------------------------------------
@@ -156,7 +172,8 @@ async def test_no_sound_goes_to_a_device_that_is_another_one(house: House) -> No
     await house.service.submit(house.order("b1", "s1", "s2"))
     await house.ended()
     assert (await house.delivery()).reason == "wrong-device"
-    assert not house.speakers[DeviceId("s1")].sessions
+    [session] = house.speakers[DeviceId("s1")].sessions
+    assert (session.packets, session.closed.is_set()) == ([], True)
     assert (await house.delivery(speaker="s2")).state is DeliveryState.DONE
 
 
@@ -274,9 +291,64 @@ async def test_an_emergency_interrupts_a_notice(house: House) -> None:
     await house.ended("b2")
     assert (await house.delivery("b1")).state is DeliveryState.PREEMPTED
     assert (await house.delivery("b2")).state is DeliveryState.DONE
-    first, second = house.speakers[DeviceId("s1")].sessions
-    assert first.closed.is_set()
-    assert len(second.packets) == 5
+    (session,) = house.speakers[DeviceId("s1")].sessions
+    assert session.closed.is_set()
+    before, after = (await house.delivery("b1")).figures, (await house.delivery("b2")).figures
+    assert (after.packets, len(session.packets)) == (5, before.packets + 5)
+    assert before.last_packet_at <= after.first_packet_at
+    urgent = (await house.shelf.prepared(house.clip)).encodings["PCMA"]
+    assert b"".join(payload for _, payload in session.packets[-5:]) == urgent
+
+
+async def test_who_cannot_go_on_in_the_session_of_another_sets_up_its_own(house: House) -> None:
+    speaker = house.speakers[DeviceId("s1")]
+    for number, spoil in enumerate((_hung_up, _with_much_in_its_buffer, _in_an_encoding_that_is_not_to_be_had)):
+        await playing(house, f"notice-{number}", again=True)
+        session = speaker.sessions[-1]
+        spoil(session)
+        await house.service.submit(house.order(f"emergency-{number}", priority=Priority.EMERGENCY, again=True))
+        await house.ended(f"emergency-{number}")
+        assert (await house.delivery(f"emergency-{number}")).state is DeliveryState.DONE
+        assert speaker.sessions[-2] is session
+        assert session.closed.is_set()
+        speaker.opened.clear()
+
+
+def _hung_up(session: Session) -> None:
+    session.closed.set()
+
+
+def _with_much_in_its_buffer(session: Session) -> None:
+    session.format = replace(session.format, buffers_s=1.0)
+
+
+def _in_an_encoding_that_is_not_to_be_had(session: Session) -> None:
+    session.format = replace(session.format, encoding="L16")
+
+
+async def test_another_device_hears_nothing_through_the_session_of_the_right_one(house: House) -> None:
+    await playing(house)
+    (session,) = house.speakers[DeviceId("s1")].sessions
+    house.swapped.add(DeviceId("s1"))
+    await house.service.submit(house.order("b2", priority=Priority.EMERGENCY))
+    await house.ended("b2")
+    delivery = await house.delivery("b2")
+    assert (delivery.state, delivery.reason) == (DeliveryState.FAILED, "wrong-device")
+    assert len(session.packets) == (await house.delivery("b1")).figures.packets
+    assert session.closed.is_set()
+
+
+async def test_a_session_that_is_left_to_somebody_who_does_not_come_is_closed(house: House) -> None:
+    await playing(house)
+    (session,) = house.speakers[DeviceId("s1")].sessions
+    urgent = await house.service.submit(house.order("b2", priority=Priority.EMERGENCY))
+    while house.service.follow(urgent.broadcast.id)()[0].state is DeliveryState.QUEUED and not session.closed.is_set():
+        if (await house.delivery("b1")).state is DeliveryState.PREEMPTED:
+            break
+        await house.clock.advance(0)
+    house.service.stop_all(ACTOR)
+    await house.ended("b2")
+    await until(session.closed.is_set)
 
 
 async def test_what_is_not_more_important_waits_its_turn(house: House) -> None:
@@ -463,7 +535,7 @@ async def test_after_a_crash_what_was_playing_is_unknown_and_nothing_is_played_a
 
 async def _leave_open(house: House, name: str, state: DeliveryState) -> None:
     order = house.order(name)
-    broadcast = Broadcast(order.id, order.clip, order.targets, order.priority, order.not_after, house.clock.now(), ACTOR)
+    broadcast = Broadcast(order.id, order.programme, order.targets, order.priority, order.not_after, house.clock.now(), ACTOR)
     delivery = Delivery(order.id, DeviceId("s1"), state, house.clock.now())
     await house.store.writer.write(lambda tx: tx.broadcasts.add(broadcast, [delivery]), lane=Lane.BROADCAST)
 
@@ -498,13 +570,43 @@ async def test_a_caller_that_goes_away_leaves_an_order_that_is_carried_out(house
         group.create_task(house.store.writer.write(hold_up, lane=Lane.STOP))
         await held.wait()
         submitting = group.create_task(house.service.submit(house.order()))
-        while not house.store.writer.depth:  # noqa: ASYNC110 - until the order waits for the store
-            await asyncio.sleep(0)
+        await until(lambda: house.store.writer.depth)  # the order waits for the store
         submitting.cancel()
         disk.set()
     await house.heard()
     await house.ended()
     assert (await house.delivery()).state is DeliveryState.DONE
+
+
+@dataclass
+class Unmet(Loudspeaker):
+    """A loudspeaker to which the way is not known."""
+
+    prepared: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def prepare(self, *, timeout_s: float) -> None:
+        assert timeout_s > 0
+        self.prepared.set()
+        raise Unreachable("no way")  # which is said when it is spoken to
+
+
+async def test_the_way_to_a_speaker_is_looked_for_while_the_order_is_written_down(house: House) -> None:
+    unmet = house.speakers[DeviceId("s1")] = Unmet(house.clock)
+    unmet.opens.set()
+    disk = asyncio.Event()
+
+    async def hold_up(_tx: object) -> None:
+        await disk.wait()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(house.store.writer.write(hold_up, lane=Lane.STOP))
+        submitting = group.create_task(house.service.submit(house.order()))
+        await unmet.prepared.wait()
+        assert not submitting.done()
+        assert not unmet.asked.is_set()
+        disk.set()
+    await house.heard()
+    await house.ended()
 
 
 async def test_broadcasts_are_listed_latest_first_with_their_deliveries(house: House) -> None:
@@ -516,3 +618,39 @@ async def test_broadcasts_are_listed_latest_first_with_their_deliveries(house: H
     assert [(view.broadcast.id, view.deliveries[0].state) for view in views] == [("b2", DeliveryState.DONE), ("b1", DeliveryState.DONE)]
     last = views[0].broadcast
     assert [view.broadcast.id for view in await house.service.page(before=(last.created_at, last.id), limit=10)] == ["b1"]
+
+
+async def test_a_clip_that_is_being_spoken_is_not_removed_and_its_broadcast_outlives_it(house: House) -> None:
+    await house.service.submit(house.order())
+    await house.heard()
+    with pytest.raises(Conflict, match="broadcast b1") as caught:
+        await house.shelf.remove(house.clip, ACTOR)
+    assert caught.value.code == "clip-in-use"
+    await house.ended()
+    await house.shelf.remove(house.clip, ACTOR)
+    assert (await house.view()).broadcast.programme == Programme(ClipContent(house.clip))
+    with pytest.raises(NotFound):
+        await house.service.submit(house.order("b2"))
+
+
+async def test_what_was_ordered_before_a_stop_is_refused_by_the_next_life_as_well(house: House) -> None:
+    house.service.stop_all(ACTOR)
+    await house.service.written()
+    reborn = house.make_service()
+    async with running(reborn):
+        with pytest.raises(Conflict, match="silenced") as unsaid:
+            await reborn.submit(house.order("b2"))
+        with pytest.raises(Conflict, match="silenced") as before:
+            await reborn.submit(house.order("b3", issued_at=house.clock.now() - timedelta(seconds=1)))
+        assert unsaid.value.code == before.value.code == "stop-all"
+        await house.clock.advance(0.5)
+        await reborn.submit(house.order("b4", issued_at=house.clock.now()))
+        await house.clock.advance(60)
+        await reborn.submit(house.order("b5", again=True))
+
+
+async def test_a_clock_that_was_set_back_after_a_stop_silences_nobody(house: House) -> None:
+    house.service.stop_all(ACTOR)
+    house.clock.step(timedelta(hours=-1))
+    await house.service.submit(house.order("b2", issued_at=house.clock.now()))
+    assert (await house.ended("b2")).deliveries[0].state is DeliveryState.DONE

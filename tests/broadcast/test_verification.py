@@ -65,8 +65,16 @@ async def test_what_a_health_check_found_too_long_ago_does_not_count() -> None:
 async def test_a_swapped_speaker_that_a_health_check_has_seen_is_refused_at_once() -> None:
     street = Street()
     street.seen("SN9")
-    with pytest.raises(WrongDevice):
+    with pytest.raises(WrongDevice) as caught:
         await street.verify()(HORN)
+    assert "serial number SN9, where the inventory has SN1" in str(caught.value)
+
+
+async def test_what_a_stranger_calls_itself_is_told_as_far_as_it_can_be_shown() -> None:
+    street = Street(serial="\x1b[2Jevil\n" + "x" * 500)
+    with pytest.raises(WrongDevice) as caught:
+        await street.verify()(HORN)
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 200
 
 
 async def test_a_speaker_that_the_inventory_has_no_serial_number_of_passes() -> None:

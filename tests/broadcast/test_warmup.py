@@ -31,3 +31,18 @@ async def test_every_speaker_is_prepared_and_a_silent_one_holds_up_nobody_and_is
         await clock.advance(AGAIN_S)
         assert horns[DeviceId("B")].asked == 2
         running.cancel()
+
+
+async def test_what_the_first_talk_needs_is_loaded_before_anybody_is_asked() -> None:
+    horn, city, clock, loaded = Horn(), City(), SimulatedClock(), list[int]()
+    city.replace(devices=[Device(DeviceId("A"), DeviceKind.SPEAKER, "A", "127.0.0.1")], groups=[], cells=[], zones=[])
+
+    async def load() -> None:
+        loaded.append(horn.asked)
+
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(WarmUp(city=city, clock=clock, speaker_of=lambda _: horn, load=load).run())
+        await clock.advance(AGAIN_S + 1)
+        running.cancel()
+    assert loaded == [0]
+    assert horn.asked >= 1

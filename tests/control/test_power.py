@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+import operator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.clock import SimulatedClock
+from gateway.control import power
 from gateway.control.power import POWER_EVENT, Cycled, PowerDesk, PowerOutcome
 from gateway.domain.city import City
 from gateway.domain.devices import Credentials, Device, DeviceId, DeviceKind, Ports, SnmpCredentials, SnmpVersion
@@ -27,6 +30,7 @@ from gateway.storage.writer import Lane
 from simulators.city import SimDevice
 from simulators.wiring import set_port, set_power
 from tests.simulators.snmp_block import AGGREGATION, BRANCH, CAMERA, CITY, SPEAKER, SWITCH, Block, snmp_block
+from tests.waiting import until
 
 ACTOR = Actor(ActorKind.API_KEY, "k1")
 ID = DeviceId(CAMERA.id)
@@ -46,7 +50,7 @@ class Bench:
 
     def entry(self, device: SimDevice, **changed: object) -> Device:
         facts = {"uplink": DeviceId(device.uplink) or None, "uplink_port": device.uplink_port or None, "mac": device.mac} | changed
-        return Device(DeviceId(device.id), DeviceKind(device.kind), device.id, device.address, **facts)  # type: ignore[arg-type]
+        return Device(DeviceId(device.id), DeviceKind(device.kind), device.id, device.address, **facts)
 
     def inventory(self, *devices: Device) -> None:
         self.city.replace(devices=devices or [self.entry(device) for device in CITY.devices])
@@ -91,18 +95,10 @@ class Bench:
         async with self.store.read() as tx:
             return list(await tx.power.unfinished())
 
-    async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
-            while not holds():  # noqa: ASYNC110 -- a simulated switch on a real socket is waited for
-                await asyncio.sleep(0.01)
-
     async def cycle(self, desk: PowerDesk, device: SimDevice = CAMERA, *, reason: str = "hangs") -> Cycled:
         """A whole cycle, the time in between passed."""
         task = asyncio.create_task(desk.cycle(DeviceId(device.id), reason=reason, actor=ACTOR))
-        async with asyncio.timeout(30):
-            while not task.done():
-                await self.clock.advance(1)
-                await asyncio.sleep(0.01)
+        await until(task.done, within_s=30, meanwhile=lambda: self.clock.advance(1))
         return await task
 
 
@@ -165,7 +161,7 @@ async def test_a_port_of_a_v3_switch_is_switched_too(bench: Bench, desk: PowerDe
 async def test_a_port_that_is_off_when_the_daemon_ends_is_switched_on_before_it_has_ended(bench: Bench) -> None:
     async with at_work(bench) as desk:
         asking = asyncio.create_task(desk.cycle(ID, reason="hangs", actor=ACTOR))
-        await bench.until(lambda: not bench.is_fed(SWITCH, 1))
+        await until(lambda: not bench.is_fed(SWITCH, 1))
     assert bench.is_fed(SWITCH, 1)
     assert [cycle.device for cycle in await bench.unfinished()] == [ID]
     with contextlib.suppress(asyncio.CancelledError):
@@ -176,37 +172,31 @@ async def test_a_port_that_was_off_when_the_daemon_was_killed_is_switched_on_at_
     set_port(CITY, bench.block.state, SWITCH, 1, powered=False)
     await left_behind(bench)
     async with at_work(bench):
-        await bench.until(lambda: bench.is_fed(SWITCH, 1))
-        async with asyncio.timeout(20):
-            while await bench.unfinished():  # noqa: ASYNC110 -- a simulated switch is waited for
-                await asyncio.sleep(0.01)
+        await until(lambda: bench.is_fed(SWITCH, 1))
+        await until(bench.unfinished, wanted=operator.not_)
     (event,) = await bench.events()
     assert (event.data["outcome"], event.data["actor"]) == ("unknown", "system:gateway")
 
 
-async def test_a_switch_that_is_silent_at_the_next_start_is_asked_until_it_answers(bench: Bench) -> None:
+async def test_a_switch_that_is_silent_at_the_next_start_is_asked_until_it_answers(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(power, "TIMEOUT_S", 0.6)
     set_port(CITY, bench.block.state, SWITCH, 1, powered=False)
     set_power(CITY, bench.block.state, SWITCH, on=False)
     await left_behind(bench)
-    async with at_work(bench):
-        await asyncio.sleep(0.7)
-        assert await bench.unfinished()
-        set_power(CITY, bench.block.state, SWITCH, on=True)
-        async with asyncio.timeout(30):
-            while await bench.unfinished():
-                await bench.clock.advance(5)
-                await asyncio.sleep(0.01)
+    with capture_logs() as lines:
+        async with at_work(bench):
+            await until(lambda: [line for line in lines if line["event"] == "power.not_on_yet"])
+            assert await bench.unfinished()
+            set_power(CITY, bench.block.state, SWITCH, on=True)
+            await until(bench.unfinished, wanted=operator.not_, within_s=30, meanwhile=lambda: bench.clock.advance(5))
     assert bench.is_fed(SWITCH, 1)
 
 
 async def test_whoever_asked_may_go_away_in_between(bench: Bench, desk: PowerDesk) -> None:
     asking = asyncio.create_task(desk.cycle(ID, reason="hangs", actor=ACTOR))
-    await bench.until(lambda: not bench.is_fed(SWITCH, 1))
+    await until(lambda: not bench.is_fed(SWITCH, 1))
     asking.cancel()
-    async with asyncio.timeout(20):
-        while await bench.unfinished():
-            await bench.clock.advance(1)
-            await asyncio.sleep(0.01)
+    await until(bench.unfinished, wanted=operator.not_, meanwhile=lambda: bench.clock.advance(1))
     assert bench.is_fed(SWITCH, 1)
 
 

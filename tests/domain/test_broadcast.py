@@ -9,11 +9,13 @@ from gateway.domain.broadcast import (
     TRANSITIONS,
     Broadcast,
     BroadcastId,
+    ClipContent,
     ClipId,
     Delivery,
     DeliveryState,
     Figures,
     Priority,
+    Programme,
     Step,
     Targets,
     Verdict,
@@ -49,9 +51,9 @@ def test_every_other_step_is_refused(state: DeliveryState, step: Step) -> None:
         advance(delivery(state), step, at=NOW, not_after=LATER)
 
 
-@given(st.lists(steps, max_size=12))
-def test_no_history_makes_a_sound_twice_or_wakes_what_has_ended(history: list[Step]) -> None:
-    current, plays, ended = delivery(), 0, False
+@given(st.sampled_from([DeliveryState.QUEUED, DeliveryState.AWAITING_APPROVAL]), st.lists(steps, max_size=16))
+def test_no_history_makes_a_sound_twice_or_wakes_what_has_ended(first: DeliveryState, history: list[Step]) -> None:
+    current, plays, interruptions, goings_on, ended = delivery(first), 0, 0, 0, False
     for step in history:
         try:
             current = advance(current, step, at=NOW, not_after=LATER)
@@ -59,13 +61,41 @@ def test_no_history_makes_a_sound_twice_or_wakes_what_has_ended(history: list[St
             continue
         assert not ended
         plays += step is Step.PLAY
+        interruptions += step is Step.INTERRUPT
+        goings_on += step is Step.RESUME
         ended = not current.open
     assert plays <= 1
+    assert goings_on <= interruptions
+
+
+@given(st.lists(steps, max_size=16))
+def test_without_a_second_person_nothing_that_needs_one_is_ever_heard(history: list[Step]) -> None:
+    current = delivery(DeliveryState.AWAITING_APPROVAL)
+    for step in history:
+        if step is Step.APPROVE:
+            continue
+        try:
+            current = advance(current, step, at=NOW, not_after=LATER)
+        except Conflict:
+            continue
+        assert current.state in {DeliveryState.FAILED, DeliveryState.CANCELLED, DeliveryState.EXPIRED}
+
+
+@given(st.lists(steps, max_size=16))
+def test_who_was_interrupted_has_the_speaker_only_after_going_on(history: list[Step]) -> None:
+    current = delivery(DeliveryState.INTERRUPTED)
+    for step in history:
+        try:
+            current = advance(current, step, at=NOW, not_after=LATER)
+        except Conflict:
+            continue
+        assert step is Step.RESUME or not current.open
+        return
 
 
 @given(states, st.integers(1, 3600))
 def test_nothing_begins_after_its_time(state: DeliveryState, late_s: int) -> None:
-    for step in (Step.CONNECT, Step.PLAY):
+    for step in (Step.APPROVE, Step.CONNECT, Step.PLAY, Step.RESUME):
         with pytest.raises(Conflict):
             advance(delivery(state), step, at=LATER + timedelta(seconds=late_s), not_after=LATER)
 
@@ -73,9 +103,11 @@ def test_nothing_begins_after_its_time(state: DeliveryState, late_s: int) -> Non
 def test_what_may_have_been_heard_is_unknown_after_a_crash_and_all_else_is_failed() -> None:
     lost = {state: TRANSITIONS[state].get(Step.LOSE) for state in OPEN}
     assert lost == {
+        DeliveryState.AWAITING_APPROVAL: DeliveryState.FAILED,
         DeliveryState.QUEUED: DeliveryState.FAILED,
         DeliveryState.CONNECTING: DeliveryState.FAILED,
         DeliveryState.PLAYING: DeliveryState.UNKNOWN,
+        DeliveryState.INTERRUPTED: DeliveryState.PREEMPTED,
     }
 
 
@@ -83,8 +115,20 @@ def test_a_sound_that_has_begun_does_not_expire() -> None:
     assert Step.EXPIRE not in TRANSITIONS[DeliveryState.PLAYING]
 
 
-def test_the_states_that_are_open_are_the_three_on_the_way() -> None:
-    assert {DeliveryState.QUEUED, DeliveryState.CONNECTING, DeliveryState.PLAYING} == OPEN
+def test_what_was_interrupted_ends_as_preempted_and_not_as_expired() -> None:
+    assert Step.EXPIRE not in TRANSITIONS[DeliveryState.INTERRUPTED]
+    assert TRANSITIONS[DeliveryState.INTERRUPTED][Step.PREEMPT] is DeliveryState.PREEMPTED
+
+
+def test_the_states_that_are_open_are_those_on_the_way() -> None:
+    way = {
+        DeliveryState.AWAITING_APPROVAL,
+        DeliveryState.QUEUED,
+        DeliveryState.CONNECTING,
+        DeliveryState.PLAYING,
+        DeliveryState.INTERRUPTED,
+    }
+    assert way == OPEN
 
 
 def test_figures_stay_when_a_step_brings_none() -> None:
@@ -112,9 +156,10 @@ def test_an_emergency_comes_before_talk_enforcement_notices_and_schedules() -> N
 
 def test_the_same_order_is_recognised_when_it_comes_again_later() -> None:
     actor = Actor(ActorKind.API_KEY, "k")
-    first = Broadcast(BroadcastId("b"), ClipId("c"), Targets(speakers=(DeviceId("s"),)), Priority.NOTICE, LATER, NOW, actor)
-    again = Broadcast(BroadcastId("b"), ClipId("c"), Targets(speakers=(DeviceId("s"),)), Priority.NOTICE, LATER, LATER, actor)
-    other = Broadcast(BroadcastId("b"), ClipId("d"), Targets(speakers=(DeviceId("s"),)), Priority.NOTICE, LATER, NOW, actor)
+    said, where = Programme(ClipContent(ClipId("c"))), Targets(speakers=(DeviceId("s"),))
+    first = Broadcast(BroadcastId("b"), said, where, Priority.NOTICE, LATER, NOW, actor)
+    again = Broadcast(BroadcastId("b"), said, where, Priority.NOTICE, LATER, LATER, actor)
+    other = Broadcast(BroadcastId("b"), Programme(ClipContent(ClipId("d"))), where, Priority.NOTICE, LATER, NOW, actor)
     assert first.same_order(again)
     assert not first.same_order(other)
 

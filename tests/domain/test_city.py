@@ -5,13 +5,14 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.domain.bindings import Binding, Sight, SightKey
 from gateway.domain.city import City
 from gateway.domain.devices import CameraGroup, CellCode, Channel, Device, DeviceId, DeviceKind, GridCell, GroupId, Position, Zone, ZoneId
 from gateway.domain.geo import in_polygon
 
 
 def device(name: str, kind: DeviceKind = DeviceKind.CAMERA, **fields: object) -> Device:
-    return replace(Device(DeviceId(name), kind, name, "127.0.0.1"), **fields)  # type: ignore[arg-type]
+    return replace(Device(DeviceId(name), kind, name, "127.0.0.1"), **fields)
 
 
 def square(code: str, south: float, west: float, size: float = 0.001) -> GridCell:
@@ -91,3 +92,18 @@ def test_a_cell_with_a_hole_does_not_hold_what_stands_in_the_hole() -> None:
     made = city(cells=[replace(outer, rings=(*outer.rings, *hole.rings))])
     assert made.cell_at(Position(30.0005, 120.0005)) == "C"
     assert made.cell_at(Position(30.0015, 120.0015)) is None
+
+
+def test_bindings_are_found_by_camera_and_by_speaker_and_changed_by_themselves() -> None:
+    city = City()
+    camera, horn = device("cam"), device("horn", DeviceKind.SPEAKER)
+    own = device("own", DeviceKind.SPEAKER, audio_output_of=camera.id)
+    whole, preset = Binding(camera.id, horn.id), Binding(camera.id, horn.id, "p")
+    city.replace(devices=[camera, horn, own], bindings=[preset, whole], sights=[Sight(camera.id, "p")])
+    assert list(city.bindings_of(camera.id)) == list(city.bindings_of(horn.id)) == [whole, preset]
+    assert (list(city.bindings_of(own.id)), [device.id for device in city.audio_outputs(camera.id)]) == ([], ["own"])
+    assert city.sights[SightKey(camera.id, "p")] == Sight(camera.id, "p")
+    wider = replace(whole, reach_m=500)
+    city.bind(put=[wider], gone=[preset.key])
+    assert dict(city.bindings) == {whole.key: wider}
+    assert set(city.devices) == {"cam", "horn", "own"}

@@ -10,7 +10,7 @@ SHARED = Quirks({"shared-serial": Quirk("Q18", "shared-serial")})
 
 
 def camera(**known: str) -> Device:
-    return Device(DeviceId("CAM-1"), DeviceKind.CAMERA, "camera", "127.0.0.1", **known)  # type: ignore[arg-type]
+    return Device(DeviceId("CAM-1"), DeviceKind.CAMERA, "camera", "127.0.0.1", **known)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def grains(seed: int) -> bytes:
 def picture(number: int, **changed: object) -> Picture:
     """A healthy picture of the houses, the `number`th: the noise is never twice the same."""
     usual = Picture(1920, 1080, 0.05, 0.02, 0.2, 100.0, 12.0, f"{number:032x}", grains(number), HOUSES)
-    return replace(usual, **changed)  # type: ignore[arg-type]
+    return replace(usual, **changed)
 
 
 def seen(*shown: Picture, memory: Memory = BLANK, movable: bool = False, every: timedelta = EVERY) -> tuple[Memory, list[Opinion]]:

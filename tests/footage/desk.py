@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,15 +13,18 @@ from demo.processes import free_port
 from gateway.clock import SimulatedClock
 from gateway.domain.city import City
 from gateway.domain.devices import Channel, Credentials, Device, DeviceId, DeviceKind, Ports
-from gateway.domain.events import Actor, ActorKind
-from gateway.domain.footage import Dossier, Filing, FootageState, Period, Person, RequestId
+from gateway.domain.events import Actor, ActorKind, Person
+from gateway.domain.footage import Dossier, Filing, FootageState, Period, RequestId
 from gateway.domain.health import Board, Standing
 from gateway.drivers.base import Target
 from gateway.drivers.http import Http
 from gateway.drivers.onvif.device import OnvifDevice
+from gateway.footage.adopting import Adoption
+from gateway.footage.cutting import Finished
 from gateway.footage.fulfilment import Fetching, Worker
 from gateway.footage.register import load_register, shipped_register
 from gateway.footage.service import FootageService, Rules
+from gateway.footage.space import Space, free_bytes
 from gateway.footage.worker import run_worker
 from gateway.storage.store import Store
 from simulators import city as simulated
@@ -51,7 +54,7 @@ def filing(**changes: object) -> Filing:
         destination="入卷",
         window=Period(start, start + timedelta(minutes=1)),
     )
-    return replace(known, **changes)  # type: ignore[arg-type]
+    return replace(known, **changes)
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,7 @@ class Desk:
         async with asyncio.timeout(60):
             events = self.store.events.follow(after=0)
             async for event in events:
-                if event.subject == request and event.data["state"] in DONE:
+                if event.subject == request and event.data.get("state") in DONE:
                     dossier = await self.service.dossier(request)
                     if dossier.request.state in DONE:
                         return dossier
@@ -143,7 +146,9 @@ def desk_of(
     worker: Worker = run_worker,
     rules: Rules | None = None,
     segment: timedelta = timedelta(minutes=5),
-    free_bytes: int = 1 << 20,
+    keep_free: int = 1 << 20,
+    free_of: Callable[[Path], int] = free_bytes,
+    adoption: Adoption | None = None,
 ) -> Desk:
     service = FootageService(
         store=store,
@@ -154,8 +159,9 @@ def desk_of(
         search_of=where.search_of,
         target_of=where.target_of,
         new_id=lambda: f"fr-{next(_ids)}",
-        fetching=Fetching(folder, segment=segment, free_bytes=free_bytes),
+        fetching=Fetching(folder, folder / "evidence", Space(folder, floor=keep_free, free_of=free_of), segment=segment),
         rules=rules or Rules(),
+        adoption=adoption,
         worker=worker,
     )
     return Desk(service, where, store, clock, folder)
@@ -171,3 +177,12 @@ async def working(desk: Desk) -> AsyncIterator[Desk]:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+def keeping(reported: list[Finished]) -> Callable[[Finished], Awaitable[None]]:
+    """Takes finished files into a list."""
+
+    async def keep(finished: Finished) -> None:
+        reported.append(finished)
+
+    return keep

@@ -14,10 +14,11 @@ from gateway.drivers.base import MediaPacket, ReplaySession, Span, Target, Track
 from gateway.drivers.rtsp.replay import replay
 from gateway.errors import DeadlineExceeded, NotSupported, Unreachable
 from gateway.footage import worker
-from gateway.footage.exporting import Finished, Stretch, fetch
+from gateway.footage.cutting import Finished, Stretch
+from gateway.footage.exporting import fetch
 from gateway.footage.worker import Job, run_worker
 from simulators.faults import Answer, Fault
-from tests.footage.desk import NOW, Street, street
+from tests.footage.desk import NOW, Street, keeping, street
 
 SECOND = timedelta(seconds=1)
 START = NOW - timedelta(hours=1)
@@ -32,15 +33,15 @@ async def where() -> AsyncIterator[Street]:
 def job(where: Street, folder: Path, **changes: object) -> Job:
     recorder, channel = where.recorded(gappy=False)
     known: dict[str, object] = {"start": START, "end": START + 30 * SECOND, "segment": 10 * SECOND, "folder": folder, "prefix": "f_"}
-    return Job(where.target_of(DeviceId(recorder.id)), f"/replay/{channel.token}", Stretch(**known | changes))  # type: ignore[arg-type]
+    return Job(where.target_of(DeviceId(recorder.id)), f"/replay/{channel.token}", Stretch(**known | changes))
 
 
 async def fetched(wanted: Job, *, breaking_after: int | None = None) -> list[Finished]:
     """What `wanted` reports, fetched in this process; with `breaking_after` the connection breaks after so many packets."""
     reported: list[Finished] = []
     window = Span(wanted.stretch.start, wanted.stretch.end)
-    session: ReplaySession = await replay(wanted.target, wanted.path, window, timeout_s=10)
-    await fetch(session if breaking_after is None else Breaking(session, breaking_after), wanted.stretch, reported.append)
+    session: ReplaySession = await replay(wanted.target, wanted.path, window, timeout_s=10, kinds=("video", "audio"))
+    await fetch(session if breaking_after is None else Breaking(session, breaking_after), wanted.stretch, keeping(reported))
     return reported
 
 
@@ -93,7 +94,7 @@ async def test_a_replay_that_breaks_keeps_the_finished_files_only(where: Street,
     await session.close()
     session = await replay(wanted.target, wanted.path, window, timeout_s=10)
     with pytest.raises(Unreachable):
-        await fetch(Breaking(session, packets // 2), wanted.stretch, reported.append)
+        await fetch(Breaking(session, packets // 2), wanted.stretch, keeping(reported))
     assert [file.name for file in reported] == ["f_001.mp4"]
     assert names(tmp_path) == ["f_001.mp4"]
 
@@ -107,7 +108,7 @@ async def test_a_recording_without_video_is_refused(where: Street, tmp_path: Pat
     wanted = job(where, tmp_path)
     session = await replay(wanted.target, wanted.path, Span(START, START + SECOND), timeout_s=10)
     with pytest.raises(NotSupported):
-        await fetch(Silent(session, 0), wanted.stretch, lambda _: None)
+        await fetch(Silent(session, 0), wanted.stretch, keeping([]))
 
 
 async def test_the_worker_reports_what_the_export_does(where: Street, tmp_path: Path) -> None:
@@ -163,6 +164,6 @@ def names(folder: Path) -> list[str]:
 
 def test_a_job_survives_its_way_into_the_worker(tmp_path: Path) -> None:
     target = Target(DeviceId("NVR"), "127.0.0.1", Ports(1, 2, 3), Credentials("user", "pass wörd"), "profile")
-    stretch = Stretch(START, START + SECOND, SECOND, tmp_path, "p_", 7, START)
+    stretch = Stretch(START, START + SECOND, SECOND, tmp_path, "p_", 7, START, START)
     wanted = Job(target, "/replay?x=1", stretch)
     assert worker._job(worker._job_line(wanted)) == wanted

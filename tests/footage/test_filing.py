@@ -1,6 +1,7 @@
 """A request is refused with everything that is wrong with it at once, in words that help."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from gateway.domain.city import City
 from gateway.domain.devices import CameraGroup, CellCode, Channel, Device, DeviceId, DeviceKind, GroupId
-from gateway.domain.footage import REGISTER_FIELDS, Filing, Period
+from gateway.domain.footage import REGISTER_FIELDS, TO_FILE, Emergency, Filing, Period, RequesterKind, Urgency
 from gateway.errors import InvalidInput
 from gateway.footage.filing import accepted
 from gateway.footage.register import load_register, shipped_register
@@ -19,7 +20,7 @@ REGISTER = load_register(shipped_register())
 
 
 def device(name: str, kind: DeviceKind, **fields: object) -> Device:
-    return Device(DeviceId(name), kind, name, "127.0.0.1", **fields)  # type: ignore[arg-type]
+    return Device(DeviceId(name), kind, name, "127.0.0.1", **fields)
 
 
 @pytest.fixture
@@ -52,21 +53,38 @@ def window(start: datetime, end: datetime) -> Period:
 def test_the_place_becomes_cameras_each_once(city: City) -> None:
     wanted = filing(cameras=(DeviceId("CAM-2"),), groups=(GroupId("G-1"),))
     tidy, cameras = accepted(wanted, city=city, register=REGISTER, now=NOW, window_max=2 * HOUR)
-    assert cameras == ("CAM-2", "CAM-1")
+    assert list(cameras) == ["CAM-2", "CAM-1"]
     assert tidy == wanted
 
 
+@pytest.mark.parametrize("kind", RequesterKind)
 @pytest.mark.parametrize("name", REGISTER_FIELDS)
-def test_a_field_of_the_register_is_not_left_empty(city: City, name: str) -> None:
-    found = faults(city, filing(cameras=(DeviceId("CAM-1"),), **{name: " \t"}))
-    assert "is missing" in found[f"/{name}"]
+def test_what_a_kind_of_requester_has_to_tell_at_once_is_not_left_empty(city: City, name: str, kind: RequesterKind) -> None:
+    wanted = filing(cameras=(DeviceId("CAM-1"),), kind=kind, **{name: " \t"})
+    if name in TO_FILE[kind]:
+        assert "is missing" in faults(city, wanted)[f"/{name}"]
+    else:
+        tidy, _ = accepted(wanted, city=city, register=REGISTER, now=NOW, window_max=2 * HOUR)
+        assert getattr(tidy, name) == ""
+
+
+def test_an_emergency_does_without_a_document_is_urgent_and_no_citizens(city: City) -> None:
+    wanted = filing(cameras=(DeviceId("CAM-1"),), authorising_document="", emergency=Emergency.MISSING_PERSON)
+    tidy, _ = accepted(wanted, city=city, register=REGISTER, now=NOW, window_max=2 * HOUR)
+    assert tidy.urgency is Urgency.URGENT
+    assert list(faults(city, replace(wanted, kind=RequesterKind.CITIZEN))) == ["/emergency"]
+
+
+def test_a_tolerance_counts_for_the_length_of_the_window(city: City) -> None:
+    wanted = filing(cameras=(DeviceId("CAM-1"),), tolerance=HOUR)
+    assert "with the tolerance of 1:00:00" in faults(city, wanted)["/end"]
 
 
 def test_everything_is_told_at_once(city: City) -> None:
     naive = datetime(2026, 1, 1, 8, 0)  # noqa: DTZ001
     wanted = filing(case_number="", legal_basis="because", cameras=(DeviceId("CAM-9"), DeviceId("SPK-1")), window=window(naive, NOW))
     assert faults(city, wanted) == {
-        "/case_number": "is missing; the register needs it",
+        "/case_number": "is missing: the number of the case, or in an emergency of the call (接警编号)",
         "/legal_basis": f"'because' is not in the maintained list: {', '.join(REGISTER.legal_bases)}",
         "/start": "has no offset from UTC; write 2026-01-31T08:00:00+08:00",
         "/cameras/0": "no camera 'CAM-9'",

@@ -61,7 +61,7 @@ class Street:
 
     def entry(self, device: SimDevice, **changed: str) -> Device:
         facts = {"address": device.address, "serial": device.serial, "profile": device.profile} | changed
-        return Device(DeviceId(device.id), DeviceKind(device.kind), device.name, ports=self.ports, **facts)  # type: ignore[arg-type]
+        return Device(DeviceId(device.id), DeviceKind(device.kind), device.name, ports=self.ports, **facts)
 
     def of(self, kind: str) -> list[SimDevice]:
         return [device for device in self.devices.values() if device.kind == kind]
@@ -115,7 +115,7 @@ class Street:
         return HealthService(city=self.city, board=self.board, store=store, tools=tools, limits=limits, pace=pace, **more)
 
     def break_(self, device: SimDevice, **fault: object) -> None:
-        self.state.faults[device.id] = Fault(**fault)  # type: ignore[arg-type]
+        self.state.faults[device.id] = Fault(**fault)
 
     def silence(self, device: SimDevice) -> None:
         self.break_(device, answer=Answer.SILENT)

@@ -22,7 +22,7 @@ from simulators.faults import Answer
 from tests.conftest import running as store_running
 from tests.health import street as streets
 from tests.health.street import Street
-from tests.health.test_service import until
+from tests.waiting import until
 
 
 class Ears:
@@ -54,7 +54,7 @@ async def street() -> AsyncIterator[Street]:
 
 @pytest.fixture
 async def service(street: Street, sqlite_url: str) -> AsyncIterator[HealthService]:
-    async with store_running(sqlite_url, SystemClock()) as store:  # type: ignore[arg-type]
+    async with store_running(sqlite_url, SystemClock()) as store:
         made = street.service(store, SystemClock())
         await made.load()
         yield made

@@ -77,7 +77,7 @@ async def test_a_camera_without_a_media_service_is_not_judged_by_it(street: Stre
         async def profiles(self, *, timeout_s: float) -> list[MediaProfile]:
             raise NotSupported("no such service")
 
-    streams = Streams(camera_of=lambda _camera: Bare(), target_of=street.target, clock=tools.clock)  # type: ignore[arg-type, return-value]
+    streams = Streams(camera_of=lambda _camera: Bare(), target_of=street.target, clock=tools.clock)
     result = await looked(street, replace(tools, streams=streams), camera)
     assert (result.outcome, result.reason) == (Outcome.UNKNOWN, "not-supported")
 
@@ -137,6 +137,6 @@ async def test_two_checks_at_once_learn_a_stream_once(street: Street, tools: Slo
         async def stream_path(self, profile: str, *, timeout_s: float) -> str:
             return await driver.stream_path(profile, timeout_s=timeout_s)
 
-    streams = Streams(camera_of=lambda _camera: Counted(), target_of=street.target, clock=tools.clock)  # type: ignore[arg-type, return-value]
+    streams = Streams(camera_of=lambda _camera: Counted(), target_of=street.target, clock=tools.clock)
     await asyncio.gather(*(looked(street, replace(tools, streams=streams), camera) for _ in range(2)))
     assert asked == 1

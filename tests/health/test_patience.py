@@ -150,11 +150,11 @@ IMPATIENT = {"line": Line(loss=0.0), "pauses": (5.0, 0.5), "limits": Limits(fail
 
 
 def test_pauses_longer_than_the_deadline_are_our_own_fault(sqlite_url: str) -> None:
-    assert lived(sqlite_url, 2 * 3600, **IMPATIENT)[0] == 0  # type: ignore[arg-type]
+    assert lived(sqlite_url, 2 * 3600, **IMPATIENT)[0] == 0
 
 
 def test_and_without_that_excuse_they_would_make_devices_down(sqlite_url: str) -> None:
-    assert lived(sqlite_url, 2 * 3600, **IMPATIENT, excused=False, until_down=True)[0] > 0  # type: ignore[arg-type]
+    assert lived(sqlite_url, 2 * 3600, **IMPATIENT, excused=False, until_down=True)[0] > 0
 
 
 @pytest.mark.parametrize("loss", [0.0, 0.02, 0.3])

@@ -23,7 +23,7 @@ class Hours(SystemClock):
 
     ahead = timedelta(0)
 
-    def now(self):  # type: ignore[no-untyped-def]
+    def now(self):
         return super().now() + self.ahead
 
 
@@ -53,7 +53,7 @@ async def looked(street: Street, tools: SlowTools, camera: SimDevice, *, view: V
     """The result two hours later, on the street's clock too."""
     if view is not None:
         street.state.look(camera, view)
-    tools.clock.ahead += timedelta(hours=2)  # type: ignore[attr-defined]
+    tools.clock.ahead += timedelta(hours=2)
     (result,) = await picture.check(Subject(street.city.devices[DeviceId(camera.id)], tools.clock.monotonic()), tools)
     return result
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -24,6 +24,7 @@ from simulators.city import SimDevice
 from simulators.faults import Answer
 from tests.health import street as streets
 from tests.health.street import Street
+from tests.waiting import until
 
 UNKNOWN, UP, DEGRADED, DOWN = HealthState.UNKNOWN, HealthState.UP, HealthState.DEGRADED, HealthState.DOWN
 
@@ -422,18 +423,11 @@ async def running(service: HealthService) -> AsyncIterator[None]:
         await task
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Return when `condition` holds; for what happens in real time, on sockets and on the disk."""
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 (nothing tells when it holds)
-            await asyncio.sleep(0.01)
-
-
 async def test_the_wheel_verifies_the_whole_street_and_finds_one_loss(sqlite_url: str) -> None:
     from tests.conftest import running as store_running  # noqa: PLC0415
 
     clock = SystemClock()
-    async with streets.standing(clock) as street, store_running(sqlite_url, clock) as store:  # type: ignore[arg-type]
+    async with streets.standing(clock) as street, store_running(sqlite_url, clock) as store:
         cameras = street.of("camera")
         street.adopt(cameras)
         pace = Pace(interval_s=0.6, first_round_s=0.3, tick_s=0.05, suspect_s=0.1)
@@ -464,8 +458,7 @@ async def test_a_complaint_is_written_down_from_its_rise_to_its_end_and_so_is_ou
         assert [each.until for each in await tx.complaints.of(device)] == [clock.now()]
     async with running(service):
         await clock.advance(0)
-        while not await watched(store):
-            await clock.advance(0)
+        await until(lambda: watched(store))
 
 
 async def watched(store: Store) -> bool:

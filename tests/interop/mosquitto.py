@@ -7,7 +7,7 @@ import os
 import shutil
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from demo.processes import free_port
+from tests.waiting import until
 
 USERS = {"gateway": "gate-Way 7", "platform": "plat-Form 9", "viewer": "view 3"}
 EXAMPLE = Path(__file__).parents[2] / "configs" / "mosquitto"
@@ -39,7 +40,7 @@ class Mosquitto:
         self._process = await asyncio.create_subprocess_exec(
             "mosquitto", "-c", str(self.folder / "mosquitto.conf"), stderr=asyncio.subprocess.DEVNULL
         )
-        await until(self._listens)
+        await until(self.listens)
 
     async def stop(self) -> None:
         """End it as a restart does: sessions and retained messages go to its disk."""
@@ -62,20 +63,13 @@ class Mosquitto:
             clean_session=identifier is None,
         )
 
-    async def _listens(self) -> bool:
+    async def listens(self) -> bool:
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", self.port)
         except OSError:
             return False
         writer.close()
         return True
-
-
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    """Return when `holds`; asked again and again, since a foreign program tells nobody."""
-    async with asyncio.timeout(20):
-        while not await holds():  # noqa: ASYNC110 -- as above
-            await asyncio.sleep(0.02)
 
 
 @asynccontextmanager

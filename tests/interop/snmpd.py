@@ -1,6 +1,5 @@
 """net-snmp's agent as a foreign device: started on a loopback address of its own with users, communities and an engine id."""
 
-import asyncio
 import os
 import shutil
 import socket
@@ -14,6 +13,7 @@ import pytest
 from demo.processes import free_port
 from gateway.domain.devices import Credentials, DeviceId, Ports, SnmpCredentials, SnmpVersion
 from gateway.drivers.base import Target
+from tests.waiting import until
 
 AUTH_KEY = "authentication-1"
 PRIV_KEY = "privacy-key-1"
@@ -41,7 +41,7 @@ class Snmpd:
         self._process: subprocess.Popen[bytes] | None = None
 
     def target(self, name: str = "agent", *, port: int | None = None, **snmp: str) -> Target:
-        credentials = SnmpCredentials(**{"version": SnmpVersion.V2C, **snmp})  # type: ignore[arg-type]
+        credentials = SnmpCredentials(**{"version": SnmpVersion.V2C, **snmp})
         return Target(DeviceId(name), self.address, Ports(snmp=port or self.port), Credentials(snmp=credentials))
 
     def user(self, user: str, **changed: str) -> Target:
@@ -53,11 +53,9 @@ class Snmpd:
 
     async def start(self, *, engine_id: str = "the-first-engine") -> None:
         """Start the agent; return when it listens."""
-        self._process = self._launch(engine_id)
-        async with asyncio.timeout(20):
-            while not self._listens():
-                assert self._process.poll() is None, "snmpd ended at once"
-                await asyncio.sleep(0.02)
+        self._process = process = self._launch(engine_id)
+        await until(lambda: self._listens() or process.poll() is not None)
+        assert process.poll() is None, "snmpd ended at once"
 
     def stop(self) -> None:
         if self._process is not None:

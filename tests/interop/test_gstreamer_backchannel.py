@@ -1,36 +1,29 @@
 """GStreamer's ONVIF server hears what the gateway broadcasts: another people's implementation of the backchannel."""
 
+import array
 import asyncio
 import contextlib
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from gateway.broadcast.clips import ClipShelf
-from gateway.broadcast.performance import Manner
-from gateway.broadcast.service import BroadcastService, Order
-from gateway.clock import SystemClock
-from gateway.domain.broadcast import BroadcastId, Delivery, DeliveryState, Priority, Targets
-from gateway.domain.city import City
-from gateway.domain.devices import Credentials, Device, DeviceId, DeviceKind, Ports
-from gateway.domain.health import Board
+from gateway.domain.broadcast import Delivery, DeliveryState, Speech
+from gateway.domain.devices import Credentials, Ports
 from gateway.drivers.base import Target
 from gateway.drivers.rtsp.backchannel import Backchannel, SpeakerRtsp, open_audio
 from gateway.drivers.rtsp.session import Transport
-from gateway.media.clips import ClipPreparer
-from tests.broadcast.house import ACTOR
-from tests.broadcast.house import running as service_running
-from tests.conftest import running as store_running
+from tests.interop.speaking import HORN, LEAD_IN_S, spoken, talked
 from tests.media.g711 import DECODERS
 from tests.media.test_clips import mp3, snr_db, tone, wav
+from tests.sweeps import clearest_db, sweeps
 
 pytestmark = pytest.mark.interop
-HORN = DeviceId("horn")
-LEAD_IN_S = 0.1
+
+
+LOGIN = ("operator", "secret")
 
 
 @dataclass
@@ -80,36 +73,15 @@ async def _run(*command: str) -> int:
 
 
 async def broadcast(
-    clip: bytes, peer: Peer, manner: SpeakerRtsp, credentials: Credentials, url: str, folder: Path
+    content: bytes | Speech, peer: Peer, manner: SpeakerRtsp, credentials: Credentials, url: str, folder: Path
 ) -> tuple[Delivery, bytes]:
-    """One broadcast of `clip` through the whole service; what became of it, and the clip as it was prepared."""
-    clock, city = SystemClock(), City()
-    city.replace(devices=[Device(HORN, DeviceKind.SPEAKER, "horn", "127.0.0.1", Ports(rtsp=peer.port))])
+    """One broadcast through the whole service; what became of it, and the sound as it was prepared."""
     target = Target(HORN, "127.0.0.1", Ports(rtsp=peer.port), credentials)
-
-    async def verify(_: DeviceId) -> None:
-        return None
-
-    async with store_running(url, clock) as store:
-        shelf = ClipShelf(store, folder / "clips", ClipPreparer(), clock)
-        service = BroadcastService(
-            store=store, city=city, board=Board(), clock=clock, shelf=shelf,
-            speaker_of=lambda _: Horn(target, manner), verify=verify, manner=Manner(lead_in_s=LEAD_IN_S, linger_s=1.0),
-        )  # fmt: skip
-        async with service_running(service):
-            kept = await shelf.add(clip, name="clip", actor=ACTOR)
-            not_after = clock.now() + timedelta(seconds=20)
-            order = Order(BroadcastId("b"), kept.id, Targets(speakers=(HORN,)), Priority.NOTICE, not_after, ACTOR)
-            await service.submit(order)
-            async for event in store.events.follow(after=0):
-                if event.type == "broadcast.ended":
-                    break
-            view = await service.get(BroadcastId("b"))
-            return view.deliveries[0], (await shelf.prepared(kept.id)).pcm
+    return await spoken(content, Horn(target, manner), url, folder)
 
 
 @pytest.mark.parametrize("encoding", ["PCMA", "PCMU"])
-@pytest.mark.parametrize("login", [(), ("operator", "secret")], ids=["open", "digest"])
+@pytest.mark.parametrize("login", [(), LOGIN], ids=["open", "digest"])
 @pytest.mark.parametrize("transport", Transport)
 async def test_gstreamer_hears_the_whole_clip(transport: Transport, login: tuple[str, ...], encoding: str, sqlite_url, tmp_path) -> None:
     manner = SpeakerRtsp(path="/speaker", transports=(transport,))
@@ -122,11 +94,36 @@ async def test_gstreamer_hears_the_whole_clip(transport: Transport, login: tuple
     assert snr_db(heard, meant) > 30
 
 
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="speech from text: espeak-ng is not installed")
+@pytest.mark.parametrize("encoding", ["PCMA", "PCMU"])
+@pytest.mark.parametrize("transport", Transport)
+async def test_gstreamer_hears_a_text(transport: Transport, encoding: str, sqlite_url, tmp_path) -> None:
+    manner = SpeakerRtsp(path="/speaker", transports=(transport,))
+    async with gstreamer(tmp_path, "horn", encoding, LOGIN) as peer:
+        delivery, meant = await broadcast(Speech("请离开 Thank you"), peer, manner, Credentials(*LOGIN), sqlite_url, tmp_path)
+    assert (delivery.state, delivery.reason, delivery.figures.encoding) == (DeliveryState.DONE, "", encoding)
+    heard = DECODERS[encoding](peer.heard)[int(LEAD_IN_S * 8000) * 2 :]
+    assert len(meant) > 2 * 8000
+    assert snr_db(heard[: len(meant)], meant) > 30
+
+
+@pytest.mark.parametrize("encoding", ["PCMA", "PCMU"])
+@pytest.mark.parametrize("transport", Transport)
+async def test_gstreamer_hears_somebody_who_speaks_live(transport: Transport, encoding: str, sqlite_url, tmp_path) -> None:
+    async with gstreamer(tmp_path, "horn", encoding, LOGIN) as peer:
+        horn = Horn(
+            Target(HORN, "127.0.0.1", Ports(rtsp=peer.port), Credentials(*LOGIN)), SpeakerRtsp(path="/speaker", transports=(transport,))
+        )
+        delivery = await talked(sweeps(6, rate=16_000).tobytes(), horn, sqlite_url, tmp_path)
+    assert (delivery.state, delivery.reason, delivery.figures.encoding) == (DeliveryState.DONE, "", encoding)
+    assert clearest_db(array.array("h", DECODERS[encoding](peer.heard))) > 30
+
+
 @pytest.mark.parametrize("transport", Transport)
 async def test_a_camera_that_shows_pictures_meanwhile_hears_an_mp3(transport: Transport, sqlite_url, tmp_path) -> None:
     manner = SpeakerRtsp(path="/speaker", transports=(transport,))
-    async with gstreamer(tmp_path, "camera", "PCMA", ("operator", "secret")) as peer:
-        delivery, meant = await broadcast(mp3(tone(1)), peer, manner, Credentials("operator", "secret"), sqlite_url, tmp_path)
+    async with gstreamer(tmp_path, "camera", "PCMA", LOGIN) as peer:
+        delivery, meant = await broadcast(mp3(tone(1)), peer, manner, Credentials(*LOGIN), sqlite_url, tmp_path)
     assert delivery.state is DeliveryState.DONE
     heard = DECODERS["PCMA"](peer.heard)[int(LEAD_IN_S * 8000) * 2 :]
     assert snr_db(heard[: len(meant)], meant) > 30
@@ -134,7 +131,7 @@ async def test_a_camera_that_shows_pictures_meanwhile_hears_an_mp3(transport: Tr
 
 async def test_a_wrong_password_is_named_and_nothing_is_heard(sqlite_url, tmp_path) -> None:
     manner = SpeakerRtsp(path="/speaker")
-    async with gstreamer(tmp_path, "horn", "PCMA", ("operator", "secret")) as peer:
+    async with gstreamer(tmp_path, "horn", "PCMA", LOGIN) as peer:
         delivery, _ = await broadcast(wav(tone(0.2)), peer, manner, Credentials("operator", "wrong"), sqlite_url, tmp_path)
     assert (delivery.state, delivery.reason) == (DeliveryState.FAILED, "bad-credentials")
     assert peer.heard == b""

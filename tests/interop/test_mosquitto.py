@@ -22,9 +22,10 @@ from tests.api.conftest import template
 from tests.api.house import House, going, open_house
 from tests.api.test_broadcasts import clip_of
 from tests.interop import mosquitto
-from tests.interop.mosquitto import USERS, Mosquitto, until
+from tests.interop.mosquitto import USERS, Mosquitto
 from tests.mqtt.conftest import COMMANDS, REPLY, STOP_ALL, door_of
 from tests.mqtt.test_commands import code_of
+from tests.waiting import until
 
 __all__ = ["template"]
 
@@ -57,7 +58,7 @@ def settings_of(broker: Mosquitto, *, password: str = USERS["gateway"], port: in
 async def connected(house: House, broker: Broker) -> AsyncIterator[MqttDoor]:
     door = door_of(house, broker)
     async with going(door.run):
-        await until(lambda: _holds(door.connected))
+        await until(lambda: door.connected)
         yield door
 
 
@@ -139,10 +140,10 @@ async def test_an_expired_command_that_waited_for_us_at_the_broker_is_refused(ho
     async with broker.client("platform") as platform:
         await platform.subscribe(REPLY, qos=1)
         async with connected(house, settings_of(broker)):
-            pass  # from now on the broker keeps what comes for us
+            await _until_answered(broker)  # from now on the broker keeps what comes for us
         soon = house.clock.now() + timedelta(seconds=1)
         await platform.publish(COMMANDS, await command(house, not_after=soon.isoformat()), qos=1)
-        await until(lambda: _holds(house.clock.now() > soon))
+        await until(lambda: house.clock.now() > soon)
         async with connected(house, settings_of(broker)):
             [message] = await heard(platform, 1)
     assert code_of(json.loads(message.payload)) == "expired"
@@ -190,7 +191,7 @@ async def test_a_restart_of_the_broker_loses_no_event_and_keeps_their_order(hous
                         [message] = await heard(listener, 1)
                         found.append(json.loads(message.payload)["data"]["n"])
             except aiomqtt.MqttError:
-                await asyncio.sleep(0.05)
+                await until(broker.listens)
 
     found: list[int] = []
     async with asyncio.TaskGroup() as group, asyncio.timeout(60):
@@ -252,8 +253,13 @@ async def _said(capsys: pytest.CaptureFixture[str], words: str) -> str:
     return "".join(said)
 
 
-async def _holds(value: object) -> bool:
-    return bool(value)
+async def _until_answered(broker: Mosquitto) -> None:
+    """Return when a command has been answered, be it one that nobody can read: the gateway has subscribed then."""
+    async with broker.client("platform") as asking:
+        await asking.subscribe("gateway/v1/replies/#", qos=1)
+        answer = asyncio.create_task(heard(asking, 1))
+        await until(answer.done, meanwhile=lambda: asking.publish(COMMANDS, b"?", qos=1))
+        await answer
 
 
 async def _is_known(house: House, broadcast: str) -> bool:

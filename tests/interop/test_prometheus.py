@@ -16,6 +16,7 @@ from gateway.domain.access import Role
 from gateway.domain.health import HealthState, Standing
 from tests.api.conftest import template
 from tests.api.house import CAMERA, House, open_house
+from tests.waiting import until
 
 __all__ = ["template"]
 
@@ -43,13 +44,12 @@ async def test_a_prometheus_scrapes_with_the_example_and_reckons_with_the_rules(
 
 async def asked(http: aiohttp.ClientSession, query: str) -> list[dict[str, Any]]:
     """What Prometheus knows, once it knows something."""
-    async with asyncio.timeout(60):
-        while True:
-            async with http.get("/api/v1/query", params={"query": query}) as answer:
-                found = json.loads(await answer.text())["data"]["result"]
-            if found:
-                return found  # type: ignore[no-any-return]
-            await asyncio.sleep(0.2)
+
+    async def known() -> list[dict[str, Any]]:
+        async with http.get("/api/v1/query", params={"query": query}) as answer:
+            return json.loads(await answer.text())["data"]["result"]
+
+    return await until(known, within_s=60)
 
 
 @asynccontextmanager
@@ -73,9 +73,8 @@ async def prometheus(folder: Path, house: House) -> AsyncIterator[str]:
     )
     try:
         base = f"http://127.0.0.1:{port}"
-        async with asyncio.timeout(60), aiohttp.ClientSession(base) as http:
-            while not await _ready(http):  # noqa: ASYNC110 -- nothing else tells it
-                await asyncio.sleep(0.2)
+        async with aiohttp.ClientSession(base) as http:
+            await until(lambda: _ready(http), within_s=60)
         yield base
     finally:
         process.terminate()

@@ -12,6 +12,7 @@ from gateway.domain.devices import SnmpCredentials, SnmpVersion
 from gateway.storage.store import Store
 from tests.traps import house as houses
 from tests.traps.house import AUTH_KEY, CAMERA, PRIV_KEY, SECURE, SWITCH, House
+from tests.waiting import until
 
 pytestmark = pytest.mark.interop
 
@@ -100,14 +101,14 @@ async def test_what_is_not_the_inventory_s_login_is_counted_and_not_believed(
     house: House, tmp_path: Path, words: list[str], count: str
 ) -> None:
     await say("snmptrap", SECURE.address, tmp_path, *words, f"127.0.0.1:{house.port}", "", COLD_START)
-    await house.until(lambda: house.counts.get(count))
+    await until(lambda: house.counts.get(count))
     assert await house.events() == []
 
 
 async def test_an_inform_of_a_wrong_key_is_not_acknowledged(house: House, tmp_path: Path) -> None:
     words = v3(key="another-key-entirely", engine="")
     assert await say("snmpinform", SECURE.address, tmp_path, *words, f"127.0.0.1:{house.port}", "", COLD_START) != 0
-    await house.until(lambda: house.counts.get("wrong_digest"))
+    await until(lambda: house.counts.get("wrong_digest"))
     assert await house.events() == []
 
 
@@ -145,5 +146,5 @@ async def test_a_level_without_keys_is_believed_only_where_the_inventory_has_non
     async with houses.standing(store, clock, tmp_path, logins={**houses.LOGINS, SECURE.id: keyless}) as house:
         there = f"127.0.0.1:{house.port}"
         await say("snmptrap", SECURE.address, tmp_path, *v3("SHA", "AES"), there, "", COLD_START)
-        await house.until(lambda: house.counts.get("security_level"))
+        await until(lambda: house.counts.get("security_level"))
         assert await house.events() == []

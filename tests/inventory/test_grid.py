@@ -67,7 +67,7 @@ def test_what_is_no_polygon_is_named() -> None:
 
 def test_a_multipolygon_of_one_part_is_a_polygon() -> None:
     feature = square("C", 36, 115)
-    ring = feature["geometry"]["coordinates"]  # type: ignore[index]
+    ring = feature["geometry"]["coordinates"]
     feature["geometry"] = {"type": "MultiPolygon", "coordinates": [ring]}
     assert [cell.code for cell in stored(grid(feature), name="c.geojson").inventory.cells] == ["C"]
 

@@ -34,6 +34,7 @@ from simulators.discovery import server
 from simulators.inventory import inventory as inventory_file
 from simulators.serving import running
 from simulators.state import State
+from tests.waiting import until
 
 ANNA = Actor(ActorKind.USER, "anna")
 CAMERAS = IPv4Network("127.16.0.0/28")
@@ -58,7 +59,7 @@ class Town:
 
     def allow(self, **rules: object) -> None:
         """Configure the search anew, as a restart would."""
-        made = replace(self.base, **rules)  # type: ignore[arg-type]
+        made = replace(self.base, **rules)
         old = self.searches
         self.searches = SearchService(
             store=self.store,
@@ -79,10 +80,8 @@ class Town:
         await self.inventory.import_file(re.sub(r"channels:\n(  - .*\n)*", "", text).encode(), "city.yaml", actor=ANNA)
 
     async def search(self, **how: object) -> Run:
-        run = self.searches.start(by=ANNA, **how)  # type: ignore[arg-type]
-        async with asyncio.timeout(60):
-            while run.ended_at is None:  # noqa: ASYNC110 -- the run tells it in no other way
-                await asyncio.sleep(0)
+        run = self.searches.start(by=ANNA, **how)
+        await until(lambda: run.ended_at, within_s=60)
         assert run.state is RunState.DONE, run.troubles
         return run
 

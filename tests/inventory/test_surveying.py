@@ -27,6 +27,7 @@ from simulators.inventory import inventory as inventory_file
 from simulators.serving import running
 from simulators.state import State
 from simulators.wiring import below, ports_of
+from tests.waiting import until
 
 ANNA = Actor(ActorKind.USER, "anna")
 
@@ -55,9 +56,7 @@ class Town:
 
     async def survey(self) -> Run:
         run = self.surveyor.start(by=ANNA)
-        async with asyncio.timeout(60):
-            while run.ended_at is None:  # noqa: ASYNC110 -- the run tells it in no other way
-                await asyncio.sleep(0)
+        await until(lambda: run.ended_at, within_s=60)
         return run
 
     @property

@@ -114,6 +114,12 @@ def test_two_devices_cannot_have_one_address_and_port() -> None:
     stored(added.replace("name: b", "name: b, onvif_port: 8080, rtsp_port: 5540"), stored())
 
 
+def test_a_loudspeaker_takes_calls_where_its_file_says_so_or_where_sip_has_them() -> None:
+    rows = "devices:\n  - {id: H-1, kind: speaker, name: a, address: 10.0.0.8, sip_port: 5070}\n"
+    after = stored(rows + "  - {id: H-2, kind: speaker, name: b, address: 10.0.0.9}\n")
+    assert (device(after, "H-1").ports.sip, device(after, "H-2").ports.sip) == (5070, 5060)
+
+
 def test_two_devices_cannot_have_one_gb28181_id() -> None:
     added = "devices:\n  - {id: CAM-2, kind: camera, name: b, address: 10.0.0.7, gb28181_id: '34020000001320000001'}\n"
     assert "already that of CAM-1" in faults(added, stored())[0].why
@@ -201,6 +207,21 @@ def test_a_channel_that_clashes_is_named(rows: str, why: str) -> None:
 def test_a_zone_holds_loudspeakers_only() -> None:
     found = faults("zones: [{id: Z, name: z, speakers: [SPK-1, CAM-1, X]}]", stored())
     assert [fault.why for fault in found] == ["speakers: no loudspeaker 'CAM-1'", "speakers: no loudspeaker 'X'"]
+
+
+@pytest.mark.parametrize(
+    "text", ["10.1.2.3:5004", "239.1.2.3", "239.1.2.3:5005", "239.1.2.3:80", "239.1.2:5004", "[ff02::1]:5004", "239.1.2.3:70000"]
+)
+def test_a_group_is_a_multicast_address_with_an_even_port(text: str) -> None:
+    (found,) = faults(f"zones: [{{id: Z, name: z, multicast: '{text}'}}]", stored())
+    assert "is no IPv4 multicast address with an even port" in found.why
+
+
+def test_a_group_is_one_zones_and_is_kept_with_it() -> None:
+    text = "zones: [{id: Z-1, name: z, multicast: '239.1.2.3:5004'}, {id: Z-2, name: y, multicast: '239.1.2.3:5004'}]"
+    assert "is the group of" in faults(text, stored())[0].why
+    after = stored("zones: [{id: Z-1, name: z, multicast: '239.1.2.3:5004'}]", stored())
+    assert [str(zone.multicast) for zone in after.inventory.zones if zone.id == "Z-1"] == ["239.1.2.3:5004"]
 
 
 # -- merging ----------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ def stream(view: View = View.STREET, *, frame: int = FRAME, codec: Codec = Codec
 
 
 @pytest.fixture
-async def reader():  # type: ignore[no-untyped-def]
+async def reader():
     made = PictureReader()
     yield made
     await made.close()

@@ -22,6 +22,7 @@ class Packet:
     marker: bool
     ntp: datetime | None = None
     discontinuity: bool = False
+    following: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What comes in: done at most once, answered, and acknowledged to the broker only after the commit."""
 
 import json
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -16,6 +17,7 @@ from gateway.mqtt.connection import INCOMING_MAX
 from gateway.mqtt.topics import Topics, to_json
 from tests.api.test_broadcasts import clip_of
 from tests.mqtt.conftest import BODY_BYTES, COMMANDS, REPLY, STOP_ALL, UNADDRESSED, Line, sender_of
+from tests.waiting import until
 
 
 async def command(line: Line, **changes) -> bytes:
@@ -55,6 +57,20 @@ async def test_a_command_is_done_answered_and_then_acknowledged(line: Line):
     assert shown["actor"] == "api-key:mqtt:city-gateway"
 
 
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="speech from text: espeak-ng is not installed")
+async def test_a_command_speaks_a_text_or_says_why_not(line: Line):
+    async with line.up():
+        await line.ready()
+        said = await answer_to(line, await command(line, clip=None, text="请勿占道经营", chime=True, repeats=2, pause_s=0.5))
+        refused = await answer_to(line, await command(line, id="m-2", clip=None, text="👮"), mid=8)
+        both = await answer_to(line, await command(line, id="m-3", text="请离开"), mid=9)
+    assert (said["result"], list(said["broadcast"]["speakers"])) == ("accepted", ["spk-1"])
+    assert (refused["result"], code_of(refused)) == ("refused", "text-empty")
+    assert (both["result"], code_of(both)) == ("refused", "invalid-input")
+    _, shown = await line.house.json("GET", "/v1/broadcasts/m-1")
+    assert (shown["kind"], shown["text"], shown["clip"], shown["repeats"]) == ("speech", "请勿占道经营", None, 2)
+
+
 async def test_a_command_that_comes_again_is_done_once_and_told_what_came_of_it(line: Line):
     async with line.up():
         await line.ready()
@@ -82,6 +98,21 @@ async def test_no_acknowledgement_goes_out_before_the_answer_has_arrived(line: L
     assert answer["result"] == "seen-before"
 
 
+async def test_a_stop_is_obeyed_at_once_and_acknowledged_when_the_next_life_would_obey_it_too(line: Line, tmp_path: Path):
+    async with line.up():
+        await line.ready()
+        async with locked(tmp_path / "gateway.db"):
+            line.broker.send(STOP_ALL, json.dumps({"reply_to": REPLY}).encode(), mid=7)
+            await line.broker.until(lambda: line.broker.on(REPLY))
+            assert json.loads(line.broker.on(REPLY)[-1])["result"] == "stopped"
+            writer = line.house.services.store.writer
+            await until(lambda: writer.depth or writer.failures)
+            assert line.broker.acknowledged == []
+        await line.broker.until(lambda: line.broker.acknowledged == [7])
+    async with line.house.services.store.read() as tx:
+        assert await tx.broadcasts.last_stop() is not None
+
+
 async def test_nothing_is_acknowledged_while_the_store_does_not_take_it(line: Line, tmp_path: Path):
     async with line.up():
         payload = await command(line)
@@ -89,8 +120,7 @@ async def test_nothing_is_acknowledged_while_the_store_does_not_take_it(line: Li
         async with locked(tmp_path / "gateway.db"):
             line.broker.send(COMMANDS, payload, mid=7)
             writer = line.house.services.store.writer
-            while not writer.depth and not writer.failures:  # the command has come as far as the disk
-                await line.house.json("GET", "/healthz")
+            await until(lambda: writer.depth or writer.failures)  # the command has come as far as the disk
             assert line.broker.acknowledged == []
             assert line.broker.on(REPLY) == []
         await line.broker.until(lambda: line.broker.acknowledged == [7])
@@ -114,6 +144,27 @@ async def test_a_wrong_command_is_refused_with_its_reason_and_acknowledged(line:
         await line.ready()
         answer = await answer_to(line, await command(line, **changes))
     assert (answer["result"], code_of(answer)) == ("refused", code)
+
+
+async def test_quiet_hours_hold_for_commands_too_and_no_command_overrides_them(line: Line):
+    days = [(line.house.clock.now() + timedelta(days=days)).date().isoformat() for days in (-1, 1)]
+    silence = {"name": "高考", "first": days[0], "last": days[1], "start": "00:00", "end": "24:00", "effect": "quiet", "reason": "notice"}
+    assert (await line.house.json("POST", "/v1/quiet-hours/exceptions", json=silence))[0] == 201
+    async with line.up():
+        await line.ready()
+        for mid, (changes, code) in enumerate(
+            [({}, "quiet-hours"), ({"priority": "enforcement", "override": "fight"}, "override-not-allowed")], start=7
+        ):
+            answer = await answer_to(line, await command(line, **changes), mid=mid)
+            assert (answer["result"], code_of(answer), bool(answer["problem"]["hint"])) == ("refused", code, True)
+    assert (await line.house.json("GET", "/v1/broadcasts/m-1"))[0] == 404
+
+
+async def test_a_command_is_no_emergency_where_nobody_allowed_that(line: Line):
+    async with line.up():
+        await line.ready()
+        answer = await answer_to(line, await command(line, priority="emergency"), mid=7)
+    assert (answer["result"], code_of(answer), bool(answer["problem"]["hint"])) == ("refused", "emergency-not-allowed", True)
 
 
 async def test_a_retained_command_is_refused_however_right_it_is(line: Line):

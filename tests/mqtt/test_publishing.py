@@ -23,6 +23,7 @@ from gateway.storage.writer import Lane
 from tests.api.house import CAMERA, SPEAKER, going, open_house
 from tests.mqtt.conftest import Line, door_of
 from tests.mqtt.wire import listening
+from tests.waiting import until
 
 EVENTS = "gateway/v1/events/device.state"
 
@@ -115,8 +116,7 @@ async def test_a_new_life_of_the_daemon_goes_on_where_the_last_one_stopped(line:
     async with line.up():
         await line.ready()
         await line.house.emit(line.house.event("a"))
-        while await _reader(line) != 1:
-            await line.house.json("GET", "/healthz")
+        await until(lambda: _reader(line), wanted=lambda cursor: cursor == 1)
     await line.house.emit(line.house.event("while nobody listened"))
     async with line.up():
         await line.broker.until(lambda: len(cursors(line)) > 1)
@@ -126,8 +126,7 @@ async def test_a_new_life_of_the_daemon_goes_on_where_the_last_one_stopped(line:
 async def test_what_happens_before_the_first_connection_is_not_lost(line: Line, tmp_path: Path, template: Path):
     door = door_of(line.house, Broker("127.0.0.1", 1))
     async with going(door.run):
-        while await _reader(line) is None:
-            await line.house.json("GET", "/healthz")
+        await until(lambda: _reader(line), wanted=lambda cursor: cursor is not None)
         await line.house.emit(line.house.event("early"))
     async with line.up():
         await line.broker.until(lambda: cursors(line))

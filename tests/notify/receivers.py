@@ -34,6 +34,7 @@ class Vendors:
     news: asyncio.Event = field(default_factory=asyncio.Event)
     indigestible: str = ""  # the id of a message for which the webhook always fails
     mute: bool = False  # takes what comes, and does not say so
+    unanswered: int = 0
     _times: deque[float] = field(default_factory=lambda: deque(maxlen=PER_MINUTE))
 
     async def until(self, count: int) -> list[Any]:
@@ -67,6 +68,7 @@ class Vendors:
             return web.json_response({}, status=403)
         self._take(json.loads(body), request.headers["X-Gateway-Id"])
         if self.mute:
+            self.unanswered += 1
             await asyncio.Event().wait()
         return web.Response(status=204)
 

@@ -115,7 +115,7 @@ async def test_a_message_arrives_signed_and_complete_without_a_link(kind: str, t
     assert there.refused == []
     text = text_of(there.got[0])
     for part in (
-        "故障·严重",
+        "故障·紧急",
         "舜耕路汇聚交换机",
         "2026-03-02 12:00:00",
         "历下",
@@ -172,6 +172,11 @@ def text_of_plain(one: Notice) -> str:
         ("dingtalk", {"errcode": 310000, "errmsg": "keywords not in content"}, "channel-refused", False),
         ("dingtalk", {"errcode": 130101, "errmsg": "send too fast"}, "channel-rate-limited", True),
         ("dingtalk", {"errcode": -1, "errmsg": "system busy"}, "channel-refused", True),
+        ("dingtalk", {"errcode": 300001, "errmsg": "token is not exist"}, "channel-refused", False),
+        ("dingtalk", {"errcode": 400105, "errmsg": "unsupported msgtype"}, "channel-refused", False),
+        ("dingtalk", {"errcode": 88, "errmsg": "a number that nobody knows"}, "channel-refused", True),
+        ("wecom", {"errcode": 40008, "errmsg": "invalid message type"}, "channel-refused", False),
+        ("wecom", {"errcode": 42, "errmsg": "a number that nobody knows"}, "channel-refused", True),
         ("wecom", {"errcode": 45009, "errmsg": "api freq out of limit"}, "channel-rate-limited", True),
         ("wecom", {"errcode": 93000, "errmsg": "invalid webhook url"}, "channel-refused", False),
         ("feishu", {"code": 19021, "msg": "sign match fail"}, "channel-refused", False),
@@ -287,7 +292,7 @@ def test_the_end_of_what_a_person_closed_says_who_closed_it() -> None:
 
 def test_both_languages_say_the_same() -> None:
     text = notice(scribe=replace(SCRIBE, language="both")).text(limit=100_000)
-    for part in ("故障·严重", "Problem, critical", "9 台摄像机", "cameras: 9", "值班:王建国", "On duty: 王建国"):
+    for part in ("故障·紧急", "Problem, critical", "9 台摄像机", "cameras: 9", "值班:王建国", "On duty: 王建国"):
         assert part in text
 
 

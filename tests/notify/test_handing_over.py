@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gateway.clock import SimulatedClock
 from gateway.domain.alerting import Kind
 from gateway.domain.events import NewEvent
 from gateway.notify.handing_over import Handover, channels_of, kind_of, notice
@@ -15,6 +14,7 @@ from gateway.storage.store import Store, Tx
 from tests.domain.troubles import START
 from tests.notify import receivers
 from tests.notify.test_notifier import Door
+from tests.waiting import Watched
 
 FILE = """
 channels:
@@ -42,12 +42,12 @@ def order(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def clock() -> SimulatedClock:
-    return SimulatedClock(START)
+def clock() -> Watched:
+    return Watched(START)
 
 
 @pytest.fixture
-async def door(store: Store, clock: SimulatedClock, tmp_path: Path) -> AsyncIterator[Door]:
+async def door(store: Store, clock: Watched, tmp_path: Path) -> AsyncIterator[Door]:
     secret = tmp_path / "secret"
     secret.write_text(receivers.HOOK_SECRET)
     async with receivers.vendors() as there:

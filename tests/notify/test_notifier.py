@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import operator
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,7 +12,6 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from gateway.clock import SimulatedClock
 from gateway.domain.alert_log import Fate
 from gateway.domain.alerting import Kind
 from gateway.domain.city import City
@@ -26,6 +26,7 @@ from gateway.storage.writer import Lane
 from tests.domain.troubles import START, incident_json
 from tests.notify import receivers
 from tests.notify.receivers import Vendors
+from tests.waiting import Watched, until
 
 ALERTS = """
 channels:
@@ -42,7 +43,7 @@ class Door:
     """A store, other sides, and a notifier that can be stopped and started anew."""
 
     store: Store
-    clock: SimulatedClock
+    clock: Watched
     there: Vendors
     file: Path
     muted: dict[str, str] = field(default_factory=dict)
@@ -82,24 +83,25 @@ class Door:
 
     async def until_decided(self) -> None:
         """Wait, in real time, until what the log has was decided on."""
-        async with asyncio.timeout(20):
-            while await self._waiting():  # noqa: ASYNC110 -- nothing else tells it
-                await asyncio.sleep(0.005)
+        await until(self._waiting, wanted=operator.not_)
 
     async def _waiting(self) -> list[str]:
         """What the stored cursor has still before it, of all that is decided on; the deliveries' own events move it only later."""
         async with self.store.read() as tx:
             cursor = await tx.readers.cursor(READER) or 0
         ahead = await self.store.events.read_after(cursor, limit=5_000)
-        return [event.type for event in ahead if event.type.startswith(("incident.", "work-order."))]
+        return [event.type for event in ahead if event.type.startswith(("incident.", "work-order.", "footage."))]
 
     async def write(self, change: Callable[[Tx], Awaitable[None]]) -> None:
         await self.store.writer.write(change, lane=Lane.HEALTH)
 
     async def settle(self) -> None:
-        """Let the store's threads and the sockets do what they are at, while the clock stands."""
-        for _ in range(12):
-            await asyncio.sleep(0.005)
+        """Return when all is done that can be while the clock stands: the log is decided on, and the tick and each courier sleep."""
+        await self.until_decided()
+        await self.write(_nothing)  # whoever waited for the store before goes on now
+        await self.clock.advance(0)
+        asleep = 1 + len(await self.notifier.channels()) - self.there.unanswered
+        await until(lambda: self.clock.waiting, wanted=lambda waiting: waiting >= asleep)
 
     async def pass_(self, seconds: float) -> None:
         steps = max(1, min(round(seconds), 12))
@@ -109,22 +111,24 @@ class Door:
 
     async def until_settled(self, fate: Fate) -> None:
         """Wait, in real time, until something has come to this."""
-        async with asyncio.timeout(20):
-            while not [one for one in await self.log() if one.outcome is fate]:  # noqa: ASYNC110 -- nothing else tells it
-                await asyncio.sleep(0.01)
+        await until(self.log, wanted=lambda entries: [one for one in entries if one.outcome is fate])
 
     async def log(self, **which: Any) -> Any:
         async with self.store.read() as tx:
             return await tx.alerts.log(limit=100, **which)
 
 
-@pytest.fixture
-def clock() -> SimulatedClock:
-    return SimulatedClock(START)
+async def _nothing(_tx: Tx) -> None:
+    pass
 
 
 @pytest.fixture
-async def door(store: Store, clock: SimulatedClock, tmp_path: Path) -> AsyncIterator[Door]:
+def clock() -> Watched:
+    return Watched(START)
+
+
+@pytest.fixture
+async def door(store: Store, clock: Watched, tmp_path: Path) -> AsyncIterator[Door]:
     secret = tmp_path / "secret"
     secret.write_text(receivers.HOOK_SECRET)
     async with receivers.vendors() as there:
@@ -221,10 +225,11 @@ async def test_what_the_other_side_refuses_for_now_comes_again_with_the_same_id(
 
 async def test_a_message_that_always_fails_lets_the_others_past_but_not_those_of_its_bundle(door: Door) -> None:
     async def tried(times: int) -> None:
-        async with asyncio.timeout(30):
-            while (await door.log(channel="hook"))[-1].attempts < times:
-                await door.clock.advance(10)
-                await door.settle()
+        async def on() -> None:
+            await door.clock.advance(10)
+            await door.settle()
+
+        await until(lambda: door.log(channel="hook"), 30, on, wanted=lambda entries: entries[-1].attempts >= times)
 
     door.there.indigestible = "A-1.1"
     async with door.open():
@@ -395,9 +400,10 @@ async def test_the_test_button_sends_a_real_message_and_tells_what_came_of_it(do
     assert "测试" in door.there.got[0]["title"]
 
 
-async def test_without_a_file_nobody_is_told_and_the_log_says_so(store: Store, clock: SimulatedClock) -> None:
+async def test_without_a_file_nobody_is_told_and_the_log_says_so(store: Store, clock: Watched) -> None:
     notifier = Notifier(None, store=store, city=City(), clock=clock)
     door = Door(store, clock, Vendors(), Path("/nowhere"))
+    door.notifier = notifier
     running = asyncio.create_task(notifier.run())
     await door.settle()
     door.at_work = True

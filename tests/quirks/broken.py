@@ -45,7 +45,7 @@ def _speaks_by_the_book(patch: pytest.MonkeyPatch) -> None:
     async def set_up_plainly(to: Connection, url: str, **how: Any) -> Wire:
         return await set_up(to, url, **{**how, "headers": ()})
 
-    patch.setattr(speaker, "manner_of", lambda _quirks, *, path: backchannel.SpeakerRtsp(path=path))
+    patch.setattr(speaker, "manner_of", lambda _ways, *, path: backchannel.SpeakerRtsp(path=path))
     patch.setattr(backchannel, "_speaks_of_require", lambda _refusal, *, required: False)
     patch.setattr(backchannel, "take_leave", leave)
     patch.setattr(backchannel, "set_up", set_up_plainly)

@@ -32,7 +32,7 @@ async def test_its_own_place_is_free_again_when_it_stops(street: Street) -> None
 
 
 @pytest.mark.parametrize("known", [quirks(), quirks(renewing_crashes={"within_s": 30})])
-async def test_renewing_never_comes_so_often_that_the_device_breaks(street: Street, known) -> None:  # type: ignore[no-untyped-def]
+async def test_renewing_never_comes_so_often_that_the_device_breaks(street: Street, known) -> None:
     street.state.switch_quirk(street.camera, "renewing-crashes", {"within_s": 30})
     street.state.switch_quirk(street.camera, "pull-does-not-extend", {})
     async with listening(street, known=known) as listener:

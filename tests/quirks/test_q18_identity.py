@@ -34,7 +34,7 @@ class NoSensors:
 
 def entry(street: Street, camera: SimDevice, **known: str) -> Device:
     ports = Ports(onvif=street.city.http_port)
-    return Device(DeviceId(camera.id), DeviceKind.CAMERA, camera.name, camera.address, ports=ports, **known)  # type: ignore[arg-type]
+    return Device(DeviceId(camera.id), DeviceKind.CAMERA, camera.name, camera.address, ports=ports, **known)
 
 
 async def identity_of(street: Street, camera: SimDevice, device: Device) -> CheckResult:

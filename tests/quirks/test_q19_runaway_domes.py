@@ -18,6 +18,7 @@ from simulators.faults import Answer, Fault
 from tests.drivers.onvif.listening import target
 from tests.simulators.street import Street
 from tests.simulators.test_ptz import where
+from tests.waiting import until
 
 pytestmark = pytest.mark.quirk("Q19")
 RIGHT = Velocity(pan=0.5)
@@ -40,10 +41,7 @@ class Desk:
 
     async def stands(self) -> float:
         """Where the dome stands once it does; fails while it goes on moving."""
-        async with asyncio.timeout(10):
-            while (await where(self.street))[3][0] != "IDLE":  # noqa: ASYNC110 -- a stop is on its way over a socket
-                await asyncio.sleep(0)
-        return (await where(self.street))[0]
+        return (await until(lambda: where(self.street), within_s=10, wanted=lambda place: place[3][0] == "IDLE"))[0]
 
 
 @asynccontextmanager
@@ -74,9 +72,7 @@ async def test_a_caller_who_goes_away_does_not_take_the_stop_along(street: Stree
         await one.passes(1)
         await one.stands()
         caller = asyncio.create_task(one.steer(RIGHT, 3.0))
-        async with asyncio.timeout(10):
-            while (await where(street))[3][0] == "IDLE":  # noqa: ASYNC110 -- the move is on its way over a socket
-                await asyncio.sleep(0)
+        await until(lambda: where(street), within_s=10, wanted=lambda place: place[3][0] != "IDLE")
         caller.cancel()
         await one.passes(3)
         await one.stands()

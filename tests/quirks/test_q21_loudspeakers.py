@@ -1,39 +1,47 @@
 """Q21: loudspeakers that refuse Require, take one talker, want packets of their own, play late, lose the first moments, or hold talks."""
 
 import array
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from demo import sound
 from gateway.broadcast.clips import ClipShelf
+from gateway.broadcast.orders import Order
 from gateway.broadcast.performance import Manner
-from gateway.broadcast.service import BroadcastService, Order
+from gateway.broadcast.service import BroadcastService
+from gateway.broadcast.sound import SoundDesk
 from gateway.clock import SystemClock
-from gateway.domain.broadcast import BroadcastId, Delivery, DeliveryState, Priority, Targets
+from gateway.domain.broadcast import BroadcastId, ClipContent, Delivery, DeliveryState, Priority, Programme, Targets
 from gateway.domain.city import City
 from gateway.domain.devices import Credentials, Device, DeviceId, DeviceKind, Ports
 from gateway.domain.health import Board
 from gateway.domain.quirks import Quirk, Quirks
-from gateway.drivers.base import Target
+from gateway.domain.speaking import SpeakerPath, by_quirks
+from gateway.drivers.base import DeviceClip, Loaded, Target
 from gateway.drivers.http import Http
+from gateway.drivers.onvif.clips import Clips
 from gateway.drivers.onvif.device import OnvifDevice
-from gateway.drivers.speaker import BackchannelSpeaker
+from gateway.drivers.profiles.drafts import SpeakerDraft
+from gateway.drivers.speaker import BackchannelPath, Loudspeaker
 from gateway.errors import Busy
 from gateway.media.clips import ClipPreparer
 from simulators import http
 from simulators.city import Parameters, SimDevice, plan
 from simulators.onvif.site import Site
+from simulators.rtsp import methods
 from simulators.rtsp import server as rtsp
+from simulators.rtsp.message import Response
 from simulators.state import State
 from tests.broadcast.house import ACTOR
 from tests.broadcast.house import running as service_running
 from tests.conftest import running as store_running
-from tests.simulators.block import until
 from tests.simulators.street import free_ports
+from tests.waiting import until
 
 pytestmark = pytest.mark.quirk("Q21")
 ENCODINGS = ("PCMA", "PCMU")
@@ -52,10 +60,13 @@ class Pole:
         """Give the loudspeaker a quirk; `known`: the gateway's profile says so, too."""
         self.state.switch_quirk(self.horn, switch, parameters or {})
         if known:
-            self.target = replace(self.target, quirks=Quirks({switch: Quirk("Q21", switch, parameters or {})}))
+            quirks = Quirks({switch: Quirk("Q21", switch, parameters or {})})
+            self.target = replace(self.target, quirks=quirks, speaker=by_quirks(quirks))
 
-    def speaker(self) -> BackchannelSpeaker:
-        return BackchannelSpeaker(OnvifDevice(self.target, Http(), SystemClock()))
+    def speaker(self) -> Loudspeaker:
+        target, clock = self.target, SystemClock()
+        paths = {SpeakerPath.BACKCHANNEL: BackchannelPath(OnvifDevice(target, Http(), clock))}
+        return Loudspeaker(lambda: target, paths, clock)
 
     @property
     def asked(self) -> int:
@@ -90,13 +101,15 @@ async def broadcast(pole: Pole, url: str, folder: Path) -> tuple[Delivery, bytes
     async with store_running(url, clock) as store:
         shelf = ClipShelf(store, folder / "clips", ClipPreparer(), clock)
         service = BroadcastService(
-            store=store, city=city, board=Board(), clock=clock, shelf=shelf,
+            store=store, city=city, board=Board(), clock=clock, sounds=SoundDesk(shelf),
             speaker_of=lambda _: speaker, verify=verify, manner=Manner(lead_in_s=0.0, linger_s=0.1),
         )  # fmt: skip
         async with service_running(service):
             kept = await shelf.add(sound.wav(sound.speech_like(0.7)), name="clip", actor=ACTOR)
             not_after = clock.now() + timedelta(seconds=20)
-            order = Order(BroadcastId("b"), kept.id, Targets(speakers=(DeviceId("horn"),)), Priority.NOTICE, not_after, ACTOR)
+            order = Order(
+                BroadcastId("b"), Programme(ClipContent(kept.id)), Targets(speakers=(DeviceId("horn"),)), Priority.NOTICE, not_after, ACTOR
+            )
             await service.submit(order)
             async for event in store.events.follow(after=0):
                 if event.type == "broadcast.ended":
@@ -180,6 +193,88 @@ async def test_a_talk_whose_connection_broke_is_ended_all_the_same(pole: Pole) -
     session = await pole.speaker().open_audio(prefer=ENCODINGS, timeout_s=5)
     for connection in tuple(pole.server.connections):
         connection.reset()
-    await until(lambda: session.ended)  # type: ignore[attr-defined]
+    await until(lambda: session.ended)
     await session.close()
     await (await pole.speaker().open_audio(prefer=ENCODINGS, timeout_s=5)).close()
+
+
+# -- what a profile says of speaking, without a quirk -----------------------------------------------------------------
+
+
+def speaks(pole: Pole, **ways: Any) -> None:
+    """Let the loudspeaker's profile say this in its section `speaker`."""
+    said = SpeakerDraft.model_validate(ways).ways(pole.target.speaker)
+    pole.target = replace(pole.target, speaker=said)
+
+
+@pytest.mark.parametrize(
+    ("switch", "parameters", "ways"),
+    [
+        ("packet-bytes", {"bytes": 1024}, {"backchannel": {"packet_bytes": 1024, "zero_timestamps": True}}),
+        ("late-buffer", {"seconds": 0.5}, {"buffer_ms": 500}),
+        ("loses-first", {"ms": 300}, {"lead_in_ms": 300}),
+        ("refuses-require", {}, {"backchannel": {"require": False}}),
+    ],
+)
+async def test_what_a_profile_says_beside_its_quirks_does_the_same(
+    pole: Pole, sqlite_url: str, tmp_path: Path, switch: str, parameters: Parameters, ways: dict[str, Any]
+) -> None:
+    pole.has(switch, parameters)
+    speaks(pole, **ways)
+    await heard_whole(pole, sqlite_url, tmp_path)
+
+
+@pytest.mark.parametrize(("zero", "stamps"), [(True, {0}), (False, set())])
+async def test_stamps_of_nothing_but_zero_are_sent_to_whom_they_please(
+    pole: Pole, sqlite_url: str, tmp_path: Path, zero: bool, stamps: set[int]
+) -> None:
+    speaks(pole, backchannel={"zero_timestamps": zero})
+    await broadcast(pole, sqlite_url, tmp_path)
+    arrivals = pole.state.heard[pole.horn.id].arrivals()
+    assert {packet["bytes"] for packet in arrivals} == {160}
+    assert ({packet["timestamp"] for packet in arrivals} == stamps, all(packet["marker"] for packet in arrivals)) == (zero, zero)
+
+
+@pytest.mark.parametrize(("carriers", "taken"), [(["udp"], "udp"), (["tcp", "udp"], "tcp"), (["udp", "tcp"], "udp")])
+async def test_the_sound_comes_by_the_carrier_that_the_model_prefers(pole: Pole, carriers: list[str], taken: str) -> None:
+    speaks(pole, backchannel={"carriers": carriers})
+    await (await pole.speaker().open_audio(prefer=ENCODINGS, timeout_s=5)).close()
+    assert [session.transport for session in pole.state.heard[pole.horn.id].sessions] == [taken]
+
+
+@pytest.mark.parametrize("kind", ["get-parameter", "set-parameter", "options"])
+async def test_a_session_is_kept_by_what_the_model_wants_to_be_asked(pole: Pole, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    asked: list[str] = []
+
+    def noting(method: str) -> Callable[[methods.Exchange], Response]:
+        answer = methods.METHODS[method]
+
+        def note(exchange: methods.Exchange) -> Response:
+            asked.append(method)
+            return answer(exchange)
+
+        return note
+
+    monkeypatch.setattr(methods, "TIMEOUT_S", 2)
+    for method in ("GET_PARAMETER", "SET_PARAMETER", "OPTIONS"):
+        monkeypatch.setitem(methods.METHODS, method, noting(method))
+    speaks(pole, backchannel={"keep_alive": kind})
+    session = await pole.speaker().open_audio(prefer=ENCODINGS, timeout_s=5)
+    await until(lambda: asked, within_s=5)
+    await session.close()
+    assert set(asked) == {kind.upper().replace("-", "_")}
+
+
+@pytest.mark.parametrize("single", [True, False])
+async def test_where_only_one_may_talk_another_path_is_not_tried_and_where_more_may_it_is(pole: Pole, single: bool) -> None:
+    first = await pole.speaker().open_audio(prefer=ENCODINGS, timeout_s=5)
+    speaks(pole, paths=["backchannel", "audio-clip"], single_talker=single)
+    clip, clock = DeviceClip("a" * 64, bytes(320), bytes(160)), SystemClock()
+    onvif = OnvifDevice(pole.target, Http(), clock)
+    speaker = Loudspeaker(lambda: pole.target, {SpeakerPath.BACKCHANNEL: BackchannelPath(onvif)}, clock, clips=Clips(onvif, clock))
+    if single:
+        with pytest.raises(Busy):
+            await speaker.open(clip, prefer=ENCODINGS, timeout_s=5)
+    else:
+        assert isinstance(await speaker.open(clip, prefer=ENCODINGS, timeout_s=5), Loaded)
+    await first.close()

@@ -106,3 +106,16 @@ async def test_each_hole_between_two_files_of_a_recorder_is_listed(desk: Desk) -
     expected = [datetime(2026, 9, 21, 13, minute, tzinfo=UTC) - offset for minute in (0, 2)]
     assert [abs(began - at) < timedelta(milliseconds=81) for (began, _), at in zip(holes, expected, strict=True)] == [True, True]
     assert all(timedelta(seconds=19.9) <= end - began < timedelta(seconds=22.1) for began, end in holes)
+
+
+@pytest.mark.parametrize("gappy", [False, True])
+async def test_a_search_that_tells_local_time_as_utc_is_seen_through_by_footage_from_the_future(where: Street, gappy: bool) -> None:
+    recorder, channel = where.recorded(gappy=gappy)
+    window = Span(NOW - timedelta(days=10), NOW - timedelta(hours=1))
+    honest = await where.search_of(DeviceId(recorder.id)).history(channel.token, window, timeout_s=10)
+    where.state.switch_quirk(recorder, "search-local-time", {"hours": 8})
+    lying = await where.search_of(DeviceId(recorder.id)).history(channel.token, window, timeout_s=10)
+    assert (lying.told, lying.spans) == (honest.told, honest.spans)
+    assert honest.oldest is not None
+    assert lying.oldest is not None
+    assert abs(lying.oldest - honest.oldest) < timedelta(minutes=5)

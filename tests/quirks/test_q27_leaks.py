@@ -85,7 +85,7 @@ async def test_one_engine_serves_all_devices_whose_keys_are_wrong(agents: Agents
     wrong = replace(right, credentials=Credentials(snmp=replace(right.credentials.snmp, auth_key="another-secret")))
     for number in range(12):
         device = replace(wrong, device=DeviceId(f"SW-{number}"))
-        await failing(lambda device=device: agents.engine.get(device, NAME, timeout_s=5), 2)  # type: ignore[misc]
+        await failing(lambda device=device: agents.engine.get(device, NAME, timeout_s=5), 2)
     gc.collect()
     assert sum(isinstance(found, SnmpEngine) for found in gc.get_objects()) <= 1
 

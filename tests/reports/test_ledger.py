@@ -11,9 +11,8 @@ from gateway.clock import SimulatedClock
 from gateway.domain.availability import Account, account, microseconds, midnight, moment
 from gateway.domain.city import City
 from gateway.domain.devices import DeviceId
-from gateway.domain.events import Actor, ActorKind
+from gateway.domain.events import Actor, ActorKind, Person
 from gateway.domain.excuses import Decision, Excuse, ExcuseId, ExcusePlaces, decide
-from gateway.domain.footage import Person
 from gateway.domain.maintenance import Places, Window, WindowId
 from gateway.reports.exclusions import Exclusions
 from gateway.reports.ledger import Ledger
@@ -206,7 +205,7 @@ def excuse_of(start: datetime, end: datetime, **places: frozenset[str]) -> Excus
     return Excuse(
         id=ExcuseId("X-1"),
         kind="power-cut",
-        places=ExcusePlaces(**places),  # type: ignore[arg-type]
+        places=ExcusePlaces(**places),
         start=start,
         end=end,
         reason="停电",

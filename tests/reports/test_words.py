@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import InvalidInput
+from gateway.markup import text
 from gateway.reports.kinds import load_kinds, shipped_kinds
-from gateway.reports.page import text
 from gateway.reports.report import By
 from gateway.reports.sheet import cell
 from gateway.reports.wording import Language, Wording, share

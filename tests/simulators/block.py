@@ -1,7 +1,6 @@
 """A small city for the tests of its protocols, on addresses of its own, with time that stands still until a test moves it."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -33,7 +32,7 @@ def device(kind: str, number: int, **values: object) -> SimDevice:
     base = SimDevice(id=f"{kind.upper()}-{number}", kind=kind, name=f"{kind} {number}", address=f"127.77.{_PART[kind]}.{number}",
                      model="M1", serial=f"S{kind}{number}", firmware="1.0", mac=f"02:00:00:00:{_PART[kind]}:{number:02x}",
                      username="admin", password="secret-1")  # fmt: skip
-    return replace(base, **values)  # type: ignore[arg-type]
+    return replace(base, **values)
 
 
 def city_of(*devices: SimDevice) -> City:
@@ -85,10 +84,3 @@ async def rtsp_block(city: City = CITY) -> AsyncIterator[Block]:
     state = State(clock)
     async with rtsp.serve(city, 0, state) as server:
         yield Block(server, state, clock)
-
-
-async def until(condition: Callable[[], bool], *, within_s: float = 5.0) -> None:
-    """Let the loop run until something has come about that announces itself to nobody, such as a datagram's arrival."""
-    async with asyncio.timeout(within_s):
-        while not condition():  # noqa: ASYNC110 -- nothing sets an event: the condition is the far side of a socket
-            await asyncio.sleep(0)

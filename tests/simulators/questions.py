@@ -75,6 +75,14 @@ QUESTIONS: dict[tuple[str, str], dict[str, Any] | str] = {
     ("tr2", "GetProfiles"): "<tr2:Type>All</tr2:Type>",
     ("tr2", "GetStreamUri"): "<tr2:Protocol>RTSP</tr2:Protocol><tr2:ProfileToken>{profile}</tr2:ProfileToken>",
     ("tr2", "GetSnapshotUri"): "<tr2:ProfileToken>{profile}</tr2:ProfileToken>",
+    ("trt", "SetAudioOutputConfiguration"): {
+        "Configuration": {"token": "AudioOutputConfig_1", "Name": "a", "UseCount": 1, "OutputToken": "AudioOutput_1", "OutputLevel": 55},
+        "ForcePersistence": True,
+    },
+    ("tr2", "SetAudioOutputConfiguration"): (
+        '<tr2:Configuration token="AudioOutputConfig_1"><tt:Name>a</tt:Name><tt:UseCount>1</tt:UseCount>'
+        "<tt:OutputToken>AudioOutput_1</tt:OutputToken><tt:OutputLevel>55</tt:OutputLevel></tr2:Configuration>"
+    ),
     ("tr2", "AddAudioClip"): CLIP,
     ("tr2", "SetAudioClip"): f"<tr2:Token>{{clip}}</tr2:Token>{CLIP}",
     ("tr2", "DeleteAudioClip"): "<tr2:Token>{clip}</tr2:Token>",
@@ -119,6 +127,7 @@ _NO_MICROPHONE = {("trt", "GetAudioSourceConfiguration"), ("trt", "GetAudioEncod
 _MUTE = {(prefix, f"GetAudio{kind}ConfigurationOptions") for prefix in ("trt", "tr2") for kind in ("Output", "Decoder")} | {
     ("trt", "GetAudioOutputConfiguration"),
     ("trt", "GetAudioDecoderConfiguration"),
+    *((prefix, "SetAudioOutputConfiguration") for prefix in ("trt", "tr2")),
 }
 _UNWIRED = {("tds", "SetRelayOutputState"), ("tds", "SetRelayOutputSettings"), ("tmd", "SetRelayOutputSettings")}
 _BLIND = {

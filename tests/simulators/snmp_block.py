@@ -11,6 +11,7 @@ from simulators.snmp import server as snmp
 from simulators.snmp.server import Recordings
 from simulators.state import State
 from tests.simulators.block import Wallclock, city_of, device
+from tests.waiting import until
 
 COMMUNITY = Snmp(version="v2c", community="c1ty", engine_id="80001f880431", write_community="m4yor")
 
@@ -61,9 +62,7 @@ class Block:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.setblocking(False)
             await loop.sock_sendto(sock, datagram, (target.address, self.server.port))
-            async with asyncio.timeout(5):
-                while self.server.heard == before:  # noqa: ASYNC110 -- silence sets no event
-                    await asyncio.sleep(0)
+            await until(lambda: self.server.heard > before, within_s=5)
             try:
                 sock.recv(65_535)
             except BlockingIOError:

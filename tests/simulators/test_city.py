@@ -168,6 +168,8 @@ def test_the_inventory_is_yaml_with_everything_in_it() -> None:
     assert [row["id"] for row in read["devices"]] == [device.id for device in small.devices]
     assert len(read["channels"]) == len(small.of_kind("camera"))
     assert all(isinstance(row.get("gb28181_id", ""), str) for row in read["devices"])
+    assert {row["state"] for row in read["bindings"]} == {"confirmed"}
+    assert {row["camera"] for row in read["bindings"]} <= {row["camera"] for row in read["sights"]}
     by_id = {row["id"]: row for row in read["devices"]}
     speaker = small.of_kind("speaker")[0]
     assert by_id[speaker.id]["password"] == speaker.password

@@ -51,7 +51,7 @@ def filtered(expression: str, dialect: str = CONCRETE_SET) -> str:
 def told(answer: Answer) -> list[tuple[str, str, str]]:
     """Topic, how it changed, and the value, of each message."""
     return [
-        (topic.text or "", message.get("PropertyOperation", ""), message.find("{*}Data")[0].get("Value", ""))  # type: ignore[index]
+        (topic.text or "", message.get("PropertyOperation", ""), message.find("{*}Data")[0].get("Value", ""))
         for topic, message in zip(answer.xml.iter("{*}Topic"), answer.xml.iter("{http://www.onvif.org/ver10/schema}Message"), strict=True)
     ]
 

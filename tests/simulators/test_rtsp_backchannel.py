@@ -21,8 +21,9 @@ from simulators import g711
 from simulators.faults import Answer as Ailment
 from simulators.faults import Fault
 from simulators.heard import PACKETS_KEPT, PLAIN, Heard, HeardSession, Horn
-from tests.simulators.block import CAMERA, SPEAKER, SPEAKER_OF_CAMERA, TALKING_CAMERA, Block, city_of, rtsp_block, until
+from tests.simulators.block import CAMERA, SPEAKER, SPEAKER_OF_CAMERA, TALKING_CAMERA, Block, city_of, rtsp_block
 from tests.simulators.rtsp_client import BACKCHANNEL, Client, audio
+from tests.waiting import until
 
 TCP = "RTP/AVP/TCP;unicast;interleaved=0-1"
 

@@ -45,7 +45,7 @@ async def test_the_description_carries_parameter_sets_that_open_a_decoder(block:
     assert answer.headers["content-base"] == client.url + "/"
     sdp = answer.body.decode()
     assert "a=control:trackID=0" in sdp
-    sets = [base64.b64decode(part) for part in re.search(r"sprop-parameter-sets=(\S+)", sdp)[1].split(",")]  # type: ignore[index]
+    sets = [base64.b64decode(part) for part in re.search(r"sprop-parameter-sets=(\S+)", sdp)[1].split(",")]
     assert [nal[0] & 31 for nal in sets] == [7, 8]
     assert f"profile-level-id={sets[0][1:4].hex().upper()}" in sdp
 

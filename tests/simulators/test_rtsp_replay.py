@@ -15,6 +15,7 @@ from simulators.footage import Span
 from simulators.views import View
 from tests.simulators.block import CITY, NOW, RECORDER, Block, device, rtsp_block
 from tests.simulators.rtsp_client import Answer, Client, Packet, Picture, pictures
+from tests.waiting import until
 
 NOON = datetime(2026, 5, 1, 12, 0, 0, tzinfo=UTC)
 FAST = {"Require": "onvif-replay", "Rate_Control": "no"}
@@ -277,9 +278,7 @@ async def test_a_client_that_stops_reading_holds_the_replay_up_instead_of_fillin
     """A day of footage is asked for and not read: what waits stays near the high-water mark; read on, it goes on without a hole."""
     async with replaying(block, Range=clock(NOON - timedelta(days=1), NOON), **FAST) as (client, _):
         (connection,) = block.server.connections
-        async with asyncio.timeout(5):
-            while not connection.blocked:  # noqa: ASYNC110 -- the kernel's buffers fill, and tell nobody
-                await asyncio.sleep(0)
+        await until(lambda: connection.blocked, within_s=5)
         (session,) = block.server.book.by_id.values()
         assert session.replay is not None
         position = session.replay.position_s

@@ -9,8 +9,9 @@ import pytest
 from simulators.city import SimDevice
 from simulators.faults import Answer as Ailment
 from simulators.faults import Fault
-from tests.simulators.block import CAMERA, RECORDER, SHA_CAMERA, SPEAKER, Block, rtsp_block, until
+from tests.simulators.block import CAMERA, RECORDER, SHA_CAMERA, SPEAKER, Block, rtsp_block
 from tests.simulators.rtsp_client import Client
+from tests.waiting import until
 
 TCP = "RTP/AVP/TCP;unicast;interleaved=0-1"
 

@@ -12,9 +12,9 @@ from simulators.snmp import ber
 from simulators.snmp.ber import Reader
 from simulators.traps import Sink, Trap
 from simulators.wiring import set_power
-from tests.simulators.block import until
 from tests.simulators.snmp_block import AGGREGATION, BRANCH, CAMERA, CITY, SPEAKER, SWITCH, Block, snmp_block
 from tests.simulators.street import Street
+from tests.waiting import until
 
 TRAP_OID = bytes.fromhex("2b0601060301010401")
 

@@ -7,15 +7,21 @@ from gateway.clock import SimulatedClock
 from gateway.domain.broadcast import (
     Broadcast,
     BroadcastId,
+    Circle,
     Clip,
+    ClipContent,
     ClipId,
     Delivery,
     DeliveryState,
     Figures,
     Priority,
+    Programme,
+    Speech,
+    Talk,
     Targets,
+    View,
 )
-from gateway.domain.devices import CellCode, DeviceId, GroupId, ZoneId
+from gateway.domain.devices import CellCode, DeviceId, GroupId, Position, ZoneId
 from gateway.domain.events import Actor, ActorKind
 from gateway.errors import Conflict, GatewayError, NotFound
 from gateway.storage.store import Store
@@ -23,8 +29,19 @@ from gateway.storage.writer import Lane
 
 ACTOR = Actor(ActorKind.API_KEY, "key-1")
 CLIP = ClipId("c" * 64)
+PROGRAMME = Programme(ClipContent(CLIP), chime=True, repeats=3, pause_s=2.5)
 START = SimulatedClock().now()
-EVERYWHERE = Targets((DeviceId("s1"),), (ZoneId("z"),), (CellCode("520103"),), (GroupId("g"),))
+CORNER = Position(latitude=36.45, longitude=115.98)
+EVERYWHERE = Targets(
+    (DeviceId("s1"),),
+    (ZoneId("z"),),
+    (CellCode("520103"),),
+    (GroupId("g"),),
+    ("Dongchangfu",),
+    (CORNER, Position(36.46, 115.98), Position(36.46, 115.99)),
+    Circle(CORNER, 250.0),
+    (View(DeviceId("cam"), "gate"),),
+)
 
 
 def clip(name: str = "please move on") -> Clip:
@@ -32,7 +49,7 @@ def clip(name: str = "please move on") -> Clip:
 
 
 def order(name: str = "b1", **changes: object) -> Broadcast:
-    made = Broadcast(BroadcastId(name), CLIP, EVERYWHERE, Priority.ENFORCEMENT, START + timedelta(seconds=60), START, ACTOR, "case 7")
+    made = Broadcast(BroadcastId(name), PROGRAMME, EVERYWHERE, Priority.ENFORCEMENT, START + timedelta(seconds=60), START, ACTOR, "case 7")
     return replace(made, **changes)
 
 
@@ -40,12 +57,12 @@ def queued(broadcast: str = "b1", speaker: str = "s1") -> Delivery:
     return Delivery(BroadcastId(broadcast), DeviceId(speaker), DeliveryState.QUEUED, START)
 
 
-PLAYED = Figures("PCMA", 50, 1, START, START + timedelta(seconds=1))
+PLAYED = Figures("PCMA", 50, 1, START, START + timedelta(seconds=1), "backchannel", 2)
 
 
 async def accept(store: Store, broadcast: Broadcast, *first: Delivery) -> None:
     async def change(tx) -> None:
-        await tx.broadcasts.add_clip(clip())
+        await tx.clips.add(clip())
         await tx.broadcasts.add(broadcast, first)
 
     await store.writer.write(change, lane=Lane.BROADCAST)
@@ -60,16 +77,24 @@ async def test_what_was_accepted_is_read_back_as_it_was(store: Store) -> None:
     async with store.read() as tx:
         assert await tx.broadcasts.get(BroadcastId("b1")) == order()
         assert await tx.broadcasts.deliveries(BroadcastId("b1")) == [queued(speaker="s1"), queued(speaker="s2")]
-        assert await tx.broadcasts.clip(CLIP) == clip()
+        assert await tx.clips.get(CLIP) == clip()
 
 
 async def test_the_same_sound_keeps_the_name_that_it_came_with_first(store: Store) -> None:
-    await store.writer.write(lambda tx: tx.broadcasts.add_clip(clip("first")), lane=Lane.BROADCAST)
-    kept = await store.writer.write(lambda tx: tx.broadcasts.add_clip(clip("second")), lane=Lane.BROADCAST)
+    await store.writer.write(lambda tx: tx.clips.add(clip("first")), lane=Lane.BROADCAST)
+    kept = await store.writer.write(lambda tx: tx.clips.add(clip("second")), lane=Lane.BROADCAST)
     assert kept.name == "first"
     async with store.read() as tx:
-        assert [found.name for found in await tx.broadcasts.clips(limit=5)] == ["first"]
-        assert await tx.broadcasts.clips(after=CLIP, limit=5) == []
+        assert [found.name for found in await tx.clips.page(limit=5)] == ["first"]
+        assert await tx.clips.page(after=CLIP, limit=5) == []
+
+
+@pytest.mark.parametrize("content", [Speech("请勿占道经营", "cmn-latn-pinyin"), Talk()])
+async def test_what_is_no_clip_is_read_back_too(store: Store, content: Speech | Talk) -> None:
+    said = order(programme=Programme(content), reason="a vendor on the road", resume=True, override="by order of the duty officer")
+    await accept(store, said)
+    async with store.read() as tx:
+        assert await tx.broadcasts.get(said.id) == said
 
 
 async def test_an_order_of_a_known_id_or_an_unknown_clip_is_refused_by_the_database(store: Store) -> None:
@@ -77,7 +102,7 @@ async def test_an_order_of_a_known_id_or_an_unknown_clip_is_refused_by_the_datab
     with pytest.raises(Conflict):
         await accept(store, order())
     with pytest.raises(Conflict):
-        await accept(store, order("b2", clip=ClipId("d" * 64)))
+        await accept(store, order("b2", programme=Programme(ClipContent(ClipId("d" * 64)))))
 
 
 async def test_what_is_not_there_is_named(store: Store) -> None:
@@ -86,7 +111,7 @@ async def test_what_is_not_there_is_named(store: Store) -> None:
         with pytest.raises(NotFound, match="nothing"):
             await tx.broadcasts.get(BroadcastId("nothing"))
         with pytest.raises(NotFound, match="no clip"):
-            await tx.broadcasts.clip(CLIP)
+            await tx.clips.get(CLIP)
 
 
 async def test_figures_of_a_delivery_are_kept(store: Store) -> None:
@@ -106,6 +131,28 @@ async def test_what_has_ended_is_not_written_over(store: Store) -> None:
     async with store.read() as tx:
         assert await tx.broadcasts.deliveries(BroadcastId("b1")) == [stopped]
         assert await tx.broadcasts.open() == []
+
+
+async def test_the_last_word_on_what_was_sent_comes_after_the_end(store: Store) -> None:
+    await accept(store, order(), queued())
+    stopped = replace(queued(), state=DeliveryState.PREEMPTED, reason="preempted")
+    await save(store, stopped)
+    await save(store, replace(stopped, figures=PLAYED))
+    await save(store, replace(stopped, state=DeliveryState.CANCELLED))
+    async with store.read() as tx:
+        assert await tx.broadcasts.deliveries(BroadcastId("b1")) == [replace(stopped, figures=PLAYED)]
+
+
+async def test_one_that_steps_in_later_is_added_with_whatever_became_of_it(store: Store) -> None:
+    await accept(store, order(), queued())
+    second = queued(speaker="s2")
+    lost = replace(queued(), state=DeliveryState.FAILED, reason="unreachable")
+    playing = replace(second, state=DeliveryState.PLAYING, figures=PLAYED)
+    await save(store, lost, second, playing)
+    async with store.read() as tx:
+        assert await tx.broadcasts.deliveries(BroadcastId("b1")) == [lost, playing]
+    with pytest.raises(GatewayError):
+        await save(store, queued("no such broadcast", "s3"))
 
 
 async def test_two_broadcasts_never_play_at_one_speaker(store: Store) -> None:
@@ -138,6 +185,31 @@ async def test_open_deliveries_come_with_their_broadcast(store: Store) -> None:
     await accept(store, order(), queued(speaker="s1"), replace(queued(speaker="s2"), state=DeliveryState.FAILED, reason="down"))
     async with store.read() as tx:
         assert await tx.broadcasts.open() == [(order(), queued(speaker="s1"))]
+
+
+async def test_what_ended_lately_comes_with_its_broadcast_and_its_own_reason(store: Store) -> None:
+    await accept(store, order(reason="complaints"), queued(), queued(speaker="s2"))
+    ended = replace(queued(), state=DeliveryState.FAILED, since=START + timedelta(seconds=5), reason="busy", detail="somebody talks")
+    await save(store, ended)
+    async with store.read() as tx:
+        assert await tx.broadcasts.recent(START) == [(order(reason="complaints"), ended)]
+        assert await tx.broadcasts.recent(START + timedelta(seconds=5)) == []
+        assert await tx.broadcasts.open() == [(order(reason="complaints"), queued(speaker="s2"))]
+
+
+async def test_a_second_person_is_noted_once_and_is_never_the_one_who_ordered(store: Store) -> None:
+    await accept(store, order())
+
+    async def approve(by: Actor) -> None:
+        await store.writer.write(lambda tx: tx.broadcasts.approve(BroadcastId("b1"), by), lane=Lane.BROADCAST)
+
+    with pytest.raises(Conflict):
+        await approve(ACTOR)
+    second = Actor(ActorKind.USER, ACTOR.id)
+    await approve(second)
+    await approve(Actor(ActorKind.USER, "third"))
+    async with store.read() as tx:
+        assert (await tx.broadcasts.get(BroadcastId("b1"))).approved_by == second
 
 
 async def test_broadcasts_are_paged_latest_first_without_missing_any(store: Store) -> None:

@@ -17,7 +17,7 @@ from gateway.storage.writer import Lane
 def proposal(clock: SimulatedClock, number: int = 1, **more: object) -> Proposal:
     seen = Sighting("10.0.0.1", "urn:uuid:\x7f一", 80, "名", DeviceKind.CAMERA, serial="S", macs=("02:00:00:00:00:01",))
     finding = Finding(Kind.MOVED, "moved:a", seen, DeviceId("CAM"), {"address": "10.0.0.1"}, ("serial",), ("OTH",))
-    return replace(Proposal(f"P-{number}", finding, clock.now(), clock.now(), "R-1"), **more)  # type: ignore[arg-type]
+    return replace(Proposal(f"P-{number}", finding, clock.now(), clock.now(), "R-1"), **more)
 
 
 async def test_a_proposal_comes_back_as_it_was_and_is_decided_once(store: Store, clock: SimulatedClock):

@@ -16,6 +16,7 @@ from gateway.storage.retention import Housekeeper, Keep
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 from tests.conftest import running
+from tests.waiting import until
 
 AT = datetime(2026, 3, 1, 12, 30, 0, 250_000, tzinfo=UTC)
 
@@ -52,7 +53,7 @@ async def test_an_event_comes_back_as_it_was_emitted(store: Store) -> None:
         NewEvent("t", "half \ud800", AT),
         NewEvent("t", "s", AT.replace(tzinfo=None)),
         NewEvent("t", "s", AT, {"x": float("nan")}),
-        NewEvent("t", "s", AT, {("a", "b"): 1}),  # type: ignore[dict-item]
+        NewEvent("t", "s", AT, {("a", "b"): 1}),
     ],
 )
 async def test_an_event_that_cannot_be_stored_fails_its_own_change_and_no_other(store: Store, event: NewEvent) -> None:
@@ -81,8 +82,7 @@ async def test_live_events_and_stored_events_are_the_same(store: Store) -> None:
 async def test_following_from_now_skips_what_was_before(store: Store) -> None:
     await emit(store, "before")
     first = asyncio.ensure_future(anext(store.events.follow()))
-    while not first.done():
-        await emit(store, "after")
+    await until(first.done, meanwhile=lambda: emit(store, "after"))
     assert (await first).subject == "after"
 
 

@@ -5,9 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.domain.devices import DeviceId
-from gateway.domain.events import Actor, ActorKind
+from gateway.domain.events import Actor, ActorKind, Person
 from gateway.domain.excuses import Decision, Excuse, ExcuseId, ExcusePlaces, ExcuseState, check, decide
-from gateway.domain.footage import Person
 from gateway.errors import Conflict, Forbidden, InvalidInput, NotFound
 from gateway.storage.excuses import excuses
 from gateway.storage.store import Store
@@ -35,7 +34,7 @@ def excuse(number: int = 1, **changed: object) -> Excuse:
         "proposed_by": person("li"),
         "proposed_at": NOON + number * HOUR,
     }
-    return Excuse(**(usual | changed))  # type: ignore[arg-type]
+    return Excuse(**(usual | changed))
 
 
 async def add(store: Store, *proposed: Excuse) -> None:

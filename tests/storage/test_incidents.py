@@ -112,7 +112,7 @@ async def test_the_history_is_numbered_and_never_changed(store: Store, engine: A
     await save(store, incident(1, member("c-1")))
     for what in ("opened", "comment"):
         entry = Entry(0, NOON, what, "user:li", "保险丝", {"devices": ["c-1"]})
-        await store.writer.write(lambda tx, entry=entry: tx.incidents.note(IncidentId("I-1"), entry), lane=Lane.HEALTH)  # type: ignore[misc]
+        await store.writer.write(lambda tx, entry=entry: tx.incidents.note(IncidentId("I-1"), entry), lane=Lane.HEALTH)
     async with store.read() as tx:
         assert [(one.number, one.what) for one in await tx.incidents.history(IncidentId("I-1"))] == [(1, "opened"), (2, "comment")]
         assert [one.number for one in await tx.incidents.history(IncidentId("I-1"), after=1)] == [2]
@@ -135,4 +135,4 @@ async def test_the_history_is_numbered_and_never_changed(store: Store, engine: A
 )
 async def test_the_store_refuses_what_must_never_be(store: Store, broken: dict[str, object]) -> None:
     with pytest.raises(Conflict):
-        await save(store, replace(incident(1, member("c-1")), **broken))  # type: ignore[arg-type]
+        await save(store, replace(incident(1, member("c-1")), **broken))

@@ -1,10 +1,12 @@
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.domain.bindings import Binding, BindingState, Sight
 from gateway.domain.devices import (
     CameraGroup,
     CellCode,
@@ -15,6 +17,7 @@ from gateway.domain.devices import (
     DeviceKind,
     GridCell,
     GroupId,
+    MulticastGroup,
     Ports,
     Position,
     SnmpCredentials,
@@ -36,7 +39,7 @@ CAMERA = Device(
     kind=DeviceKind.CAMERA,
     name="球机 1",
     address="127.0.1.2",
-    ports=Ports(8080, 8554, 1161),
+    ports=Ports(8080, 8554, 1161, 5080),
     group=GROUP.id,
     cell=CELL.code,
     position=Position(36.810_000_1, 118.05),
@@ -57,7 +60,8 @@ SPEAKER = Device(DeviceId("spk-1"), DeviceKind.SPEAKER, "horn", "127.0.1.3", upl
 RECORDER = Device(
     DeviceId("nvr-1"), DeviceKind.RECORDER, "nvr", "127.0.1.4", channels=(Channel(1, CAMERA.id, "rec-1"), Channel(2, CAMERA.id))
 )
-ZONE = Zone(ZoneId("z-1"), "square", frozenset({SPEAKER.id}))
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+ZONE = Zone(ZoneId("z-1"), "square", frozenset({SPEAKER.id}), MulticastGroup("239.1.2.3", 5004))
 WHOLE = Inventory(
     devices=(CAMERA, RECORDER, SPEAKER, SWITCH),
     groups=(GROUP,),
@@ -65,6 +69,11 @@ WHOLE = Inventory(
     streets=(GridCell(CellCode("370303001"), "体育场街道", SQUARE, "张店区"),),
     districts=(GridCell(CellCode("370303"), "张店区", SQUARE),),
     zones=(ZONE,),
+    sights=(Sight(CAMERA.id, "", 270.5, 40), Sight(CAMERA.id, "p1", 0, 0)),
+    bindings=(
+        Binding(CAMERA.id, SPEAKER.id, note="proposed"),
+        Binding(CAMERA.id, SPEAKER.id, "p1", 80).decided(BindingState.REJECTED, by="user:li", at=NOON),
+    ),
 )
 SECRETS = {
     CAMERA.id: Credentials("admin", "hunter2-camera"),
@@ -135,7 +144,8 @@ async def test_a_change_touches_only_what_it_names(store: Store) -> None:
             credentials={CAMERA.id: None, SWITCH.id: Credentials("root", "other")},
         ),
     )
-    assert await load(store) == replace(WHOLE, devices=(CAMERA, moved, SWITCH), streets=(), zones=(replace(ZONE, speakers=frozenset()),))
+    zones = (replace(ZONE, speakers=frozenset()),)
+    assert await load(store) == replace(WHOLE, devices=(CAMERA, moved, SWITCH), streets=(), zones=zones, bindings=())
     assert await secrets(store) == {SWITCH.id: Credentials("root", "other")}
 
 
@@ -202,3 +212,21 @@ async def test_one_secret_sealed_twice_looks_different(store: Store, engine: Asy
         async with engine.connect() as conn:
             seen |= {row.sealed for row in await conn.execute(select(credentials))}
     assert len(seen) == 4
+
+
+async def test_a_binding_needs_its_devices_and_a_decision_its_signature(store: Store) -> None:
+    await put(store, WHOLE)
+    stranger = Binding(CAMERA.id, DeviceId("nobody"))
+    unsigned = Binding(CAMERA.id, SPEAKER.id, state=BindingState.CONFIRMED)
+    signed = Binding(CAMERA.id, SPEAKER.id, decided_by="user:li", decided_at=NOON)
+    for wrong in (stranger, unsigned, signed, Binding(CAMERA.id, SPEAKER.id, reach_m=0)):
+        with pytest.raises(Conflict):
+            await change(store, InventoryChange(put=Inventory(bindings=(wrong,))))
+    assert (await load(store)).bindings == WHOLE.bindings
+
+
+async def test_bindings_and_sights_are_removed_by_their_keys(store: Store) -> None:
+    await put(store, WHOLE)
+    await change(store, InventoryChange(remove=Removal(bindings=[WHOLE.bindings[0].key], sights=[WHOLE.sights[1].key])))
+    left = await load(store)
+    assert (left.bindings, left.sights) == (WHOLE.bindings[1:], WHOLE.sights[:1])

@@ -14,7 +14,7 @@ AT = datetime(2026, 3, 1, tzinfo=UTC)
 
 async def create(store: Store, **options: object) -> tuple[ApiKey, str]:
     async def change(tx: Tx) -> tuple[ApiKey, str]:
-        return await tx.keys.create(**{"name": "监控室", "roles": [Role.OPERATOR], "now": AT} | options)  # type: ignore[arg-type]
+        return await tx.keys.create(**{"name": "监控室", "roles": [Role.OPERATOR], "now": AT} | options)
 
     return await store.writer.write(change, lane=Lane.FOOTAGE)
 

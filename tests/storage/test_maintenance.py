@@ -31,7 +31,7 @@ WEEKLY = Window(
 
 async def save(store: Store, *windows: Window) -> None:
     for window in windows:
-        await store.writer.write(lambda tx, window=window: tx.maintenance.save(window), lane=Lane.HEALTH)  # type: ignore[misc]
+        await store.writer.write(lambda tx, window=window: tx.maintenance.save(window), lane=Lane.HEALTH)
 
 
 async def test_a_window_comes_out_as_it_was_put_in_and_changes(store: Store) -> None:
@@ -71,4 +71,4 @@ async def test_windows_are_listed_latest_made_first_by_pages(store: Store) -> No
 @pytest.mark.parametrize("broken", [{"end": None}, {"end": NOON}, {"rule": "FREQ=DAILY"}, {"end": None, "rule": "FREQ=DAILY"}])
 async def test_the_store_refuses_what_must_never_be(store: Store, broken: dict[str, object]) -> None:
     with pytest.raises(Conflict):
-        await save(store, replace(ONCE, **broken))  # type: ignore[arg-type]
+        await save(store, replace(ONCE, **broken))

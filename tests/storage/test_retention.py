@@ -14,6 +14,7 @@ from gateway.storage.retention import LOOK_S, PAUSE_S, STEP, Housekeeper, Keep
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 from tests.conftest import running
+from tests.waiting import until
 
 
 async def emit(store: Store, count: int, at: datetime) -> None:
@@ -75,8 +76,7 @@ async def test_it_goes_round_until_it_is_cancelled(sqlite_url: str, clock) -> No
         task = asyncio.ensure_future(keeper.run())
         for _ in range(2):
             await emit(store, 3, clock.now())
-            while await kept(store) != 1:
-                await clock.advance(PAUSE_S)
+            await until(lambda: kept(store), wanted=lambda count: count == 1, meanwhile=lambda: clock.advance(PAUSE_S))
         task.cancel()
         await asyncio.wait([task])
         assert task.cancelled()
@@ -86,17 +86,15 @@ async def test_a_store_that_failed_is_tried_until_it_works_and_the_log_tells_of_
     async with running(sqlite_url, clock) as store, asyncio.TaskGroup() as group:
         tidying = group.create_task(Housekeeper(store, clock=clock, keep=Keep()).run())
         await emit(store, 1, clock.now())
-        _rename(sqlite_url, "events", "away")
+        await asyncio.to_thread(_rename, sqlite_url, "events", "away")
         with pytest.raises(StorageFailed):
             await emit(store, 1, clock.now())
         trouble = store.writer.trouble
         failures = store.writer.failures
-        while store.writer.failures == failures:
-            await clock.advance(LOOK_S)
-        _rename(sqlite_url, "away", "events")
+        await until(lambda: store.writer.failures > failures, meanwhile=lambda: clock.advance(LOOK_S))
+        await asyncio.to_thread(_rename, sqlite_url, "away", "events")  # the store, which tries again, holds it for moments
         told = asyncio.ensure_future(anext(aiter(store.events.follow(after=1))))
-        while not told.done():
-            await clock.advance(LOOK_S)
+        await until(told.done, meanwhile=lambda: clock.advance(LOOK_S))
         tidying.cancel()
     assert "events" in trouble
     assert (told.result().type, told.result().data) == ("store.recovered", {"reason": trouble})

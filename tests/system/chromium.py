@@ -4,7 +4,7 @@ import asyncio
 import base64
 import itertools
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ class Page:
     async def open(self, url: str) -> None:
         for domain in ("Page", "Network", "Runtime"):
             await self._command(f"{domain}.enable")
+        await self._command("Emulation.setFocusEmulationEnabled", enabled=True)  # else nothing in the tab gets or loses the focus
         await self._command("Page.navigate", url=url)
 
     async def run(self, script: str) -> Any:
@@ -57,6 +58,22 @@ class Page:
         poll = f"new Promise(done => {{ {look} }})"
         async with asyncio.timeout(PATIENCE_S):
             return await self.run(poll)
+
+    async def choose(self, field: str, *paths: Path) -> None:
+        """Choose files, or a folder where the field takes one, in the `<input type=file>` that the selector `field` names."""
+        found = await self._command("Runtime.evaluate", expression=f"document.querySelector({field!r})")
+        await self._command("DOM.setFileInputFiles", objectId=found["result"]["objectId"], files=[str(path) for path in paths])
+
+    async def drop(self, *paths: Path, at: tuple[int, int]) -> None:
+        """Drop files and folders at a place of the page."""
+        data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            await self._command("Input.dispatchDragEvent", type=kind, x=at[0], y=at[1], data=data)
+
+    async def printed(self, path: Path) -> None:
+        """Print the page to a PDF file, on the paper that it asks for."""
+        data = base64.b64decode((await self._command("Page.printToPDF", preferCSSPageSize=True, printBackground=True))["data"])
+        await asyncio.to_thread(path.write_bytes, data)
 
     async def screenshot(self, path: Path) -> None:
         picture = base64.b64decode((await self._command("Page.captureScreenshot", format="png"))["data"])
@@ -81,9 +98,9 @@ class Page:
 
 
 @asynccontextmanager
-async def browser(profile: Path, *, width: int = 1600, height: int = 1000) -> AsyncIterator[Page]:
+async def browser(profile: Path, *, width: int = 1600, height: int = 1000, flags: Sequence[str] = ()) -> AsyncIterator[Page]:
     """A fresh browser with one tab, gone afterwards."""
-    command = (str(program()), *FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}", "about:blank")
+    command = (str(program()), *FLAGS, *flags, f"--user-data-dir={profile}", f"--window-size={width},{height}", "about:blank")
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
     try:
         port = await _port(process)

@@ -28,7 +28,7 @@ class Demo:
     process: "subprocess.Popen[str]"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     folder = tmp_path_factory.mktemp("demo")
     command = [sys.executable, "-m", "demo", "--groups", "12", "--speakers", "5", "--port", str(free_port(0)), "--dir", str(folder)]
@@ -40,7 +40,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         watchdog.cancel()
         yield running
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0, "Ctrl-C must end the demo cleanly"
+        assert process.wait(60) == 0, "Ctrl-C must end the demo cleanly"
     finally:
         watchdog.cancel()
         if process.poll() is None:

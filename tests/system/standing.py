@@ -18,7 +18,7 @@ from demo import processes
 from gateway import offline
 from gateway.app import PROFILES, House
 from gateway.clock import SystemClock
-from gateway.config import Config, Health, Http
+from gateway.config import Broadcast, Config, Health, Http
 from gateway.domain.access import Role
 from gateway.domain.city import City
 from gateway.drivers.profiles.library import Profiles
@@ -28,6 +28,7 @@ from gateway.storage.store import Store
 from gateway.storage.vault import load_key
 from simulators.city import City as SimulatedCity
 from simulators.city import SimDevice
+from tests.waiting import until
 
 PATIENCE_S = 40.0
 QUICK = Health(interval_s=2.0, timeout_s=1.0)
@@ -117,11 +118,8 @@ class Listener:
 
 
 async def eventually(look: Callable[[], Awaitable[Any]], wanted: Callable[[Any], object] = bool) -> Any:
-    """What `look` finds once it is `wanted`: for what no event tells. TimeoutError when that takes longer than `PATIENCE_S`."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not wanted(found := await look()):  # noqa: ASYNC110 -- it is another process that is waited for
-            await asyncio.sleep(0.02)
-        return found
+    """What `look` finds once it is `wanted`: for what no event tells. AssertionError when that takes longer than `PATIENCE_S`."""
+    return await until(look, PATIENCE_S, wanted=wanted)
 
 
 @asynccontextmanager
@@ -138,7 +136,12 @@ async def standing(
     layout, ports = layouts.Layout(folder), layouts.choose_ports(PORT)
     await layouts.plan(layout, ports, seed=11, groups=groups, speakers=speakers)
     config = Config(
-        store=f"sqlite:///{folder}/gateway.db", data_dir=folder, key_file=folder / "store.key", http=Http(port=ports.gateway), health=health
+        store=f"sqlite:///{folder}/gateway.db",
+        data_dir=folder,
+        key_file=folder / "store.key",
+        http=Http(port=ports.gateway),
+        health=health,
+        broadcast=Broadcast(hours_file=layouts.speaking_hours(folder)),  # tests are run at night, too
     )
     key = await _furnish(config, layout.city.parent)
     async with AsyncExitStack() as stack:

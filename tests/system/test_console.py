@@ -66,6 +66,31 @@ async def test_an_engineer_sees_an_incident_come_acknowledges_it_by_keyboard_and
         assert page.errors == []
 
 
+async def test_an_engineer_says_which_loudspeaker_is_heard_where_a_camera_looks(demo: Demo, tmp_path: Path) -> None:
+    async with browser(tmp_path / "profile") as page, api(demo, "engineer") as http:
+        async with http.get("/v1/bindings?state=confirmed&limit=1") as answer:
+            binding = (await answer.json())["items"][0]
+        async with http.get(f"/v1/devices/{binding['camera']}") as answer:
+            camera = await answer.json()
+        await sign_in(page, demo, "engineer")
+        await page.run(fill("input[type=search]", camera["name"]))
+        await page.until("document.querySelectorAll('.tile').length === 1")
+        await page.run("document.querySelector('.tile').click()")
+        row = f"[...document.querySelectorAll('.devices li')].find(row => row.textContent.includes({camera['name']!r}))"
+        await page.until(row)
+        await page.run(f"{row}.click()")
+        await page.until("document.querySelector('.speakers .chip.resolved')")
+        await page.screenshot(tmp_path / "speakers.png")
+        await page.run("document.querySelector('.speakers .chips button').click()")
+        await page.until("!document.querySelector('.speakers .chip.resolved')")
+        query = f"/v1/bindings?camera={binding['camera']}&speaker={binding['speaker']}"
+        async with http.get(query) as answer:
+            assert [one["state"] for one in (await answer.json())["items"] if one["preset"] == ""] == ["rejected"]
+        await page.run("document.querySelector('.speakers .chips button').click()")
+        await page.until("document.querySelector('.speakers .chip.resolved')")
+        assert page.errors == []
+
+
 async def test_a_device_has_a_page_and_the_month_a_report(demo: Demo, tmp_path: Path) -> None:
     async with browser(tmp_path / "profile") as page:
         await sign_in(page, demo, "viewer")
@@ -145,7 +170,7 @@ async def api(demo: Demo, role: str) -> AsyncIterator[aiohttp.ClientSession]:
 
 async def a_camera(http: aiohttp.ClientSession, demo: Demo) -> dict[str, str]:
     async with http.get("/v1/devices?kind=camera&state=up&limit=1") as answer:
-        return (await answer.json())["items"][0]  # type: ignore[no-any-return]
+        return (await answer.json())["items"][0]
 
 
 @asynccontextmanager

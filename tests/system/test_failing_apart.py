@@ -40,7 +40,7 @@ class Fragile:
         self.starts.append(time.monotonic())
         async with asyncio.TaskGroup() as group:
             group.create_task(self._fall())
-            group.create_task(self._run())  # type: ignore[arg-type]
+            group.create_task(self._run())
 
     async def _fall(self) -> None:
         await self.broken.wait()

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from gateway.config import Health
-from tests.system.standing import Standing, eventually, standing
+from tests.system.standing import Standing, standing
+from tests.waiting import until
 
 ONE_LOST_ANSWER = {"interval_s": 1.0, "down_after": 1}  # is one device down
 
@@ -50,11 +51,7 @@ async def _amid_visits(stand: Standing) -> None:
 async def _visits(stand: Standing, more: int) -> None:
     """Wait until the wheel has made so many visits more."""
     wanted = stand.health.figures.visits + more
-
-    async def made() -> int:
-        return stand.health.figures.visits
-
-    await eventually(made, lambda visits: visits >= wanted)
+    await until(lambda: stand.health.figures.visits >= wanted)
 
 
 async def _changes(stand: Standing, cursor: int) -> list[tuple[str, str, str]]:

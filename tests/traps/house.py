@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from gateway.drivers.base import Target
 from gateway.drivers.profiles.library import Profiles
 from gateway.storage.store import Store
 from gateway.traps.service import TrapService, TrapSettings
+from tests.waiting import until
 
 PROFILES = Profiles.load(Path(__file__).parents[2] / "configs" / "profiles")
 AUTH_KEY, PRIV_KEY = "authentication-1", "privacy-key-1"
@@ -29,7 +30,7 @@ def user(auth: str = "SHA", priv: str = "AES") -> SnmpCredentials:
 
 
 def device(name: str, kind: DeviceKind, address: str, **facts: object) -> Device:
-    return Device(DeviceId(name), kind, name, address, **facts)  # type: ignore[arg-type]
+    return Device(DeviceId(name), kind, name, address, **facts)
 
 
 SWITCH = device("SW-1", DeviceKind.SWITCH, "127.66.0.1", profile="switch")
@@ -71,17 +72,8 @@ class House:
             sock.bind((address, 0))
             sock.sendto(data, ("127.0.0.1", self.port))
 
-    async def until(self, holds: Callable[[], object]) -> None:
-        """Until the process has told what makes it so."""
-        async with asyncio.timeout(20):
-            while not holds():  # noqa: ASYNC110 -- another process is waited for
-                await asyncio.sleep(0.01)
-
     async def until_events(self, count: int) -> list[Event]:
-        async with asyncio.timeout(20):
-            while len(found := await self.events()) < count:  # noqa: ASYNC110 -- as above
-                await asyncio.sleep(0.01)
-        return found
+        return await until(self.events, wanted=lambda found: len(found) >= count)
 
 
 def free_udp_port() -> int:
@@ -121,7 +113,7 @@ async def standing(
 
     port = free_udp_port()
     service = TrapService(
-        TrapSettings(port, "127.0.0.1", **settings),  # type: ignore[arg-type]
+        TrapSettings(port, "127.0.0.1", **settings),
         city=city, board=board, store=store, clock=clock, folder=folder,
         target_of=target_of, rules_of=rules_of, report=report, visit=visit,
     )  # fmt: skip
@@ -142,8 +134,5 @@ async def standing(
 
 async def _until_introduced(house: House) -> None:
     """The process believes the devices when it no longer calls them strangers."""
-    async with asyncio.timeout(20):
-        while house.service.receiver_pid is None or not house.counts.get("malformed"):
-            if house.service.receiver_pid is not None:
-                house.send(b"x", CAMERA.address)
-            await asyncio.sleep(0.02)
+    await until(lambda: house.service.receiver_pid)
+    await until(lambda: house.counts.get("malformed"), meanwhile=lambda: house.send(b"x", CAMERA.address))

@@ -22,6 +22,7 @@ from tests.conftest import running
 from tests.drivers.snmp.test_notifications import v2_message
 from tests.traps import house as houses
 from tests.traps.house import AXIS, CAMERA, KEYLESS, SWITCH, House
+from tests.waiting import until
 
 COLD_START, LINK_DOWN, LINK_UP = "1.3.6.1.6.3.1.1.5.1", "1.3.6.1.6.3.1.1.5.3", "1.3.6.1.6.3.1.1.5.4"
 ALARM_NEW, ALARM_CLEARED = "1.3.6.1.4.1.368.4.2.0.1", "1.3.6.1.4.1.368.4.2.0.2"
@@ -44,12 +45,12 @@ def complaints(house: House) -> list[tuple[str, Outcome, str]]:
 
 async def test_a_link_that_goes_down_is_a_complaint_of_whoever_hangs_there_until_it_is_up(house: House, clock: SimulatedClock) -> None:
     house.send(link(LINK_DOWN, 3))
-    await house.until(lambda: house.reports)
+    await until(lambda: house.reports)
     assert complaints(house) == [(CAMERA.id, Outcome.FAIL, "trap-link-down")]
     await clock.advance(1)
     assert house.visits == [CAMERA.id]
     house.send(link(LINK_UP, 3))
-    await house.until(lambda: len(house.reports) == 2)
+    await until(lambda: len(house.reports) == 2)
     assert complaints(house)[1:] == [(CAMERA.id, Outcome.OK, "")]
     down, up = await house.until_events(2)
     assert (down.type, down.subject, down.data["about"], down.data["effect"], down.data["key"]) == (
@@ -69,7 +70,7 @@ async def test_a_port_that_nobody_is_known_at_is_told_and_nothing_more(house: Ho
 async def test_a_pair_of_a_profile_raises_and_clears_by_its_key(house: House) -> None:
     for data in (alarm(ALARM_NEW, 17), alarm(ALARM_NEW, 18), alarm(ALARM_CLEARED, 17)):
         house.send(data, AXIS.address)
-    await house.until(lambda: house.counts.get("opened", 0) == 3)
+    await until(lambda: house.counts.get("opened", 0) == 3)
     await house.until_events(3)
     assert [alarm.key for alarm in house.service.alarms] == ["18"]
     assert house.reports[-1][1].outcome is Outcome.WARN
@@ -99,7 +100,7 @@ async def test_an_answer_refutes_a_link_that_is_down_though_its_clear_got_lost(h
     await house.until_events(1)
     house.board.put(Standing(CAMERA.id, last_seen=clock.now() + timedelta(seconds=6)))
     await clock.advance(SWEEP_S + 1)
-    await house.until(lambda: complaints(house)[-1] == (CAMERA.id, Outcome.OK, ""))
+    await until(lambda: complaints(house)[-1] == (CAMERA.id, Outcome.OK, ""))
     assert list(house.service.alarms) == []
 
 
@@ -108,7 +109,7 @@ async def test_an_alarm_that_nobody_clears_expires(house: House, clock: Simulate
     await house.until_events(1)
     for _ in range(24 * 4 + 1):
         await clock.advance(900)
-    await house.until(lambda: complaints(house)[-1] == (AXIS.id, Outcome.OK, ""))
+    await until(lambda: complaints(house)[-1] == (AXIS.id, Outcome.OK, ""))
     async with house.store.read() as tx:
         assert list(await tx.alarms.load()) == []
 
@@ -118,18 +119,18 @@ async def test_alarms_outlive_a_restart_and_are_complained_of_anew(sqlite_url: s
         house.send(alarm(ALARM_NEW, 5), AXIS.address)
         await house.until_events(1)
     async with running(sqlite_url, clock) as store, houses.standing(store, clock, tmp_path) as house:
-        await house.until(lambda: house.reports)
+        await until(lambda: house.reports)
         assert complaints(house) == [(AXIS.id, Outcome.WARN, "trap-alarm")]
 
 
 async def test_a_report_that_the_store_did_not_take_is_told_again(house: House, clock: SimulatedClock) -> None:
     house.takes_reports = False
     house.send(alarm(ALARM_NEW, 5), AXIS.address)
-    await house.until(lambda: len(house.reports) == 1)
+    await until(lambda: len(house.reports) == 1)
     house.takes_reports = True
     await house.until_events(1)
     await clock.advance(SWEEP_S + 1)
-    await house.until(lambda: len(house.reports) == 2)
+    await until(lambda: len(house.reports) == 2)
 
 
 # -- who is believed
@@ -137,7 +138,7 @@ async def test_a_report_that_the_store_did_not_take_is_told_again(house: House, 
 
 async def test_strangers_are_counted_and_named_and_not_believed(house: House) -> None:
     house.send(link(LINK_DOWN, 3), "127.66.9.9")
-    await house.until(lambda: "127.66.9.9" in house.service.figures.strangers)
+    await until(lambda: "127.66.9.9" in house.service.figures.strangers)
     assert house.counts["unknown_source"] >= 1
     assert await house.events() == []
 
@@ -145,7 +146,7 @@ async def test_strangers_are_counted_and_named_and_not_believed(house: House) ->
 async def test_another_device_s_community_and_none_at_all_are_refused(house: House) -> None:
     house.send(v2_message(COLD_START, [], "public"))
     house.send(v2_message(COLD_START, []), KEYLESS.address)
-    await house.until(lambda: house.counts.get("wrong_community") == 2)
+    await until(lambda: house.counts.get("wrong_community") == 2)
     assert await house.events() == []
 
 
@@ -153,13 +154,10 @@ async def test_a_device_is_believed_and_forgotten_as_the_inventory_changes(house
     house.city.replace(devices=[device for device in houses.DEVICES if device.id != AXIS.id] + [replace(KEYLESS, enabled=False)])
     house.logins[CAMERA.id] = replace(houses.V2C, community="another")
     house.service.renew()
-    async with asyncio.timeout(20):
-        while not await house.events():
-            house.send(v2_message(COLD_START, [], "another"), CAMERA.address)
-            await asyncio.sleep(0.05)
+    await until(house.events, meanwhile=lambda: house.send(v2_message(COLD_START, [], "another"), CAMERA.address))
     strangers = house.counts.get("unknown_source", 0)
     house.send(alarm(ALARM_NEW, 5), AXIS.address)
-    await house.until(lambda: house.counts.get("unknown_source", 0) == strangers + 1)
+    await until(lambda: house.counts.get("unknown_source", 0) == strangers + 1)
 
 
 async def test_rubbish_is_counted_and_hurts_nobody(house: House) -> None:
@@ -167,7 +165,7 @@ async def test_rubbish_is_counted_and_hurts_nobody(house: House) -> None:
     for data in (b"", b"\x30", os.urandom(200), link(LINK_DOWN, 3)[:-3]):
         house.send(data)
     house.send(b"x" * 9_000)
-    await house.until(lambda: house.counts["malformed"] >= before + 3 and house.counts.get("too_large") == 1)
+    await until(lambda: house.counts["malformed"] >= before + 3 and house.counts.get("too_large") == 1)
     house.send(link(LINK_DOWN, 3))
     assert await house.until_events(1)
 
@@ -180,15 +178,15 @@ async def test_a_storm_of_one_device_is_cut_and_said_and_others_are_heard(store:
         for _ in range(400):
             house.send(v2_message(COLD_START, []))
         house.send(alarm(ALARM_NEW, 5), AXIS.address)
-        await house.until(lambda: house.counts.get("limited", 0) >= 300 and house.counts.get("opened", 0) <= 101)
-        await house.until(lambda: AXIS.id in {device for device, _ in house.reports})
+        await until(lambda: house.counts.get("limited", 0) >= 300 and house.counts.get("opened", 0) <= 101)
+        await until(lambda: AXIS.id in {device for device, _ in house.reports})
 
 
 async def test_the_same_news_is_told_once_a_minute_with_how_often_it_came(house: House, clock: SimulatedClock) -> None:
     for _ in range(30):
         house.send(v2_message(COLD_START, []))
-    await house.until(lambda: house.counts.get("opened", 0) == 30)
-    await house.until(lambda: house.counts["unsaid"] == 29)
+    await until(lambda: house.counts.get("opened", 0) == 30)
+    await until(lambda: house.counts["unsaid"] == 29)
     await clock.advance(AGAIN_S)
     house.send(v2_message(COLD_START, []))
     first, again = await house.until_events(2)
@@ -200,7 +198,7 @@ async def test_visits_for_traps_are_few_a_second_and_none_twice(house: House, cl
         house.send(link(LINK_DOWN, 3))
         house.send(link(LINK_UP, 3))
         house.send(v2_message(COLD_START, []))
-    await house.until(lambda: house.counts.get("opened", 0) == 15)
+    await until(lambda: house.counts.get("opened", 0) == 15)
     await house.until_events(3)
     await clock.advance(5)
     assert sorted(house.visits) == [CAMERA.id, SWITCH.id]
@@ -214,7 +212,7 @@ async def test_what_thousands_of_devices_tell_at_once_is_all_heard(store: Store,
         for data in (v2_message(COLD_START, []), link(LINK_DOWN, 1)):
             for device in crowd:
                 house.send(data, device.address)
-        await house.until(lambda: house.counts.get("opened", 0) + house.counts.get("kernel_dropped", 0) >= 2 * count)
+        await until(lambda: house.counts.get("opened", 0) + house.counts.get("kernel_dropped", 0) >= 2 * count)
         assert house.counts.get("kernel_dropped", 0) == house.counts.get("ring_full", 0) == 0
         assert len({event.subject for event in await house.until_events(2 * count)}) == count
 
@@ -227,7 +225,7 @@ async def test_a_receiver_that_dies_is_started_anew_with_another_boot_and_nothin
 ) -> None:
     async with houses.standing(store, clock, tmp_path, running=False) as house:
         first = asyncio.create_task(house.service.run())
-        await house.until(lambda: house.service.receiver_pid)
+        await until(lambda: house.service.receiver_pid)
         pid = house.service.receiver_pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
@@ -235,7 +233,7 @@ async def test_a_receiver_that_dies_is_started_anew_with_another_boot_and_nothin
             await first
         house.send(v2_message(COLD_START, []))  # waits in the kernel
         second = asyncio.create_task(house.service.run())
-        await house.until(lambda: house.counts.get("received") == 1)
+        await until(lambda: house.counts.get("received") == 1)
         second.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await second
@@ -250,10 +248,10 @@ async def test_what_a_receiver_loses_after_another_died_is_said_though_it_is_les
         for at_a_time, least in ((20, 1_000), (1, 1)):
             with capture_logs() as lines:
                 work = asyncio.create_task(house.service.run())
-                await house.until(lambda: house.service.receiver_pid)
+                await until(lambda: house.service.receiver_pid)
                 house.service.renew()
                 await _limited(house, at_a_time, least)
-                await house.until(lambda lines=lines: any(line["event"] == "traps.lost" for line in lines))
+                await until(lambda lines=lines: any(line["event"] == "traps.lost" for line in lines))
                 os.kill(house.service.receiver_pid or 0, signal.SIGKILL)
                 with contextlib.suppress(Exception):
                     await work
@@ -263,20 +261,19 @@ async def test_what_a_receiver_loses_after_another_died_is_said_though_it_is_les
 
 async def _limited(house: House, at_a_time: int, least: int) -> None:
     """Until the process, which first has to hear of the device, has cut at least so many."""
-    async with asyncio.timeout(20):
-        while house.counts.get("limited", 0) < least:
-            for _ in range(at_a_time):
-                house.send(v2_message(COLD_START, []))
-            await asyncio.sleep(0.01)
+
+    def send() -> None:
+        for _ in range(at_a_time):
+            house.send(v2_message(COLD_START, []))
+
+    await until(lambda: house.counts.get("limited", 0) >= least, meanwhile=send)
 
 
 async def test_the_receiver_ends_with_whoever_started_it(house: House) -> None:
     pid = house.service.receiver_pid
     assert pid is not None
-    house.service._receiver._process.stdin.close()  # type: ignore[union-attr] # what a daemon that is killed leaves behind
-    async with asyncio.timeout(10):
-        while _runs(pid):  # noqa: ASYNC110 -- another process is waited for
-            await asyncio.sleep(0.02)
+    house.service._receiver._process.stdin.close()  # what a daemon that is killed leaves behind
+    await until(lambda: not _runs(pid))
 
 
 def _runs(pid: int) -> bool:

@@ -21,6 +21,7 @@ from tests.drivers.snmp.test_notifications import v2_message
 from tests.health import street as streets
 from tests.health.street import PROFILES, Street
 from tests.traps.house import free_udp_port
+from tests.waiting import until
 
 ALARM_NEW, ALARM_CLEARED = "1.3.6.1.4.1.368.4.2.0.1", "1.3.6.1.4.1.368.4.2.0.2"
 LINK_DOWN = "1.3.6.1.6.3.1.1.5.3"
@@ -59,10 +60,8 @@ class Together:
             await self.health.check_now(device.id)
 
     async def until_open(self, count: int) -> None:
-        async with asyncio.timeout(20):
-            while len(list(self.traps.alarms)) != count:  # noqa: ASYNC110 -- another process is waited for
-                await asyncio.sleep(0.01)
-            await asyncio.sleep(0.1)
+        """Until the health service has taken that so many alarms about the loudspeaker are open."""
+        await until(lambda: len(self.street.board[self.speaker.id].facts.get(CHECK, {}).get("alarms", ())) == count)
 
 
 @pytest.fixture
@@ -84,11 +83,8 @@ async def together(store: Store, clock: SimulatedClock, tmp_path: Path) -> Async
         work = asyncio.create_task(traps.run())
         made = Together(street, health, traps, behind, switch, port, clock)
         try:
-            async with asyncio.timeout(20):
-                while not traps.figures.counts.get("malformed"):
-                    if traps.receiver_pid is not None:
-                        made.send(b"x", behind)
-                    await asyncio.sleep(0.05)
+            await until(lambda: traps.receiver_pid)
+            await until(lambda: traps.figures.counts.get("malformed"), meanwhile=lambda: made.send(b"x", behind))
             yield made
         finally:
             work.cancel()
@@ -127,8 +123,5 @@ async def test_a_trap_has_its_device_visited(together: Together) -> None:
     assert together.street.board[DeviceId(together.speaker.id)].state is HealthState.UNKNOWN
     together.send(together.alarm(ALARM_NEW), together.speaker)
     await together.until_open(1)
-    async with asyncio.timeout(20):
-        while together.street.board[together.speaker.id].state is HealthState.UNKNOWN:
-            await together.clock.advance(0.2)
-            await asyncio.sleep(0.01)
+    await until(lambda: together.state(together.speaker)[0] is not HealthState.UNKNOWN, meanwhile=lambda: together.clock.advance(0.2))
     assert together.state(together.speaker)[0] is HealthState.DEGRADED

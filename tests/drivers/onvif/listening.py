@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from gateway.clock import SimulatedClock
 from gateway.domain.devices import Credentials, DeviceId, Ports
 from gateway.domain.quirks import Parameter, Quirk, Quirks
 from gateway.drivers.base import DeviceEvent, Target
@@ -15,34 +14,9 @@ from gateway.drivers.onvif.device import OnvifDevice
 from gateway.drivers.onvif.events import Subscriber
 from simulators.city import SimDevice
 from tests.simulators.street import Street
+from tests.waiting import Watched
 
 PATIENCE_S = 5
-
-
-class Watched(SimulatedClock):
-    """A clock that tells when somebody waits for it."""
-
-    def __init__(self, start: datetime) -> None:
-        super().__init__(start)
-        self.waiting = 0
-        self._changed = asyncio.Event()
-
-    async def sleep(self, seconds: float) -> None:
-        if seconds <= 0:
-            await super().sleep(seconds)
-            return
-        self.waiting += 1
-        self._changed.set()
-        try:
-            await super().sleep(seconds)
-        finally:
-            self.waiting -= 1
-
-    async def waited_for(self) -> None:
-        async with asyncio.timeout(PATIENCE_S):
-            while not self.waiting:
-                self._changed.clear()
-                await self._changed.wait()
 
 
 @dataclass

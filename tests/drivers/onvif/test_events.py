@@ -22,6 +22,7 @@ from simulators.faults import Answer, Fault
 from tests.drivers.onvif.listening import listening
 from tests.simulators import oracle
 from tests.simulators.street import Street, standing
+from tests.waiting import until
 
 NOW = datetime(2026, 9, 21, tzinfo=UTC)
 
@@ -78,9 +79,7 @@ async def test_a_device_that_is_away_is_asked_ever_more_rarely_and_heard_again_w
 async def test_a_waiting_pull_takes_no_place_from_the_health_check(street: Street) -> None:
     async with listening(street, pull_s=30.0) as listener:
         await listener.clock.advance(1)
-        async with asyncio.timeout(5):
-            while listener.asked("PullMessages") < 2:
-                await listener.device.check(timeout_s=5)
+        await until(lambda: listener.asked("PullMessages") >= 2, meanwhile=lambda: listener.device.check(timeout_s=5))
         for _ in range(3):
             assert (await listener.device.check(timeout_s=5))[1].serial == street.camera.serial
         assert not listener.clock.waiting
@@ -113,7 +112,7 @@ REQUESTS = [
 
 
 @pytest.mark.parametrize(("prefix", "name", "operation", "arguments"), REQUESTS)
-def test_requests_are_those_that_zeep_would_write_and_valid(prefix: str, name: str, operation, arguments, tmp_path_factory) -> None:  # type: ignore[no-untyped-def]
+def test_requests_are_those_that_zeep_would_write_and_valid(prefix: str, name: str, operation, arguments, tmp_path_factory) -> None:
     home = oracle.official_copy(tmp_path_factory.getbasetemp() / "official")
     namespace = EVENTS if prefix == "tev" else NOTIFICATION
     element = oracle.oracle("tev").client.get_element(f"{{{namespace}}}{name}")
@@ -154,8 +153,8 @@ TREES = st.recursive(
 @given(
     TREES, st.dictionaries(st.sampled_from(["Name", "Value", "UtcTime", "PropertyOperation"]), st.text(alphabet="az019-:TZ", max_size=30))
 )
-def test_reading_notifications_never_fails(tree, attributes) -> None:  # type: ignore[no-untyped-def]
-    def grown(parent: etree._Element, node) -> etree._Element:  # type: ignore[no-untyped-def]
+def test_reading_notifications_never_fails(tree, attributes) -> None:
+    def grown(parent: etree._Element, node) -> etree._Element:
         if isinstance(node, str):
             parent.text = node
         else:

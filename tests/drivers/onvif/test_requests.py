@@ -11,25 +11,32 @@ from lxml import etree
 
 from gateway.clock import SimulatedClock
 from gateway.domain.devices import Credentials, DeviceId, Ports
-from gateway.drivers.base import Span, Target
+from gateway.drivers.base import DeviceClip, Span, Target
 from gateway.drivers.http import Http
 from gateway.drivers.onvif import subscribing
+from gateway.drivers.onvif.clips import Clips
 from gateway.drivers.onvif.device import OnvifDevice
 from gateway.drivers.onvif.onboarding import onboard
-from gateway.drivers.onvif.soap import Operation
+from gateway.drivers.onvif.soap import MEDIA2, Operation
+from gateway.drivers.onvif.volume import Volumes
 from gateway.errors import DeviceError
 from simulators import http
 from simulators.city import City, SimDevice, plan
+from simulators.onvif import clip_shelf
 from simulators.onvif.site import Site
 from simulators.state import State
 from tests.simulators import oracle
 from tests.simulators.street import NOW, SERVICES, Hand, free_ports
 
 TIMEOUT_S = 20.0
+AUDIO_OUTPUTS = {"GetAudioOutputConfigurations", "GetAudioOutputConfigurationOptions", "SetAudioOutputConfiguration"}
 SENT = {
     "tds": {"GetSystemDateAndTime", "GetDeviceInformation", "GetServices", "GetCapabilities"},
-    "trt": {"GetProfiles", "GetStreamUri", "GetSnapshotUri"},
-    "tr2": {"GetProfiles", "GetStreamUri", "GetSnapshotUri"},
+    "trt": {"GetProfiles", "GetStreamUri", "GetSnapshotUri"} | AUDIO_OUTPUTS,
+    "tr2": {"GetProfiles", "GetStreamUri", "GetSnapshotUri"}
+    | {"GetServiceCapabilities", "AddAudioClip", "GetAudioClips", "SetAudioClip", "DeleteAudioClip"}
+    | {"PlayAudioClip", "GetPlayingAudioClips"}
+    | AUDIO_OUTPUTS,
     "tptz": {"GetPresets", "GotoPreset", "ContinuousMove", "Stop"},
     "tse": {"FindRecordings", "GetRecordingSearchResults", "GetRecordingInformation", "FindEvents", "GetEventSearchResults", "EndSearch"},
     "trc": {"GetRecordings"},
@@ -51,7 +58,7 @@ class Ear:
         return OnvifDevice(target, Http(), SimulatedClock(datetime.fromtimestamp(NOW, UTC)))
 
     def requests(self) -> list[etree._Element]:
-        return [etree.fromstring(body).find("{*}Body")[0] for body in self.bodies if body]  # type: ignore[index, union-attr]
+        return [etree.fromstring(body).find("{*}Body")[0] for body in self.bodies if body.startswith(b"<?xml")]
 
 
 @dataclass
@@ -98,6 +105,10 @@ async def visit(ear: Ear) -> None:
             await ours.stream_path("profile <7> & more", timeout_s=TIMEOUT_S)
         if told.has_ptz:
             await _drive(ours, told.streams[0].profile.token)
+        if device.kind == "speaker":
+            await _keep_clips(Clips(ours, SimulatedClock()))
+            await _lower(Volumes(ours))
+            await _lower(Volumes(ours), MEDIA2)
         if device.kind == "recorder":
             await _search(ours, device.channels[0].token)
 
@@ -106,6 +117,20 @@ async def _drive(ours: OnvifDevice, profile: str) -> None:
     await ours.goto_preset(profile, "1", timeout_s=TIMEOUT_S)
     await ours.move(profile, pan=0.5, tilt=-1, zoom=0.1, run_s=1.5, timeout_s=TIMEOUT_S)
     await ours.stop(profile, timeout_s=TIMEOUT_S)
+
+
+async def _keep_clips(clips: Clips) -> None:
+    """All that is asked about clips, one that makes room for another included."""
+    for seed in range(clip_shelf.MAX_CLIPS + 1):
+        token = await clips.ensure(DeviceClip(f"{seed:02x}".ljust(64, "0"), bytes(160), bytes(80)), timeout_s=TIMEOUT_S)
+    await clips.ensure(DeviceClip(f"{seed:02x}".ljust(64, "0"), bytes(160), bytes(80), interval_s=2), timeout_s=TIMEOUT_S)
+    await clips.play(token, repeats=1, timeout_s=TIMEOUT_S)
+    await clips.stop(token, timeout_s=TIMEOUT_S)
+
+
+async def _lower(volumes: Volumes, service: str = "") -> None:
+    volumes._service = service
+    await volumes.set_volume((await volumes.volume(timeout_s=TIMEOUT_S)).at_most(30 if service else 40), timeout_s=TIMEOUT_S)
 
 
 async def _search(ours: OnvifDevice, recording: str) -> None:
@@ -118,7 +143,7 @@ async def _search(ours: OnvifDevice, recording: str) -> None:
 _SORTS: dict[str, Callable[[SimDevice], bool]] = {
     "camera": lambda one: one.ptz and not one.lacks,
     "old camera": lambda one: "get-services" in one.lacks,
-    "speaker": lambda one: one.kind == "speaker",
+    "speaker": lambda one: one.kind == "speaker" and not one.lacks,
     "recorder": lambda one: one.kind == "recorder",
 }
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from gateway.clock import SimulatedClock
+from gateway.domain.coverage import Told
 from gateway.drivers.base import Span
 from gateway.drivers.onvif.search import Change, covered, merged, read_changes
 from gateway.errors import DeadlineExceeded, ProtocolError
@@ -170,3 +171,84 @@ async def test_a_search_service_at_somebody_elses_address_is_asked_at_the_invent
     async with met(recorder(clock, RECORDING, "Completed")) as (fake, ours):
         await ours.recordings(timeout_s=10)
         assert calls(fake.heard) == {"/onvif/device_service", "/onvif/search"}
+
+
+INFORMATION = RECORDING.replace("2024-08-17T00:61:16Z", "2025-12-01T00:00:00Z").replace("0000-00-00T00:00:00Z", "2025-12-31T23:59:58Z")
+
+
+def searching(clock: SimulatedClock, events: str) -> Camera:
+    """A recorder that knows a recording and answers each GetEventSearchResults, or FindEvents, with `events`."""
+    fake = recorder(clock, "", "Completed")
+
+    def say(body: str) -> object:
+        return lambda _heard: answer(soap(body))
+
+    known = INFORMATION.replace("tt:RecordingInformation", "tse:RecordingInformation")
+    fake.extra["GetRecordingInformation"] = say(f"<tse:GetRecordingInformationResponse>{known}</tse:GetRecordingInformationResponse>")
+    fake.extra["FindEvents"] = say("<tse:FindEventsResponse><tse:SearchToken>S1</tse:SearchToken></tse:FindEventsResponse>")
+    fake.extra["GetEventSearchResults"] = say(events)
+    return fake
+
+
+DECEMBER = Span(datetime(2025, 11, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC))
+
+
+async def test_a_history_that_never_ends_leaves_the_bounds_and_says_so(clock: SimulatedClock) -> None:
+    one = event("R1", "2025-12-05T00:00:00Z", "IsDataPresent", "true")
+    page = f"<tse:ResultList><tt:SearchState>Searching</tt:SearchState>{one}</tse:ResultList>"
+    fake = searching(clock, f"<tse:GetEventSearchResultsResponse>{page}</tse:GetEventSearchResultsResponse>")
+    async with met(fake) as (heard, ours):
+        found = await ours.history("R1", DECEMBER, timeout_s=30)
+        assert (found.told, found.reason) == (Told.BOUNDS, "too-large")
+        bounds = datetime(2025, 12, 1, tzinfo=UTC), datetime(2025, 12, 31, 23, 59, 58, tzinfo=UTC)
+        assert [(span.start, span.end) for span in found.spans] == [bounds]
+        assert heard.operations()[-1] == "EndSearch"
+
+
+async def test_a_history_that_stays_silent_keeps_its_deadline_and_leaves_the_bounds(clock: SimulatedClock) -> None:
+    page = "<tse:ResultList><tt:SearchState>Searching</tt:SearchState></tse:ResultList>"
+    fake = searching(clock, f"<tse:GetEventSearchResultsResponse>{page}</tse:GetEventSearchResultsResponse>")
+    async with met(fake) as (_, ours):
+        found = await ours.history("R1", DECEMBER, timeout_s=2)
+        assert (found.told, found.reason) == (Told.BOUNDS, "timeout")
+        with pytest.raises(DeadlineExceeded):
+            await ours.coverage("R1", DECEMBER, timeout_s=2)
+
+
+async def test_a_recording_that_tells_no_times_has_those_of_the_whole_device(clock: SimulatedClock) -> None:
+    page = "<tse:ResultList><tt:SearchState>Completed</tt:SearchState></tse:ResultList>"
+    fake = searching(clock, f"<tse:GetEventSearchResultsResponse>{page}</tse:GetEventSearchResultsResponse>")
+    untold = RECORDING.replace("2024-08-17T00:61:16Z", "0000-00-00T00:00:00Z").replace(
+        "tt:RecordingInformation", "tse:RecordingInformation"
+    )
+    summary = "<tt:DataFrom>2025-12-01T00:00:00Z</tt:DataFrom><tt:DataUntil>2025-12-31T00:00:00Z</tt:DataUntil>"
+    fake.extra |= {
+        "GetRecordingInformation": lambda _: answer(
+            soap(f"<tse:GetRecordingInformationResponse>{untold}</tse:GetRecordingInformationResponse>")
+        ),
+        "GetRecordingSummary": lambda _: answer(
+            soap(
+                f"<tse:GetRecordingSummaryResponse><tse:Summary>{summary}<tt:NumberRecordings>1</tt:NumberRecordings></tse:Summary>"
+                "</tse:GetRecordingSummaryResponse>"
+            )
+        ),
+    }
+    async with met(fake) as (_, ours):
+        found = await ours.history("R1", DECEMBER, timeout_s=30)
+        assert (found.told, found.oldest, found.spans[0].start) == (Told.HISTORY, *(datetime(2025, 12, 1, tzinfo=UTC),) * 2)
+
+
+@given(st.text(max_size=40), st.text(max_size=20), st.text(max_size=20), st.sampled_from(["IsDataPresent", "IsRecording", "x"]))
+def test_whatever_stands_in_an_event_is_read_or_left_out(moment: str, token: str, value: str, name: str) -> None:
+    payload = etree.fromstring(soap(f"<tse:R><tse:ResultList>{event('R', 'M', name, 'V')}</tse:ResultList></tse:R>"))[0][0]
+    for element in payload.iter():
+        try:
+            if element.text in ("M", "R"):
+                element.text = {"M": moment, "R": token}[element.text]
+            if element.get("Value"):
+                element.set("Value", value)
+        except ValueError:  # what XML cannot carry never comes
+            return
+    for change_ in read_changes(payload, token):
+        assert change_.at.tzinfo is not None
+        assert covered([change_], WINDOW, tracks=("V",)) is not None

@@ -139,7 +139,7 @@ async def test_packets_cover_the_time_that_the_description_names() -> None:
 
 async def test_zero_timestamps_are_sent_to_those_who_want_them() -> None:
     async with listening(Peer()) as peer:
-        session = await opened(peer, SpeakerRtsp(packet_bytes=160, all_tracks=False))
+        session = await opened(peer, SpeakerRtsp(packet_bytes=160, unstamped=True, all_tracks=False))
         session.send(b"x", timestamp=1600, marker=False)
         await peer.until(lambda: bool(peer.frames))
         await session.close()

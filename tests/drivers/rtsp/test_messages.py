@@ -14,12 +14,12 @@ bodies = st.binary(max_size=200)
 messages = st.one_of(
     st.builds(Response, st.integers(100, 599), st.from_regex(r"[A-Z][a-z]{0,10}", fullmatch=True), headers, bodies),
     st.builds(Request, st.sampled_from(["OPTIONS", "GET_PARAMETER", "TEARDOWN"]), st.just("rtsp://127.0.0.1/x"), headers, bodies),
-    st.builds(Frame, st.integers(0, 255), st.binary(max_size=300)),
+    st.builds(Frame, st.integers(0, 255), st.binary(max_size=300), st.just(())),
 )
 
 
 def wire(message: Request | Response | Frame) -> bytes:
-    return encode_frame(*message) if isinstance(message, Frame) else encode(message)
+    return encode_frame(message.channel, message.payload) if isinstance(message, Frame) else encode(message)
 
 
 def with_length(message: Request | Response | Frame) -> Request | Response | Frame:

@@ -62,7 +62,7 @@ class Agent(asyncio.DatagramProtocol):
         self.requests += 1
         honest = self._answer(data)
         for datagram in self.lie(data, honest) if self.lie else [honest] if honest else []:
-            self._transport.sendto(datagram, addr)  # type: ignore[attr-defined]
+            self._transport.sendto(datagram, addr)
 
     def _answer(self, data: bytes) -> bytes:
         version = verdec.decode_message_version(data)

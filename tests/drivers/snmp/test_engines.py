@@ -60,7 +60,7 @@ async def test_a_walk_that_goes_in_circles_is_cut_off(engine: PollEngine) -> Non
         circle = agent._answer
 
         def same_row(request: bytes, _: bytes) -> list[bytes]:
-            agent._following = lambda oid, count: [("1.3.6.1.2.1.2.2.1.8.1", v2c.Integer(1))] * count  # type: ignore[method-assign]
+            agent._following = lambda oid, count: [("1.3.6.1.2.1.2.2.1.8.1", v2c.Integer(1))] * count
             return [circle(request)]
 
         agent.lie = same_row
@@ -134,7 +134,7 @@ async def test_a_walk_that_loses_datagrams_goes_on_where_it_was() -> None:
 async def test_the_deadline_covers_everything_even_answers_that_never_fit(engine: PollEngine) -> None:
     async with fake.serving(TABLE) as (agent, target):
         old: list[bytes] = []
-        agent.lie = lambda request, honest: old.append(honest) or [honest]  # type: ignore[func-returns-value]
+        agent.lie = lambda request, honest: old.append(honest) or [honest]
         await engine.get(target, SOME, timeout_s=3)
         agent.lie = lambda request, honest: old * 50
         begin = asyncio.get_running_loop().time()
@@ -164,7 +164,7 @@ async def test_the_polling_engine_keeps_no_more_sockets_than_it_may() -> None:
     async with fake.serving(TABLE) as (agent, target):
 
         async def poll(number: int) -> None:
-            await engine.get(Target(f"device-{number}", *_rest(target)), SOME, timeout_s=3)  # type: ignore[arg-type]
+            await engine.get(Target(f"device-{number}", *_rest(target)), SOME, timeout_s=3)
 
         for number in range(10):
             await poll(number)

@@ -90,7 +90,7 @@ class OneTableFails:
         self._engine, self._failing = engine, failing
 
     async def get(self, target: Target, oids: object, *, timeout_s: float) -> Reply:
-        return await self._engine.get(target, oids, timeout_s=timeout_s)  # type: ignore[arg-type]
+        return await self._engine.get(target, oids, timeout_s=timeout_s)
 
     async def walk(self, target: Target, root: str, *, timeout_s: float) -> object:
         if root == self._failing:
@@ -100,7 +100,7 @@ class OneTableFails:
 
 async def test_a_table_that_fails_is_named_and_the_rest_is_read(engine: PollEngine) -> None:
     async with fake.serving(TABLE) as (_, target):
-        told = await read_neighbours(OneTableFails(engine, mibs.LLDP_REMOTE), target, switches=frozenset(), timeout_s=3)  # type: ignore[arg-type]
+        told = await read_neighbours(OneTableFails(engine, mibs.LLDP_REMOTE), target, switches=frozenset(), timeout_s=3)
     assert told.troubles == (f"{mibs.LLDP_REMOTE}: endless",)
     assert told.view.neighbours == ()
     assert told.view.seen
@@ -114,7 +114,7 @@ class Hostile:
 
     async def get(self, _target: Target, oids: list[str], *, timeout_s: float) -> Reply:
         assert timeout_s > 0
-        return Reply(dict(zip(oids, self._scalars, strict=False)))  # type: ignore[arg-type]
+        return Reply(dict(zip(oids, self._scalars, strict=False)))
 
     async def walk(self, _target: Target, root: str, *, timeout_s: float) -> list[tuple[str, object]]:
         assert timeout_s > 0
@@ -135,7 +135,7 @@ async def test_whatever_a_switch_answers_is_read_or_refused_as_the_devices_fault
 ) -> None:
     target = fake.target("127.77.2.9", 161)
     try:
-        told = await read_neighbours(Hostile(scalars, tables), target, switches=frozenset(), timeout_s=1)  # type: ignore[arg-type]
+        told = await read_neighbours(Hostile(scalars, tables), target, switches=frozenset(), timeout_s=1)
     except DeviceError:
         return
     assert all(port > 0 for port in told.view.seen.values())

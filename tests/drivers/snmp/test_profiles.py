@@ -1,5 +1,6 @@
 """Profiles: what a file may say, which one a device gets, and what recorded devices look like through them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.clock import SimulatedClock
 from gateway.domain.health import Outcome
+from gateway.domain.speaking import BackchannelHabits, Carrier, KeepAlive, SpeakerPath, SpeakerWays
 from gateway.drivers.profiles.library import Profiles
 from gateway.drivers.profiles.model import Traits
 from gateway.drivers.profiles.patterns import bounded_pattern
@@ -57,6 +59,11 @@ def faults(folder: Path, **files: str) -> list[str]:
         ("profile: a\nsensors:\n  t: {oid: 1.3.6.1, warn: 9, crit: 8}\n", "warn is above crit"),
         ("profile: a\nsensors:\n  t: {oid: 1.3.6.1, regex: '(a+)+b'}\n", "repeats without bound what itself varies"),
         ("profile: a\nsensors:\n  t: {oid: 1.3.6.1, regex: '('}\n", "not a regular expression"),
+        ("profile: a\nspeaker: {paths: []}\n", "at least 1 item"),
+        ("profile: a\nspeaker: {paths: [sip, sip]}\n", "something stands twice"),
+        ("profile: a\nspeaker: {paths: [telepathy]}\n", "'audio-clip', 'backchannel', 'sip' or 'multicast'"),
+        ("profile: a\nspeaker: {backchannel: {keep_alive: prayer}}\n", "'get-parameter'"),
+        ("profile: a\nspeaker: {lead_in_ms: -1}\n", "greater than or equal to 0"),
         ("profile: a\nmatch: [{sysObjectID: 1.3.6, sysDescr: x}]\n", "one condition an entry"),
         ("profile: a\ntraps:\n  1.3.6: {event: x, raises: fail, clears: 1.3.7}\n", "one of raises, clears and restarts"),
         ("profile: a\ntraps:\n  1.3.6: {event: x, raises: fail, of_port: true}\n", "of_port needs the key"),
@@ -230,7 +237,7 @@ def test_no_value_of_a_device_breaks_an_evaluation_or_gets_through_unbounded(shi
     for profile in shipped.by_name.values():
         given_values = dict(zip(profile.oids, values, strict=False))
         tables = {root: [("1.2", value) for value in values[20:]] for root in profile.walks}
-        read = evaluate(profile, given_values, tables)  # type: ignore[arg-type]
+        read = evaluate(profile, given_values, tables)
         for text in _texts(read.facts):
             assert len(text) <= 256
             assert text.isprintable() or all(character.isprintable() or character.isspace() or ord(character) > 127 for character in text)
@@ -242,3 +249,42 @@ def _texts(facts: object) -> list[str]:
     if isinstance(facts, list):
         return [text for value in facts for text in _texts(value)]
     return [facts] if isinstance(facts, str) else []
+
+
+# -- loudspeakers -----------------------------------------------------------------------------------------------------
+
+HORN = """
+profile: horn
+speaker:
+  paths: [sip, backchannel]
+  lead_in_ms: 300
+  backchannel: {carriers: [udp], keep_alive: options}
+"""
+
+
+def test_what_a_profile_says_of_speaking_is_inherited_key_by_key(tmp_path: Path) -> None:
+    louder = (
+        "profile: louder\nextends: horn\nspeaker: {single_talker: false, backchannel: {zero_timestamps: true, keep_alive: set-parameter}}\n"
+    )
+    found = loaded(tmp_path, horn=HORN, louder=louder, plain="profile: plain\n").by_name
+    assert found["plain"].speaker == SpeakerWays()
+    assert found["horn"].speaker == SpeakerWays(
+        paths=(SpeakerPath.SIP, SpeakerPath.BACKCHANNEL),
+        lead_in_s=0.3,
+        backchannel=BackchannelHabits(carriers=(Carrier.UDP,), keep_alive=KeepAlive.OPTIONS),
+    )
+    habits = replace(found["horn"].speaker.backchannel, unstamped=True, keep_alive=KeepAlive.SET_PARAMETER)
+    assert found["louder"].speaker == replace(found["horn"].speaker, single_talker=False, backchannel=habits)
+
+
+def test_reports_of_faults_say_how_to_speak_where_a_profile_does_not(shipped: Profiles, tmp_path: Path) -> None:
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "quirks.yaml").write_text((SHIPPED.parent / "quirks.yaml").read_text("utf-8"), "utf-8")
+    quirks = "quirks: {packet-bytes: {source: seen}, loses-first: {ms: 700, source: seen}, refuses-require: {source: seen}}\n"
+    odd = f"profile: odd\n{quirks}"
+    mended = "profile: mended\nextends: odd\nspeaker: {lead_in_ms: 0, backchannel: {require: true}}\n"
+    found = loaded(tmp_path / "configs", odd=odd, mended=mended).by_name
+    habits = BackchannelHabits(require=False, packet_bytes=1024, unstamped=True)
+    assert found["odd"].speaker == SpeakerWays(lead_in_s=0.7, backchannel=habits)
+    assert found["mended"].speaker == SpeakerWays(backchannel=replace(habits, require=True))
+    assert shipped.by_name["reolink"].speaker == SpeakerWays(buffer_s=3.0, backchannel=replace(habits, require=True))

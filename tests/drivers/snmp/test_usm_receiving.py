@@ -16,6 +16,7 @@ from gateway.drivers.snmp.usm_receiving import Ourselves, Refusal, UsmReceiver, 
 from simulators.city import SimDevice
 from simulators.traps import Sink, Trap
 from tests.simulators.snmp_block import AGGREGATION, MD5_AES_SWITCH, MD5_SWITCH, SHA256_SWITCH, Block, snmp_block
+from tests.waiting import until
 
 SENDERS = [AGGREGATION, MD5_SWITCH, SHA256_SWITCH, MD5_AES_SWITCH]
 US = b"\x80\x00\x00\x01\x05gateway!"
@@ -27,7 +28,7 @@ def user_of(device: SimDevice, **changed: str) -> User:
     login = SnmpCredentials(
         SnmpVersion.V3, "", settings.user, settings.auth_protocol, settings.auth_key, settings.priv_protocol, settings.priv_key
     )
-    return User(replace(login, **changed))  # type: ignore[arg-type]
+    return User(replace(login, **changed))
 
 
 class Ear:
@@ -94,9 +95,7 @@ async def test_an_inform_meets_our_engine_and_is_acknowledged(block: Block, ear:
         refusals.append(verdict.refusal)
     assert refusals[0] is Refusal.UNKNOWN_ENGINE
     assert verdict.notification.inform
-    async with asyncio.timeout(10):
-        while not block.state.counters["snmp.informs_acknowledged.switch"]:  # noqa: ASYNC110 -- nothing sets an event
-            await asyncio.sleep(0)
+    await until(lambda: block.state.counters["snmp.informs_acknowledged.switch"])
 
 
 @pytest.mark.parametrize(

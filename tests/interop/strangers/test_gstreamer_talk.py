@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from demo import sound
-from tests.simulators.block import SPEAKER, Block, city_of, rtsp_block, until
+from tests.simulators.block import SPEAKER, Block, city_of, rtsp_block
+from tests.waiting import until
 
 pytestmark = pytest.mark.interop
 PROGRAM = Path(__file__).with_name("gstreamer_talker.py")

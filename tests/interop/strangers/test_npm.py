@@ -11,6 +11,7 @@ import pytest
 
 from simulators.city import SimDevice
 from tests.simulators.street import Street, standing
+from tests.waiting import until
 
 HERE = Path(__file__).parent
 MOVED = {"moving": "MOVING", "stopped": "IDLE"}
@@ -88,8 +89,7 @@ async def test_onvif_hears_what_happens_before_a_camera(street: Street) -> None:
     dome = street.camera
     login = {"hostname": dome.address, "port": street.city.http_port, "username": dome.username, "password": dome.password}
     hearing = asyncio.create_task(told_by("onvif", "hear_onvif.js", login=login))
-    while not street.state.counters["events.PullMessages.camera"] >= 2 and not hearing.done():  # noqa: ASYNC110 -- counters tell nobody
-        await asyncio.sleep(0.01)
+    await until(lambda: street.state.counters["events.PullMessages.camera"] >= 2 or hearing.done())
     street.state.happen(dome, "motion")
     heard = await hearing
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.simulators.street import Street, standing
+from tests.waiting import until
 
 pytestmark = pytest.mark.interop
 
@@ -87,7 +88,7 @@ async def test_onvif_zeep_async_keeps_a_pull_point_and_hears_what_happens(street
         assert "tns1:VideoSource/MotionAlarm" in states
 
         waiting = asyncio.create_task(pulling.PullMessages(limits))
-        await until(street, "PullMessages", 2)
+        await until(lambda: street.state.counters["events.PullMessages.camera"] >= 2)
         street.state.happen(dome, "motion")
         message = (await waiting).NotificationMessage[0]
         assert message.Topic._value_1 == "tns1:VideoSource/MotionAlarm"
@@ -95,7 +96,7 @@ async def test_onvif_zeep_async_keeps_a_pull_point_and_hears_what_happens(street
         assert (said.PropertyOperation, said.Data.SimpleItem[0].Name, said.Data.SimpleItem[0].Value) == ("Changed", "State", "true")
 
         manager.resume()  # renews at once
-        await until(street, "Renew", 1)
+        await until(lambda: street.state.counters["events.Renew.camera"])
         await manager.set_synchronization_point()
         assert len((await pulling.PullMessages(limits)).NotificationMessage) == len(states)
         await manager.shutdown()
@@ -103,10 +104,3 @@ async def test_onvif_zeep_async_keeps_a_pull_point_and_hears_what_happens(street
         assert lost == []
     finally:
         await camera.close()
-
-
-async def until(street: Street, operation: str, times: int) -> None:
-    """Until the camera was asked for an operation so often."""
-    async with asyncio.timeout(10):
-        while street.state.counters[f"events.{operation}.camera"] < times:  # noqa: ASYNC110 -- counters tell nobody
-            await asyncio.sleep(0.01)

@@ -13,6 +13,7 @@ from simulators.traps import Sink, Trap
 from simulators.wiring import set_port
 from tests.simulators.snmp_block import AGGREGATION, BRANCH, CAMERA, CITY, OLD_SWITCH, SHA256_SWITCH, SWITCH, Block, snmp_block
 from tests.simulators.street import free_ports
+from tests.waiting import until
 
 pytestmark = pytest.mark.interop
 READY = "NET-SNMP version"
@@ -105,9 +106,7 @@ async def test_an_inform_is_acknowledged_and_not_repeated(block: Block, listenin
     block.state.traps.sink = Sink("127.0.0.1", listening.port, informs=True)
     block.state.traps.send(target, Trap.COLD_START)
     assert await listening.line(".1.3.6.1.6.3.1.1.5.1")
-    async with asyncio.timeout(10):
-        while not block.state.counters["snmp.informs_acknowledged.switch"]:  # noqa: ASYNC110 -- nothing sets an event
-            await asyncio.sleep(0)
+    await until(lambda: block.state.counters["snmp.informs_acknowledged.switch"])
     assert block.state.counters["snmp.informs_given_up.switch"] == 0
 
 

@@ -1,0 +1,342 @@
+"""Broadcasts that a loudspeaker plays out of its own memory, over its real protocol: begun once, watched to the end, silenced at once."""
+
+from __future__ import annotations
+
+import array
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from demo import sound
+from gateway.broadcast import kept
+from gateway.broadcast.clips import ClipShelf, Labels
+from gateway.broadcast.kept import AHEAD, Keepable, clips_ahead
+from gateway.broadcast.orders import Order
+from gateway.broadcast.performance import Manner
+from gateway.broadcast.service import BroadcastService
+from gateway.broadcast.sound import SoundDesk, joined, stretched
+from gateway.broadcast.warmup import WarmUp
+from gateway.clock import SystemClock
+from gateway.domain.broadcast import (
+    Broadcast,
+    BroadcastId,
+    ClipContent,
+    ClipId,
+    Delivery,
+    DeliveryState,
+    Figures,
+    Priority,
+    Programme,
+    Speech,
+    Targets,
+)
+from gateway.domain.city import City
+from gateway.domain.devices import Credentials, Device, DeviceId, DeviceKind, Ports
+from gateway.domain.health import Board
+from gateway.domain.speaking import SpeakerPath, SpeakerWays
+from gateway.drivers.base import Loaded, Target
+from gateway.drivers.http import Http
+from gateway.drivers.onvif.clips import Clips
+from gateway.drivers.onvif.device import OnvifDevice
+from gateway.drivers.speaker import BackchannelPath, Loudspeaker
+from gateway.media.clips import ClipPreparer, PreparedClip
+from gateway.storage.store import Store, Tx
+from gateway.storage.writer import Lane
+from simulators import http
+from simulators.city import SimDevice, plan
+from simulators.heard import Heard
+from simulators.onvif import clips as simulated
+from simulators.onvif.clips import SERVICE
+from simulators.onvif.site import Site
+from simulators.onvif.soap import Call, SoapFault
+from simulators.onvif.unit import Unit
+from simulators.rtsp import server as rtsp
+from simulators.state import State
+from tests.broadcast.house import ACTOR
+from tests.broadcast.house import running as service_running
+from tests.conftest import running as store_running
+from tests.simulators.street import free_ports
+from tests.waiting import until
+
+HORN = DeviceId("horn")
+SPOKEN = sound.speech_like(0.6)
+
+
+@dataclass
+class Pole:
+    """One loudspeaker that keeps clips, and a broadcast service that speaks through it."""
+
+    horn: SimDevice
+    state: State
+    store: Store
+    service: BroadcastService
+    speaker: Loudspeaker
+    shelf: ClipShelf
+    clip: ClipId
+
+    async def say(self, name: str = "b", *, repeats: int = 1, priority: Priority = Priority.NOTICE, resume: bool = False) -> None:
+        programme, not_after = Programme(ClipContent(self.clip), repeats=repeats), SystemClock().now() + timedelta(seconds=20)
+        await self.service.submit(
+            Order(BroadcastId(name), programme, Targets(speakers=(HORN,)), priority, not_after, ACTOR, resume=resume, again=True)
+        )
+
+    async def delivery(self, name: str = "b") -> Delivery:
+        return (await self.service.get(BroadcastId(name))).deliveries[0]
+
+    async def ended(self, name: str = "b") -> Delivery:
+        return await until(lambda: self.delivery(name), wanted=lambda delivery: not delivery.open, within_s=15)
+
+    @property
+    def heard(self) -> Heard:
+        return self.state.heard_by(self.horn)
+
+    @property
+    def plays(self) -> bool:
+        return self.heard.is_playing(int(self.state.now() * 1e9))
+
+    def played(self) -> array.array[int]:
+        return sound.read_wav(self.heard.wav(int(self.state.now() * 1e9)))
+
+
+@pytest.fixture
+async def pole(sqlite_url: str, tmp_path: Path) -> AsyncIterator[Pole]:
+    port, rtsp_port = free_ports(2)
+    street, state, clock = plan(seed=7, groups=4, speakers=8, http_port=port, rtsp_port=rtsp_port), State(), SystemClock()
+    horn = next(horn for horn in street.of_kind("speaker") if not horn.lacks and not state.quirks_of(horn))
+    login, ladder = Credentials(horn.username, horn.password), [SpeakerPath.AUDIO_CLIP, SpeakerPath.BACKCHANNEL]
+    target = Target(HORN, horn.address, Ports(onvif=port, rtsp=rtsp_port), login, speaker=SpeakerWays(paths=tuple(ladder)))
+    onvif, city = OnvifDevice(target, Http(), clock), City()
+    speaker = Loudspeaker(lambda: target, {SpeakerPath.BACKCHANNEL: BackchannelPath(onvif)}, clock, clips=Clips(onvif, clock))
+    city.replace(devices=[Device(HORN, DeviceKind.SPEAKER, "horn", horn.address, target.ports)])
+
+    async def verify(_: DeviceId) -> None:
+        return None
+
+    async with (
+        http.listen(Site(street, state).lookup, port=port),
+        rtsp.serve(street, rtsp_port, state),
+        store_running(sqlite_url, clock) as store,
+    ):
+        shelf = ClipShelf(store, tmp_path / "clips", ClipPreparer(), clock)
+        service = BroadcastService(
+            store=store, city=city, board=Board(), clock=clock, sounds=SoundDesk(shelf),
+            speaker_of=lambda _: speaker, verify=verify, manner=Manner(lead_in_s=0.0, linger_s=0.1),
+        )  # fmt: skip
+        async with service_running(service):
+            clip = await shelf.add(sound.wav(SPOKEN), name="clip", actor=ACTOR)
+            yield Pole(horn, state, store, service, speaker, shelf, clip.id)
+
+
+@pytest.fixture
+def odd(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[Unit, Call], str | Coroutine[Any, Any, str]]], None]:
+    """Let loudspeakers answer an operation in another way."""
+    assert isinstance(SERVICE.operations, dict)
+    operations = SERVICE.operations
+    return lambda name, answer: monkeypatch.setitem(operations, name, answer)
+
+
+async def never() -> str:
+    await asyncio.Event().wait()
+    return ""
+
+
+async def test_a_clip_is_played_by_the_device_itself_as_often_as_ordered(pole: Pole) -> None:
+    await pole.say(repeats=2)
+    delivery = await pole.ended()
+    assert (delivery.state, delivery.reason, delivery.figures.path) == (DeliveryState.DONE, "", "audio-clip")
+    assert (delivery.figures.packets, delivery.figures.first_packet_at) == (0, None)
+    assert [(clip.runs, clip.pause_s) for clip in pole.heard.clips] == [(2, 1.0)]
+    once = array.array("h", (await prepared(pole)).pcm)
+    assert sound.snr_db(once + array.array("h", bytes(16_000)) + once, pole.played()) > 60
+
+
+async def prepared(pole: Pole) -> PreparedClip:
+    return await pole.service._sounds.prepared(Programme(ClipContent(pole.clip)))
+
+
+async def test_the_second_time_nothing_is_brought(pole: Pole, monkeypatch: pytest.MonkeyPatch) -> None:
+    await pole.say("first")
+    await pole.ended("first")
+    monkeypatch.delattr(simulated, "upload")
+    await pole.say("second")
+    assert (await pole.ended("second")).state is DeliveryState.DONE
+    assert len(pole.heard.clips) == 2
+
+
+async def test_a_clip_is_on_record_as_playing_before_the_device_is_asked_to_play(pole: Pole, odd: Any) -> None:
+    seen: list[DeliveryState] = []
+
+    async def look(unit: Unit, call: Call) -> str:
+        async with pole.store.read() as tx:
+            (known,) = await tx.broadcasts.deliveries(BroadcastId("b"))
+        seen.append(known.state)
+        return simulated._play(unit, call)
+
+    odd("PlayAudioClip", look)
+    await pole.say()
+    await pole.ended()
+    assert seen == [DeliveryState.PLAYING]
+
+
+async def test_stop_all_silences_the_device_in_the_middle(pole: Pole) -> None:
+    await pole.say(repeats=9)
+    await until(lambda: pole.plays)
+    pole.service.stop_all(ACTOR)
+    await until(lambda: not pole.plays, within_s=0.5)
+    assert (await pole.ended()).reason == "stop-all"
+    assert pole.heard.clips[0].stopped_ns is not None
+
+
+async def test_what_is_more_important_silences_the_device_and_the_rest_goes_on_as_a_stream(pole: Pole) -> None:
+    await pole.say("first", repeats=3, resume=True)
+    await until(lambda: pole.plays)
+    await pole.say("second", priority=Priority.EMERGENCY)
+    assert (await pole.ended("second")).state is DeliveryState.DONE
+    first = await pole.ended("first")
+    assert (first.state, first.figures.path) == (DeliveryState.DONE, "backchannel")
+    assert len(pole.heard.clips) == 2
+    assert first.figures.packets > 0
+
+
+async def test_a_wish_to_play_that_nobody_answers_is_not_repeated_and_called_unknown(
+    pole: Pole, odd: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "PLAY_S", 0.3)
+    asked: list[str] = []
+
+    def swallow(_unit: Unit, call: Call) -> str | Coroutine[Any, Any, str]:
+        asked.append(call.text("Play"))
+        return never() if call.text("Play") == "true" else ""
+
+    odd("PlayAudioClip", swallow)
+    await pole.say()
+    delivery = await pole.ended()
+    assert (delivery.state, delivery.reason) == (DeliveryState.UNKNOWN, "clip-unanswered")
+    await until(lambda: asked == ["true", "false"])  # so that it does not come late
+
+
+async def test_where_the_answer_is_lost_and_the_device_says_that_it_plays_it_is_believed(
+    pole: Pole, odd: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "PLAY_S", 0.2)
+
+    def play_in_silence(unit: Unit, call: Call) -> str | Coroutine[Any, Any, str]:
+        simulated._play(unit, call)
+        return never()
+
+    odd("PlayAudioClip", play_in_silence)
+    await pole.say(repeats=2)
+    assert (await pole.ended()).state is DeliveryState.DONE
+    assert len(pole.heard.clips) == 1
+
+
+async def test_a_device_that_will_not_play_is_told_as_failed_and_not_asked_again(pole: Pole, odd: Any) -> None:
+    asked = 0
+
+    def refuse(_unit: Unit, _call: Call) -> str:
+        nonlocal asked
+        asked += 1
+        raise SoapFault("not now", "ter:Action")
+
+    odd("PlayAudioClip", refuse)
+    await pole.say()
+    delivery = await pole.ended()
+    assert (delivery.state, delivery.reason, asked) == (DeliveryState.FAILED, "fault", 1)
+
+
+async def test_a_clip_that_somebody_else_ends_is_told_as_cut_short(pole: Pole, odd: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "LOOK_S", 0.1)
+    monkeypatch.setattr(kept.KeptTurn, "_look_s", 0.1)
+    await pole.say(repeats=9)
+    await until(lambda: pole.plays)
+    pole.heard.clips[0].stopped_ns = int(pole.state.now() * 1e9)
+    assert (await pole.ended()).reason == "clip-cut-short"
+
+
+async def test_a_device_that_does_not_tell_what_it_plays_is_trusted_for_the_time_of_the_clip(pole: Pole, odd: Any) -> None:
+    def unknown(_unit: Unit, _call: Call) -> str:
+        raise SoapFault("no such operation", "ter:ActionNotSupported", code="Receiver")
+
+    odd("GetPlayingAudioClips", unknown)
+    await pole.say()
+    assert (await pole.ended()).state is DeliveryState.DONE
+    assert len(pole.played()) >= len(SPOKEN)
+
+
+async def test_a_device_that_refuses_the_clip_is_streamed_to(pole: Pole, odd: Any) -> None:
+    def full(_unit: Unit, _call: Call) -> str:
+        raise SoapFault("no room for another clip", "ter:Action", "ter:MaxAudioClips", code="Receiver")
+
+    odd("AddAudioClip", full)
+    await pole.say()
+    delivery = await pole.ended()
+    assert (delivery.state, delivery.figures.path) == (DeliveryState.DONE, "backchannel")
+
+
+async def test_clips_with_the_tag_are_at_the_device_before_they_are_wanted(pole: Pole, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf = pole.shelf
+    await shelf.change(pole.clip, Labels("clip", tags=("road", AHEAD)), level=False, actor=ACTOR)
+    other = await shelf.add(sound.wav(sound.speech_like(0.3)), name="other", actor=ACTOR)
+    warm_up = WarmUp(city=pole.service._city, clock=SystemClock(), speaker_of=lambda _: pole.speaker, ahead=partial(clips_ahead, shelf))
+    assert await warm_up.round() == 0
+    assert pole.speaker.learned()["audio clips"].startswith("1 of ours")
+    monkeypatch.delattr(simulated, "upload")
+    await pole.say()
+    assert (await pole.ended()).figures.path == "audio-clip"
+    assert other.tags == ()
+
+
+async def test_what_a_device_still_plays_for_a_former_life_of_the_gateway_is_silenced_at_the_start(pole: Pole) -> None:
+    loaded = await pole.speaker.open(Keepable(Programme(ClipContent(pole.clip)), await prepared(pole)).clip, prefer=(), timeout_s=5)
+    assert isinstance(loaded, Loaded)
+    await loaded.player.play(loaded.token, repeats=9, timeout_s=5)
+    now = SystemClock().now()
+    wanted = Broadcast(
+        BroadcastId("old"), Programme(ClipContent(pole.clip)), Targets(speakers=(HORN,)), Priority.NOTICE, now + timedelta(60), now, ACTOR
+    )
+    playing = Delivery(wanted.id, HORN, DeliveryState.PLAYING, now, figures=Figures(path="audio-clip"))
+
+    async def before(tx: Tx) -> None:
+        await tx.broadcasts.add(wanted, [playing])
+
+    await pole.store.writer.write(before, lane=Lane.BROADCAST)
+    assert pole.plays
+    await pole.service._recover()
+    assert not pole.plays
+    assert (await pole.ended("old")).state is DeliveryState.UNKNOWN
+
+
+# -- what is given to keep --------------------------------------------------------------------------------------------
+
+
+def clip_of(samples: int) -> PreparedClip:
+    pcm = array.array("h", (1 + index % 1000 for index in range(samples))).tobytes()
+    return PreparedClip(pcm, {"PCMU": bytes(1 + index % 200 for index in range(samples))})
+
+
+@given(st.integers(1, 400), st.integers(1, 5), st.sampled_from([0.0, 0.5, 1.0, 2.0]), st.booleans())
+def test_content_is_kept_once_where_the_device_can_repeat_it_and_whole_where_it_cannot(
+    samples: int, repeats: int, pause_s: float, chime: bool
+) -> None:
+    content, programme = clip_of(samples), Programme(ClipContent(ClipId("c")), chime=chime, repeats=repeats, pause_s=pause_s)
+    pause = stretched(PreparedClip(bytes(200), {"PCMU": b"\xff" * 100}), pause_s)
+    whole = joined([*([clip_of(77)] if chime else []), content, *[pause, content] * (repeats - 1)])
+    given_ = Keepable(programme, whole)
+    if repeats > 1 and not chime and pause_s != 0.5:
+        assert (given_.clip.pcm, given_.clip.mulaw, given_.repeats) == (content.pcm, content.encodings["PCMU"], repeats - 1)
+        assert given_.clip.interval_s == pause_s
+    else:
+        assert (given_.clip.pcm, given_.repeats, given_.clip.interval_s) == (whole.pcm, 0, 0)
+
+
+def test_what_is_spoken_from_text_is_not_kept_for_long() -> None:
+    assert not Keepable(Programme(Speech("早上好")), clip_of(10)).clip.lasting
+    assert Keepable(Programme(ClipContent(ClipId("c"))), clip_of(10)).clip.lasting

@@ -1,0 +1,210 @@
+"""How loud a voice may be at which hour, and that a loudspeaker is given back as it was."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import time
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from gateway.broadcast.loudness import AGAIN_S, Loudness, StoredNotes
+from gateway.clock import SimulatedClock
+from gateway.domain.broadcast import DeliveryState, Priority
+from gateway.domain.broadcast_rules import Loudness as Limit
+from gateway.domain.broadcast_rules import SpeakingHours, ZoneRules
+from gateway.domain.devices import DeviceId, ZoneId
+from gateway.domain.hours import Hours
+from gateway.drivers.base import Volume
+from gateway.errors import DeadlineExceeded, DeviceError, NotSupported
+from gateway.storage.store import Store
+from tests.broadcast.house import SPEAKERS, House, furnished, running
+
+ALWAYS = Hours(time(0), time(0))
+HORN = DeviceId("s1")
+SOFT = SpeakingHours(ZoneInfo("Asia/Shanghai"), quiet=(), zones={ZoneId("z1"): ZoneRules(volume=(Limit(ALWAYS, 40),))})
+
+
+@dataclass
+class Knob:
+    """The volume of one loudspeaker with two outputs, and what was done to it."""
+
+    levels: dict[str, float] = field(default_factory=lambda: {"a": 80.0, "b": 30.0})
+    failure: DeviceError | None = None
+    turned: list[dict[str, float]] = field(default_factory=list)
+
+    async def volume(self, *, timeout_s: float) -> Volume:
+        if self.failure is not None:
+            raise self.failure
+        return Volume(dict(self.levels))
+
+    async def set_volume(self, volume: Volume, *, timeout_s: float) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.levels |= volume.percent
+        self.turned.append(dict(volume.percent))
+
+
+async def test_only_what_is_too_loud_is_made_quieter_and_all_is_given_back_as_it_was() -> None:
+    knob = Knob()
+    async with Loudness(lambda _speaker: knob).at_most(HORN, 40) as complaint:
+        assert (knob.levels, complaint) == ({"a": 40, "b": 30.0}, "")
+    assert knob.levels == {"a": 80.0, "b": 30.0}
+    assert knob.turned == [{"a": 40}, {"a": 80.0}]
+
+
+async def test_it_is_given_back_whatever_happens_meanwhile() -> None:
+    knob = Knob()
+    with pytest.raises(RuntimeError):
+        async with Loudness(lambda _speaker: knob).at_most(HORN, 40):
+            raise RuntimeError
+    assert knob.levels["a"] == 80.0
+
+
+async def test_what_is_quiet_enough_or_has_no_limit_is_left_alone() -> None:
+    knob = Knob()
+    for percent in (90, None):
+        async with Loudness(lambda _speaker: knob).at_most(HORN, percent) as complaint:
+            assert not complaint
+    assert knob.turned == []
+
+
+@pytest.mark.parametrize("failure", [NotSupported("no volume"), DeadlineExceeded("silent")])
+async def test_a_device_that_does_not_let_itself_be_quietened_is_said_to_be_as_loud_as_ever(failure: DeviceError) -> None:
+    knob = Knob(failure=failure)
+    async with Loudness(lambda _speaker: knob).at_most(HORN, 40) as complaint:
+        assert "40 %" in complaint and str(failure) in complaint
+    async with Loudness(lambda _speaker: None).at_most(HORN, 40) as complaint:
+        assert "40 %" in complaint
+
+
+@contextlib.asynccontextmanager
+async def soft(store: Store, clock: SimulatedClock, folder: Path, knobs: dict[DeviceId, Knob]) -> AsyncIterator[House]:
+    house = await furnished(store, clock, folder)
+    house.hours, house.knobs = SOFT, knobs
+    house.service = house.make_service()
+    async with running(house.service):
+        yield house
+
+
+@pytest.fixture
+async def knobs() -> dict[DeviceId, Knob]:
+    return {speaker: Knob() for speaker in SPEAKERS}
+
+
+async def test_a_broadcast_is_as_quiet_as_its_zone_wants(
+    store: Store, clock: SimulatedClock, tmp_path: Path, knobs: dict[DeviceId, Knob]
+) -> None:
+    async with soft(store, clock, tmp_path / "clips", knobs) as house:
+        await house.service.submit(house.order("b1", "s1", "s3"))
+        await house.heard("s1")
+        assert (knobs[DeviceId("s1")].levels["a"], knobs[DeviceId("s3")].levels["a"]) == (40, 80.0)
+        await house.ended()
+        assert knobs[DeviceId("s1")].levels["a"] == 80.0
+
+
+async def test_an_emergency_is_as_loud_as_the_device(
+    store: Store, clock: SimulatedClock, tmp_path: Path, knobs: dict[DeviceId, Knob]
+) -> None:
+    async with soft(store, clock, tmp_path / "clips", knobs) as house:
+        await house.service.submit(house.order("b1", priority=Priority.EMERGENCY))
+        await house.ended()
+        assert knobs[HORN].turned == []
+
+
+async def test_what_was_as_loud_as_ever_is_on_record(
+    store: Store, clock: SimulatedClock, tmp_path: Path, knobs: dict[DeviceId, Knob]
+) -> None:
+    knobs[HORN] = Knob(failure=NotSupported("it has no volume"))
+    async with soft(store, clock, tmp_path / "clips", knobs) as house:
+        await house.service.submit(house.order("b1"))
+        delivery = (await house.ended()).deliveries[0]
+        assert (delivery.state, delivery.reason) == (DeliveryState.DONE, "")
+        assert "it has no volume" in delivery.detail
+        assert (await house.delivery()).detail == delivery.detail
+
+
+async def test_no_stranger_is_made_quieter(store: Store, clock: SimulatedClock, tmp_path: Path, knobs: dict[DeviceId, Knob]) -> None:
+    async with soft(store, clock, tmp_path / "clips", knobs) as house:
+        house.swapped.add(HORN)
+        await house.service.submit(house.order("b1"))
+        assert (await house.ended()).deliveries[0].reason == "wrong-device"
+        assert knobs[HORN].turned == []
+
+
+# -- whatever happens in between --------------------------------------------------------------------------------------
+
+
+@dataclass
+class Paper:
+    """Notes that a test reads."""
+
+    written: dict[DeviceId, Volume] = field(default_factory=dict)
+    knob: Knob | None = None
+    at_note: list[dict[str, float]] = field(default_factory=list)
+
+    async def lowered(self) -> dict[DeviceId, Volume]:
+        return dict(self.written)
+
+    async def lower(self, speaker: DeviceId, before: Volume) -> None:
+        self.written[speaker] = before
+        self.at_note += [dict(self.knob.levels)] if self.knob else []
+
+    async def restored(self, speaker: DeviceId) -> None:
+        del self.written[speaker]
+
+
+async def test_what_it_was_is_written_down_before_it_is_made_quieter_and_struck_out_once_it_is_so_again() -> None:
+    knob = Knob()
+    paper = Paper(knob=knob)
+    async with Loudness(lambda _: knob, paper).at_most(HORN, 40):
+        assert paper.written == {HORN: Volume({"a": 80.0})}
+        assert paper.at_note == [{"a": 80.0, "b": 30.0}]
+    assert paper.written == {}
+
+
+async def test_after_a_crash_it_is_given_back_as_it_was_before_and_not_as_it_was_found() -> None:
+    knob, paper, clock = Knob(), Paper(), SimulatedClock()
+    crashed = Loudness(lambda _: knob, paper, clock)
+    await crashed.at_most(HORN, 40).__aenter__()
+    assert knob.levels["a"] == 40
+    after = Loudness(lambda _: knob, paper, clock)
+    await after.load()
+    async with after.at_most(HORN, 20):
+        assert (knob.levels, paper.written) == ({"a": 20, "b": 20}, {HORN: Volume({"a": 80.0, "b": 30.0})})
+    assert (knob.levels, paper.written) == ({"a": 80.0, "b": 30.0}, {})
+
+
+async def test_an_emergency_after_a_crash_is_as_loud_as_it_was_before() -> None:
+    knob, paper = Knob({"a": 40.0}), Paper({HORN: Volume({"a": 80.0})})
+    after = Loudness(lambda _: knob, paper)
+    await after.load()
+    async with after.at_most(HORN, None):
+        assert knob.levels == {"a": 80.0}
+    assert paper.written == {}
+
+
+async def test_what_could_not_be_given_back_is_given_back_later() -> None:
+    knob, paper, clock = Knob(), Paper(), SimulatedClock()
+    loudness = Loudness(lambda _: knob, paper, clock)
+    async with asyncio.TaskGroup() as group:
+        running_ = group.create_task(loudness.run())
+        async with loudness.at_most(HORN, 40):
+            knob.failure = DeadlineExceeded("no answer")
+        await clock.advance(1)
+        assert (knob.levels["a"], list(paper.written)) == (40, [HORN])
+        knob.failure = None
+        await clock.advance(AGAIN_S)
+        assert (knob.levels["a"], paper.written) == (80.0, {})
+        running_.cancel()
+
+
+async def test_notes_are_in_the_store(store: Store) -> None:
+    notes = StoredNotes(store, SimulatedClock())
+    await notes.lower(HORN, Volume({"a": 80.0}))
+    await notes.lower(HORN, Volume({"a": 80.0, "b": 12.5}))
+    assert await notes.lowered() == {HORN: Volume({"a": 80.0, "b": 12.5})}
+    await notes.restored(HORN)
+    assert await notes.lowered() == {}

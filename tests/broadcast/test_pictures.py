@@ -1,0 +1,105 @@
+"""Pictures before and after: of the view that a broadcast is meant for, never waited for, kept under their hash, dropped in time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from gateway.broadcast.pictures import PictureDesk, PictureRules
+from gateway.domain.bindings import Binding, BindingState
+from gateway.domain.broadcast import BroadcastId, DeliveryState, Targets, View
+from gateway.domain.broadcast_ledger import Moment
+from gateway.domain.devices import DeviceId
+from gateway.errors import NotFound, Unreachable
+from tests.broadcast.house import ACTOR, House
+from tests.waiting import until
+
+CAMERA, B1 = DeviceId("cam"), BroadcastId("b1")
+
+
+class Lens:
+    """What the camera gives: a new JPEG each time, an error, or nothing for ever."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+        self.fails = self.hangs = False
+
+    async def take(self, camera: DeviceId, case: str, _actor: object) -> bytes:
+        self.asked.append((camera, case))
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.fails:
+            raise Unreachable("no answer")
+        return b"\xff\xd8\xff picture %d \xff\xd9" % len(self.asked)
+
+
+@pytest.fixture
+async def lens(house: House) -> AsyncIterator[Lens]:
+    made = Lens()
+    rules = PictureRules(after=timedelta(seconds=20), keep_for=timedelta(days=1))
+    house.pictures = PictureDesk(store=house.store, clock=house.clock, folder=house.folder / "p", take=made.take, rules=rules)
+    heard = Binding(CAMERA, DeviceId("s1")).decided(BindingState.CONFIRMED, by="user:li", at=house.clock.now())
+    house.city.bind(put=[heard])
+    task = asyncio.create_task(house.pictures.run())
+    await house.clock.advance(0)
+    yield made
+    task.cancel()
+
+
+async def say(house: House, **changes: object) -> None:
+    await house.service.submit(house.order(targets=Targets(views=(View(CAMERA),)), case="C-7", **changes))
+
+
+async def pictures(house: House, count: int) -> list:
+    await until(lambda: _has(house, count))
+    return list((await house.view()).pictures)
+
+
+async def _has(house: House, count: int) -> bool:
+    return len((await house.view()).pictures) == count
+
+
+async def test_a_picture_is_taken_before_and_another_so_long_after_the_end(house: House, lens: Lens) -> None:
+    await say(house)
+    [before] = await pictures(house, 1)
+    assert (before.moment, before.camera, lens.asked) == (Moment.BEFORE, CAMERA, [(CAMERA, "C-7")])
+    await house.ended()
+    await house.clock.advance(19)
+    assert len(lens.asked) == 1
+    await house.clock.advance(1.5)
+    _, after = await pictures(house, 2)
+    assert after.moment is Moment.AFTER
+    kept, data = await house.pictures.read(B1, after.sha256, ACTOR)
+    assert (kept, data) == (after, b"\xff\xd8\xff picture 2 \xff\xd9")
+    async with house.store.read() as tx:
+        assert "broadcast.look" in [row.entry.action for row in await tx.audit.page(subject="b1", limit=10)]
+
+
+@pytest.mark.parametrize("trouble", ["fails", "hangs"])
+async def test_a_camera_that_gives_no_picture_keeps_nobody_from_speaking(house: House, lens: Lens, trouble: str) -> None:
+    setattr(lens, trouble, True)
+    await say(house)
+    view = await house.ended()
+    assert [delivery.state for delivery in view.deliveries] == [DeliveryState.DONE]
+    assert view.pictures == ()
+
+
+async def test_what_is_meant_for_no_view_has_no_picture(house: House, lens: Lens) -> None:
+    await house.service.submit(house.order())
+    await house.ended()
+    await house.clock.advance(30)
+    assert lens.asked == []
+
+
+async def test_pictures_are_dropped_when_their_time_is_over_and_the_record_says_so(house: House, lens: Lens) -> None:
+    await say(house)
+    await house.ended()
+    await house.clock.advance(20)
+    before, _ = await pictures(house, 2)
+    await house.clock.advance(90_000)
+    await house.pictures.sweep()
+    assert [picture.gone for picture in (await house.view()).pictures] == [True, True]
+    assert not (house.folder / "p" / before.sha256).exists()
+    with pytest.raises(NotFound):
+        await house.pictures.read(B1, before.sha256, ACTOR)

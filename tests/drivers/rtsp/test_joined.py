@@ -1,0 +1,64 @@
+"""Fragments that come together make the same pictures as fragments that come alone, whatever was lost, repeated or damaged on the way."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.drivers.rtsp import rtp
+from gateway.drivers.rtsp.messages import Frame, Parser, encode_frame
+from gateway.drivers.rtsp.replay import _FRAGMENTS
+from gateway.errors import ProtocolError
+from gateway.media.depacketize import AccessUnit, Depacketizer
+from tests.media import video
+
+
+def wire(encoding: str) -> list[bytes]:
+    units = video.pictures(encoding, 12)
+    made = []
+    for packet in video.packets(encoding, units, mtu=150):
+        head = rtp.header(payload_type=96, sequence=packet.sequence, timestamp=packet.timestamp, ssrc=7, marker=packet.marker)
+        if packet.ntp is not None:
+            seconds = int(packet.ntp.timestamp()) + 2_208_988_800
+            fraction = packet.ntp.microsecond * (1 << 32) // 1_000_000
+            head = b"\x90" + head[1:] + b"\xab\xac\0\3" + seconds.to_bytes(4) + fraction.to_bytes(4) + bytes(4)
+        made.append(encode_frame(0, head + packet.payload))
+    return made
+
+
+def pictures(encoding: str, pieces: list[bytes], *, joined: bool) -> tuple[list[AccessUnit], int, int]:
+    """The pictures, the packets that were lost, and how many calls it took."""
+    parser, depacketizer = Parser(), Depacketizer(encoding)
+    parser.fragments = {0: _FRAGMENTS[encoding]} if joined else {}
+    found: list[AccessUnit] = []
+    calls = 0
+    try:
+        for frame in (message for piece in pieces for message in parser.feed(piece)):
+            packet = rtp.parse(frame.payload) if isinstance(frame, Frame) and frame.channel == 0 else None
+            if packet is not None:
+                found += depacketizer.push(packet._replace(following=frame.following))
+                calls += 1
+    except ProtocolError:
+        pass
+    return found + depacketizer.flush(), depacketizer.lost_packets, calls
+
+
+@given(st.sampled_from(["H264", "H265"]), st.data())
+@settings(max_examples=60, deadline=None)
+def test_joined_fragments_make_the_same_pictures(encoding: str, data: st.DataObject) -> None:
+    frames = wire(encoding)
+    places = st.integers(0, len(frames) - 1)
+    for place in sorted(data.draw(st.sets(places, max_size=6)), reverse=True):
+        frames[place : place + 1] = data.draw(st.sampled_from([[], [frames[place]] * 2, [frames[place - 1]], [frames[place][:-1] + b"x"]]))
+    stream = bytearray(b"".join(frames))
+    for _ in range(data.draw(st.integers(0, 4))):
+        stream[data.draw(st.integers(0, len(stream) - 1))] = data.draw(st.integers(0, 255))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=10)))
+    pieces = [bytes(stream[start:end]) for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    together, alone = pictures(encoding, pieces, joined=True), pictures(encoding, pieces, joined=False)
+    assert together[:2] == alone[:2]
+
+
+def test_a_picture_takes_few_calls() -> None:
+    stream = b"".join(wire("H264"))
+    together, alone = pictures("H264", [stream], joined=True), pictures("H264", [stream], joined=False)
+    assert together[0] == alone[0]
+    assert together[2] * 4 < alone[2]

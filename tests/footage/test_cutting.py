@@ -1,0 +1,111 @@
+"""Sound that comes before or after the pictures of its time, and files cut on one grid whoever begins where."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import av
+import pytest
+
+from gateway.drivers.base import TrackDescription
+from gateway.errors import NotSupported
+from gateway.footage import cutting
+from gateway.footage.cutting import Cutter, Finished, Stretch
+from gateway.media.depacketize import AccessUnit
+from gateway.media.sound import SoundUnit, sound_track
+from tests.media.video import pictures
+
+START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+VIDEO, AUDIO = TrackDescription("video", "H264", 90_000, 96), TrackDescription("audio", "PCMA", 8_000, 8)
+
+
+def picture(index: int) -> AccessUnit:
+    """Picture `index` at 25 a second, a key picture every second."""
+    return AccessUnit(pictures("H264", 50)[index % 50], index * 3_600, START + index * SECOND / 25, key=index % 25 == 0)
+
+
+def sound(index: int) -> SoundUnit:
+    """A second of sound, told apart by its bytes."""
+    return SoundUnit(bytes((index,)) * 8_000, index * 8_000, 8_000, START + index * SECOND)
+
+
+def cut(folder: Path, order: list[AccessUnit | SoundUnit], **changes: object) -> list[Finished]:
+    known: dict[str, object] = {"start": START, "end": START + 60 * SECOND, "segment": 4 * SECOND, "folder": folder, "prefix": "f_"}
+    cutter = Cutter(Stretch(**known | changes), VIDEO, sound_track(AUDIO))
+    for unit in order:
+        (cutter.add if isinstance(unit, AccessUnit) else cutter.add_sound)(unit)
+    cutter.finish()
+    return list(cutter.finished)
+
+
+def heard(path: Path) -> list[tuple[float, int]]:
+    with av.open(str(path)) as container:
+        return [(float(packet.pts * packet.time_base), bytes(packet)[0]) for packet in container.demux(audio=0) if packet.size]
+
+
+@pytest.mark.parametrize("lag", [-30.0, -1.5, 0.0, 1.5])
+def test_sound_goes_with_the_pictures_of_its_time_however_early_or_late_it_comes(tmp_path: Path, lag: float) -> None:
+    """`lag`: how many seconds after the pictures of its time."""
+    arrivals = [(index / 25, picture(index)) for index in range(200)] + [(index + lag, sound(index)) for index in range(8)]
+    first, second = cut(tmp_path, [unit for _, unit in sorted(arrivals, key=lambda one: one[0])])
+    assert heard(tmp_path / first.name) == [(0.0, 0), (1.0, 1), (2.0, 2), (3.0, 3)]
+    assert heard(tmp_path / second.name) == [(0.0, 4), (1.0, 5), (2.0, 6), (3.0, 7)]
+
+
+def test_sound_that_is_hopelessly_late_is_left_out_and_holds_nothing_up(tmp_path: Path) -> None:
+    order = [picture(index) for index in range(200)] + [sound(index) for index in range(8)]
+    _, second = cut(tmp_path, order)
+    assert [which for _, which in heard(tmp_path / second.name)] == [4, 5, 6, 7]
+
+
+def test_whoever_fetches_the_rest_cuts_where_the_whole_was_cut(tmp_path: Path) -> None:
+    whole = cut(tmp_path, [picture(index) for index in range(300)], prefix="w_")
+    assert [file.runs[0][0] for file in whole] == [START, START + 4 * SECOND, START + 8 * SECOND]
+    again = cut(tmp_path, [picture(index) for index in range(125, 300)], start=START + 5 * SECOND, grid=START, prefix="r_")
+    assert [file.runs[0][0] for file in again] == [START + 5 * SECOND, START + 8 * SECOND]
+    assert again[-1].sha256 == whole[-1].sha256
+
+
+def test_files_are_told_in_order_and_their_parts_are_gone(tmp_path: Path) -> None:
+    files = cut(tmp_path, [picture(index) for index in range(300)])
+    assert [file.name for file in files] == sorted(path.name for path in tmp_path.iterdir())
+    assert [file.size for file in files] == [(tmp_path / file.name).stat().st_size for file in files]
+
+
+def test_what_a_recorder_replays_from_long_before_the_range_is_left_out(tmp_path: Path) -> None:
+    """Up to ten seconds before it may be there: no recorder begins at another picture than a key frame."""
+    begun = START + 40 * SECOND
+    (file,) = cut(tmp_path, [picture(index) for index in range(44 * 25)], start=begun, end=begun + 4 * SECOND)
+    assert file.runs == ((begun - 10 * SECOND, begun + 4 * SECOND),)
+
+
+def test_the_key_frame_that_the_range_is_decoded_from_is_kept_however_early_it_is(tmp_path: Path) -> None:
+    begun = START + 45 * SECOND
+    order = [replace(picture(index), key=index in (0, 30 * 25)) for index in range(50 * 25)]
+    (file,) = cut(tmp_path, order, start=begun, end=begun + 4 * SECOND)
+    assert file.runs == ((START + 30 * SECOND, begun + 4 * SECOND),)
+    with av.open(str(tmp_path / file.name)) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 19 * 25
+
+
+def test_a_recorder_that_plays_from_its_beginning_whatever_it_is_asked_is_given_up(tmp_path: Path) -> None:
+    with pytest.raises(NotSupported) as caught:
+        cut(tmp_path, [picture(index) for index in range(500)], start=START + timedelta(days=3), end=START + timedelta(days=4))
+    assert caught.value.code == "range-ignored"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("key", [True, False])
+def test_one_picture_of_a_wrong_time_amid_the_range_costs_no_picture(tmp_path: Path, key: bool) -> None:
+    order = [picture(index) for index in range(100)]
+    wrong = 50 if key else 51
+    order[wrong] = replace(order[wrong], ntp=START - timedelta(days=9_000))
+    assert sum(file.frames for file in cut(tmp_path, order)) == 100
+
+
+def test_a_recorder_whose_clock_stands_still_does_not_fill_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cutting, "_MOST_BYTES", 10_000)
+    with pytest.raises(NotSupported) as caught:
+        cut(tmp_path, [replace(picture(index), ntp=START) for index in range(10_000)])
+    assert caught.value.code == "too-many-bytes"

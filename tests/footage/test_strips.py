@@ -1,0 +1,106 @@
+"""Picture strips out of real replays: the right moments, gaps said, nothing before an approval, each look on record."""
+
+import io
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+
+import av
+import pytest
+
+from gateway.clock import SimulatedClock
+from gateway.domain.devices import DeviceId
+from gateway.domain.footage import Period, Step
+from gateway.errors import Conflict, InvalidInput
+from gateway.footage.strips import WIDTH, StripDesk, moments
+from gateway.storage.store import Store
+from simulators import footage as truth
+from tests.footage.desk import NOW, WANG, ZHAO, Desk, Street, desk_of, filing, street, working
+
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def clock() -> SimulatedClock:
+    return SimulatedClock(NOW)
+
+
+@pytest.fixture
+async def where() -> AsyncIterator[Street]:
+    async with street() as found:
+        yield found
+
+
+@pytest.fixture
+async def desk(where: Street, store: Store, clock: SimulatedClock, tmp_path: Path) -> AsyncIterator[Desk]:
+    async with working(desk_of(where, store, clock, tmp_path / "footage")) as found:
+        yield found
+
+
+def strips_of(desk: Desk) -> StripDesk:
+    where = desk.street
+    return StripDesk(
+        store=desk.store,
+        city=where.city,
+        board=where.board,
+        clock=desk.clock,
+        turn=desk.service.turn,
+        source_of=cache(where.search_of),
+        target_of=where.target_of,
+    )
+
+
+async def test_a_strip_shows_even_moments_of_the_window_on_the_true_clock(desk: Desk) -> None:
+    _, channel = desk.street.recorded(gappy=False)
+    camera = DeviceId(channel.camera)
+    request = (await desk.fulfilled(filing(cameras=(camera,)))).request
+    strips = strips_of(desk)
+    stills = await strips.of(request.id, camera, 4, by=WANG)
+    window = request.window_of(camera)
+    assert [still.at for still in stills] == list(moments(window, 4))
+    for still in stills:
+        assert still.reason == ""
+        assert still.taken_at is not None
+        assert -5 * SECOND < still.taken_at - still.at <= SECOND
+        picture = next(av.open(io.BytesIO(still.jpeg)).decode(video=0))
+        assert picture.width <= WIDTH
+    assert len({still.jpeg for still in stills}) == 4
+    assert await strips.of(request.id, camera, 4, by=WANG) is stills
+    looks = [line for line in (await desk.service.dossier(request.id)).custody if line.step is Step.LOOKED]
+    assert [(line.by, line.detail["camera"], line.detail["pictures"]) for line in looks] == [(WANG, camera, 4)] * 2
+
+
+async def test_a_moment_in_a_gap_has_the_next_picture_or_none_and_says_so(desk: Desk) -> None:
+    recorder, channel = desk.street.recorded(gappy=True)
+    week = truth.Span((NOW - timedelta(days=5)).timestamp(), (NOW - timedelta(hours=2)).timestamp())
+    gap = next(one for one in reversed(truth.gaps(recorder, channel, week)) if one.end - one.start > 200)
+    start = NOW + (gap.start - recorder.clock_offset_s - NOW.timestamp()) * SECOND
+    window = Period(start - 60 * SECOND, start + 60 * SECOND)
+    request = (await desk.fulfilled(filing(cameras=(DeviceId(channel.camera),), window=window))).request
+    stills = await strips_of(desk).of(request.id, DeviceId(channel.camera), 4, by=WANG)
+    assert [bool(still.jpeg) for still in stills] == [True, True, False, False]
+    assert all(still.reason for still in stills[2:])
+
+
+async def test_nothing_is_looked_at_before_somebody_else_has_approved(desk: Desk) -> None:
+    _, channel = desk.street.recorded(gappy=False)
+    camera = DeviceId(channel.camera)
+    request = await desk.service.submit(filing(cameras=(camera,)), by=WANG)
+    strips = strips_of(desk)
+    with pytest.raises(Conflict) as caught:
+        await strips.of(request.id, camera, 4, by=WANG)
+    assert caught.value.code == "wrong-state"
+    await desk.service.reject(request.id, by=ZHAO, note="文书不符")
+    with pytest.raises(Conflict):
+        await strips.of(request.id, camera, 4, by=WANG)
+    assert not [line for line in (await desk.service.dossier(request.id)).custody if line.step is Step.LOOKED]
+
+
+async def test_only_the_requests_own_cameras_are_shown(desk: Desk) -> None:
+    _, channel = desk.street.recorded(gappy=False)
+    _, another = desk.street.recorded(gappy=True)
+    request = (await desk.fulfilled(filing(cameras=(DeviceId(channel.camera),)))).request
+    for camera, count in ((another.camera, 4), (channel.camera, 0), (channel.camera, 99)):
+        with pytest.raises(InvalidInput):
+            await strips_of(desk).of(request.id, DeviceId(camera), count, by=WANG)

@@ -1,0 +1,70 @@
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.media.sound import SoundUnit, sound_track
+from tests.media.video import Packet
+
+LOW_DELAY = {"config": "1408", "sizelength": "13", "indexlength": "3", "indexdeltalength": "3"}
+
+
+@dataclass(frozen=True)
+class Track:
+    encoding: str
+    clock_rate: int = 16_000
+    parameters: dict[str, str] = field(default_factory=lambda: dict(LOW_DELAY))
+
+
+def pushed(track: Track, *packets: Packet) -> list[SoundUnit]:
+    found = sound_track(track)
+    assert found is not None
+    return [unit for packet in packets for unit in found.push(packet)]
+
+
+def header(*sizes: int) -> bytes:
+    return (16 * len(sizes)).to_bytes(2) + b"".join((size << 3).to_bytes(2) for size in sizes)
+
+
+def test_frames_of_one_packet_follow_each_other() -> None:
+    packet = Packet(header(3, 2) + b"abcde", 1, 1_000, marker=True)
+    assert pushed(Track("MPEG4-GENERIC"), packet) == [SoundUnit(b"abc", 1_000, 1_024), SoundUnit(b"de", 2_024, 1_024)]
+
+
+def test_a_frame_in_pieces_is_put_together() -> None:
+    pieces = [Packet(header(5) + b"abc", 1, 7, marker=False), Packet(header(5) + b"de", 2, 7, marker=True)]
+    assert pushed(Track("MPEG4-GENERIC"), *pieces) == [SoundUnit(b"abcde", 7, 1_024)]
+
+
+def test_a_frame_that_lost_a_piece_is_left_out() -> None:
+    pieces = [Packet(header(5) + b"abc", 1, 7, marker=True), Packet(header(2) + b"xy", 2, 9, marker=True)]
+    assert [unit.data for unit in pushed(Track("MPEG4-GENERIC"), *pieces)] == [b"xy"]
+
+
+@pytest.mark.parametrize(
+    "track",
+    [
+        Track("G726-32", 8_000),
+        Track("PCMA", 0),
+        Track("MPEG4-GENERIC", parameters={}),
+        Track("MPEG4-GENERIC", parameters=LOW_DELAY | {"config": "zz"}),
+        Track("MPEG4-GENERIC", parameters=LOW_DELAY | {"sizelength": "99"}),
+    ],
+)
+def test_what_no_file_can_hold_is_no_sound_track(track: Track) -> None:
+    assert sound_track(track) is None
+
+
+@given(
+    st.sampled_from(["PCMA", "PCMU", "MPEG4-GENERIC"]),
+    st.lists(st.builds(Packet, st.binary(max_size=60), st.just(1), st.just(2), st.booleans())),
+)
+def test_any_packets_make_sound_or_nothing(encoding: str, packets: list[Packet]) -> None:
+    assert all(unit.data and unit.duration > 0 for unit in pushed(Track(encoding), *packets))
+
+
+@given(st.dictionaries(st.sampled_from(list(LOW_DELAY)), st.text("0123456789abcdef", max_size=12)))
+def test_any_description_is_understood_or_refused(parameters: dict[str, str]) -> None:
+    found = sound_track(Track("MPEG4-GENERIC", parameters=parameters))
+    assert found is None or 0 < found.format.channels < 16

@@ -1,0 +1,77 @@
+"""A person at the console says by one key what came of a broadcast, corrects it, takes the ledger along, and pauses what is said again."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.system.chromium import browser, program
+from tests.system.conftest import ROOT, Demo
+from tests.system.test_console import api, press, sign_in
+from tests.waiting import until
+
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.skipif(program() is None, reason="the ledger in a browser: chromium is not installed"),
+    pytest.mark.skipif(not (ROOT / "gateway/web/index.html").exists(), reason="the console is not built: ./gw console"),
+]
+
+
+async def test_one_key_says_what_came_of_a_broadcast_and_another_corrects_it(demo: Demo, tmp_path: Path) -> None:
+    async with browser(tmp_path / "profile") as page, api(demo, "operator") as http:
+        async with http.get("/v1/devices?kind=speaker&limit=1") as answer:
+            speaker = (await answer.json())["items"][0]["id"]
+        name = await said(http, speaker)
+        await sign_in(page, demo, "operator")
+        await press(page, "b")
+        await page.until(f"document.querySelector('[data-broadcast={name}]')")
+        await page.run(f"document.querySelector('[data-broadcast={name}]').click()")
+        await press(page, "1")
+        await page.until(f"!['—', ''].includes(document.querySelector('[data-broadcast={name}] .came').textContent)")
+        assert (await told(http, name))["outcome"]["outcome"] == "left"
+        await press(page, "3")
+        after = await until(lambda: told(http, name), wanted=lambda one: bool(one["corrected"]))
+        assert (after["outcome"]["outcome"], [one["outcome"] for one in after["corrected"]]) == ("nobody", ["left"])
+        await page.screenshot(tmp_path / "ledger.png")
+        assert await page.run("fetch(document.querySelector('.filters a').href).then(answer => answer.status)") == 200
+        assert page.errors == []
+
+
+async def test_a_schedule_is_paused_and_resumed_by_a_button(demo: Demo, tmp_path: Path) -> None:
+    async with browser(tmp_path / "profile") as page, api(demo, "operator") as http:
+        async with http.get("/v1/devices?kind=speaker&limit=1") as answer:
+            speaker = (await answer.json())["items"][0]["id"]
+        start = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+        body = {"name": "放学提醒", "text": "请走人行道", "start": start, "rrule": "FREQ=DAILY", "targets": {"speakers": [speaker]}}
+        async with http.post("/v1/schedules", json=body) as answer:
+            assert answer.status == 201, await answer.text()
+            name = (await answer.json())["id"]
+        await sign_in(page, demo, "operator")
+        await press(page, "b")
+        row = f"document.querySelector('[data-schedule={name}]')"
+        await page.until(row)
+        assert speaker in await page.run(f"{row}.textContent")
+        for after in ("paused", "active"):
+            before = await page.run(f"{row}.querySelector('.state').textContent")
+            await page.run(f"{row}.querySelector('button').click()")
+            await page.until(f"{row}.querySelector('.state').textContent !== '{before}'")
+            async with http.get(f"/v1/schedules/{name}") as answer:
+                assert (await answer.json())["state"] == after
+        await page.screenshot(tmp_path / "schedules.png")
+        assert page.errors == []
+
+
+async def said(http, speaker: str) -> str:
+    """A broadcast that was heard, or not: the ledger has both."""
+    name = "ledger-1"
+    soon = (datetime.now(UTC) + timedelta(seconds=30)).isoformat()
+    body = {"id": name, "text": "请勿占道经营", "case": "C-7", "not_after": soon, "targets": {"speakers": [speaker]}}
+    async with http.post("/v1/broadcasts", json=body) as answer:
+        assert answer.status == 202, await answer.text()
+    await until(lambda: told(http, name), wanted=lambda one: not one["open"], within_s=30)
+    return name
+
+
+async def told(http, name: str) -> dict:
+    async with http.get(f"/v1/broadcasts/{name}") as answer:
+        return await answer.json()

@@ -1,0 +1,189 @@
+"""A person at the console speaks into a microphone, and the loudspeaker in front of the camera says it."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from demo.sound import read_wav
+from tests.sweeps import PAUSE_S, SWEEP_S, clearest_db, sweeps, wav
+from tests.system.chromium import Page, browser, program
+from tests.system.conftest import ROOT, Demo
+from tests.system.test_console import api, fill, sign_in
+
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.skipif(program() is None, reason="a talk from a browser: chromium is not installed"),
+    pytest.mark.skipif(not (ROOT / "gateway/web/index.html").exists(), reason="the console is not built: ./gw console"),
+]
+
+# What a browser does to voices (gain, noise, echo) is not to be judged here: the sound comes as it is.
+AS_IT_IS = """
+    const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    const plain = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+    navigator.mediaDevices.getUserMedia = wanted => ask({ audio: { ...wanted.audio, ...plain } });
+"""
+
+
+def microphone(path: Path, *, rate: int = 48_000) -> str:
+    """The flag that gives a browser sweeps, again and again, instead of a microphone."""
+    path.write_bytes(wav(sweeps(1, rate=rate), rate=rate))
+    return f"--use-file-for-fake-audio-capture={path}"
+
+
+async def test_a_person_at_the_console_is_heard_in_front_of_the_camera_and_nowhere_else(demo: Demo, tmp_path: Path) -> None:
+    flags = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", microphone(tmp_path / "voice.wav"))
+    async with browser(tmp_path / "profile", flags=flags) as page, api(demo, "operator") as http:
+        camera, speaker = await a_view(http)
+        await sign_in(page, demo, "operator")
+        await page.run(AS_IT_IS)
+        await show(page, http, camera)
+        await page.until("document.querySelector('.hearers')")
+        assert await page.run("document.querySelector('.hearers input').checked")
+        await page.run("document.querySelector('.talk-key').focus()")
+        await key(page, "keydown")
+        await page.until("document.querySelector('.talk.on-air') || document.querySelector('.shout .wrong')")
+        await page.until("document.querySelector('.talk.on-air')")
+        await page.until("document.querySelector('.talk meter')?.value > -30")
+        await page.screenshot(tmp_path / "talk.png")
+        await page.until(f"(window.begun ??= Date.now()) + {3 * (SWEEP_S + PAUSE_S) * 1000} < Date.now()")
+        await key(page, "keyup")
+        await page.until("document.querySelector('.talk.off')")
+        await page.until(f"document.querySelector('.outcome [data-speaker={speaker}]')?.dataset.state === 'done'")
+        assert page.errors == []
+        async with http.get(f"{demo.control}/speakers/{speaker}/heard.wav") as answer:
+            heard = read_wav(await answer.read())
+        assert clearest_db(heard) > 30
+        for other in await speakers(http):
+            if other != speaker:
+                async with http.get(f"{demo.control}/speakers/{other}/heard") as answer:
+                    assert (await answer.json())["packets"] == 0
+
+
+async def a_view(http) -> tuple[str, str]:
+    """A camera, and the loudspeaker that would speak to what it sees."""
+    async with http.get("/v1/devices?kind=camera&limit=1000") as answer:
+        cameras = [device["id"] for device in (await answer.json())["items"]]
+    for camera in cameras:
+        async with http.get(f"/v1/cameras/{camera}/speakers?priority=talk") as answer:
+            chosen = [one["speaker"] for one in (await answer.json())["items"] if one["chosen"]]
+        if len(chosen) == 1:
+            return camera, chosen[0]
+    raise AssertionError("no camera of the demo sees a place that a loudspeaker reaches")
+
+
+async def speakers(http) -> list[str]:
+    async with http.get("/v1/devices?kind=speaker") as answer:
+        return [device["id"] for device in (await answer.json())["items"]]
+
+
+async def show(page: Page, http, camera: str) -> None:
+    """Open the camera's page."""
+    async with http.get(f"/v1/devices/{camera}") as answer:
+        device = await answer.json()
+    await page.run(fill(".top input[type=search]", device["id"]))
+    await page.until("document.querySelectorAll('.tile').length === 1")
+    await page.run("document.querySelector('.tile').click()")
+    row = f"[...document.querySelectorAll('.devices li')].find(row => row.textContent.includes({device['name']!r}))"
+    await page.until(row)
+    await page.run(f"{row}.click()")
+
+
+async def key(page: Page, kind: str) -> None:
+    await page.run(f"document.activeElement.dispatchEvent(new KeyboardEvent({kind!r}, {{ key: ' ', bubbles: true }}))")
+
+
+async def test_a_text_is_said_there_and_one_press_silences_all(demo: Demo, tmp_path: Path) -> None:
+    async with browser(tmp_path / "profile") as page, api(demo, "operator") as http:
+        camera, speaker = await a_view(http)
+        await sign_in(page, demo, "operator")
+        await show(page, http, camera)
+        await page.until("document.querySelector('.hearers')")
+        await page.run(fill(".shout input[name=text]", "请勿占道经营,谢谢配合。" * 8))
+        await page.run("document.querySelector('.shout form').requestSubmit()")
+        await page.until(f"document.querySelector('.outcome [data-speaker={speaker}]')?.dataset.state === 'playing'")
+        await page.screenshot(tmp_path / "text.png")
+        await page.run("document.querySelector('.top .stop-all').click()")
+        await page.until(f"document.querySelector('.outcome [data-speaker={speaker}]')?.dataset.state === 'cancelled'")
+        assert page.errors == []
+
+
+async def test_where_the_camera_looks_can_be_chosen_and_is_heard_there(demo: Demo, tmp_path: Path) -> None:
+    async with browser(tmp_path / "profile") as page, api(demo, "operator") as http, api(demo, "admin") as admin:
+        camera, speaker = await a_view(http)
+        bound = {"bindings": [{"camera": camera, "speaker": speaker, "preset": "north"}], "decision": "confirm", "reach_m": 2_000}
+        async with admin.post("/v1/bindings/decisions", json=bound) as answer:
+            assert answer.status == 200, await answer.text()
+        await sign_in(page, demo, "operator")
+        await show(page, http, camera)
+        await page.until("document.querySelector('.shout .preset')")
+        await page.run("document.querySelector('.shout .preset').value = 'north'")
+        await page.run("document.querySelector('.shout .preset').dispatchEvent(new Event('change', { bubbles: true }))")
+        await page.until("document.querySelectorAll('.hearers label').length > 1")
+        await page.run(fill(".shout input[name=text]", "请离开。"))
+        await page.run("document.querySelector('.shout form').requestSubmit()")
+        await page.until(f"document.querySelector('.outcome [data-speaker={speaker}]')?.dataset.state === 'done'")
+        async with http.get("/v1/broadcasts?limit=1") as answer:
+            said = (await answer.json())["items"][0]
+        assert said["targets"]["views"] == [{"camera": camera, "preset": "north"}]
+        assert page.errors == []
+
+
+async def test_who_looks_away_stops_talking(demo: Demo, tmp_path: Path) -> None:
+    flags = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", microphone(tmp_path / "voice.wav"))
+    async with browser(tmp_path / "profile", flags=flags) as page, api(demo, "operator") as http:
+        camera, _ = await a_view(http)
+        await sign_in(page, demo, "operator")
+        await show(page, http, camera)
+        await page.until("document.querySelector('.hearers')")
+        await page.run("document.querySelector('.talk-key').focus()")
+        await key(page, "keydown")
+        await page.until("document.querySelector('.talk.on-air')")
+        await page.run("document.querySelector('.top input[type=search]').focus()")
+        await page.until("document.querySelector('.talk.off')")
+        said = await page.until("document.querySelector('.shout .wrong')?.textContent")
+        assert said in {"喊话人离开了页面", "the talker looked at something else"}
+
+
+async def test_in_quiet_hours_a_named_reason_is_asked_for_and_goes_on_record(demo: Demo, tmp_path: Path) -> None:
+    flags = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", microphone(tmp_path / "voice.wav"))
+    async with browser(tmp_path / "profile", flags=flags) as page, api(demo, "operator") as http, AsyncExitStack() as stack:
+        camera, speaker = await a_view(http)
+        await stack.enter_async_context(quiet(demo))
+        await sign_in(page, demo, "operator")
+        await show(page, http, camera)
+        await page.until("document.querySelector('.hearers')")
+        assert not await page.run("Boolean(document.querySelector('.shout .override'))")
+        await press(page)
+        await page.until("document.querySelector('.shout .override')")
+        await key(page, "keyup")
+        await page.run(fill(".shout .override", "a burst main"))
+        await press(page)
+        await page.until("document.querySelector('.talk.on-air')")
+        await key(page, "keyup")
+        await page.until(f"document.querySelector('.outcome [data-speaker={speaker}]')?.dataset.state === 'done'")
+        async with http.get("/v1/broadcasts?limit=1") as answer:
+            assert (await answer.json())["items"][0]["override"] == "a burst main"
+
+
+async def press(page: Page) -> None:
+    await page.run("document.querySelector('.talk-key').focus()")
+    await key(page, "keydown")
+
+
+@asynccontextmanager
+async def quiet(demo: Demo) -> AsyncIterator[None]:
+    """The whole city, quiet for the duration."""
+    today = datetime.now(UTC).date()
+    days = {"first": str(today - timedelta(days=2)), "last": str(today + timedelta(days=2)), "start": "00:00", "end": "00:00"}
+    async with api(demo, "admin") as http:
+        async with http.post("/v1/quiet-hours/exceptions", json={"name": "exam", "effect": "quiet", "reason": "a test", **days}) as answer:
+            assert answer.status in {200, 201}, await answer.text()
+            made = await answer.json()
+        try:
+            yield
+        finally:
+            async with http.delete(f"/v1/quiet-hours/exceptions/{made['id']}") as answer:
+                assert answer.status < 300, await answer.text()
