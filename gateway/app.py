@@ -530,6 +530,7 @@ class House:
                 exports=footage.workers,
             ),
             rules=tuning.footage(footage),
+            slowed=self._health.latencies.slowed,
             adoption=Adoption(self._store, self._evidence_store()),
         )
 

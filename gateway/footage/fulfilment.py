@@ -109,7 +109,10 @@ class Fetching:
 
 
 class Fulfilment:
-    """Takes approved requests to their end. `stir` tells it that there may be work, `drop` that a request was cancelled."""
+    """Takes approved requests to their end. `stir` tells it that there may be work, `drop` that a request was cancelled.
+
+    `slowed`: whether a recorder answers the health checks more slowly than it uses to, as one does that replays too much.
+    """
 
     def __init__(
         self,
@@ -123,6 +126,7 @@ class Fulfilment:
         search_of: Callable[[DeviceId], RecordingSearch],
         target_of: Callable[[DeviceId], Target],
         fetching: Fetching,
+        slowed: Callable[[DeviceId], bool] = lambda _: False,
         adoption: Adoption | None = None,
         worker: Worker = run_worker,
     ) -> None:
@@ -140,7 +144,7 @@ class Fulfilment:
         self._stirred = asyncio.Event()
         self._alone: WeakValueDictionary[RequestId, asyncio.Lock] = WeakValueDictionary()
         self._tasks: dict[RequestId, asyncio.Task[None]] = {}
-        self._turns = Turns(fetching.exports, ailing=lambda recorder: board[recorder].state in _ILL)
+        self._turns = Turns(fetching.exports, ailing=lambda recorder: board[recorder].state in _ILL or slowed(recorder))
         self._gauges: dict[tuple[RequestId, DeviceId], Gauge] = {}
         self._log = structlog.get_logger()
 

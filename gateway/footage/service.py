@@ -115,6 +115,7 @@ class FootageService:
         new_id: Callable[[], str],
         fetching: Fetching,
         rules: Rules = Rules(),
+        slowed: Callable[[DeviceId], bool] = lambda _: False,
         adoption: Adoption | None = None,
         worker: Worker = run_worker,
     ) -> None:
@@ -135,6 +136,7 @@ class FootageService:
             search_of=search_of,
             target_of=target_of,
             fetching=fetching,
+            slowed=slowed,
             adoption=adoption,
             worker=worker,
         )

@@ -22,6 +22,7 @@ from gateway.health.checks.reach import SLOW
 from gateway.health.checks.subject import Subject, Tools
 from gateway.health.checks.table import CHECKS, VISITS
 from gateway.health.complaints import ComplaintLog, Turn
+from gateway.health.latency import Latencies
 from gateway.health.links import OwnLinks
 from gateway.health.news import noticed
 from gateway.health.sight import Sight
@@ -84,6 +85,7 @@ class HealthService:
         self._wheel: Wheel[DeviceId] = Wheel(self._visit, clock=self._clock, pace=pace)
         self._sight = Sight(self._clock)
         self.times = CheckTimes()
+        self.latencies = Latencies()
         self._states: dict[DeviceId, PolicyState] = {}
         self._complaints = ComplaintLog()
         self._turns: defaultdict[DeviceId, asyncio.Lock] = defaultdict(asyncio.Lock)  # one visit at a time
@@ -232,6 +234,7 @@ class HealthService:
             if device not in self._states:
                 return True
             self.times.note(results)
+            self.latencies.note(device, results)
             now = self._clock.now()
             after, transition = judged(self._states[device], results, self._limits[self._kind_of(device)], now)
             standing = _shown(self._board[device], after, transition, results)
@@ -263,6 +266,7 @@ class HealthService:
         self._states.pop(device, None)
         self._turns.pop(device, None)
         self._complaints.drop(device)
+        self.latencies.forget(device)
         self._judging.pop(device, None)
         self._gone.add(device)
 
