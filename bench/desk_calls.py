@@ -20,8 +20,7 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import text
 
-from gateway.api.routes import footage as footage_routes
-from gateway.api.routes import footage_papers, handover
+from gateway.api.routes import footage, footage_decisions, footage_downloads, footage_filing, footage_papers, handover
 from gateway.api.routing import Call, Operation, allowed
 from gateway.api.services import Caller, Services
 from gateway.clock import SimulatedClock
@@ -44,7 +43,9 @@ from gateway.storage.store import Store
 START: Final = datetime(2026, 9, 21, 6, 0, tzinfo=UTC)
 DISTRICTS: Final = ("D-1", "D-2")
 _OPERATIONS: Final[Mapping[str, Operation]] = {
-    operation.name: operation for routes in (footage_routes.routes, footage_papers.routes, handover.routes) for operation in routes
+    operation.name: operation
+    for noun in (footage_filing, footage_decisions, footage, footage_downloads, footage_papers, handover)
+    for operation in noun.routes
 }
 _GATEWAY_KEYS: Final = {
     "wang": (("liaison",), "王建国", ()),

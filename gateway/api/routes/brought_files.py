@@ -9,8 +9,9 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import Field
 
+from gateway.api.footage_json import PeriodOut, PersonOut
+from gateway.api.footage_reach import within
 from gateway.api.models import Ident, Input, Instant, Line, Output, Text
-from gateway.api.routes.footage import PeriodOut, PersonOut, within
 from gateway.api.routing import BODY_TIMEOUT_S, Call, Routes
 from gateway.domain.access import Permission
 from gateway.domain.devices import DeviceId

@@ -2,8 +2,9 @@
 
 from pydantic import Field
 
+from gateway.api.footage_json import PersonOut, shown_person
+from gateway.api.footage_reach import request_id, within
 from gateway.api.models import Input, Instant, Line, OptionalLine, Output, Text
-from gateway.api.routes.footage import PersonOut, request_id, shown_person, within
 from gateway.api.routes.footage_papers import SCAN
 from gateway.api.routing import Call, Routes
 from gateway.domain.access import Permission

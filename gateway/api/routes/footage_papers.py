@@ -3,8 +3,9 @@
 from aiohttp import web
 from pydantic import Field
 
+from gateway.api.footage_json import PersonOut, RequestOut, request_out, shown_person
+from gateway.api.footage_reach import request_id, within
 from gateway.api.models import Input, Instant, Line, OptionalLine, Output, Text
-from gateway.api.routes.footage import PersonOut, RequestOut, request_id, request_out, shown_person, within
 from gateway.api.routing import Call, Media, Routes
 from gateway.domain.access import Permission
 from gateway.domain.footage import Document, DocumentId, DocumentKind

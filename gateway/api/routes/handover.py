@@ -11,10 +11,10 @@ from pydantic import Field
 
 from gateway.api.byte_ranges import Part, part_of
 from gateway.api.byte_ranges import headers as range_headers
+from gateway.api.footage_json import PersonOut, shown_person
 from gateway.api.models import Input, Instant, Line, OptionalLine, Output
 from gateway.api.problems import Problem, Unauthenticated, problem_of
 from gateway.api.replies import content_reply
-from gateway.api.routes.footage import PersonOut, shown_person
 from gateway.api.routing import Call, Media, Open, Routes
 from gateway.api.sending import KINDS, attachment, send
 from gateway.domain.access import Permission

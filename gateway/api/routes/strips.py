@@ -4,8 +4,8 @@ import base64
 
 from pydantic import Field
 
+from gateway.api.footage_reach import request_id
 from gateway.api.models import Ident, Input, Instant, Output
-from gateway.api.routes.footage import request_id
 from gateway.api.routing import Call, Routes
 from gateway.domain.access import Permission
 from gateway.domain.devices import DeviceId

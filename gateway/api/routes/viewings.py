@@ -6,9 +6,10 @@ from aiohttp import web
 from pydantic import Field
 
 from gateway.api.byte_ranges import headers, part_of
+from gateway.api.footage_json import PersonOut, knows, masked, shown_person
+from gateway.api.footage_reach import request_id, within
 from gateway.api.models import Input, Instant, Line, OptionalLine, Output, Text
 from gateway.api.replies import content_reply
-from gateway.api.routes.footage import PersonOut, knows, masked, request_id, shown_person, within
 from gateway.api.routing import Call, Media, Routes
 from gateway.api.sending import pieces_of, send
 from gateway.domain.access import Permission
