@@ -69,6 +69,7 @@ from gateway.footage.stretches import Replay, Worker, fetch_stretch, next_number
 from gateway.footage.turns import Turns
 from gateway.footage.worker import Reached, run_worker
 from gateway.storage.store import Store
+from gateway.storage.writer import Lane
 
 T = TypeVar("T")
 PROOFS: Final = "proofs"
@@ -180,6 +181,7 @@ class Fulfilment:
         if task := self._tasks.get(request):
             task.cancel()
             await asyncio.wait([task])
+            await self._store.writer.settle(Lane.FOOTAGE)  # what it was just putting on record
         async with self.alone(request):
             await asyncio.to_thread(shutil.rmtree, self.proofs_of(request), ignore_errors=True)
             await asyncio.to_thread(_clear, self.folder_of(request), await self._ledger.held(request))
@@ -301,6 +303,7 @@ class Fulfilment:
     # -- fetching it --------------------------------------------------------------------------------------------------
 
     async def _export_all(self, request: FootageRequest) -> None:
+        await self._store.writer.settle(Lane.FOOTAGE)  # the row of a file, given by a run before this one that was cut off
         dossier = await self._ledger.dossier(request.id)
         folder = self.folder_of(request.id)
         brought = await self._brought_names(request.id)

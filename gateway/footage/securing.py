@@ -107,6 +107,7 @@ class Securing:
 
     async def run(self, desk: HoldDesk) -> None:
         """Secure what is held, end what has run out, remove what no hold needs, until cancelled. StorageFailed when the store does."""
+        await self._store.writer.settle(Lane.FOOTAGE)  # the row of a file, given by a run before this one that was cut off
         await asyncio.to_thread(_sweep, self._evidence.folder, await self._known())
         async with asyncio.TaskGroup() as group:
             group.create_task(self._tick(), name="holds tick")

@@ -110,6 +110,13 @@ class Writer:
         answer: T = await item.answer
         return answer
 
+    async def settle(self, lane: Lane) -> None:
+        """Wait until all that was given to `lane` before stands or has fallen: a caller that was cancelled meanwhile knows of neither.
+
+        Raises Overloaded and StorageFailed as `write` does.
+        """
+        await self.write(_nothing, lane=lane)
+
     @property
     def depth(self) -> int:
         """How many changes wait."""
@@ -244,3 +251,7 @@ def _data_exception(error: Exception) -> bool:
 def _because(cause: Exception, error: Exception) -> Exception:
     error.__cause__ = cause
     return error
+
+
+async def _nothing(_tx: Tx) -> None:
+    return

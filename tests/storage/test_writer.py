@@ -88,6 +88,25 @@ async def test_changes_that_come_together_are_committed_together(store: Store) -
     assert store.writer.commits == 2
 
 
+async def test_who_settles_sees_what_somebody_who_was_cut_off_had_given(store: Store) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(tx: Tx) -> None:
+        begun.set()
+        await go_on.wait()
+        await put("cut off")(tx)
+
+    given = asyncio.ensure_future(store.writer.write(slow, lane=Lane.FOOTAGE))
+    await begun.wait()
+    given.cancel()
+    settled = asyncio.ensure_future(store.writer.settle(Lane.FOOTAGE))
+    await settle()
+    assert not settled.done()
+    go_on.set()
+    await settled
+    assert await names(store) == {"cut off"}
+
+
 async def test_a_full_lane_refuses_at_once_and_the_others_do_not_notice(idle: Store) -> None:
     bound = BOUNDS[Lane.STOP]
     waiting = [asyncio.ensure_future(idle.writer.write(put(f"s{number}"), lane=Lane.STOP)) for number in range(bound)]
