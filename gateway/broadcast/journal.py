@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 
 import structlog
 
 from gateway.clock import Clock
-from gateway.domain.broadcast import BroadcastId, Delivery
+from gateway.domain.broadcast import BroadcastId, Delivery, DeliveryState, Figures
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import AuditEntry, NewEvent
 from gateway.errors import GatewayError, Overloaded, StorageFailed
@@ -109,10 +110,12 @@ class Journal:
             self._settle()
 
     async def _write_apart(self) -> None:
-        """Write what waits one by one, and give up what is refused by itself."""
+        """Write what waits one by one, and give up what is refused by itself; a delivery is then said to have come to an unknown end."""
         async with self._one_at_a_time:
             for key, delivery in list(self._pending.items()):
-                await self._write_one(_change(partial(list, [delivery]), (), ()), about=f"{delivery.broadcast} {delivery.speaker}")
+                for told in (delivery, _unknown(delivery)):
+                    if await self._write_one(_change(partial(list, [told]), (), ()), about=f"{told.broadcast} {told.speaker} {told.state}"):
+                        break
                 if self._pending.get(key) is delivery:
                     del self._pending[key]
             for entry in list(self._notes):
@@ -123,13 +126,16 @@ class Journal:
                 self._events = [other for other in self._events if other is not event]
             self._settle()
 
-    async def _write_one(self, change: Callable[[Tx], Awaitable[None]], *, about: str) -> None:
+    async def _write_one(self, change: Callable[[Tx], Awaitable[None]], *, about: str) -> bool:
+        """Whether the store took it."""
         try:
             await self._store.writer.write(change, lane=Lane.STOP)
         except (StorageFailed, Overloaded):
             raise
         except GatewayError:
             log.exception("broadcast.journal_refused", about=about)
+            return False
+        return True
 
     def _settle(self) -> None:
         if not (self._pending or self._notes or self._events):
@@ -139,6 +145,11 @@ class Journal:
     def _stir(self) -> None:
         self._drained.clear()
         self._stirred.set()
+
+
+def _unknown(delivery: Delivery) -> Delivery:
+    """In place of what the store refuses: else it would be said to play, and nothing else could at its speaker."""
+    return replace(delivery, state=DeliveryState.UNKNOWN, reason="internal-error", detail="", figures=Figures())
 
 
 def _change(

@@ -137,7 +137,7 @@ class Part:
             return
         if self.stream is not None and self.delivery.state is DeliveryState.PLAYING:
             if self.stream.finished.done():
-                self.stop(*_STREAM_ENDS[self.stream.finished.result()])
+                self.stop(*self._ending(self.stream))
                 return
             sharing = self._sharing
             self._stage.pacer.stop(self.stream)  # which ends the turn
@@ -320,13 +320,19 @@ class Part:
         if cast is not None:
             cast.stream = stream
         await curtain.rise(self)
-        end = await stream.finished
+        await stream.finished
         if self.interrupted:
             await self._take_back()
             self._remember(stream, session, lead_in_s)
             return
         await self._stage.clock.sleep(manner.linger_s + session.format.buffers_s)
-        self.end(*_STREAM_ENDS[end])
+        self.end(*self._ending(stream))
+
+    def _ending(self, stream: Stream) -> tuple[Step, str]:
+        """What the end of the stream makes of the delivery. Of which nothing went out, as of a key let go at once, that was not played."""
+        step, reason = _STREAM_ENDS[stream.finished.result()]
+        sent = added(self._before, stream.figures).packets
+        return (step, reason) if sent or step is not Step.FINISH else (Step.FAIL, "nothing-sent")
 
     @asynccontextmanager
     async def _quietened(self) -> AsyncIterator[None]:

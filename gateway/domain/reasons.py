@@ -98,6 +98,7 @@ PHRASES: Mapping[str, Phrase] = {
     "talk-lost": Phrase("喊话连接中断", "nothing came from the talker any more"),
     "talk-too-long": Phrase("已到单次喊话时长上限", "a talk may not take longer"),
     "talk-flooded": Phrase("来的声音多于实际时长", "more sound came than fits in the time"),
+    "nothing-sent": Phrase("什么也没说就结束了", "it ended before anything was said"),
     "too-slow": Phrase("未能在时限内接通", "was not ready in time"),
     "preempted": Phrase("让位于更重要的广播", "gave way to something more important"),
     "cancelled": Phrase("已被人取消", "was cancelled"),

@@ -120,6 +120,20 @@ async def test_all_loudspeakers_of_a_talk_hear_the_same(hall: Hall) -> None:
     assert len(heard[0]) == len(heard[1])
 
 
+async def test_a_key_that_is_let_go_at_once_leaves_nothing_open(hall: Hall) -> None:
+    talk = await hall.begin()
+    look = hall.house.service.follow(talk.id)
+    await until(lambda: look()[0].state is DeliveryState.PLAYING)
+    talk.end(TalkEnd.RELEASED)
+    (delivery,) = (await hall.end(talk)).view.deliveries
+    assert (delivery.state, delivery.reason, delivery.figures.packets) == (DeliveryState.FAILED, "nothing-sent", 0)
+    await hall.house.service.written()
+    async with hall.house.store.read() as tx:
+        assert not await tx.broadcasts.open()
+    after = await hall.begin("t2")
+    await hall.on_air(after)
+
+
 async def test_that_it_is_heard_is_on_the_disk_before_the_first_packet(hall: Hall) -> None:
     talk = await hall.begin()
     await hall.on_air(talk)

@@ -162,6 +162,7 @@ async def test_in_quiet_hours_a_named_reason_is_asked_for_and_goes_on_record(dem
         await page.run(fill(".shout .override", "a burst main"))
         await press(page)
         await page.until("document.querySelector('.talk.on-air')")
+        await page.until("document.querySelector('.talk meter')?.value > -30")
         await key(page, "keyup")
         await page.until(f"document.querySelector('.outcome [data-speaker={speaker}]')?.dataset.state === 'done'")
         async with http.get("/v1/broadcasts?limit=1") as answer:
