@@ -126,8 +126,11 @@ class Keep(OnDeviceClock):
 
 
 @dataclass(frozen=True, slots=True)
-class HeldFile:
-    """One finished file in the evidence store, safe on the disk before its row was written. `runs`: the unbroken stretches in it."""
+class HeldFile(OnDeviceClock):
+    """One finished file in the evidence store, safe on the disk before its row was written. `runs`: the unbroken stretches in it.
+
+    `offset`: the device's clock less the true one when it was fetched, None when it had never been measured.
+    """
 
     hold: HoldId
     camera: DeviceId
@@ -142,6 +145,8 @@ class HeldFile:
     runs: tuple[Period, ...]
     created_at: datetime
     removed: bool = False
+    offset: timedelta | None = None
+    serial: str = ""
 
 
 AHEAD: Final = timedelta(days=1)

@@ -365,7 +365,7 @@ class Fulfilment:
             except OSError as error:
                 raise DiskFull(f"what is held could not be linked: {error.strerror}") from error
             finished = Finished(name, number, held.sha256, held.size, held.frames, held.damaged, ())
-            file = fetch.row(finished, held.runs, at=held.created_at)
+            file = replace(fetch.row(finished, held.runs, at=held.created_at), device=held.device, serial=held.serial, offset=held.offset)
             await self._ledger.add_file(file, detail={"hold": held.hold, "secured_at": held.created_at.isoformat()})
             fetch.files.append(file)
             there = joined([*there, *held.runs])
@@ -535,6 +535,9 @@ class _CameraFetch:
             period=Period(runs[0].start, runs[-1].end),
             runs=runs,
             created_at=at,
+            offset=self.export.offset,
+            device=self.export.recorder,
+            serial=self.export.serial,
         )
 
 

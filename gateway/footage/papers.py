@@ -176,6 +176,7 @@ def _camera(camera: Mapping[str, Any], number: int) -> str:
             ("与北京时间误差", "Error against Beijing time"),
             f"{clock_error(camera['clock_offset_s'])} {_MEASURED.get(camera['clock_offset_measured'], '')}",
         ),
+        *_fetched_otherwise(camera),
         (("申请时段（设备时间）", "Requested period, device's time"), _span(camera["requested_device_time"])),
         (("实际取得（北京时间）", "Obtained, Beijing time"), _spans(camera["obtained"])),
         (("缺失（北京时间）", "Missing, Beijing time"), _spans(camera["gaps"])),
@@ -183,6 +184,18 @@ def _camera(camera: Mapping[str, Any], number: int) -> str:
         (("文件数／字节", "Files / bytes"), f"{len(files)} / {sum(file['size'] for file in files):,}"),
     ]
     return stationery.heading((f"设备 {number}", f"Device {number}")) + stationery.pairs(rows)
+
+
+def _fetched_otherwise(camera: Mapping[str, Any]) -> list[Row]:
+    """The files that another device gave, or the same one when its clock was otherwise: which, and how it was."""
+    found: dict[tuple[str, str, float | None], list[str]] = {}
+    for file in camera["files"]:
+        found.setdefault((file["device"], file["serial"], file["clock_offset_s"]), []).append(file["name"])
+    found.pop((camera["recorder"], camera["serial"], camera["clock_offset_s"]), None)
+    return [
+        (("取得时另有误差", "Otherwise when fetched"), f"{', '.join(names)}: {device} {serial} · {clock_error(offset_s)}")
+        for (device, serial, offset_s), names in found.items()
+    ]
 
 
 def _method(manifest: Mapping[str, Any], *, fetched: bool, brought: bool) -> str:

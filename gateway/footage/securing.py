@@ -339,6 +339,8 @@ def _held(keep: Keep, finished: Finished, clock: Clock) -> HeldFile:
         period=Period(runs[0].start, runs[-1].end),
         runs=runs,
         created_at=clock.now(),
+        offset=keep.offset,
+        serial=keep.serial,
     )
 
 

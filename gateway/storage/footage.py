@@ -142,6 +142,9 @@ footage_files = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("downloads", BigInteger, nullable=False),
     Column("removed", Boolean, nullable=False),
+    Column("offset_s", Double),
+    Column("device", Text, nullable=False),
+    Column("serial", Text, nullable=False),
 )
 
 footage_custody = Table(
@@ -521,18 +524,23 @@ def _export(row: Row[Any]) -> Export:
     )
 
 
-_FILE_SAME: Final = ("request", "camera", "number", "name", "sha256", "size", "frames", "damaged", "created_at", "downloads", "removed")
-assert {*_FILE_SAME, "period", "runs"} == {field.name for field in fields(FootageFile)}
+_FILE_SAME: Final = (
+    *("request", "camera", "number", "name", "sha256", "size", "frames", "damaged"),
+    *("created_at", "downloads", "removed", "device", "serial"),
+)
+assert {*_FILE_SAME, "period", "runs", "offset"} == {field.name for field in fields(FootageFile)}
 
 
 def _file_row(file: FootageFile) -> dict[str, Any]:
     same = {name: getattr(file, name) for name in _FILE_SAME}
-    return same | {"start_at": file.period.start, "end_at": file.period.end, "runs": to_spans(file.runs)}
+    offset_s = None if file.offset is None else file.offset.total_seconds()
+    return same | {"start_at": file.period.start, "end_at": file.period.end, "runs": to_spans(file.runs), "offset_s": offset_s}
 
 
 def _file(row: Row[Any]) -> FootageFile:
     same = {name: row._mapping[name] for name in _FILE_SAME}
-    return FootageFile(**same, period=Period(row.start_at, row.end_at), runs=to_periods(row.runs))
+    offset = None if row.offset_s is None else timedelta(seconds=row.offset_s)
+    return FootageFile(**same, period=Period(row.start_at, row.end_at), runs=to_periods(row.runs), offset=offset)
 
 
 def _custody_row(entry: CustodyEntry) -> dict[str, Any]:

@@ -90,6 +90,8 @@ hold_files = Table(
     Column("runs", Json, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("removed", Boolean, nullable=False),
+    Column("offset_s", Double),
+    Column("serial", Text, nullable=False),
 )
 
 
@@ -381,15 +383,20 @@ def _keep(row: Row[Any], prefix: str = "") -> Keep:
     )
 
 
-_FILE_SAME: Final = ("hold", "camera", "device", "number", "name", "sha256", "size", "frames", "damaged", "created_at", "removed")
-assert {*_FILE_SAME, "period", "runs"} == {field.name for field in fields(HeldFile)}
+_FILE_SAME: Final = (
+    *("hold", "camera", "device", "number", "name", "sha256", "size", "frames", "damaged"),
+    *("created_at", "removed", "serial"),
+)
+assert {*_FILE_SAME, "period", "runs", "offset"} == {field.name for field in fields(HeldFile)}
 
 
 def _file_row(file: HeldFile) -> dict[str, Any]:
     same = {name: getattr(file, name) for name in _FILE_SAME}
-    return same | {"start_at": file.period.start, "end_at": file.period.end, "runs": to_spans(file.runs)}
+    offset_s = None if file.offset is None else file.offset.total_seconds()
+    return same | {"start_at": file.period.start, "end_at": file.period.end, "runs": to_spans(file.runs), "offset_s": offset_s}
 
 
 def _file(row: Row[Any]) -> HeldFile:
     same = {name: row._mapping[name] for name in _FILE_SAME}
-    return HeldFile(**same, period=Period(row.start_at, row.end_at), runs=to_periods(row.runs))
+    offset = None if row.offset_s is None else timedelta(seconds=row.offset_s)
+    return HeldFile(**same, period=Period(row.start_at, row.end_at), runs=to_periods(row.runs), offset=offset)

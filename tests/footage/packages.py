@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -33,6 +34,7 @@ REQUEST = RequestId("F-1")
 WINDOW = Period(NOW - timedelta(hours=1), NOW - timedelta(minutes=50))
 GAP = Period(WINDOW.start + timedelta(minutes=6), WINDOW.start + timedelta(minutes=7))
 WORDINGS = {"public-order": "治安案件", "criminal-procedure-evidence": "《刑事诉讼法》证据收集、调取的规定"}
+_OFFSET = timedelta(minutes=7, seconds=3.25)
 _CAMERAS = (DeviceId("CAM-0412-3"), DeviceId("CAM-0413-1"))
 
 
@@ -125,7 +127,7 @@ def dossier(files: tuple[FootageFile, ...], **changes: str) -> Dossier:
             DeviceId("NVR-0012"),
             "rec-7",
             "DS7716-20231105-0042",
-            timedelta(minutes=7, seconds=3.25),
+            _OFFSET,
             ExportState.PARTIAL,
             "gaps in the recording",
             obtained=(Period(WINDOW.start, GAP.start), Period(GAP.end, WINDOW.end)),
@@ -143,4 +145,6 @@ def _file(folder: Path, number: int) -> FootageFile:
     start = WINDOW.start + number % 2 * timedelta(minutes=5)
     period = Period(start, start + timedelta(minutes=5))
     size = (folder / name).stat().st_size
-    return FootageFile(REQUEST, _CAMERAS[number // 2], number + 1, name, digest(folder / name), size, 7_500, number, period, (period,), NOW)
+    device = (_OFFSET, DeviceId("NVR-0012"), "DS7716-20231105-0042") if number < 2 else (None, DeviceId("NVR-0013"), "NVR4216-77")
+    told = FootageFile(REQUEST, _CAMERAS[number // 2], number + 1, name, digest(folder / name), size, 7_500, number, period, (period,), NOW)
+    return replace(told, **dict(zip(("offset", "device", "serial"), device, strict=True)))

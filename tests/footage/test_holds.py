@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import hashlib
 import itertools
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from gateway.clock import SimulatedClock
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import Person
 from gateway.domain.footage import Act, Emergency, FootageState, Period, Step
+from gateway.domain.health import Standing
 from gateway.domain.holds import HeldFile, Hold, HoldId, HoldState, Keep, KeepState
 from gateway.domain.imports import Brought
 from gateway.drivers.base import Span
@@ -283,6 +285,8 @@ async def test_a_request_gets_what_was_secured_when_its_recorder_has_lost_it(ben
     placed = await bench.desk.place(order(camera), by=WANG)
     folder = await bench.settled(placed.hold.id, KeepState.SECURED)
     bench.where.state.ail(recorder, Fault(answer=Answer.REFUSE))
+    then = folder.keeps[0].offset
+    bench.where.board.put(Standing(DeviceId(recorder.id), offset=then + timedelta(seconds=90)))
     adoption = Adoption(store, EvidenceStore(bench.folder))
     window = placed.hold.window
     wanted = filing(cameras=(camera,), window=Period(window.start + timedelta(seconds=ago_s), window.end))
@@ -299,6 +303,9 @@ async def test_a_request_gets_what_was_secured_when_its_recorder_has_lost_it(ben
         assert hashlib.sha256(requests.file(request.id, file.name).read_bytes()).hexdigest() == file.sha256
         exported = next(line for line in dossier.custody if line.step == "exported")
         assert exported.detail["hold"] == placed.hold.id
+        assert (file.offset, file.device, file.serial) == (then, recorder.id, recorder.serial)
+        told = json.loads(requests.file(request.id, "manifest.json").read_text())["cameras"][0]["files"][0]
+        assert datetime.fromisoformat(told["device_time"]["start"]) - file.period.start == then
         assert dossier.request.state is FootageState.READY
 
 

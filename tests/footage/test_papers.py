@@ -108,6 +108,24 @@ def test_when_a_file_was_fetched_does_not_move_with_the_seal() -> None:
     assert empty["people"]["exported_by"]["at"] == ""
 
 
+def test_a_file_shows_the_devices_clock_as_it_was_when_the_file_was_fetched(package: Path) -> None:
+    known = json.loads((package / MANIFEST).read_text())["cameras"][0]
+    assert known["files"][0]["device_time"]["start"] == known["requested_device_time"]["start"]
+    nvr, shown = DeviceId("NVR-0012"), NOW - timedelta(minutes=5)
+    film = FootageFile(REQUEST, DeviceId("CAM-0412-3"), 1, FOOTAGE[0], "00", 900, 1, 0, WINDOW, (WINDOW,), shown, device=nvr, serial="A-1")
+    earlier = replace(film, name=FOOTAGE[1], number=2, offset=timedelta(seconds=-90))
+    content = manifest(dossier((film, earlier)), described=described(), wordings={}, version="0", made_at=NOW)
+    camera = content["cameras"][0]
+    assert [file["clock_offset_s"] for file in camera["files"]] == [None, -90.0]
+    assert camera["files"][1]["device_time"] == {"start": "2026-09-21T20:58:30+08:00", "end": "2026-09-21T21:08:30+08:00"}
+    whole = {**json.loads((package / MANIFEST).read_text()), "cameras": content["cameras"]}
+    sheet = said(custody_sheet(whole, "00" * 32).decode())
+    assert f"{FOOTAGE[1]}: NVR-0012 A-1 · 慢 1 分 30 秒 · 1 min 30 s slow" in sheet
+    assert f"{FOOTAGE[0]}: NVR-0012 A-1 · 未测量 not measured" in sheet
+    assert "2026-09-21 20:58:30" in said(evidence_list(whole, "00" * 32).decode())
+    assert "Otherwise when fetched" not in words(package / SHEET)
+
+
 def test_replay_is_the_way_of_fetched_files_alone(tmp_path: Path, package: Path) -> None:
     assert "replay by city-gateway" in words(package / LIST)
     assert "were brought" not in words(package / LIST)

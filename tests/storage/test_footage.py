@@ -53,7 +53,9 @@ APPROVED = advanced(REQUEST, Act.APPROVE, by=ZHAO, at=NOW, reason="letter seen")
 EXPORT = Export(
     ID, CAMERA, DeviceId("NVR"), "rec-1", "serial", timedelta(seconds=1.5), ExportState.DONE, "", (WHOLE,), (WHOLE,), ()
 )  # fmt: skip
-FILE = FootageFile(ID, CAMERA, 1, "01_CAM-1_001.mp4", "a" * 64, 10, 5, 0, WHOLE, (WHOLE,), NOW)
+FILE = FootageFile(
+    ID, CAMERA, 1, "01_CAM-1_001.mp4", "a" * 64, 10, 5, 0, WHOLE, (WHOLE,), NOW, 0, False, timedelta(seconds=-2.5), DeviceId("NVR"), "S"
+)  # fmt: skip
 
 
 async def write(store: Store, *steps: Any) -> None:

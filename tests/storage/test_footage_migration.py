@@ -71,7 +71,7 @@ async def test_old_requests_keep_their_story(old: AsyncEngine, old_url: str, clo
             line = f"'{name}', 1, 'submitted', 'user', 'wang', 'Desk', '{now}', '{{}}'"
             await conn.exec_driver_sql(f"INSERT INTO footage_custody VALUES ({line})")
         await conn.exec_driver_sql(
-            "INSERT INTO footage_exports VALUES ('fr-2', 'CAM-1', TRUE, 'NVR', 'r', 's', NULL, 'done', '', '[]', '[]', '[]')"
+            "INSERT INTO footage_exports VALUES ('fr-2', 'CAM-1', TRUE, 'NVR', 'r', 's', 1.5, 'done', '', '[]', '[]', '[]')"
         )
         await conn.exec_driver_sql(
             f"INSERT INTO footage_files VALUES ('fr-2', 'CAM-1', 1, 'f', {_FILM}, '{start}', '{end}', '[]', '{now}', 2, FALSE)"
@@ -91,3 +91,5 @@ async def test_old_requests_keep_their_story(old: AsyncEngine, old_url: str, clo
         (FootageState.HANDED_OVER, ""),
     ]
     assert (found["fr-2"].exports[0].camera, found["fr-2"].files[0].downloads) == (DeviceId("CAM-1"), 2)
+    (file,) = found["fr-2"].files
+    assert (file.device, file.serial, file.offset) == ("NVR", "s", timedelta(seconds=1.5))

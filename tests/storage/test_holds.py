@@ -35,6 +35,8 @@ def held(one: Hold, number: int = 1) -> HeldFile:
         period=one.window,
         runs=(one.window,),
         created_at=NOW,
+        offset=timedelta(seconds=1.5),
+        serial="S",
     )
 
 

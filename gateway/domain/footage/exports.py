@@ -39,9 +39,15 @@ class Export(OnDeviceClock):
     gaps: tuple[Period, ...] = ()
 
 
+_UNTOLD: Final = DeviceId("")
+
+
 @dataclass(frozen=True, slots=True)
-class FootageFile:
-    """One finished file. `period` is on the true clock; `runs` are the unbroken stretches in it."""
+class FootageFile(OnDeviceClock):
+    """One finished file. `period` is on the true clock; `runs` are the unbroken stretches in it.
+
+    `device` gave it; `offset`: the device's clock less the true one when it did, None when it had never been measured.
+    """
 
     request: RequestId
     camera: DeviceId
@@ -56,6 +62,9 @@ class FootageFile:
     created_at: datetime
     downloads: int = 0
     removed: bool = False
+    offset: timedelta | None = None
+    device: DeviceId = _UNTOLD
+    serial: str = ""
 
 
 LEAST_GAP: Final = timedelta(seconds=1)

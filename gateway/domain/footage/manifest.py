@@ -93,13 +93,14 @@ def _camera(
         "recorded": [_period(period) for period in export.coverage],
         "obtained": [_period(period) for period in export.obtained],
         "gaps": [_period(period) for period in export.gaps],
-        "files": [_file(file, export, held.get(file.name, {})) for file in files if file.camera == export.camera],
+        "files": [_file(file, held.get(file.name, {})) for file in files if file.camera == export.camera],
     }
 
 
-def _file(file: FootageFile, export: Export, held: Mapping[str, Any]) -> dict[str, Any]:
-    known = {name: getattr(file, name) for name in ("name", "sha256", "size", "frames", "damaged")}
-    known |= {"period": _period(file.period), "device_time": _period(export.device_period(file.period))}
+def _file(file: FootageFile, held: Mapping[str, Any]) -> dict[str, Any]:
+    known = {name: getattr(file, name) for name in ("name", "sha256", "size", "frames", "damaged", "device", "serial")}
+    known |= {"clock_offset_s": None if file.offset is None else file.offset.total_seconds()}
+    known |= {"period": _period(file.period), "device_time": _period(file.device_period(file.period))}
     secured = datetime.fromisoformat(held["secured_at"]) if "secured_at" in held else None
     return known | {"fetched_at": _moment(file.created_at), "hold": held.get("hold", ""), "secured_at": _moment(secured) if secured else ""}
 
