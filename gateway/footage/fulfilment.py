@@ -63,7 +63,8 @@ from gateway.footage.keys import open_signer
 from gateway.footage.ledger import Ledger
 from gateway.footage.progress import Gauge, Progress
 from gateway.footage.register import Register
-from gateway.footage.sealing import Seal, is_sealed, seal
+from gateway.footage.resealing import CHANGES, SEALS
+from gateway.footage.sealing import BESIDE, Seal, is_sealed, seal
 from gateway.footage.space import DiskFull, Space
 from gateway.footage.stretches import Replay, Worker, fetch_stretch, next_number, prepare
 from gateway.footage.turns import Turns
@@ -75,6 +76,7 @@ T = TypeVar("T")
 PROOFS: Final = "proofs"
 """The folder beside those of the requests in which every manifest stays, with its signature, under its digest."""
 _REQUESTS_AT_ONCE: Final = 8
+_UNJUDGED: Final = frozenset({ExportState.PENDING, ExportState.EXPORTING})
 _ILL: Final = frozenset({HealthState.DEGRADED, HealthState.DOWN})
 _ASK_TIMEOUT_S: Final = 30.0
 _ATTEMPTS: Final = 3
@@ -220,10 +222,41 @@ class Fulfilment:
             self.stir()
 
     async def _give_up(self, request: RequestId, reason: str) -> None:
+        """It cannot go on. What there is of it can be had all the same: PARTIAL, and FAILED only when there is nothing."""
         try:
-            await self._ledger.act(request, Act.FAIL, reason=reason)
+            dossier = await self._ledger.dossier(request)
+            if not await self._salvaged(dossier, reason):
+                await self._ledger.act(request, Act.FAIL, reason=reason)
         except GatewayError as error:
             self._log.warning("footage.not_failed", request=request, reason=str(error))
+
+    async def _salvaged(self, dossier: Dossier, reason: str) -> bool:
+        """Whether the request ended with what there is of it: sealed, or in the package that was made before this attempt."""
+        request = dossier.request
+        await self._ledger.put_exports(*(_broken_off(export, dossier, reason) for export in dossier.exports if export.state in _UNJUDGED))
+        if request.state not in WORKING or not (dossier.files or await self._brought(request.id)):
+            return False
+        if request.state is not FootageState.EXPORTING:
+            await self._ledger.act(request.id, Act.EXPORT)
+        try:
+            await self._conclude(request.id, why=reason)
+        except Exception as error:
+            self._log.warning("footage.not_sealed", request=request.id, reason=str(error))
+            return await self._left_as_it_was(request, reason)
+        return True
+
+    async def _left_as_it_was(self, request: FootageRequest, reason: str) -> bool:
+        """Whether the package that could be had before still lies there whole: the request is PARTIAL with that, then."""
+        async with self.alone(request.id):
+            async with self._store.read() as tx:
+                sealed, changed = await tx.footage.newest(request.id, SEALS), await tx.footage.newest(request.id, CHANGES)
+            digest = sealed.detail.get("manifest_sha256", "") if sealed else ""
+            if sealed is None or request.ready_at is None or not await self.is_sealed(request.id, digest):
+                return False
+            follows = changed is None or changed.number < sealed.number
+            detail = {name: told for name, told in sealed.detail.items() if name.endswith("_sha256")} if follows else {}
+            await self._ledger.act(request.id, Act.COMPLETE_IN_PART, reason=reason, detail=detail)
+        return True
 
     async def _fulfil(self, request: FootageRequest) -> None:
         if request.state in (FootageState.APPROVED, FootageState.GOING_AHEAD):
@@ -240,11 +273,8 @@ class Fulfilment:
 
     async def _locate(self, request: FootageRequest) -> FootageRequest:
         """Ask the recorders what they have. The request is then HOLDING, or at its end when there is nothing to fetch."""
-        known = {export.camera: export for export in (await self._ledger.dossier(request.id)).exports}
-        exports = [
-            done if (done := known.get(camera)) and done.state is ExportState.DONE else await self._located(request, camera)
-            for camera in request.cameras
-        ]
+        dossier = await self._ledger.dossier(request.id)
+        exports = [await self._located_again(dossier, camera) for camera in request.cameras]
         await self._ledger.put_exports(*exports)
         if any(export.state is ExportState.PENDING for export in exports):
             found = {export.camera: _told(export.coverage) for export in exports}
@@ -253,6 +283,16 @@ class Fulfilment:
         if act in (Act.FIND_NOTHING, Act.FAIL):
             return await self._ledger.act(request.id, act, reason=reason)
         return await self._ledger.act(request.id, Act.EXPORT)  # all was there already: only the manifest is missing
+
+    async def _located_again(self, dossier: Dossier, camera: DeviceId) -> Export:
+        """As `_located`; what an earlier attempt obtained stays obtained, whatever the recorder says by now."""
+        before = next((export for export in dossier.exports if export.camera == camera), None)
+        if before is not None and before.state is ExportState.DONE:
+            return before
+        found = await self._located(dossier.request, camera)
+        if before is None or found.state is ExportState.PENDING or not any(file.camera == camera for file in dossier.files):
+            return found
+        return _broken_off(before, dossier, found.reason)
 
     async def _located(self, request: FootageRequest, camera: DeviceId) -> Export:
         """What the recorder of one camera has of the window: PENDING with its coverage, NOTHING or FAILED with the reason."""
@@ -307,7 +347,8 @@ class Fulfilment:
         dossier = await self._ledger.dossier(request.id)
         folder = self.folder_of(request.id)
         brought = await self._brought_names(request.id)
-        await asyncio.to_thread(prepare, folder, {file.name for file in dossier.files} | brought)
+        known = {file.name for file in dossier.files} | brought | BESIDE  # an earlier proof holds until there is another
+        await asyncio.to_thread(prepare, folder, known)
         async with asyncio.TaskGroup() as group:
             for number, export in enumerate(dossier.exports, start=1):
                 if export.state in (ExportState.PENDING, ExportState.EXPORTING):
@@ -426,10 +467,12 @@ class Fulfilment:
 
     # -- concluding ---------------------------------------------------------------------------------------------------
 
-    async def _conclude(self, request: RequestId) -> None:
+    async def _conclude(self, request: RequestId, *, why: str = "") -> None:
+        """Seal what there is and end the request with that. `why`: what broke the fetching off, when something did."""
         async with self.alone(request):
             dossier = await self._ledger.dossier(request)
-            act, reason = _with_brought(verdict(dossier.exports), await self._brought(request))
+            act, told = _with_brought(verdict(dossier.exports), await self._brought(request))
+            reason = told if act is Act.COMPLETE or why in told else "; ".join(filter(None, (told, why)))
             await self._ledger.act(request, act, reason=reason, detail=await self.seal(request))
 
     async def reseal(self, dossier: Dossier) -> dict[str, str]:
@@ -539,6 +582,12 @@ class _CameraFetch:
             device=self.export.recorder,
             serial=self.export.serial,
         )
+
+
+def _broken_off(export: Export, dossier: Dossier, why: str) -> Export:
+    """`export` with what is there of it, when there will be no more because of `why`."""
+    files = [file for file in dossier.files if file.camera == export.camera]
+    return judged(export, files, dossier.request.window_of(export.camera), error=why)
 
 
 def _causes(error: BaseException) -> list[BaseException]:

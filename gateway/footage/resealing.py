@@ -16,8 +16,8 @@ from gateway.storage.writer import Lane
 
 RESEALED: Final = DELIVERABLE - {FootageState.HANDED_OVER}
 """States in which the proof follows the register."""
-_SEALS: Final = (Step.CONCLUDED, Step.SUPPLEMENTED, Step.SEALED_AGAIN)
-_CHANGES: Final = (Step.AMENDED, Step.CONFIRMED)
+SEALS: Final = (Step.CONCLUDED, Step.SUPPLEMENTED, Step.SEALED_AGAIN)
+CHANGES: Final = (Step.AMENDED, Step.CONFIRMED)
 """What the custody log says of a proof, with its digest, and of what a proof has to follow."""
 
 
@@ -65,7 +65,7 @@ class Resealing:
             async with self._store.read() as tx:
                 if (await tx.footage.get(name)).state not in RESEALED:
                     return False
-                newest = await tx.footage.newest(name, (*_SEALS, *_CHANGES))
+                newest = await tx.footage.newest(name, (*SEALS, *CHANGES))
             if newest is None:
                 return False
             digest = newest.detail.get("manifest_sha256", "")

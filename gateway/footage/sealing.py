@@ -32,7 +32,8 @@ from gateway.footage.instructions import instructions
 from gateway.footage.papers import custody_sheet, evidence_list
 from gateway.storage.shelf import replace_file, sync_folder
 
-_BESIDE: Final = frozenset({*PROOF, *SECOND_PROOF, SM_KEY})
+BESIDE: Final = frozenset({*PROOF, *SECOND_PROOF, SM_KEY})
+"""What may lie beside the footage: the proof, and the second one where there is a key for it."""
 
 
 class Second(Protocol):
@@ -109,6 +110,8 @@ def seal(folder: Path, content: Mapping[str, Any], footage: Mapping[str, str], s
         sync_folder(kept.parent)
         for ending in ("", ".sig"):
             replace_file(kept / f"{_sha256(manifest)}.json{ending}", signed[f"{MANIFEST}{ending}"])
+    for name in BESIDE - package.keys():  # of a key that is no more
+        (folder / name).unlink(missing_ok=True)
     for name, data in package.items():
         replace_file(folder / name, data)
     return Seal(_sha256(manifest), signer.fingerprint)
@@ -119,7 +122,7 @@ def is_sealed(folder: Path, manifest: str) -> bool:
     try:
         lines = [line.split(" *", 1) for line in (folder / SUMS).read_text("ascii").splitlines()]
         told = {name: digest for digest, name in lines}
-        beside = [name for name in told if name in _BESIDE]
+        beside = [name for name in told if name in BESIDE]
         return told.get(MANIFEST) == manifest and all(_sha256((folder / name).read_bytes()) == told[name] for name in beside)
     except (FileNotFoundError, ValueError):
         return False

@@ -15,6 +15,7 @@ from gateway.domain.devices import DeviceId
 from gateway.domain.events import Person
 from gateway.domain.footage import (
     EVERYTHING,
+    FRUITLESS,
     KEPT,
     Act,
     CustodyEntry,
@@ -42,7 +43,7 @@ from gateway.footage.filing import Sought, accepted, looked_for
 from gateway.footage.fulfilment import Fetching, Fulfilment, RecordingSearch
 from gateway.footage.handover import HandOverDesk
 from gateway.footage.imports import ImportDesk
-from gateway.footage.ledger import Ledger, held_in
+from gateway.footage.ledger import Ledger
 from gateway.footage.links import LinkDesk
 from gateway.footage.progress import Progress
 from gateway.footage.register import Register
@@ -50,13 +51,12 @@ from gateway.footage.resealing import Resealing
 from gateway.footage.stretches import Worker
 from gateway.footage.viewing import ViewingDesk
 from gateway.footage.worker import run_worker
-from gateway.storage.store import Store, Tx
+from gateway.storage.store import Store
 
 ENDED: Final = frozenset({FootageState.CANCELLED, FootageState.REVOKED, FootageState.EXPIRED})
 """Of a request in one of these nothing is kept, unless a hold covers it."""
 _EXPIRY_EVERY_S: Final = 60.0
 _EXPIRED_AT_ONCE: Final = 50
-_LOOKED_AT: Final = 500
 CUSTODY_SHOWN: Final = 200
 """Lines of the custody log that come with a request; the others by page."""
 DOCUMENTS: Final = "documents"
@@ -369,17 +369,17 @@ class FootageService:
             await self.viewings.tend()
             now = self._clock.now()
             async with self._store.read() as tx:
-                old = await tx.footage.ready_before(KEPT, now - self._rules.keep, limit=_LOOKED_AT)
-                due = [request for request in old if not await held_in(tx, request.id)][:_EXPIRED_AT_ONCE]
-                freed = await _freed(tx)
+                due = await tx.disposal.due(KEPT, FRUITLESS, now - self._rules.keep, limit=_EXPIRED_AT_ONCE)
+                freed = await tx.disposal.freed(ENDED, limit=_EXPIRED_AT_ONCE)
                 waiting = await tx.footage.oldest([FootageState.SUBMITTED], limit=_EXPIRED_AT_ONCE)
-            for request in due:  # the row first: the store refuses as long as a hold covers a file
+            for name in due:  # the row first: the store refuses as long as a hold covers a file
                 with contextlib.suppress(Conflict):  # somebody has acted meanwhile
-                    await self._ledger.act(request.id, Act.EXPIRE, reason="kept long enough")
-                    await self._fulfilment.drop(request.id)
+                    await self._ledger.act(name, Act.EXPIRE, reason="kept long enough")
+                    await self._fulfilment.drop(name)
             for name in freed:
-                await self._ledger.let_go(name)
-                await self._fulfilment.drop(name)
+                with contextlib.suppress(Conflict):  # somebody holds it again
+                    await self._ledger.let_go(name)
+                    await self._fulfilment.drop(name)
             for request in waiting:
                 if now - request.submitted_at > self._rules.decide_for:
                     with contextlib.suppress(Conflict):
@@ -394,12 +394,6 @@ class FootageService:
                 ended = await tx.footage.ended(RequestId(name), ENDED)
             if ended:
                 await self._fulfilment.drop(RequestId(name))
-
-
-async def _freed(tx: Tx) -> list[RequestId]:
-    """Requests that have ended with files left because holds covered them, and cover none of them any more."""
-    found = {*await tx.holds.freed(ENDED, limit=_EXPIRED_AT_ONCE), *await tx.imports.freed(ENDED, limit=_EXPIRED_AT_ONCE)}
-    return [request for request in sorted(found) if not await held_in(tx, request)]
 
 
 def _sizes(folder: Path) -> dict[str, int]:

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Double,
+    Exists,
     Row,
     Table,
     Text,
@@ -25,10 +26,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import Actor, Person
-from gateway.domain.footage import FootageState, Period, RequestId
+from gateway.domain.footage import Period, RequestId
 from gateway.domain.holds import SETTLED, HeldFile, Hold, HoldId, HoldState, Keep, KeepState
 from gateway.errors import Conflict, NotFound
-from gateway.storage.footage import footage_files, footage_requests
+from gateway.storage.footage import footage_files
 from gateway.storage.schema import Json, UtcTime, metadata
 from gateway.storage.spans import to_periods, to_spans
 
@@ -251,7 +252,7 @@ class HoldRepository:
         """Files whose own hold has ended and that no other active hold covers."""
         own = select(holds.c.id).where(holds.c.id == hold_files.c.hold, holds.c.state == HoldState.ACTIVE.value)
         table = hold_files.c
-        statement = select(hold_files).where(table.removed.is_(False), ~exists(own), ~_covered(hold_files)).limit(limit)
+        statement = select(hold_files).where(table.removed.is_(False), ~exists(own), ~covered(hold_files)).limit(limit)
         return [_file(row) for row in await self._conn.execute(statement)]
 
     async def mark_removed(self, file: HeldFile) -> None:
@@ -260,31 +261,19 @@ class HoldRepository:
         keys = (table.hold == file.hold, table.camera == file.camera, table.device == file.device, table.number == file.number)
         await self._conn.execute(update(hold_files).where(*keys).values(removed=True))
 
-    async def freed(self, ended: Iterable[FootageState], *, limit: int) -> list[RequestId]:
-        """Requests that have `ended` with files left because holds covered them, and do no more."""
-        table, states = footage_files.c, [state.value for state in ended]
-        statement = (
-            select(table.request)
-            .distinct()
-            .join(footage_requests, footage_requests.c.id == table.request)
-            .where(table.removed.is_(False), footage_requests.c.state.in_(states), ~_covered(footage_files))
-        )
-        found = [RequestId(name) for name in await self._conn.scalars(statement.limit(limit))]
-        return [request for request in found if not await self.held_in(request)]
-
     # -- requests -----------------------------------------------------------------------------------------------------
 
     async def held_in(self, request: RequestId) -> frozenset[str]:
         """The names of a request's files that active holds cover: they may not be removed."""
         table = footage_files.c
-        statement = select(table.name).where(table.request == request, table.removed.is_(False), _covered(footage_files))
+        statement = select(table.name).where(table.request == request, table.removed.is_(False), covered(footage_files))
         return frozenset(await self._conn.scalars(statement))
 
 
 _SAMPLE: Final = 20
 
 
-def _covered(files: Table) -> Any:
+def covered(files: Table) -> Exists:
     """That an active hold covers a row of `files`."""
     return exists(
         select(hold_keeps.c.hold)

@@ -1,17 +1,17 @@
 """Files that somebody brought, in the store: who, from which device and client, and how much of each is safe."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, Boolean, Column, ColumnElement, Row, Table, Text, and_, exists, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.events import Actor, Person
-from gateway.domain.footage import FootageState, Period, RequestId
+from gateway.domain.footage import Period, RequestId
 from gateway.domain.holds import HoldState
 from gateway.domain.imports import HOLDING, UNFINISHED, Brought, Import, ImportId, ImportState
 from gateway.errors import NotFound
-from gateway.storage.footage import footage_cameras, footage_requests
+from gateway.storage.footage import footage_cameras
 from gateway.storage.holds import hold_keeps, holds
 from gateway.storage.schema import UtcTime, metadata
 
@@ -69,19 +69,8 @@ class ImportRepository:
     async def held_in(self, request: RequestId) -> frozenset[str]:
         """The names of what is in the package of `request` and covered by an active hold: it may not be removed."""
         table = footage_imports.c
-        statement = select(footage_imports).where(table.request == request, _there(), _held())
+        statement = select(footage_imports).where(table.request == request, kept_import(), held_import())
         return frozenset(_import(row).name for row in await self._conn.execute(statement))
-
-    async def freed(self, ended: Iterable[FootageState], *, limit: int) -> list[RequestId]:
-        """Requests that have `ended` with brought files left because holds covered them, and do no more."""
-        states = [state.value for state in ended]
-        statement = (
-            select(footage_imports.c.request)
-            .distinct()
-            .join(footage_requests, footage_requests.c.id == footage_imports.c.request)
-            .where(footage_requests.c.state.in_(states), _there(), ~_held())
-        )
-        return [RequestId(name) for name in await self._conn.scalars(statement.limit(limit))]
 
     async def get(self, one: ImportId) -> Import:
         """NotFound when there is none."""
@@ -105,12 +94,12 @@ class ImportRepository:
         ]
 
 
-def _there() -> ColumnElement[bool]:
+def kept_import() -> ColumnElement[bool]:
     """That a row's file is in the package of its request."""
     return footage_imports.c.state.in_([state.value for state in HOLDING]) & footage_imports.c.removed.is_(False)
 
 
-def _held() -> ColumnElement[bool]:
+def held_import() -> ColumnElement[bool]:
     """That an active hold covers a row's file: by its request, by its camera and what it is said to show, or by the request's cameras."""
     table, window = footage_imports.c, footage_cameras.c
     shown = or_(table.claimed_start.is_(None), and_(holds.c.start_at < table.claimed_end, holds.c.end_at > table.claimed_start))

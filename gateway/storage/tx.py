@@ -15,6 +15,7 @@ from gateway.storage.clips import ClipRepository
 from gateway.storage.complaints import ComplaintRepository
 from gateway.storage.deliveries import DeliveryRepository
 from gateway.storage.discovery import DiscoveryRepository
+from gateway.storage.disposal import DisposalRepository
 from gateway.storage.excuses import ExcuseRepository
 from gateway.storage.footage import FootageRepository
 from gateway.storage.footage_documents import DocumentRepository
@@ -56,6 +57,7 @@ class Tx:
         self.complaints = ComplaintRepository(conn)
         self.deliveries = DeliveryRepository(conn)
         self.discovery = DiscoveryRepository(conn)
+        self.disposal = DisposalRepository(conn)
         self.documents = DocumentRepository(conn)
         self.excuses = ExcuseRepository(conn)
         self.footage = FootageRepository(conn)

@@ -48,7 +48,7 @@ async def hold(store: Store, *, window: Period, camera: DeviceId = CAMERA, reque
 
 async def freed(store: Store) -> list[RequestId]:
     async with store.read() as tx:
-        return await tx.imports.freed([FootageState.EXPIRED], limit=10)
+        return await tx.disposal.freed([FootageState.EXPIRED], limit=10)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,7 @@ async def freed(store: Store) -> list[RequestId]:
 )
 async def test_a_brought_file_is_removed_only_when_no_active_hold_covers_it(store: Store, tmp_path: Path, said: dict, held: dict) -> None:
     one = await kept(store, tmp_path, **said)
+    await write(store, lambda tx: tx.footage.mark_removed(REQUEST))
     assert await freed(store) == [REQUEST]
     holding = await hold(store, **held)
     async with store.read() as tx:

@@ -58,6 +58,7 @@ from gateway.domain.footage.places import Direction, Route, passed, sighted
 from gateway.domain.footage.searching import EVERYTHING, Counted, Figures, RequestsBy, Search, counted
 from gateway.domain.footage.workflow import (
     DELIVERABLE,
+    FRUITLESS,
     GUARDS,
     KEPT,
     OUTCOMES,
@@ -80,6 +81,7 @@ __all__ = [
     "CLOCK_COMPARED",
     "DELIVERABLE",
     "EVERYTHING",
+    "FRUITLESS",
     "GUARDS",
     "KEPT",
     "LEAST_GAP",

@@ -109,6 +109,7 @@ TRANSITIONS: Final[Mapping[tuple[FootageState, Act], FootageState]] = {
     **{(state, Act.CLOSE_NOTHING_SEEN): _S.NOTHING_SEEN for state in (_S.READY, _S.PARTIAL)},
     **{(state, Act.CLOSE_NO_COPY): _S.NO_COPY for state in (_S.READY, _S.PARTIAL)},
     **{(state, Act.EXPIRE): _S.EXPIRED for state in (_S.READY, _S.PARTIAL, _S.HANDED_OVER, _S.NOTHING_SEEN, _S.NO_COPY)},
+    **{(state, Act.EXPIRE): _S.EXPIRED for state in (_S.UNAVAILABLE, _S.FAILED)},
     **{(state, Act.CONFIRM): state for state in UNDERTAKEN},
     **{(state, Act.REVOKE): _S.REVOKED for state in UNDERTAKEN},
 }
@@ -120,6 +121,8 @@ DELIVERABLE: Final = frozenset({_S.READY, _S.PARTIAL, _S.HANDED_OVER})
 """States in which files may be downloaded."""
 KEPT: Final = DELIVERABLE | {_S.NOTHING_SEEN, _S.NO_COPY}
 """States whose files are on the disk until they expire."""
+FRUITLESS: Final = frozenset({_S.UNAVAILABLE, _S.FAILED})
+"""States in which nothing could be given; what there is of it expires as other footage does, counted from when it came so far."""
 OUTCOMES: Final = frozenset(_S) - WORKING - {_S.SUBMITTED, _S.EXPIRED}
 """What is remembered of a request when its files are gone."""
 _DECISIONS: Final = frozenset({Act.APPROVE, Act.REJECT, Act.CONFIRM, Act.REVOKE})
