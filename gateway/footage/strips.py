@@ -31,6 +31,10 @@ _REACH: Final = timedelta(seconds=10)
 """A key picture is so near at the most."""
 _STRIPS: Final = 64
 """Strips that are remembered: some 10 MiB; the longest unused one is forgotten first."""
+_STRIP_S: Final = 40.0
+"""After that no more pictures are asked for: the next look goes on where this one stopped."""
+_SURE: Final = frozenset({"", "not-recorded"})
+"""Of what will not be otherwise the next time; other failures are tried again then."""
 _OVER: Final = frozenset({FootageState.CANCELLED, FootageState.EXPIRED})
 
 
@@ -93,14 +97,16 @@ class StripDesk:
             lambda tx: write_down(tx, request, Step.LOOKED, by=by, at=self._clock.now(), detail=detail), lane=Lane.FOOTAGE
         )
         key = (request, camera, count)
-        if key not in self._kept:
-            self._kept[key] = await self._take(camera, known.window_of(camera), count)
+        kept = self._kept.get(key, ())
+        if not kept or any(still.reason not in _SURE for still in kept):
+            kept = self._kept[key] = await self._take(camera, known.window_of(camera), count, known=kept)
         self._kept.move_to_end(key)
         while len(self._kept) > _STRIPS:
             self._kept.popitem(last=False)
-        return self._kept[key]
+        return kept
 
-    async def _take(self, camera: DeviceId, window: Period, count: int) -> tuple[Still, ...]:
+    async def _take(self, camera: DeviceId, window: Period, count: int, *, known: Sequence[Still]) -> tuple[Still, ...]:
+        """The stills of the window, without asking again for those `known` that are sure. The recorder is free between two of them."""
         place = self._city.recorder_of(camera)
         if place is None or not place[1].recording_token:
             raise NotFound(f"the inventory names no recording of {camera}")
@@ -108,17 +114,49 @@ class StripDesk:
         offset = self._board[recorder.id].offset or timedelta(0)
         path = await self._source_of(recorder.id).replay_path(channel.recording_token, timeout_s=_ASK_S)
         target = self._target_of(recorder.id)
-        async with self._turn(recorder.id):
-            return tuple([await self._still(target, path, at, offset) for at in moments(window, count)])
+        wanted = moments(window, count)
+        stills = {still.at: still for still in known if still.reason in _SURE}
+        end = self._clock.monotonic() + _STRIP_S
+        async with asyncio.TaskGroup() as decoding:  # each while the next is fetched
+            for at in wanted:
+                if at in stills:
+                    continue
+                stills[at] = Still(at, reason="too-slow")
+                if self._clock.monotonic() < end:
+                    async with self._turn(recorder.id):
+                        found = await _found(target, path, at, offset)
+                    if isinstance(found, Still):
+                        stills[at] = found
+                    else:
+                        decoding.create_task(self._decode(found, stills))
+        return tuple(stills[at] for at in wanted)
 
-    async def _still(self, target: Target, path: str, at: datetime, offset: timedelta) -> Still:
+    async def _decode(self, found: "_Found", stills: dict[datetime, Still]) -> None:
         try:
-            encoding, stream, taken = await _picture(target, path, at + offset)
-            return Still(at, taken - offset, await self._decoder.jpeg(encoding, stream))
-        except DeviceFault as fault:
-            return Still(at, reason="not-recorded" if fault.code == NOTHING_THERE else fault.code)
+            stills[found.at] = Still(found.at, found.taken_at, await self._decoder.jpeg(found.encoding, found.stream))
         except (DeviceError, Overloaded) as failure:
-            return Still(at, reason=failure.code)
+            stills[found.at] = Still(found.at, reason=failure.code)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A key picture as it was recorded. `taken_at`: on the true clock."""
+
+    at: datetime
+    taken_at: datetime
+    encoding: str
+    stream: bytes
+
+
+async def _found(target: Target, path: str, at: datetime, offset: timedelta) -> _Found | Still:
+    """The picture, or the still that says why there is none."""
+    try:
+        encoding, stream, taken = await _picture(target, path, at + offset)
+    except DeviceFault as fault:
+        return Still(at, reason="not-recorded" if fault.code == NOTHING_THERE else fault.code)
+    except (DeviceError, Overloaded) as failure:
+        return Still(at, reason=failure.code)
+    return _Found(at, taken - offset, encoding, stream)
 
 
 def moments(window: Period, count: int) -> Sequence[datetime]:

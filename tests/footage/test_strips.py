@@ -1,5 +1,6 @@
 """Picture strips out of real replays: the right moments, gaps said, nothing before an approval, each look on record."""
 
+import contextlib
 import io
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -13,9 +14,11 @@ from gateway.clock import SimulatedClock
 from gateway.domain.devices import DeviceId
 from gateway.domain.footage import Period, Step
 from gateway.errors import Conflict, InvalidInput
+from gateway.footage.securing import Turn
 from gateway.footage.strips import WIDTH, StripDesk, moments
 from gateway.storage.store import Store
 from simulators import footage as truth
+from simulators.faults import Answer, Fault
 from tests.footage.desk import NOW, WANG, ZHAO, Desk, Street, desk_of, filing, street, working
 
 SECOND = timedelta(seconds=1)
@@ -38,14 +41,14 @@ async def desk(where: Street, store: Store, clock: SimulatedClock, tmp_path: Pat
         yield found
 
 
-def strips_of(desk: Desk) -> StripDesk:
+def strips_of(desk: Desk, turn: Turn | None = None) -> StripDesk:
     where = desk.street
     return StripDesk(
         store=desk.store,
         city=where.city,
         board=where.board,
         clock=desk.clock,
-        turn=desk.service.turn,
+        turn=turn or desk.service.turn,
         source_of=cache(where.search_of),
         target_of=where.target_of,
     )
@@ -81,6 +84,45 @@ async def test_a_moment_in_a_gap_has_the_next_picture_or_none_and_says_so(desk: 
     stills = await strips_of(desk).of(request.id, DeviceId(channel.camera), 4, by=WANG)
     assert [bool(still.jpeg) for still in stills] == [True, True, False, False]
     assert all(still.reason for still in stills[2:])
+
+
+async def test_what_failed_is_asked_for_again_and_what_is_sure_is_not(desk: Desk) -> None:
+    recorder, channel = desk.street.recorded(gappy=False)
+    camera = DeviceId(channel.camera)
+    request = (await desk.fulfilled(filing(cameras=(camera,)))).request
+    turns = 0
+
+    @contextlib.asynccontextmanager
+    async def turn(device: DeviceId) -> AsyncIterator[None]:
+        nonlocal turns
+        turns += 1
+        desk.street.state.ail(recorder, Fault(answer=Answer.REFUSE) if turns == 2 else Fault())
+        async with desk.service.turn(device):
+            yield
+
+    strips = strips_of(desk, turn)
+    first = await strips.of(request.id, camera, 3, by=WANG)
+    assert [bool(still.jpeg) for still in first] == [True, False, True]
+    again = await strips.of(request.id, camera, 3, by=WANG)
+    assert all(still.jpeg for still in again)
+    assert (again[0], again[2]) == (first[0], first[2])
+    assert turns == 4
+
+
+async def test_who_waits_too_long_has_what_came_and_the_next_look_goes_on(desk: Desk) -> None:
+    _, channel = desk.street.recorded(gappy=False)
+    camera = DeviceId(channel.camera)
+    request = (await desk.fulfilled(filing(cameras=(camera,)))).request
+
+    @contextlib.asynccontextmanager
+    async def slow(device: DeviceId) -> AsyncIterator[None]:
+        await desk.clock.advance(25)
+        async with desk.service.turn(device):
+            yield
+
+    strips = strips_of(desk, slow)
+    assert [still.reason for still in await strips.of(request.id, camera, 4, by=WANG)] == ["", "", "too-slow", "too-slow"]
+    assert all(still.jpeg for still in await strips.of(request.id, camera, 4, by=WANG))
 
 
 async def test_nothing_is_looked_at_before_somebody_else_has_approved(desk: Desk) -> None:
