@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+READY_WITHIN_S = 120.0
 STOP_WITHIN_S = 20.0
 LOWEST_PORT = 10_240
 PORT_TRIES = 200
@@ -45,7 +46,7 @@ async def running(arguments: Sequence[str], *, log: Path, ready: bool = True) ->
         stdout = asyncio.subprocess.PIPE if ready else out
         process = await asyncio.create_subprocess_exec(sys.executable, "-m", *arguments, cwd=ROOT, stdout=stdout, stderr=out)
     try:
-        if process.stdout is not None and not await asyncio.wait_for(process.stdout.readline(), 60):
+        if process.stdout is not None and not await asyncio.wait_for(process.stdout.readline(), READY_WITHIN_S):
             raise DemoFailed(f"`{' '.join(arguments)}` did not start:\n{_last_words(log)}")
         yield process
     finally:

@@ -14,7 +14,6 @@ from demo import city, processes
 from demo.alerts import duty_desk
 from demo.observer import Observer
 
-READY_WITHIN_S = 60.0
 ANSWER_WITHIN = aiohttp.ClientTimeout(total=5)
 ROLES = ("operator", "liaison", "approver", "engineer", "viewer", "platform")
 
@@ -59,7 +58,7 @@ async def standing_city(folder: Path, wanted: Plan) -> AsyncIterator[tuple[city.
 
 async def _until_ready(observer: Observer, daemon: asyncio.subprocess.Process, layout: city.Layout) -> None:
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(READY_WITHIN_S):
+        async with asyncio.timeout(processes.READY_WITHIN_S):
             while daemon.returncode is None:
                 if await _answers(observer):
                     return

@@ -22,13 +22,21 @@ hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")  # a busy machine is no fault
 
 KEY = bytes(range(32))
-_SYSTEM = Path(__file__).with_name("system")
+_TESTS = Path(__file__).parent
+# Files that take more than half a minute, the longest first: two workers end at the same time when short ones are left for the end.
+_LONG = (
+    *("system/test_scenarios.py", "system/test_failing_apart.py", "system/test_console.py", "system/test_lives.py"),
+    *("system/test_demo_check.py", "system/test_altered_packages.py", "system/test_crash.py", "system/test_own_pauses.py", "system"),
+    *("test_ctl.py", "mqtt/test_commands.py", "media/test_hostile_sound.py", "interop", "api/test_broadcasts.py"),
+    "storage/test_footage.py",
+    *("simulators/test_scenarios.py", "reports/test_ledger.py", "inventory/test_command.py", "api"),
+)
 _numbers = itertools.count(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those of the whole system first, which take minutes a file: at the end one worker would wait for the other."""
-    items.sort(key=lambda item: not item.path.is_relative_to(_SYSTEM))
+    """The long files first, those of the whole system together, since they share a demo."""
+    items.sort(key=lambda item: next((at for at, name in enumerate(_LONG) if item.path.is_relative_to(_TESTS / name)), len(_LONG)))
 
 
 @pytest.fixture

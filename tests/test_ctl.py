@@ -225,7 +225,7 @@ async def test_what_is_watched_is_shown_again_when_it_changes(house: House):
     process = await started(house, "get", "devices", "--state", "down", "--watch", "-o", "table")
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             assert (await process.stdout.readline()).split()[:2] == [b"ID", b"KIND"]
             house.services.board.put(Standing(CAMERA, HealthState.DOWN, house.clock.now(), "refused"))
             await house.emit(house.event("cam-2", after="up"), house.event(CAMERA, after="down"))

@@ -50,7 +50,7 @@ def test_the_daemon_ends_at_once_when_its_port_is_in_use(tmp_path: Path, taken: 
     config = tmp_path / "gateway.yaml"
     config.write_text(f"data_dir: {tmp_path}/data\nhttp: {{port: {taken}}}\n")
     command = [sys.executable, "-m", "gateway", "serve", "--config", str(config)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1
     assert f"gateway: port {taken} of 127.0.0.1 is in use by another program" in done.stderr
     assert "Traceback" not in done.stderr

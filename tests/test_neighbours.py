@@ -33,7 +33,7 @@ needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="pr
 
 def promtool(*arguments: str, cwd: Path, text: str = "") -> str:
     """What promtool says; it must end with 0."""
-    done = subprocess.run(["promtool", *arguments], cwd=cwd, input=text, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(["promtool", *arguments], cwd=cwd, input=text, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 

@@ -8,13 +8,14 @@ from typing import Any
 
 from gateway.clock import SimulatedClock
 
+PATIENCE_S = 120.0  # no verdict: whoever fails here is stuck, not slow; below pytest's own limit, which says less
 _PAUSE_S = 0.01
 _SHOWN = 300
 
 
 async def until(
     holds: Callable[[], Any],
-    within_s: float = 20,
+    within_s: float = PATIENCE_S,
     meanwhile: Callable[[], object] | None = None,
     *,
     wanted: Callable[[Any], object] = bool,
@@ -58,7 +59,7 @@ class Watched(SimulatedClock):
             self.waiting -= 1
 
     async def waited_for(self) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while not self.waiting:
                 self._changed.clear()
                 await self._changed.wait()

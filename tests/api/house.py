@@ -122,7 +122,7 @@ class House:
         """The run at `path` once it has ended, time passing by seconds."""
         _, run = await until(
             lambda: self.json("GET", path, role=role),
-            within_s=30,
+            within_s=60,
             meanwhile=lambda: self.advance(1),
             wanted=lambda answer: answer[1]["state"] not in ("waiting", "running"),
         )

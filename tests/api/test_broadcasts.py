@@ -232,7 +232,7 @@ async def test_a_broadcast_is_heard_in_the_street_and_its_record_says_so(tmp_pat
         body = order(house, clip, id="b-1", targets={"speakers": speakers}, case="C-1")
         status, accepted = await house.json("POST", "/v1/broadcasts", json=body, role=Role.OPERATOR)
         assert (status, accepted["open"], accepted["case"]) == (202, True, "C-1")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             async for event in house.services.store.events.follow(after=0):
                 if event.type == "broadcast.ended":
                     break
@@ -254,7 +254,7 @@ async def talks(street: aiohttp.ClientSession, control: str, speaker: str) -> li
 
 async def told(house: House, broadcast: str, state: str) -> None:
     """Return once a delivery of the broadcast is said to be so."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for event in house.services.store.events.follow(after=0):
             if event.type == "broadcast.delivery" and event.subject == broadcast and event.data["state"] == state:
                 return

@@ -74,7 +74,7 @@ async def test_a_text_with_chime_and_repeats_is_heard_in_the_street_as_in_its_pr
             meant = sound.read_wav(await answer.read())
         body = order(house, targets={"speakers": [speaker]}, **said)
         assert (await house.json("POST", "/v1/broadcasts", role=Role.OPERATOR, json=body))[0] == 202
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(60):
             async for event in house.services.store.events.follow(after=0):
                 if event.type == "broadcast.ended":
                     assert event.data == {"done": 1}

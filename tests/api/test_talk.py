@@ -166,7 +166,7 @@ async def test_a_loudspeaker_that_lets_nobody_else_talk_is_busy_at_once(tmp_path
         try:
             order = {"targets": {"speakers": [speaker]}}
             async with talking(house.session, house.url, house.keys[Role.OPERATOR], order) as talker:
-                ended = await talker.word("ended", within_s=2)
+                ended = await talker.word("ended", within_s=30)
         finally:
             await other.close()
         assert (ended["reason"], ended["broadcast"]["counts"]) == ("busy", {"failed": 1})

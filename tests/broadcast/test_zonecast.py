@@ -72,7 +72,7 @@ class Square:
         def over(found: dict[str, Delivery]) -> bool:
             return not any(one.open for one in found.values())
 
-        return await until(lambda: self.deliveries(name), wanted=over, within_s=20)
+        return await until(lambda: self.deliveries(name), wanted=over, within_s=60)
 
     def by(self, transport: str) -> dict[str, int]:
         """How many sessions of that sort each loudspeaker heard."""

@@ -98,7 +98,7 @@ class Bench:
     async def cycle(self, desk: PowerDesk, device: SimDevice = CAMERA, *, reason: str = "hangs") -> Cycled:
         """A whole cycle, the time in between passed."""
         task = asyncio.create_task(desk.cycle(DeviceId(device.id), reason=reason, actor=ACTOR))
-        await until(task.done, within_s=30, meanwhile=lambda: self.clock.advance(1))
+        await until(task.done, within_s=60, meanwhile=lambda: self.clock.advance(1))
         return await task
 
 
@@ -188,7 +188,7 @@ async def test_a_switch_that_is_silent_at_the_next_start_is_asked_until_it_answe
             await until(lambda: [line for line in lines if line["event"] == "power.not_on_yet"])
             assert await bench.unfinished()
             set_power(CITY, bench.block.state, SWITCH, on=True)
-            await until(bench.unfinished, wanted=operator.not_, within_s=30, meanwhile=lambda: bench.clock.advance(5))
+            await until(bench.unfinished, wanted=operator.not_, within_s=60, meanwhile=lambda: bench.clock.advance(5))
     assert bench.is_fed(SWITCH, 1)
 
 

@@ -67,7 +67,7 @@ def commands_take(folder: Path, fingerprint: str) -> bool:
 
 def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """A printed command, as a shell runs it."""
-    return subprocess.run(["sh", "-c", command], cwd=folder, capture_output=True, text=True, errors="replace", timeout=30, check=False)
+    return subprocess.run(["sh", "-c", command], cwd=folder, capture_output=True, text=True, errors="replace", timeout=120, check=False)
 
 
 async def open_page(page: chromium.Page, file: Path, fingerprint: str) -> None:

@@ -147,4 +147,5 @@ def _file(folder: Path, number: int) -> FootageFile:
     size = (folder / name).stat().st_size
     device = (_OFFSET, DeviceId("NVR-0012"), "DS7716-20231105-0042") if number < 2 else (None, DeviceId("NVR-0013"), "NVR4216-77")
     told = FootageFile(REQUEST, _CAMERAS[number // 2], number + 1, name, digest(folder / name), size, 7_500, number, period, (period,), NOW)
-    return replace(told, **dict(zip(("offset", "device", "serial"), device, strict=True)))
+    offset, keeper, serial = device
+    return replace(told, offset=offset, device=keeper, serial=serial)

@@ -36,7 +36,7 @@ def test_other_programs_unpack_it_to_what_was_put_into_it(package: Path, tmp_pat
     if shutil.which(command[0]) is None:
         pytest.skip(f"{command[0]} is not installed")
     (tmp_path / "A.zip").write_bytes(zipped(package))
-    subprocess.run(command, cwd=tmp_path, check=True, timeout=30)
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=120)
     assert verify(tmp_path / "out").altered == ()
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == {p.name: p.read_bytes() for p in package.iterdir()}
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 def evidence_key(folder: Path, *options: str) -> list[list[str]]:
     (folder / "gateway.yaml").write_text(f"data_dir: {folder / 'data'}\n")
     command = [sys.executable, "-m", "gateway", "evidence-key", "--config", str(folder / "gateway.yaml"), *options]
-    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return [line.split() for line in done.stdout.splitlines()]
 

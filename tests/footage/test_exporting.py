@@ -154,7 +154,7 @@ async def test_a_worker_ends_with_its_daemon(where: Street, tmp_path: Path) -> N
     process.stdin.write(worker._job_line(job(where, tmp_path)))
     await process.stdin.drain()
     process.stdin.close()  # what the kernel does when the daemon is killed
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await process.wait() == 0
 
 

@@ -397,7 +397,7 @@ async def test_a_recorder_that_is_silent_is_tried_again_until_it_answers(bench: 
     assert (its(waiting).state, its(waiting).reason != "", its(waiting).reserved > 0) == (KeepState.WAITING, True, True)
     bench.where.state.cure(recorder)
     await clock.advance(120)
-    done = await until(lambda: bench.desk.get(placed.hold.id), within_s=30, wanted=lambda folder: its(folder).state is KeepState.SECURED)
+    done = await until(lambda: bench.desk.get(placed.hold.id), within_s=60, wanted=lambda folder: its(folder).state is KeepState.SECURED)
     assert its(done).reason == ""
 
 
@@ -407,7 +407,7 @@ async def test_a_crash_in_the_midst_costs_one_file_and_nothing_that_was_acknowle
     made = Bench(where, store, clock, tmp_path / "holds")
     placed = await made.desk.place(order(camera_of(where), length=3 * MINUTE), by=WANG)
     async with made.working():
-        await until(lambda: made.desk.get(placed.hold.id), within_s=30, wanted=lambda folder: len(folder.files) >= 1)
+        await until(lambda: made.desk.get(placed.hold.id), within_s=60, wanted=lambda folder: len(folder.files) >= 1)
     there = (await made.desk.get(placed.hold.id)).files
     (tmp_path / "holds" / placed.hold.id / "left-behind.mp4.1.part").write_bytes(b"half")
     again = Bench(where, store, clock, tmp_path / "holds")

@@ -498,7 +498,7 @@ async def _passing(clock: SimulatedClock, seconds: float, awaited: asyncio.Task[
 
 
 async def _until(desk: Desk, request: RequestId, state: FootageState) -> Dossier:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         async for event in desk.store.events.follow(after=0):
             if event.subject == request and event.data.get("state") == state:
                 return await desk.service.dossier(request)

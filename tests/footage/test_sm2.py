@@ -120,7 +120,7 @@ def test_the_second_signature_is_looked_at_even_when_the_first_fits(package: Pat
 
 def _sums(folder: Path) -> bytes:
     names = sorted(contents(folder).keys() - {SUMS, SUMS_SIGNATURE})
-    return subprocess.run(["sha256sum", "-b", *names], cwd=folder, check=True, capture_output=True, timeout=30).stdout
+    return subprocess.run(["sha256sum", "-b", *names], cwd=folder, check=True, capture_output=True, timeout=120).stdout
 
 
 def test_without_a_key_for_it_nothing_is_signed_twice(tmp_path: Path) -> None:

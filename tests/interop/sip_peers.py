@@ -97,7 +97,7 @@ class Sipp:
 
     async def judged(self) -> None:
         """Wait for its end: it says itself whether everything went as its script has it."""
-        code = await asyncio.wait_for(self.program.wait(), 20)
+        code = await asyncio.wait_for(self.program.wait(), 60)
         assert code == 0, self.errors.read_text() if self.errors.exists() else code
 
 

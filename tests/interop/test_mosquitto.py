@@ -71,7 +71,7 @@ async def command(house: House, **changes) -> bytes:
 async def heard(client: aiomqtt.Client, count: int) -> list[aiomqtt.Message]:
     """The next `count` messages."""
     found: list[aiomqtt.Message] = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         async for message in client.messages:
             found.append(message)
             if len(found) == count:
@@ -105,7 +105,7 @@ async def test_an_alert_goes_out_by_the_same_connection_and_fails_with_a_reason_
         async with connected(house, settings_of(broker)) as door:
             channel = make_channel("platform", MqttSettings(kind="mqtt"), clock=SystemClock(), publish=door.publish)
             await channel.send(Scribe("zh", UTC).test("T-1", "platform", house.clock.now()))
-            heard = await asyncio.wait_for(anext(aiter(watcher.messages)), 10)
+            heard = await asyncio.wait_for(anext(aiter(watcher.messages)), 60)
         with pytest.raises(ChannelFailed, match="not connected"):
             await channel.send(Scribe("zh", UTC).test("T-2", "platform", house.clock.now()))
     assert str(heard.topic) == "gateway/v1/alerts/platform"

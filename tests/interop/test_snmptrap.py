@@ -38,7 +38,7 @@ async def say(program: str, address: str, folder: Path, *arguments: str) -> int:
         env={"PATH": "/usr/bin:/bin", "SNMP_PERSISTENT_DIR": str(folder), "SNMPCONFPATH": str(folder), "MIBS": ""},
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
-    return await asyncio.wait_for(process.wait(), 30)
+    return await asyncio.wait_for(process.wait(), 60)
 
 
 def v3(auth: str = "SHA", priv: str = "AES", *, key: str = AUTH_KEY, priv_key: str = PRIV_KEY, engine: str = "80001f880401") -> list[str]:

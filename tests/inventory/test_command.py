@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     (folder / "gateway.yaml").write_text(f"data_dir: {folder}/data\n")
     command = [sys.executable, "-m", "gateway", "import", "--config", str(folder / "gateway.yaml"), *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_each_thing_is_said_once_and_garbage_leaves_the_city_standing(tmp_path: Path) -> None:

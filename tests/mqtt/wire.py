@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from tests.waiting import PATIENCE_S
+
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, PINGREQ, PINGRESP, DISCONNECT = 1, 2, 3, 4, 8, 9, 12, 13, 14
 
 
@@ -33,7 +35,7 @@ class WireBroker:
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     _writer: asyncio.StreamWriter | None = None
 
-    async def until(self, done: Callable[[], object], *, within_s: float = 20.0) -> None:
+    async def until(self, done: Callable[[], object], *, within_s: float = PATIENCE_S) -> None:
         """Return when `done` holds, looked at whenever something arrives."""
         async with asyncio.timeout(within_s), self._changed:
             await self._changed.wait_for(lambda: bool(done()))

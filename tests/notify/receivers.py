@@ -38,7 +38,7 @@ class Vendors:
     _times: deque[float] = field(default_factory=lambda: deque(maxlen=PER_MINUTE))
 
     async def until(self, count: int) -> list[Any]:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(self.got) < count:
                 self.news.clear()
                 await self.news.wait()

@@ -41,7 +41,7 @@ class Desk:
 
     async def stands(self) -> float:
         """Where the dome stands once it does; fails while it goes on moving."""
-        return (await until(lambda: where(self.street), within_s=10, wanted=lambda place: place[3][0] == "IDLE"))[0]
+        return (await until(lambda: where(self.street), within_s=60, wanted=lambda place: place[3][0] == "IDLE"))[0]
 
 
 @asynccontextmanager
@@ -72,7 +72,7 @@ async def test_a_caller_who_goes_away_does_not_take_the_stop_along(street: Stree
         await one.passes(1)
         await one.stands()
         caller = asyncio.create_task(one.steer(RIGHT, 3.0))
-        await until(lambda: where(street), within_s=10, wanted=lambda place: place[3][0] != "IDLE")
+        await until(lambda: where(street), within_s=60, wanted=lambda place: place[3][0] != "IDLE")
         caller.cancel()
         await one.passes(3)
         await one.stands()

@@ -56,7 +56,7 @@ async def test_a_recorder_that_plays_to_somebody_else_is_waited_for(desk: Desk, 
     target = where.target_of(DeviceId(recorder.id))
     other = await replay(target, f"/replay/{channel.token}", window_of(where), timeout_s=5)
     wanted = asyncio.create_task(desk.fulfilled(filing(cameras=(DeviceId(channel.camera),))))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while where.state.counters["rtsp.too_many_replays.recorder"] < 4:
             await asyncio.wait([wanted], timeout=0.05)
             await clock.advance(10)

@@ -45,7 +45,7 @@ class Block:
         """host:port, as net-snmp's programs want it."""
         return f"{target.address}:{self.server.port}"
 
-    async def ask(self, target: SimDevice, datagram: bytes, *, within_s: float = 5.0) -> bytes:
+    async def ask(self, target: SimDevice, datagram: bytes, *, within_s: float = 60.0) -> bytes:
         """The answer, which comes from the address that was asked. Raises TimeoutError."""
         loop = asyncio.get_running_loop()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -62,7 +62,7 @@ class Block:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.setblocking(False)
             await loop.sock_sendto(sock, datagram, (target.address, self.server.port))
-            await until(lambda: self.server.heard > before, within_s=5)
+            await until(lambda: self.server.heard > before, within_s=60)
             try:
                 sock.recv(65_535)
             except BlockingIOError:

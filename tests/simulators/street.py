@@ -131,7 +131,7 @@ class Street:
         reader, writer = await asyncio.open_connection(device.address, self.city.http_port)
         try:
             writer.write(sent)
-            return await asyncio.wait_for(reader.read(), 10)
+            return await asyncio.wait_for(reader.read(), 60)
         finally:
             writer.close()
 

@@ -147,11 +147,11 @@ async def test_the_command_plans_serves_and_ends_cleanly(tmp_path: Path) -> None
     assert await planning.wait() == 0
     serving = await command("serve", "--city", str(tmp_path / "city.json"), "--only", "http")
     assert serving.stdout is not None
-    ready = json.loads(await asyncio.wait_for(serving.stdout.readline(), 20))
+    ready = json.loads(await asyncio.wait_for(serving.stdout.readline(), 60))
     async with aiohttp.ClientSession(f"http://127.0.0.1:{ready['control']}") as control:
         status, shown = await ask(control, "GET", "/devices")
         serving.send_signal(signal.SIGTERM)
-    out, err = await asyncio.wait_for(serving.communicate(), 20)
+    out, err = await asyncio.wait_for(serving.communicate(), 60)
 
     assert (status, len(shown["devices"])) == (200, ready["devices"])
     assert (serving.returncode, out, err) == (0, b"", b"")

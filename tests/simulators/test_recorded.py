@@ -212,7 +212,7 @@ async def test_the_command_serves_a_recording_with_its_walk(street: Street, tmp_
     )  # fmt: skip
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             ready = json.loads(await process.stdout.readline())
         assert (ready["http"], ready["snmp"]) == (http, snmp)
         login = Credentials(snmp=SnmpCredentials(SnmpVersion.V2C, "c1ty"))

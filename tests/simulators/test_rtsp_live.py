@@ -116,7 +116,7 @@ async def test_live_over_udp_leaves_from_the_cameras_own_address(block: Block) -
             answer = await client.ask("SETUP", "trackID=0", Transport=f"RTP/AVP;unicast;client_port={port}-{port + 1}")
             await client.ask("PLAY", Session=answer.session)
             received: list[tuple[Packet, str, int]] = []
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while sum(packet.marker for packet, _, _ in received) < 2:
                     data, (address, source) = await loop.sock_recvfrom(sock, 2048)
                     received.append((Packet.parse(data), address, source))

@@ -26,7 +26,7 @@ async def played(street: Street, control: aiohttp.ClientSession, name: str, **sa
     street.state.journal.watchers.append(lambda entry: ended.set() if entry.detail == "ended" else None)
     async with control.post(f"/scenarios/{name}", json={**QUICK, **said}) as answer:
         assert answer.status == 200
-    await asyncio.wait_for(ended.wait(), 20)
+    await asyncio.wait_for(ended.wait(), 60)
     return list(street.state.journal.since(mark))
 
 

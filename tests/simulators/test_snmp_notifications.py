@@ -36,7 +36,7 @@ class Receiver:
         return Sink("127.0.0.1", self.socket.getsockname()[1], informs)
 
     async def hear(self) -> tuple[bytes, tuple[str, int]]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return await asyncio.get_running_loop().sock_recvfrom(self.socket, 65_535)
 
 

@@ -36,7 +36,7 @@ def trusting() -> ssl.SSLContext:
 async def post(city: City, device: SimDevice, body: bytes, context: ssl.SSLContext) -> tuple[bytes, ssl.SSLObject]:
     reader, writer = await asyncio.open_connection(device.address, city.https_port, ssl=context)
     writer.write(b"POST /onvif/device_service HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-    answer = await asyncio.wait_for(reader.read(), 10)
+    answer = await asyncio.wait_for(reader.read(), 60)
     secure: ssl.SSLObject = writer.get_extra_info("ssl_object")
     writer.close()
     return answer, secure
@@ -77,7 +77,7 @@ async def test_curl_takes_a_picture_over_https(city: City, tmp_path: Path) -> No
     url = f"https://{device.address}:{city.https_port}/snapshot/main.jpg"
     arguments = ["-sSk", "--fail", "--digest", "--noproxy", "*", "-u", f"{device.username}:{device.password}", "-o", str(file), url]
     process = await asyncio.create_subprocess_exec("curl", *arguments)
-    assert await asyncio.wait_for(process.wait(), 30) == 0
+    assert await asyncio.wait_for(process.wait(), 60) == 0
     assert file.read_bytes().startswith(b"\xff\xd8")
 
 
@@ -86,7 +86,7 @@ async def test_what_is_no_tls_is_closed_and_does_no_harm(city: City, said: bytes
     device = camera_of(city, "HIKVISION")
     reader, writer = await asyncio.open_connection(device.address, city.https_port)
     writer.write(said)
-    heard = await asyncio.wait_for(reader.read(), 10)
+    heard = await asyncio.wait_for(reader.read(), 60)
     assert not heard.startswith(b"HTTP")
     writer.close()
     assert (await post(city, device, envelope("<tds:GetCapabilities/>"), trusting()))[0].startswith(b"HTTP/1.1 200")

@@ -229,7 +229,7 @@ async def test_two_processes_write_and_a_reader_never_sees_a_gap(store_url: str,
             await emit(dice.choice([store, third]), f"ours-{number}")
 
         await asyncio.gather(*map(one, range(2 * count)))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             followed, watched = await follower, await watcher
         assert await process.wait() == 0
     assert watched == list(range(1, 3 * count + 1))

@@ -22,7 +22,7 @@ FLAGS = (
     "--disable-sync",
     "--remote-debugging-port=0",
 )
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 def program() -> str | None:

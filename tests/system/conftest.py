@@ -15,7 +15,8 @@ import pytest
 from demo.processes import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-UP_WITHIN_S = 120
+UP_WITHIN_S = 150
+DOWN_WITHIN_S = 120  # its processes end one after the other, each with some 20 s to do so
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,16 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     folder = tmp_path_factory.mktemp("demo")
     command = [sys.executable, "-m", "demo", "--groups", "12", "--speakers", "5", "--port", str(free_port(0)), "--dir", str(folder)]
     process = subprocess.Popen(command, cwd=ROOT, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout is not None
     watchdog = threading.Timer(UP_WITHIN_S, process.kill)
     watchdog.start()
     try:
         running = _greeting(process)
         watchdog.cancel()
+        threading.Thread(target=process.stdout.read, daemon=True).start()  # it tells of every alert: on a full pipe it would stand still
         yield running
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0, "Ctrl-C must end the demo cleanly"
+        assert process.wait(DOWN_WITHIN_S) == 0, "Ctrl-C must end the demo cleanly"
     finally:
         watchdog.cancel()
         if process.poll() is None:

@@ -30,7 +30,7 @@ from simulators.city import City as SimulatedCity
 from simulators.city import SimDevice
 from tests.waiting import until
 
-PATIENCE_S = 40.0
+PATIENCE_S = 100.0
 QUICK = Health(interval_s=2.0, timeout_s=1.0)
 PORT = 0  # any that is free: two workers must not choose the same
 

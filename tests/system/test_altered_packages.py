@@ -1,6 +1,7 @@
 """Packages altered at random, the same ones for our verification, for the page in Chromium and for the commands that are printed.
 
-`./gw bench evidence` asks all three about a thousand.
+The page and the commands take a tenth of a second for each: they are asked about some of every kind here. `./gw bench evidence` asks all
+three about a thousand.
 """
 
 import shutil
@@ -17,7 +18,7 @@ from tests.footage.altering import ODD_WAYS, WAYS, altered_archives, altered_pac
 from tests.footage.packages import NOW, made, zipped
 from tests.system import chromium
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 _SEED = 20260921
 
 
@@ -53,11 +54,11 @@ def test_our_verification_takes_none_of_a_thousand(package: Path, signer: P256Si
     assert verify(package, trusted=signer.fingerprint).altered == ()
 
 
-async def test_the_page_takes_none_of_a_thousand(page: chromium.Page, package: Path, signer: P256Signer, other: P256Signer) -> None:
+async def test_the_page_takes_none(page: chromium.Page, package: Path, signer: P256Signer, other: P256Signer) -> None:
     whole = altering.contents(package)
     unseen = (altering.linked, altering.with_an_empty_folder)  # a browser does not tell a link from a file, nor shows what is empty
     ways = (*WAYS, *(way for way in ODD_WAYS if way not in unseen))
-    altered = altered_packages(package, ways, 1_000, seed=_SEED, signer=signer, other=other)
+    altered = altered_packages(package, ways, 6 * len(ways), seed=_SEED, signer=signer, other=other)
     assert await judges.taken_by_the_page(page, whole, ((f"{one.number} {one.way}", one.changes()) for one in altered)) == []
     assert await judges.taken_by_the_page(page, whole, [("whole", {})]) == ["whole"]
 
@@ -65,7 +66,7 @@ async def test_the_page_takes_none_of_a_thousand(page: chromium.Page, package: P
 @pytest.mark.skipif(not (shutil.which("openssl") and shutil.which("sha256sum")), reason="openssl or sha256sum is missing")
 def test_the_printed_commands_take_none(package: Path, signer: P256Signer, other: P256Signer) -> None:
     ways = (*WAYS, altering.linked, altering.with_an_empty_folder, altering.manifest_signed_by_another)
-    altered = altered_packages(package, ways, 4 * len(ways), seed=_SEED, signer=signer, other=other)
+    altered = altered_packages(package, ways, 2 * len(ways), seed=_SEED, signer=signer, other=other)
     assert list(judges.taken_by_the_commands(altered, signer.fingerprint)) == []
     assert judges.commands_take(package, signer.fingerprint)
 
@@ -84,6 +85,6 @@ def test_our_verification_takes_none_of_a_thousand_archives(package: Path, tmp_p
 
 async def test_the_page_takes_no_altered_archive(page: chromium.Page, package: Path) -> None:
     whole = zipped(package)
-    altered = ((way, {"F-1.zip": data}) for way, data in altered_archives(whole, 260, seed=_SEED))
+    altered = ((way, {"F-1.zip": data}) for way, data in altered_archives(whole, 100, seed=_SEED))
     assert await judges.taken_by_the_page(page, {}, altered) == []
     assert await judges.taken_by_the_page(page, {}, [("whole", {"F-1.zip": whole})]) == ["whole"]

@@ -139,7 +139,12 @@ main()
     config = tmp_path / "gateway.yaml"
     config.write_text(f"data_dir: {tmp_path}/data\nkey_file: {tmp_path}/key\nhttp:\n  port: {processes.free_port(0)}\n")
     done = subprocess.run(
-        [sys.executable, "-c", program, "serve", "--config", str(config)], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", program, "serve", "--config", str(config)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 1
     assert words in done.stderr.strip().splitlines()[-1]

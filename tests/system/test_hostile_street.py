@@ -137,7 +137,7 @@ async def _others_are_well(stand: Standing, faulty: dict[str, SimDevice], cursor
     async with stand.listening("device.state", after=cursor) as listener:
         changed = [await listener.next() for _ in range(sum(state is not UP for _, (state, _, _) in FAULTS.values()))]
     assert {event["subject"] for event in changed} <= {device.id for device in faulty.values()}
-    assert await stand.metric("gateway_health_lateness_seconds") < 0.5
+    assert await stand.metric("gateway_health_lateness_seconds") < 3
     assert await stand.metric("gateway_health_blind") == 0
 
 

@@ -68,7 +68,7 @@ async def said(http, speaker: str) -> str:
     body = {"id": name, "text": "请勿占道经营", "case": "C-7", "not_after": soon, "targets": {"speakers": [speaker]}}
     async with http.post("/v1/broadcasts", json=body) as answer:
         assert answer.status == 202, await answer.text()
-    await until(lambda: told(http, name), wanted=lambda one: not one["open"], within_s=30)
+    await until(lambda: told(http, name), wanted=lambda one: not one["open"], within_s=60)
     return name
 
 

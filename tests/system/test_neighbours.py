@@ -47,6 +47,6 @@ async def test_every_query_of_a_dashboard_and_a_rule_asks_for_a_figure_that_ther
 
 def _lint(figures: str) -> tuple[int, str]:
     done = subprocess.run(
-        ["promtool", "check", "metrics"], input=figures, capture_output=True, text=True, check=False, timeout=60, cwd=Path("/")
+        ["promtool", "check", "metrics"], input=figures, capture_output=True, text=True, check=False, timeout=120, cwd=Path("/")
     )
     return done.returncode, done.stdout + done.stderr

@@ -20,7 +20,7 @@ TEXT = "请勿占道经营"
 
 def ask(url: str, key: str = "") -> Any:
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
 
 
@@ -28,7 +28,7 @@ def gatewayctl(demo: Demo, *arguments: str, role: str = "operator") -> "subproce
     known = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY")}
     env = {**known, "PYTHONPATH": str(ROOT), "GATEWAY_URL": demo.url, "GATEWAY_KEY": demo.keys[role]}
     command = [sys.executable, "-m", "gateway.ctl", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=90, check=False)
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False)
 
 
 def heard(demo: Demo) -> dict[str, int]:
@@ -39,7 +39,7 @@ def heard(demo: Demo) -> dict[str, int]:
 
 def view_of_one(demo: Demo) -> tuple[str, str, str]:
     """A camera and a preset that one healthy loudspeaker is confirmed for, and that loudspeaker, as the inventory has it."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         bound: dict[tuple[str, str], set[str]] = {}
         for one in ask(f"{demo.url}/v1/bindings?state=confirmed&limit=1000", demo.keys["admin"])["items"]:
@@ -71,7 +71,7 @@ def _deleted(demo: Demo, clip: str) -> tuple[int, str]:
     headers = {"Authorization": f"Bearer {demo.keys['admin']}"}
     request = urllib.request.Request(f"{demo.url}/v1/clips/{clip}", method="DELETE", headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, ""
     except urllib.error.HTTPError as refused:
         return refused.code, json.load(refused)["detail"]

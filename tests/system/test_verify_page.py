@@ -16,7 +16,7 @@ from tests.system import chromium
 pytestmark = [
     pytest.mark.interop,
     pytest.mark.skipif(chromium.program() is None, reason="chromium is not installed"),
-    pytest.mark.timeout(120),
+    pytest.mark.timeout(300),
 ]
 _TOLD = "['verified', 'unaltered', 'altered', 'unread'].includes(document.body.dataset.verdict) && document.body.dataset.verdict"
 

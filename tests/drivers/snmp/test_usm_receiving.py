@@ -46,7 +46,7 @@ class Ear:
         return UsmReceiver(Ourselves(US, self.boots, lambda: int(self.now)), lambda: self.now)
 
     async def hear(self) -> tuple[bytes, tuple[str, int]]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             data, peer = await asyncio.get_running_loop().sock_recvfrom(self.socket, 65_535)
             return data, peer
 

@@ -67,7 +67,7 @@ def in_a_namespace(folder: Path, *command: str, **environment: str) -> str:
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     if done.returncode == 77 or "unshare failed" in done.stderr:

@@ -30,7 +30,7 @@ async def speak(block: Block, file: Path, *, transport: str, encoding: str, pass
 
 async def _run(*command: str) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         _, said = await process.communicate()
     return process.returncode or 0, said.decode(errors="replace")
 

@@ -34,7 +34,7 @@ async def told_by(package: str, script: str, **said: Any) -> Any:
     if not (HERE / "node_modules" / package).is_dir():
         pytest.skip(f"{package}: the npm package is not installed in tests/interop/strangers")
     node = await asyncio.create_subprocess_exec("node", script, cwd=HERE, stdin=-1, stdout=-1, stderr=-1)
-    out, complaints = await asyncio.wait_for(node.communicate(json.dumps(said).encode()), 30)
+    out, complaints = await asyncio.wait_for(node.communicate(json.dumps(said).encode()), 60)
     assert node.returncode == 0, complaints.decode()
     return json.loads(out)
 

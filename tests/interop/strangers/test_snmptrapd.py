@@ -29,7 +29,7 @@ class Trapd:
     async def line(self, *words: str) -> str:
         """The next line with all these words in it."""
         assert self._process.stdout is not None
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while True:
                 line = (await self._process.stdout.readline()).decode(errors="replace")
                 assert line, f"snmptrapd ended before it told {words}"
