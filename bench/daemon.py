@@ -1,6 +1,7 @@
 """The whole daemon as a process of its own, which benches may kill, and begin again on the same files."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -58,7 +59,7 @@ class Nursery:
             await _answering(self._http, self._config, pid, begun)
             yield Life(pid, time.monotonic() - begun)
         finally:
-            if lives(pid):
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             while Path(f"/proc/{pid}").exists():  # noqa: ASYNC110, ASYNC240 - until its last thread has let go of its files
                 await asyncio.sleep(0.005)
