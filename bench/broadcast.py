@@ -18,6 +18,8 @@ SCHED_FIFO, `fifo` is false and both rows are taken without. 110 and 1,000 speak
     first_packet_warm_p99_ms                 the same when the way is known and a health check has just met the speaker
     text_to_audio_ms, text_cached_ms         from a text to what loudspeakers take (`bench.speech`)
     mic_to_wire_p95_ms                       from a microphone's frame in the daemon to the kernel of the loudspeaker, five talkers
+    mic_cpu_pct_of_core_each                 what one of them costs on that way, pacer included; `mic_clock_pct_of_core_each`, the bench's
+                                             own clock, is not in it. The whole way from the microphone is `./gw bench talk`
     stop_all_p99_ms                          from stop-all to the last packet at any of the speakers, all of them speaking
     preemption_p99_ms, …_110                 from the order of an emergency to its first packet where something else plays: at 20 speakers,
                                              and at all

@@ -7,8 +7,11 @@ loudspeaker's process. Loudspeakers with packets of another length than 20 ms ar
 arrival in the daemon, is `mic_to_wire_p95_ms` of `./gw bench broadcast`.
 
     talk_to_wire_p50_ms, …_p95_ms   from the moment in which a frame is sent to the gateway until the loudspeaker's kernel has it
-    talker_cpu_pct                  of a core, what one more talker costs the daemon and its children: all of them against none, divided
-                                    by their number. The pacer's wake-ups, a hundred a second at the most, are shared by all who speak.
+    talker_cpu_pct                  of a core, what a talker costs the daemon and the pacer by their own clocks: all of them on air against
+                                    none before and after, divided by their number; `talker_daemon_cpu_pct` and `talker_pacer_cpu_pct` are
+                                    its parts. The pacer's wake-ups, a hundred a second at the most, are shared by all who speak
+    lone_talker_cpu_pct, …          the same where only one speaks, who bears all of the wake-ups
+    bench_talker_cpu_pct            what the bench itself spends on each of its talkers; in none of the figures above
     talk_frames_lost                loud frames that no loudspeaker heard
     press_to_air_p50_ms             from the order until the talker is told to be on air
 
@@ -61,12 +64,11 @@ def measure(*, talkers: int = TALKERS, seconds: float = SECONDS) -> dict[str, An
 async def _measured(folder: Path, talkers: int, seconds: float) -> dict[str, float]:
     async with standing_city(folder, Plan(groups=6, speakers=2 * talkers, port=free_port(0))) as (_, observer):
         speakers = await _speakers(observer)
-        idle = await observer.cost(over_s=seconds)
-        said = [_Said(speaker) for speaker in speakers[:talkers]]
-        used, began = usage.cpu_seconds(observer.daemon), time.monotonic()
-        await asyncio.gather(*(_talk(observer, one, seconds, number) for number, one in enumerate(said)))
-        busy = 100 * (usage.cpu_seconds(observer.daemon) - used) / (time.monotonic() - began)
-        waited = [await _waits(observer, one) for one in said]
+        costs = [await _cost(observer, seconds, spoken=())]
+        lone, said = [_Said(speakers[0])], [_Said(speaker) for speaker in speakers[:talkers]]
+        for spoken in (lone, said):
+            costs += [await _cost(observer, seconds, spoken=spoken), await _cost(observer, seconds, spoken=())]
+            waited = [await _waits(observer, one) for one in spoken]
     found = [wait for waits in waited for wait in waits]
     late = [each for one in said for each in one.late]
     return {
@@ -74,10 +76,49 @@ async def _measured(folder: Path, talkers: int, seconds: float) -> dict[str, flo
         "talk_to_wire_p50_ms": round(1000 * statistics.median(found), 2),
         "talk_to_wire_p95_ms": round(1000 * statistics.quantiles(found, n=20)[-1], 2),
         "talk_frames_lost": sum(len(one.loud) for one in said) - len(found),
-        "talker_cpu_pct": round((busy - idle["cpu_pct_of_core"]) / talkers, 2),
+        **_shares("lone_talker", costs[:3], 1),
+        **_shares("talker", costs[2:], talkers),
+        "bench_talker_cpu_pct": round((costs[3].bench - (costs[2].bench + costs[4].bench) / 2) / talkers, 3),
         "press_to_air_p50_ms": round(1000 * statistics.median(one.air_s for one in said), 1),
         "uneven_pct": round(100 * sum(each > _LATE_S for each in late) / len(late), 1),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    """What each process spent over a while, in percent of a core. `pacer`: the daemon's children."""
+
+    daemon: float
+    pacer: float
+    bench: float
+
+
+async def _cost(observer: Observer, seconds: float, *, spoken: Sequence[_Said]) -> _Cost:
+    """What `seconds` cost with these on air: neither pressing nor letting go is counted."""
+    gates = begin, leave = asyncio.Barrier(len(spoken) + 1), asyncio.Barrier(len(spoken) + 1)
+    async with asyncio.TaskGroup() as group:
+        for number, one in enumerate(spoken):
+            group.create_task(_talk(observer, one, seconds, number, gates))
+        await begin.wait()
+        before, began = _spent(observer.daemon), time.monotonic()
+        await asyncio.sleep(seconds)
+        after, took = _spent(observer.daemon), time.monotonic() - began
+        await leave.wait()
+    return _Cost(*(100 * (late - early) / took for early, late in zip(before, after, strict=True)))
+
+
+def _spent(daemon: int) -> tuple[float, float, float]:
+    children = sum(usage.exact_cpu_seconds(child) for child in usage.descendants(daemon))
+    return usage.exact_cpu_seconds(daemon), children, time.process_time()
+
+
+def _shares(name: str, costs: Sequence[_Cost], talkers: int) -> dict[str, float]:
+    """A talker's share: the middle of three costs against those without anybody before and after it."""
+    before, busy, after = costs
+    daemon = (busy.daemon - (before.daemon + after.daemon) / 2) / talkers
+    pacer = (busy.pacer - (before.pacer + after.pacer) / 2) / talkers
+    parts = {"": daemon + pacer, "_daemon": daemon, "_pacer": pacer}
+    return {f"{name}{part}_cpu_pct": round(share, 3) for part, share in parts.items()}
 
 
 async def _speakers(observer: Observer) -> list[str]:
@@ -97,15 +138,26 @@ async def _takes_20_ms(observer: Observer, speaker: str) -> bool:
         return ended["broadcast"]["deliveries"][0]["path"] == "backchannel" and {row["bytes"] for row in packets} == {160}
 
 
-async def _talk(observer: Observer, said: _Said, seconds: float, number: int) -> None:
+async def _talk(observer: Observer, said: _Said, seconds: float, number: int, gates: tuple[asyncio.Barrier, asyncio.Barrier]) -> None:
+    """Speak for so long from when all are on air, and let go when all have spoken: `gates` open when all have come to them."""
     await asyncio.sleep(0.0037 * number)  # nobody's frames fall upon another's
     pressed = time.monotonic()
     order = {"targets": {"speakers": [said.speaker]}}
     async with talking(observer.http, observer.gateway, observer.keys["operator"], order) as talker:
         await talker.on_air()
         said.air_s = time.monotonic() - pressed
+        await _hushed(talker, gates[0])
         await _speak(talker, said, seconds)
+        await _hushed(talker, gates[1])
         await talker.release()
+
+
+async def _hushed(talker: Talker, until: asyncio.Barrier) -> None:
+    """Send silence, as a microphone does, until all have come so far."""
+    waiting = asyncio.ensure_future(until.wait())
+    while not waiting.done():
+        await talker.send([bytes(FRAME_BYTES)])
+    await waiting
 
 
 async def _speak(talker: Talker, said: _Said, seconds: float) -> None:

@@ -16,6 +16,7 @@ from gateway.errors import GatewayError
 log = structlog.get_logger(__name__)
 
 _LIMIT_BYTES = 1 << 16
+_READ_BYTES = 1 << 12
 
 Take = Callable[[bytes], None]
 
@@ -43,7 +44,17 @@ class FrameSocket(web.WebSocketResponse):
         self._queue = self._reader = _Queue(request.protocol, _LIMIT_BYTES, loop=self._loop)
         self._parser = WebSocketReader(self._queue, self._bytes_max, compress=False, decode_text=True)
         request.protocol.set_parser(self._parser)
+        _read_little(request.transport)
         request.protocol.keep_alive(False)
+
+
+def _read_little(transport: object) -> None:
+    """Have no more room made for each read than some frames take: asyncio's usual 256 KiB cost four times as much as the read itself.
+
+    For a plain connection of asyncio's selector loop; where there is no such bound, as inside TLS, there is nothing to do.
+    """
+    if hasattr(transport, "max_size"):
+        transport.max_size = _READ_BYTES
 
 
 class _Queue(WebSocketDataQueue):

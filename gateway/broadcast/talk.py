@@ -96,17 +96,19 @@ class LiveTalk:
             return
         self.times.last_frame = now
         if self.opus is None:
-            self.say(self._down.take(frame))
+            self._say(self._down.take(frame), now)
         elif self.opus.gone:
             self.end(TalkEnd.LOST)
 
     def say(self, pcm: bytes) -> None:
         """Say some sound of 8 kHz now."""
-        if self.ended or not pcm:
-            return
+        if pcm and not self.ended:
+            self._say(pcm, self.clock.monotonic())
+
+    def _say(self, pcm: bytes, now: float) -> None:
         self.source.push(pcm)
         if self._meter.take(pcm) >= SILENT_DB:
-            self.times.last_voice = self.clock.monotonic()
+            self.times.last_voice = now
             self.said_s += len(pcm) / 2 / SPOKEN_RATE
         if self.recording is not None and self.times.on_air is not None and len(self.recording) < self.recording_limit:
             self.recording += pcm

@@ -72,17 +72,20 @@ class Pacing:
 
     def run(self) -> None:
         """Until the daemon is gone."""
+        due: float | None = None
         while not self.alone:
             now = time.monotonic()
             self._page.live()
             if self._page.epoch != self._epoch:
                 self._silence()
-            due = self._conductor.due
+                due = self._conductor.due
             if due is not None and due <= now:
                 self._late = max(self._late, now - due)
                 self._report(self._conductor.turn(now, self._wire.send))
                 self._after_turn(now)
-            self._hear(self._pause())
+            due = self._conductor.due  # asked for once a turn: that looks at every chorus
+            if self._hear(self._pause(due)):
+                due = self._conductor.due
 
     def _after_turn(self, begun: float) -> None:
         if self._unsaid:
@@ -91,36 +94,36 @@ class Pacing:
         if took > LONGEST_TURN_S:
             time.sleep(took)
 
-    def _pause(self) -> float:
+    def _pause(self, due: float | None) -> float:
         now = time.monotonic()
         if now - self._told >= TELL_S and self._choruses:
             self._say_progress(now)
         if self._flushing:
             self._flush(now)
         self._push_out()
-        due = self._conductor.due
         longest = 0.02 if self._flushing or self._out else IDLE_S
         return longest if due is None else min(longest, max(0.0, due - now))
 
-    def _hear(self, pause: float) -> None:
-        """Wait for messages or the next deadline; take some."""
+    def _hear(self, pause: float) -> bool:
+        """Wait for messages or the next deadline; take some. Whether any came."""
         if not select.select([self._control], [], [], pause)[0]:
-            return
+            return False
         for _ in range(MESSAGES_A_TURN):
             try:
                 data, descriptors, _, _ = socket.recv_fds(self._control, MESSAGE_BYTES, _DESCRIPTORS)
             except BlockingIOError:
-                return
+                break
             except OSError:
                 data, descriptors = b"", []
             if not data:
                 self.alone = True
-                return
+                break
             message, raw = decode(data)
             _ORDERS[message["do"]](self, message, raw, descriptors)
             due = self._conductor.due
             if due is not None and due <= time.monotonic():
-                return
+                break
+        return True
 
     # -- orders -------------------------------------------------------------------------------------------------------
 

@@ -208,15 +208,21 @@ class Live:
         """Take encoded sound of any length."""
         if self._closed:
             return
-        self._rest += data
-        size = self.shape.packet_bytes
-        while len(self._rest) >= size:
-            self._frames.append((now, self._rest[:size]))
-            self._rest = self._rest[size:]
+        if len(data) == self.shape.packet_bytes and not self._rest:  # as a rule
+            self._frames.append((now, data))
+        else:
+            self._cut(data, now)
         while len(self._frames) > (1 if self._lead > 0 or self._filled > 0 else self.BUFFER):
             self._frames.popleft()
             self._filled = max(0, self._filled - 1)
             self.dropped += 1
+
+    def _cut(self, data: bytes, now: float) -> None:
+        size = self.shape.packet_bytes
+        self._rest += data
+        while len(self._rest) >= size:
+            self._frames.append((now, self._rest[:size]))
+            self._rest = self._rest[size:]
 
     def close(self) -> None:
         """Nothing will be pushed any more: what waits is sent, and then the sound is over."""

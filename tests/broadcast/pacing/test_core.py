@@ -227,3 +227,15 @@ def test_what_is_fetched_is_awaited_in_slots_and_a_needless_wait_is_taken_back()
         waits.append(due - came)
     assert max(waits) < LIVE_SLOT_S
     assert len({round(wait, 6) for wait in waits}) == 1
+
+
+@given(st.lists(st.integers(0, 400), max_size=12).filter(lambda sizes: sum(sizes) <= Live.BUFFER * 160))
+def test_a_voice_in_pieces_of_any_length_is_cut_into_whole_packets_with_nothing_moved(sizes):
+    sound = sound_of(sum(sizes))
+    voice = Live(Shape(8_000, 160, QUIET))
+    ends = list(itertools.accumulate(sizes, initial=0))
+    for begin, end in itertools.pairwise(ends):
+        voice.push(sound[begin:end], 0.0)
+    voice.begin(0.0)
+    heard = b"".join(bytes(packet.payload) for _ in range(len(sound) // 160) if (packet := voice.take(voice.due)) is not None)
+    assert heard == sound[: len(sound) // 160 * 160]
