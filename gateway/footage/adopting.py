@@ -1,6 +1,5 @@
 """What was secured under holds goes into the requests that ask for it: the same bytes, linked and not copied, under their own numbers."""
 
-import asyncio
 import os
 import shutil
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import Final
 from gateway.domain.devices import DeviceId
 from gateway.domain.footage import LEAST_GAP, Period, gaps
 from gateway.domain.holds import HeldFile
+from gateway.footage.filework import to_the_end
 from gateway.footage.securing import EvidenceStore
 from gateway.storage.shelf import sync_folder
 from gateway.storage.store import Store
@@ -49,7 +49,7 @@ class Adoption:
 
     async def link(self, file: HeldFile, target: Path) -> None:
         """Have the bytes of `file` under the name `target` as well, durably; a copy where the two lie on different disks. OSError."""
-        await asyncio.to_thread(_link, self._evidence.path_of(file), target)
+        await to_the_end(_link, self._evidence.path_of(file), target)
 
 
 def _link(source: Path, target: Path) -> None:

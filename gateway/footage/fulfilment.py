@@ -59,6 +59,7 @@ from gateway.errors import (
 )
 from gateway.footage.adopting import Adoption
 from gateway.footage.cutting import Finished
+from gateway.footage.filework import to_the_end
 from gateway.footage.keys import open_signer
 from gateway.footage.ledger import Ledger
 from gateway.footage.progress import Gauge, Progress
@@ -185,8 +186,8 @@ class Fulfilment:
             await asyncio.wait([task])
             await self._store.writer.settle(Lane.FOOTAGE)  # what it was just putting on record
         async with self.alone(request):
-            await asyncio.to_thread(shutil.rmtree, self.proofs_of(request), ignore_errors=True)
-            await asyncio.to_thread(_clear, self.folder_of(request), await self._ledger.held(request))
+            await to_the_end(shutil.rmtree, self.proofs_of(request), ignore_errors=True)
+            await to_the_end(_clear, self.folder_of(request), await self._ledger.held(request))
 
     async def run(self) -> None:
         """Work until cancelled; begins with what an earlier run left unfinished. Raises StorageFailed when the store does."""
@@ -348,7 +349,7 @@ class Fulfilment:
         folder = self.folder_of(request.id)
         brought = await self._brought_names(request.id)
         known = {file.name for file in dossier.files} | brought | BESIDE  # an earlier proof holds until there is another
-        await asyncio.to_thread(prepare, folder, known)
+        await to_the_end(prepare, folder, known)
         async with asyncio.TaskGroup() as group:
             for number, export in enumerate(dossier.exports, start=1):
                 if export.state in (ExportState.PENDING, ExportState.EXPORTING):
@@ -483,12 +484,7 @@ class Fulfilment:
         brought = await self._brought(dossier.request.id)
         async with self._store.read() as tx:
             documents = await tx.documents.of(dossier.request.id)
-        writing = asyncio.create_task(asyncio.to_thread(self._seal, dossier, brought, documents))
-        try:
-            sealed = await asyncio.shield(writing)
-        except asyncio.CancelledError:
-            await asyncio.wait([writing])
-            raise
+        sealed = await to_the_end(self._seal, dossier, brought, documents)
         return {"manifest_sha256": sealed.manifest, "certificate_sha256": sealed.certificate}
 
     async def seal(self, request: RequestId) -> dict[str, str]:

@@ -101,10 +101,10 @@ class HoldDesk:
         async with self._store.read() as tx:
             rates = await tx.holds.bytes_per_s(hold.cameras)
         kept = [keep for one in coverages for keep in self._kept(hold, one, rates)]
-        wanted = sum(keep.reserved for keep in kept)
+        wanted, free = sum(keep.reserved for keep in kept), await self._space.free()
 
         async def change(tx: Tx) -> HoldFolder:
-            await self._space.check(wanted, promised=await tx.holds.outstanding_bytes())
+            self._space.check(wanted, free=free, promised=await tx.holds.outstanding_bytes())
             await tx.holds.add(hold, kept)
             self._announce(tx, hold, "place", by, {"reason": hold.reason, "reserved": wanted, "until": hold.expires_at.isoformat()})
             return HoldFolder(hold, tuple(kept))

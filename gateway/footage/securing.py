@@ -24,6 +24,7 @@ from gateway.drivers.base import RecordingLock, Span, Target
 from gateway.errors import Busy, Conflict, DeviceError, GatewayError, NotFound, NotSupported, Overloaded, StorageFailed
 from gateway.footage.coverage import CoverageDesk
 from gateway.footage.cutting import Finished
+from gateway.footage.filework import to_the_end
 from gateway.footage.holds import HoldDesk
 from gateway.footage.ledger import GATEWAY
 from gateway.footage.space import Space
@@ -108,7 +109,7 @@ class Securing:
     async def run(self, desk: HoldDesk) -> None:
         """Secure what is held, end what has run out, remove what no hold needs, until cancelled. StorageFailed when the store does."""
         await self._store.writer.settle(Lane.FOOTAGE)  # the row of a file, given by a run before this one that was cut off
-        await asyncio.to_thread(_sweep, self._evidence.folder, await self._known())
+        await to_the_end(_sweep, self._evidence.folder, await self._known())
         async with asyncio.TaskGroup() as group:
             group.create_task(self._tick(), name="holds tick")
             while True:
@@ -170,12 +171,14 @@ class Securing:
     async def _reserved(self, keep: Keep) -> Keep:
         """Write `keep` down, with room set aside for it where that was not done before. Conflict (`no-space`) with the figures."""
 
+        free = await self._space.free()
+
         async def change(tx: Tx) -> Keep:
             wanted = keep.reserved
             if not wanted:
                 rate = (await tx.holds.bytes_per_s([keep.camera])).get(keep.camera, self._bytes_per_s)
                 wanted = expected_bytes(keep.missing, rate)
-                await self._space.check(wanted, promised=await tx.holds.outstanding_bytes())
+                self._space.check(wanted, free=free, promised=await tx.holds.outstanding_bytes())
             after = replace(keep, reserved=wanted)
             await tx.holds.put_keep(after)
             return after
@@ -200,7 +203,7 @@ class Securing:
         """Replay what is needed and not there; the keep with what is there then."""
         files = [file for file in await self._files(hold.id) if (file.camera, file.device) == (keep.camera, keep.device)]
         folder, prefix = self._evidence.folder / hold.id, _prefix(keep)
-        await asyncio.to_thread(prepare, folder, {file.name for file in files}, prefix=prefix)
+        await to_the_end(prepare, folder, {file.name for file in files}, prefix=prefix)
         path = await self._source_of(keep.device).replay_path(keep.recording, timeout_s=_ASK_S)
         ends = {run.end for file in files for run in file.runs}
         replay = Replay(self._target_of(keep.device), path, folder, prefix, self._evidence.segment, keep.device_period(hold.window).start)
@@ -301,7 +304,7 @@ class Securing:
             await self._store.writer.write(lambda tx: tx.holds.mark_removed(file), lane=Lane.FOOTAGE)
         except Conflict:  # somebody holds it meanwhile
             return
-        await asyncio.to_thread(_unlink, self._evidence.path_of(file))
+        await to_the_end(_unlink, self._evidence.path_of(file))
         self._log.info("hold.file_removed", hold=file.hold, file=file.name)
 
     async def _known(self) -> frozenset[str]:

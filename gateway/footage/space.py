@@ -47,9 +47,9 @@ class Space:
         self._floor = floor
         self._free_of = free_of
 
-    async def room(self, promised: int) -> Room:
-        """How much there is now, when so many bytes are promised."""
-        return Room(await asyncio.to_thread(self._free_of, self._folder), promised, self._floor)
+    async def free(self) -> int:
+        """How many bytes may still be written. Reads the disk, so never to be asked inside a transaction."""
+        return await asyncio.to_thread(self._free_of, self._folder)
 
     def keep_floor(self, wanted: int = 0, *, promised: int = 0) -> None:
         """Raise DiskFull when less than the floor would stay free beside `wanted` bytes and those promised. Reads the disk."""
@@ -58,9 +58,9 @@ class Space:
             told = f", less {promised >> 20} MiB that are promised to holds" if promised else ""
             raise DiskFull(f"only {free >> 20} MiB are free for footage{told}", hint="free some space, then try again")
 
-    async def check(self, wanted: int, *, promised: int) -> None:
-        """Raise Conflict (`no-space`) with the figures when `wanted` bytes do not fit beside those that are promised."""
-        room = await self.room(promised)
+    def check(self, wanted: int, *, free: int, promised: int) -> None:
+        """Raise Conflict (`no-space`) with the figures when `wanted` of the `free` bytes do not fit beside those that are promised."""
+        room = Room(free, promised, self._floor)
         if wanted > room.left:
             told = f"{_mib(wanted)} are needed and {_mib(room.left)} are left: {_mib(room.free)} free"
             hint = "Free some space, hold fewer cameras or a shorter window, or release another hold."

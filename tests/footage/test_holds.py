@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import itertools
 import json
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -24,13 +25,14 @@ from gateway.drivers.base import Span
 from gateway.errors import Conflict, Forbidden, InvalidInput, NotFound
 from gateway.footage.adopting import Adoption
 from gateway.footage.coverage import CoverageDesk, Patience
+from gateway.footage.cutting import Finished
 from gateway.footage.holds import HoldDesk, HoldFolder, HoldOrder, HoldRules
 from gateway.footage.looks import Looks
 from gateway.footage.securing import EvidenceStore, Securing
 from gateway.footage.service import Rules
 from gateway.footage.space import Space
 from gateway.footage.worker import Job, run_worker
-from gateway.storage.store import Store
+from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 from simulators.faults import Answer, Fault
 from tests.footage.desk import NOW, WANG, ZHAO, Street, desk_of, filing, street, working
@@ -82,6 +84,8 @@ class Bench:
     rules: HoldRules = field(default_factory=HoldRules)
     turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     before_job: Callable[[Job], None] = lambda _: None
+    before_file: Callable[[Finished], Awaitable[object]] | None = None
+    reading: Callable[[], int] | None = None
 
     def __post_init__(self) -> None:
         looks = Looks(store=self.store, city=self.where.city, board=self.where.board, clock=self.clock)
@@ -93,7 +97,7 @@ class Bench:
             keeper_of=cache(self.where.search_of),
             patience=Patience(ask_s=15.0),
         )
-        space = Space(self.folder, floor=1 << 20, free_of=lambda _: self.free)
+        space = Space(self.folder, floor=1 << 20, free_of=lambda _: self.reading() if self.reading else self.free)
         self.securing = Securing(
             store=self.store,
             city=self.where.city,
@@ -125,7 +129,13 @@ class Bench:
     async def _work(self, job: Job, on_file) -> None:
         self.jobs.append(job)
         self.before_job(job)
-        await run_worker(job, on_file)
+
+        async def take(finished: Finished) -> None:
+            if self.before_file is not None:
+                await self.before_file(finished)
+            await on_file(finished)
+
+        await run_worker(job, take)
 
     @contextlib.asynccontextmanager
     async def working(self) -> AsyncIterator["Bench"]:
@@ -416,6 +426,66 @@ async def test_a_crash_in_the_midst_costs_one_file_and_nothing_that_was_acknowle
     assert folder.keeps[0].state is KeepState.SECURED
     assert folder.files[: len(there)] == there
     assert {path.name for path in (tmp_path / "holds" / placed.hold.id).iterdir()} == {file.name for file in folder.files}
+
+
+class Gate:
+    """A change that the writer does not get past."""
+
+    def __init__(self, store: Store) -> None:
+        self.begun, self._opened = asyncio.Event(), asyncio.Event()
+        self._waiting = asyncio.ensure_future(store.writer.write(self._wait, lane=Lane.FOOTAGE))
+
+    async def _wait(self, _tx: Tx) -> None:
+        self.begun.set()
+        await self._opened.wait()
+
+    async def open(self) -> None:
+        self._opened.set()
+        await self._waiting
+
+
+async def test_a_file_whose_row_is_just_being_committed_when_the_worker_ends_is_not_swept_away(
+    where: Street, store: Store, clock: SimulatedClock, tmp_path: Path
+) -> None:
+    """The row stands although who gave it has gone: the sweep of the next run waits for it."""
+    made = Bench(where, store, clock, tmp_path / "holds")
+    placed = await made.desk.place(order(camera_of(where), length=2 * MINUTE), by=WANG)
+    gates: list[Gate] = []
+
+    async def shut(_: Finished) -> None:
+        gates.append(Gate(store))
+        await gates[0].begun.wait()
+
+    made.before_file = shut
+    async with made.working():
+        await until(lambda: gates and gates[0].begun.is_set() and store.writer.waiting[Lane.FOOTAGE], 30)  # the row waits behind it
+        behind = Gate(store)
+        await gates[0].open()
+        await behind.begun.wait()  # and is in one commit with what cannot end yet
+    again = Bench(where, store, clock, tmp_path / "holds")
+    async with again.working():
+        await until(lambda: store.writer.waiting[Lane.FOOTAGE])
+        await behind.open()
+        folder = await again.settled(placed.hold.id)
+    assert len(folder.files) == 2
+    assert {path.name for path in (tmp_path / "holds" / placed.hold.id).iterdir()} == {file.name for file in folder.files}
+
+
+async def test_a_disk_that_is_slow_to_answer_holds_up_nobody_elses_changes(bench: Bench, store: Store) -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    def slowly() -> int:
+        asked.set()
+        answer.wait(20)
+        return 1 << 40
+
+    bench.reading = slowly
+    placing = asyncio.create_task(bench.desk.place(order(camera_of(bench.where)), by=WANG))
+    await until(asked.is_set)
+    async with asyncio.timeout(10):
+        await store.writer.settle(Lane.FOOTAGE)
+    answer.set()
+    assert (await placing).hold.state is HoldState.ACTIVE
 
 
 async def test_a_devices_own_lock_is_used_where_it_has_one_and_taken_off_at_the_end(bench: Bench) -> None:
