@@ -13,10 +13,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 import yaml
+from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -510,7 +512,9 @@ async def _liaison(house: House, city, folder: Path) -> None:
     assert (checked.code, "VERIFIED  4 files" in checked.out) == (0, True)
     await _held(house, request["id"])
     await _linked(house, request["id"])
+    await _viewed(house, request["id"])
     await _brought(house, request["id"], folder)
+    await _delivered(house, request["id"], folder)
     page = folder / "page.html"
     assert (await gatewayctl(None, "footage", "verify-page", "--to", str(page))).code == 0
     assert page.read_bytes() == (to / "verify.html").read_bytes()
@@ -555,6 +559,39 @@ async def _brought(house: House, request: str, folder: Path) -> None:
     assert (one["id"], one["received"], one["sha256"]) == (begun["id"], 5 << 20, hashlib.sha256(film.read_bytes()).hexdigest())
     listed = await gatewayctl(house, "footage", "brought", request, role=Role.LIAISON)
     assert film.name in listed.out
+
+
+async def _viewed(house: House, request: str) -> None:
+    """Somebody looks under the eyes of who filed it, and nothing leaves; the page is told."""
+    said = ("--viewer", "孙大娘", "--identity", "371502196001011234", "--place", "3 号台")
+    begun = await gatewayctl(house, "footage", "view", request, *said, "-o", "json", role=Role.LIAISON)
+    assert begun.code == 0, begun.err
+    viewing = json.loads(begun.out)
+    assert (viewing["viewer"], viewing["place"], viewing["ended_at"]) == ("孙大娘", "3 号台", None)
+    assert f"{house.url}{viewing['page']}" in begun.err
+    ended = await gatewayctl(house, "footage", "end-viewing", viewing["id"], "--outcome", "interrupted", "-o", "json", role=Role.LIAISON)
+    assert (ended.code, json.loads(ended.out)["outcome"]) == (0, "interrupted"), ended.err
+    assert "interrupted" in (await gatewayctl(house, "footage", "viewings", request, role=Role.LIAISON)).out
+
+
+async def _delivered(house: House, request: str, folder: Path) -> None:
+    """A sealed stick leaves, but not against a hash that is another package's; its signed sheet comes back as a scan."""
+    said = ["--medium", "usb-stick", "--number", "U-17", "--seal", "0042", "--receiver", "王建国", "--second-officer", "李敏"]
+    wrong = await gatewayctl(house, "footage", "deliver", request, *said, "--printed-hash", "0" * 64, role=Role.LIAISON)
+    assert wrong.code == 1, wrong.err
+    _, paper = await house.json("GET", f"/v1/footage-requests/{request}/deliveries", role=Role.LIAISON)
+    assert paper["items"] == []
+    async with house.call("GET", f"/v1/footage-requests/{request}/files/manifest.json", role=Role.LIAISON) as answer:
+        printed = hashlib.sha256(await answer.read()).hexdigest()
+    done = await gatewayctl(house, "footage", "deliver", request, *said, "--printed-hash", printed, "-o", "json", role=Role.LIAISON)
+    assert done.code == 0, done.err
+    delivery = json.loads(done.out)
+    assert (delivery["manifest_sha256"], delivery["number"], delivery["signed_sheet"]) == (printed, "U-17", None)
+    scan = folder / "sheet.pdf"
+    scan.write_bytes(b"%PDF-1.4 signed")
+    signed = await gatewayctl(house, "footage", "add-signed-sheet", delivery["id"], str(scan), "-o", "json", role=Role.LIAISON)
+    assert (signed.code, json.loads(signed.out)["signed_sheet"]["media"]) == (0, "application/pdf"), signed.err
+    assert "U-17" in (await gatewayctl(house, "footage", "deliveries", request, role=Role.LIAISON)).out
 
 
 async def _linked(house: House, request: str) -> None:
@@ -643,6 +680,61 @@ def test_how_much_of_a_camera_is_done_with_and_how_a_window_is_drawn():
         window_of("2026-03-01T08:00:00+08:00", None, None)["end"]
         == window_of("2026-03-01T08:00:00+08:00", "2026-03-01T08:10+08:00", None)["end"]
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("--route", "36.4561,115.9852 36.4570"), "'36.4570' is no corner of a route"),
+        (("--camera", "cam-1", "--corridor", "80"), "no route to go along"),
+    ],
+)
+async def test_a_route_that_is_none_is_told_before_anybody_is_asked(given: tuple[str, ...], words: str):
+    told = await gatewayctl(None, "footage", "request", *given)
+    assert told.code == 2
+    assert words in told.err
+
+
+async def test_what_ends_after_so_long_ends_by_the_gateways_clock_whatever_this_machine_believes():
+    async with in_2031() as (url, asked):
+        env = {"GATEWAY_URL": url, "GATEWAY_KEY": "k"}
+        held = await gatewayctl(
+            None, "footage", "hold", "--camera", "c", "--start", "2031-01-01T00:00Z", "--why", "x", "--days", "1", **env
+        )
+        said = await gatewayctl(None, "say", "你好", "--speaker", "s", "--within", "60", "--no-wait", **env)
+        way = ("--route", "36.1,115.1 36.2,115.2", "--direction", "forward", "--corridor", "80", "--slowest", "4")
+        filed = await gatewayctl(None, "footage", "request", *way, "--start", "2031-01-01T00:00Z", **env)
+    assert (held.code, said.code, filed.code) == (0, 0, 0), held.err + said.err + filed.err
+    hold, order, request = asked
+    assert hold["expires_at"] == "2031-05-02T08:00:00+00:00"
+    assert order["not_after"] == "2031-05-01T08:01:00+00:00"
+    points = [{"latitude": 36.1, "longitude": 115.1}, {"latitude": 36.2, "longitude": 115.2}]
+    assert request["route"] == {"points": points, "direction": "forward", "corridor_m": 80, "slowest_kmh": 4}
+
+
+@contextlib.asynccontextmanager
+async def in_2031() -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
+    """A gateway whose clock stands in 2031, and what it was asked for."""
+    asked: list[dict[str, Any]] = []
+
+    async def post(request: web.Request) -> web.Response:
+        asked.append(await request.json())
+        filed = dict.fromkeys(("id", "state", "reason", "case_number", "requester", "cameras", "start", "end", "submitted_at"), "")
+        return web.json_response({**filed, "missing": [], "keeps": [], "owner": {"name": "x"}, "expires_at": ""})
+
+    async def health(_request: web.Request) -> web.Response:
+        return web.json_response({}, headers={"Date": "Thu, 01 May 2031 08:00:00 GMT"})
+
+    app = web.Application()
+    app.add_routes([web.get("/healthz", health), web.post("/{rest:.*}", post)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}", asked
+    finally:
+        await runner.cleanup()
 
 
 async def test_a_bulk_edit_is_shown_and_then_made(house: House, tmp_path: Path):

@@ -6,6 +6,8 @@ Plain urllib: it costs a command nothing to load. No proxy and no redirection is
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPResponse
 from typing import Any, cast
 from urllib.error import HTTPError, URLError
@@ -56,6 +58,16 @@ class Client:
         with self.open(method, path, query=query, data=payload, headers=sent) as answer:
             text = answer.read()
         return json.loads(text) if text else None
+
+    def now(self) -> datetime:
+        """The server's time, to the second: what the server is told shall not depend on this machine's clock. Failed if it tells none."""
+        with self.open("GET", "/healthz") as answer:
+            told = answer.headers.get("Date", "")
+        try:
+            return parsedate_to_datetime(told).astimezone(UTC)
+        except ValueError:
+            hint = "Is it the gateway that answers there? gatewayctl doctor"
+            raise Failed(f"{self.server} does not tell the time.", exit_code=Exit.ENVIRONMENT, hint=hint) from None
 
     def every(self, path: str, *, most: int = 0, **query: object) -> Iterator[Any]:
         """All items of a list, page by page; at most `most` when that is not 0."""

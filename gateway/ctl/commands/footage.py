@@ -11,10 +11,13 @@ from gateway.ctl.commands import (
     footage_coverage,
     footage_holds,
     footage_links,
+    footage_media,
     footage_package,
     footage_papers,
     footage_progress,
+    footage_viewings,
 )
+from gateway.ctl.commands.footage_route import route_of
 from gateway.ctl.commands.footage_times import window_of
 from gateway.ctl.commands.speak import circle_of
 from gateway.ctl.failure import Exit, Failed
@@ -23,7 +26,17 @@ from gateway.ctl.session import Output, client_of
 from gateway.ctl.spans import span
 
 app = typer.Typer(no_args_is_help=True)
-for part in (footage_coverage, footage_progress, footage_package, footage_papers, footage_links, footage_brought, footage_holds):
+for part in (
+    footage_coverage,
+    footage_progress,
+    footage_package,
+    footage_papers,
+    footage_links,
+    footage_viewings,
+    footage_media,
+    footage_brought,
+    footage_holds,
+):
     part.add_to(app)
 
 RequestId = Annotated[str, typer.Argument(help="The request's id.", metavar="REQUEST")]
@@ -53,6 +66,11 @@ def request(
     group: Annotated[list[str] | None, typer.Option(help="All cameras of a group.")] = None,
     cell: Annotated[list[str] | None, typer.Option(help="All cameras of a grid cell.")] = None,
     circle: Annotated[str | None, typer.Option(help="All cameras within R metres of a place.", metavar="LAT,LON,R")] = None,
+    route: Annotated[str | None, typer.Option(help="All cameras along a way, by its corners.", metavar="'LAT,LON LAT,LON …'")] = None,
+    direction: Annotated[str | None, typer.Option(help="Along it: forward, backward or either.", show_default="either")] = None,
+    slowest: Annotated[float | None, typer.Option(help="Along it, in km/h.", show_default="3")] = None,
+    fastest: Annotated[float | None, typer.Option(help="Along it, in km/h.", show_default="30")] = None,
+    corridor: Annotated[float | None, typer.Option(help="Metres from it within which a camera sees it.", show_default="50")] = None,
     start: Annotated[str | None, typer.Option(help="2026-03-01T08:00:00+08:00; without an offset it is this machine's time.")] = None,
     end: Annotated[str | None, typer.Option(help="As --start.")] = None,
     length: Annotated[str | None, typer.Option("--for", help="Instead of --end: 10m, 1h30m; 10m when neither is given.")] = None,
@@ -63,8 +81,10 @@ def request(
 ) -> None:
     """File a request; another person has to approve it. An emergency goes ahead at once: viewed only, until confirmed."""
     mine = {"ctx", "file", "urgent", "output", "camera", "group", "cell", "start", "end", "length", "tolerance"}
+    mine |= {"direction", "slowest", "fastest", "corridor"}
     fields = {name: value for name, value in locals().items() if name not in mine and name != "mine"}
     fields |= {"cameras": camera, "groups": group, "cells": cell, "urgency": "urgent" if urgent else None}
+    fields["route"] = route_of(route, direction=direction, slowest_kmh=slowest, fastest_kmh=fastest, corridor_m=corridor)
     fields["circle"] = circle_of(circle) if circle else None
     fields["tolerance_s"] = span(tolerance).total_seconds() if tolerance else None
     body = _read(file) | {name: value for name, value in fields.items() if value} | window_of(start, end, length)

@@ -1,6 +1,6 @@
 """Holds from a terminal: footage that must not be lost, how far it is secured, and the end of it."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
@@ -48,7 +48,7 @@ def hold(
         raise Failed(
             "Neither a request nor cameras and a time are named.", exit_code=Exit.USAGE, hint="Give REQUEST, or --camera and --start."
         )
-    until = (datetime.now(UTC) + timedelta(days=days)).isoformat()
+    until = (client.now() + timedelta(days=days)).isoformat()
     body = {**what, "reason": why, "expires_at": until, "everything": everything}
     placed = client.call("POST", "/v1/footage/holds", body=body)
     _told(placed, output)

@@ -58,11 +58,7 @@ def add_document(
     output: Output = Format.TABLE,
 ) -> None:
     """Upload a scanned document."""
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise Failed(f"{file} cannot be read: {error.strerror}", exit_code=Exit.ENVIRONMENT, hint="Name a file that is there.") from None
-    media = _KINDS.get(file.suffix.lower(), "application/octet-stream")
+    data, media = scan_of(file)
     path = f"/v1/footage-requests/{request}/documents"
     kept = client_of(ctx).call("POST", path, query={"kind": kind, "name": file.name}, data=data, kind=media)
     show([kept], _COLUMNS, output)
@@ -72,3 +68,11 @@ def add_document(
 def documents(ctx: typer.Context, request: RequestId, *, output: Output = Format.TABLE) -> None:
     """The documents of a request."""
     show(client_of(ctx).get(f"/v1/footage-requests/{request}/documents")["items"], _COLUMNS, output)
+
+
+def scan_of(file: Path) -> tuple[bytes, str]:
+    """The bytes of a scan and its media type by its name. Failed when it cannot be read."""
+    try:
+        return file.read_bytes(), _KINDS.get(file.suffix.lower(), "application/octet-stream")
+    except OSError as error:
+        raise Failed(f"{file} cannot be read: {error.strerror}", exit_code=Exit.ENVIRONMENT, hint="Name a file that is there.") from None

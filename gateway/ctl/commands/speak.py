@@ -4,7 +4,7 @@ import re
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -89,7 +89,7 @@ def say(
         "repeats": repeats,
         "pause_s": pause,
         "priority": priority,
-        "not_after": (datetime.now(UTC) + timedelta(seconds=within)).isoformat(),
+        "not_after": (client.now() + timedelta(seconds=within)).isoformat(),
         "case": case,
         "reason": reason,
         "override": override,
