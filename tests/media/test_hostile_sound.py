@@ -82,7 +82,7 @@ def wav_that_claims(rate: int, channels: int) -> bytes:
 BOMBS: dict[str, Callable[[], bytes]] = {
     "m4a-frames": lambda: mp4_that_claims(0x7FFFFFFF),
     "flac-hour": long_flac,
-    "opus-half-hour": lambda: encoded(bytes(2 * 8000 * 1800), "ogg", "libopus"),
+    "opus-eleven-minutes": lambda: encoded(bytes(2 * 8000 * 660), "ogg", "libopus"),
     "wav-hours": lambda: wav(bytes(30 << 20), rate=4000),
     "wav-rate": lambda: wav_that_claims(0xFFFFFFFF, 1),
     "wav-channels": lambda: wav_that_claims(1, 65_535),

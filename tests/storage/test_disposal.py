@@ -33,7 +33,7 @@ async def hold(store: Store, window: Period) -> None:
     await store.writer.write(lambda tx: tx.holds.add(one, [kept]), lane=Lane.FOOTAGE)
 
 
-@pytest.mark.parametrize("state", [*KEPT, *FRUITLESS])
+@pytest.mark.parametrize("state", sorted(KEPT | FRUITLESS))
 async def test_whatever_came_of_a_request_its_term_is_over_once(store: Store, tmp_path: Path, state: FootageState) -> None:
     request = await ready(store, tmp_path, now=NOW, state=state)
     assert await due(store, after=timedelta(0)) == []

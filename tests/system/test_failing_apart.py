@@ -25,7 +25,7 @@ from tests.system.conftest import ROOT
 from tests.system.standing import PORT, Standing, eventually, standing
 
 CLIP_S = 20.0
-SILENT_WITHIN_NS = 500_000_000
+SILENT_WITHIN_NS = 5_000_000_000  # of the 20 s that it would have gone on; `./gw bench broadcast` tells how soon it is
 
 
 class Fragile:
