@@ -3,6 +3,7 @@
 import asyncio
 import base64
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,8 @@ from gateway.api.byte_ranges import Part
 from gateway.domain.handover import Span
 
 _PIECE: Final = 256 << 10
+_READERS: Final = ThreadPoolExecutor(max_workers=4, thread_name_prefix="footage-out")
+"""Reads what goes out, a piece a step, in turns: other file work goes on, however many downloads there are and however slow the disk."""
 _KIND_OF: Final = {
     ".mp4": "video/mp4",
     ".json": "application/json",
@@ -60,15 +63,21 @@ async def send(
 ) -> web.StreamResponse:
     """Answer with `part`, whose bytes are `pieces`; `sent` is told how many bytes have gone out, piece by piece.
 
-    ConnectionError, which the reader sees as broken off, when `stop` says so meanwhile or the file became shorter.
+    An empty piece means that there is none yet. ConnectionError, which the reader sees as broken off, when `stop` says so meanwhile, the
+    reader has gone or the file became shorter.
     """
+    loop = asyncio.get_running_loop()
     answer = web.StreamResponse(status=HTTPStatus.OK if part.whole else HTTPStatus.PARTIAL_CONTENT, headers=headers)
     answer.content_length = left = part.span.length
     await answer.prepare(request)
-    while not stop() and (piece := await asyncio.to_thread(next, pieces, b"")):
-        await answer.write(piece)
-        left -= len(piece)
-        sent(len(piece))
+    while left and not stop() and request.transport is not None:
+        piece = await loop.run_in_executor(_READERS, next, pieces, None)
+        if piece is None:
+            break
+        if piece:
+            await answer.write(piece)
+            left -= len(piece)
+            sent(len(piece))
     if left:
         raise ConnectionError("it may go out no more, or became shorter")
     await answer.write_eof()

@@ -44,32 +44,38 @@ def length(sizes: Mapping[str, int]) -> int:
     return sum(len(_header(entry)) + entry.size for entry in entries) + len(_directory(entries))
 
 
-def pieces(paths: Sequence[Path]) -> Iterator[bytes]:
-    """The archive of `paths`, by name, in pieces of about `PIECE` bytes. Each file is read twice: its CRC-32 stands before it.
+def pieces(paths: Sequence[Path], start: int = 0) -> Iterator[bytes]:
+    """The archive of `paths`, by name, from its byte `start` on; no step reads more than `PIECE` bytes.
 
-    OSError; also when a file becomes shorter or longer meanwhile.
+    Each file is read twice, since its CRC-32 stands before it, but once where `start` is behind it. While it is read for that the pieces
+    are empty. OSError; also when a file becomes shorter or longer meanwhile.
     """
     entries: list[Entry] = []
+    at = 0
     for path in sorted(paths, key=lambda path: path.name):
         with path.open("rb") as file:
-            entry = Entry(path.name, *_measured(file))
-            entries.append(entry)
-            yield _header(entry)
-            file.seek(0)
-            left = entry.size
-            while piece := file.read(min(PIECE, left)):
-                left -= len(piece)
-                yield piece
-            if left:
-                raise OSError(f"{path.name} became shorter while it was read")
-    yield _directory(entries)
+            size = crc = 0
+            while piece := file.read(PIECE):
+                size, crc = size + len(piece), zlib.crc32(piece, crc)
+                yield b""
+            entries.append(Entry(path.name, size, crc))
+            header = _header(entries[-1])
+            yield header[max(0, start - at) :]
+            at += len(header)
+            yield from _content(file, size, min(size, max(0, start - at)))
+            at += size
+    yield _directory(entries)[max(0, start - at) :]
 
 
-def _measured(file: BinaryIO) -> tuple[int, int]:
-    size = crc = 0
-    while piece := file.read(PIECE):
-        size, crc = size + len(piece), zlib.crc32(piece, crc)
-    return size, crc
+def _content(file: BinaryIO, size: int, start: int) -> Iterator[bytes]:
+    """The bytes of `file`, which had `size` of them, from `start` on. OSError."""
+    file.seek(start)
+    left = size - start
+    while piece := file.read(min(PIECE, left)):
+        left -= len(piece)
+        yield piece
+    if left:
+        raise OSError(f"{Path(file.name).name} became shorter while it was read")
 
 
 def _header(entry: Entry) -> bytes:

@@ -65,8 +65,8 @@ class Offered:
     sha256: str = ""
 
     def pieces(self, span: Span) -> Iterator[bytes]:
-        """The bytes of `span`. OSError. Those of a ZIP before `span` are made and left out, which costs reading them."""
-        whole = _read(self.paths[0], span.start) if self.sha256 else _behind(archive.pieces(self.paths), span.start)
+        """The bytes of `span`; some pieces may be empty. OSError. What of a ZIP lies before `span` is read once, for its CRC-32."""
+        whole = _read(self.paths[0], span.start) if self.sha256 else archive.pieces(self.paths, span.start)
         left = span.length
         for piece in whole:
             yield piece[:left]
@@ -398,11 +398,3 @@ def _read(path: Path, start: int) -> Iterator[bytes]:
         file.seek(start)
         while piece := file.read(PIECE):
             yield piece
-
-
-def _behind(pieces: Iterator[bytes], start: int) -> Iterator[bytes]:
-    """`pieces` without their first `start` bytes."""
-    for piece in pieces:
-        if start < len(piece):
-            yield piece[start:]
-        start = max(0, start - len(piece))

@@ -76,11 +76,33 @@ def test_a_file_that_shrinks_while_it_goes_out_ends_it(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(bytes(3 << 20))
     going = pieces([path])
-    next(going), next(going)
+    assert next(piece for piece in going if piece)[:4] == b"PK\3\4"
     with path.open("r+b") as file:
         file.truncate(2 << 20)
     with pytest.raises(OSError, match="became shorter"):
         list(going)
+
+
+def test_the_rest_of_an_archive_is_what_follows(package: Path) -> None:
+    paths = sorted(package.iterdir())
+    whole = zipped(package)
+    edges = [0]
+    for path in paths:
+        header = len(_header(Entry(path.name, path.stat().st_size)))
+        edges += [edges[-1] + header, edges[-1] + header + path.stat().st_size]
+    for start in {max(0, edge + off) for edge in (*edges, len(whole)) for off in (-1, 0, 1)}:
+        assert b"".join(pieces(paths, start)) == whole[start:]
+
+
+@pytest.mark.parametrize("start", [0, 9_000, 9_500])
+def test_no_step_reads_more_than_a_piece_however_far_behind_it_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: int) -> None:
+    monkeypatch.setattr("gateway.evidence.archive.PIECE", 100)
+    (tmp_path / "a.mp4").write_bytes(bytes(9_000))
+    (tmp_path / "b.mp4").write_bytes(bytes(1_000))
+    steps = list(pieces([tmp_path / "a.mp4", tmp_path / "b.mp4"], start))
+    assert max(map(len, steps)) <= 200
+    assert sum(not piece for piece in steps) >= (9_000 + 1_000) / 100
+    assert len(b"".join(steps)) == length({"a.mp4": 9_000, "b.mp4": 1_000}) - start
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
