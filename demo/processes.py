@@ -15,6 +15,8 @@ READY_WITHIN_S = 120.0
 STOP_WITHIN_S = 20.0
 LOWEST_PORT = 10_240
 PORT_TRIES = 200
+_chance = random.SystemRandom()  # two processes of one seed would choose the same ports
+_given: set[int] = set()
 
 
 class DemoFailed(Exception):
@@ -70,12 +72,14 @@ def _last_words(log: Path) -> str:
 def free_port(preferred: int) -> int:
     """`preferred` when nothing listens there, else one that is free. Both TCP and UDP must be free on every address.
 
-    It lies below the ports that the kernel hands out to outgoing connections: nobody takes it before it is listened on.
+    It lies below the ports that the kernel hands out to outgoing connections: nobody takes it before it is listened on. None but the
+    preferred one is given twice in a process. Raises `DemoFailed` when none is left.
     """
     lowest_ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    others = (random.randrange(LOWEST_PORT, max(lowest_ephemeral, LOWEST_PORT + 1)) for _ in range(PORT_TRIES))
+    others = (_chance.randrange(LOWEST_PORT, max(lowest_ephemeral, LOWEST_PORT + 1)) for _ in range(PORT_TRIES))
     for candidate in (preferred, *others):
-        if candidate and _is_free(candidate):
+        if candidate and (candidate == preferred or candidate not in _given) and _is_free(candidate):
+            _given.add(candidate)
             return candidate
     raise DemoFailed("no free port is left on this machine")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from demo import processes
 from tests.waiting import until
 
 BARESIP = """\
@@ -55,8 +56,8 @@ def free_port() -> int:
     while True:
         with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
             first = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
+            port = processes.free_port(0)
+            first.bind(("127.0.0.1", port))
             for number, kind in ((port, socket.SOCK_STREAM), (port + 1, socket.SOCK_DGRAM), (port + 1, socket.SOCK_STREAM)):
                 stack.enter_context(socket.socket(socket.AF_INET, kind)).bind(("127.0.0.1", number))
             if port % 2 == 0:
@@ -97,7 +98,7 @@ class Sipp:
 
     async def judged(self) -> None:
         """Wait for its end: it says itself whether everything went as its script has it."""
-        code = await asyncio.wait_for(self.program.wait(), 60)
+        code = await asyncio.wait_for(self.program.wait(), 90)
         assert code == 0, self.errors.read_text() if self.errors.exists() else code
 
 
@@ -113,7 +114,7 @@ async def sipp(folder: Path, script: str, *, transport: str = "u1", **words: str
     (folder / "script.xml").write_text(text)
     log, errors = folder / "sipp.log", folder / "errors.log"
     command = ("sipp", "-sf", str(folder / "script.xml"), "-i", "127.0.0.1", "-p", str(port), "-t", transport, "-m", "1", "-nostdin")
-    watch = ("-trace_err", "-error_file", str(errors), "-timeout", "20", "-timeout_error")
+    watch = ("-trace_err", "-error_file", str(errors), "-timeout", "60", "-timeout_error")
     with log.open("wb") as out:
         program = await asyncio.create_subprocess_exec(
             *command, *watch, stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=out, cwd=folder
