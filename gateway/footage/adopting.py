@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.domain.devices import DeviceId
-from gateway.domain.footage import LEAST_GAP, Period, gaps
+from gateway.domain.footage import LEAST_GAP, Period, gaps, joined, overlapping
 from gateway.domain.holds import HeldFile
 from gateway.footage.filework import to_the_end
 from gateway.footage.securing import EvidenceStore
@@ -27,25 +27,25 @@ class Adoption:
         self._evidence = evidence
 
     async def of(self, camera: DeviceId, device: DeviceId, window: Period, recorded: Sequence[Period]) -> list[HeldFile]:
-        """Held files of `camera` from `device` that serve `window`, of which the device still has `recorded`; in order, none twice.
+        """Held files of `camera` that serve `window`, of which the device still has `recorded`; in order of time, none twice.
 
-        A file that reaches beyond the window serves only where the device has lost its part of it: more goes out than was asked for, up to
-        the length of a file, rather than nothing.
+        Those that `device` gave come first; what another one gave, such as the camera's own card, fills what they leave out. A file that
+        reaches beyond the window serves only where the device has lost its part of it: more goes out than was asked for, up to the length
+        of a file, rather than nothing.
         """
         async with self._store.read() as tx:
-            found = [file for file in await tx.holds.files_of(camera, window) if file.device == device]
+            found = await tx.holds.files_of(camera, window)
         chosen: list[HeldFile] = []
-        there: list[Period] = []
-        for file in sorted(found, key=lambda one: (one.period.start, -one.period.length)):
+        there: tuple[Period, ...] = ()
+        for file in sorted(found, key=lambda one: (one.device != device, one.period.start, -one.period.length)):
             part = Period(max(file.period.start, window.start), min(file.period.end, window.end))
-            there = [run for run in there if run.end > part.start]
             fits = window.start - _KEY_FRAME <= file.period.start and file.period.end <= window.end + LEAST_GAP
-            if part.start >= part.end or not gaps(there, part, least=LEAST_GAP):
+            if part.start >= part.end or not gaps(overlapping(there, part), part, least=LEAST_GAP):
                 continue
             if fits or gaps(recorded, part, least=LEAST_GAP):
                 chosen.append(file)
-                there += file.runs
-        return chosen
+                there = joined([*there, *file.runs])
+        return sorted(chosen, key=lambda one: one.period.start)
 
     async def link(self, file: HeldFile, target: Path) -> None:
         """Have the bytes of `file` under the name `target` as well, durably; a copy where the two lie on different disks. OSError."""

@@ -296,14 +296,16 @@ class Fulfilment:
         return _broken_off(before, dossier, found.reason)
 
     async def _located(self, request: FootageRequest, camera: DeviceId) -> Export:
-        """What the recorder of one camera has of the window: PENDING with its coverage, NOTHING or FAILED with the reason."""
+        """What the recorder of one camera has of the window, and holds secured: PENDING with that, NOTHING or FAILED with the reason."""
         place = self._city.recorder_of(camera)
         if place is None:
-            return Export(request.id, camera, DeviceId(""), "", state=ExportState.FAILED, reason="no recorder keeps its footage")
+            unkept = Export(request.id, camera, DeviceId(""), "", state=ExportState.FAILED, reason="no recorder keeps its footage")
+            return await self._with_held(unkept, request.window_of(camera))
         recorder, channel = place
         if not channel.recording_token:
             reason = f"the inventory names no recording for channel {channel.number} of {recorder.id}"
-            return Export(request.id, camera, recorder.id, "", state=ExportState.FAILED, reason=reason)
+            unnamed = Export(request.id, camera, recorder.id, "", state=ExportState.FAILED, reason=reason)
+            return await self._with_held(unnamed, request.window_of(camera))
         export = Export(
             request=request.id,
             camera=camera,
@@ -339,6 +341,8 @@ class Fulfilment:
         coverage = clipped((*export.coverage, *(run for file in held for run in file.runs)), window)
         reason = export.reason if export.state is ExportState.FAILED else ""
         missing = gaps(coverage, window, least=LEAST_GAP)
+        if not export.recorder:
+            export = replace(export, recorder=held[0].device, serial=held[0].serial, offset=held[0].offset)
         return replace(export, state=ExportState.PENDING, coverage=coverage, gaps=missing, reason=reason if missing else "")
 
     # -- fetching it --------------------------------------------------------------------------------------------------
@@ -371,12 +375,14 @@ class Fulfilment:
         except DiskFull as failure:
             adopted, error = 0, error or str(failure)
         if adopted and not tuple(fetch.missing()):
-            error, refused = "", False
+            error, refused = fetch.export.reason, False
         await self._ledger.put_exports(judged(fetch.export, fetch.files, fetch.window, error=error, refused=refused))
 
     async def _attempt(self, fetch: "_CameraFetch") -> None:
         """Fetch what is missing, in a turn of its recorder; whoever has to wait for a busy one waits outside."""
         recorder, key = fetch.export.recorder, (fetch.export.request, fetch.export.camera)
+        if not fetch.export.recording:
+            return  # nobody replays it: what is held is all that there is
         async with self.turn(recorder):
             await self._ledger.put_exports(replace(fetch.export, state=ExportState.EXPORTING, reason=""))
             self._gauges[key] = gauge = Gauge(total(fetch.export.coverage), fetch.done(), fetch.size())

@@ -319,6 +319,38 @@ async def test_a_request_gets_what_was_secured_when_its_recorder_has_lost_it(ben
         assert dossier.request.state is FootageState.READY
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["its recorder is silent", "its recorder was taken down"])
+async def test_a_request_gets_what_was_secured_from_the_cameras_own_card(bench: Bench, store: Store, known: bool) -> None:
+    """Whatever device gave it: the manifest names the camera and its clock."""
+    card = next(camera for camera in bench.where.simulated.of_kind("camera") if camera.card and not camera.channels[0].gappy)
+    camera, city = DeviceId(card.id), bench.where.city
+    recorder, _ = city.recorder_of(camera)
+    bench.where.state.ail(next(one for one in bench.where.simulated.devices if one.id == recorder.id), Fault(answer=Answer.REFUSE))
+    placed = await bench.desk.place(order(camera), by=WANG)
+    secured = await until(
+        lambda: bench.desk.get(placed.hold.id),
+        60,
+        lambda: bench.clock.advance(1),
+        wanted=lambda folder: any((keep.device, keep.state) == (camera, KeepState.SECURED) for keep in folder.keeps),
+    )
+    adoption = Adoption(store, EvidenceStore(bench.folder))
+    async with working(desk_of(bench.where, store, bench.clock, bench.folder.parent / "footage", adoption=adoption)) as requests:
+        request = await requests.service.submit(filing(cameras=(camera,), window=placed.hold.window), by=WANG)
+        if not known:
+            city.replace(devices=[device for device in city.devices.values() if device.id != recorder.id])
+        await requests.service.approve(request.id, by=ZHAO)
+        done = asyncio.create_task(requests.settled(request.id))
+        while not done.done():
+            await asyncio.wait([done], timeout=0.05)
+            await bench.clock.advance(5)
+        dossier = done.result()
+        assert (dossier.request.state, dossier.exports[0].gaps) == (FootageState.READY, ())
+        assert [file.sha256 for file in dossier.files] == [file.sha256 for file in secured.files]
+        offset = timedelta(seconds=card.clock_offset_s)
+        assert {(file.device, file.serial, file.offset) for file in dossier.files} == {(camera, card.serial, offset)}
+        assert dossier.exports[0].recorder == (recorder.id if known else camera)
+
+
 async def test_a_hold_that_ends_leaves_what_another_one_covers(bench: Bench, store: Store) -> None:
     camera = camera_of(bench.where)
     one = await bench.desk.place(order(camera), by=WANG)
