@@ -1,5 +1,6 @@
 """Every code that the gateway can give stands in the operator's table of reasons, with its next step."""
 
+import json
 import re
 from pathlib import Path
 
@@ -35,3 +36,13 @@ def test_every_reason_why_a_device_is_not_up_is_said_in_both_languages() -> None
     assert len(told) > 40
     assert sorted(told - PHRASES.keys()) == []
     assert [code for code, said in PHRASES.items() if not said.zh or not said.en or said.zh == said.en] == []
+
+
+def test_every_problem_that_the_console_says_in_chinese_is_one_of_the_table() -> None:
+    said = json.loads((ROOT / "console" / "src" / "locales" / "problems.zh.json").read_text(encoding="utf-8"))
+    explained = set(re.findall(r"`([a-z0-9-]+)`", (ROOT / "docs" / "operate" / "reasons.md").read_text(encoding="utf-8")))
+    assert not sorted(said.keys() - explained)
+    page = (ROOT / "docs" / "operate" / "reasons.md").read_text(encoding="utf-8").split("| `bad-request` |")[1].split("\n## ")[0]
+    footage = {code for row in page.splitlines()[1:] if row.startswith("|") for code in re.findall(r"`([a-z0-9-]+)`", row.split("|")[1])}
+    assert len(footage) > 20
+    assert not sorted(footage - said.keys())

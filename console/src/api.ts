@@ -1,5 +1,6 @@
 // The gateway's HTTP API as the console uses it: a session cookie made from a key, pages of a list, and the event stream.
 import { City, type DeviceAnswer, type GroupAnswer } from "./city";
+import { refusal } from "./i18n";
 import { type Act, Desk, type Entry, type Incident, type Member, type Order, type Window } from "./incidents";
 
 export class NotSignedIn extends Error {}
@@ -22,8 +23,8 @@ export async function call(path: string, init: RequestInit = {}): Promise<Respon
   if (answer.status === 401) throw new NotSignedIn();
   if (!answer.ok) {
     const problem = (await answer.json().catch(() => ({}))) as { type?: string; title?: string; detail?: string; hint?: string; errors?: { pointer: string; detail: string }[] };
-    const words = [problem.detail ?? problem.title ?? `HTTP ${answer.status}`, problem.hint ?? ""].join(" ").trim();
-    throw new Refused(answer.status, words, problem.type?.split(":").pop(), problem.errors);
+    const code = problem.type?.split(":").pop() ?? "";
+    throw new Refused(answer.status, refusal(code, problem.detail ?? problem.title ?? `HTTP ${answer.status}`, problem.hint), code, problem.errors);
   }
   return answer;
 }
@@ -32,6 +33,22 @@ export async function call(path: string, init: RequestInit = {}): Promise<Respon
 export async function post<T>(path: string, body: unknown, headers: Record<string, string> = {}): Promise<T> {
   const more = body === undefined ? { headers } : { headers: { "Content-Type": "application/json", ...headers }, body: JSON.stringify(body) };
   return (await (await call(path, { method: "POST", ...more })).json()) as T;
+}
+
+/** POST what has one effect however often it arrives (Idempotency-Key): sent once more when the connection broke before an answer came. */
+export async function postOnce<T>(path: string, body: unknown): Promise<T> {
+  const key = { "Idempotency-Key": freshKey() };
+  try {
+    return await post<T>(path, body, key);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error; // the gateway has answered
+    return await post<T>(path, body, key);
+  }
+}
+
+/** A key that nobody had before; also where the page is not served over TLS, and crypto.randomUUID is missing. */
+export function freshKey(): string {
+  return [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 export async function get<T>(path: string): Promise<T> {

@@ -2,8 +2,9 @@
 import type { City } from "./city";
 import { nextOf, type Request, STATES, waits } from "./footage";
 import { DossierPage } from "./footage-dossier";
+import { Figures } from "./footage-figures";
 import { Form } from "./footage-form";
-import { at, begin, dossier, draft, filing, look, more, read, readMore, requests, wanted } from "./footage-shelf";
+import { at, begin, counting, dossier, draft, filing, look, mine, more, read, readMore, requests, wanted } from "./footage-shelf";
 import { t, when, worded } from "./i18n";
 import { Stage, Urgent } from "./marks";
 import { may } from "./session";
@@ -24,10 +25,17 @@ export function FootageDesk({ city }: { city: City }) {
         {more.value && <button onClick={() => void readMore()}>{t("footage.older")}</button>}
       </section>
       <div>
-        {filing.value ? <Form city={city} /> : at.value !== null ? dossier.value?.id === at.value && <DossierPage city={city} one={dossier.value} /> : <p class="hint">{t("footage.choose")}</p>}
+        {filing.value ? <Form city={city} /> : counting.value ? <Figures /> : at.value !== null ? dossier.value?.id === at.value && <DossierPage city={city} one={dossier.value} /> : <p class="hint">{t("footage.choose")}</p>}
       </div>
     </>
   );
+}
+
+/** Show the desk's figures, or put them away. */
+function count() {
+  const shown = counting.value;
+  look(null);
+  counting.value = !shown;
 }
 
 function Filters() {
@@ -63,14 +71,17 @@ function Filters() {
       <button type="button" onClick={() => void read()}>
         {t("ledger.again")}
       </button>
+      <button type="button" aria-pressed={counting.value} data-counting onClick={count}>
+        {t("footage.figures")}
+      </button>
     </form>
   );
 }
 
 function Row({ one }: { one: Request }) {
-  const mine = waits(one, may);
+  const forMe = waits(one, may, mine(one));
   return (
-    <li class={`request ${mine ? "mine" : ""}`} data-request={one.id} aria-current={at.value === one.id} onClick={() => look(one.id)}>
+    <li class={`request ${forMe ? "mine" : ""}`} data-request={one.id} aria-current={at.value === one.id} onClick={() => look(one.id)}>
       <div class="what">
         <b>
           <Urgent one={one} /> {one.case_number}
@@ -78,7 +89,7 @@ function Row({ one }: { one: Request }) {
         <span class="dim">
           {one.unit} {one.requester} · {when(one.start)} · {t("footage.cameras", { n: one.cameras.length })}
         </span>
-        <span class={mine ? "" : "dim"}>{t(nextOf(one, may))}</span>
+        <span class={forMe ? "" : "dim"}>{t(nextOf(one, may, mine(one)))}</span>
       </div>
       <div class="who">
         <Stage state={one.state} />

@@ -2,15 +2,16 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { City } from "./city";
-import { barOf, bringable, type Coverage, deliverable, type Dossier, held, leftOf, lengthOf, looked, type Period, progressOf, sized, type Step, steps, unconfirmed, wantedOf, WORDY, working } from "./footage";
+import { barOf, barred, bringable, type Coverage, deliverable, type Dossier, held, leftOf, lengthOf, looked, type Period, progressOf, sized, type Step, steps, unconfirmed, wantedOf, WORDY, working } from "./footage";
 import { BroughtFiles } from "./footage-brought";
 import { Holds } from "./footage-holds";
 import { Links } from "./footage-links";
+import { Media } from "./footage-media";
 import { Papers } from "./footage-papers";
 import { Strip } from "./footage-strip";
 import { Viewings } from "./footage-viewing";
-import { act, at, look, readRegister, register } from "./footage-shelf";
-import { exact, type Key, language, reason, self, span, t, when, who, worded, zone } from "./i18n";
+import { act, at, look, mine, readRegister, register } from "./footage-shelf";
+import { exact, type Key, language, reason, span, t, when, who, worded, zone } from "./i18n";
 import { Stage, Urgent } from "./marks";
 import { may } from "./session";
 
@@ -40,6 +41,7 @@ export function DossierPage({ city, one }: { city: City; one: Dossier }) {
       {one.files.length > 0 && <Files one={one} />}
       {one.files.length > 0 && <Viewings one={one} />}
       {one.files.length > 0 && <Links one={one} />}
+      {one.files.length > 0 && <Media one={one} />}
       {bringable(one.state) && <BroughtFiles city={city} one={one} />}
       <Log one={one} />
     </article>
@@ -75,8 +77,9 @@ function Fetching({ one }: { one: Dossier }) {
 function Deeds({ one }: { one: Dossier }) {
   const note = useSignal("");
   const missing = useSignal<Step | null>(null);
-  const possible = steps(one, may);
-  if (possible.length === 0) return null;
+  const possible = steps(one, may, mine(one));
+  const why = barred(one, may, mine(one));
+  if (possible.length === 0) return why && <p class="hint barred">{t(why, { name: one.submitted_by.name })}</p>;
   const go = (step: Step) => {
     const text = note.value.trim();
     missing.value = text === "" && WORDY.includes(step) ? step : null;
@@ -215,18 +218,18 @@ function spoken(of: Coverage): string {
 // -- what goes out ----------------------------------------------------------------------------------------------------
 
 function Files({ one }: { one: Dossier }) {
-  const mine = one.submitted_by.actor === self.value.actor && may("footage:download") && deliverable(one.state) && one.kind !== "citizen" && !unconfirmed(one) && (one.missing.length === 0 || one.owing);
+  const own = mine(one) && may("footage:download") && deliverable(one.state) && one.kind !== "citizen" && !unconfirmed(one) && (one.missing.length === 0 || one.owing);
   const url = (rest: string) => `/v1/footage-requests/${encodeURIComponent(one.id)}/${rest}`;
   return (
     <section class="card">
       <h2>{t("footage.files")}</h2>
-      <p class="hint">{t(mine ? "footage.files.how" : one.kind === "citizen" ? "footage.files.no-copy" : deliverable(one.state) && unconfirmed(one) ? "footage.files.unconfirmed" : one.missing.length > 0 && !one.owing ? "footage.files.incomplete" : deliverable(one.state) ? "footage.files.theirs" : "footage.files.not", { name: one.submitted_by.name })}</p>
+      <p class="hint">{t(own ? "footage.files.how" : one.kind === "citizen" ? "footage.files.no-copy" : deliverable(one.state) && unconfirmed(one) ? "footage.files.unconfirmed" : one.missing.length > 0 && !one.owing ? "footage.files.incomplete" : deliverable(one.state) ? "footage.files.theirs" : "footage.files.not", { name: one.submitted_by.name })}</p>
       <table class="windows files">
         <tbody>
           {one.files.map((file) => (
             <tr key={file.name} class={file.removed ? "is-over" : ""}>
               <td>
-                {mine && !file.removed ? (
+                {own && !file.removed ? (
                   <a href={url(`files/${encodeURIComponent(file.name)}`)} download={file.name} onClick={again}>
                     {file.name}
                   </a>
@@ -249,7 +252,7 @@ function Files({ one }: { one: Dossier }) {
           ))}
         </tbody>
       </table>
-      {mine && (
+      {own && (
         <p class="repair">
           <a class="button main" href={url("package")} download onClick={again}>
             {t("footage.package")}

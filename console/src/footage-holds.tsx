@@ -1,7 +1,7 @@
 // Holds: footage that must not be lost, placed in one click before or after a request is filed; how far each is secured, and its end.
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { get, post } from "./api";
+import { get, postOnce } from "./api";
 import type { City } from "./city";
 import type { Dossier, Period } from "./footage";
 import { exact, reason, span, t, worded } from "./i18n";
@@ -50,7 +50,7 @@ export function HoldNow({ cameras, window, why, request, placed }: { cameras: re
     const because = why.trim() || prompt(t("footage.hold.why"))?.trim();
     if (!because) return;
     const order = { cameras, start: window.start, end: window.end, reason: because, expires_at: later(days), ...(request && { request }) };
-    void said(() => post<Hold>("/v1/footage/holds", order)).then((done) => {
+    void said(() => postOnce<Hold>("/v1/footage/holds", order)).then((done) => {
       if (!done) return;
       tell(t("footage.hold.placed", { days }));
       placed?.();
@@ -79,7 +79,7 @@ export function Holds({ city, one }: { city: City; one: Dossier }) {
     if (may("footage:hold")) void said(read);
   }, [one.id, one.custody.length, one.state, touched.value?.cursor]);
   if (!may("footage:hold")) return null;
-  const act = (hold: Hold, what: string, body: unknown) => void said(() => post(`/v1/footage/holds/${encodeURIComponent(hold.id)}/${what}`, body).then(read));
+  const act = (hold: Hold, what: string, body: unknown) => void said(() => postOnce(`/v1/footage/holds/${encodeURIComponent(hold.id)}/${what}`, body).then(read));
   const release = (hold: Hold) => {
     const note = prompt(t("footage.hold.release.why"))?.trim();
     if (note) act(hold, "release", { note });

@@ -1,7 +1,7 @@
 // The footage desk's state and what it asks of the gateway: the list, the request that is looked at, the one that is typed.
 import { computed, effect, signal } from "@preact/signals";
-import { get, post, Refused } from "./api";
-import { t } from "./i18n";
+import { freshKey, get, post, postOnce, Refused } from "./api";
+import { self, t } from "./i18n";
 import { asked, bodyOf, blank, type Dossier, type Draft, type Field, faultsOf, fieldOf, type Register, type Request, type Step, waits, working } from "./footage";
 import { may, phase, tell, touched } from "./session";
 
@@ -24,7 +24,14 @@ export const filing = signal(false);
 /** What is wrong with it, at its field; "" is for what has no field. */
 export const faults = signal<ReadonlyMap<Field | "", string>>(new Map());
 /** How many requests wait for this very reader. */
-export const waiting = computed(() => (requests.value ?? []).filter((one) => waits(one, may)).length);
+export const waiting = computed(() => (requests.value ?? []).filter((one) => waits(one, may, mine(one))).length);
+/** Whether the figures of the desk are in sight. */
+export const counting = signal(false);
+
+/** Whether the reader filed it. */
+export function mine(one: Pick<Request, "submitted_by">): boolean {
+  return one.submitted_by.actor === self.value.actor;
+}
 
 const path = (id: string, rest = "") => `/v1/footage-requests/${encodeURIComponent(id)}${rest}`;
 
@@ -61,7 +68,7 @@ export const readMore = (): Promise<boolean> =>
 
 export function look(id: string | null): void {
   at.value = id;
-  filing.value = false;
+  filing.value = counting.value = false;
   if (dossier.value?.id !== id) dossier.value = null;
   if (id !== null) void said(() => readDossier(id));
 }
@@ -80,7 +87,7 @@ function put(found: Request): void {
 export async function act(id: string, step: Step, note: string): Promise<boolean> {
   return said(async () => {
     const { what, body } = asked(step, note);
-    put(await post<Request>(path(id, `/${what}`), body));
+    put(await postOnce<Request>(path(id, `/${what}`), body));
     await readDossier(id);
   });
 }
@@ -104,7 +111,7 @@ export async function begin(): Promise<void> {
   const known = register.value!;
   if (draft.value === null) {
     draft.value = blank(new Date(), JSON.parse(localStorage.getItem(LAST) ?? "{}") as Partial<Draft>, known);
-    key = [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    key = freshKey();
   }
   look(null);
   filing.value = true;

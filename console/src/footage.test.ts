@@ -80,23 +80,76 @@ describe("the footage desk", () => {
     const liaison = may("footage:request", "footage:download");
     const approver = may("footage:approve");
     const one = (state: (typeof footage.STATES)[number], more = {}) => ({ state, kind: "police" as const, emergency: null, decided_by: null, owing: false, ...more });
-    expect(footage.steps(one("submitted"), approver)).toEqual(["approve", "reject"]);
-    expect(footage.steps(one("submitted"), liaison)).toEqual(["cancel"]);
-    expect(footage.steps(one("partial"), liaison)).toEqual(["hand-over", "close-nothing-found", "close-no-copy", "retry"]);
-    expect(footage.steps(one("ready"), approver)).toEqual([]);
-    expect(footage.steps(one("ready", { kind: "citizen" }), liaison)).toEqual(["close-nothing-found", "close-no-copy"]);
-    expect(footage.STATES.filter((state) => footage.waits(one(state), approver))).toEqual(["submitted"]);
-    expect(footage.STATES.filter((state) => footage.waits(one(state), liaison))).toEqual(["ready", "partial", "failed"]);
+    expect(footage.steps(one("submitted"), approver, false)).toEqual(["approve", "reject"]);
+    expect(footage.steps(one("submitted"), liaison, true)).toEqual(["cancel"]);
+    expect(footage.steps(one("partial"), liaison, true)).toEqual(["hand-over", "close-nothing-found", "close-no-copy", "retry"]);
+    expect(footage.steps(one("ready"), approver, false)).toEqual([]);
+    expect(footage.steps(one("ready", { kind: "citizen" }), liaison, true)).toEqual(["close-nothing-found", "close-no-copy"]);
+    expect(footage.STATES.filter((state) => footage.waits(one(state), approver, false))).toEqual(["submitted"]);
+    expect(footage.STATES.filter((state) => footage.waits(one(state), liaison, true))).toEqual(["ready", "partial", "failed"]);
     const emergency = { emergency: "hot-pursuit" as const, owing: true };
-    expect(footage.steps(one("exporting", emergency), approver)).toEqual(["confirm", "revoke"]);
-    expect(footage.steps(one("exporting", { ...emergency, decided_by: { name: "a", actor: "b" } }), approver)).toEqual(["revoke"]);
-    expect(footage.nextOf(one("exporting", emergency), approver)).toBe("footage.next.confirm");
-    expect(footage.steps(one("ready", emergency), liaison)).toEqual(["close-nothing-found", "close-no-copy"]);
-    expect(footage.steps(one("ready", { ...emergency, decided_by: { name: "a", actor: "b" } }), liaison)).toEqual(["hand-over", "close-nothing-found", "close-no-copy"]);
-    for (const state of footage.STATES) expect(footage.nextOf(one(state), liaison)).toMatch(/^footage\.next\./);
+    expect(footage.steps(one("exporting", emergency), approver, false)).toEqual(["confirm", "revoke"]);
+    expect(footage.steps(one("exporting", { ...emergency, decided_by: { name: "a", actor: "b" } }), approver, false)).toEqual(["revoke"]);
+    expect(footage.nextOf(one("exporting", emergency), approver, false)).toBe("footage.next.confirm");
+    expect(footage.steps(one("ready", emergency), liaison, true)).toEqual(["close-nothing-found", "close-no-copy"]);
+    expect(footage.steps(one("ready", { ...emergency, decided_by: { name: "a", actor: "b" } }), liaison, true)).toEqual(["hand-over", "close-nothing-found", "close-no-copy"]);
+    for (const state of footage.STATES) expect(footage.nextOf(one(state), liaison, true)).toMatch(/^footage\.next\./);
     expect(footage.asked("close-no-copy", "x")).toEqual({ what: "close", body: { found_something: true, note: "x" } });
     expect(footage.asked("hand-over", "王")).toEqual({ what: "hand-over", body: { receiver: "王" } });
     expect(footage.asked("retry", "")).toEqual({ what: "retry", body: undefined });
+  });
+
+  it("offers a request only to who filed it or may approve, and a decision never to who filed it, and says why", () => {
+    const both = (permission: string) => ["footage:request", "footage:download", "footage:approve"].includes(permission);
+    const liaison = (permission: string) => ["footage:request", "footage:download"].includes(permission);
+    const one = (state: (typeof footage.STATES)[number]) => ({ state, kind: "police" as const, emergency: null, decided_by: null, owing: false });
+    expect(footage.steps(one("ready"), liaison, false)).toEqual([]);
+    expect(footage.barred(one("ready"), liaison, false)).toBe("footage.barred.theirs");
+    expect(footage.waits(one("ready"), liaison, false)).toBe(false);
+    expect(footage.nextOf(one("ready"), liaison, false)).toBe("footage.next.fetched");
+    expect(footage.steps(one("submitted"), both, true)).toEqual(["cancel"]);
+    expect(footage.steps(one("submitted"), both, false)).toEqual(["approve", "reject", "cancel"]);
+    expect(footage.nextOf(one("submitted"), both, true)).toBe("footage.next.decision");
+    expect(footage.barred(one("submitted"), (permission) => permission === "footage:approve", true)).toBe("footage.barred.own");
+    expect(footage.barred(one("expired"), liaison, false)).toBeNull();
+    expect(footage.barred(one("ready"), () => false, true)).toBeNull();
+  });
+
+  it("says why the gateway refused in the reader's language, by its code, and in the gateway's words where it knows none", async () => {
+    const { language, refusal } = await import("./i18n");
+    language.value = "zh";
+    expect(refusal("not-yours", "Footage is in the hands of …")).toBe("仅登记该申请的人（处置也可由审批人）可以这样做。");
+    expect(refusal("quiet-hours", "until 06:00 $&")).toBe("正处静音时段：until 06:00 $&");
+    expect(refusal("never-heard-of", "No.", "Ask again.")).toBe("No. Ask again.");
+    expect(refusal("constructor", "No.")).toBe("No.");
+    language.value = "en";
+    expect(refusal("not-yours", "No.", "Ask again.")).toBe("No. Ask again.");
+  });
+
+  it("sends what is done once again when the connection broke, under the same key, and what was refused never", async () => {
+    const { postOnce, Refused } = await import("./api");
+    const keys: (string | null)[] = [];
+    const answers = [() => Promise.reject(new TypeError("network")), () => Promise.resolve(new Response('{"id":"H-1"}')), () => Promise.resolve(new Response("{}", { status: 409 }))];
+    vi.stubGlobal("fetch", (_path: string, init: RequestInit) => {
+      keys.push(new Headers(init.headers).get("Idempotency-Key"));
+      return answers[keys.length - 1]!();
+    });
+    expect(await postOnce("/v1/x", {})).toEqual({ id: "H-1" });
+    await expect(postOnce("/v1/x", {})).rejects.toBeInstanceOf(Refused);
+    vi.unstubAllGlobals();
+    expect(keys.map((key) => key === keys[0])).toEqual([true, true, false]);
+    expect(keys.every((key) => /^[0-9a-f]{24}$/.test(key ?? ""))).toBe(true);
+  });
+
+  it("asks for the figures of whole days, the last one included, and of all when none is named", async () => {
+    const { query } = await import("./footage-figures");
+    const now = new Date(2026, 10, 26, 12);
+    expect([...query({ by: "unit", from: "", to: "" }, now)]).toEqual([["by", "unit"]]);
+    const november = query({ by: "month", from: "2026-11-01", to: "2026-11-30" }, now);
+    expect(november.get("since")).toBe(new Date(2026, 10, 1).toISOString());
+    expect(november.get("until")).toBe(new Date(2026, 11, 1).toISOString());
+    const open = query({ by: "month", from: "2026-12-24", to: "" }, now);
+    expect(Date.parse(open.get("until")!) > Date.parse(open.get("since")!)).toBe(true);
   });
 
   it("finds places by all words, the exact one first, and counts each camera once", () => {

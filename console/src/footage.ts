@@ -142,8 +142,11 @@ export function unconfirmed(one: Pick<Request, "emergency" | "decided_by">): boo
   return one.emergency !== null && one.decided_by === null;
 }
 
-/** What a reader with these permissions may do with a request as it stands. */
-export function steps(one: Standing, allowed: (permission: string) => boolean): Step[] {
+/**
+ * What a reader with these permissions may do with a request as it stands. Who filed it disposes of it, or who may approve; nobody who
+ * filed it decides on it.
+ */
+export function steps(one: Standing, allowed: (permission: string) => boolean, filed: boolean): Step[] {
   const { state } = one;
   const there = state === "ready" || state === "partial";
   const confirmable = unconfirmed(one) && !UNDECIDED.includes(state);
@@ -159,7 +162,8 @@ export function steps(one: Standing, allowed: (permission: string) => boolean): 
     "give-up": state === "failed",
     cancel: ["submitted", "failed", ...WORKING].includes(state),
   };
-  return STEPS.filter((step) => possible[step] && allowed(needed(step)));
+  const disposes = filed || allowed("footage:approve");
+  return STEPS.filter((step) => possible[step] && allowed(needed(step)) && (needed(step) === "footage:approve" ? !filed : disposes));
 }
 
 function needed(step: Step): string {
@@ -176,18 +180,25 @@ export function asked(step: Step, note: string): { what: string; body: unknown }
 }
 
 /** Whether it waits for this very reader. */
-export function waits(one: Standing, allowed: (permission: string) => boolean): boolean {
-  return steps(one, allowed).some((step) => ["approve", "confirm", "hand-over", "close-no-copy"].includes(step) || (step === "retry" && one.state === "failed"));
+export function waits(one: Standing, allowed: (permission: string) => boolean, filed: boolean): boolean {
+  return steps(one, allowed, filed).some((step) => ["approve", "confirm", "hand-over", "close-no-copy"].includes(step) || (step === "retry" && one.state === "failed"));
+}
+
+/** Why a reader whose permissions would do may not do anything about it; null where there is no such reason. */
+export function barred(one: Standing, allowed: (permission: string) => boolean, filed: boolean): Key | null {
+  if (steps(one, allowed, filed).length > 0) return null;
+  if (steps(one, allowed, !filed).length === 0) return null;
+  return filed ? "footage.barred.own" : "footage.barred.theirs";
 }
 
 /** What somebody has to do next, in a word. */
-export function nextOf(one: Standing & Pick<Request, "owing">, allowed: (permission: string) => boolean): Key {
+export function nextOf(one: Standing & Pick<Request, "owing">, allowed: (permission: string) => boolean, filed: boolean): Key {
   const { state } = one;
-  if (state === "submitted") return allowed("footage:approve") ? "footage.next.decide" : "footage.next.decision";
-  if (one.owing && one.decided_by === null) return allowed("footage:approve") ? "footage.next.confirm" : "footage.next.confirmation";
+  if (state === "submitted") return allowed("footage:approve") && !filed ? "footage.next.decide" : "footage.next.decision";
+  if (one.owing && one.decided_by === null) return allowed("footage:approve") && !filed ? "footage.next.confirm" : "footage.next.confirmation";
   if (working(state)) return "footage.next.wait";
   if ((state === "ready" || state === "partial") && one.kind === "citizen") return "footage.next.view";
-  if (state === "ready" || state === "partial") return allowed("footage:download") ? "footage.next.fetch" : "footage.next.fetched";
+  if (state === "ready" || state === "partial") return allowed("footage:download") && filed ? "footage.next.fetch" : "footage.next.fetched";
   if (one.owing) return "footage.next.papers";
   return state === "failed" ? "footage.next.retry" : "footage.next.nothing";
 }

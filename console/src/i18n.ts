@@ -1,6 +1,7 @@
 // The console's two languages: one flat catalogue each, chosen by the reader and remembered.
 import { effect, signal } from "@preact/signals";
 import en from "./locales/en.json";
+import problems from "./locales/problems.zh.json";
 import zh from "./locales/zh.json";
 
 export type Key = keyof typeof en;
@@ -32,6 +33,12 @@ export const phrases = signal<Record<string, { zh: string; en: string }>>({});
 /** A reason code in the reader's language; a code that has no words is shown as it is. */
 export function reason(code: string): string {
   return phrases.value[code]?.[language.value] ?? code;
+}
+
+/** Why the gateway said no, in the reader's language: by its code where this console knows it, else in the gateway's own English. */
+export function refusal(code: string, detail: string, hint = ""): string {
+  const known = language.value === "zh" && Object.hasOwn(problems, code) ? problems[code as keyof typeof problems] : undefined;
+  return known === undefined ? `${detail} ${hint}`.trim() : known.replace("{detail}", () => detail);
 }
 
 /** A word of the gateway's in the reader's language; one that this console does not know is shown as it is. */
