@@ -410,7 +410,8 @@ class History:
 
 class MediaPacket(NamedTuple):
     """One RTP packet of a replay. `ntp` is the device's time from the 0xABAC extension (ONVIF Streaming, replay), when it has one.
-    `following`: the bodies of the fragments right behind it, a packet each, when the replay was asked to join them.
+    `following`: the bodies of the fragments right behind it, a packet each, when the replay was asked to join them; `marker` is then
+    that of the last packet, and `whole` says that the NAL unit ends with it.
 
     A tuple, since there are 750,000 in a gigabyte of footage and a frozen dataclass takes four times as long to make.
     """
@@ -426,6 +427,7 @@ class MediaPacket(NamedTuple):
     discontinuity: bool = False
     terminal: bool = False
     following: Sequence[bytes] = ()
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)

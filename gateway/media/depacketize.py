@@ -27,6 +27,8 @@ class Packet(Protocol):
     def discontinuity(self) -> bool: ...
     @property
     def following(self) -> Sequence[bytes]: ...
+    @property
+    def whole(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,8 @@ class Depacketizer:
             self._expected = (packet.sequence + len(following) + 1) & 0xFFFF
             if self._fragments:
                 self._fragments += following
+                if packet.whole:
+                    self._end_fragments()
         return done + self.flush() if packet.marker else done
 
     def flush(self) -> list[AccessUnit]:
@@ -131,8 +135,11 @@ class Depacketizer:
             self._lost = True
             return
         if fu & 0x40:
-            self._nals.append(b"".join(self._fragments))
-            self._fragments = []
+            self._end_fragments()
+
+    def _end_fragments(self) -> None:
+        self._nals.append(b"".join(self._fragments))
+        self._fragments = []
 
 
 def _aggregated(payload: bytes, position: int) -> Iterator[bytes]:

@@ -71,18 +71,20 @@ class Response:
 class Frame(NamedTuple):
     """Binary data interleaved with the messages (RFC 2326, 10.12): `$`, channel, length, payload.
 
-    `following`: what came right behind it of the same NAL unit, see `Fragments`.
+    `following`: what came right behind it of the same NAL unit, see `Fragments`. `ends`: the marker of the packet that brought the
+    last piece of it; None when that is not among them.
     """
 
     channel: int
     payload: bytes
     following: Sequence[bytes] = ()
+    ends: bool | None = None
 
 
 class Fragments(NamedTuple):
     """How a channel's video is cut up: `lead` bytes stand before each piece of a NAL unit, and `kind` of `mask` in the first says that
-    it is one; the last says which piece (RFC 6184, 5.8; RFC 7798, 4.4.3). Pieces between the first and the last, in unbroken sequence and
-    without any RTP option, then come as `Frame.following` of the one before: a call for a picture instead of one for each packet.
+    it is one; the last says which piece (RFC 6184, 5.8; RFC 7798, 4.4.3). Pieces after the first, in unbroken sequence and without any
+    RTP option, then come as `Frame.following` of the one before: a call for a NAL unit instead of one for each packet.
     """
 
     lead: int
@@ -179,21 +181,29 @@ def _joined(first: Frame, buffer: bytes, position: int, how: Fragments) -> tuple
         return first, position
     if packet[at + lead - 1] & 0x40:
         return first, position
-    start = packet[at : at + lead - 1] + bytes((packet[at + lead - 1] & 0x3F,))
+    goes_on = packet[at : at + lead - 1] + bytes((packet[at + lead - 1] & 0x3F,))
+    is_last = goes_on[:-1] + bytes((goes_on[-1] | 0x40,))
     second, sequence, timestamp = packet[1], int.from_bytes(packet[2:4]), int.from_bytes(packet[4:8])
     found: list[bytes] = []
+    ends: bool | None = None
     least, body = 12 + lead, 16 + lead
     while position + body <= end:
         dollar, channel, size, options, kind, number, time = _PLAIN_RTP.unpack_from(buffer, position)
         sequence = (sequence + 1) & 0xFFFF
         stop = position + 4 + size
-        if number != sequence or time != timestamp or kind != second or options != 0x80 or size <= least or stop > end:
+        if number != sequence or time != timestamp or options != 0x80 or size <= least or stop > end:
             break
-        if dollar != _DOLLAR or channel != first.channel or buffer[position + 16 : position + body] != start:
+        if dollar != _DOLLAR or channel != first.channel:
             break
+        if (piece := buffer[position + 16 : position + body]) != goes_on or kind != second:
+            if piece != is_last or kind & 0x7F != second:
+                break
+            ends = kind != second
         found.append(buffer[position + body : stop])
         position = stop
-    return (Frame(first.channel, packet, found) if found else first), position
+        if ends is not None:
+            break
+    return (Frame(first.channel, packet, found, ends) if found else first), position
 
 
 def _message_at(buffer: bytes, position: int) -> tuple[Request | Response | None, int]:

@@ -149,7 +149,7 @@ class Replay:
         ProtocolError. Whoever stops early still calls `close`.
         """
         while self.ended is None:
-            item = await self._inbox.take(self._judge.patience_s)
+            item = self._inbox.next() or await self._inbox.take(self._judge.patience_s)
             found = self._sort(*item) if item is not None else None
             if found is not None and self.ended is not ReplayEnd.WINDOW:
                 yield found
@@ -163,8 +163,9 @@ class Replay:
         known = {channel: _FRAGMENTS.get(self._tracks[index].encoding) for channel, index in self.channels.items()}
         self._connection.join_fragments({channel: how for channel, how in known.items() if how is not None}, self._inbox.put_joined)
 
-    def _sort(self, channel: int, payload: bytes, following: Sequence[bytes]) -> tuple[int, MediaPacket] | None:
+    def _sort(self, frame: Frame, size: int) -> tuple[int, MediaPacket] | None:
         """The packet of one frame with its track; None for what is no media. Sets `ended` when it ends the replay."""
+        channel, payload, following, ends = frame
         index = self.channels.get(channel)
         if index is None:
             if channel - 1 in self.channels and rtp.says_goodbye(payload):
@@ -173,11 +174,13 @@ class Replay:
         packet = rtp.parse(payload)
         if packet is None:
             raise ProtocolError(f"{self._connection.target.device}: sends what is no RTP packet")
+        if following:
+            packet = rtp.joined(packet, following, ends)
         if index == 0:
-            self.ended = self._judge.see(packet, len(payload) + sum(map(len, following)))
+            self.ended = self._judge.see(packet, size)
             if self._judge.advanced:
                 self._inbox.waited_s = 0.0
-        return index, packet._replace(following=following) if following else packet
+        return index, packet
 
     def _part(self, index: int) -> None:
         """A track has said goodbye; what others still hold of it comes soon."""
@@ -253,7 +256,7 @@ class _Inbox:
         self.waited_s = 0.0
         self.torn_down = False
         self._connection = connection
-        self._frames: deque[tuple[int, bytes, Sequence[bytes]]] = deque()  # bounded in bytes by pause_reading, see _put
+        self._frames: deque[tuple[Frame, int]] = deque()  # with their bytes, which pause_reading bounds, see _keep
         self._bytes = 0
         self._paused = False
         self._failure: DeviceError | None = None
@@ -261,7 +264,18 @@ class _Inbox:
         connection.on_frame = self._put
         connection.on_end = self._end
 
-    async def take(self, patience_s: float) -> tuple[int, bytes, Sequence[bytes]] | None:
+    def next(self) -> tuple[Frame, int] | None:
+        """The next frame, and how many bytes it has, if one is there."""
+        if not self._frames:
+            return None
+        found = self._frames.popleft()
+        self._bytes -= found[1]
+        if self._paused and self._bytes < _HIGH_WATER // 2:
+            self._paused = False
+            self._connection.resume_reading()
+        return found
+
+    async def take(self, patience_s: float) -> tuple[Frame, int] | None:
         """The next frame; None when the device ended the session or `waited_s` reached `patience_s`. Raises when the connection broke."""
         while not self._frames:
             if self._failure is not None:
@@ -269,12 +283,7 @@ class _Inbox:
             if self.torn_down or self.waited_s >= patience_s:
                 return None
             await self._wait(patience_s - self.waited_s)
-        channel, payload, following = self._frames.popleft()
-        self._bytes -= len(payload) + sum(map(len, following))
-        if self._paused and self._bytes < _HIGH_WATER // 2:
-            self._paused = False
-            self._connection.resume_reading()
-        return channel, payload, following
+        return self.next()
 
     async def _wait(self, longest_s: float) -> None:
         """Until something came, adding to `waited_s`; time that the reader itself takes does not count."""
@@ -290,12 +299,14 @@ class _Inbox:
             self.waited_s += loop.time() - began
 
     def put_joined(self, frame: Frame) -> None:
-        self._bytes += sum(map(len, frame.following))
-        self._put(frame.channel, frame.payload, frame.following)
+        self._keep(frame, len(frame.payload) + sum(map(len, frame.following)))
 
-    def _put(self, channel: int, payload: bytes, following: Sequence[bytes] = ()) -> None:
-        self._frames.append((channel, payload, following))
-        self._bytes += len(payload)
+    def _put(self, channel: int, payload: bytes) -> None:
+        self._keep(Frame(channel, payload), len(payload))
+
+    def _keep(self, frame: Frame, size: int) -> None:
+        self._frames.append((frame, size))
+        self._bytes += size
         self._stirred.set()
         if not self._paused and self._bytes > _HIGH_WATER:
             self._paused = True

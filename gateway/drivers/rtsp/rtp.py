@@ -1,7 +1,7 @@
 """RTP and RTCP packets (RFC 3550), and the header extension of ONVIF replay."""
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from gateway.drivers.base import MediaPacket
@@ -61,6 +61,13 @@ def parse(packet: bytes) -> MediaPacket | None:
         bool(flags & _DISCONTINUITY),
         bool(flags & _TERMINAL),
     )
+
+
+def joined(packet: MediaPacket, following: Sequence[bytes], ends: bool | None) -> MediaPacket:
+    """The packet with the bodies of the fragments behind it. `ends`: the marker of the last, when the NAL unit ends with it."""
+    marker = packet.marker if ends is None else ends
+    payload, kind, sequence, timestamp, _, ntp, clean, end, discontinuity, terminal, *_ = packet
+    return MediaPacket(payload, kind, sequence, timestamp, marker, ntp, clean, end, discontinuity, terminal, following, ends is not None)
 
 
 def from_ntp(seconds: int, fraction: int) -> datetime:
