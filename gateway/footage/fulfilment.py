@@ -3,18 +3,17 @@
 import asyncio
 import re
 import shutil
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import Final
 from weakref import WeakValueDictionary
 
 import structlog
 
-from gateway import __version__
 from gateway.clock import Clock
 from gateway.domain.city import City
 from gateway.domain.devices import DeviceId
@@ -22,12 +21,9 @@ from gateway.domain.footage import (
     LEAST_GAP,
     WORKING,
     Act,
-    Described,
-    Document,
     Dossier,
     Export,
     ExportState,
-    FootageFile,
     FootageRequest,
     FootageState,
     Period,
@@ -37,17 +33,14 @@ from gateway.domain.footage import (
     gaps,
     joined,
     judged,
-    left_out,
-    manifest,
     overlapping,
     total,
     verdict,
 )
 from gateway.domain.health import Board, HealthState
-from gateway.domain.imports import HOLDING, UNFINISHED, Import, imported_section
-from gateway.drivers.base import Span, Target
+from gateway.domain.imports import Import
+from gateway.drivers.base import Target
 from gateway.errors import (
-    AuthenticationFailed,
     Busy,
     DeadlineExceeded,
     DeviceError,
@@ -58,14 +51,16 @@ from gateway.errors import (
     StorageFailed,
 )
 from gateway.footage.adopting import Adoption
+from gateway.footage.camera_fetch import CameraFetch
 from gateway.footage.cutting import Finished
 from gateway.footage.filework import to_the_end
-from gateway.footage.keys import open_signer
 from gateway.footage.ledger import Ledger
+from gateway.footage.locating import ASK_TIMEOUT_S, Locator, RecordingSearch
+from gateway.footage.patience import patiently
 from gateway.footage.progress import Gauge, Progress
-from gateway.footage.register import Register
+from gateway.footage.proving import Prover
 from gateway.footage.resealing import CHANGES, SEALS
-from gateway.footage.sealing import BESIDE, Seal, is_sealed, seal
+from gateway.footage.sealing import BESIDE
 from gateway.footage.space import DiskFull, Space
 from gateway.footage.stretches import Replay, Worker, fetch_stretch, next_number, prepare
 from gateway.footage.turns import Turns
@@ -73,29 +68,9 @@ from gateway.footage.worker import Reached, run_worker
 from gateway.storage.store import Store
 from gateway.storage.writer import Lane
 
-T = TypeVar("T")
-PROOFS: Final = "proofs"
-"""The folder beside those of the requests in which every manifest stays, with its signature, under its digest."""
 _REQUESTS_AT_ONCE: Final = 8
 _UNJUDGED: Final = frozenset({ExportState.PENDING, ExportState.EXPORTING})
 _ILL: Final = frozenset({HealthState.DEGRADED, HealthState.DOWN})
-_ASK_TIMEOUT_S: Final = 30.0
-_ATTEMPTS: Final = 3
-_PAUSE_S: Final = 5.0
-_BUSY_WAITS: Final = 60
-_BUSY_PAUSE_S: Final = 30.0
-
-
-class RecordingSearch(Protocol):
-    """What is asked of a recorder before its footage is replayed (ONVIF Recording Search and Replay services)."""
-
-    async def coverage(self, recording: str, window: Span, *, timeout_s: float) -> Sequence[Span]:
-        """The parts of `window` (device time) that are recorded."""
-        ...
-
-    async def replay_path(self, recording: str, *, timeout_s: float) -> str:
-        """Path and query of the recording's replay URI."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +98,10 @@ class Fulfilment:
         *,
         store: Store,
         ledger: Ledger,
+        prover: Prover,
         city: City,
         board: Board,
         clock: Clock,
-        register: Register,
         search_of: Callable[[DeviceId], RecordingSearch],
         target_of: Callable[[DeviceId], Target],
         fetching: Fetching,
@@ -136,14 +111,13 @@ class Fulfilment:
     ) -> None:
         self._store = store
         self._ledger = ledger
-        self._city = city
-        self._board = board
+        self._prover = prover
         self._clock = clock
-        self._register = register
         self._search_of = search_of
         self._target_of = target_of
         self._fetching = fetching
         self._adoption = adoption
+        self._locator = Locator(city=city, board=board, clock=clock, search_of=search_of, adoption=adoption)
         self._worker = worker
         self._stirred = asyncio.Event()
         self._alone: WeakValueDictionary[RequestId, asyncio.Lock] = WeakValueDictionary()
@@ -151,17 +125,6 @@ class Fulfilment:
         self._turns = Turns(fetching.exports, ailing=lambda recorder: board[recorder].state in _ILL or slowed(recorder))
         self._gauges: dict[tuple[RequestId, DeviceId], Gauge] = {}
         self._log = structlog.get_logger()
-
-    def folder_of(self, request: RequestId) -> Path:
-        return self._fetching.folder / request
-
-    def proofs_of(self, request: RequestId) -> Path:
-        """Where each manifest that was ever signed for `request` stays, under its digest."""
-        return self._fetching.folder / PROOFS / request
-
-    def folders(self) -> list[str]:
-        """The requests of which something is on the disk."""
-        return [path.name for path in self._fetching.folder.iterdir() if path.is_dir()] if self._fetching.folder.is_dir() else []
 
     def alone(self, request: RequestId) -> asyncio.Lock:
         """Whoever reads what a seal of `request` has to say, seals it and puts that on record holds this meanwhile."""
@@ -186,8 +149,8 @@ class Fulfilment:
             await asyncio.wait([task])
             await self._store.writer.settle(Lane.FOOTAGE)  # what it was just putting on record
         async with self.alone(request):
-            await to_the_end(shutil.rmtree, self.proofs_of(request), ignore_errors=True)
-            await to_the_end(_clear, self.folder_of(request), await self._ledger.held(request))
+            await to_the_end(shutil.rmtree, self._prover.proofs_of(request), ignore_errors=True)
+            await to_the_end(_clear, self._prover.folder_of(request), await self._ledger.held(request))
 
     async def run(self) -> None:
         """Work until cancelled; begins with what an earlier run left unfinished. Raises StorageFailed when the store does."""
@@ -235,7 +198,7 @@ class Fulfilment:
         """Whether the request ended with what there is of it: sealed, or in the package that was made before this attempt."""
         request = dossier.request
         await self._ledger.put_exports(*(_broken_off(export, dossier, reason) for export in dossier.exports if export.state in _UNJUDGED))
-        if request.state not in WORKING or not (dossier.files or await self._brought(request.id)):
+        if request.state not in WORKING or not (dossier.files or await self._prover.brought(request.id)):
             return False
         if request.state is not FootageState.EXPORTING:
             await self._ledger.act(request.id, Act.EXPORT)
@@ -252,7 +215,7 @@ class Fulfilment:
             async with self._store.read() as tx:
                 sealed, changed = await tx.footage.newest(request.id, SEALS), await tx.footage.newest(request.id, CHANGES)
             digest = sealed.detail.get("manifest_sha256", "") if sealed else ""
-            if sealed is None or request.ready_at is None or not await self.is_sealed(request.id, digest):
+            if sealed is None or request.ready_at is None or not await self._prover.is_sealed(request.id, digest):
                 return False
             follows = changed is None or changed.number < sealed.number
             detail = {name: told for name, told in sealed.detail.items() if name.endswith("_sha256")} if follows else {}
@@ -270,7 +233,7 @@ class Fulfilment:
             await self._export_all(request)
             await self._conclude(request.id)
 
-    # -- where it is --------------------------------------------------------------------------------------------------
+    # -- where it is ---------------------------------------------------------------------------------------------------
 
     async def _locate(self, request: FootageRequest) -> FootageRequest:
         """Ask the recorders what they have. The request is then HOLDING, or at its end when there is nothing to fetch."""
@@ -280,7 +243,7 @@ class Fulfilment:
         if any(export.state is ExportState.PENDING for export in exports):
             found = {export.camera: _told(export.coverage) for export in exports}
             return await self._ledger.act(request.id, Act.HOLD, detail={"recorded": found})
-        act, reason = _with_brought(verdict(exports), await self._brought(request.id))
+        act, reason = _with_brought(verdict(exports), await self._prover.brought(request.id))
         if act in (Act.FIND_NOTHING, Act.FAIL):
             return await self._ledger.act(request.id, act, reason=reason)
         return await self._ledger.act(request.id, Act.EXPORT)  # all was there already: only the manifest is missing
@@ -290,82 +253,32 @@ class Fulfilment:
         before = next((export for export in dossier.exports if export.camera == camera), None)
         if before is not None and before.state is ExportState.DONE:
             return before
-        found = await self._located(dossier.request, camera)
+        found = await self._locator.of(dossier.request, camera)
         if before is None or found.state is ExportState.PENDING or not any(file.camera == camera for file in dossier.files):
             return found
         return _broken_off(before, dossier, found.reason)
-
-    async def _located(self, request: FootageRequest, camera: DeviceId) -> Export:
-        """What the recorder of one camera has of the window, and holds secured: PENDING with that, NOTHING or FAILED with the reason."""
-        place = self._city.recorder_of(camera)
-        if place is None:
-            unkept = Export(request.id, camera, DeviceId(""), "", state=ExportState.FAILED, reason="no recorder keeps its footage")
-            return await self._with_held(unkept, request.window_of(camera))
-        recorder, channel = place
-        if not channel.recording_token:
-            reason = f"the inventory names no recording for channel {channel.number} of {recorder.id}"
-            unnamed = Export(request.id, camera, recorder.id, "", state=ExportState.FAILED, reason=reason)
-            return await self._with_held(unnamed, request.window_of(camera))
-        export = Export(
-            request=request.id,
-            camera=camera,
-            recorder=recorder.id,
-            recording=channel.recording_token,
-            serial=recorder.serial,
-            offset=self._board[recorder.id].offset,
-        )
-        window = request.window_of(camera)
-        asked = export.device_period(window)
-        span = Span(asked.start, asked.end)
-
-        async def ask() -> Sequence[Span]:
-            return await self._search_of(recorder.id).coverage(export.recording, span, timeout_s=_ASK_TIMEOUT_S)
-
-        try:
-            spans = await self._patiently(ask, request=request.id, camera=camera)
-        except (DeviceError, NotFound, Overloaded) as error:
-            silent = replace(export, state=ExportState.FAILED, reason=f"the recorder does not say what it has: {error}")
-            return await self._with_held(silent, window)
-        coverage = clipped((export.true_period(Period(span.start, span.end)) for span in spans), window)
-        if not coverage:
-            return await self._with_held(replace(export, state=ExportState.NOTHING, reason="not recorded", gaps=(window,)), window)
-        return await self._with_held(replace(export, coverage=coverage, gaps=gaps(coverage, window, least=LEAST_GAP)), window)
-
-    async def _with_held(self, export: Export, window: Period) -> Export:
-        """`export` with what was secured under holds, which counts as recorded whatever the recorder has by now."""
-        if self._adoption is None:
-            return export
-        held = await self._adoption.of(export.camera, export.recorder, window, export.coverage)
-        if not held:
-            return export
-        coverage = clipped((*export.coverage, *(run for file in held for run in file.runs)), window)
-        reason = export.reason if export.state is ExportState.FAILED else ""
-        missing = gaps(coverage, window, least=LEAST_GAP)
-        if not export.recorder:
-            export = replace(export, recorder=held[0].device, serial=held[0].serial, offset=held[0].offset)
-        return replace(export, state=ExportState.PENDING, coverage=coverage, gaps=missing, reason=reason if missing else "")
 
     # -- fetching it --------------------------------------------------------------------------------------------------
 
     async def _export_all(self, request: FootageRequest) -> None:
         await self._store.writer.settle(Lane.FOOTAGE)  # the row of a file, given by a run before this one that was cut off
         dossier = await self._ledger.dossier(request.id)
-        folder = self.folder_of(request.id)
-        brought = await self._brought_names(request.id)
+        folder = self._prover.folder_of(request.id)
+        brought = await self._prover.brought_names(request.id)
         known = {file.name for file in dossier.files} | brought | BESIDE  # an earlier proof holds until there is another
         await to_the_end(prepare, folder, known)
         async with asyncio.TaskGroup() as group:
             for number, export in enumerate(dossier.exports, start=1):
                 if export.state in (ExportState.PENDING, ExportState.EXPORTING):
                     files = [file for file in dossier.files if file.camera == export.camera]
-                    fetch = _CameraFetch(export, request.window_of(export.camera), files, f"{number:02d}_{_safe(export.camera)}_")
+                    fetch = CameraFetch(export, request.window_of(export.camera), files, f"{number:02d}_{_safe(export.camera)}_")
                     group.create_task(self._export(fetch), name=f"export {export.camera}")
 
-    async def _export(self, fetch: "_CameraFetch") -> None:
+    async def _export(self, fetch: "CameraFetch") -> None:
         """Fetch the footage of one camera; its export ends DONE, PARTIAL, NOTHING or FAILED."""
         error, refused = fetch.export.reason, False
         try:
-            await self._patiently(lambda: self._attempt(fetch), request=fetch.export.request, camera=fetch.export.camera)
+            await patiently(lambda: self._attempt(fetch), self._clock, request=fetch.export.request, camera=fetch.export.camera)
         except NotSupported as refusal:
             error, refused = f"the device refuses replay: {refusal}", True
         except (DeviceError, NotFound, Overloaded, DiskFull) as failure:
@@ -378,7 +291,7 @@ class Fulfilment:
             error, refused = fetch.export.reason, False
         await self._ledger.put_exports(judged(fetch.export, fetch.files, fetch.window, error=error, refused=refused))
 
-    async def _attempt(self, fetch: "_CameraFetch") -> None:
+    async def _attempt(self, fetch: "CameraFetch") -> None:
         """Fetch what is missing, in a turn of its recorder; whoever has to wait for a busy one waits outside."""
         recorder, key = fetch.export.recorder, (fetch.export.request, fetch.export.camera)
         if not fetch.export.recording:
@@ -396,7 +309,7 @@ class Fulfilment:
                 del self._gauges[key]
             self._turns.went_well(recorder)
 
-    async def _adopt(self, fetch: "_CameraFetch", *, recorded: Sequence[Period]) -> int:
+    async def _adopt(self, fetch: "CameraFetch", *, recorded: Sequence[Period]) -> int:
         """Take what was secured under holds and is not there yet, of which the device has `recorded`; how many files. DiskFull."""
         if self._adoption is None:
             return 0
@@ -409,7 +322,7 @@ class Fulfilment:
             number = next_number(file.number for file in fetch.files)
             name = f"{fetch.prefix}{number:03d}.mp4"
             try:
-                await self._adoption.link(held, self.folder_of(fetch.export.request) / name)
+                await self._adoption.link(held, self._prover.folder_of(fetch.export.request) / name)
             except OSError as error:
                 raise DiskFull(f"what is held could not be linked: {error.strerror}") from error
             finished = Finished(name, number, held.sha256, held.size, held.frames, held.damaged, ())
@@ -419,33 +332,14 @@ class Fulfilment:
             there = joined([*there, *held.runs])
         return len(fetch.files) - before
 
-    async def _patiently(self, act: Callable[[], Awaitable[T]], **about: object) -> T:
-        """Do `act`, some more times when the recorder fails it. It must be safe to repeat: asking is, and fetching the rest is.
-
-        A recorder that plays to others already is waited for: their replays end (quirk Q23).
-        """
-        failures = waits = 0
-        while True:
-            try:
-                return await act()
-            except (AuthenticationFailed, NotSupported):
-                raise
-            except (DeviceError, Overloaded) as failure:
-                busy = isinstance(failure, Busy)
-                waits, failures = waits + busy, failures + (not busy)
-                if waits > _BUSY_WAITS or failures >= _ATTEMPTS:
-                    raise
-                self._log.info("footage.recorder_busy" if busy else "footage.attempt_failed", reason=str(failure), **about)
-                await self._clock.sleep(_BUSY_PAUSE_S if busy else _PAUSE_S)
-
-    async def _fetch_rest(self, fetch: "_CameraFetch", gauge: Gauge) -> None:
+    async def _fetch_rest(self, fetch: "CameraFetch", gauge: Gauge) -> None:
         """Replay what is recorded and not yet in a file, stretch by stretch."""
         export = fetch.export
         holes = tuple(fetch.missing())
         if not holes:
             return
-        folder = self.folder_of(export.request)
-        path = await self._search_of(export.recorder).replay_path(export.recording, timeout_s=_ASK_TIMEOUT_S)
+        folder = self._prover.folder_of(export.request)
+        path = await self._search_of(export.recorder).replay_path(export.recording, timeout_s=ASK_TIMEOUT_S)
 
         async def keep(finished: Finished) -> None:
             file = fetch.file(finished, at=self._clock.now())
@@ -478,112 +372,9 @@ class Fulfilment:
         """Seal what there is and end the request with that. `why`: what broke the fetching off, when something did."""
         async with self.alone(request):
             dossier = await self._ledger.dossier(request)
-            act, told = _with_brought(verdict(dossier.exports), await self._brought(request))
+            act, told = _with_brought(verdict(dossier.exports), await self._prover.brought(request))
             reason = told if act is Act.COMPLETE or why in told else "; ".join(filter(None, (told, why)))
-            await self._ledger.act(request, act, reason=reason, detail=await self.seal(request))
-
-    async def reseal(self, dossier: Dossier) -> dict[str, str]:
-        """Write the proof of a finished request anew, with what its register says and what was brought by now; the digests of both.
-
-        To be called `alone` with the request. Whoever is cancelled meanwhile leaves when the files are written.
-        """
-        brought = await self._brought(dossier.request.id)
-        async with self._store.read() as tx:
-            documents = await tx.documents.of(dossier.request.id)
-        sealed = await to_the_end(self._seal, dossier, brought, documents)
-        return {"manifest_sha256": sealed.manifest, "certificate_sha256": sealed.certificate}
-
-    async def seal(self, request: RequestId) -> dict[str, str]:
-        """Make the package of the files that are there, those that were brought among them; what the custody log says of it."""
-        return await self.reseal(await self._ledger.dossier(request))
-
-    async def is_sealed(self, request: RequestId, manifest: str) -> bool:
-        """Whether the whole proof with this manifest (SHA-256, hex) lies beside the files. StorageFailed when the disk does not say."""
-        try:
-            return await asyncio.to_thread(is_sealed, self.folder_of(request), manifest)
-        except OSError as error:
-            raise StorageFailed(f"the proof could not be read: {error.strerror}") from error
-
-    async def _brought(self, request: RequestId) -> list[Import]:
-        """The files of the package that the gateway did not fetch."""
-        async with self._store.read() as tx:
-            return [one for one in await tx.imports.of(request) if one.state in HOLDING]
-
-    async def _brought_names(self, request: RequestId) -> set[str]:
-        """What brought files are called that may lie in the request's folder: one that a crash cut off from its row among them."""
-        async with self._store.read() as tx:
-            return {one.name for one in await tx.imports.of(request) if one.state in HOLDING | UNFINISHED}
-
-    def _seal(self, dossier: Dossier, brought: Sequence[Import], documents: Sequence[Document]) -> Seal:
-        """Write manifest, digests, signatures and the certificate beside the files, durably."""
-        now = self._clock.now()
-        wordings = {**self._register.case_kinds, **self._register.legal_bases}
-        described = {export.camera: self._described(export) for export in dossier.exports}
-        content = manifest(dossier, described=described, wordings=wordings, version=__version__, made_at=now, documents=documents)
-        if brought:
-            content["imported"] = imported_section(brought)
-        footage = {file.name: file.sha256 for file in dossier.files} | {one.name: one.sha256 for one in brought}
-        signer = open_signer(self._fetching.keys, now=now)
-        try:
-            return seal(self.folder_of(dossier.request.id), content, footage, signer, kept=self.proofs_of(dossier.request.id))
-        except OSError as error:
-            raise DiskFull(f"the proof could not be written: {error.strerror}", hint="free some space, then retry") from error
-
-    def _described(self, export: Export) -> Described:
-        """What the inventory says of a camera and of the device that gave its footage; both may be gone by now."""
-        camera, recorder = self._city.devices.get(export.camera), self._city.devices.get(export.recorder)
-        if recorder is None:
-            return Described(name=camera.name if camera else "")
-        channel = next((one.number for one in recorder.channels if one.camera == export.camera), None)
-        return Described(camera.name if camera else "", channel, recorder.name, recorder.vendor, recorder.model)
-
-
-class _CameraFetch:
-    """What is known of one camera's footage while it is fetched."""
-
-    def __init__(self, export: Export, window: Period, files: list[FootageFile], prefix: str) -> None:
-        self.export = export
-        self.window = window
-        self.files = files
-        self.prefix = prefix
-
-    def done(self) -> timedelta:
-        """How much of what the recorder has is on the disk."""
-        there = joined(run for file in self.files for run in file.runs)
-        return total(self.export.coverage) - total(left_out(there, self.export.coverage))
-
-    def size(self) -> int:
-        return sum(file.size for file in self.files)
-
-    def missing(self) -> Iterator[tuple[Period, bool]]:
-        """What is recorded and in no file (true time), each with whether a file ends where it begins."""
-        there = joined((run for file in self.files for run in file.runs), within=LEAST_GAP)
-        ends = {run.end for run in there}
-        for hole in left_out(there, self.export.coverage, least=LEAST_GAP):
-            yield hole, hole.start in ends
-
-    def file(self, finished: Finished, *, at: datetime) -> FootageFile:
-        """The row of a finished file, its times brought to the true clock."""
-        return self.row(finished, tuple(self.export.true_period(Period(start, end)) for start, end in finished.runs), at=at)
-
-    def row(self, finished: Finished, runs: tuple[Period, ...], *, at: datetime) -> FootageFile:
-        """The row of a finished file whose unbroken stretches on the true clock are `runs`."""
-        return FootageFile(
-            request=self.export.request,
-            camera=self.export.camera,
-            number=finished.number,
-            name=finished.name,
-            sha256=finished.sha256,
-            size=finished.size,
-            frames=finished.frames,
-            damaged=finished.damaged,
-            period=Period(runs[0].start, runs[-1].end),
-            runs=runs,
-            created_at=at,
-            offset=self.export.offset,
-            device=self.export.recorder,
-            serial=self.export.serial,
-        )
+            await self._ledger.act(request, act, reason=reason, detail=await self._prover.seal(request))
 
 
 def _broken_off(export: Export, dossier: Dossier, why: str) -> Export:

@@ -40,12 +40,14 @@ from gateway.footage.adopting import Adoption
 from gateway.footage.amending import AmendingDesk
 from gateway.footage.custody import denials_on_record
 from gateway.footage.filing import Sought, accepted, looked_for
-from gateway.footage.fulfilment import Fetching, Fulfilment, RecordingSearch
+from gateway.footage.fulfilment import Fetching, Fulfilment
 from gateway.footage.handover import HandOverDesk
 from gateway.footage.imports import ImportDesk
 from gateway.footage.ledger import Ledger
 from gateway.footage.links import LinkDesk
+from gateway.footage.locating import RecordingSearch
 from gateway.footage.progress import Progress
+from gateway.footage.proving import Prover
 from gateway.footage.register import Register
 from gateway.footage.resealing import Resealing
 from gateway.footage.stretches import Worker
@@ -126,13 +128,22 @@ class FootageService:
         self._new_id = new_id
         self._rules = rules
         self._ledger = Ledger(store, clock)
-        self._fulfilment = Fulfilment(
+        self._prover = Prover(
             store=store,
             ledger=self._ledger,
             city=city,
-            board=board,
             clock=clock,
             register=register,
+            folder=fetching.folder,
+            keys=fetching.keys,
+        )
+        self._fulfilment = Fulfilment(
+            store=store,
+            ledger=self._ledger,
+            prover=self._prover,
+            city=city,
+            board=board,
+            clock=clock,
             search_of=search_of,
             target_of=target_of,
             fetching=fetching,
@@ -144,8 +155,8 @@ class FootageService:
             store=store,
             clock=clock,
             alone=self._fulfilment.alone,
-            reseal=self._fulfilment.reseal,
-            is_sealed=self._fulfilment.is_sealed,
+            reseal=self._prover.reseal,
+            is_sealed=self._prover.is_sealed,
         )
         self.amending = AmendingDesk(
             store=store,
@@ -157,19 +168,19 @@ class FootageService:
         self.links = LinkDesk(
             store=store,
             clock=clock,
-            folder_of=self._fulfilment.folder_of,
+            folder_of=self._prover.folder_of,
             gone=self._ledger.gone,
             downloads=rules.downloads,
             lasts=rules.download_for,
         )
 
         self.viewings = ViewingDesk(
-            store=store, clock=clock, folder_of=self._fulfilment.folder_of, act=self._ledger.act, gone=self._ledger.gone
+            store=store, clock=clock, folder_of=self._prover.folder_of, act=self._ledger.act, gone=self._ledger.gone
         )
         self.deliveries = HandOverDesk(
             store=store,
             clock=clock,
-            folder_of=self._fulfilment.folder_of,
+            folder_of=self._prover.folder_of,
             act=self._ledger.act,
             keep_document=self.amending.add,
             alone=self._fulfilment.alone,
@@ -178,8 +189,8 @@ class FootageService:
             store=store,
             clock=clock,
             folder=fetching.folder.with_name(f"{fetching.folder.name}-brought"),
-            folder_of=self._fulfilment.folder_of,
-            seal=self._fulfilment.seal,
+            folder_of=self._prover.folder_of,
+            seal=self._prover.seal,
             alone=self._fulfilment.alone,
             act=self._ledger.act,
             largest=rules.brought_bytes,
@@ -318,7 +329,7 @@ class FootageService:
         async with self._denials(request, by=by, name=name[:200]):
             self._check_deliverable(dossier.request)
             file = next((file for file in dossier.files if file.name == name), None)
-            path = self._fulfilment.folder_of(request) / name
+            path = self._prover.folder_of(request) / name
             if name not in await asyncio.to_thread(_sizes, path.parent):
                 raise NotFound(f"no file {name[:100]!r} in footage request {request}")
             await self._ledger.download(dossier.request, name, file, by=by, most=self._rules.downloads)
@@ -330,7 +341,7 @@ class FootageService:
         Conflict as `download` raises it; NotFound when files are missing on the disk.
         """
         dossier = await self.dossier(request)
-        folder = self._fulfilment.folder_of(request)
+        folder = self._prover.folder_of(request)
         async with self._denials(request, by=by, name="package"):
             self._check_deliverable(dossier.request)
             sizes = await asyncio.to_thread(_sizes, folder)
@@ -363,7 +374,7 @@ class FootageService:
 
     async def _expire(self) -> None:
         await self._sweep()
-        await self._seals.mend(await asyncio.to_thread(self._fulfilment.folders))
+        await self._seals.mend(await asyncio.to_thread(self._prover.folders))
         while True:
             await self.imports.tend()
             await self.viewings.tend()
@@ -389,7 +400,7 @@ class FootageService:
 
     async def _sweep(self) -> None:
         """Remove what a crash between row and file has left of ended requests."""
-        for name in await asyncio.to_thread(self._fulfilment.folders):
+        for name in await asyncio.to_thread(self._prover.folders):
             async with self._store.read() as tx:
                 ended = await tx.footage.ended(RequestId(name), ENDED)
             if ended:

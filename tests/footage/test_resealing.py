@@ -106,9 +106,9 @@ async def test_a_start_leaves_a_proof_alone_that_is_whole(desk: Desk, store: Sto
     before = manifest_of(desk)
     desk.clock.step(desk.service._rules.keep / 100)
     again = desk_of(desk.street, store, desk.clock, desk.folder)
-    await again.service._seals.mend(again.service._fulfilment.folders())
+    await again.service._seals.mend(again.service._prover.folders())
     assert (manifest_of(desk), len(await seals(desk))) == (before, 1)
     (desk.folder / "F-1" / SUMS).unlink()
-    await again.service._seals.mend(again.service._fulfilment.folders())
+    await again.service._seals.mend(again.service._prover.folders())
     assert len(await seals(desk)) == 2
     assert verify(desk.folder / "F-1").altered == ()
