@@ -1,10 +1,12 @@
 """A person at the console speaks into a microphone, and the loudspeaker in front of the camera says it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from demo.sound import read_wav
@@ -12,6 +14,7 @@ from tests.sweeps import PAUSE_S, SWEEP_S, clearest_db, sweeps, wav
 from tests.system.chromium import Page, browser, program
 from tests.system.conftest import ROOT, Demo
 from tests.system.test_console import api, fill, sign_in
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.interop,
@@ -48,18 +51,23 @@ async def test_a_person_at_the_console_is_heard_in_front_of_the_camera_and_nowhe
         await page.until("document.querySelector('.talk.on-air')")
         await page.until("document.querySelector('.talk meter')?.value > -30")
         await page.screenshot(tmp_path / "talk.png")
-        await page.until(f"(window.begun ??= Date.now()) + {3 * (SWEEP_S + PAUSE_S) * 1000} < Date.now()")
+        # held until one sweep came through whole: on a busy machine the browser's microphone stutters
+        await until(lambda: heard_db(demo, speaker), 45, lambda: asyncio.sleep(SWEEP_S + PAUSE_S), wanted=lambda clearest: clearest > 30)
         await key(page, "keyup")
         await page.until("document.querySelector('.talk.off')")
         await page.until(f"document.querySelector('.outcome [data-speaker={speaker}]')?.dataset.state === 'done'")
         assert page.errors == []
-        async with http.get(f"{demo.control}/speakers/{speaker}/heard.wav") as answer:
-            heard = read_wav(await answer.read())
-        assert clearest_db(heard) > 30
         for other in await speakers(http):
             if other != speaker:
                 async with http.get(f"{demo.control}/speakers/{other}/heard") as answer:
                     assert (await answer.json())["packets"] == 0
+
+
+async def heard_db(demo: Demo, speaker: str) -> float:
+    """How clear the clearest sweep is that a loudspeaker has heard so far."""
+    async with aiohttp.ClientSession() as http, http.get(f"{demo.control}/speakers/{speaker}/heard.wav") as answer:
+        heard = read_wav(await answer.read())
+    return clearest_db(heard) if len(heard) > 8_000 * 2 * (SWEEP_S + PAUSE_S) else 0.0
 
 
 async def a_view(http) -> tuple[str, str]:
