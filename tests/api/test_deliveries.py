@@ -34,7 +34,7 @@ PDF = {"Content-Type": "application/pdf"}
 @pytest.fixture
 async def folder(house: House, tmp_path: Path) -> Path:
     await ready(house.services.store, tmp_path / "footage", now=house.clock.now(), by=liaison(house))
-    await house.services.footage._fulfilment.seal(RequestId("F-1"))
+    await house.services.footage._prover.seal(RequestId("F-1"))
     return tmp_path / "footage" / "F-1"
 
 
