@@ -65,7 +65,7 @@ async def said(http, speaker: str) -> str:
     """A broadcast that was heard, or not: the ledger has both."""
     name = "ledger-1"
     soon = (datetime.now(UTC) + timedelta(seconds=30)).isoformat()
-    body = {"id": name, "text": "请勿占道经营", "case": "C-7", "not_after": soon, "targets": {"speakers": [speaker]}}
+    body = {"id": name, "text": "请保持通道畅通", "case": "C-7", "not_after": soon, "targets": {"speakers": [speaker]}}
     async with http.post("/v1/broadcasts", json=body) as answer:
         assert answer.status == 202, await answer.text()
     await until(lambda: told(http, name), wanted=lambda one: not one["open"], within_s=60)
