@@ -10,4 +10,4 @@ def test_a_daemon_that_is_killed_amid_broadcasts_says_of_each_what_was_heard_and
     found = asyncio.run(lives.kill(kills, random.Random(3), whole_starts=1))
     assert (found.duplicates, found.lied, found.unexplained, found.orphans) == (0, 0, 0, 0)
     assert found.words.total() == kills * lives.AT_ONCE
-    assert statistics.median(found.silent) < 0.3  # a single one tells of a core that somebody else had
+    assert statistics.median(found.silent or [0.0]) < 0.3  # a single one tells of a core that somebody else had; none may have been heard
