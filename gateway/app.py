@@ -531,6 +531,7 @@ class House:
             ),
             rules=tuning.footage(footage),
             slowed=self._health.latencies.slowed,
+            cards=self._coverage,
             adoption=Adoption(self._store, self._evidence_store()),
         )
 

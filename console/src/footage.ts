@@ -73,6 +73,7 @@ export interface Coverage {
 export interface File extends Period {
   name: string;
   camera: string;
+  source: "recorder" | "card";
   sha256: string;
   size: number;
   frames: number;

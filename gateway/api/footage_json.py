@@ -1,6 +1,7 @@
 """What the API says of a footage request, its files, its custody log and the people in them."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from pydantic import Field
@@ -21,6 +22,7 @@ from gateway.domain.footage import (
     FootageFile,
     FootageRequest,
     FootageState,
+    Origin,
     Period,
     RequesterKind,
     Urgency,
@@ -97,15 +99,25 @@ class RequestOut(Output):
     ready_at: Instant | None
 
 
+class CardOut(Output):
+    """What a camera's own card has of the window beside its recorder."""
+
+    serial: str
+    recording: str
+    clock_offset_s: float | None = Field(description="The camera's clock less the true one; null when it was never measured.")
+    recorded: list[PeriodOut]
+
+
 class CoverageOut(Output):
-    """What one camera's recorder has of the window, and what was obtained of it."""
+    """What there is of one camera's window, and what was obtained of it."""
 
     camera: str
-    recorder: str
+    recorder: str = Field(description="The device that is asked first; the camera itself where no recorder keeps its footage.")
     state: ExportState
     reason: str
     clock_offset_s: float | None = Field(description="The recorder's clock less the true one; null when it was never measured.")
-    recorded: list[PeriodOut]
+    recorded: list[PeriodOut] = Field(description="Wherever it lies.")
+    card: CardOut | None = Field(description="Null where there is no card, or nothing was wanted of it beside the recorder's.")
     obtained: list[PeriodOut]
     gaps: list[PeriodOut]
 
@@ -115,6 +127,11 @@ class FileOut(Output):
 
     name: str
     camera: str
+    source: str = Field(description="What gave it: `recorder`, or `card`, the camera's own.")
+    device: str
+    serial: str
+    recording: str
+    clock_offset_s: float | None = Field(description="That device's clock less the true one then; null when it was never measured.")
     number: int
     sha256: str
     size: int
@@ -215,11 +232,21 @@ def coverage_out(export: Export) -> CoverageOut:
         recorder=export.recorder,
         state=export.state,
         reason=export.reason,
-        clock_offset_s=None if export.offset is None else export.offset.total_seconds(),
-        recorded=[_period(period) for period in export.coverage],
+        clock_offset_s=_seconds(export.offset),
+        recorded=[_period(period) for period in export.recorded],
+        card=None if export.card is None else _card(export.card),
         obtained=[_period(period) for period in export.obtained],
         gaps=[_period(period) for period in export.gaps],
     )
+
+
+def _card(card: Origin) -> CardOut:
+    recorded = [_period(period) for period in card.recorded]
+    return CardOut(serial=card.serial, recording=card.recording, clock_offset_s=_seconds(card.offset), recorded=recorded)
+
+
+def _seconds(offset: timedelta | None) -> float | None:
+    return None if offset is None else offset.total_seconds()
 
 
 def _period(period: Period) -> PeriodOut:
@@ -227,8 +254,8 @@ def _period(period: Period) -> PeriodOut:
 
 
 def file_out(file: FootageFile) -> FileOut:
-    same = {name: getattr(file, name) for name in FileOut.model_fields if name not in {"start", "end"}}
-    return FileOut(**same, start=file.period.start, end=file.period.end)
+    same = {name: getattr(file, name) for name in FileOut.model_fields if name not in {"start", "end", "clock_offset_s"}}
+    return FileOut(**same, start=file.period.start, end=file.period.end, clock_offset_s=_seconds(file.offset))
 
 
 def _progress(camera: DeviceId, found: Progress) -> ProgressOut:

@@ -129,7 +129,8 @@ class Keep(OnDeviceClock):
 class HeldFile(OnDeviceClock):
     """One finished file in the evidence store, safe on the disk before its row was written. `runs`: the unbroken stretches in it.
 
-    `offset`: the device's clock less the true one when it was fetched, None when it had never been measured.
+    `device` gave it out of `recording`; `offset`: the device's clock less the true one when it was fetched, None when it had never been
+    measured.
     """
 
     hold: HoldId
@@ -147,6 +148,7 @@ class HeldFile(OnDeviceClock):
     removed: bool = False
     offset: timedelta | None = None
     serial: str = ""
+    recording: str = ""
 
 
 AHEAD: Final = timedelta(days=1)

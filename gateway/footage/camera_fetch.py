@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from gateway.domain.footage import LEAST_GAP, Export, FootageFile, Period, joined, left_out, total
+from gateway.domain.footage import LEAST_GAP, Export, FootageFile, Origin, Period, gaps, joined, left_out, total
 from gateway.footage.cutting import Finished
 
 
@@ -17,26 +17,33 @@ class CameraFetch:
         self.prefix = prefix
 
     def done(self) -> timedelta:
-        """How much of what the recorder has is on the disk."""
+        """How much of what there is is on the disk."""
         there = joined(run for file in self.files for run in file.runs)
-        return total(self.export.coverage) - total(left_out(there, self.export.coverage))
+        return total(self.export.recorded) - total(left_out(there, self.export.recorded))
 
     def size(self) -> int:
         return sum(file.size for file in self.files)
 
-    def missing(self) -> Iterator[tuple[Period, bool]]:
-        """What is recorded and in no file (true time), each with whether a file ends where it begins."""
-        there = joined((run for file in self.files for run in file.runs), within=LEAST_GAP)
+    def missing(self, origin: Origin) -> Iterator[tuple[Period, bool]]:
+        """What `origin` has and no file (true time), each with whether a file ends where it begins."""
+        there = self._there()
         ends = {run.end for run in there}
-        for hole in left_out(there, self.export.coverage, least=LEAST_GAP):
+        for hole in left_out(there, origin.recorded, least=LEAST_GAP):
             yield hole, hole.start in ends
 
-    def file(self, finished: Finished, *, at: datetime) -> FootageFile:
-        """The row of a finished file, its times brought to the true clock."""
-        return self.row(finished, tuple(self.export.true_period(Period(start, end)) for start, end in finished.runs), at=at)
+    def lacking(self) -> tuple[Period, ...]:
+        """What is wanted and in no file (true time)."""
+        return gaps(self._there(), self.window, least=LEAST_GAP)
 
-    def row(self, finished: Finished, runs: tuple[Period, ...], *, at: datetime) -> FootageFile:
-        """The row of a finished file whose unbroken stretches on the true clock are `runs`."""
+    def _there(self) -> tuple[Period, ...]:
+        return joined((run for file in self.files for run in file.runs), within=LEAST_GAP)
+
+    def file(self, finished: Finished, origin: Origin, *, at: datetime) -> FootageFile:
+        """The row of a finished file that `origin` gave, its times brought to the true clock."""
+        return self.row(finished, origin, tuple(origin.true_period(Period(start, end)) for start, end in finished.runs), at=at)
+
+    def row(self, finished: Finished, origin: Origin, runs: tuple[Period, ...], *, at: datetime) -> FootageFile:
+        """The row of a finished file that `origin` gave, whose unbroken stretches on the true clock are `runs`."""
         return FootageFile(
             request=self.export.request,
             camera=self.export.camera,
@@ -49,7 +56,8 @@ class CameraFetch:
             period=Period(runs[0].start, runs[-1].end),
             runs=runs,
             created_at=at,
-            offset=self.export.offset,
-            device=self.export.recorder,
-            serial=self.export.serial,
+            offset=origin.offset,
+            device=origin.device,
+            serial=origin.serial,
+            recording=origin.recording,
         )

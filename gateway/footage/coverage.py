@@ -103,9 +103,20 @@ class CoverageDesk:
             Coverage(camera, asked, tuple(holdings), "" if holdings else self._why_nobody(camera)) for camera, holdings in having.items()
         ]
 
+    def has_card(self, camera: DeviceId) -> bool:
+        """Whether one was ever seen in it."""
+        return bool(self._looks.card_of(camera))
+
+    async def card(self, camera: DeviceId, window: Period) -> Holding | None:
+        """What the camera's own card has of `window`; None where there is none, or none is known while the camera does not answer."""
+        return await self._holding(self._card_place(camera), Period(window.start, min(window.end, self._clock.now())), {})
+
+    def _card_place(self, camera: DeviceId) -> _Place:
+        return _Place(camera, camera, Source.CARD, self._looks.card_of(camera))
+
     def _places(self, camera: DeviceId) -> list[_Place]:
         place = self._city.recorder_of(camera)
-        card = _Place(camera, camera, Source.CARD, self._looks.card_of(camera))
+        card = self._card_place(camera)
         if place is None or not place[1].recording_token:
             return [card]
         recorder, channel = place

@@ -25,6 +25,7 @@ _EARLY_SOUND_BYTES: Final = 1 << 20
 """So much sound may wait for its pictures, two minutes of G.711; beyond that the oldest goes where it came."""
 _SAME_MOMENT: Final = timedelta(milliseconds=60)
 """The recorder's word about the time of a piece of sound that differs from the sample count by less is jitter."""
+_TICK: Final = timedelta(microseconds=1)
 _LEAD: Final = timedelta(seconds=10)
 """A recorder may begin at a key frame so much before the start; of what is earlier only what is needed to decode the rest is taken."""
 _LEAD_BYTES: Final = 8 << 20
@@ -42,8 +43,9 @@ _MOST_BYTES: Final = 256 << 20
 class Stretch:
     """What to fetch: `start` to `end`, cut into files of about `segment`, into `folder` as `{prefix}{number:03d}.mp4` from `first` on.
 
-    `after`: pictures up to and including this moment are there already and are dropped. `grid`: a moment from which the lengths of files
-    are counted; with the same one, whoever fetches the rest cuts as whoever fetched the whole would have. None: the start.
+    `after`: pictures up to and including this moment are there already; of them those alone are taken without which what follows is not
+    decoded. `grid`: a moment from which the lengths of files are counted; with the same one, whoever fetches the rest cuts as whoever
+    fetched the whole would have. None: the start.
     """
 
     start: datetime
@@ -72,7 +74,8 @@ class Finished:
 class Cutter:
     """Writes the files of one stretch; those that are safe wait in `finished`. `sound`: None when there is none to keep.
 
-    What is outside the stretch is left out, but for up to ten seconds before it, from a key frame on.
+    What is outside the stretch is left out, but for up to ten seconds before it, from a key frame on; where a file ends right before it,
+    for no more than that key frame and what follows it.
     """
 
     def __init__(self, stretch: Stretch, track: TrackDescription, sound: SoundTrack | None) -> None:
@@ -86,7 +89,7 @@ class Cutter:
         self._closing: _File | None = None
         self._boundary = self._after(stretch.start)
         self._clock = _PictureClock(stretch.start)
-        self._lead = _Lead(stretch.start)
+        self._lead = _Lead(stretch.start, stretch.after)
         self._taken = 0
         self._furthest = stretch.start
         self._sounds = _Sounds(sound.format.rate) if sound else None
@@ -107,7 +110,7 @@ class Cutter:
         NotSupported (`range-ignored`, `too-many-bytes`) when what comes cannot be the stretch that was asked for.
         """
         at = self._clock.moment(unit)
-        if at >= self._stretch.end or (self._stretch.after is not None and at <= self._stretch.after):
+        if at >= self._stretch.end:
             return
         for passed, moment in self._lead.passed(unit, at, inside=self._file is not None):
             self._put(passed, moment)
@@ -189,8 +192,9 @@ class Cutter:
 class _Lead:
     """What a recorder replays from before the range: left out, but for the pictures without which those of the range are not decoded."""
 
-    def __init__(self, start: datetime) -> None:
-        self._begin = start - _LEAD
+    def __init__(self, start: datetime, after: datetime | None) -> None:
+        """`after`: what is there already ends with this moment."""
+        self._begin = start - _LEAD if after is None else after + _TICK
         self._far = start - _FAR_EARLY
         self._far_early = 0
         self._kept: list[tuple[AccessUnit, datetime]] = []  # from the latest key frame on; bounded in bytes

@@ -1,7 +1,7 @@
 """Judging a request as it is handed in: everything that is wrong with it, at once, with what to do about it."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -41,14 +41,20 @@ _CLOCK_TOLERANCE: Final = timedelta(seconds=5)
 
 
 def accepted(
-    filing: Filing, *, city: City, register: Register, now: datetime, window_max: timedelta
+    filing: Filing,
+    *,
+    city: City,
+    register: Register,
+    now: datetime,
+    window_max: timedelta,
+    has_card: Callable[[DeviceId], bool] = lambda _: False,
 ) -> tuple[Filing, dict[DeviceId, Period]]:
-    """`filing` tidied, and the cameras that it means with what is wanted of each.
+    """`filing` tidied, and the cameras that it means with what is wanted of each. `has_card`: whether a camera keeps footage itself.
 
     InvalidInput with a fault for everything that is wrong; `where` is a JSON pointer.
     """
     tidy = tidied(filing)
-    sought = looked_for(tidy, city=city, now=now, window_max=window_max)
+    sought = looked_for(tidy, city=city, now=now, window_max=window_max, has_card=has_card)
     refuse([*_given(tidy), *words_wrong(tidy, register), *sought.faults])
     return tidy, sought.windows
 
@@ -61,13 +67,16 @@ class Sought:
     faults: tuple[Fault, ...]
 
 
-def looked_for(filing: Filing, *, city: City, now: datetime, window_max: timedelta) -> Sought:
+def looked_for(
+    filing: Filing, *, city: City, now: datetime, window_max: timedelta, has_card: Callable[[DeviceId], bool] = lambda _: False
+) -> Sought:
     """What the place and time of `filing` mean, whatever else it lacks."""
     faults = [*_window(filing, now, window_max), *_unknown(filing, city), *_way(filing)]
     if faults:
         return Sought({}, tuple(faults))
     windows = sighted(filing, city, now=now)
-    return Sought(windows, (*_cameras(filing, windows, city), *_moving(windows, window_max)))
+    unkept = [camera for camera in windows if city.recorder_of(camera) is None and not has_card(camera)]
+    return Sought(windows, (*_cameras(filing, windows, unkept), *_moving(windows, window_max)))
 
 
 def tidied(filing: Filing) -> Filing:
@@ -129,17 +138,19 @@ def _window(filing: Filing, now: datetime, longest: timedelta) -> Iterator[Fault
         yield Fault("/end", "lies in the future; footage is asked for when it has been recorded")
 
 
-def _cameras(filing: Filing, windows: Mapping[DeviceId, Period], city: City) -> Iterator[Fault]:
-    """What is wrong with the cameras of the place."""
+def _cameras(filing: Filing, windows: Mapping[DeviceId, Period], unkept: Sequence[DeviceId]) -> Iterator[Fault]:
+    """What is wrong with the cameras of the place. `unkept`: those that neither a recorder nor a card is known of."""
     if not windows:
         yield Fault("/cameras", _nobody(filing))
     if len(windows) > MAX_CAMERAS:
         hint = "make the radius or the corridor smaller, or leave some out" if filing.circle or filing.route else "ask for it in parts"
         yield Fault("/cameras", f"{len(windows)} cameras, at most {MAX_CAMERAS} in one request; {hint}")
-    unrecorded = [camera for camera in windows if city.recorder_of(camera) is None]
-    area = (filing.circle or filing.route) and len(unrecorded) < len(windows)  # what lies there by chance is told in the outcome
+    area = (filing.circle or filing.route) and len(unkept) < len(windows)  # what lies there by chance is told in the outcome
+    hint = "see the inventory's channels, or ask for its coverage, which finds a card"
     yield from (
-        Fault("/cameras", f"no recorder keeps the footage of {camera}; see the inventory's channels") for camera in unrecorded if not area
+        Fault("/cameras", f"no recorder keeps the footage of {camera}, nor is a card of its own known; {hint}")
+        for camera in unkept
+        if not area
     )
 
 

@@ -26,6 +26,7 @@ from gateway.domain.footage import (
     ExportState,
     FootageRequest,
     FootageState,
+    Origin,
     Period,
     RequestId,
     Urgency,
@@ -33,6 +34,7 @@ from gateway.domain.footage import (
     gaps,
     joined,
     judged,
+    left_out,
     overlapping,
     total,
     verdict,
@@ -55,7 +57,7 @@ from gateway.footage.camera_fetch import CameraFetch
 from gateway.footage.cutting import Finished
 from gateway.footage.filework import to_the_end
 from gateway.footage.ledger import Ledger
-from gateway.footage.locating import ASK_TIMEOUT_S, Locator, RecordingSearch
+from gateway.footage.locating import ASK_TIMEOUT_S, Cards, Locator, RecordingSearch
 from gateway.footage.patience import patiently
 from gateway.footage.progress import Gauge, Progress
 from gateway.footage.proving import Prover
@@ -71,6 +73,14 @@ from gateway.storage.writer import Lane
 _REQUESTS_AT_ONCE: Final = 8
 _UNJUDGED: Final = frozenset({ExportState.PENDING, ExportState.EXPORTING})
 _ILL: Final = frozenset({HealthState.DEGRADED, HealthState.DOWN})
+
+
+@dataclass(frozen=True, slots=True)
+class _Broken:
+    """Why the fetching from one device broke off; "" when it did not. `refused`: the device cannot do this at all."""
+
+    told: str = ""
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +116,7 @@ class Fulfilment:
         target_of: Callable[[DeviceId], Target],
         fetching: Fetching,
         slowed: Callable[[DeviceId], bool] = lambda _: False,
+        cards: Cards | None = None,
         adoption: Adoption | None = None,
         worker: Worker = run_worker,
     ) -> None:
@@ -117,7 +128,7 @@ class Fulfilment:
         self._target_of = target_of
         self._fetching = fetching
         self._adoption = adoption
-        self._locator = Locator(city=city, board=board, clock=clock, search_of=search_of, adoption=adoption)
+        self._locator = Locator(city=city, board=board, clock=clock, search_of=search_of, cards=cards, adoption=adoption)
         self._worker = worker
         self._stirred = asyncio.Event()
         self._alone: WeakValueDictionary[RequestId, asyncio.Lock] = WeakValueDictionary()
@@ -241,8 +252,9 @@ class Fulfilment:
         exports = [await self._located_again(dossier, camera) for camera in request.cameras]
         await self._ledger.put_exports(*exports)
         if any(export.state is ExportState.PENDING for export in exports):
-            found = {export.camera: _told(export.coverage) for export in exports}
-            return await self._ledger.act(request.id, Act.HOLD, detail={"recorded": found})
+            found = {export.camera: _told(export.recorded) for export in exports}
+            cards = {export.camera: _told(export.card.recorded) for export in exports if export.card}
+            return await self._ledger.act(request.id, Act.HOLD, detail={"recorded": found} | ({"on_cards": cards} if cards else {}))
         act, reason = _with_brought(verdict(exports), await self._prover.brought(request.id))
         if act in (Act.FIND_NOTHING, Act.FAIL):
             return await self._ledger.act(request.id, act, reason=reason)
@@ -275,39 +287,66 @@ class Fulfilment:
                     group.create_task(self._export(fetch), name=f"export {export.camera}")
 
     async def _export(self, fetch: "CameraFetch") -> None:
-        """Fetch the footage of one camera; its export ends DONE, PARTIAL, NOTHING or FAILED."""
-        error, refused = fetch.export.reason, False
-        try:
-            await patiently(lambda: self._attempt(fetch), self._clock, request=fetch.export.request, camera=fetch.export.camera)
-        except NotSupported as refusal:
-            error, refused = f"the device refuses replay: {refusal}", True
-        except (DeviceError, NotFound, Overloaded, DiskFull) as failure:
-            error = str(failure)
+        """Fetch the footage of one camera, from its card what its recorder leaves out; its export ends DONE, PARTIAL, NOTHING or FAILED."""
+        broken = await self._tried(fetch, fetch.export.first)
+        told, refused = broken.told or fetch.export.reason, broken.refused
         try:
             adopted = await self._adopt(fetch, recorded=[run for file in fetch.files for run in file.runs])
         except DiskFull as failure:
-            adopted, error = 0, error or str(failure)
-        if adopted and not tuple(fetch.missing()):
-            error, refused = fetch.export.reason, False
-        await self._ledger.put_exports(judged(fetch.export, fetch.files, fetch.window, error=error, refused=refused))
+            adopted, told = 0, told or str(failure)
+        if adopted and not tuple(fetch.missing(fetch.export.first)):
+            told, refused = fetch.export.reason, False
+        card = await self._card(fetch)
+        if card is not None:
+            broken = await self._tried(fetch, card)
+            told = "; ".join(dict.fromkeys(filter(None, (told, broken.told))))
+            refused = refused and (broken.refused or not broken.told)
+        if (adopted or card is not None) and not fetch.lacking():
+            told = ""
+        await self._ledger.put_exports(judged(fetch.export, fetch.files, fetch.window, error=told, refused=refused))
 
-    async def _attempt(self, fetch: "CameraFetch") -> None:
-        """Fetch what is missing, in a turn of its recorder; whoever has to wait for a busy one waits outside."""
-        recorder, key = fetch.export.recorder, (fetch.export.request, fetch.export.camera)
-        if not fetch.export.recording:
+    async def _card(self, fetch: "CameraFetch") -> Origin | None:
+        """The camera's own card, where it has something of what is still missing.
+
+        One that was not asked before, because the recorder said to have it all, is asked now.
+        """
+        export = fetch.export
+        unforeseen = export.recorder != export.camera and any(left_out(export.gaps, fetch.lacking(), least=LEAST_GAP))
+        if export.card is None and unforeseen and (card := await self._locator.card(export.camera, fetch.window)) is not None:
+            fetch.export = export.beside(card, fetch.window)
+        found = fetch.export.card
+        return found if found is not None and any(fetch.missing(found)) else None
+
+    async def _tried(self, fetch: "CameraFetch", origin: Origin) -> "_Broken":
+        """Fetch what `origin` has and is not there, again and again where that helps; why it broke off, if it did."""
+        try:
+            await patiently(lambda: self._attempt(fetch, origin), self._clock, request=fetch.export.request, camera=fetch.export.camera)
+        except NotSupported as refusal:
+            named = "the device" if origin.device == fetch.export.recorder else "the camera's own card"
+            return _Broken(f"{named} refuses replay: {refusal}", refused=True)
+        except (DeviceError, NotFound, Overloaded) as failure:
+            return _Broken(str(failure) if origin.device == fetch.export.recorder else f"the camera's own card: {failure}")
+        except DiskFull as failure:
+            return _Broken(str(failure))
+        return _Broken()
+
+    async def _attempt(self, fetch: "CameraFetch", origin: Origin) -> None:
+        """Fetch what is missing, in a turn of its device; whoever has to wait for a busy one waits outside."""
+        device, key = origin.device, (fetch.export.request, fetch.export.camera)
+        if not origin.recording:
             return  # nobody replays it: what is held is all that there is
-        async with self.turn(recorder):
+        async with self.turn(device):
             await self._ledger.put_exports(replace(fetch.export, state=ExportState.EXPORTING, reason=""))
-            self._gauges[key] = gauge = Gauge(total(fetch.export.coverage), fetch.done(), fetch.size())
+            self._gauges[key] = gauge = Gauge(total(fetch.export.recorded), fetch.done(), fetch.size())
             try:
                 await self._adopt(fetch, recorded=(fetch.window,))
-                await self._fetch_rest(fetch, gauge)
+                await self._fetch_rest(fetch, origin, gauge)
             except (Busy, DeadlineExceeded):
-                self._turns.held_up(recorder)
+                self._turns.held_up(device)
                 raise
             finally:
                 del self._gauges[key]
-            self._turns.went_well(recorder)
+            self._turns.went_well(device)
 
     async def _adopt(self, fetch: "CameraFetch", *, recorded: Sequence[Period]) -> int:
         """Take what was secured under holds and is not there yet, of which the device has `recorded`; how many files. DiskFull."""
@@ -326,34 +365,34 @@ class Fulfilment:
             except OSError as error:
                 raise DiskFull(f"what is held could not be linked: {error.strerror}") from error
             finished = Finished(name, number, held.sha256, held.size, held.frames, held.damaged, ())
-            file = replace(fetch.row(finished, held.runs, at=held.created_at), device=held.device, serial=held.serial, offset=held.offset)
+            origin = Origin(held.device, held.recording, held.serial, held.offset)
+            file = fetch.row(finished, origin, held.runs, at=held.created_at)
             await self._ledger.add_file(file, detail={"hold": held.hold, "secured_at": held.created_at.isoformat()})
             fetch.files.append(file)
             there = joined([*there, *held.runs])
         return len(fetch.files) - before
 
-    async def _fetch_rest(self, fetch: "CameraFetch", gauge: Gauge) -> None:
-        """Replay what is recorded and not yet in a file, stretch by stretch."""
-        export = fetch.export
-        holes = tuple(fetch.missing())
+    async def _fetch_rest(self, fetch: "CameraFetch", origin: Origin, gauge: Gauge) -> None:
+        """Replay what `origin` has and is not yet in a file, stretch by stretch."""
+        holes = tuple(fetch.missing(origin))
         if not holes:
             return
-        folder = self._prover.folder_of(export.request)
-        path = await self._search_of(export.recorder).replay_path(export.recording, timeout_s=ASK_TIMEOUT_S)
+        folder = self._prover.folder_of(fetch.export.request)
+        path = await self._search_of(origin.device).replay_path(origin.recording, timeout_s=ASK_TIMEOUT_S)
 
         async def keep(finished: Finished) -> None:
-            file = fetch.file(finished, at=self._clock.now())
+            file = fetch.file(finished, origin, at=self._clock.now())
             await self._ledger.add_file(file)
             fetch.files.append(file)
-            if any(fetch.missing()):
+            if any(fetch.missing(origin)):
                 await self._check_space()
 
-        grid = export.device_period(fetch.window).start
-        replay = Replay(self._target_of(export.recorder), path, folder, fetch.prefix, self._fetching.segment, grid)
+        grid = origin.device_period(fetch.window).start
+        replay = Replay(self._target_of(origin.device), path, folder, fetch.prefix, self._fetching.segment, grid)
         for hole, goes_on in holes:
             await self._check_space()
             gauge.begin(fetch.done(), fetch.size())
-            first, period = next_number(file.number for file in fetch.files), export.device_period(hole)
+            first, period = next_number(file.number for file in fetch.files), origin.device_period(hole)
             heed = partial(self._heed, gauge, period)
             await fetch_stretch(self._worker, replay, period, first=first, goes_on=goes_on, take=keep, heed=heed)
 

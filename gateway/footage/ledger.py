@@ -47,6 +47,7 @@ _STEPS: Final[Mapping[Act, Step]] = {
     Act.EXPIRE: Step.EXPIRED,
 }
 """What an act is called in the custody log; `locate` and `export` leave no line there, their outcomes do."""
+_TOLD_OF_FILES: Final = ("name", "sha256", "size", "camera", "source", "device", "serial", "recording")
 T = TypeVar("T")
 
 
@@ -144,13 +145,14 @@ class Ledger:
         await self._write(change)
 
     async def add_file(self, file: FootageFile, *, detail: Mapping[str, Any] | None = None) -> None:
-        """Store a file that is safe on the disk; `detail`: what its custody says beside its name, hash and size."""
+        """Store a file that is safe on the disk; `detail`: what its custody says beside what it is and where it comes from."""
 
         async def change(tx: Tx) -> None:
             await tx.footage.add_file(file)
             request = await tx.footage.get(file.request)
-            told = {"name": file.name, "sha256": file.sha256, "size": file.size, "camera": file.camera, **(detail or {})}
-            await self._note(tx, request, Step.EXPORTED, GATEWAY, told)
+            offset_s = None if file.offset is None else file.offset.total_seconds()
+            told = {name: getattr(file, name) for name in _TOLD_OF_FILES} | {"clock_offset_s": offset_s}
+            await self._note(tx, request, Step.EXPORTED, GATEWAY, {**told, **(detail or {})})
 
         await self._write(change)
 

@@ -1,4 +1,4 @@
-"""Where the footage of a camera is: what its recorder has of a window, and what holds have secured of it."""
+"""Where the footage of a camera is: what its recorder has of a window, what holds have secured of it, and what its own card has."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -6,8 +6,9 @@ from typing import Final, Protocol
 
 from gateway.clock import Clock
 from gateway.domain.city import City
+from gateway.domain.coverage import Holding, Told
 from gateway.domain.devices import DeviceId
-from gateway.domain.footage import LEAST_GAP, Export, ExportState, FootageRequest, Period, clipped, gaps
+from gateway.domain.footage import LEAST_GAP, Export, ExportState, FootageRequest, Origin, Period, clipped, gaps
 from gateway.domain.health import Board
 from gateway.drivers.base import Span
 from gateway.errors import DeviceError, NotFound, Overloaded
@@ -29,8 +30,23 @@ class RecordingSearch(Protocol):
         ...
 
 
+class Cards(Protocol):
+    """Who knows what lies on the cameras' own cards."""
+
+    def has_card(self, camera: DeviceId) -> bool:
+        """Whether one was ever seen in it."""
+        ...
+
+    async def card(self, camera: DeviceId, window: Period) -> Holding | None:
+        """What the card has of `window`; None where there is none, or none is known while the camera does not answer."""
+        ...
+
+
 class Locator:
-    """Asks the recorders. `adoption`: what was secured under holds counts as recorded; None where there are none."""
+    """Asks the recorders, and the cameras' cards for what those leave out.
+
+    `adoption`: what was secured under holds counts as recorded; None where there are none. `cards`: None where no camera has one.
+    """
 
     def __init__(
         self,
@@ -39,25 +55,41 @@ class Locator:
         board: Board,
         clock: Clock,
         search_of: Callable[[DeviceId], RecordingSearch],
+        cards: Cards | None,
         adoption: Adoption | None,
     ) -> None:
         self._city = city
         self._board = board
         self._clock = clock
         self._search_of = search_of
+        self._cards = cards
         self._adoption = adoption
 
     async def of(self, request: FootageRequest, camera: DeviceId) -> Export:
-        """What the recorder of one camera has of the window, and holds secured: PENDING with that, NOTHING or FAILED with the reason."""
+        """What there is of one camera's window: PENDING with that, NOTHING or FAILED with the reason.
+
+        The card is asked only for what the recorder and the holds leave out.
+        """
+        window = request.window_of(camera)
+        export = await self._with_held(await self._on_recorder(request, camera), window)
+        if self._cards is None or not gaps(export.coverage, window, least=LEAST_GAP):
+            return export
+        holding = await self._cards.card(camera, window)
+        return export if holding is None else self._with_card(export, holding, window)
+
+    async def card(self, camera: DeviceId, window: Period) -> Origin | None:
+        """What the camera's own card has of `window` now; None where it has nothing, or does not say."""
+        holding = await self._cards.card(camera, window) if self._cards else None
+        return None if holding is None or holding.told is Told.NOTHING else self._origin(camera, holding, window)
+
+    async def _on_recorder(self, request: FootageRequest, camera: DeviceId) -> Export:
         place = self._city.recorder_of(camera)
         if place is None:
-            unkept = Export(request.id, camera, DeviceId(""), "", state=ExportState.FAILED, reason="no recorder keeps its footage")
-            return await self._with_held(unkept, request.window_of(camera))
+            return Export(request.id, camera, DeviceId(""), "", state=ExportState.FAILED, reason="no recorder keeps its footage")
         recorder, channel = place
         if not channel.recording_token:
             reason = f"the inventory names no recording for channel {channel.number} of {recorder.id}"
-            unnamed = Export(request.id, camera, recorder.id, "", state=ExportState.FAILED, reason=reason)
-            return await self._with_held(unnamed, request.window_of(camera))
+            return Export(request.id, camera, recorder.id, "", state=ExportState.FAILED, reason=reason)
         export = Export(
             request=request.id,
             camera=camera,
@@ -76,12 +108,11 @@ class Locator:
         try:
             spans = await patiently(ask, self._clock, request=request.id, camera=camera)
         except (DeviceError, NotFound, Overloaded) as error:
-            silent = replace(export, state=ExportState.FAILED, reason=f"the recorder does not say what it has: {error}")
-            return await self._with_held(silent, window)
+            return replace(export, state=ExportState.FAILED, reason=f"the recorder does not say what it has: {error}")
         coverage = clipped((export.true_period(Period(span.start, span.end)) for span in spans), window)
         if not coverage:
-            return await self._with_held(replace(export, state=ExportState.NOTHING, reason="not recorded", gaps=(window,)), window)
-        return await self._with_held(replace(export, coverage=coverage, gaps=gaps(coverage, window, least=LEAST_GAP)), window)
+            return replace(export, state=ExportState.NOTHING, reason="not recorded", gaps=(window,))
+        return replace(export, coverage=coverage, gaps=gaps(coverage, window, least=LEAST_GAP))
 
     async def _with_held(self, export: Export, window: Period) -> Export:
         """`export` with what was secured under holds, which counts as recorded whatever the recorder has by now."""
@@ -96,3 +127,24 @@ class Locator:
         if not export.recorder:
             export = replace(export, recorder=held[0].device, serial=held[0].serial, offset=held[0].offset)
         return replace(export, state=ExportState.PENDING, coverage=coverage, gaps=missing, reason=reason if missing else "")
+
+    def _with_card(self, export: Export, holding: Holding, window: Period) -> Export:
+        """`export` with what the card fills. A card that does not say what it has leaves open whether there is more."""
+        if holding.told is Told.NOTHING:
+            why = f"the camera's own card does not say what it has: {holding.detail or holding.reason}"
+            state = ExportState.FAILED if export.state is ExportState.NOTHING else export.state
+            return replace(export, state=state, reason="; ".join(filter(None, (export.reason, why))))
+        card = self._origin(export.camera, holding, window)
+        if not card.recorded:
+            return export
+        located = export.beside(card, window)
+        missing = gaps(located.recorded, window, least=LEAST_GAP)
+        silent = export.state is not ExportState.NOTHING and (missing or located.card is not None)
+        reason = export.reason if silent else ""
+        return replace(located, state=ExportState.PENDING, gaps=missing, reason=reason)
+
+    def _origin(self, camera: DeviceId, holding: Holding, window: Period) -> Origin:
+        """A card whose search does not know its recording may replay it all the same."""
+        known = self._city.devices.get(camera)
+        recorded = (window,) if holding.told is Told.UNLISTED else holding.recorded
+        return Origin(camera, holding.recording, known.serial if known else "", holding.offset, recorded)

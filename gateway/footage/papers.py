@@ -45,6 +45,11 @@ _STEPS: Final = {
 """What the custody sheet prints of the custody log; the rest of it, looks above all, stands in the manifest alone."""
 _STATES: Final = {"done": "完整 whole", "partial": "部分 in part", "nothing": "无录像 nothing recorded", "failed": "未能调取 failed"}
 _MEASURED: Final = {CLOCK_COMPARED: "（ONVIF 校时查询，精度约 1 秒 asked by ONVIF, to about 1 s）"}
+_OTHERWISE: Final[Mapping[str, Pair]] = {
+    "recorder": ("取得时另有误差", "Otherwise when fetched"),
+    "card": ("取自摄像机存储卡", "From the camera's own card"),
+}
+_SOURCES: Final = {"recorder": "录像机 recorder", "card": "摄像机存储卡 camera's own card"}
 _BLANK: Final = "　"
 _HANDS: Final = 4
 """Lines for those through whose hands the medium goes after it was handed over."""
@@ -167,6 +172,7 @@ def _about_case(case: Mapping[str, Any], people: Mapping[str, Any], manifest: Ma
 def _camera(camera: Mapping[str, Any], number: int) -> str:
     files = camera["files"]
     device = " ".join(str(part) for part in (camera["recorder"], camera["recorder_name"], camera["vendor"], camera["model"]) if part)
+    device += f" （{_SOURCES['card']}）" if camera["recorder"] == camera["camera"] else ""
     rows = [
         (("摄像机", "Camera"), f"{camera['camera']} {camera['name']}"),
         (("设备", "Device"), device),
@@ -188,14 +194,17 @@ def _camera(camera: Mapping[str, Any], number: int) -> str:
 
 def _fetched_otherwise(camera: Mapping[str, Any]) -> list[Row]:
     """The files that another device gave, or the same one when its clock was otherwise: which, and how it was."""
-    found: dict[tuple[str, str, float | None], list[str]] = {}
+    own = _origin({**camera, "device": camera["recorder"]})
+    found: dict[tuple[Pair, str], list[str]] = {}
     for file in camera["files"]:
-        found.setdefault((file["device"], file["serial"], file["clock_offset_s"]), []).append(file["name"])
-    found.pop((camera["recorder"], camera["serial"], camera["clock_offset_s"]), None)
-    return [
-        (("取得时另有误差", "Otherwise when fetched"), f"{', '.join(names)}: {device} {serial} · {clock_error(offset_s)}")
-        for (device, serial, offset_s), names in found.items()
-    ]
+        if (told := _origin(file)) != own:
+            found.setdefault((_OTHERWISE[file["source"]], told), []).append(file["name"])
+    return [(label, f"{', '.join(names)}: {told}") for (label, told), names in found.items()]
+
+
+def _origin(of: Mapping[str, Any]) -> str:
+    """Which device, by its serial number, gave it out of which recording, and how its clock was."""
+    return " · ".join(part for part in (of["device"], of["serial"], of["recording"], clock_error(of["clock_offset_s"])) if part)
 
 
 def _method(manifest: Mapping[str, Any], *, fetched: bool, brought: bool) -> str:
@@ -251,7 +260,7 @@ _HAND_HEADS: Final[Sequence[Pair]] = (
 _FILE_HEADS: Final[Sequence[Pair]] = (
     ("序号", "No."),
     ("文件", "File"),
-    ("摄像机", "Camera"),
+    ("摄像机／来源设备", "Camera / device it came from"),
     ("北京时间", "Beijing time"),
     ("设备时间", "Device's time"),
     ("取得", "Fetched at"),
@@ -263,9 +272,10 @@ _FILE_HEADS: Final[Sequence[Pair]] = (
 
 def _file_cells(number: int, camera: Mapping[str, Any], file: Mapping[str, Any]) -> str:
     named = f"{camera['camera']} {camera['name']}"
+    given = f"<br>{text(_SOURCES[file['source']])}: {text(_origin(file))}" if file["device"] else ""
     held = f"<br>保全 hold {text(file['hold'])}" if file["hold"] else ""
     return (
-        f'<td class="number">{number}</td><td class="name">{text(file["name"])}</td><td>{text(named)}</td>'
+        f'<td class="number">{number}</td><td class="name">{text(file["name"])}</td><td>{text(named)}{given}</td>'
         f'<td class="moment">{_two(file["period"])}</td><td class="moment">{_two(file["device_time"])}</td>'
         f'<td class="moment">{text(_moment(file["fetched_at"]))}{held}</td>'
         f'<td class="number">{file["size"]:,}</td><td class="number">{file["frames"]:,} / {file["damaged"]:,}</td>'

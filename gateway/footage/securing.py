@@ -344,6 +344,7 @@ def _held(keep: Keep, finished: Finished, clock: Clock) -> HeldFile:
         created_at=clock.now(),
         offset=keep.offset,
         serial=keep.serial,
+        recording=keep.recording,
     )
 
 

@@ -45,7 +45,7 @@ from gateway.footage.handover import HandOverDesk
 from gateway.footage.imports import ImportDesk
 from gateway.footage.ledger import Ledger
 from gateway.footage.links import LinkDesk
-from gateway.footage.locating import RecordingSearch
+from gateway.footage.locating import Cards, RecordingSearch
 from gateway.footage.progress import Progress
 from gateway.footage.proving import Prover
 from gateway.footage.register import Register
@@ -118,6 +118,7 @@ class FootageService:
         fetching: Fetching,
         rules: Rules = Rules(),
         slowed: Callable[[DeviceId], bool] = lambda _: False,
+        cards: Cards | None = None,
         adoption: Adoption | None = None,
         worker: Worker = run_worker,
     ) -> None:
@@ -127,6 +128,7 @@ class FootageService:
         self._clock = clock
         self._new_id = new_id
         self._rules = rules
+        self._has_card = cards.has_card if cards else lambda _: False
         self._ledger = Ledger(store, clock)
         self._prover = Prover(
             store=store,
@@ -148,6 +150,7 @@ class FootageService:
             target_of=target_of,
             fetching=fetching,
             slowed=slowed,
+            cards=cards,
             adoption=adoption,
             worker=worker,
         )
@@ -215,7 +218,7 @@ class FootageService:
 
     def preview(self, filing: Filing, *, longest: timedelta | None = None) -> Sought:
         """Which cameras the place and time of `filing` mean and what is wanted of each, before anybody files it; and what is wrong."""
-        return looked_for(filing, city=self._city, now=self._clock.now(), window_max=self._longest(longest))
+        return looked_for(filing, city=self._city, now=self._clock.now(), window_max=self._longest(longest), has_card=self._has_card)
 
     def _longest(self, own: timedelta | None) -> timedelta:
         return self._rules.window_max if own is None else min(own, self._rules.window_max)
@@ -226,7 +229,14 @@ class FootageService:
         `longest`: the longest stretch of a camera that `by` may ask for, where that is less than the rules allow.
         """
         now = self._clock.now()
-        tidy, windows = accepted(filing, city=self._city, register=self.register, now=now, window_max=self._longest(longest))
+        tidy, windows = accepted(
+            filing,
+            city=self._city,
+            register=self.register,
+            now=now,
+            window_max=self._longest(longest),
+            has_card=self._has_card,
+        )
         name = RequestId(self._new_id())
         if not tidy.case_number:
             tidy = replace(tidy, case_number=name)  # a citizen comes without one: the desk's own stands for it

@@ -45,6 +45,7 @@ from gateway.domain.footage import (
     FootageFile,
     FootageRequest,
     FootageState,
+    Origin,
     Period,
     RequesterKind,
     RequestId,
@@ -123,6 +124,7 @@ footage_exports = Table(
     Column("coverage", Json, nullable=False),
     Column("obtained", Json, nullable=False),
     Column("gaps", Json, nullable=False),
+    Column("card", Json),
 )
 
 footage_files = Table(
@@ -145,6 +147,7 @@ footage_files = Table(
     Column("offset_s", Double),
     Column("device", Text, nullable=False),
     Column("serial", Text, nullable=False),
+    Column("recording", Text, nullable=False),
 )
 
 footage_custody = Table(
@@ -273,9 +276,9 @@ class FootageRepository:
         await self._conn.execute(insert(footage_files).values(_file_row(file)))
 
     async def files(self, request: RequestId) -> tuple[FootageFile, ...]:
-        """By camera and number."""
+        """By camera, in order of time."""
         table = footage_files.c
-        statement = select(footage_files).where(table.request == request).order_by(table.camera, table.number)
+        statement = select(footage_files).where(table.request == request).order_by(table.camera, table.start_at, table.number)
         return tuple([_file(row) for row in await self._conn.execute(statement)])
 
     async def count_download(self, file: FootageFile, *, most: int) -> int:
@@ -501,11 +504,26 @@ def _export_row(export: Export) -> dict[str, Any]:
         "recorder": export.recorder,
         "recording": export.recording,
         "serial": export.serial,
-        "offset_s": None if export.offset is None else export.offset.total_seconds(),
+        "offset_s": _seconds(export.offset),
         "state": export.state.value,
         "reason": export.reason,
         **{name: to_spans(getattr(export, name)) for name in ("coverage", "obtained", "gaps")},
+        "card": None if export.card is None else _card_json(export.card),
     }
+
+
+def _card_json(card: Origin) -> dict[str, Any]:
+    same = {name: getattr(card, name) for name in ("device", "recording", "serial")}
+    return same | {"offset_s": _seconds(card.offset), "recorded": to_spans(card.recorded)}
+
+
+def _card(found: Mapping[str, Any]) -> Origin:
+    offset = None if found["offset_s"] is None else timedelta(seconds=found["offset_s"])
+    return Origin(DeviceId(found["device"]), found["recording"], found["serial"], offset, to_periods(found["recorded"]))
+
+
+def _seconds(offset: timedelta | None) -> float | None:
+    return None if offset is None else offset.total_seconds()
 
 
 def _export(row: Row[Any]) -> Export:
@@ -521,20 +539,21 @@ def _export(row: Row[Any]) -> Export:
         coverage=to_periods(row.coverage),
         obtained=to_periods(row.obtained),
         gaps=to_periods(row.gaps),
+        card=None if row.card is None else _card(row.card),
     )
 
 
 _FILE_SAME: Final = (
     *("request", "camera", "number", "name", "sha256", "size", "frames", "damaged"),
-    *("created_at", "downloads", "removed", "device", "serial"),
+    *("created_at", "downloads", "removed", "device", "serial", "recording"),
 )
 assert {*_FILE_SAME, "period", "runs", "offset"} == {field.name for field in fields(FootageFile)}
 
 
 def _file_row(file: FootageFile) -> dict[str, Any]:
     same = {name: getattr(file, name) for name in _FILE_SAME}
-    offset_s = None if file.offset is None else file.offset.total_seconds()
-    return same | {"start_at": file.period.start, "end_at": file.period.end, "runs": to_spans(file.runs), "offset_s": offset_s}
+    times = {"start_at": file.period.start, "end_at": file.period.end, "runs": to_spans(file.runs)}
+    return same | times | {"offset_s": _seconds(file.offset)}
 
 
 def _file(row: Row[Any]) -> FootageFile:

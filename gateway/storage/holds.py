@@ -93,6 +93,7 @@ hold_files = Table(
     Column("removed", Boolean, nullable=False),
     Column("offset_s", Double),
     Column("serial", Text, nullable=False),
+    Column("recording", Text, nullable=False),
 )
 
 
@@ -374,7 +375,7 @@ def _keep(row: Row[Any], prefix: str = "") -> Keep:
 
 _FILE_SAME: Final = (
     *("hold", "camera", "device", "number", "name", "sha256", "size", "frames", "damaged"),
-    *("created_at", "removed", "serial"),
+    *("created_at", "removed", "serial", "recording"),
 )
 assert {*_FILE_SAME, "period", "runs", "offset"} == {field.name for field in fields(HeldFile)}
 

@@ -241,6 +241,7 @@ def make_services(folder: Path, store: Store, city: City, clock: Clock, drivers:
         target_of=drivers.target_of,
         new_id=lambda: f"F-{next(numbers)}",
         fetching=Fetching(folder / "footage", folder / "evidence", Space(folder / "footage", floor=1 << 20)),
+        cards=coverage,
     )
     captures = CaptureDesk(store=store, clock=clock, camera_of=drivers.onvif_of, stills=StreamStills(target_of=drivers.target_of))
 

@@ -22,6 +22,7 @@ from gateway.drivers.onvif.device import OnvifDevice
 from gateway.footage.adopting import Adoption
 from gateway.footage.cutting import Finished
 from gateway.footage.fulfilment import Fetching, Worker
+from gateway.footage.locating import Cards
 from gateway.footage.register import load_register, shipped_register
 from gateway.footage.service import FootageService, Rules
 from gateway.footage.space import Space, free_bytes
@@ -149,6 +150,7 @@ def desk_of(
     keep_free: int = 1 << 20,
     free_of: Callable[[Path], int] = free_bytes,
     adoption: Adoption | None = None,
+    cards: Cards | None = None,
 ) -> Desk:
     service = FootageService(
         store=store,
@@ -162,6 +164,7 @@ def desk_of(
         fetching=Fetching(folder, folder / "evidence", Space(folder, floor=keep_free, free_of=free_of), segment=segment),
         rules=rules or Rules(),
         adoption=adoption,
+        cards=cards,
         worker=worker,
     )
     return Desk(service, where, store, clock, folder)

@@ -145,7 +145,7 @@ def _file(folder: Path, number: int) -> FootageFile:
     start = WINDOW.start + number % 2 * timedelta(minutes=5)
     period = Period(start, start + timedelta(minutes=5))
     size = (folder / name).stat().st_size
-    device = (_OFFSET, DeviceId("NVR-0012"), "DS7716-20231105-0042") if number < 2 else (None, DeviceId("NVR-0013"), "NVR4216-77")
+    one, other = (_OFFSET, DeviceId("NVR-0012"), "DS7716-20231105-0042", "rec-7"), (None, DeviceId("NVR-0013"), "NVR4216-77", "rec-1")
     told = FootageFile(REQUEST, _CAMERAS[number // 2], number + 1, name, digest(folder / name), size, 7_500, number, period, (period,), NOW)
-    offset, keeper, serial = device
-    return replace(told, offset=offset, device=keeper, serial=serial)
+    offset, keeper, serial, recording = one if number < 2 else other
+    return replace(told, offset=offset, device=keeper, serial=serial, recording=recording)

@@ -67,6 +67,18 @@ def test_whoever_fetches_the_rest_cuts_where_the_whole_was_cut(tmp_path: Path) -
     assert again[-1].sha256 == whole[-1].sha256
 
 
+@pytest.mark.parametrize(
+    ("there", "begin"),
+    [(74, 75), (75, 75), (88, 75), (98, 75), (99, 100)],
+    ids=["before a key", "a key", "mid-group", "the last but one", "a group"],
+)
+def test_what_is_there_already_is_dropped_but_for_what_the_next_picture_needs(tmp_path: Path, there: int, begin: int) -> None:
+    """`there`: the last picture that is there already; `begin`: the first that is taken."""
+    after = START + there * SECOND / 25
+    (file,) = cut(tmp_path, [picture(index) for index in range(25, 140)], start=after, after=after, segment=60 * SECOND)
+    assert (file.runs[0][0], file.frames) == (START + begin * SECOND / 25, 140 - begin)
+
+
 def test_files_are_told_in_order_and_their_parts_are_gone(tmp_path: Path) -> None:
     files = cut(tmp_path, [picture(index) for index in range(300)])
     assert [file.name for file in files] == sorted(path.name for path in tmp_path.iterdir())

@@ -120,8 +120,8 @@ def test_a_file_shows_the_devices_clock_as_it_was_when_the_file_was_fetched(pack
     assert camera["files"][1]["device_time"] == {"start": "2026-09-21T20:58:30+08:00", "end": "2026-09-21T21:08:30+08:00"}
     whole = {**json.loads((package / MANIFEST).read_text()), "cameras": content["cameras"]}
     sheet = said(custody_sheet(whole, "00" * 32).decode())
-    assert f"{FOOTAGE[1]}: NVR-0012 A-1 · 慢 1 分 30 秒 · 1 min 30 s slow" in sheet
-    assert f"{FOOTAGE[0]}: NVR-0012 A-1 · 未测量 not measured" in sheet
+    assert f"{FOOTAGE[1]}: NVR-0012 · A-1 · 慢 1 分 30 秒 · 1 min 30 s slow" in sheet
+    assert f"{FOOTAGE[0]}: NVR-0012 · A-1 · 未测量 not measured" in sheet
     assert "2026-09-21 20:58:30" in said(evidence_list(whole, "00" * 32).decode())
     assert "Otherwise when fetched" not in words(package / SHEET)
 

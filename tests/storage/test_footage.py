@@ -23,6 +23,7 @@ from gateway.domain.footage import (
     FootageFile,
     FootageRequest,
     FootageState,
+    Origin,
     Period,
     RequesterKind,
     RequestId,
@@ -51,10 +52,12 @@ URGENT = replace(
 )
 APPROVED = advanced(REQUEST, Act.APPROVE, by=ZHAO, at=NOW, reason="letter seen")
 EXPORT = Export(
-    ID, CAMERA, DeviceId("NVR"), "rec-1", "serial", timedelta(seconds=1.5), ExportState.DONE, "", (WHOLE,), (WHOLE,), ()
+    ID, CAMERA, DeviceId("NVR"), "rec-1", "serial", timedelta(seconds=1.5), ExportState.DONE, "", (WHOLE,), (WHOLE,), (),
+    Origin(CAMERA, "card-1", "C", timedelta(seconds=-0.5), (WHOLE,)),
 )  # fmt: skip
 FILE = FootageFile(
-    ID, CAMERA, 1, "01_CAM-1_001.mp4", "a" * 64, 10, 5, 0, WHOLE, (WHOLE,), NOW, 0, False, timedelta(seconds=-2.5), DeviceId("NVR"), "S"
+    ID, CAMERA, 1, "01_CAM-1_001.mp4", "a" * 64, 10, 5, 0, WHOLE, (WHOLE,), NOW, 0, False,
+    timedelta(seconds=-2.5), DeviceId("NVR"), "S", "rec-1",
 )  # fmt: skip
 
 
@@ -76,7 +79,7 @@ async def test_a_request_comes_back_with_everything_that_came_of_it(store: Store
     await write(
         store,
         approved,
-        lambda tx: tx.footage.put_export(replace(EXPORT, state=ExportState.PENDING)),
+        lambda tx: tx.footage.put_export(replace(EXPORT, state=ExportState.PENDING, card=None)),
         lambda tx: tx.footage.put_export(EXPORT),
         lambda tx: tx.footage.add_file(FILE),
         lambda tx: tx.footage.log(entry),

@@ -37,6 +37,7 @@ def held(one: Hold, number: int = 1) -> HeldFile:
         created_at=NOW,
         offset=timedelta(seconds=1.5),
         serial="S",
+        recording="R1",
     )
 
 

@@ -35,6 +35,7 @@ from gateway.domain.footage.exports import (
     Export,
     ExportState,
     FootageFile,
+    Origin,
     judged,
     verdict,
 )
@@ -111,6 +112,7 @@ __all__ = [
     "FootageRequest",
     "FootageState",
     "OnDeviceClock",
+    "Origin",
     "Period",
     "Person",
     "RequestId",

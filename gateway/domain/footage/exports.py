@@ -7,8 +7,10 @@ from enum import StrEnum
 from typing import Final
 
 from gateway.domain.devices import DeviceId
-from gateway.domain.footage.periods import OnDeviceClock, Period, gaps, joined
+from gateway.domain.footage.periods import OnDeviceClock, Period, clipped, gaps, joined
 from gateway.domain.footage.workflow import Act, RequestId
+
+_UNTOLD: Final = DeviceId("")
 
 
 class ExportState(StrEnum):
@@ -23,8 +25,26 @@ class ExportState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Origin(OnDeviceClock):
+    """A recording that footage of a camera is fetched from: on which device, under which token, and what that device says to have.
+
+    `offset`: the device's clock less the true one, None when it was never measured.
+    """
+
+    device: DeviceId
+    recording: str
+    serial: str = ""
+    offset: timedelta | None = None
+    recorded: tuple[Period, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Export(OnDeviceClock):
-    """The footage of one camera for one request. `offset`: the recorder's clock less the true one, None when it was never measured."""
+    """The footage of one camera for one request. `offset`: the recorder's clock less the true one, None when it was never measured.
+
+    `recorder`: the device that is asked first; the camera itself where no recorder keeps its footage. `coverage`: what that has, and what
+    holds secured. `card`: the camera's own card, where there is one and something beside `coverage` was wanted of it.
+    """
 
     request: RequestId
     camera: DeviceId
@@ -37,16 +57,33 @@ class Export(OnDeviceClock):
     coverage: tuple[Period, ...] = ()
     obtained: tuple[Period, ...] = ()
     gaps: tuple[Period, ...] = ()
+    card: Origin | None = None
 
+    @property
+    def first(self) -> Origin:
+        """Where it is fetched from before anything else."""
+        return Origin(self.recorder, self.recording, self.serial, self.offset, self.coverage)
 
-_UNTOLD: Final = DeviceId("")
+    @property
+    def recorded(self) -> tuple[Period, ...]:
+        """What there is of it, wherever it lies."""
+        return joined((*self.coverage, *(self.card.recorded if self.card else ())))
+
+    def beside(self, card: Origin, window: Period) -> "Export":
+        """With what the camera's own card has of `window`; in the recorder's place where there is none."""
+        card = replace(card, recorded=clipped(card.recorded, window))
+        if self.recorder not in (_UNTOLD, card.device):
+            return replace(self, card=card)
+        coverage = joined((*self.coverage, *card.recorded))
+        own = replace(self, recorder=card.device, recording=card.recording, serial=card.serial, offset=card.offset)
+        return replace(own, coverage=coverage)
 
 
 @dataclass(frozen=True, slots=True)
 class FootageFile(OnDeviceClock):
     """One finished file. `period` is on the true clock; `runs` are the unbroken stretches in it.
 
-    `device` gave it; `offset`: the device's clock less the true one when it did, None when it had never been measured.
+    `device` gave it out of `recording`; `offset`: the device's clock less the true one when it did, None when it had never been measured.
     """
 
     request: RequestId
@@ -65,6 +102,12 @@ class FootageFile(OnDeviceClock):
     offset: timedelta | None = None
     device: DeviceId = _UNTOLD
     serial: str = ""
+    recording: str = ""
+
+    @property
+    def source(self) -> str:
+        """What gave it: `card`, the camera's own, or `recorder`."""
+        return "card" if self.device == self.camera else "recorder"
 
 
 LEAST_GAP: Final = timedelta(seconds=1)

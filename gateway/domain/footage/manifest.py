@@ -10,7 +10,7 @@ from gateway.domain.events import SYSTEM, Person
 from gateway.domain.footage.amending import Document
 from gateway.domain.footage.asking import REGISTER_FIELDS
 from gateway.domain.footage.custody import CustodyEntry, Dossier, Step
-from gateway.domain.footage.exports import Export, FootageFile
+from gateway.domain.footage.exports import Export, FootageFile, Origin
 from gateway.domain.footage.periods import Period
 
 BEIJING: Final = timezone(timedelta(hours=8))
@@ -91,14 +91,21 @@ def _camera(
         "state": export.state,
         "reason": export.reason,
         "recorded": [_period(period) for period in export.coverage],
+        "card": None if export.card is None else _card(export.card),
         "obtained": [_period(period) for period in export.obtained],
         "gaps": [_period(period) for period in export.gaps],
         "files": [_file(file, held.get(file.name, {})) for file in files if file.camera == export.camera],
     }
 
 
+def _card(card: Origin) -> dict[str, Any]:
+    told = {"serial": card.serial, "recording": card.recording, "recorded": [_period(period) for period in card.recorded]}
+    return told | {"clock_offset_s": None if card.offset is None else card.offset.total_seconds()}
+
+
 def _file(file: FootageFile, held: Mapping[str, Any]) -> dict[str, Any]:
-    known = {name: getattr(file, name) for name in ("name", "sha256", "size", "frames", "damaged", "device", "serial")}
+    same = ("name", "sha256", "size", "frames", "damaged", "source", "device", "serial", "recording")
+    known = {name: getattr(file, name) for name in same}
     known |= {"clock_offset_s": None if file.offset is None else file.offset.total_seconds()}
     known |= {"period": _period(file.period), "device_time": _period(file.device_period(file.period))}
     secured = datetime.fromisoformat(held["secured_at"]) if "secured_at" in held else None

@@ -130,6 +130,8 @@ function cameraFacts(camera) {
   const offset = camera.get("clock_offset_s");
   const shown = offset === null ? WORDS.unmeasured.join(" ") : typeof offset === "number" ? offset : offset?.text;
   const told = [[WORDS.device, `${camera.get("camera")} · ${camera.get("recorder")} · ${camera.get("serial")}`], [WORDS.offset, shown]];
+  const carded = listOf(camera, "files").filter(file => file instanceof Map && file.get("source") === "card" && file.get("device") !== camera.get("recorder"));
+  if (carded.length) told.push([WORDS.card, carded.map(file => `${file.get("name")} · ${file.get("serial")}`).join("; ")]);
   const gaps = Array.isArray(camera.get("gaps")) ? camera.get("gaps").filter(gap => gap instanceof Map) : [];
   return gaps.length ? [...told, [WORDS.gaps, gaps.map(gap => `${beijing(gap.get("start"))} – ${beijing(gap.get("end"))}`).join("; ")]] : told;
 }
