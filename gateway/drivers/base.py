@@ -408,12 +408,22 @@ class History:
     reason: str = ""
 
 
+class Pieces(NamedTuple):
+    """Fragments of one NAL unit behind each other (RFC 6184, 5.8; RFC 7798, 4.4.3). `header`: the first one's; `bodies`: what follows the
+    header in each; `ends`: the unit ends with them.
+    """
+
+    header: bytes
+    bodies: tuple[bytes, ...]
+    ends: bool
+
+
 class MediaPacket(NamedTuple):
     """One RTP packet of a replay. `ntp` is the device's time from the 0xABAC extension (ONVIF Streaming, replay), when it has one.
-    `following`: the bodies of the fragments right behind it, a packet each, when the replay was asked to join them; `marker` is then
-    that of the last packet, and `whole` says that the NAL unit ends with it.
+    `following`: when the replay was asked for bursts, the payloads of the packets right behind it with the same timestamp, those of a NAL
+    unit that was cut up together. `packets`: how many there are in all; `marker`: of the last of them.
 
-    A tuple, since there are 750,000 in a gigabyte of footage and a frozen dataclass takes four times as long to make.
+    A tuple: a frozen dataclass takes four times as long to make.
     """
 
     payload: bytes
@@ -426,8 +436,8 @@ class MediaPacket(NamedTuple):
     end_of_section: bool = False
     discontinuity: bool = False
     terminal: bool = False
-    following: Sequence[bytes] = ()
-    whole: bool = False
+    following: Sequence[bytes | Pieces] = ()
+    packets: int = 1
 
 
 @dataclass(frozen=True, slots=True)

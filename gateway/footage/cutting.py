@@ -23,6 +23,7 @@ _LATE_SOUND: Final = timedelta(seconds=2)
 """So much footage a file stays open for sound that comes after its pictures."""
 _EARLY_SOUND_BYTES: Final = 1 << 20
 """So much sound may wait for its pictures, two minutes of G.711; beyond that the oldest goes where it came."""
+_NO_TIME: Final = timedelta(0)
 _SAME_MOMENT: Final = timedelta(milliseconds=60)
 """The recorder's word about the time of a piece of sound that differs from the sample count by less is jitter."""
 _TICK: Final = timedelta(microseconds=1)
@@ -91,6 +92,7 @@ class Cutter:
         self._clock = _PictureClock(stretch.start)
         self._lead = _Lead(stretch.start, stretch.after)
         self._taken = 0
+        self._room: float = _MOST_BYTES  # as of the latest picture when it was last reached
         self._furthest = stretch.start
         self._sounds = _Sounds(sound.format.rate) if sound else None
 
@@ -154,8 +156,11 @@ class Cutter:
     def _weigh(self, unit: AccessUnit, at: datetime) -> None:
         self._taken += unit.size
         self._furthest = max(self._furthest, at)
+        if self._taken <= self._room:
+            return
         seconds = (self._furthest - self._stretch.start).total_seconds()
-        if self._taken > _MOST_BYTES + seconds * _MOST_BYTES_PER_S:
+        self._room = _MOST_BYTES + seconds * _MOST_BYTES_PER_S
+        if self._taken > self._room:
             told = f"the recorder sent {self._taken >> 20} MiB for {seconds:.0f} s of footage"
             raise NotSupported(told, code="too-many-bytes")
 
@@ -308,9 +313,11 @@ class _Runs:
         if step > LEAST_GAP:
             self._done.append((self._from, self._last + self._usual))
             self._from = at
-        elif step > timedelta(0):
+        elif step > _NO_TIME:
             self._usual = step
-        self._last = max(self._last, at)
+        else:
+            return
+        self._last = at
 
     def all(self) -> tuple[tuple[datetime, datetime], ...]:
         return (*self._done, (self._from, self._last + self._usual))

@@ -197,7 +197,7 @@ async def _work(job: Job, kept: Callable[[], Awaitable[object]], watch: Callable
 
     window = Span(job.stretch.start, job.stretch.end)
     try:
-        session = await replay(job.target, job.path, window, timeout_s=SETUP_TIMEOUT_S, kinds=("video", "audio"), joined=True)
+        session = await replay(job.target, job.path, window, timeout_s=SETUP_TIMEOUT_S, kinds=("video", "audio"), bursts=True)
         await fetch(session, job.stretch, report, watch)
     except (DeviceError, OSError) as error:
         return _error_message(error)

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gateway.errors import ProtocolError
 from gateway.media.boxes import EPOCH, SOUND, TIMESCALE, VIDEO, Run, fragment, header, row
@@ -27,15 +27,13 @@ class Track(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a finished file holds. `skipped`: pictures before the first that could be decoded; `first`, `last`: the recorder's time."""
+    """What a finished file holds. `skipped`: pictures before the first that could be decoded."""
 
     sha256: str
     size: int
     frames: int
     skipped: int
     damaged: int
-    first: datetime | None
-    last: datetime | None
 
 
 class Mp4Writer:
@@ -62,8 +60,6 @@ class Mp4Writer:
         self._sounds: list[_Sound] = []
         self._heard_to = 0
         self._held = 0
-        self._first: datetime | None = None
-        self._last: datetime | None = None
 
     def add(self, unit: AccessUnit) -> bool:
         """Append one picture. Those before the first key frame with its parameter sets are counted as skipped, not written: False."""
@@ -78,9 +74,6 @@ class Mp4Writer:
         self._held += size
         self._frames += 1
         self._damaged += unit.damaged
-        if unit.ntp is not None:
-            self._first = self._first or unit.ntp
-            self._last = max(self._last or unit.ntp, unit.ntp)
         return True
 
     def add_sound(self, data: bytes, at: timedelta, duration: int) -> None:
@@ -98,7 +91,7 @@ class Mp4Writer:
         """Write what is left. A file without pictures has no bytes."""
         if self._samples or self._sounds:
             self._flush(self._samples[-1].decode + self._timeline.usual if self._samples else 0)
-        return Written(self._hash.hexdigest(), self._size, self._frames, self._skipped, self._damaged, self._first, self._last)
+        return Written(self._hash.hexdigest(), self._size, self._frames, self._skipped, self._damaged)
 
     def _begin(self, unit: AccessUnit) -> bool:
         """Write the header, once a picture has come from which a decoder can begin."""
@@ -132,16 +125,14 @@ class Mp4Writer:
         self._write(data)
 
 
-@dataclass(frozen=True, slots=True)
-class _Sample:
+class _Sample(NamedTuple):
     unit: AccessUnit
     size: int
     decode: int
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Sound:
+class _Sound(NamedTuple):
     data: bytes
     start: int
     duration: int
@@ -191,4 +182,5 @@ class _Timeline:
 
 
 def _ticks(span: timedelta) -> int:
-    return round(span / timedelta(microseconds=1) * TIMESCALE / 1_000_000)
+    """The nearest number of ticks of 1/90,000 s."""
+    return (span.days * 86_400 + span.seconds) * TIMESCALE + (span.microseconds * 9 + 50) // 100

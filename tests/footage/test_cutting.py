@@ -1,6 +1,5 @@
 """Sound that comes before or after the pictures of its time, and files cut on one grid whoever begins where."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -94,7 +93,7 @@ def test_what_a_recorder_replays_from_long_before_the_range_is_left_out(tmp_path
 
 def test_the_key_frame_that_the_range_is_decoded_from_is_kept_however_early_it_is(tmp_path: Path) -> None:
     begun = START + 45 * SECOND
-    order = [replace(picture(index), key=index in (0, 30 * 25)) for index in range(50 * 25)]
+    order = [picture(index)._replace(key=index in (0, 30 * 25)) for index in range(50 * 25)]
     (file,) = cut(tmp_path, order, start=begun, end=begun + 4 * SECOND)
     assert file.runs == ((START + 30 * SECOND, begun + 4 * SECOND),)
     with av.open(str(tmp_path / file.name)) as container:
@@ -112,12 +111,12 @@ def test_a_recorder_that_plays_from_its_beginning_whatever_it_is_asked_is_given_
 def test_one_picture_of_a_wrong_time_amid_the_range_costs_no_picture(tmp_path: Path, key: bool) -> None:
     order = [picture(index) for index in range(100)]
     wrong = 50 if key else 51
-    order[wrong] = replace(order[wrong], ntp=START - timedelta(days=9_000))
+    order[wrong] = order[wrong]._replace(ntp=START - timedelta(days=9_000))
     assert sum(file.frames for file in cut(tmp_path, order)) == 100
 
 
 def test_a_recorder_whose_clock_stands_still_does_not_fill_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cutting, "_MOST_BYTES", 10_000)
     with pytest.raises(NotSupported) as caught:
-        cut(tmp_path, [replace(picture(index), ntp=START) for index in range(10_000)])
+        cut(tmp_path, [picture(index)._replace(ntp=START) for index in range(10_000)])
     assert caught.value.code == "too-many-bytes"

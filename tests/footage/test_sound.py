@@ -48,7 +48,7 @@ async def fetched(where: Street, place: tuple[SimDevice, SimChannel], stretch: S
     reported: list[Finished] = []
     window = Span(stretch.start, stretch.end)
     target = where.target_of(DeviceId(recorder.id))
-    session = await replay(target, f"/replay/{channel.token}", window, timeout_s=10, kinds=("video", "audio"), joined=True)
+    session = await replay(target, f"/replay/{channel.token}", window, timeout_s=10, kinds=("video", "audio"), bursts=True)
     await fetch(session, stretch, keeping(reported))
     return reported
 

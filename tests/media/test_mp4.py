@@ -9,7 +9,7 @@ import pytest
 from gateway.errors import NotSupported, ProtocolError
 from gateway.media.depacketize import AccessUnit, Depacketizer
 from gateway.media.mp4 import Mp4Writer, Written
-from tests.media.video import START, Track, packets, pictures, read_back
+from tests.media.video import Track, packets, pictures, read_back
 
 ENCODINGS = ("H264", "H265")
 
@@ -48,7 +48,6 @@ async def test_the_hash_and_the_size_are_those_of_the_bytes_written(encoding: st
     data, written = exported(encoding, packets(encoding, pictures(encoding)))
     assert written.sha256 == hashlib.sha256(data).hexdigest()
     assert written.size == len(data)
-    assert (written.first, written.last) == (START, START + timedelta(milliseconds=40 * 59))
 
 
 async def test_a_gap_in_the_footage_keeps_its_length_in_the_file() -> None:
@@ -105,10 +104,9 @@ async def test_footage_without_the_recorders_time_keeps_the_rtp_clock() -> None:
     made = [
         replace(packet, ntp=None, timestamp=(packet.timestamp + 0xFFFF0000) % (1 << 32)) for packet in packets("H264", pictures("H264"))
     ]
-    data, written = exported("H264", made)
+    data, _ = exported("H264", made)
     _, times, _ = read_back(data)
     assert times == pytest.approx([index / 25 for index in range(60)], abs=1e-3)
-    assert written.first is None
 
 
 async def test_times_that_step_back_never_make_a_file_that_cannot_be_read() -> None:

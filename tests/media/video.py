@@ -23,6 +23,7 @@ class Packet:
     ntp: datetime | None = None
     discontinuity: bool = False
     following: tuple[bytes, ...] = ()
+    packets: int = 1
 
 
 @dataclass(frozen=True)

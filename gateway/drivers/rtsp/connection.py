@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from gateway.drivers import digest
 from gateway.drivers.base import Descriptor, Target, Write
 from gateway.drivers.rtsp import messages
-from gateway.drivers.rtsp.messages import Fragments, Frame, Headers, Message, Request, Response
+from gateway.drivers.rtsp.bursts import Burst, Fragmentation
+from gateway.drivers.rtsp.messages import Frame, Headers, Message, Request, Response
 from gateway.errors import (
     AuthenticationFailed,
     Busy,
@@ -39,7 +40,7 @@ _SAFE_PATH = re.compile(r"/[!-~]*")
 _ANSWERED = frozenset({"OPTIONS", "GET_PARAMETER", "SET_PARAMETER", "ANNOUNCE", "TEARDOWN"})
 
 FrameSink = Callable[[int, bytes], None]
-JoinedSink = Callable[[Frame], None]
+BurstSink = Callable[[Burst], None]
 
 
 @asynccontextmanager
@@ -106,7 +107,7 @@ class Connection(asyncio.Protocol):
         self.torn_down = False
         self._loop = loop
         self._parser = messages.Parser()
-        self._on_joined: JoinedSink = _ignore_joined
+        self._on_burst: BurstSink = _ignore_burst
         self._transport: asyncio.Transport | None = None
         self._closed: asyncio.Future[None] = loop.create_future()
         self._pending: dict[int, asyncio.Future[Response]] = {}
@@ -276,9 +277,9 @@ class Connection(asyncio.Protocol):
         transport.write(messages.encode_frame(channel, payload))
         return True
 
-    def join_fragments(self, channels: Mapping[int, Fragments], sink: JoinedSink) -> None:
-        """From now on give `sink`, and not `on_frame`, what can be joined of these channels."""
-        self._parser.fragments, self._on_joined = channels, sink
+    def take_bursts(self, channels: Mapping[int, Fragmentation], sink: BurstSink) -> None:
+        """From now on give `sink`, and not `on_frame`, what comes on these channels."""
+        self._parser.bursts, self._on_burst = channels, sink
 
     def pause_reading(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -376,11 +377,10 @@ class Connection(asyncio.Protocol):
             self._closed.set_result(None)
 
     def _take(self, message: Message) -> None:
-        if isinstance(message, Frame):
-            if message.following:
-                self._on_joined(message)
-            else:
-                self.on_frame(message.channel, message.payload)
+        if isinstance(message, Burst):
+            self._on_burst(message)
+        elif isinstance(message, Frame):
+            self.on_frame(message.channel, message.payload)
         elif isinstance(message, Response):
             self._take_response(message)
         else:
@@ -449,7 +449,7 @@ async def take_leave(broken: Connection, url: str) -> None:
     await connection.close(url)
 
 
-def _ignore_joined(_frame: Frame) -> None:
+def _ignore_burst(_burst: Burst) -> None:
     pass
 
 

@@ -1,11 +1,11 @@
 """RTSP 1.0 messages on the wire (RFC 2326): requests, responses and interleaved frames, read strictly and within bounds."""
 
 import re
-import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from gateway.drivers.rtsp.bursts import Burst, Fragmentation, gather
 from gateway.errors import ProtocolError
 
 HEAD_LIMIT = 16 * 1024
@@ -17,7 +17,6 @@ _STATUS_LINE = re.compile(r"RTSP/1\.\d (\d{3})(?: (.*))?")
 _REQUEST_LINE = re.compile(r"([A-Z_]{1,32}) (\S{1,2048}) RTSP/1\.\d")
 _LENGTH = re.compile(r"\d{1,7}")
 _DOLLAR = 0x24
-_PLAIN_RTP = struct.Struct(">BBHBBHI")  # a frame's head, and a packet's up to its timestamp
 
 
 class Headers:
@@ -69,30 +68,13 @@ class Response:
 
 
 class Frame(NamedTuple):
-    """Binary data interleaved with the messages (RFC 2326, 10.12): `$`, channel, length, payload.
-
-    `following`: what came right behind it of the same NAL unit, see `Fragments`. `ends`: the marker of the packet that brought the
-    last piece of it; None when that is not among them.
-    """
+    """Binary data interleaved with the messages (RFC 2326, 10.12): `$`, channel, length, payload."""
 
     channel: int
     payload: bytes
-    following: Sequence[bytes] = ()
-    ends: bool | None = None
 
 
-class Fragments(NamedTuple):
-    """How a channel's video is cut up: `lead` bytes stand before each piece of a NAL unit, and `kind` of `mask` in the first says that
-    it is one; the last says which piece (RFC 6184, 5.8; RFC 7798, 4.4.3). Pieces after the first, in unbroken sequence and without any
-    RTP option, then come as `Frame.following` of the one before: a call for a NAL unit instead of one for each packet.
-    """
-
-    lead: int
-    mask: int
-    kind: int
-
-
-Message = Request | Response | Frame
+Message = Request | Response | Frame | Burst
 
 
 def encode(message: Request | Response) -> bytes:
@@ -127,7 +109,8 @@ class Parser:
         self._held: list[bytes] = []
         self._size = 0
         self._needed = 1
-        self.fragments: Mapping[int, Fragments] = {}
+        self.bursts: Mapping[int, Fragmentation] = {}
+        """Channels of which packets are taken together, as far as they are there."""
 
     @property
     def idle(self) -> bool:
@@ -141,13 +124,13 @@ class Parser:
         if self._size < self._needed:
             return []
         buffer = b"".join(self._held) if len(self._held) > 1 else data
-        messages, position, missing_to = _cut(buffer, self.fragments)
+        messages, position, missing_to = _cut(buffer, self.bursts)
         rest = buffer[position:]
         self._held, self._size, self._needed = [rest] if rest else [], len(rest), missing_to - position
         return messages
 
 
-def _cut(buffer: bytes, fragments: Mapping[int, Fragments]) -> tuple[list[Message], int, int]:
+def _cut(buffer: bytes, bursts: Mapping[int, Fragmentation]) -> tuple[list[Message], int, int]:
     """The whole messages of `buffer`, where they end, and how far the buffer must reach before another look is worth it."""
     messages: list[Message] = []
     position, end = 0, len(buffer)
@@ -158,10 +141,13 @@ def _cut(buffer: bytes, fragments: Mapping[int, Fragments]) -> tuple[list[Messag
             stop = after + (buffer[position + 2] << 8 | buffer[position + 3]) if after <= end else after
             if stop > end or after > end:
                 return messages, position, stop
-            frame = Frame(buffer[position + 1], buffer[after:stop])
-            if frame.channel in fragments:
-                frame, stop = _joined(frame, buffer, stop, fragments[frame.channel])
-            messages.append(frame)
+            channel = buffer[position + 1]
+            if channel in bursts:
+                burst = gather(buffer, position, stop, bursts[channel])
+                messages.append(burst)
+                stop = position + burst.size
+            else:
+                messages.append(Frame(channel, buffer[after:stop]))
         elif first in b"\r\n":  # stray line breaks between messages are tolerated, as in RFC 9112, 2.2
             stop = position + 1
         else:
@@ -171,39 +157,6 @@ def _cut(buffer: bytes, fragments: Mapping[int, Fragments]) -> tuple[list[Messag
             messages.append(message)
         position = stop
     return messages, position, position + 1
-
-
-def _joined(first: Frame, buffer: bytes, position: int, how: Fragments) -> tuple[Frame, int]:
-    """The frame with the pieces that follow it in `buffer` from `position` on, and where they end."""
-    packet, lead, end = first.payload, how.lead, len(buffer)
-    at = 12 + (4 + 4 * int.from_bytes(packet[14:16]) if packet[:1] == b"\x90" else 0)
-    if len(packet) <= at + lead or packet[0] not in (0x80, 0x90) or packet[1] > 0x7F or packet[at] & how.mask != how.kind:
-        return first, position
-    if packet[at + lead - 1] & 0x40:
-        return first, position
-    goes_on = packet[at : at + lead - 1] + bytes((packet[at + lead - 1] & 0x3F,))
-    is_last = goes_on[:-1] + bytes((goes_on[-1] | 0x40,))
-    second, sequence, timestamp = packet[1], int.from_bytes(packet[2:4]), int.from_bytes(packet[4:8])
-    found: list[bytes] = []
-    ends: bool | None = None
-    least, body = 12 + lead, 16 + lead
-    while position + body <= end:
-        dollar, channel, size, options, kind, number, time = _PLAIN_RTP.unpack_from(buffer, position)
-        sequence = (sequence + 1) & 0xFFFF
-        stop = position + 4 + size
-        if number != sequence or time != timestamp or options != 0x80 or size <= least or stop > end:
-            break
-        if dollar != _DOLLAR or channel != first.channel:
-            break
-        if (piece := buffer[position + 16 : position + body]) != goes_on or kind != second:
-            if piece != is_last or kind & 0x7F != second:
-                break
-            ends = kind != second
-        found.append(buffer[position + body : stop])
-        position = stop
-        if ends is not None:
-            break
-    return (Frame(first.channel, packet, found, ends) if found else first), position
 
 
 def _message_at(buffer: bytes, position: int) -> tuple[Request | Response | None, int]:

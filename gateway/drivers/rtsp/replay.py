@@ -9,8 +9,9 @@ from enum import StrEnum
 
 from gateway.drivers.base import MediaPacket, Span, Target, TrackDescription
 from gateway.drivers.rtsp import rtp
+from gateway.drivers.rtsp.bursts import Burst, Fragmentation
 from gateway.drivers.rtsp.connection import Connection, connect, deadline
-from gateway.drivers.rtsp.messages import Fragments, Frame
+from gateway.drivers.rtsp.messages import Frame
 from gateway.drivers.rtsp.sdp import Media, SessionDescription
 from gateway.drivers.rtsp.session import Transport, aggregate_url, describe, media_url, set_up
 from gateway.errors import DeadlineExceeded, DeviceError, DeviceFault, NotSupported, ProtocolError
@@ -20,7 +21,8 @@ REQUIRE = (("Require", "onvif-replay"),)
 _HIGH_WATER = 4 << 20
 # More than the largest picture: a device that sends so much without its footage getting any later is at fault.
 _STANDSTILL_LIMIT = 64 << 20
-_FRAGMENTS = {"H264": Fragments(2, 0x1F, 28), "H265": Fragments(3, 0x7E, 49 << 1)}
+FRAGMENTATIONS = {"H264": Fragmentation(2, 0x1F, 28), "H265": Fragmentation(3, 0x7E, 49 << 1)}
+"""FU-A (RFC 6184, 5.8), FU (RFC 7798, 4.4.3)."""
 
 
 class ReplayEnd(StrEnum):
@@ -52,12 +54,12 @@ async def replay(
     timeout_s: float,
     kinds: Sequence[str] = ("video",),
     manner: ReplayManner = ReplayManner(),
-    joined: bool = False,
+    bursts: bool = False,
 ) -> "Replay":
     """Start replaying `window` (device time) of the recording at `path` as fast as the device will; `timeout_s` covers the set-up.
 
     `kinds`: which media, the first of each; the first kind must be there and decides how far the replay is, others may be missing.
-    `joined`: fragments of video may come as `MediaPacket.following`, at a fraction of the cost.
+    `bursts`: what there is of a picture of H.264 or H.265 may come as one packet with what is `following`, at a fraction of the cost.
     The device starts at the clean point at or before the window. Raises NotSupported (no-track), Busy and the other DeviceErrors.
     """
     async with deadline(target, timeout_s):
@@ -71,8 +73,8 @@ async def replay(
             channels = await _set_up_all(connection, base, wanted)
             session = Replay(connection, url, [media.tracks()[0] for media in channels.values()], window, manner)
             session.channels = {channel: index for index, channel in enumerate(channels)}
-            if joined:
-                session.join_fragments()
+            if bursts:
+                session.take_bursts()
             await connection.request("PLAY", url, _play_headers(window, manner))
             connection.keep_alive(url)
         except BaseException:
@@ -158,24 +160,22 @@ class Replay:
             elif item is None:
                 self.ended = ReplayEnd.TEARDOWN
 
-    def join_fragments(self) -> None:
-        """Before PLAY: let the pieces of large NAL units come together."""
-        known = {channel: _FRAGMENTS.get(self._tracks[index].encoding) for channel, index in self.channels.items()}
-        self._connection.join_fragments({channel: how for channel, how in known.items() if how is not None}, self._inbox.put_joined)
+    def take_bursts(self) -> None:
+        """Before PLAY: let the packets of a picture come together."""
+        known = {channel: FRAGMENTATIONS.get(self._tracks[index].encoding) for channel, index in self.channels.items()}
+        self._connection.take_bursts({channel: how for channel, how in known.items() if how is not None}, self._inbox.put_burst)
 
-    def _sort(self, frame: Frame, size: int) -> tuple[int, MediaPacket] | None:
-        """The packet of one frame with its track; None for what is no media. Sets `ended` when it ends the replay."""
-        channel, payload, following, ends = frame
+    def _sort(self, item: Frame | Burst, size: int) -> tuple[int, MediaPacket] | None:
+        """The packet with its track; None for what is no media. Sets `ended` when it ends the replay."""
+        channel, payload = item[:2]
         index = self.channels.get(channel)
         if index is None:
             if channel - 1 in self.channels and rtp.says_goodbye(payload):
                 self._part(self.channels[channel - 1])
             return None
-        packet = rtp.parse(payload)
+        packet = rtp.parse(payload, *item[2:5])
         if packet is None:
             raise ProtocolError(f"{self._connection.target.device}: sends what is no RTP packet")
-        if following:
-            packet = rtp.joined(packet, following, ends)
         if index == 0:
             self.ended = self._judge.see(packet, size)
             if self._judge.advanced:
@@ -256,7 +256,7 @@ class _Inbox:
         self.waited_s = 0.0
         self.torn_down = False
         self._connection = connection
-        self._frames: deque[tuple[Frame, int]] = deque()  # with their bytes, which pause_reading bounds, see _keep
+        self._frames: deque[tuple[Frame | Burst, int]] = deque()  # with their bytes, which pause_reading bounds, see _keep
         self._bytes = 0
         self._paused = False
         self._failure: DeviceError | None = None
@@ -264,7 +264,7 @@ class _Inbox:
         connection.on_frame = self._put
         connection.on_end = self._end
 
-    def next(self) -> tuple[Frame, int] | None:
+    def next(self) -> tuple[Frame | Burst, int] | None:
         """The next frame, and how many bytes it has, if one is there."""
         if not self._frames:
             return None
@@ -275,7 +275,7 @@ class _Inbox:
             self._connection.resume_reading()
         return found
 
-    async def take(self, patience_s: float) -> tuple[Frame, int] | None:
+    async def take(self, patience_s: float) -> tuple[Frame | Burst, int] | None:
         """The next frame; None when the device ended the session or `waited_s` reached `patience_s`. Raises when the connection broke."""
         while not self._frames:
             if self._failure is not None:
@@ -298,13 +298,13 @@ class _Inbox:
         else:
             self.waited_s += loop.time() - began
 
-    def put_joined(self, frame: Frame) -> None:
-        self._keep(frame, len(frame.payload) + sum(map(len, frame.following)))
+    def put_burst(self, burst: Burst) -> None:
+        self._keep(burst, burst.size)
 
     def _put(self, channel: int, payload: bytes) -> None:
         self._keep(Frame(channel, payload), len(payload))
 
-    def _keep(self, frame: Frame, size: int) -> None:
+    def _keep(self, frame: Frame | Burst, size: int) -> None:
         self._frames.append((frame, size))
         self._bytes += size
         self._stirred.set()
@@ -321,7 +321,7 @@ class _Inbox:
         """From now on drop what comes, so that the answer to TEARDOWN can be read."""
         self._frames.clear()
         self._connection.on_frame = _drop
-        self._connection.join_fragments({}, lambda _: None)
+        self._connection.take_bursts({}, lambda _: None)
         if self._paused:
             self._connection.resume_reading()
 

@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
-from gateway.drivers.base import MediaPacket
+from gateway.drivers.base import MediaPacket, Pieces
 
 _HEADER = struct.Struct("!BBHII")
 _EXTENSION = struct.Struct("!HH")
@@ -27,14 +27,17 @@ def header(*, payload_type: int, sequence: int, timestamp: int, ssrc: int, marke
     return _HEADER.pack(0x80, second, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc & 0xFFFFFFFF)
 
 
-def parse(packet: bytes) -> MediaPacket | None:
-    """One RTP packet; None when it is not RTP version 2 or its lengths do not add up."""
+def parse(packet: bytes, following: Sequence[bytes | Pieces] = (), packets: int = 1, ends: bool = False) -> MediaPacket | None:
+    """One RTP packet; None when it is not RTP version 2 or its lengths do not add up.
+
+    `following`, `packets`: what came right behind it (`bursts.Burst`); `ends`: the last of them has the marker.
+    """
     size = len(packet)
     if size < 12 or packet[0] & 0xC0 != 0x80:
         return None
     first, second, sequence, timestamp, _ = _HEADER.unpack_from(packet)
     if first == 0x80:  # most packets: no padding, no sources, no extension
-        return MediaPacket(packet[12:], second & 0x7F, sequence, timestamp, second > 0x7F)
+        return MediaPacket(packet[12:], second & 0x7F, sequence, timestamp, ends or second > 0x7F, following=following, packets=packets)
     start = 12 + 4 * (first & 0x0F)
     end = size - packet[-1] if first & 0x20 else size
     ntp, flags = None, 0
@@ -54,20 +57,15 @@ def parse(packet: bytes) -> MediaPacket | None:
         second & 0x7F,
         sequence,
         timestamp,
-        bool(second & 0x80),
+        ends or second > 0x7F,
         ntp,
         bool(flags & _CLEAN),
         bool(flags & _END),
         bool(flags & _DISCONTINUITY),
         bool(flags & _TERMINAL),
+        following,
+        packets,
     )
-
-
-def joined(packet: MediaPacket, following: Sequence[bytes], ends: bool | None) -> MediaPacket:
-    """The packet with the bodies of the fragments behind it. `ends`: the marker of the last, when the NAL unit ends with it."""
-    marker = packet.marker if ends is None else ends
-    payload, kind, sequence, timestamp, _, ntp, clean, end, discontinuity, terminal, *_ = packet
-    return MediaPacket(payload, kind, sequence, timestamp, marker, ntp, clean, end, discontinuity, terminal, following, ends is not None)
 
 
 def from_ntp(seconds: int, fraction: int) -> datetime:

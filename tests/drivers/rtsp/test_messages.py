@@ -14,7 +14,7 @@ bodies = st.binary(max_size=200)
 messages = st.one_of(
     st.builds(Response, st.integers(100, 599), st.from_regex(r"[A-Z][a-z]{0,10}", fullmatch=True), headers, bodies),
     st.builds(Request, st.sampled_from(["OPTIONS", "GET_PARAMETER", "TEARDOWN"]), st.just("rtsp://127.0.0.1/x"), headers, bodies),
-    st.builds(Frame, st.integers(0, 255), st.binary(max_size=300), st.just(()), st.none()),
+    st.builds(Frame, st.integers(0, 255), st.binary(max_size=300)),
 )
 
 

@@ -1,11 +1,14 @@
-"""Fragments that come together make the same pictures as fragments that come alone, whatever was lost, repeated or damaged on the way."""
+"""Packets that come together make the same pictures as packets that come alone, whatever was lost, repeated or damaged on the way."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.drivers.base import Pieces
 from gateway.drivers.rtsp import rtp
+from gateway.drivers.rtsp.bursts import Burst
 from gateway.drivers.rtsp.messages import Frame, Parser, encode_frame
-from gateway.drivers.rtsp.replay import _FRAGMENTS
+from gateway.drivers.rtsp.replay import FRAGMENTATIONS
 from gateway.errors import ProtocolError
 from gateway.media.depacketize import AccessUnit, Depacketizer
 from tests.media import video
@@ -24,26 +27,29 @@ def wire(encoding: str) -> list[bytes]:
     return made
 
 
-def pictures(encoding: str, pieces: list[bytes], *, joined: bool) -> tuple[list[AccessUnit], int, int, int]:
+def pictures(encoding: str, pieces: list[bytes], *, together: bool) -> tuple[list[AccessUnit], int, int, int]:
     """The pictures, the packets that were lost, how many pictures came before the end was said, and how many calls it took."""
     parser, depacketizer = Parser(), Depacketizer(encoding)
-    parser.fragments = {0: _FRAGMENTS[encoding]} if joined else {}
+    parser.bursts = {0: FRAGMENTATIONS[encoding]} if together else {}
     found: list[AccessUnit] = []
     calls = 0
     try:
         for frame in (message for piece in pieces for message in parser.feed(piece)):
-            packet = rtp.parse(frame.payload) if isinstance(frame, Frame) and frame.channel == 0 else None
-            if packet is not None:
-                found += depacketizer.push(rtp.joined(packet, frame.following, frame.ends) if frame.following else packet)
-                calls += 1
+            if not isinstance(frame, Frame | Burst) or frame.channel != 0:
+                continue
+            packet = rtp.parse(*frame[1:5])
+            if packet is None:
+                break  # a replay ends there, too
+            found += depacketizer.push(packet)
+            calls += 1
     except ProtocolError:
         pass
     return found + depacketizer.flush(), depacketizer.lost_packets, len(found), calls
 
 
 @given(st.sampled_from(["H264", "H265"]), st.data())
-@settings(max_examples=60, deadline=None)
-def test_joined_fragments_make_the_same_pictures(encoding: str, data: st.DataObject) -> None:
+@settings(max_examples=100, deadline=None)
+def test_packets_that_come_together_make_the_same_pictures(encoding: str, data: st.DataObject) -> None:
     frames = wire(encoding)
     places = st.integers(0, len(frames) - 1)
     for place in sorted(data.draw(st.sets(places, max_size=6)), reverse=True):
@@ -53,13 +59,26 @@ def test_joined_fragments_make_the_same_pictures(encoding: str, data: st.DataObj
         stream[data.draw(st.integers(0, len(stream) - 1))] = data.draw(st.integers(0, 255))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=10)))
     pieces = [bytes(stream[start:end]) for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
-    together, alone = pictures(encoding, pieces, joined=True), pictures(encoding, pieces, joined=False)
+    together, alone = pictures(encoding, pieces, together=True), pictures(encoding, pieces, together=False)
     assert together[:3] == alone[:3]
 
 
-def test_a_picture_takes_few_calls() -> None:
-    stream = b"".join(wire("H264"))
-    together, alone = pictures("H264", [stream], joined=True), pictures("H264", [stream], joined=False)
+@pytest.mark.parametrize("encoding", ["H264", "H265"])
+def test_a_picture_is_one_call(encoding: str) -> None:
+    stream = b"".join(wire(encoding))
+    together, alone = pictures(encoding, [stream], together=True), pictures(encoding, [stream], together=False)
     assert together[0] == alone[0]
-    assert together[3] * 6 < alone[3]
+    assert 12 * len(together[0]) < alone[3]
+    assert together[3] <= len(together[0]) + 1  # the numbers wrap once
     assert together[2] == len(together[0])  # the last marker ends the last picture
+
+
+@pytest.mark.parametrize("encoding", ["H264", "H265"])
+def test_the_pieces_of_a_nal_unit_are_one_item(encoding: str) -> None:
+    parser = Parser()
+    parser.bursts = {0: FRAGMENTATIONS[encoding]}
+    bursts = [message for message in parser.feed(b"".join(wire(encoding))) if isinstance(message, Burst)]
+    ended = [item for burst in bursts for item in burst.following if isinstance(item, Pieces) and item.ends]
+    assert max(len(pieces.bodies) for pieces in ended) > 12
+    assert sum(burst.packets for burst in bursts) == len(wire(encoding))
+    assert sum(burst.size for burst in bursts) == len(b"".join(wire(encoding)))
