@@ -77,7 +77,7 @@ def _pictures() -> list[Nals]:
         "preset": "ultrafast",
         "tune": "zerolatency",
         "g": "50",
-        "x264-params": "aud=1:vbv-maxrate=4000:vbv-bufsize=4000:slices=1",
+        "x264-params": "aud=1:vbv-maxrate=4000:vbv-bufsize=4000:slices=1:sliced-threads=0",
     }
     noise, found = random.Random(7), []
     frame = av.VideoFrame(WIDTH, HEIGHT, "yuv420p")
