@@ -47,11 +47,10 @@ async def insert(
     tx: Tx, wanted: Broadcast, first: Sequence[Delivery], views: Sequence[ViewRoute]
 ) -> tuple[Broadcast, list[Delivery]] | None:
     """Write the order down; None when that was done now, what is known when it was there before."""
-    known = await tx.broadcasts.find(wanted.id)
-    if known is not None:
+    if not await tx.broadcasts.add(wanted, first):
+        known = await tx.broadcasts.get(wanted.id)
         refuse_other(known, wanted)
         return known, await tx.broadcasts.deliveries(wanted.id)
-    await tx.broadcasts.add(wanted, first)
     data = {
         **_told(wanted.programme.content),
         "priority": wanted.priority.name.lower(),

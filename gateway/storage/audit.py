@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Row, Select, Table, Text, insert, select, type_coerce, update
+from sqlalchemy import BigInteger, Column, ForeignKey, Row, Select, Table, Text, bindparam, insert, select, type_coerce, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.events import GENESIS, SYSTEM, Actor, ActorKind, AuditEntry, chain_hash
@@ -35,6 +35,11 @@ audit = Table(
     Column("data", Text, nullable=False),
     Column("hash", Text, nullable=False),
 )
+
+_OF = audit_chains.c.chain == bindparam("of")
+_HEAD = select(audit_chains.c.seq, audit_chains.c.hash).where(_OF).with_for_update()
+_APPEND = insert(audit)
+_MOVE_HEAD = update(audit_chains).where(_OF)
 
 # As the rows are, without any conversion that a forged value could trip.
 _RAW = [type_coerce(column, BigInteger() if column.name == "seq" else Text()).label(column.name) for column in audit.c]
@@ -92,8 +97,7 @@ async def append(conn: AsyncConnection, chain: str, entries: Sequence[AuditEntry
     """Add `entries` to `chain`, in order; the head's row lock keeps two processes of one name from forking it."""
     if not entries:
         return
-    head = audit_chains.c
-    found = (await conn.execute(select(head.seq, head.hash).where(head.chain == chain).with_for_update())).one_or_none()
+    found = (await conn.execute(_HEAD, {"of": chain})).one_or_none()
     if found is None:
         await conn.execute(insert(audit_chains).values(chain=chain, seq=0, hash=GENESIS))
         entries = [AuditEntry(SYSTEM, STARTED, chain, entries[0].at), *entries]
@@ -103,8 +107,8 @@ async def append(conn: AsyncConnection, chain: str, entries: Sequence[AuditEntry
         for entry in entries[start : start + PAGE]:
             seq, hash_ = seq + 1, chain_hash(hash_, entry)
             rows.append(_columns(chain, seq, entry, hash_))
-        await conn.execute(insert(audit), rows)
-    await conn.execute(update(audit_chains).where(head.chain == chain).values(seq=seq, hash=hash_))
+        await conn.execute(_APPEND, rows)
+    await conn.execute(_MOVE_HEAD, {"of": chain, "seq": seq, "hash": hash_})
 
 
 class AuditRepository:

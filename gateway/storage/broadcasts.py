@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
@@ -10,6 +10,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Double,
+    Executable,
     ForeignKey,
     Row,
     Table,
@@ -113,6 +114,24 @@ stops = Table(
 _OPEN = sorted(OPEN)
 
 
+def _save(dialect: Any) -> Executable:
+    statement = dialect.insert(deliveries)
+    values = {column.name: statement.excluded[column.name] for column in deliveries.columns if not column.primary_key}
+    still_open = or_(*(deliveries.c.state == state for state in _OPEN))  # many rows at once take no IN
+    same_end = and_(deliveries.c.state == statement.excluded.state, deliveries.c.since == statement.excluded.since)
+    written: Executable = statement.on_conflict_do_update(
+        index_elements=["broadcast", "speaker"], set_=values, where=or_(still_open, same_end)
+    )
+    return written
+
+
+# What stands between an order and its first packet is put together once: that takes longer than to carry it out.
+_DIALECTS: Final = {"postgresql": postgresql, "sqlite": sqlite}
+_ADD: Final = {name: dialect.insert(broadcasts).on_conflict_do_nothing(index_elements=["id"]) for name, dialect in _DIALECTS.items()}
+_ADD_DELIVERIES: Final = insert(deliveries)
+_SAVE: Final = {name: _save(dialect) for name, dialect in _DIALECTS.items()}
+
+
 class BroadcastRepository:
     """Broadcasts are written once; deliveries change until they have ended."""
 
@@ -121,15 +140,18 @@ class BroadcastRepository:
 
     # -- broadcasts ---------------------------------------------------------------------------------------------------
 
-    async def add(self, broadcast: Broadcast, first: Iterable[Delivery]) -> None:
-        """Accept a broadcast with its deliveries. Its id must be new (see `find`)."""
-        await self._conn.execute(insert(broadcasts).values(**_broadcast_columns(broadcast), outcome=""))
+    async def add(self, broadcast: Broadcast, first: Iterable[Delivery]) -> bool:
+        """Accept a broadcast with its deliveries. False where there is one of its id: then nothing is written."""
+        added = await self._conn.execute(_ADD[self._conn.dialect.name], _broadcast_columns(broadcast) | {"outcome": ""})
+        if not added.rowcount:
+            return False
         cameras = sorted({view.camera for view in broadcast.targets.views})
         if cameras:
             await self._conn.execute(insert(broadcast_views), [{"broadcast": broadcast.id, "camera": camera} for camera in cameras])
         rows = [_delivery_columns(delivery) for delivery in first]
         if rows:
-            await self._conn.execute(insert(deliveries), rows)
+            await self._conn.execute(_ADD_DELIVERIES, rows)
+        return True
 
     async def find(self, broadcast: BroadcastId) -> Broadcast | None:
         row = (await self._conn.execute(select(broadcasts).where(broadcasts.c.id == broadcast))).one_or_none()
@@ -172,16 +194,8 @@ class BroadcastRepository:
     async def save(self, changed: Sequence[Delivery]) -> None:
         """Write the state of deliveries; one that was not added before is. What has ended in the store stays as it is, but for its figures:
         the last word on what was sent comes after the end."""
-        if not changed:
-            return
-        dialect = postgresql if self._conn.dialect.name == "postgresql" else sqlite
-        statement = dialect.insert(deliveries)
-        values = {column.name: statement.excluded[column.name] for column in deliveries.columns if not column.primary_key}
-        still_open = or_(*(deliveries.c.state == state for state in _OPEN))  # many rows at once take no IN
-        same_end = and_(deliveries.c.state == statement.excluded.state, deliveries.c.since == statement.excluded.since)
-        where = or_(still_open, same_end)
-        upsert = statement.on_conflict_do_update(index_elements=["broadcast", "speaker"], set_=values, where=where)
-        await self._conn.execute(upsert, [_delivery_columns(delivery) for delivery in changed])
+        if changed:
+            await self._conn.execute(_SAVE[self._conn.dialect.name], [_delivery_columns(delivery) for delivery in changed])
 
     async def deliveries(self, broadcast: BroadcastId) -> list[Delivery]:
         """All deliveries of a broadcast, by speaker."""

@@ -121,7 +121,10 @@ def _sqlite(url: URL, *, begin: str, size: int) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "begin")
     def start(connection: Any) -> None:
-        connection.exec_driver_sql(begin)
+        if begin == "BEGIN":
+            connection.connection.dbapi_connection.first = (begin,)  # sees what there is at the first question either way
+        else:
+            connection.exec_driver_sql(begin)  # at once: nothing may be changed before it has been granted
 
     return engine
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
-from sqlalchemy import BigInteger, Column, Table, Text, insert, select, update
+from sqlalchemy import BigInteger, Column, Table, Text, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.events import Event, NewEvent
@@ -30,6 +30,9 @@ events = Table(
     Column("at", UtcTime, nullable=False),
     Column("data", Text, nullable=False),
 )
+
+_MOVE_HEAD = update(event_head).values(latest=event_head.c.latest + bindparam("count")).returning(event_head.c.latest)
+_APPEND = insert(events)
 
 
 class CursorTooOld(GatewayError):
@@ -69,10 +72,9 @@ async def append(conn: AsyncConnection, rows: Sequence[dict[str, object]]) -> li
     """
     if not rows:
         return []
-    statement = update(event_head).values(latest=event_head.c.latest + len(rows)).returning(event_head.c.latest)
-    latest = (await conn.execute(statement)).scalar_one()
+    latest = (await conn.execute(_MOVE_HEAD, {"count": len(rows)})).scalar_one()
     numbered = [row | {"cursor": cursor} for cursor, row in enumerate(rows, latest - len(rows) + 1)]
-    await conn.execute(insert(events), numbered)
+    await conn.execute(_APPEND, numbered)
     return [_event(row) for row in numbered]
 
 

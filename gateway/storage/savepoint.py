@@ -26,15 +26,22 @@ class MovingSavepoint:
     async def mark(self) -> None:
         """Keep what was done so far; `undo` comes back to here."""
         if self._raw is None:
-            await self._conn.exec_driver_sql(_MARK)  # by way of SQLAlchemy, which begins the transaction first
-            pooled = await self._conn.get_raw_connection()
-            self._raw = pooled.dbapi_connection if self._conn.dialect.name == "sqlite" else pooled.driver_connection
+            await self._begin()
             return
         self._check()
-        if isinstance(self._raw, sqlite.Connection):
-            self._raw.first = _MOVE
-        else:
+        if not isinstance(self._raw, sqlite.Connection):
             await self._raw.execute("; ".join(_MOVE))
+        elif not self._raw.first:  # otherwise the last change said nothing to the database, and the mark still stands before it
+            self._raw.first = _MOVE
+
+    async def _begin(self) -> None:
+        pooled = await self._conn.get_raw_connection()
+        if self._conn.dialect.name == "sqlite":
+            self._raw = pooled.dbapi_connection
+            self._raw.first = (_MARK,)
+        else:
+            await self._conn.exec_driver_sql(_MARK)  # by way of SQLAlchemy, which begins the transaction first
+            self._raw = pooled.driver_connection
 
     async def undo(self) -> None:
         """Take back everything since `mark`."""

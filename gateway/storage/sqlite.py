@@ -29,14 +29,28 @@ class Driver(AsyncAdapt_aiosqlite_dbapi):
 
 
 class Connection(AsyncAdapt_aiosqlite_connection):
-    """`first`: statements, without parameters and results, that the next trip takes along before its own."""
+    """`first`: statements, without parameters and results, that the next trip takes along before its own. No trip is made to end what was
+    never begun, or has ended."""
 
-    __slots__ = ("first",)
+    __slots__ = ("first", "spoken")
     _cursor_cls: type["_Cursor"]
 
     def __init__(self, driver: Driver, connection: Any) -> None:
         super().__init__(driver, connection)
         self.first: tuple[str, ...] = ()
+        self.spoken = True  # whether anything was said since the last end: only then there may be a transaction
+
+    def commit(self) -> None:
+        self._end(super().commit)
+
+    def rollback(self) -> None:
+        self._end(super().rollback)
+
+    def _end(self, end: Callable[[], None]) -> None:
+        self.first = ()
+        if self.spoken:
+            end()
+            self.spoken = False
 
 
 class _Cursor(AsyncAdapt_aiosqlite_cursor):
@@ -79,7 +93,7 @@ class _Cursor(AsyncAdapt_aiosqlite_cursor):
     def _trip(self, statement: Callable[[sqlite3.Cursor], Any]) -> None:
         connection: Any = self._connection
         adapted: Any = self._adapt_connection
-        first, adapted.first = adapted.first, ()
+        first, adapted.first, adapted.spoken = adapted.first, (), True
 
         def run() -> tuple[_Outcome, Sequence[Any]]:
             cursor = connection._conn.cursor()

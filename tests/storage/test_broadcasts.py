@@ -97,10 +97,16 @@ async def test_what_is_no_clip_is_read_back_too(store: Store, content: Speech | 
         assert await tx.broadcasts.get(said.id) == said
 
 
-async def test_an_order_of_a_known_id_or_an_unknown_clip_is_refused_by_the_database(store: Store) -> None:
+async def test_an_order_of_a_known_id_changes_nothing(store: Store) -> None:
     await accept(store, order())
-    with pytest.raises(Conflict):
-        await accept(store, order())
+    added = await store.writer.write(lambda tx: tx.broadcasts.add(order(reason="another"), [queued(speaker="s9")]), lane=Lane.BROADCAST)
+    assert not added
+    async with store.read() as tx:
+        assert await tx.broadcasts.get(BroadcastId("b1")) == order()
+        assert await tx.broadcasts.deliveries(BroadcastId("b1")) == []
+
+
+async def test_an_unknown_clip_is_refused_by_the_database(store: Store) -> None:
     with pytest.raises(Conflict):
         await accept(store, order("b2", programme=Programme(ClipContent(ClipId("d" * 64)))))
 

@@ -1,3 +1,4 @@
+import asyncio
 import sqlite3
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from gateway.errors import InvalidInput, StorageFailed
-from gateway.storage.engine import BUSY_TIMEOUT_MS, Engines, assert_durable, open_engines, parse_url, reason
+from gateway.storage.engine import BUSY_TIMEOUT_MS, READERS, Engines, assert_durable, open_engines, parse_url, reason
 from gateway.storage.store import Store
 from tests.conftest import KEY
 
@@ -50,6 +51,37 @@ async def test_a_reader_sees_one_moment_however_long_it_looks(store: Store, engi
         async with engine.begin() as conn:
             await conn.execute(text("UPDATE event_head SET latest = 7"))
         assert await tx.conn.scalar(text("SELECT latest FROM event_head")) == 0
+
+
+async def test_a_read_says_no_more_to_a_file_than_it_must(sqlite_url: str) -> None:
+    engines, said = open_engines(parse_url(sqlite_url)), list[str]()
+    async with engines.reading.connect() as conn:
+        driver = (await conn.get_raw_connection()).driver_connection
+        assert driver is not None
+        await driver.set_trace_callback(said.append)
+        async with conn.begin():
+            pass
+        assert said == []
+        async with conn.begin():
+            await conn.scalar(text("SELECT 1"))
+        assert said == ["BEGIN", "SELECT 1", "COMMIT"]
+    await engines.dispose()
+
+
+async def test_a_reader_that_gave_up_leaves_no_transaction_behind(store: Store) -> None:
+    async def look(statement: str) -> None:
+        async with store.read() as tx:
+            await tx.conn.scalar(text(statement))
+
+    for _ in range(2 * READERS):
+        with pytest.raises(StorageFailed):
+            await look("SELECT nonsense")
+        looking = asyncio.ensure_future(look("SELECT 1"))
+        await asyncio.sleep(0)
+        looking.cancel()
+        await asyncio.wait([looking])
+    for _ in range(2 * READERS):
+        await look("SELECT latest FROM event_head")
 
 
 async def test_a_new_sqlite_file_is_its_owners_only(tmp_path: Path, clock) -> None:

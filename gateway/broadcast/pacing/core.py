@@ -14,8 +14,8 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 SLOT_S = 0.005
-"""What begins together begins at a multiple of this: whoever waits waits no longer, and a packet's 20 ms have four of them, so that
-a hundred broadcasts that began at random wake the process no more than two hundred times a second."""
+"""What begins while something else is under way begins a multiple of this later than that: whoever waits waits no longer, and a packet's
+20 ms have four of them, so that a hundred broadcasts that began at random wake the process no more than two hundred times a second."""
 LIVE_SLOT_S = 0.010
 """The same for what is fetched while it comes: a wait of 5 ms in the mean, for half of the wake-ups, which are most of its cost."""
 LONGEST_CATCH_UP_S = 0.2
@@ -85,9 +85,11 @@ class Numbers(NamedTuple):
 
 
 class Voice(Protocol):
-    """A sound in packets. `due`: when the next step is to be taken, None while there is none; `over`: nothing will follow."""
+    """A sound in packets. `slot_s`: it begins at a multiple of this; `due`: when the next step is to be taken, None while there is none;
+    `over`: nothing will follow."""
 
     shape: Shape
+    slot_s: float
 
     @property
     def due(self) -> float | None: ...
@@ -108,6 +110,7 @@ class Whole:
     def __init__(self, sound: bytes | memoryview, shape: Shape, *, lead_in: int = 0) -> None:
         """`sound`: encoded as the shape says; `lead_in` in samples."""
         self.shape = shape
+        self.slot_s = SLOT_S
         self.over = False
         self._sound = memoryview(sound)
         self._lead = lead_in * shape.sample_bytes
@@ -175,9 +178,10 @@ class Live:
         """`lead_in` in samples, spoken over: what comes meanwhile is not heard, rather than that all that follows comes later by it.
 
         `well`: where the sound is fetched from whenever a packet is due, and again after each slot of a wait; without it, it is pushed.
-        Whoever fetches keeps to multiples of `LIVE_SLOT_S`, so that many who speak wake the process no more often than those come.
+        Whoever fetches keeps to slots of `LIVE_SLOT_S`, so that many who speak wake the process no more often than those come.
         """
         self.shape = shape
+        self.slot_s = SLOT_S if well is None else LIVE_SLOT_S
         self.over = False
         self.dropped = 0
         self._lead = -(-lead_in // shape.packet_samples)
@@ -202,7 +206,7 @@ class Live:
         return self._next + self.shape.packet_s  # a late one is waited for, for one packet's time
 
     def begin(self, at: float) -> None:
-        self._next = at if self._well is None else math.ceil(at / LIVE_SLOT_S - _EPSILON_S) * LIVE_SLOT_S
+        self._next = at
 
     def push(self, data: bytes, now: float) -> None:
         """Take encoded sound of any length."""
@@ -410,6 +414,7 @@ class Conductor:
 
     def __init__(self) -> None:
         self._choruses: list[Chorus] = []
+        self._origin = 0.0  # where the slots are counted from
         self.lines = 0
 
     @property
@@ -417,15 +422,16 @@ class Conductor:
         """When there is something to do next; None while there is nothing."""
         return min((due for chorus in self._choruses if (due := chorus.voice.due) is not None), default=None)
 
-    def begin(self, choruses: Iterable[Chorus], now: float) -> float:
-        """Let these begin together, at the next slot; when that is."""
-        at = math.ceil(now / SLOT_S - _EPSILON_S) * SLOT_S
+    def begin(self, choruses: Iterable[Chorus], now: float) -> None:
+        """Let these begin together: at once where nothing is under way, else at the next slot."""
+        if not self._choruses:
+            self._origin = now
         for chorus in choruses:
-            chorus.voice.begin(at)
+            slot = chorus.voice.slot_s
+            chorus.voice.begin(self._origin + math.ceil((now - self._origin) / slot - _EPSILON_S) * slot)
             chorus.begun = True
             self._choruses.append(chorus)
             self.lines += len(chorus.listeners)
-        return at
 
     def turn(self, now: float, send: Send) -> list[Ended]:
         """Send all that is due at `now`; who ended by that."""

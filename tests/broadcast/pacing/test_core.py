@@ -71,8 +71,7 @@ def chorus_of(size: int, lines: list[Listener], shape: Shape, lead_in: int = 0) 
 def test_everything_is_sent_once_in_order_and_on_its_deadline(size: int, shape: Shape, lead_in: int, at: float, count: int) -> None:
     lines = [Listener(number) for number in range(count)]
     conductor, wire = Conductor(), Wire()
-    begun = conductor.begin([chorus_of(size, lines, shape, lead_in)], at)
-    assert -1e-6 < begun - at < SLOT_S + 1e-6
+    conductor.begin([chorus_of(size, lines, shape, lead_in)], at)
     ended = play(conductor, wire, until=math.inf)
     for line in lines:
         heard = wire.heard[line]
@@ -84,9 +83,23 @@ def test_everything_is_sent_once_in_order_and_on_its_deadline(size: int, shape: 
         assert [packet.timestamp for _, packet in heard] == [number * shape.packet_samples for number in range(len(heard))]
         assert [packet.marker for _, packet in heard] == [number == 0 for number in range(len(heard))]
         for number, (sent, _) in enumerate(heard):
-            assert sent == pytest.approx(begun + number * shape.packet_s, abs=1e-5)
+            assert sent == pytest.approx(at + number * shape.packet_s, abs=1e-5)
     assert [(each.how, each.tally.packets, each.tally.dropped) for each in ended] == [(End.PLAYED, len(heard), 0)] * count
     assert (conductor.due, conductor.lines) == (None, 0)
+
+
+@given(at=st.floats(0, 100), later=st.lists(st.floats(0.0001, 0.05), max_size=5))
+def test_what_begins_alone_begins_at_once_and_what_begins_beside_it_in_its_slots(at: float, later: list[float]) -> None:
+    conductor, shape = Conductor(), Shape(8_000, 160, QUIET)
+    conductor.begin([chorus_of(4_000, [Listener(0)], shape)], at)
+    assert conductor.due == at
+    for slot, well in ((SLOT_S, None), (LIVE_SLOT_S, Well())):
+        for after in later:
+            voice = Live(shape, lead_in=160, well=well) if well else Whole(sound_of(160), shape)
+            conductor.begin([Chorus(voice, [Listener(1)], payload_type=8, numbers=Numbers(1, 0, 0))], at + after)
+            assert voice.due is not None
+            assert -1e-5 < voice.due - (at + after) < slot + 1e-5
+            assert abs((voice.due - at) / slot - round((voice.due - at) / slot)) < 1e-3
 
 
 @given(size=st.integers(1, 5_000), shape=shapes, delays=st.lists(st.floats(0, 3), min_size=1, max_size=20))
