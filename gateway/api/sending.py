@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from pathlib import Path
@@ -14,6 +14,8 @@ from gateway.api.byte_ranges import Part
 from gateway.domain.handover import Span
 
 _PIECE: Final = 256 << 10
+_LOOK_S: Final = 1.0
+_OVER: Final = "it may go out no more, or nobody reads it"
 _READERS: Final = ThreadPoolExecutor(max_workers=4, thread_name_prefix="footage-out")
 """Reads what goes out, a piece a step, in turns: other file work goes on, however many downloads there are and however slow the disk."""
 _KIND_OF: Final = {
@@ -82,3 +84,41 @@ async def send(
         raise ConnectionError("it may go out no more, or became shorter")
     await answer.write_eof()
     return answer
+
+
+async def send_live(
+    request: web.Request, pieces: AsyncIterator[bytes], *, headers: Mapping[str, str], stop: Callable[[], bool]
+) -> web.StreamResponse:
+    """Answer with `pieces`, however many there will be.
+
+    ConnectionError, which the reader sees as broken off, when the reader has gone or `stop` says so. It is asked before each piece and
+    every second, so that a reader who reads no more holds nothing up.
+    """
+    answer = web.StreamResponse(headers=headers)
+    await answer.prepare(request)
+    broken = False
+    try:
+        async with asyncio.TaskGroup() as group:
+            watch = group.create_task(_watch(stop), name="watch over what is shown")
+            await _pour(answer, pieces, stop)
+            watch.cancel()
+    except* ConnectionError:
+        broken = True
+    if broken:
+        raise ConnectionError(_OVER)
+    await answer.write_eof()
+    return answer
+
+
+async def _pour(answer: web.StreamResponse, pieces: AsyncIterator[bytes], stop: Callable[[], bool]) -> None:
+    async for piece in pieces:
+        if stop():
+            raise ConnectionError(_OVER)
+        await answer.write(piece)
+
+
+async def _watch(stop: Callable[[], bool]) -> None:
+    while True:
+        await asyncio.sleep(_LOOK_S)
+        if stop():
+            raise ConnectionError(_OVER)

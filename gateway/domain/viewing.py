@@ -52,7 +52,7 @@ class Viewing:
 
     @property
     def watermark(self) -> str:
-        """What stands over every picture, in letters that need no font: which viewing, whose card."""
+        """What stands in every picture, in letters that need no font: which viewing, whose card."""
         tail = "".join(letter for letter in self.identity if letter.isascii() and letter.isalnum())[-6:].upper()
         return f"{self.id} *{tail}"
 

@@ -53,6 +53,7 @@ from gateway.footage.resealing import Resealing
 from gateway.footage.stretches import Worker
 from gateway.footage.viewing import ViewingDesk
 from gateway.footage.worker import run_worker
+from gateway.media.marking import Projector
 from gateway.storage.store import Store
 
 ENDED: Final = frozenset({FootageState.CANCELLED, FootageState.REVOKED, FootageState.EXPIRED})
@@ -176,9 +177,13 @@ class FootageService:
             downloads=rules.downloads,
             lasts=rules.download_for,
         )
-
         self.viewings = ViewingDesk(
-            store=store, clock=clock, folder_of=self._prover.folder_of, act=self._ledger.act, gone=self._ledger.gone
+            store=store,
+            clock=clock,
+            folder_of=self._prover.folder_of,
+            act=self._ledger.act,
+            gone=self._ledger.gone,
+            projector=Projector(),
         )
         self.deliveries = HandOverDesk(
             store=store,

@@ -1,17 +1,20 @@
-"""Viewing on site without a copy: a session with viewer, supervisor, start, end and outcome, and films that only it opens."""
+"""Viewing on site without a copy: a session with viewer, supervisor, start, end and outcome, and films that only it opens, marked."""
 
 import asyncio
 import contextlib
+import itertools
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from gateway.clock import Clock
+from gateway.domain.devices import DeviceId
 from gateway.domain.events import SYSTEM, Person
-from gateway.domain.footage import Act, FootageState, RequestId, Step, check_viewable
+from gateway.domain.footage import BEIJING, Act, FootageState, Period, RequestId, Step, check_viewable
 from gateway.domain.viewing import LASTS, Viewing, ViewingId, ViewingOutcome, check_viewing, ended
 from gateway.errors import Conflict, Forbidden, NotFound
 from gateway.footage.custody import denials_on_record, write_down
@@ -34,13 +37,28 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """A film that may be shown in `viewing`: its bytes, its size, its digest."""
+    """A film that may be shown in `viewing`: of which camera and when, on the true clock; its file and the digest of that."""
 
     viewing: Viewing
     name: str
+    camera: DeviceId
+    period: Period
     path: Path
-    size: int
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """A film on its way to the screen: its marked pieces, and whether it has to stop by now."""
+
+    pieces: AsyncIterator[bytes]
+    stopped: Callable[[], bool]
+
+
+class Projector(Protocol):
+    """Shows films with a mark burnt in, as `media.marking.Projector` does."""
+
+    def show(self, film: Path, lines: Sequence[str], *, from_s: float = 0.0) -> AbstractAsyncContextManager[AsyncIterator[bytes]]: ...
 
 
 class ViewingDesk:
@@ -54,6 +72,7 @@ class ViewingDesk:
         folder_of: Callable[[RequestId], Path],
         act: Callable[..., Awaitable[object]],
         gone: Callable[[RequestId], bool],
+        projector: Projector,
         lasts: timedelta = LASTS,
         new_id: Callable[[], str] = lambda: f"V-{secrets.token_hex(5)}",
     ) -> None:
@@ -66,10 +85,12 @@ class ViewingDesk:
         self._folder_of = folder_of
         self._act = act
         self._gone = gone
+        self._projector = projector
         self._lasts = lasts
         self._new_id = new_id
         self._over: set[ViewingId] = set()
-        self._shown: set[tuple[ViewingId, str]] = set()
+        self._shown: dict[ViewingId, int] = {}
+        self._numbers = itertools.count()
 
     async def start(self, request: RequestId, look: Look, *, by: Person) -> Viewing:
         """Begin one, supervised by `by`, who filed the request.
@@ -103,7 +124,7 @@ class ViewingDesk:
         async with self._store.read() as tx:
             files = [file for file in await tx.footage.files(known.request) if not file.removed]
         folder = self._folder_of(known.request)
-        return known, [Film(known, file.name, folder / file.name, file.size, file.sha256) for file in files]
+        return known, [Film(known, file.name, file.camera, file.period, folder / file.name, file.sha256) for file in files]
 
     async def film(self, viewing: ViewingId, name: str, *, by: Person) -> Film:
         """The film `name`. As `films`; NotFound for no such film."""
@@ -113,20 +134,18 @@ class ViewingDesk:
             raise NotFound("this viewing shows no such film")
         return film
 
-    async def play(self, film: Film, *, begins: bool, by: Person) -> None:
-        """Count a play, on record before the first byte: when it `begins`, and at the first call for a film whatever it asks for."""
-        viewing, shown = film.viewing, (film.viewing.id, film.name)
-        if not begins and shown in self._shown:
-            return
+    @contextlib.asynccontextmanager
+    async def show(self, film: Film, *, from_s: float, by: Person) -> AsyncIterator[Showing]:
+        """Show `film` from `from_s` seconds on: a play, counted and on record before the first byte.
 
-        async def change(tx: Tx) -> None:
-            now = await tx.viewings.get(viewing.id)
-            await tx.viewings.put(replace(now, plays=now.plays + 1))
-            detail = {"viewing": viewing.id, "viewer": viewing.viewer, "name": film.name, "sha256": film.sha256}
-            await write_down(tx, viewing.request, Step.VIEWED, by=by, at=self._clock.now(), detail=detail)
-
-        await self._store.writer.write(change, lane=Lane.FOOTAGE)
-        self._shown.add(shown)
+        A viewing shows one film at a time: what it was showing stops. Raises as the projector does.
+        """
+        viewing = film.viewing
+        number = self._shown[viewing.id] = next(self._numbers)
+        lines = (viewing.watermark, f"{viewing.request} {self._clock.now().astimezone(BEIJING):%Y-%m-%d %H:%M}")
+        async with self._projector.show(film.path, lines, from_s=from_s) as pieces:
+            await self._put_play(film, from_s, by)
+            yield Showing(pieces, lambda: self._shown.get(viewing.id) != number or self.over(viewing))
 
     async def end(self, viewing: ViewingId, outcome: ViewingOutcome, *, by: Person, note: str = "") -> Viewing:
         """End it with its outcome; "nothing found" and "no copy taken" close the request, unless it is closed or handed over.
@@ -154,7 +173,7 @@ class ViewingDesk:
         else:
             await self._store.writer.write(change, lane=Lane.FOOTAGE)
         self._over.add(viewing)
-        self._shown = {shown for shown in self._shown if shown[0] != viewing}
+        self._shown.pop(viewing, None)
         return over
 
     def over(self, viewing: Viewing) -> bool:
@@ -179,6 +198,17 @@ class ViewingDesk:
         for one in late:
             with contextlib.suppress(Conflict):  # its supervisor has ended it meanwhile
                 await self.end(one.id, ViewingOutcome.INTERRUPTED, by=_GATEWAY, note="nobody ended it in time")
+
+    async def _put_play(self, film: Film, from_s: float, by: Person) -> None:
+        viewing = film.viewing
+
+        async def change(tx: Tx) -> None:
+            now = await tx.viewings.get(viewing.id)
+            await tx.viewings.put(replace(now, plays=now.plays + 1))
+            detail = {"viewing": viewing.id, "viewer": viewing.viewer, "name": film.name, "sha256": film.sha256, "from_s": from_s}
+            await write_down(tx, viewing.request, Step.VIEWED, by=by, at=self._clock.now(), detail=detail)
+
+        await self._store.writer.write(change, lane=Lane.FOOTAGE)
 
     async def _open(self, viewing: ViewingId, by: Person) -> Viewing:
         async with self._store.read() as tx:

@@ -1,41 +1,84 @@
-"""The page on which films are viewed on site: a watermark over every picture, no download offered, nothing from elsewhere, no script."""
+"""The page on which films are viewed on site, one at a time, from any minute, under a mark; no download, no script."""
 
 import base64
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Final
+from urllib.parse import urlencode
 
 from gateway.domain.footage import BEIJING
 from gateway.domain.viewing import Viewing
+from gateway.footage.viewing import Film
 from gateway.markup import text
 
 _STYLE: Final = """
 body { font: 15px/1.5 "Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", sans-serif; margin: 1rem auto; max-width: 76rem;
   padding: 0 1rem; color: #e8edf2; background: #10151b; }
 h1 { font-size: 1.2rem; } small { color: #93a1af; display: block; font-weight: 400; }
-figure { position: relative; margin: 0 0 1.5rem; } video { width: 100%; display: block; background: #000; }
+figure { position: relative; margin: 0 0 1.5rem; } video { width: 100%; max-height: 80vh; display: block; background: #000; }
 figure .mark { position: absolute; inset: 0 0 3.2rem; pointer-events: none; background-repeat: repeat; }
+section { margin: 0 0 1rem; } h2 { font-size: 1rem; margin: 0; } h2 small { display: inline; }
+a { color: #9cc7f5; display: inline-block; padding: .15rem .5rem; border-radius: .25rem; } a:hover { background: #1d2732; }
+a[aria-current] { color: #10151b; background: #9cc7f5; }
 @media print { body { display: none; } }
 """
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src 'self'; base-uri 'none'; form-action 'none'"
+_MINUTE: Final = timedelta(minutes=1)
+_CHOSEN: Final = ' aria-current="true"'
 
 
-def viewing_page(viewing: Viewing, names: Sequence[str]) -> bytes:
-    """`names`: of the films."""
+def viewing_page(viewing: Viewing, films: Sequence[Film], *, shown: Film | None = None, from_s: float = 0.0) -> bytes:
+    """`films`: in order; `shown`: the one that stands ready to be played, from `from_s` seconds on, when somebody has chosen one."""
     mark = f"{viewing.viewer} {viewing.watermark} {_moment(viewing.started_at)} 仅限现场查看"
-    films = "".join(_film(viewing, name) for name in names)
+    choice = "".join(_choice(viewing, film, from_s if film is shown else None) for film in films)
+    invitation = "<p>请选择开始时间（北京时间）。<small>Choose where to begin, Beijing time.</small></p>"
+    screen = _screen(viewing, shown, from_s) if shown else invitation
+    nothing = "<p>没有可查看的录像。<small>There is no film to view.</small></p>"
     return (
-        f'<!doctype html><html lang="zh-CN"><head><meta charset="utf-8"><title>现场查看 {text(viewing.id)}</title>'
+        f'<!doctype html><html lang="zh-CN"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>现场查看 {text(viewing.id)}</title>"
         f"<style>{_STYLE} figure .mark {{ background-image: url({_tile(mark)}); }}</style></head><body>"
         f"<h1>现场查看（不提供副本）{text(viewing.viewer)}<small>Viewing on site, no copy · {text(viewing.id)} · {text(viewing.request)} · "
-        f"监看 supervised by {text(viewing.supervisor.name)} · 至 until {_moment(viewing.until)}</small></h1>{films}</body></html>\n"
+        f"监看 supervised by {text(viewing.supervisor.name)} · 至 until {_moment(viewing.until)}</small></h1>"
+        f"{screen + choice if films else nothing}</body></html>\n"
     ).encode()
 
 
-def _film(viewing: Viewing, name: str) -> str:
-    source = text(f"{viewing.id}/films/{name}")
-    limits = 'controls controlslist="nodownload nofullscreen noremoteplayback" disablepictureinpicture preload="metadata"'
-    return f'<figure><video src="{source}" {limits}></video><div class="mark"></div><figcaption>{text(name)}</figcaption></figure>'
+def _screen(viewing: Viewing, film: Film, from_s: float) -> str:
+    source = text(f"{viewing.id}/films/{film.name}?{urlencode({'from_s': f'{from_s:g}'})}")
+    limits = 'controls autoplay controlslist="nodownload nofullscreen noremoteplayback" disablepictureinpicture preload="none"'
+    begins = film.period.start + timedelta(seconds=from_s)
+    return (
+        f'<figure><video src="{source}" {limits}></video><div class="mark"></div>'
+        f"<figcaption>{text(film.camera)} · 自 from {_moment(begins, '%Y-%m-%d %H:%M:%S')}"
+        f"<small>画面已压入水印并重新编码，非原始录像。 Marked and encoded anew for this screen; not the original.</small>"
+        f"</figcaption></figure>"
+    )
+
+
+def _choice(viewing: Viewing, film: Film, from_s: float | None) -> str:
+    """The minutes of a film, each a link; `from_s`: the one that is shown."""
+    links = "".join(_link(viewing, film, at, label, chosen=at == from_s) for at, label in _minutes(film))
+    ends = _moment(film.period.end, "%H:%M:%S")
+    return (
+        f"<section><h2>{text(film.camera)} {_moment(film.period.start, '%Y-%m-%d %H:%M:%S')} – {ends} "
+        f"<small>{text(film.name)}</small></h2>{links}</section>"
+    )
+
+
+def _link(viewing: Viewing, film: Film, at: float, label: str, *, chosen: bool) -> str:
+    target = f"{viewing.id}?{urlencode({'film': film.name, 'from_s': f'{at:g}'})}"
+    return f'<a href="{text(target)}"{_CHOSEN * chosen}>{label}</a>'
+
+
+def _minutes(film: Film) -> Iterator[tuple[float, str]]:
+    """Where one may begin, in seconds from the start: there, and at each full minute of the true clock; and what is written for it."""
+    start = film.period.start
+    yield 0.0, _moment(start, "%H:%M:%S")
+    at = start.replace(second=0, microsecond=0) + _MINUTE
+    while at < film.period.end:
+        yield round((at - start).total_seconds(), 1), _moment(at, "%H:%M")
+        at += _MINUTE
 
 
 def _tile(mark: str) -> str:
@@ -47,5 +90,5 @@ def _tile(mark: str) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(drawn.encode()).decode()}"
 
 
-def _moment(at: datetime) -> str:
-    return f"{at.astimezone(BEIJING):%Y-%m-%d %H:%M}"
+def _moment(at: datetime, pattern: str = "%Y-%m-%d %H:%M") -> str:
+    return f"{at.astimezone(BEIJING):{pattern}}"

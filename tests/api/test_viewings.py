@@ -1,7 +1,9 @@
 """Viewing on site through the door: supervised, watermarked, on record, ended with an outcome; nothing afterwards."""
 
+import asyncio
 import base64
-import contextlib
+import hashlib
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,10 +11,11 @@ import aiohttp
 import pytest
 
 from gateway.domain.access import Role
-from gateway.domain.footage import Act, Emergency, FootageState, RequesterKind, RequestId
+from gateway.domain.footage import BEIJING, Act, Emergency, FootageState, RequesterKind, RequestId
 from tests.api.house import House
 from tests.api.test_brought_files import liaison
-from tests.footage.shelf import CONTENT, FILM, ready
+from tests.footage.shelf import FILM, ready
+from tests.media.films import GREY, brightness, grey_film, noisy_film
 
 VIEWINGS = "/v1/footage-requests/F-1/viewings"
 CITIZEN = {"viewer": "孙大娘", "identity": "371502195003071234", "companions": "外孙", "place": "3 号台"}
@@ -20,7 +23,7 @@ CITIZEN = {"viewer": "孙大娘", "identity": "371502195003071234", "companions"
 
 @pytest.fixture
 async def folder(house: House, tmp_path: Path) -> Path:
-    await ready(house.services.store, tmp_path / "footage", now=house.clock.now(), by=liaison(house))
+    await ready(house.services.store, tmp_path / "footage", now=house.clock.now(), by=liaison(house), content=grey_film())
     return tmp_path / "footage" / "F-1"
 
 
@@ -34,21 +37,22 @@ async def dossier(house: House) -> dict:
     return (await house.json("GET", "/v1/footage-requests/F-1", role=Role.LIAISON))[1]
 
 
-async def film(house: House, viewing: dict, **headers: str) -> tuple[int, bytes, str]:
-    async with house.call("GET", f"{viewing['page']}/films/{FILM}", role=Role.LIAISON, headers=headers) as answer:
-        return answer.status, await answer.read(), answer.headers.get("Content-Disposition", "")
+async def film(house: House, viewing: dict, query: str = "", **headers: str) -> tuple[int, bytes, Mapping[str, str]]:
+    async with house.call("GET", f"{viewing['page']}/films/{FILM}{query}", role=Role.LIAISON, headers=headers) as answer:
+        return answer.status, await answer.read(), answer.headers
 
 
 async def test_a_citizen_looks_under_a_watermark_and_every_step_is_on_record(house: House, folder: Path):
     viewing = await started(house)
-    async with house.call("GET", viewing["page"], role=Role.LIAISON) as answer:
+    async with house.call("GET", f"{viewing['page']}?film={FILM}&from_s=2", role=Role.LIAISON) as answer:
         page = await answer.text()
-        assert "script" not in page and "nodownload" in page and f"{viewing['id']}/films/{FILM}" in page
+        assert "script" not in page and "nodownload" in page and f"{viewing['id']}/films/{FILM}?from_s=2" in page
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
     mark = base64.b64decode(page.split("base64,")[1].split(")")[0]).decode()
     assert "孙大娘" in mark and f"{viewing['id']} *071234" in mark
-    assert await film(house, viewing) == (200, CONTENT, "inline")
-    assert await film(house, viewing, Range="bytes=100-199") == (206, CONTENT[100:200], "inline")
+    status, shown, headers = await film(house, viewing)
+    assert (status, headers["Content-Disposition"], headers["Cache-Control"]) == (200, "inline", "no-store")
+    assert len(brightness(shown)) == 100
     path = f"/v1/footage-viewings/{viewing['id']}/end"
     status, over = await house.json("POST", path, json={"outcome": "nothing-found", "note": "未见"}, role=Role.LIAISON)
     assert (status, over["outcome"]) == (200, "nothing-found")
@@ -57,6 +61,47 @@ async def test_a_citizen_looks_under_a_watermark_and_every_step_is_on_record(hou
     assert [entry["step"] for entry in found["custody"]] == ["viewing-started", "viewed", "closed", "viewing-ended"]
     _, listed = await house.json("GET", VIEWINGS, role=Role.LIAISON)
     assert [(one["plays"], one["outcome"], one["supervisor"]["name"]) for one in listed["items"]] == [(1, "nothing-found", "liaison key")]
+
+
+@pytest.mark.parametrize("asked", ["", "bytes=0-", "bytes=1-", "bytes=-500", "bytes=5-9"])
+async def test_whatever_part_is_asked_for_marked_pictures_go_out(house: House, folder: Path, asked: str):
+    viewing = await started(house)
+    status, shown, headers = await film(house, viewing, "?from_s=1", **({"Range": asked} if asked else {}))
+    assert (status, headers["Accept-Ranges"]) == (200, "none")
+    pictures = brightness(shown)
+    assert len(pictures) == 75 and all(brightest > GREY + 30 for *_, brightest in pictures)
+    original = await asyncio.to_thread((folder / FILM).read_bytes)
+    (play,) = [entry["detail"] for entry in (await dossier(house))["custody"] if entry["step"] == "viewed"]
+    assert (play["from_s"], play["sha256"], play["name"]) == (1.0, hashlib.sha256(original).hexdigest(), FILM)
+
+
+async def test_the_page_offers_each_minute_of_the_true_clock(house: House, folder: Path):
+    viewing = await started(house)
+    async with house.call("GET", viewing["page"], role=Role.LIAISON) as answer:
+        page = await answer.text()
+    begins = (house.clock.now() - timedelta(hours=1)).astimezone(BEIJING)
+    assert "<video" not in page
+    assert f"film={FILM}&amp;from_s=0" in page and f">{begins:%H:%M:%S}</a>" in page
+
+
+async def test_a_film_without_pictures_is_said_to_have_none_and_no_play_is_counted(house: House, tmp_path: Path):
+    await ready(house.services.store, tmp_path / "footage", now=house.clock.now(), by=liaison(house))
+    viewing = await started(house)
+    status, problem = await house.json("GET", f"{viewing['page']}/films/{FILM}", role=Role.LIAISON)
+    assert (status, problem["type"].rpartition(":")[2]) == (502, "no-picture")
+    assert [entry["step"] for entry in (await dossier(house))["custody"]] == ["viewing-started"]
+
+
+async def test_a_viewing_shows_one_film_at_a_time(house: House, tmp_path: Path):
+    content = noisy_film()
+    await ready(house.services.store, tmp_path / "footage", now=house.clock.now(), by=liaison(house), content=content)
+    viewing = await started(house)
+    async with house.call("GET", f"{viewing['page']}/films/{FILM}", role=Role.LIAISON) as first:
+        await first.content.readexactly(1000)
+        assert (await film(house, viewing, "?from_s=28"))[0] == 200
+        with pytest.raises(aiohttp.ClientError):
+            while await first.content.read(1 << 16):
+                pass
 
 
 async def test_nothing_is_shown_after_the_end_or_the_time_or_to_another_key_and_denials_are_on_record(house: House, folder: Path):
@@ -105,21 +150,12 @@ async def test_only_who_filed_the_request_shows_it_and_the_denial_is_on_record(h
     assert [(entry["step"], entry["detail"]["why"]) for entry in (await dossier(house))["custody"]] == [("denied", "not-yours")]
 
 
-@pytest.mark.parametrize("asked", ["bytes=1-", "bytes=-99999999999", "bytes=00-", "BYTES= 0-", "bytes=5-9, 0-"])
-async def test_the_first_call_for_a_film_is_on_record_whatever_it_asks_for(house: House, folder: Path, asked: str):
-    viewing = await started(house)
-    assert (await film(house, viewing, Range=asked))[0] in (200, 206)
-    assert (await film(house, viewing, Range="bytes=7-9"))[0] == 206
-    assert [entry["step"] for entry in (await dossier(house))["custody"]] == ["viewing-started", "viewed"]
-    _, listed = await house.json("GET", VIEWINGS, role=Role.LIAISON)
-    assert [one["plays"] for one in listed["items"]] == [1]
-
-
 async def test_an_emergency_is_shown_until_its_papers_are_overdue(house: House, tmp_path: Path):
     now = house.clock.now()
     due = now + timedelta(hours=1)
     store, by = house.services.store, liaison(house)
-    await ready(store, tmp_path / "footage", now=now, by=by, papers_due_at=due, emergency=Emergency.MISSING_PERSON)
+    films = tmp_path / "footage"
+    await ready(store, films, now=now, by=by, papers_due_at=due, emergency=Emergency.MISSING_PERSON, content=grey_film())
     viewing = await started(house)
     assert (await film(house, viewing))[0] == 200
     await house.advance(3600)
@@ -131,20 +167,17 @@ async def test_an_emergency_is_shown_until_its_papers_are_overdue(house: House, 
 
 @pytest.mark.parametrize("end", ["time", "request"])
 async def test_what_is_being_shown_stops_with_the_time_and_with_the_request(house: House, tmp_path: Path, end: str):
-    content = bytes(64 << 20)
-    await ready(house.services.store, tmp_path / "footage", now=house.clock.now(), content=content, by=liaison(house))
+    await ready(house.services.store, tmp_path / "footage", now=house.clock.now(), content=noisy_film(), by=liaison(house))
     viewing = await started(house)
-    got = 0
     async with house.call("GET", f"{viewing['page']}/films/{FILM}", role=Role.LIAISON) as answer:
-        got += len(await answer.content.readexactly(1 << 20))
+        await answer.content.readexactly(1000)
         if end == "time":
             house.clock.step(timedelta(hours=2))
         else:
             await house.services.footage._ledger.act(RequestId("F-1"), Act.CLOSE_NO_COPY, by=liaison(house))
-        with contextlib.suppress(aiohttp.ClientError):
-            while piece := await answer.content.read(1 << 20):
-                got += len(piece)
-    assert got < len(content)
+        with pytest.raises(aiohttp.ClientError):
+            while await answer.content.read(1 << 16):
+                pass
 
 
 async def test_numbers_of_identity_cards_are_for_who_wrote_them_down_and_who_approves(house: House, tmp_path: Path):

@@ -5,22 +5,28 @@ from typing import Final
 from aiohttp import web
 from pydantic import Field
 
-from gateway.api.byte_ranges import headers, part_of
 from gateway.api.footage_json import PersonOut, knows, masked, shown_person
 from gateway.api.footage_reach import request_id, within
 from gateway.api.models import Input, Instant, Line, OptionalLine, Output, Text
 from gateway.api.replies import content_reply
 from gateway.api.routing import Call, Media, Routes
-from gateway.api.sending import pieces_of, send
+from gateway.api.sending import send_live
 from gateway.domain.access import Permission
 from gateway.domain.viewing import Viewing, ViewingId, ViewingOutcome
-from gateway.errors import Conflict, Forbidden, InvalidInput, NotFound
+from gateway.errors import Conflict, DeadlineExceeded, Forbidden, InvalidInput, NotFound, Overloaded, ProtocolError
 from gateway.footage.viewing import Look
 from gateway.footage.viewing_page import POLICY, viewing_page
 
 routes = Routes("viewings", "Footage viewed on site under supervision; no copy leaves.")
 
 _WRONG: Final = (NotFound, Conflict, Forbidden)
+_FILM: Final = {
+    "Content-Type": "video/mp4",
+    "Content-Disposition": "inline",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Accept-Ranges": "none",
+}
 
 
 class ViewingIn(Input):
@@ -37,6 +43,19 @@ class OutcomeIn(Input):
 
     outcome: ViewingOutcome
     note: Text = ""
+
+
+class PageQuery(Input):
+    """What the page shows."""
+
+    film: OptionalLine = Field(default="", description="The name of a film; none: the choice alone.")
+    from_s: float = Field(default=0.0, ge=0, le=86_400, description="Where it begins, in seconds from its start.")
+
+
+class FilmQuery(Input):
+    """Where a film begins."""
+
+    from_s: float = Field(default=0.0, ge=0, le=86_400, description="In seconds from its start; it begins at the key picture before.")
 
 
 class ViewingOut(Output):
@@ -101,10 +120,12 @@ async def end_viewing(call: Call, body: OutcomeIn) -> ViewingOut:
     head=False,
     problems=_WRONG,
 )
-async def open_viewing_page(call: Call) -> web.Response:
-    """The page with the films, each under a watermark; only for the supervisor, while the viewing lasts."""
-    viewing, films = await call.services.footage.viewings.films(_id(call), by=call.caller.person)
-    page = viewing_page(viewing, [film.name for film in films if film.name.endswith(".mp4")])
+async def open_viewing_page(call: Call, query: PageQuery) -> web.Response:
+    """The page with the films, one at a time under a watermark; only for the supervisor, while the viewing lasts."""
+    viewing, found = await call.services.footage.viewings.films(_id(call), by=call.caller.person)
+    films = [film for film in found if film.name.endswith(".mp4")]
+    shown = next((film for film in films if film.name == query.film), None)
+    page = viewing_page(viewing, films, shown=shown, from_s=query.from_s)
     return content_reply(page, content_type="text/html", headers={"Content-Security-Policy": POLICY})
 
 
@@ -114,21 +135,18 @@ async def open_viewing_page(call: Call) -> web.Response:
     needs=Permission.FOOTAGE_DOWNLOAD,
     answers=Media(("video/mp4",)),
     head=False,
-    problems=(*_WRONG, InvalidInput),
-    headers={"Range": "Part of the film (RFC 9110, 14); a play, counted and on record: one from its first byte, and the first."},
+    problems=(*_WRONG, InvalidInput, Overloaded, ProtocolError, DeadlineExceeded),
 )
-async def show_film(call: Call) -> web.StreamResponse:
-    """A film for the page; it stops when the viewing or its request ends, or its time is over."""
-    viewings, name = call.services.footage.viewings, call.path("name")
-    asked = call.request.headers.get("Range", "")
-    film = await viewings.film(_id(call), name, by=call.caller.person)
-    etag = f'"{film.sha256}"'
-    part = part_of(film.size, etag, asked=asked or None, only_if=call.request.headers.get("If-Range"))
-    await viewings.play(film, begins=part.span.start == 0, by=call.caller.person)
-    about = {"Content-Type": "video/mp4", "Content-Disposition": "inline", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-    about |= headers(part, film.size, etag)
-    pieces = pieces_of(film.path, part.span)
-    return await send(call.request, part, pieces, headers=about, stop=lambda: viewings.over(film.viewing))
+async def show_film(call: Call, query: FilmQuery) -> web.StreamResponse:
+    """A film for the page, encoded anew as it is watched with viewing, card, request and time burnt into every picture.
+
+    Each call is a play, counted and on record before the first byte, and gets all from `from_s` on, whatever `Range` says. A viewing shows
+    one film at a time; it stops when another is called for, when the viewing or its request ends, and when its time is over.
+    """
+    viewings = call.services.footage.viewings
+    film = await viewings.film(_id(call), call.path("name"), by=call.caller.person)
+    async with viewings.show(film, from_s=query.from_s, by=call.caller.person) as showing:
+        return await send_live(call.request, showing.pieces, headers=_FILM, stop=showing.stopped)
 
 
 def _id(call: Call) -> ViewingId:
