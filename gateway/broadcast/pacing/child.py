@@ -102,7 +102,7 @@ class Pacing:
             self._flush(now)
         self._push_out()
         longest = 0.02 if self._flushing or self._out else IDLE_S
-        return longest if due is None else min(longest, max(0.0, due - now))
+        return longest if due is None else min(longest, max(0.0, due - time.monotonic()))  # all that took its time, too
 
     def _hear(self, pause: float) -> bool:
         """Wait for messages or the next deadline; take some. Whether any came."""
