@@ -171,7 +171,8 @@ async def _preempt(house: House, name: str, speakers: Sequence[str]) -> list[flo
 async def talks(seconds: float = 10.0) -> dict[str, float]:
     """`mic_to_wire_p95_ms`: from a frame's arrival in the daemon (`LiveSource.push`) to the kernel of the loudspeaker, over UDP.
 
-    Most of it is the wait for the pacer's next slot of 10 ms. `mic_cpu_pct_of_core_each`: what a talker costs from there on, this process
+    Most of it is the wait for the pacer's next slot of 10 ms. They speak once they are heard, so that a frame that is lost
+    (`mic_frames_lost`) was lost on the way. `mic_cpu_pct_of_core_each`: what a talker costs from there on, this process
     and the pacer's, without `mic_clock_pct_of_core_each`: that of the bench's own clock, taken with talkers whom nobody hears.
     """
     clock = await _clock_alone(seconds / 2)
@@ -186,7 +187,8 @@ async def talks(seconds: float = 10.0) -> dict[str, float]:
             pacer.start(streams)
             assert pacer.standing.pid is not None
             used = time.process_time() + usage.exact_cpu_seconds(pacer.standing.pid)
-            said = await asyncio.gather(*(_speak(source, frames, number) for number, source in enumerate(sources)))
+            talkers = enumerate(zip(sources, streams, strict=True))
+            said = await asyncio.gather(*(_speak(source, frames, number, stream) for number, (source, stream) in talkers))
             used = time.process_time() + usage.exact_cpu_seconds(pacer.standing.pid) - used
             await asyncio.wait([stream.finished for stream in streams])
         await asyncio.sleep(0.1)
@@ -209,14 +211,19 @@ async def _clock_alone(seconds: float) -> float:
     return 100 * (time.process_time() - used) / seconds / TALKERS
 
 
-async def _speak(source: LiveSource, frames: int, number: int) -> list[float]:
-    """Push frames at the pace of a microphone, each of one loud value that tells which it is; when each was pushed."""
-    begin = time.monotonic() + 0.1 + 0.0037 * number
-    said = []
-    for frame in range(frames):
-        await asyncio.sleep(max(0.0, begin + 0.02 * frame - time.monotonic()))
+async def _speak(source: LiveSource, frames: int, number: int, stream: Stream | None = None) -> list[float]:
+    """Push frames at the pace of a microphone, of silence until the stream has begun, then of one loud value each that tells which it is;
+    when each of these was pushed."""
+    due = time.monotonic() + 0.1 + 0.0037 * number
+    said: list[float] = []
+    while len(said) < frames:
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        due += 0.02
+        if stream is not None and not said and not stream.figures.packets:
+            source.push(bytes(320))
+            continue
         said.append(time.time())
-        source.push(_loud(frame) * 160)
+        source.push(_loud(len(said) - 1) * 160)
     source.close()
     return said
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.health import line_of, say
+from bench.witness import watching
 from gateway.broadcast.pacing.client import ChildPacer
 from gateway.broadcast.pacing.stream import Stream
 from gateway.clock import SystemClock
@@ -129,7 +130,8 @@ async def evenness(
     seconds: float = SECONDS,
     settle: Callable[[ChildPacer], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """One sound to so many loudspeakers: what their kernel saw, and what the pacer used. `settle` is called once it is ready."""
+    """One sound to so many loudspeakers: what their kernel saw, what the pacer used, and what the machine did meanwhile (`bench.witness`).
+    `settle` is called once the pacer is ready."""
     with ears(kind) as ear, contextlib.ExitStack() as stack:
         port = int(_told(ear)["port"])
         made = stack.enter_context(lines(kind, port, count))
@@ -142,6 +144,7 @@ async def evenness(
             streams = [Stream(Ready(line), sound) for line in made]
             pid = pacer.standing.pid
             assert pid is not None
+            told = stack.enter_context(watching(seconds))
             pacer.start(streams)
             await asyncio.sleep(1.0)
             before, at = cpu_s(pid), time.monotonic()
@@ -150,12 +153,13 @@ async def evenness(
             await asyncio.wait([stream.finished for stream in streams])
             await asyncio.sleep(0.5)
             dropped = sum(stream.figures.dropped for stream in streams)
-            standing = pacer.standing
+            standing, machine = pacer.standing, told()
         say(ear, "evenness")
         heard = _told(ear)
     wanted = count * round(seconds / 0.02)
     return {
         **heard,
+        **machine,
         "cpu_pct_of_core": round(100 * used, 2),
         "missing": wanted - heard["packets"],
         "dropped": dropped,
