@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from gateway.drivers.base import MediaPacket, Span, Target, TrackDescription
@@ -21,6 +21,9 @@ REQUIRE = (("Require", "onvif-replay"),)
 _HIGH_WATER = 4 << 20
 # More than the largest picture: a device that sends so much without its footage getting any later is at fault.
 _STANDSTILL_LIMIT = 64 << 20
+# So much is read for the sound that is still to come once the pictures have: a device that goes on beyond the window sends them as well.
+_TRAIL_LIMIT = 64 << 20
+_LONGEST_PIECE = timedelta(seconds=1)
 FRAGMENTATIONS = {"H264": Fragmentation(2, 0x1F, 28), "H265": Fragmentation(3, 0x7E, 49 << 1)}
 """FU-A (RFC 6184, 5.8), FU (RFC 7798, 4.4.3)."""
 
@@ -38,12 +41,15 @@ class ReplayEnd(StrEnum):
 @dataclass(frozen=True, slots=True)
 class ReplayManner:
     """How a model of recorder replays. `immediate`, `rate_control`: whether it takes those headers. `stall_s`: how long footage may
-    make no progress; `quiet_s`: how long after the end of a section more may come."""
+    make no progress; `quiet_s`: how long after the end of a section more may come. `trail_s`: how long to wait, once the pictures have
+    come to their end, for sound that has not; `unheard_s`: the same where no sound came so far."""
 
     immediate: bool = True
     rate_control: bool = True
     stall_s: float = 15.0
     quiet_s: float = 2.0
+    trail_s: float = 2.0
+    unheard_s: float = 0.5
 
 
 async def replay(
@@ -138,6 +144,8 @@ class Replay:
         self._tracks = tuple(tracks)
         self._inbox = _Inbox(connection)
         self._judge = _Progress(window, manner)
+        self._manner = manner
+        self._sounds: dict[int, _Sound] = {}
         self._parted: set[int] = set()
 
     @property
@@ -159,6 +167,34 @@ class Replay:
                 self.ended = self._judge.silence(self._connection.target)
             elif item is None:
                 self.ended = ReplayEnd.TEARDOWN
+        if self.ended in (ReplayEnd.WINDOW, ReplayEnd.TERMINAL):
+            async for found in self._trail():
+                yield found
+
+    async def _trail(self) -> AsyncIterator[tuple[int, MediaPacket]]:
+        """What the other tracks still send of the range after the first has come to its end."""
+        self._inbox.waited_s, left = 0.0, _TRAIL_LIMIT
+        while left > 0 and self._inbox.waited_s < (patience_s := self._trail_s()):
+            try:
+                item = self._inbox.next() or await self._inbox.take(patience_s)
+            except DeviceError:
+                return  # the footage is there: who hangs up now has nothing more to say
+            if item is None:
+                return
+            left -= item[1]
+            found = self._sort(*item)
+            if found is not None and found[0] > 0:
+                yield found
+
+    def _trail_s(self) -> float:
+        """How long to wait for what is still to come of sound; 0 when there is none, or all of it is there."""
+        awaited = [index for index in self.channels.values() if index > 0 and index not in self._parted]
+        waits = [
+            self._manner.trail_s if index in self._sounds else self._manner.unheard_s
+            for index in awaited
+            if index not in self._sounds or not self._sounds[index].reaches(self._judge.end)
+        ]
+        return max(waits, default=0.0)
 
     def take_bursts(self) -> None:
         """Before PLAY: let the packets of a picture come together."""
@@ -176,7 +212,9 @@ class Replay:
         packet = rtp.parse(payload, *item[2:5])
         if packet is None:
             raise ProtocolError(f"{self._connection.target.device}: sends what is no RTP packet")
-        if index == 0:
+        if index > 0:
+            self._sounds.setdefault(index, _Sound()).hear(packet.ntp)
+        elif self.ended is None:
             self.ended = self._judge.see(packet, size)
             if self._judge.advanced:
                 self._inbox.waited_s = 0.0
@@ -185,6 +223,8 @@ class Replay:
     def _part(self, index: int) -> None:
         """A track has said goodbye; what others still hold of it comes soon."""
         self._parted.add(index)
+        if self.ended is not None:
+            return
         if len(self._parted) == len(self.channels):
             self.ended = ReplayEnd.GOODBYE
         elif index == 0:
@@ -194,6 +234,26 @@ class Replay:
         """Stop the device by TEARDOWN and close; what still comes is dropped. Never raises for what the device does."""
         self._inbox.discard()
         await self._connection.close(self._url)
+
+
+class _Sound:
+    """How far the sound of one track is by the device's time; pure."""
+
+    def __init__(self) -> None:
+        self._latest: datetime | None = None
+        self._lasts = timedelta(0)
+
+    def hear(self, at: datetime | None) -> None:
+        """A piece that began `at`, where the device tells that."""
+        if at is None:
+            return
+        if self._latest is not None and timedelta(0) < at - self._latest <= _LONGEST_PIECE:
+            self._lasts = at - self._latest
+        self._latest = at
+
+    def reaches(self, end: datetime) -> bool:
+        """Whether the next piece would begin at `end` or later."""
+        return self._latest is not None and self._latest + self._lasts >= end
 
 
 class _Progress:
@@ -208,6 +268,11 @@ class _Progress:
         self._terminal = False
         self.advanced = False
         self.parting = False
+
+    @property
+    def end(self) -> datetime:
+        """Where the footage ends: with the window, or with its last picture."""
+        return self._latest if self._terminal and isinstance(self._latest, datetime) else self._end
 
     @property
     def patience_s(self) -> float:

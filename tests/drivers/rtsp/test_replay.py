@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace as with_changes
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -36,8 +37,11 @@ def picture(second: float, *, flags: int = CLEAN, sequence: int = 0) -> bytes:
     return frame(0, rtp(sequence, int(second * 90_000), b"\x65picture", ntp=NTP + second, flags=flags))
 
 
+GOODBYE = bytes.fromhex("80c900010000000781cb000100000007")
+
+
 def bye() -> bytes:
-    return frame(1, bytes.fromhex("80c90001000000078 1cb000100000007".replace(" ", "")))
+    return frame(1, GOODBYE)
 
 
 async def collect(peer: Peer, manner: ReplayManner = QUICK) -> tuple[list[tuple[int, MediaPacket]], Replay]:
@@ -89,6 +93,69 @@ async def test_a_replay_ends_in_each_of_its_ways(frames: list[bytes], count: int
         found, session = await collect(peer)
         assert (len(found), session.ended) == (count, end)
         assert peer.methods()[-1] == "TEARDOWN"
+
+
+def heard(second: float, *, ntp: bool = True) -> bytes:
+    return frame(2, rtp(int(second * 50), int(second * 8_000), b"sound", ntp=NTP + second if ntp else None))
+
+
+async def with_sound(peer: Peer, **manner: float) -> tuple[list[float], Replay]:
+    """When the sound began that came, in seconds from the start, by sequence number."""
+    session = await replay(peer.target, "/recording", WINDOW, timeout_s=5, kinds=("video", "audio"), manner=with_changes(QUICK, **manner))
+    try:
+        async with asyncio.timeout(10):
+            found = [item async for item in session.packets()]
+    finally:
+        await session.close()
+    return [packet.sequence / 50 for index, packet in found if index == 1], session
+
+
+@pytest.mark.parametrize("last", [picture(10), picture(9.9, flags=TERMINAL)], ids=["window", "terminal"])
+async def test_sound_that_comes_after_the_last_picture_is_waited_for_and_no_longer(last: bytes) -> None:
+    late = [heard(second / 50) for second in range(440, 500)]
+    async with listening(Peer(sdp=REPLAY_SDP, after_play=sends(picture(0), heard(0), last, *late))) as peer:
+        found, session = await with_sound(peer, trail_s=60)
+    assert found[:2] == [0, 8.8]
+    assert found[-1] == (9.98 if session.ended is ReplayEnd.WINDOW else 9.88)
+
+
+@pytest.mark.parametrize(
+    "last",
+    [[], [heard(8)], [heard(8), heard(10, ntp=False)], [heard(10)], [frame(3, GOODBYE)]],
+    ids=["none", "some", "timeless", "whole", "bye"],
+)
+async def test_sound_that_does_not_come_holds_nothing_up(last: list[bytes]) -> None:
+    async with listening(Peer(sdp=REPLAY_SDP, after_play=sends(picture(0), picture(10), *last))) as peer:
+        found, session = await with_sound(peer, trail_s=0.2, unheard_s=0.1)
+    assert (len(found), session.ended) == (sum(1 for one in last if one[1] == 2), ReplayEnd.WINDOW)
+
+
+async def test_without_sound_nothing_is_waited_for() -> None:
+    async with listening(Peer(sdp=REPLAY_SDP, after_play=sends(picture(0), picture(10)))) as peer:
+        async with asyncio.timeout(10):
+            _, session = await collect(peer, with_changes(QUICK, trail_s=60, unheard_s=60))
+    assert session.ended is ReplayEnd.WINDOW
+
+
+async def test_who_hangs_up_after_the_last_picture_has_said_all() -> None:
+    async with listening(Peer(sdp=REPLAY_SDP, after_play=sends(picture(0), picture(10), heard(8), hang_up=True))) as peer:
+        found, session = await with_sound(peer, trail_s=60)
+    assert (found, session.ended) == ([8], ReplayEnd.WINDOW)
+
+
+async def test_a_device_that_goes_on_and_on_is_not_listened_to_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.drivers.rtsp.replay._TRAIL_LIMIT", 10_000)
+
+    async def on_and_on(peer: Peer) -> None:
+        assert peer.writer is not None
+        peer.writer.write(picture(0) + heard(8))
+        while not peer.writer.is_closing():
+            peer.writer.write(picture(10))
+            await peer.writer.drain()
+
+    async with listening(Peer(sdp=REPLAY_SDP, after_play=on_and_on)) as peer:
+        found, session = await with_sound(peer, trail_s=60)
+    assert (found, session.ended) == ([8], ReplayEnd.WINDOW)
 
 
 async def test_the_last_picture_comes_whole_when_its_first_packet_says_terminal() -> None:
