@@ -1,7 +1,7 @@
 // Personal links: one named person downloads by one of them, counted, for some hours; what was taken by each, and the end of it by one button.
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { call, get, post } from "./api";
+import { call, get, postOnce } from "./api";
 import { deliverable, type Dossier, sized, unconfirmed } from "./footage";
 import { exact, self, t, when } from "./i18n";
 import { may, tell } from "./session";
@@ -19,9 +19,9 @@ interface Link {
   takes: { name: string; number: number; size: number; sent: number; last_at: string }[];
 }
 
-/** What was just made: its code is told this once. */
+/** What was just made: its code is told this once; null when the connection broke and the call had to be sent again. */
 interface Made extends Link {
-  code: string;
+  code: string | null;
 }
 
 export function Links({ one }: { one: Dossier }) {
@@ -35,7 +35,7 @@ export function Links({ one }: { one: Dossier }) {
   if (!mine && links.value.length === 0) return null;
   const make = async (form: FormData) => {
     const text = (name: string) => String(form.get(name) ?? "").trim();
-    made.value = await post<Made>(path, {
+    made.value = await postOnce<Made>(path, {
       ...{ receiver: text("receiver"), badge: text("badge"), unit: text("unit") },
       ...(text("hours") && { hours: Number(text("hours")) }),
     });
@@ -61,7 +61,12 @@ export function Links({ one }: { one: Dossier }) {
           <button type="submit">{t("footage.links.make")}</button>
         </form>
       )}
-      {made.value && (
+      {made.value?.code === null && (
+        <p class="once wrong" role="alert">
+          {t("footage.links.codeless", { receiver: made.value.receiver, link: made.value.id })}
+        </p>
+      )}
+      {made.value?.code && (
         <p class="once" role="status">
           {t("footage.links.made", { receiver: made.value.receiver })}
           <br />

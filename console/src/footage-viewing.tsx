@@ -1,7 +1,7 @@
 // Viewing on site: the films under a watermark on a page of their own, who looks and under whose eyes on record, and what came of it.
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { get, post } from "./api";
+import { get, postOnce } from "./api";
 import { deliverable, type Dossier } from "./footage";
 import { look } from "./footage-shelf";
 import { self, t, when, worded } from "./i18n";
@@ -28,12 +28,12 @@ export function Viewings({ one }: { one: Dossier }) {
   if (!may("footage:download")) return null;
   const start = async (form: HTMLFormElement) => {
     const typed = new FormData(form);
-    const begun = await post<Viewing>(path, { viewer: String(typed.get("viewer")).trim(), identity: String(typed.get("identity")).trim() });
+    const begun = await postOnce<Viewing>(path, { viewer: String(typed.get("viewer")).trim(), identity: String(typed.get("identity")).trim() });
     await read();
     window.open(begun.page, "_blank", "noopener");
   };
   const end = async (viewing: Viewing, outcome: string) => {
-    await post(`/v1/footage-viewings/${encodeURIComponent(viewing.id)}/end`, { outcome });
+    await postOnce(`/v1/footage-viewings/${encodeURIComponent(viewing.id)}/end`, { outcome });
     look(one.id);
     await read();
   };

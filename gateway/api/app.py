@@ -104,7 +104,9 @@ def _endpoint(operation: Operation, services: Services, gate: Gate, once: Once, 
             arguments = await operation.arguments(request, services.limits)
             act = partial(_act, operation, Call(request, services, caller, gate), arguments)
             key = request.headers.get("Idempotency-Key") if operation.repeatable else None
-            return await (act() if key is None else once.do(caller, key, fingerprint(request, arguments), act))
+            if key is None:
+                return await act()
+            return await once.do(caller, key, fingerprint(request, arguments), act, told_once=operation.told_once)
         except GatewayError as error:
             return problem_of(error).response()
         except (web.HTTPException, ConnectionError):

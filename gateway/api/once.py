@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -40,8 +40,16 @@ class Once:
         self._clock = clock
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
-    async def do(self, caller: Caller, key: str, request: str, act: Callable[[], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
-        """The answer of `act`, or the one that was given the first time. `request`: see `fingerprint`."""
+    async def do(
+        self,
+        caller: Caller,
+        key: str,
+        request: str,
+        act: Callable[[], Awaitable[web.StreamResponse]],
+        *,
+        told_once: Collection[str] = (),
+    ) -> web.StreamResponse:
+        """The answer of `act`, or the one that was given the first time, without the fields `told_once`. `request`: see `fingerprint`."""
         if not (1 <= len(key) <= 255 and key.isascii() and key.isprintable()):
             fault = Fault("Idempotency-Key", "must be 1 to 255 printable ASCII characters")
             raise InvalidInput("This is no Idempotency-Key.", faults=[fault])
@@ -56,7 +64,7 @@ class Once:
             except _NOTHING_DONE:
                 await self._write(partial(_release, principal=principal, key=key))
                 raise
-            await self._write(partial(_complete, principal=principal, key=key, answer=answer))
+            await self._write(partial(_complete, principal=principal, key=key, kept=_kept(answer, told_once)))
             return answer
 
     async def _write(self, change: Callable[[Tx], Awaitable[T]]) -> T:
@@ -85,18 +93,22 @@ async def _release(tx: Tx, *, principal: str, key: str) -> None:
     await tx.idempotency.release(principal, key)
 
 
-async def _complete(tx: Tx, *, principal: str, key: str, answer: web.StreamResponse) -> None:
-    await tx.idempotency.complete(principal, key, _kept(answer))
+async def _complete(tx: Tx, *, principal: str, key: str, kept: StoredResponse) -> None:
+    await tx.idempotency.complete(principal, key, kept)
 
 
-def _kept(answer: web.StreamResponse) -> StoredResponse:
-    """What is answered the next time. A picture or a file is not kept here; who asks again is told that it was made."""
+def _kept(answer: web.StreamResponse, told_once: Collection[str]) -> StoredResponse:
+    """What is answered the next time. A picture or a file is not kept here; who asks again is told that it was made.
+
+    What is told once is nowhere in the store.
+    """
     body = answer.body if isinstance(answer, web.Response) else b"?"
     if not body:
         return StoredResponse(answer.status, None)
     if not isinstance(body, bytes) or answer.content_type != "application/json":
         return StoredResponse(_NOT_KEPT.status, _NOT_KEPT.body())
-    return StoredResponse(answer.status, json.loads(body))
+    told = json.loads(body)
+    return StoredResponse(answer.status, {**told, **dict.fromkeys(told_once)} if told_once else told)
 
 
 def _again(first: StoredResponse) -> web.Response:

@@ -86,6 +86,7 @@ class Operation:
     problems: tuple[type[GatewayError], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     repeatable: bool = False
+    told_once: tuple[str, ...] = ()
     head: bool = True
 
     @property
@@ -139,13 +140,15 @@ class Routes:
         problems: Sequence[type[GatewayError]] = (),
         headers: Mapping[str, str] | None = None,
         repeatable: bool = False,
+        told_once: Sequence[str] = (),
         head: bool = True,
     ) -> Callable[[Handler], Handler]:
         """Declare the decorated function as the handler of `method path`.
 
         `problems`: the errors that it raises by itself; `headers`: the request headers that it reads, with their meaning; `repeatable`: it
-        acts, and an Idempotency-Key makes it one effect however often it is sent; `head`: a GET may be asked as HEAD as well, which
-        costs the same and answers the same without a body. False where being asked already is something: it counts, or has no end.
+        acts, and an Idempotency-Key makes it one effect however often it is sent; `told_once`: secrets of its answer, null when it is
+        answered again; `head`: a GET may be asked as HEAD as well, which costs the same and answers the same without a body. False where
+        being asked already is something: it counts, or has no end.
         """
 
         def declare(handler: Handler) -> Handler:
@@ -165,6 +168,7 @@ class Routes:
                 problems=tuple(problems),
                 headers={**(headers or {}), **(_REPEATABLE if repeatable else {})},
                 repeatable=repeatable,
+                told_once=tuple(told_once),
                 head=head and method == "GET",
             )
             self._operations.append(operation)

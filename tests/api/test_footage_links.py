@@ -13,12 +13,14 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import encode_basic_auth
+from sqlalchemy import select
 
 from gateway.domain.access import Role
 from gateway.domain.events import Actor, ActorKind, Person
 from gateway.domain.footage import Act, FootageState, RequestId
 from gateway.evidence.contents import PROOF
 from gateway.footage.links import STANDING_MAX
+from gateway.storage.idempotency import idempotency
 from tests.api.house import House
 from tests.footage.shelf import CONTENT, DIGEST, FILM, ready
 
@@ -59,6 +61,19 @@ async def holder(house: House, **changes) -> Holder:
 async def custody(house: House) -> list[tuple[str, dict]]:
     _, dossier = await house.json("GET", "/v1/footage-requests/F-1", role=Role.LIAISON)
     return [(entry["step"], entry["detail"]) for entry in dossier["custody"]]
+
+
+async def test_a_call_for_a_link_that_is_sent_again_makes_no_second_one_and_its_code_is_in_no_row(house: House, folder: Path):
+    again = {"Idempotency-Key": "link-1"}
+    status, made = await house.json("POST", LINKS, json=RECEIVER, headers=again, role=Role.LIAISON)
+    second = await house.json("POST", LINKS, json=RECEIVER, headers=again, role=Role.LIAISON)
+    assert (status, second) == (201, (201, made | {"code": None}))
+    assert (await Holder(house, made).get(""))[0] == 200
+    _, links = await house.json("GET", LINKS, role=Role.LIAISON)
+    assert [link["id"] for link in links["items"]] == [made["id"]]
+    async with house.services.store.read() as tx:
+        kept = str((await tx.idempotency._conn.execute(select(idempotency))).all())
+    assert made["id"] in kept and made["code"] not in kept
 
 
 async def test_the_holder_looks_and_downloads_and_the_record_has_it_before_the_bytes(house: House, folder: Path):

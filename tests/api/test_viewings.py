@@ -104,6 +104,16 @@ async def test_a_viewing_shows_one_film_at_a_time(house: House, tmp_path: Path):
                 pass
 
 
+async def test_a_viewing_that_is_started_and_ended_twice_with_the_same_keys_is_one(house: House, folder: Path):
+    again = {"Idempotency-Key": "view-1"}
+    first, second = [await house.json("POST", VIEWINGS, json=CITIZEN, headers=again, role=Role.LIAISON) for _ in range(2)]
+    assert first == second
+    path, again = f"/v1/footage-viewings/{first[1]['id']}/end", {"Idempotency-Key": "view-2"}
+    ends = [await house.json("POST", path, json={"outcome": "copy-wanted"}, headers=again, role=Role.LIAISON) for _ in range(2)]
+    assert ends[0] == ends[1] and ends[0][0] == 200
+    assert [entry["step"] for entry in (await dossier(house))["custody"]] == ["viewing-started", "viewing-ended"]
+
+
 async def test_nothing_is_shown_after_the_end_or_the_time_or_to_another_key_and_denials_are_on_record(house: House, folder: Path):
     viewing = await started(house)
     _, key = await house.json("POST", "/v1/keys", json={"name": "colleague", "roles": ["liaison"]})

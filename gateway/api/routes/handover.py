@@ -78,7 +78,9 @@ class LinkOut(Output):
 class MadeOut(LinkOut):
     """A new link, and its code."""
 
-    code: str = Field(description="Give it to the receiver by another way than the link. Nobody can read it again.")
+    code: str | None = Field(
+        description="Give it to the receiver by another way than the link. Nobody can read it again: null when the call is answered again."
+    )
 
 
 class LinkList(Output):
@@ -96,9 +98,14 @@ class LinkList(Output):
     needs=Permission.FOOTAGE_DOWNLOAD,
     status=201,
     problems=(NotFound, Conflict, Forbidden),
+    repeatable=True,
+    told_once=("code",),
 )
 async def make_footage_link(call: Call, body: LinkIn) -> MadeOut:
-    """Make a personal link. Not repeatable: the answer has the code, which is kept nowhere."""
+    """Make a personal link.
+
+    The code is kept nowhere: whoever sends the call again learns which link was made, and makes another if the code has not come.
+    """
     await call.services.footage.must_be_filer(RequestId(call.path("request_id")), by=call.caller.person, wish="link")
     wanted = Wanted(
         receiver=body.receiver,

@@ -104,7 +104,7 @@ async def list_viewings(call: Call) -> ViewingList:
     return ViewingList(items=[_out(call, one) for one in await call.services.footage.viewings.of(request_id(call))])
 
 
-@routes.op("POST", "/v1/footage-viewings/{viewing_id}/end", needs=Permission.FOOTAGE_DOWNLOAD, problems=_WRONG)
+@routes.op("POST", "/v1/footage-viewings/{viewing_id}/end", needs=Permission.FOOTAGE_DOWNLOAD, problems=_WRONG, repeatable=True)
 async def end_viewing(call: Call, body: OutcomeIn) -> ViewingOut:
     """End a viewing, by who supervises it. `nothing-found` and `no-copy` close the request with it."""
     await within(call, await call.services.footage.viewings.request_of(_id(call)))
