@@ -5,11 +5,11 @@ import copy
 import re
 import socket
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from urllib.parse import urlsplit
 
-from gateway.drivers import digest
+from gateway.drivers import deadlines, digest
 from gateway.drivers.base import Descriptor, Target, Write
 from gateway.drivers.rtsp import messages
 from gateway.drivers.rtsp.bursts import Burst, Fragmentation
@@ -17,7 +17,6 @@ from gateway.drivers.rtsp.messages import Frame, Headers, Message, Request, Resp
 from gateway.errors import (
     AuthenticationFailed,
     Busy,
-    DeadlineExceeded,
     DeviceError,
     DeviceFault,
     NotSupported,
@@ -43,20 +42,8 @@ FrameSink = Callable[[int, bytes], None]
 BurstSink = Callable[[Burst], None]
 
 
-@asynccontextmanager
-async def deadline(target: Target, timeout_s: float) -> AsyncIterator[None]:
-    """One deadline over everything inside, with the network's errors translated into ours."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            yield
-    except TimeoutError:
-        raise DeadlineExceeded(f"{target.device}: no answer over RTSP within {timeout_s:g} s") from None
-    except ConnectionRefusedError as error:
-        raise Unreachable(f"{target.device}: the RTSP port refuses connections", code="refused") from error
-    except ConnectionError as error:
-        raise Unreachable(f"{target.device}: the RTSP connection broke", code="reset") from error
-    except OSError as error:
-        raise Unreachable(f"{target.device}: no way to the RTSP port ({error.strerror})", code="no-route") from error
+deadline = partial(deadlines.deadline, protocol="RTSP")
+"""One deadline over everything inside: `deadline(target, timeout_s)`."""
 
 
 def base_url(target: Target, path: str = "/") -> str:

@@ -2,18 +2,18 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from gateway.domain.devices import Credentials
-from gateway.drivers.base import Descriptor, Heir, Target, no_heir
+from gateway.drivers import deadlines
+from gateway.drivers.base import Descriptor, Heir, no_heir
 from gateway.drivers.sip.messages import Message
 from gateway.drivers.sip.transactions import STANDARD, Timing
 from gateway.drivers.sip.wire import Transport, Wire, connect
-from gateway.errors import DeadlineExceeded, DeviceError, Unreachable
+from gateway.errors import DeviceError
 
 LINGERING: Final = 512
 """Conversations that may be open at a time, those included that only wait for a last answer; beyond that the oldest of these is cut."""
@@ -213,17 +213,5 @@ class SipAgent:
             conversation.close()
 
 
-@asynccontextmanager
-async def deadline(target: Target, timeout_s: float) -> AsyncIterator[None]:
-    """One deadline over everything inside, with the network's errors translated into ours."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            yield
-    except TimeoutError:
-        raise DeadlineExceeded(f"{target.device}: no answer over SIP within {timeout_s:g} s") from None
-    except ConnectionRefusedError as error:
-        raise Unreachable(f"{target.device}: the SIP port refuses connections", code="refused") from error
-    except ConnectionError as error:
-        raise Unreachable(f"{target.device}: the SIP connection broke", code="reset") from error
-    except OSError as error:
-        raise Unreachable(f"{target.device}: no way to the SIP port ({error.strerror})", code="no-route") from error
+deadline = partial(deadlines.deadline, protocol="SIP")
+"""One deadline over everything inside: `deadline(target, timeout_s)`."""
