@@ -9,7 +9,7 @@ from typing import Final
 from gateway.domain.devices import MulticastGroup
 from gateway.domain.speaking import SpeakerPath
 from gateway.drivers.base import AudioFormat, Line, Write
-from gateway.drivers.rtsp import rtp
+from gateway.drivers.rtsp.numbering import Numbering
 from gateway.errors import Unreachable
 
 RATE: Final = 8_000
@@ -46,7 +46,7 @@ class MulticastSession:
         """`lead_in_s`: so much of the beginning some of them do not play. Raises Unreachable (no-route) without a way to the group."""
         self._socket = _connected(group, manner)
         self._format = AudioFormat(manner.encoding, RATE, PAYLOAD_TYPES[manner.encoding], swallows_s=lead_in_s)
-        self._ssrc, self._sequence, self._origin = entropy(32), entropy(16), entropy(32)
+        self._numbering = Numbering(self._format, entropy)
         self._closed = False
         self._line = Line(self._socket, self._format.payload_type, lend=self._lend, returned=self._take_back)
 
@@ -66,16 +66,7 @@ class MulticastSession:
         """Send one RTP packet without waiting; False when it had to be dropped. `timestamp` counts samples from the start."""
         if self._closed:
             return False
-        head = rtp.header(
-            payload_type=self._format.payload_type,
-            sequence=self._sequence,
-            timestamp=self._origin + timestamp,
-            ssrc=self._ssrc,
-            marker=marker,
-        )
-        self._sequence += 1
-        after = self._origin + timestamp + self._format.packet_samples
-        self._line.numbers = (self._ssrc, self._sequence & 0xFFFF, after & 0xFFFFFFFF)
+        head = self._numbering.next(self._line, timestamp=timestamp, marker=marker)
         try:
             return self._socket.send(head + payload) == len(head) + len(payload)
         except OSError:  # the queue is full, or the network went away
@@ -92,8 +83,7 @@ class MulticastSession:
             raise Unreachable("the stream to the group has ended", code="closed")
 
     def _take_back(self, _torn: bool) -> None:
-        if self._line.numbers is not None:
-            self._ssrc, self._sequence, self._origin = self._line.numbers
+        self._numbering.resume(self._line)
 
 
 def _connected(group: MulticastGroup, manner: MulticastManner) -> socket.socket:

@@ -9,6 +9,7 @@ from gateway.domain.speaking import KeepAlive, SpeakerPath, SpeakerWays
 from gateway.drivers.base import AudioFormat, Heir, Line, Target, Write, no_heir
 from gateway.drivers.rtsp import rtp
 from gateway.drivers.rtsp.connection import Connection, connect, deadline, take_leave
+from gateway.drivers.rtsp.numbering import Numbering
 from gateway.drivers.rtsp.sdp import Encoding, Media, SessionDescription
 from gateway.drivers.rtsp.session import Transport, Wire, aggregate_url, describe, media_url, set_up
 from gateway.errors import DeviceError, NotSupported, Unreachable
@@ -96,7 +97,7 @@ async def open_audio(
 
 
 class Backchannel:
-    """The `AudioSession` of `drivers.base`. Sequence number, SSRC and the origin of timestamps are random (RFC 3550, 5.1)."""
+    """The `AudioSession` of `drivers.base`."""
 
     path = SpeakerPath.BACKCHANNEL
 
@@ -116,10 +117,7 @@ class Backchannel:
         self._url = url
         self._wire = wire
         self._format = audio
-        self._unstamped = unstamped
-        self._ssrc = entropy(32)
-        self._sequence = entropy(16)
-        self._origin = entropy(32)
+        self._numbering = Numbering(audio, entropy, unstamped=unstamped)
         self._closed = False
         self._missed: int | None = None
         self._reports = wire.reports
@@ -159,8 +157,7 @@ class Backchannel:
         self._tell_ended = None
         if self._wire.channel is not None:
             self._connection.take_back(torn=torn)
-        if self._line.numbers is not None:
-            self._ssrc, self._sequence, self._origin = self._line.numbers
+        self._numbering.resume(self._line)
 
     def _take_end(self, _error: DeviceError | None) -> None:
         if self._tell_ended is not None:
@@ -183,11 +180,7 @@ class Backchannel:
         """
         if self.ended:
             return False
-        stamp, marked = (0, True) if self._unstamped else (self._origin + timestamp, marker)
-        head = rtp.header(payload_type=self._format.payload_type, sequence=self._sequence, timestamp=stamp, ssrc=self._ssrc, marker=marked)
-        self._sequence += 1
-        after = self._origin + timestamp + self._format.packet_samples
-        self._line.numbers = (self._ssrc, self._sequence & 0xFFFF, after & 0xFFFFFFFF)
+        head = self._numbering.next(self._line, timestamp=timestamp, marker=marker)
         return self._wire.send(head + payload)
 
     async def close(self) -> None:

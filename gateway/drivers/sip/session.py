@@ -9,6 +9,7 @@ from typing import Final
 from gateway.domain.speaking import AutoAnswer, SpeakerPath
 from gateway.drivers.base import AudioFormat, Line, Target, Write
 from gateway.drivers.rtsp import rtp
+from gateway.drivers.rtsp.numbering import Numbering
 from gateway.drivers.rtsp.udp import UdpPair
 from gateway.drivers.sip.agent import Conversation, Outbound, SipAgent, Way, deadline
 from gateway.drivers.sip.call import Call, Phase, Plan
@@ -51,7 +52,7 @@ async def open_call(
 
 
 class SipSession:
-    """The `AudioSession` of `drivers.base`. Sequence number, SSRC and the origin of timestamps are random (RFC 3550, 5.1)."""
+    """The `AudioSession` of `drivers.base`."""
 
     path = SpeakerPath.SIP
 
@@ -64,9 +65,7 @@ class SipSession:
         self._conversation = conversation
         self._pair = pair
         self._format = audio
-        self._ssrc = agent.entropy(32)
-        self._sequence = agent.entropy(16)
-        self._origin = agent.entropy(32)
+        self._numbering = Numbering(audio, agent.entropy)
         self._closed = False
         self._missed: int | None = None
         self._tell_ended: Callable[[], None] | None = None
@@ -95,8 +94,7 @@ class SipSession:
 
     def _take_back(self, _torn: bool) -> None:
         self._tell_ended = self._conversation.changed = None
-        if self._line.numbers is not None:
-            self._ssrc, self._sequence, self._origin = self._line.numbers
+        self._numbering.resume(self._line)
 
     def _notice_end(self) -> None:
         if self.ended and self._tell_ended is not None:
@@ -120,16 +118,7 @@ class SipSession:
         """Send one RTP packet without waiting; False when it had to be dropped. `timestamp` counts samples from the start."""
         if self.ended:
             return False
-        head = rtp.header(
-            payload_type=self._format.payload_type,
-            sequence=self._sequence,
-            timestamp=self._origin + timestamp,
-            ssrc=self._ssrc,
-            marker=marker,
-        )
-        self._sequence += 1
-        after = self._origin + timestamp + self._format.packet_samples
-        self._line.numbers = (self._ssrc, self._sequence & 0xFFFF, after & 0xFFFFFFFF)
+        head = self._numbering.next(self._line, timestamp=timestamp, marker=marker)
         return self._pair.send(head + payload)
 
     async def close(self) -> None:
