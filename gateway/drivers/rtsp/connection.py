@@ -13,7 +13,8 @@ from gateway.drivers import deadlines, digest
 from gateway.drivers.base import Descriptor, Target, Write
 from gateway.drivers.rtsp import messages
 from gateway.drivers.rtsp.bursts import Burst, Fragmentation
-from gateway.drivers.rtsp.messages import Frame, Headers, Message, Request, Response
+from gateway.drivers.rtsp.messages import Frame, Message
+from gateway.drivers.textual import Headers, Request, Response
 from gateway.errors import (
     AuthenticationFailed,
     Busy,

@@ -1,11 +1,12 @@
 """RTSP 1.0 messages on the wire (RFC 2326): requests, responses and interleaved frames, read strictly and within bounds."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import NamedTuple
 
+from gateway.drivers import textual
 from gateway.drivers.rtsp.bursts import Burst, Fragmentation, gather
+from gateway.drivers.textual import Headers, Request, Response, content_length, end_of_head
 from gateway.errors import ProtocolError
 
 HEAD_LIMIT = 16 * 1024
@@ -15,56 +16,7 @@ HEADER_COUNT_LIMIT = 64
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _STATUS_LINE = re.compile(r"RTSP/1\.\d (\d{3})(?: (.*))?")
 _REQUEST_LINE = re.compile(r"([A-Z_]{1,32}) (\S{1,2048}) RTSP/1\.\d")
-_LENGTH = re.compile(r"\d{1,7}")
 _DOLLAR = 0x24
-
-
-class Headers:
-    """Header fields in order; names are compared without regard to case."""
-
-    __slots__ = ("_fields",)
-
-    def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
-        self._fields = tuple(fields)
-
-    def get(self, name: str, default: str = "") -> str:
-        """The first value of `name`."""
-        return next(iter(self.all(name)), default)
-
-    def all(self, name: str) -> list[str]:
-        """Every value of `name`, in order."""
-        wanted = name.lower()
-        return [value for key, value in self._fields if key.lower() == wanted]
-
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        return iter(self._fields)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Headers) and self._fields == other._fields
-
-    def __hash__(self) -> int:
-        return hash(self._fields)
-
-    def __repr__(self) -> str:
-        return f"Headers({[name for name, _ in self._fields]})"
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A request, ours or (server to client) the device's. `uri` is sent as it stands."""
-
-    method: str
-    uri: str
-    headers: Headers
-    body: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    status: int
-    reason: str
-    headers: Headers
-    body: bytes = b""
 
 
 class Frame(NamedTuple):
@@ -79,12 +31,8 @@ Message = Request | Response | Frame | Burst
 
 def encode(message: Request | Response) -> bytes:
     """The bytes of a message; Content-Length is added when there is a body. ValueError when a field would break the framing."""
-    lines = [_start_line(message), *(f"{name}: {value}" for name, value in message.headers)]
-    if message.body:
-        lines.append(f"Content-Length: {len(message.body)}")
-    if any("\r" in line or "\n" in line for line in lines):
-        raise ValueError("a header field holds a line break")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode() + message.body
+    length = [("Content-Length", str(len(message.body)))] if message.body else []
+    return textual.encode(_start_line(message), [*message.headers, *length], message.body)
 
 
 def _start_line(message: Request | Response) -> str:
@@ -161,23 +109,17 @@ def _cut(buffer: bytes, bursts: Mapping[int, Fragmentation]) -> tuple[list[Messa
 
 def _message_at(buffer: bytes, position: int) -> tuple[Request | Response | None, int]:
     """The text message that starts at `position` and where it ends; or None and how far the buffer must reach to hold it."""
-    head_end = _end_of_head(buffer, position)
+    head_end = end_of_head(buffer, position)
     if (head_end or len(buffer)) - position > HEAD_LIMIT:
         raise ProtocolError(f"an RTSP head exceeds {HEAD_LIMIT} bytes", code="too-large")
     if head_end is None:
         _refuse_unless_text(buffer[position : position + 8])
         return None, len(buffer) + 1
     start, headers = _parse_head(buffer[position:head_end])
-    stop = head_end + _content_length(headers)
+    stop = head_end + (content_length(headers, most=BODY_LIMIT, protocol="an RTSP") or 0)
     if len(buffer) < stop:
         return None, stop
     return _assemble(start, headers, buffer[head_end:stop]), stop
-
-
-def _end_of_head(buffer: bytes, position: int) -> int | None:
-    """Where the blank line ends; lines end with CRLF, or LF alone (RFC 2326, 4)."""
-    ends = [at + len(mark) for mark in (b"\r\n\r\n", b"\n\n") if (at := buffer.find(mark, position)) >= 0]
-    return min(ends, default=None)
 
 
 def _refuse_unless_text(start: bytes) -> None:
@@ -199,17 +141,6 @@ def _parse_field(line: str) -> tuple[str, str]:
     if not colon or not _TOKEN.fullmatch(name):
         raise ProtocolError("an RTSP header field has no name")
     return name, value.strip(" \t")
-
-
-def _content_length(headers: Headers) -> int:
-    values = set(headers.all("Content-Length"))
-    if not values:
-        return 0
-    if len(values) > 1 or not _LENGTH.fullmatch(value := values.pop()):
-        raise ProtocolError("Content-Length is no single number")
-    if int(value) > BODY_LIMIT:
-        raise ProtocolError(f"an RTSP body exceeds {BODY_LIMIT} bytes", code="too-large")
-    return int(value)
 
 
 def _assemble(start: str, headers: Headers, body: bytes) -> Request | Response:

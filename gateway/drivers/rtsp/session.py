@@ -8,9 +8,9 @@ from enum import StrEnum
 from gateway.drivers.base import Descriptor
 from gateway.drivers.rtsp import sdp
 from gateway.drivers.rtsp.connection import Connection, base_url, resolve
-from gateway.drivers.rtsp.messages import Response
 from gateway.drivers.rtsp.pairs import Pairs
 from gateway.drivers.rtsp.sdp import Media, SessionDescription
+from gateway.drivers.textual import Response
 from gateway.errors import DeviceFault, NotSupported, ProtocolError
 
 _INTERLEAVED = re.compile(r"interleaved=(\d{1,3})(?:-(\d{1,3}))?")

@@ -5,7 +5,7 @@ from typing import Final
 
 from gateway.domain.devices import Credentials
 from gateway.drivers import digest
-from gateway.drivers.sip.messages import Response
+from gateway.drivers.textual import Response
 from gateway.errors import AuthenticationFailed
 
 CHALLENGES: Final = 6

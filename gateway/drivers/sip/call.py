@@ -14,12 +14,9 @@ from enum import StrEnum
 from typing import Final
 
 from gateway.domain.devices import Credentials
-from gateway.drivers.rtsp.messages import Headers
 from gateway.drivers.sip.authentication import Login
 from gateway.drivers.sip.messages import (
     Message,
-    Request,
-    Response,
     answer,
     branch_of,
     listed,
@@ -32,6 +29,7 @@ from gateway.drivers.sip.messages import (
 )
 from gateway.drivers.sip.transactions import STANDARD, ClientTransaction, State, Timing, cancellation, kind_of
 from gateway.drivers.sip.transactions import Kind as Answer
+from gateway.drivers.textual import Headers, Request, Response
 from gateway.errors import AuthenticationFailed, DeadlineExceeded, DeviceError
 
 USER_AGENT: Final = "city-gateway"

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
-from gateway.drivers.rtsp.messages import Headers
+from gateway.drivers import textual
+from gateway.drivers.textual import Headers, Request, Response, content_length, end_of_head
 from gateway.errors import ProtocolError
 
 HEAD_LIMIT: Final = 16 * 1024
@@ -17,7 +17,6 @@ LIST_LIMIT: Final = 32
 _TOKEN = re.compile(r"[!%'*+\-.^_`|~0-9A-Za-z]+")
 _STATUS_LINE = re.compile(r"SIP/2\.0 ([1-6]\d\d)(?: (.*))?", re.IGNORECASE)
 _REQUEST_LINE = re.compile(r"([A-Z][A-Z0-9]{0,31}) (\S{1,1024}) SIP/2\.0", re.IGNORECASE)
-_LENGTH = re.compile(r"\d{1,7}")
 _SEQUENCE = re.compile(r"(\d{1,10})\s+([A-Z][A-Z0-9]{0,31})")
 _URI = re.compile(r"sips?:[!#-;=?-~]{1,500}", re.IGNORECASE)
 _PARAMETER = re.compile(r';\s*([!%\'*+\-.^_`|~0-9A-Za-z]+)\s*(?:=\s*("(?:[^"\\]|\\.)*"|[^;,"\s]*))?\s*')
@@ -29,24 +28,6 @@ _COMPACT: Final = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A request, ours or the device's. `uri` is sent as it stands; a method is written in capitals."""
-
-    method: str
-    uri: str
-    headers: Headers
-    body: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    status: int
-    reason: str
-    headers: Headers
-    body: bytes = b""
-
-
 Message = Request | Response
 
 
@@ -55,10 +36,8 @@ Message = Request | Response
 
 def encode(message: Message) -> bytes:
     """The bytes of a message, Content-Length included. ValueError when a field would break the framing."""
-    lines = [_start_line(message), *(f"{name}: {value}" for name, value in message.headers), f"Content-Length: {len(message.body)}"]
-    if any("\r" in line or "\n" in line for line in lines):
-        raise ValueError("a header field holds a line break")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode() + message.body
+    fields = [*message.headers, ("Content-Length", str(len(message.body)))]
+    return textual.encode(_start_line(message), fields, message.body)
 
 
 def _start_line(message: Message) -> str:
@@ -78,13 +57,13 @@ def parse(datagram: bytes) -> Message | None:
     start = _first_text(datagram, 0)
     if start == len(datagram) or not datagram.strip(b"\0"):
         return None
-    head_end = _end_of_head(datagram, start)
+    head_end = end_of_head(datagram, start)
     if (head_end or len(datagram)) - start > HEAD_LIMIT:
         raise ProtocolError(f"a SIP head exceeds {HEAD_LIMIT} bytes", code="too-large")
     if head_end is None:
         raise ProtocolError("a SIP message without an end of its head")
     line, headers = _parse_head(datagram[start:head_end])
-    length = _content_length(headers)
+    length = content_length(headers, most=BODY_LIMIT, protocol="a SIP")
     rest = len(datagram) - head_end
     if length is None and rest > BODY_LIMIT:
         raise ProtocolError(f"a SIP body exceeds {BODY_LIMIT} bytes", code="too-large")
@@ -123,7 +102,7 @@ def _first_text(buffer: bytes, position: int) -> int:
 
 
 def _message_at(buffer: bytes, position: int) -> tuple[Message | None, int]:
-    head_end = _end_of_head(buffer, position)
+    head_end = end_of_head(buffer, position)
     if (head_end or len(buffer)) - position > HEAD_LIMIT:
         raise ProtocolError(f"a SIP head exceeds {HEAD_LIMIT} bytes", code="too-large")
     if head_end is None:
@@ -131,16 +110,10 @@ def _message_at(buffer: bytes, position: int) -> tuple[Message | None, int]:
             raise ProtocolError("what arrived is not SIP")
         return None, position
     line, headers = _parse_head(buffer[position:head_end])
-    stop = head_end + (_content_length(headers) or 0)
+    stop = head_end + (content_length(headers, most=BODY_LIMIT, protocol="a SIP") or 0)
     if len(buffer) < stop:
         return None, position
     return _assemble(line, headers, buffer[head_end:stop]), stop
-
-
-def _end_of_head(buffer: bytes, position: int) -> int | None:
-    """Where the blank line ends; lines end with CRLF, or, from sloppy devices, LF alone."""
-    ends = [at + len(mark) for mark in (b"\r\n\r\n", b"\n\n") if (at := buffer.find(mark, position)) >= 0]
-    return min(ends, default=None)
 
 
 def _parse_head(head: bytes) -> tuple[str, Headers]:
@@ -167,17 +140,6 @@ def _parse_field(line: str) -> tuple[str, str]:
     if not colon or not _TOKEN.fullmatch(name):
         raise ProtocolError("a SIP header field has no name")
     return _COMPACT.get(name.lower(), name), value.strip(" \t")
-
-
-def _content_length(headers: Headers) -> int | None:
-    values = set(headers.all("Content-Length"))
-    if not values:
-        return None
-    if len(values) > 1 or not _LENGTH.fullmatch(value := values.pop()):
-        raise ProtocolError("Content-Length is no single number")
-    if int(value) > BODY_LIMIT:
-        raise ProtocolError(f"a SIP body exceeds {BODY_LIMIT} bytes", code="too-large")
-    return int(value)
 
 
 def _assemble(start: str, headers: Headers, body: bytes) -> Message:

@@ -6,11 +6,11 @@ from typing import Final
 
 from gateway.domain.identity import hardware_address
 from gateway.drivers.base import Identity
-from gateway.drivers.rtsp.messages import Headers
 from gateway.drivers.sip.authentication import Login
 from gateway.drivers.sip.call import USER_AGENT, Plan
-from gateway.drivers.sip.messages import Message, Request, Response, answer
+from gateway.drivers.sip.messages import Message, answer
 from gateway.drivers.sip.transactions import STANDARD, ClientTransaction, Kind, State, Timing, kind_of
+from gateway.drivers.textual import Headers, Request, Response
 from gateway.errors import AuthenticationFailed
 
 PRODUCT_LIMIT: Final = 200

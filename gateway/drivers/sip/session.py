@@ -15,8 +15,9 @@ from gateway.drivers.sip.agent import Conversation, Outbound, SipAgent, Way, dea
 from gateway.drivers.sip.call import Call, Phase, Plan
 from gateway.drivers.sip.description import Agreed, agreed, offer
 from gateway.drivers.sip.manner import SipManner
-from gateway.drivers.sip.messages import Response, encode, seconds
+from gateway.drivers.sip.messages import encode, seconds
 from gateway.drivers.sip.wire import Transport
+from gateway.drivers.textual import Response
 from gateway.errors import AuthenticationFailed, Busy, DeadlineExceeded, DeviceError, DeviceFault, NotSupported, ProtocolError, Unreachable
 
 FAREWELL_S: Final = 1.0

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from gateway.drivers.rtsp.messages import Headers
-from gateway.drivers.sip.messages import Request, Response, branch_of, sequence_of
+from gateway.drivers.sip.messages import branch_of, sequence_of
+from gateway.drivers.textual import Headers, Request, Response
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.drivers.rtsp.messages import BODY_LIMIT, HEAD_LIMIT, Frame, Headers, Parser, Request, Response, encode, encode_frame
+from gateway.drivers.rtsp.messages import BODY_LIMIT, HEAD_LIMIT, Frame, Parser, encode, encode_frame
+from gateway.drivers.textual import Headers, Request, Response
 from gateway.errors import ProtocolError
 
 names = st.from_regex(r"[A-Za-z][A-Za-z0-9\-]{0,20}", fullmatch=True).filter(lambda name: name.lower() != "content-length")

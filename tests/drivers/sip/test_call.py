@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.devices import Credentials
-from gateway.drivers.rtsp.messages import Headers
 from gateway.drivers.sip.call import PHASES, Call, Event, Phase, Plan
 from gateway.drivers.sip.description import agreed
-from gateway.drivers.sip.messages import Message, Request, Response, answer, encode, parse, sequence_of, tag_of
+from gateway.drivers.sip.messages import Message, answer, encode, parse, sequence_of, tag_of
 from gateway.drivers.sip.transactions import INVITE_STEPS, OTHER_STEPS, ClientTransaction, State, Timing
+from gateway.drivers.textual import Headers, Request, Response
 from gateway.errors import DeviceError
 
 OFFER = b"v=0\r\nm=audio 4000 RTP/AVP 8\r\na=sendonly\r\n"

@@ -4,13 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.drivers.rtsp.messages import Headers
 from gateway.drivers.sip.messages import (
     BODY_LIMIT,
     HEAD_LIMIT,
     Message,
-    Request,
-    Response,
     StreamParser,
     answer,
     branch_of,
@@ -23,6 +20,7 @@ from gateway.drivers.sip.messages import (
     tag_of,
     uri_of,
 )
+from gateway.drivers.textual import Headers, Request, Response
 from gateway.errors import ProtocolError
 
 names = st.from_regex(r"X-[A-Za-z0-9\-]{1,20}", fullmatch=True)

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.devices import Credentials
-from gateway.drivers.rtsp.messages import Headers
 from gateway.drivers.sip.call import Plan
-from gateway.drivers.sip.messages import Request, Response, answer, sequence_of
+from gateway.drivers.sip.messages import answer, sequence_of
 from gateway.drivers.sip.options import Inquiry, identity_of
+from gateway.drivers.textual import Headers, Request, Response
 
 PLAN = Plan("horn", "sip:10.0.0.9", "10.0.0.1:5062", "UDP", b"", Credentials("user", "secret"))
 
