@@ -2,13 +2,13 @@
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import time
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import yaml
-from pydantic import BeforeValidator
+from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from gateway.errors import Fault, InvalidInput
 
@@ -17,6 +17,8 @@ NODES_MAX, DEPTH_MAX = 50_000, 12
 
 Place = tuple[str | int, ...]
 """Where a value stands: the keys and numbers that lead to it."""
+
+M = TypeVar("M", bound=BaseModel)
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -43,6 +45,26 @@ class YamlFile:
             return {}
         found: dict[str, Any] = self._value(root, ())
         return {key: value for key, value in found.items() if value is not None}
+
+    def validated(self, model: type[M], keys_beside: Callable[[Place], Iterable[str]]) -> M | None:
+        """The file as `model`; None when something is wrong, each fault of which is then in `faults`.
+
+        `keys_beside`: the keys that are known where an unknown one stands.
+        """
+        values = self.values()
+        if self.faults:
+            return None
+        try:
+            return model.model_validate(values)
+        except ValidationError as error:
+            for detail in error.errors(include_url=False, include_input=False):
+                place: Place = tuple(detail["loc"])
+                if detail["type"] == "extra_forbidden":
+                    why = f"no key {dotted(place)!r}{nearest(str(place[-1]), list(keys_beside(place)))}"
+                else:
+                    why = plainly(place, detail["type"], detail["msg"])
+                self.fault(self.line(place), why)
+            return None
 
     def line(self, place: Place) -> int:
         """The line of `place`, or of what it would stand in."""

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from gateway.config import Section
 from gateway.domain.schedules import Holidays
-from gateway.yaml_file import Place, YamlFile, dotted, nearest, plainly
+from gateway.yaml_file import Place, YamlFile
 
 EXAMPLE: Final = "configs/holidays.yaml"
 _LONGEST_DAYS: Final = 31
@@ -29,8 +29,7 @@ class _File(Section):
 def load_holidays(path: Path) -> Holidays:
     """What the file at `path` says. InvalidInput (`bad-holidays`) with one fault for everything that is wrong, each with its line."""
     file = YamlFile(path, code="bad-holidays", example=EXAMPLE)
-    values = file.values()
-    found = _validated(values, file) if not file.faults else None
+    found = file.validated(_File, _keys_beside)
     if found is not None:
         _judge(found, file)
     if file.faults or found is None:
@@ -59,16 +58,7 @@ def _judge(found: _File, file: YamlFile) -> None:
             file.fault(file.line(("worked", number)), f"worked: {day} is a day off ({off[day]}) as well")
 
 
-def _validated(values: dict[str, Any], file: YamlFile) -> _File | None:
-    try:
-        return _File.model_validate(values)
-    except ValidationError as error:
-        for detail in error.errors(include_url=False, include_input=False):
-            place: Place = tuple(detail["loc"])
-            known = _Holiday if place and place[0] == "holidays" else _File
-            if detail["type"] == "extra_forbidden":
-                why = f"no key {dotted(place)!r}{nearest(str(place[-1]), list(known.model_fields))}"
-            else:
-                why = plainly(place, detail["type"], detail["msg"])
-            file.fault(file.line(place), why)
-        return None
+def _keys_beside(place: Place) -> list[str]:
+    """The keys that are known where an unknown one stands."""
+    known = _Holiday if place and place[0] == "holidays" else _File
+    return list(known.model_fields)

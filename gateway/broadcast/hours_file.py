@@ -3,15 +3,15 @@
 from collections.abc import Iterator, Mapping
 from datetime import date, time, tzinfo
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Final, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from gateway.config import Section
 from gateway.domain.broadcast_rules import NIGHT, DatedHours, Effect, Loudness, SpeakingHours, ZoneRules
 from gateway.domain.devices import ZoneId
 from gateway.domain.hours import ALL_DAYS, Hours
-from gateway.yaml_file import ClockTime, Days, Place, YamlFile, dotted, nearest, plainly
+from gateway.yaml_file import ClockTime, Days, Place, YamlFile
 
 EXAMPLE: Final = "configs/quiet-hours.yaml"
 LONGEST_DAYS: Final = 366
@@ -90,8 +90,7 @@ class _File(Section):
 def load_hours(path: Path, timezone: tzinfo) -> SpeakingHours:
     """What the file at `path` says. InvalidInput (`bad-quiet-hours`) with one fault for everything that is wrong, each with its line."""
     file = YamlFile(path, code="bad-quiet-hours", example=EXAMPLE)
-    values = file.values()
-    found = _validated(values, file) if not file.faults else None
+    found = file.validated(_File, _keys_beside)
     if found is not None:
         _judge(found, file)
     if file.faults or found is None:
@@ -118,20 +117,6 @@ def _judge(found: _File, file: YamlFile) -> None:
             other = "under zones" if zone in found.zones else "in this list"
             file.fault(file.line(("noise_sensitive", "zones", number)), f"noise_sensitive.zones: {zone} stands {other} as well")
         seen.add(zone)
-
-
-def _validated(values: dict[str, Any], file: YamlFile) -> _File | None:
-    try:
-        return _File.model_validate(values)
-    except ValidationError as error:
-        for detail in error.errors(include_url=False, include_input=False):
-            place: Place = tuple(detail["loc"])
-            if detail["type"] == "extra_forbidden":
-                why = f"no key {dotted(place)!r}{nearest(str(place[-1]), list(_keys_beside(place)))}"
-            else:
-                why = plainly(place, detail["type"], detail["msg"])
-            file.fault(file.line(place), why)
-        return None
 
 
 def _keys_beside(place: Place) -> Iterator[str]:
