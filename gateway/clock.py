@@ -24,6 +24,17 @@ class Clock(Protocol):
         ...
 
 
+async def sleep_unless(stirred: asyncio.Event, clock: Clock, seconds: float) -> None:
+    """Return after `seconds`, or as soon as `stirred` is set, which stays set."""
+    waiting = [asyncio.ensure_future(clock.sleep(seconds)), asyncio.ensure_future(stirred.wait())]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+
+
 class SystemClock:
     """The machine's own clock."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import structlog
 
-from gateway.clock import Clock
+from gateway.clock import Clock, sleep_unless
 from gateway.domain.alert_log import Fate
 from gateway.domain.events import NewEvent
 from gateway.errors import Overloaded, StorageFailed
@@ -109,14 +109,7 @@ class Courier:
 
     async def _rest(self) -> None:
         soonest = min(self._aside.values(), default=math.inf) - self._clock.monotonic()
-        looking = asyncio.ensure_future(self._clock.sleep(max(0.0, min(LOOK_S, soonest))))
-        stirred = asyncio.ensure_future(self._stirred.wait())
-        try:
-            await asyncio.wait({looking, stirred}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            looking.cancel()
-            stirred.cancel()
-            await asyncio.wait({looking, stirred})
+        await sleep_unless(self._stirred, self._clock, min(LOOK_S, soonest))
 
     async def _carry(self, waiting: Waiting) -> None:
         attempts = waiting.attempts + 1

@@ -8,7 +8,7 @@ import structlog
 from gateway.broadcast.pacing.core import Chorus, Conductor, End, Ended, Listener, Live, Numbers, Packet
 from gateway.broadcast.pacing.live import LiveSource, Outlet
 from gateway.broadcast.pacing.stream import Standing, Stream, Tell, figures_of
-from gateway.clock import Clock
+from gateway.clock import Clock, sleep_unless
 from gateway.drivers.base import AudioSession
 
 log = structlog.get_logger()
@@ -70,13 +70,7 @@ class LocalPacer:
     async def _until(self, due: float) -> None:
         """Sleep until then, or until something is stirred up that may be due before."""
         self._stirred.clear()
-        sleeping = [asyncio.ensure_future(self._clock.sleep(due - self._clock.monotonic())), asyncio.ensure_future(self._stirred.wait())]
-        try:
-            await asyncio.wait(sleeping, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in sleeping:
-                task.cancel()
-            await asyncio.wait(sleeping)
+        await sleep_unless(self._stirred, self._clock, due - self._clock.monotonic())
 
     def _settle(self, ended: Iterable[Ended]) -> None:
         for each in ended:
