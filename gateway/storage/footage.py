@@ -55,6 +55,7 @@ from gateway.domain.footage import (
     Urgency,
 )
 from gateway.errors import Conflict, NotFound
+from gateway.storage.fetched import TOLD_APART, to_file_fields, to_file_row, to_offset, to_seconds
 from gateway.storage.schema import Json, UtcTime, metadata
 from gateway.storage.spans import to_periods, to_spans
 
@@ -504,7 +505,7 @@ def _export_row(export: Export) -> dict[str, Any]:
         "recorder": export.recorder,
         "recording": export.recording,
         "serial": export.serial,
-        "offset_s": _seconds(export.offset),
+        "offset_s": to_seconds(export.offset),
         "state": export.state.value,
         "reason": export.reason,
         **{name: to_spans(getattr(export, name)) for name in ("coverage", "obtained", "gaps")},
@@ -514,16 +515,12 @@ def _export_row(export: Export) -> dict[str, Any]:
 
 def _card_json(card: Origin) -> dict[str, Any]:
     same = {name: getattr(card, name) for name in ("device", "recording", "serial")}
-    return same | {"offset_s": _seconds(card.offset), "recorded": to_spans(card.recorded)}
+    return same | {"offset_s": to_seconds(card.offset), "recorded": to_spans(card.recorded)}
 
 
 def _card(found: Mapping[str, Any]) -> Origin:
-    offset = None if found["offset_s"] is None else timedelta(seconds=found["offset_s"])
-    return Origin(DeviceId(found["device"]), found["recording"], found["serial"], offset, to_periods(found["recorded"]))
-
-
-def _seconds(offset: timedelta | None) -> float | None:
-    return None if offset is None else offset.total_seconds()
+    offset, recorded = to_offset(found["offset_s"]), to_periods(found["recorded"])
+    return Origin(DeviceId(found["device"]), found["recording"], found["serial"], offset, recorded)
 
 
 def _export(row: Row[Any]) -> Export:
@@ -533,7 +530,7 @@ def _export(row: Row[Any]) -> Export:
         recorder=DeviceId(row.recorder),
         recording=row.recording,
         serial=row.serial,
-        offset=None if row.offset_s is None else timedelta(seconds=row.offset_s),
+        offset=to_offset(row.offset_s),
         state=ExportState(row.state),
         reason=row.reason,
         coverage=to_periods(row.coverage),
@@ -547,19 +544,15 @@ _FILE_SAME: Final = (
     *("request", "camera", "number", "name", "sha256", "size", "frames", "damaged"),
     *("created_at", "downloads", "removed", "device", "serial", "recording"),
 )
-assert {*_FILE_SAME, "period", "runs", "offset"} == {field.name for field in fields(FootageFile)}
+assert {*_FILE_SAME, *TOLD_APART} == {field.name for field in fields(FootageFile)}
 
 
 def _file_row(file: FootageFile) -> dict[str, Any]:
-    same = {name: getattr(file, name) for name in _FILE_SAME}
-    times = {"start_at": file.period.start, "end_at": file.period.end, "runs": to_spans(file.runs)}
-    return same | times | {"offset_s": _seconds(file.offset)}
+    return to_file_row(file, _FILE_SAME)
 
 
 def _file(row: Row[Any]) -> FootageFile:
-    same = {name: row._mapping[name] for name in _FILE_SAME}
-    offset = None if row.offset_s is None else timedelta(seconds=row.offset_s)
-    return FootageFile(**same, period=Period(row.start_at, row.end_at), runs=to_periods(row.runs), offset=offset)
+    return FootageFile(**to_file_fields(row, _FILE_SAME))
 
 
 def _custody_row(entry: CustodyEntry) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import fields
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -29,6 +29,7 @@ from gateway.domain.events import Actor, Person
 from gateway.domain.footage import Period, RequestId
 from gateway.domain.holds import SETTLED, HeldFile, Hold, HoldId, HoldState, Keep, KeepState
 from gateway.errors import Conflict, NotFound
+from gateway.storage.fetched import TOLD_APART, to_file_fields, to_file_row, to_offset, to_seconds
 from gateway.storage.footage import footage_files
 from gateway.storage.schema import Json, UtcTime, metadata
 from gateway.storage.spans import to_periods, to_spans
@@ -356,17 +357,20 @@ assert {*_KEEP_SAME, "offset", "state", "needed", "obtained"} == {field.name for
 
 
 def _keep_row(keep: Keep) -> dict[str, Any]:
-    offset_s = None if keep.offset is None else keep.offset.total_seconds()
     same = {name: getattr(keep, name) for name in _KEEP_SAME}
-    return same | {"offset_s": offset_s, "state": keep.state.value, "needed": to_spans(keep.needed), "obtained": to_spans(keep.obtained)}
+    return same | {
+        "offset_s": to_seconds(keep.offset),
+        "state": keep.state.value,
+        "needed": to_spans(keep.needed),
+        "obtained": to_spans(keep.obtained),
+    }
 
 
 def _keep(row: Row[Any], prefix: str = "") -> Keep:
     told = {name: row._mapping[prefix + name] for name in (*_KEEP_SAME, "offset_s", "state", "needed", "obtained")}
-    offset_s = told.pop("offset_s")
     return Keep(
         **{name: told[name] for name in _KEEP_SAME},
-        offset=None if offset_s is None else timedelta(seconds=offset_s),
+        offset=to_offset(told["offset_s"]),
         state=KeepState(told["state"]),
         needed=to_periods(told["needed"]),
         obtained=to_periods(told["obtained"]),
@@ -377,16 +381,12 @@ _FILE_SAME: Final = (
     *("hold", "camera", "device", "number", "name", "sha256", "size", "frames", "damaged"),
     *("created_at", "removed", "serial", "recording"),
 )
-assert {*_FILE_SAME, "period", "runs", "offset"} == {field.name for field in fields(HeldFile)}
+assert {*_FILE_SAME, *TOLD_APART} == {field.name for field in fields(HeldFile)}
 
 
 def _file_row(file: HeldFile) -> dict[str, Any]:
-    same = {name: getattr(file, name) for name in _FILE_SAME}
-    offset_s = None if file.offset is None else file.offset.total_seconds()
-    return same | {"start_at": file.period.start, "end_at": file.period.end, "runs": to_spans(file.runs), "offset_s": offset_s}
+    return to_file_row(file, _FILE_SAME)
 
 
 def _file(row: Row[Any]) -> HeldFile:
-    same = {name: row._mapping[name] for name in _FILE_SAME}
-    offset = None if row.offset_s is None else timedelta(seconds=row.offset_s)
-    return HeldFile(**same, period=Period(row.start_at, row.end_at), runs=to_periods(row.runs), offset=offset)
+    return HeldFile(**to_file_fields(row, _FILE_SAME))

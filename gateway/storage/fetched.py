@@ -1,0 +1,47 @@
+"""Rows of what was fetched from a device: its period and runs on the true clock, and how wrong the device's own clock was."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any, Final, Protocol
+
+from sqlalchemy import Row
+
+from gateway.domain.footage import Period
+from gateway.storage.spans import to_periods, to_spans
+
+TOLD_APART: Final = frozenset({"period", "runs", "offset"})
+"""The fields of a file that are written otherwise than they are."""
+
+
+class Fetched(Protocol):
+    """A file of footage: `footage.FootageFile`, `holds.HeldFile`."""
+
+    @property
+    def period(self) -> Period: ...
+
+    @property
+    def runs(self) -> tuple[Period, ...]: ...
+
+    @property
+    def offset(self) -> timedelta | None: ...
+
+
+def to_file_row(file: Fetched, same: Iterable[str]) -> dict[str, Any]:
+    """The columns of a file; `same`: those that are as the file's fields are."""
+    told = {name: getattr(file, name) for name in same}
+    spans = {"start_at": file.period.start, "end_at": file.period.end, "runs": to_spans(file.runs)}
+    return told | spans | {"offset_s": to_seconds(file.offset)}
+
+
+def to_file_fields(row: Row[Any], same: Iterable[str]) -> dict[str, Any]:
+    """What to make a file of, from its row."""
+    told = {name: row._mapping[name] for name in same}
+    return told | {"period": Period(row.start_at, row.end_at), "runs": to_periods(row.runs), "offset": to_offset(row.offset_s)}
+
+
+def to_seconds(offset: timedelta | None) -> float | None:
+    return None if offset is None else offset.total_seconds()
+
+
+def to_offset(seconds: float | None) -> timedelta | None:
+    return None if seconds is None else timedelta(seconds=seconds)
