@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Row, Select, Table, Text, func, insert, literal, or_, select, tuple_
+from sqlalchemy import BigInteger, Column, Row, Select, Table, Text, literal, or_, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,7 +14,8 @@ from gateway.domain.health import HealthState
 from gateway.domain.incidents import Cause, CauseKind, Entry, Incident, IncidentId, IncidentState, Member, Role, Scope
 from gateway.domain.severity import Severity
 from gateway.errors import NotFound
-from gateway.storage.schema import Json, UtcTime, metadata
+from gateway.storage import entries
+from gateway.storage.schema import UtcTime, metadata
 
 incidents = Table(
     "incidents",
@@ -55,17 +56,7 @@ incident_members = Table(
     Column("joined_at", UtcTime, nullable=False),
     Column("until", UtcTime),
 )
-incident_history = Table(
-    "incident_history",
-    metadata,
-    Column("incident", Text, primary_key=True),
-    Column("number", BigInteger, primary_key=True, autoincrement=False),
-    Column("at", UtcTime, nullable=False),
-    Column("what", Text, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("comment", Text, nullable=False),
-    Column("detail", Json, nullable=False),
-)
+incident_history = entries.history_table("incident_history", of="incident")
 _NAME_LIMIT = 200
 _CODE_LIMIT = 64
 _AT_ONCE = 500
@@ -102,18 +93,7 @@ class IncidentRepository:
 
     async def note(self, incident: IncidentId, entry: Entry) -> None:
         """Append to the history; the entry's own number does not count."""
-        number = select(func.coalesce(func.max(incident_history.c.number), 0) + 1).where(incident_history.c.incident == incident)
-        await self._conn.execute(
-            insert(incident_history).values(
-                incident=incident,
-                number=number.scalar_subquery(),
-                at=entry.at,
-                what=entry.what,
-                actor=entry.actor,
-                comment=entry.comment,
-                detail=dict(entry.detail),
-            )
-        )
+        await entries.append(self._conn, incident_history.c.incident, incident, entry)
 
     async def get(self, incident: IncidentId) -> Incident:
         """With all its members. Raises NotFound."""
@@ -140,9 +120,7 @@ class IncidentRepository:
 
     async def history(self, incident: IncidentId, *, after: int = 0, limit: int = 1_000) -> Sequence[Entry]:
         """What happened to it, in order, from behind number `after` on."""
-        table = incident_history
-        statement = select(table).where(table.c.incident == incident, table.c.number > after).order_by(table.c.number).limit(limit)
-        return [Entry(row.number, row.at, row.what, row.actor, row.comment, row.detail) for row in await self._conn.execute(statement)]
+        return await entries.read(self._conn, incident_history.c.incident, incident, after=after, limit=limit)
 
     async def _whole(self, statement: Select[Any]) -> Sequence[Incident]:
         rows = (await self._conn.execute(statement)).all()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Row, Select, Table, Text, func, insert, literal, select, tuple_
+from sqlalchemy import BigInteger, Boolean, Column, Row, Select, Table, Text, literal, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,6 +14,7 @@ from gateway.domain.incidents import Entry
 from gateway.domain.severity import Severity
 from gateway.domain.work_orders import ENDED, Pause, Picture, Target, WorkOrder, WorkOrderId, WorkState
 from gateway.errors import NotFound
+from gateway.storage import entries
 from gateway.storage.schema import Json, UtcTime, metadata
 
 work_orders = Table(
@@ -51,17 +52,7 @@ work_order_devices = Table(
     Column("device", Text, primary_key=True),
     Column("work_order", Text, primary_key=True),
 )
-work_order_history = Table(
-    "work_order_history",
-    metadata,
-    Column("work_order", Text, primary_key=True),
-    Column("number", BigInteger, primary_key=True, autoincrement=False),
-    Column("at", UtcTime, nullable=False),
-    Column("what", Text, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("comment", Text, nullable=False),
-    Column("detail", Json, nullable=False),
-)
+work_order_history = entries.history_table("work_order_history", of="work_order")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +83,7 @@ class WorkOrderRepository:
 
     async def note(self, order: WorkOrderId, entry: Entry) -> None:
         """Append to the history; the entry's own number does not count."""
-        table = work_order_history
-        number = select(func.coalesce(func.max(table.c.number), 0) + 1).where(table.c.work_order == order).scalar_subquery()
-        values = {"at": entry.at, "what": entry.what, "actor": entry.actor, "comment": entry.comment, "detail": dict(entry.detail)}
-        await self._conn.execute(insert(table).values(work_order=order, number=number, **values))
+        await entries.append(self._conn, work_order_history.c.work_order, order, entry)
 
     async def get(self, order: WorkOrderId) -> WorkOrder:
         """Raises NotFound."""
@@ -119,9 +107,7 @@ class WorkOrderRepository:
 
     async def history(self, order: WorkOrderId, *, limit: int = 1_000) -> Sequence[Entry]:
         """What was done to it, in order."""
-        table = work_order_history
-        statement = select(table).where(table.c.work_order == order).order_by(table.c.number).limit(limit)
-        return [Entry(row.number, row.at, row.what, row.actor, row.comment, row.detail) for row in await self._conn.execute(statement)]
+        return await entries.read(self._conn, work_order_history.c.work_order, order, limit=limit)
 
 
 def _filtered(statement: Select[Any], wanted: WantedOrders) -> Select[Any]:
