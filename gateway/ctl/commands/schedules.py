@@ -6,7 +6,24 @@ from urllib.parse import quote
 
 import typer
 
-from gateway.ctl.commands.speak import Cell, CircleOption, District, Group, Near, Preset, Speaker, Zone, content_of, targets_of
+from gateway.ctl.commands.speak import (
+    Cell,
+    Chime,
+    CircleOption,
+    Clip,
+    District,
+    Group,
+    Near,
+    Preset,
+    Reason,
+    Repeats,
+    Speaker,
+    Text,
+    Voice,
+    Zone,
+    content_of,
+    targets_of,
+)
 from gateway.ctl.output import Column, Format, column, say, show, tell
 from gateway.ctl.session import Output, client_of
 
@@ -34,9 +51,9 @@ def list_schedules(ctx: typer.Context, *, output: Output = Format.TABLE) -> None
 def add(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="Such as 放学提醒.")],
-    text: Annotated[str | None, typer.Argument(help="What shall be said.", metavar="[TEXT]")] = None,
+    text: Text = None,
     *,
-    clip: Annotated[str | None, typer.Option(help="A sound file, or the id of a clip, instead of a text.", metavar="FILE|CLIP")] = None,
+    clip: Clip = None,
     start: Annotated[str, typer.Option(help="The first time, with an offset (2026-09-01T16:30:00+08:00).")],
     rrule: Annotated[str, typer.Option(help="RFC 5545, such as FREQ=WEEKLY;BYDAY=MO,FR; without, once.")] = "",
     timezone: Annotated[str, typer.Option(help="In which the rule is followed.")] = "Asia/Shanghai",
@@ -50,10 +67,10 @@ def add(
     cell: Cell = None,
     district: District = None,
     circle: CircleOption = None,
-    voice: Annotated[str, typer.Option(help="Whose voice; else the one that suits the text.")] = "",
-    chime: Annotated[bool, typer.Option("--chime", help="A chime before it.")] = False,
-    repeats: Annotated[int, typer.Option(min=1, max=100, help="How often.")] = 1,
-    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    voice: Voice = "",
+    chime: Chime = False,
+    repeats: Repeats = 1,
+    reason: Reason = "",
     output: Output = Format.TABLE,
 ) -> None:
     """Have something said again and again. One that reaches further than you may waits for another person's `approve`."""

@@ -43,6 +43,12 @@ District = Annotated[list[str] | None, typer.Option(help="To all loudspeakers of
 CircleOption = Annotated[str | None, typer.Option("--circle", help="To all loudspeakers within R metres of a place.", metavar="LAT,LON,R")]
 Near = Annotated[str | None, typer.Option(help="To the nearest loudspeaker that is heard where this camera looks.", metavar="CAMERA")]
 Preset = Annotated[str | None, typer.Option(help="With --near: where the camera looks by this preset.")]
+Text = Annotated[str | None, typer.Argument(help="What shall be said.", metavar="[TEXT]")]
+Clip = Annotated[str | None, typer.Option(help="A sound file, or the id of a clip, instead of a text.", metavar="FILE|CLIP")]
+Voice = Annotated[str, typer.Option(help="Whose voice; else the one that suits the text.")]
+Chime = Annotated[bool, typer.Option("--chime", help="A chime before it.")]
+Repeats = Annotated[int, typer.Option(min=1, max=100, help="How often.")]
+Reason = Annotated[str, typer.Option(help="Why, for the record.")]
 Priority = Annotated[str, typer.Option(help="schedule, notice, enforcement, talk or emergency.")]
 
 
@@ -53,9 +59,9 @@ def add_to(app: typer.Typer) -> None:
 
 def say(
     ctx: typer.Context,
-    text: Annotated[str | None, typer.Argument(help="What shall be said.", metavar="[TEXT]")] = None,
+    text: Text = None,
     *,
-    clip: Annotated[str | None, typer.Option(help="A sound file, or the id of a clip, instead of a text.", metavar="FILE|CLIP")] = None,
+    clip: Clip = None,
     near: Near = None,
     preset: Preset = None,
     speaker: Speaker = None,
@@ -64,14 +70,14 @@ def say(
     cell: Cell = None,
     district: District = None,
     circle: CircleOption = None,
-    voice: Annotated[str, typer.Option(help="Whose voice; else the one that suits the text.")] = "",
-    chime: Annotated[bool, typer.Option("--chime", help="A chime before it.")] = False,
-    repeats: Annotated[int, typer.Option(min=1, max=100, help="How often.")] = 1,
+    voice: Voice = "",
+    chime: Chime = False,
+    repeats: Repeats = 1,
     pause: Annotated[float, typer.Option(min=0, max=600, help="Seconds between repeats.")] = 1.0,
     priority: Priority = "notice",
     within: Annotated[float, typer.Option(min=1, max=3600, help="Seconds after which it must not begin any more.")] = 30.0,
     case: Annotated[str, typer.Option(help="The platform's case number.")] = "",
-    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    reason: Reason = "",
     override: Annotated[str, typer.Option(help="Why it may be heard in quiet hours.")] = "",
     again: Annotated[bool, typer.Option("--again", help="Though the same was said a moment ago.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after an interruption, instead of being dropped.")] = False,
