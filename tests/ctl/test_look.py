@@ -1,0 +1,148 @@
+"""What `get`, `describe`, `events` and `top` show."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from rich.cells import cell_len
+
+from gateway.ctl.live import Live, Seen
+from gateway.ctl.output import harmless
+from gateway.domain.access import Role
+from gateway.domain.devices import DeviceId
+from gateway.domain.health import HealthState, Standing
+from tests.api.house import CAMERA, House
+from tests.ctl.running import gatewayctl, started
+
+
+async def test_lists_are_tables_for_people_and_json_or_yaml_for_programs(house: House):
+    house.services.board.put(Standing(CAMERA, HealthState.DOWN, house.clock.now(), "refused"))
+    table = await gatewayctl(house, "get", "devices", "--kind", "camera", role=Role.VIEWER)
+    assert (table.code, table.err) == (0, "")
+    heading, first, *_ = table.out.splitlines()
+    assert heading.split()[:5] == ["ID", "KIND", "NAME", "STATE", "REASON"]
+    assert first.split()[:5] == ["cam-1", "camera", "东门枪机", "down", "refused"]
+    found = json.loads((await gatewayctl(house, "get", "devices", "--kind", "camera", "-o", "json")).out)
+    assert [device["id"] for device in found] == ["cam-1", "cam-2", "cam-3"]
+    found = yaml.safe_load((await gatewayctl(house, "get", "zones", "-o", "yaml")).out)
+    assert found == [{"id": "z-1", "name": "全部", "speakers": ["spk-1", "spk-2"], "multicast": ""}]
+    wide = await gatewayctl(house, "get", "devices", "-o", "wide", "--limit", "1")
+    assert "127.8.0.1" in wide.out
+    assert len(wide.out.splitlines()) == 2
+
+
+async def test_columns_stand_under_their_headings_whatever_the_script(house: House):
+    done = await gatewayctl(house, "get", "devices")
+    heading, *rows = done.out.splitlines()
+    at = heading.index("STATE")
+    assert all(cell_len(row[: row.index("unknown")]) == at for row in rows)
+
+
+async def test_one_thing_is_described_with_what_belongs_to_it(house: House):
+    done = await gatewayctl(house, "describe", "devices", CAMERA)
+    assert done.code == 0
+    assert "127.8.0.1" in done.out
+    found = json.loads((await gatewayctl(house, "describe", "groups", "g-1", "-o", "json")).out)
+    assert found["street"] == "舜耕"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "hint"),
+    [
+        (["get", "trees"], 2, "There are: devices"),
+        (["get", "zones", "--kind", "camera"], 2, "gatewayctl get zones"),
+        (["get", "devices", "--kind", "tree"], 2, "?kind"),
+        (["describe", "devices", "nowhere"], 4, "/v1/devices"),
+        (["keys", "create", "--name", "x", "--role", "king"], 2, "/roles/0"),
+        (["say", "--clip", "nofile.wav", "--speaker", "spk-1"], 2, "gatewayctl get clips"),
+        (["say", "nofile.wav", "--speaker", "spk-1"], 2, "--clip nofile.wav"),
+        (["say", "--speaker", "spk-1"], 2, "请勿占道经营"),
+        (["say", "走", "--circle", "36,115"], 2, "LAT,LON,R"),
+        (["say", "走", "--preset", "2"], 2, "--near"),
+        (["broadcasts", "outcome", "b-9", "left"], 4, "list"),
+        (["broadcasts", "outcome", "b-9", "gone"], 2, "/outcome"),
+        (["say", "走"], 2, "--speaker"),
+        (["import", "nofile.csv"], 2, "name right"),
+        (["footage", "approve", "F-9"], 4, "permission"),
+        (["nonsense"], 2, "No such command"),
+        (["--server", "ftp://x", "get", "zones"], 2, "http://HOST"),
+        (["--context", "moon", "get", "zones"], 3, "context set moon"),
+        (["--server", "http://127.0.0.1:1", "get", "zones"], 3, "doctor"),
+    ],
+)
+async def test_an_error_has_its_exit_code_and_the_next_thing_to_do(
+    house: House, tmp_path: Path, arguments: list[str], code: int, hint: str
+):
+    done = await gatewayctl(house, *arguments, XDG_CONFIG_HOME=str(tmp_path))
+    assert (done.code, done.out) == (code, "")
+    assert hint in done.err
+    assert "Traceback" not in done.err
+
+
+async def test_what_a_device_calls_itself_cannot_steer_the_terminal():
+    assert harmless("a\x1b[2Jb\x9b31mc\u202egpj\x07") == "a\ufffd[2Jb\ufffd31mc\ufffdgpj\ufffd"
+    assert harmless("\u202e", escape=True) == "\\u202e"
+
+
+async def test_top_and_events_show_how_things_are_and_what_happened(house: House):
+    house.services.board.put(Standing(CAMERA, HealthState.DOWN, house.clock.now(), "refused"))
+    picture = await gatewayctl(house, "top", "--once")
+    assert picture.code == 0
+    assert ["camera", "2", "0", "0", "1"] in [line.split() for line in picture.out.splitlines()]
+    assert ["1", "refused"] in [line.split() for line in picture.out.splitlines()]
+    await house.emit(house.event("cam-1", after="down"), house.event("cam-2", after="up"), house.event("x", "other.type"))
+    done = await gatewayctl(house, "events", "--after", "1", "--types", "device.*", "-o", "json")
+    assert [json.loads(line)["subject"] for line in done.out.splitlines()] == ["cam-2"]
+
+
+async def test_top_names_the_worst_groups_first(house: House):
+    for device, state in (("cam-1", HealthState.DOWN), ("spk-1", HealthState.DEGRADED), ("cam-3", HealthState.DOWN)):
+        house.services.board.put(Standing(DeviceId(device), state, house.clock.now(), "timeout"))
+    picture = (await gatewayctl(house, "top", "--once")).out.splitlines()
+    at = picture.index("worst groups")
+    assert [line.split() for line in picture[at + 1 : at + 3]] == [
+        ["g-1", "1", "down,", "1", "degraded", "of", "4", "东门"],
+        ["g-2", "1", "down", "of", "2", "广场"],
+    ]
+
+
+async def test_a_picture_is_kept_true_by_events_and_says_when_it_is_not(house: House):
+    live = Live("x", "2026-01-01T00:00:00Z", 0, {"c": Seen("camera", "g", "up", "")}, {"g": "G"})
+    event = {
+        "type": "device.state",
+        "subject": "c",
+        "cursor": 1,
+        "at": "2026-01-01T00:00:01Z",
+        "data": {"after": "down", "reason": "refused"},
+    }
+    assert live.take(event)
+    assert (live.counts()["camera"]["down"], live.reasons(), live.cursor) == (1, [("refused", 1)], 1)
+    told = {"id": "I-1", "state": "open", "severity": "major", "opened_at": "2026-01-01T00:00:00Z"}
+    worse = {**told, "id": "I-2", "severity": "critical"}
+    for number, incident in enumerate((told, worse)):
+        assert live.take({**event, "type": "incident.opened", "cursor": 2 + number, "data": {"incident": incident}})
+    assert [one["id"] for one in live.open_incidents()] == ["I-2", "I-1"]
+    assert live.take({**event, "type": "incident.resolved", "cursor": 4, "data": {"incident": {**worse, "state": "resolved"}}})
+    assert [one["id"] for one in live.open_incidents()] == ["I-1"]
+    assert not live.take({**event, "subject": "new", "cursor": 5})
+
+
+async def test_what_is_watched_is_shown_again_when_it_changes(house: House):
+    process = await started(house, "get", "devices", "--state", "down", "--watch", "-o", "table")
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(60):
+            assert (await process.stdout.readline()).split()[:2] == [b"ID", b"KIND"]
+            house.services.board.put(Standing(CAMERA, HealthState.DOWN, house.clock.now(), "refused"))
+            await house.emit(house.event("cam-2", after="up"), house.event(CAMERA, after="down"))
+            assert (await process.stdout.readline()).split()[3:5] == [b"down", b"refused"]
+            house.services.board.put(Standing(CAMERA, HealthState.UP, house.clock.now()))
+            await house.emit(house.event(CAMERA, after="up"))
+            assert b" up " in await process.stdout.readline()
+    finally:
+        process.terminate()
+        await process.communicate()
+    refused = await gatewayctl(house, "get", "zones", "--watch")
+    assert (refused.code, "devices" in refused.err) == (2, True)

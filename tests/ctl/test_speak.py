@@ -1,0 +1,106 @@
+"""What is said in the street, when it may be, and who hears it."""
+
+import json
+from pathlib import Path
+
+from gateway.clock import SystemClock
+from gateway.domain.access import Role
+from tests.api.house import House, open_house
+from tests.api.test_bindings import with_street
+from tests.api.test_broadcasts import sound, waiting
+from tests.ctl.running import gatewayctl
+
+
+async def test_a_voice_that_nobody_hears_is_a_failure_and_stop_all_silences(tmp_path: Path, template: Path):
+    file = tmp_path / "clip.wav"
+    file.write_bytes(sound())
+    async with open_house(tmp_path, template, clock=SystemClock()) as house:
+        done = await gatewayctl(house, "say", "--clip", str(file), "--speaker", "spk-1", role=Role.OPERATOR)
+        assert (done.code, "0 of 1 loudspeakers" in done.err) == (1, True)
+        assert done.out.splitlines()[1].split()[:2] == ["spk-1", "failed"]
+        stopped = await gatewayctl(house, "stop-all", role=Role.OPERATOR)
+        assert (stopped.code, "silenced" in stopped.err) == (0, True)
+
+
+async def test_a_person_listens_and_says_which_loudspeaker_is_heard_where_a_camera_looks(house: House):
+    street = await with_street(house)
+    nothing = await gatewayctl(street, "bindings", "confirm", "CAM-2")
+    assert (nothing.code, "Nothing is proposed" in nothing.err) == (4, True)
+    shown = await gatewayctl(street, "speakers", "CAM-1")
+    assert [line.split() for line in shown.out.splitlines()][1:3] == [
+        ["SPK-2", "0", "m", "proposed", "unknown", "-", "only-proposed"],
+        ["SPK-3", "0", "m", "nature", "unknown", "yes", "-"],
+    ]
+    done = await gatewayctl(street, "bindings", "confirm", "CAM-1", "--reach", "60", "--note", "heard")
+    assert (done.code, "2 decided: confirm" in done.err) == (0, True), done.err
+    refused = await gatewayctl(street, "bindings", "reject", "CAM-1", "SPK-2", role=Role.OPERATOR)
+    assert refused.code == 4
+    assert (await gatewayctl(street, "bindings", "reject", "CAM-1", "SPK-2")).code == 0
+    listed = await gatewayctl(street, "bindings", "list", "--camera", "CAM-1", "-o", "json")
+    assert {one["speaker"]: (one["state"], one["reach_m"], one["note"]) for one in json.loads(listed.out)} == {
+        "SPK-1": ("confirmed", 60.0, "heard"),
+        "SPK-2": ("rejected", 60.0, "heard"),
+    }
+    again = await gatewayctl(street, "bindings", "propose", "--dry-run", "-o", "json")
+    assert json.loads(again.out) == {"added": 0, "removed": 0}
+
+
+async def test_an_administrator_makes_a_day_quiet_and_takes_it_back(house: House):
+    shown = await gatewayctl(house, "quiet-hours", "show", "--at", "2026-06-08T23:00:00+08:00", role=Role.OPERATOR)
+    assert [line.split()[:4] for line in shown.out.splitlines()][1:] == [
+        ["(the", "city)", "22:00-06:00", "2026-06-08T22:00:00Z"], ["z-1", "22:00-06:00", "2026-06-08T22:00:00Z", "-"],
+    ]  # fmt: skip
+    exam = ("quiet-hours", "add", "高考", "--first", "2026-06-07", "--last", "2026-06-09", "--zone", "z-1", "--reason", "notice 12")
+    assert (await gatewayctl(house, *exam, role=Role.OPERATOR)).code == 4
+    added = await gatewayctl(house, *exam, "--start", "07:00", "--end", "19:00", "-o", "json")
+    assert added.code == 0, added.err
+    id_ = json.loads(added.out)["id"]
+    listed = await gatewayctl(house, "quiet-hours", "exceptions")
+    assert listed.out.splitlines()[1].split() == [
+        id_, "高考", "2026-06-07", "2026-06-09", "07:00", "19:00", "quiet", "z-1", "notice", "12",
+    ]  # fmt: skip
+    assert (await gatewayctl(house, "quiet-hours", "withdraw", id_)).code == 0
+    assert (await gatewayctl(house, "quiet-hours", "withdraw", id_)).code == 4
+    refused = await gatewayctl(house, "quiet-hours", "reload")
+    assert (refused.code, "hours_file" in refused.err) == (1, True)
+
+
+async def test_broadcasts_are_counted_and_taken_as_a_spreadsheet(house: House, tmp_path: Path):
+    days = ("--from", "2026-01-01T00:00:00+08:00", "--to", "2026-01-02T00:00:00+08:00")
+    counted = await gatewayctl(house, "broadcasts", "statistics", *days)
+    assert counted.out.splitlines()[1].split()[:3] == ["2026-01-01", "-", "0"], counted.err
+    for command in (("statistics", *days, "--file"), ("export",)):
+        file = tmp_path / "figures.xlsx"
+        assert (await gatewayctl(house, "broadcasts", *command, str(file))).code == 0
+        assert file.read_bytes()[:2] == b"PK"
+        assert (await gatewayctl(house, "broadcasts", *command, str(tmp_path / "figures.doc"))).code == 2
+
+
+async def test_an_operator_has_a_clip_heard_every_school_day_and_takes_it_back(house: House, tmp_path: Path):
+    clip = tmp_path / "放学.wav"
+    clip.write_bytes(sound())
+    when = ("--start", "2026-03-02T16:30:00+08:00", "--rrule", "FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR", "--days", "working")
+    made = await gatewayctl(
+        house, "schedules", "add", "放学", "--clip", str(clip), "--speaker", "spk-1", *when, "-o", "json", role=Role.OPERATOR
+    )
+    assert made.code == 0, made.err
+    id_ = json.loads(made.out)["id"]
+    listed = await gatewayctl(house, "schedules", "list")
+    assert listed.out.splitlines()[1].split()[:4] == [id_, "放学", "active", "2026-03-02T08:30:00Z"]
+    ahead = await gatewayctl(house, "schedules", "next", id_, "-o", "json")
+    assert [one["due"] for one in json.loads(ahead.out)][:2] == ["2026-03-02T08:30:00Z", "2026-03-03T08:30:00Z"]
+    assert (await gatewayctl(house, "schedules", "pause", id_)).code == 0
+    assert (await gatewayctl(house, "schedules", "resume", id_)).code == 0
+    assert (await gatewayctl(house, "schedules", "runs", id_)).code == 0
+    assert (await gatewayctl(house, "schedules", "withdraw", id_)).code == 0
+    assert (await gatewayctl(house, "schedules", "withdraw", id_)).code == 1
+
+
+async def test_a_second_person_decides_on_what_reaches_further_than_one_may(house: House):
+    await waiting(house)
+    declined = await gatewayctl(house, "decline", "b-1", "-o", "wide", role=Role.APPROVER)
+    assert declined.code == 0, declined.err
+    assert [line.split()[:3] for line in declined.out.splitlines()][1:] == [[one, "cancelled", "declined"] for one in ("spk-1", "spk-2")]
+    again = await gatewayctl(house, "approve", "b-1", role=Role.APPROVER)
+    assert (again.code, "does not wait for approval" in again.err) == (1, True)
+    assert (await gatewayctl(house, "approve", "b-1", role=Role.OPERATOR)).code == 4
