@@ -82,11 +82,15 @@ async def in_2031() -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
         filed = dict.fromkeys(("id", "state", "reason", "case_number", "requester", "cameras", "start", "end", "submitted_at"), "")
         return web.json_response({**filed, "missing": [], "keeps": [], "owner": {"name": "x"}, "expires_at": ""})
 
+    async def report(request: web.Request) -> web.Response:
+        asked.append(dict(request.query))
+        return web.json_response({})
+
     async def health(_request: web.Request) -> web.Response:
         return web.json_response({}, headers={"Date": "Thu, 01 May 2031 08:00:00 GMT"})
 
     app = web.Application()
-    app.add_routes([web.get("/healthz", health), web.post("/{rest:.*}", post)])
+    app.add_routes([web.get("/healthz", health), web.get("/v1/health/reports", report), web.post("/{rest:.*}", post)])
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gateway.domain.access import Role
 from tests.api.house import House
-from tests.ctl.running import gatewayctl
+from tests.ctl.running import gatewayctl, in_2031
 
 
 async def test_a_report_is_a_table_a_spreadsheet_and_a_page(house: House, tmp_path: Path) -> None:
@@ -31,3 +31,10 @@ async def test_a_report_that_cannot_be_made_says_why(house: House, tmp_path: Pat
         failed = await gatewayctl(house, "report", *arguments, role=Role.VIEWER)
         assert failed.code == 2
         assert words in failed.err
+
+
+async def test_the_month_that_has_ended_last_has_ended_by_the_gateways_clock():
+    async with in_2031() as (url, asked):
+        told = await gatewayctl(None, "report", "-o", "json", GATEWAY_URL=url, GATEWAY_KEY="k")
+    assert told.code == 0, told.err
+    assert (asked[0]["from"], asked[0]["to"]) == ("2031-04-01", "2031-04-30")

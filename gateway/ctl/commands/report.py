@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gateway.ctl.client import Client
 from gateway.ctl.download import save
 from gateway.ctl.failure import Exit, Failed
 from gateway.ctl.output import Column, Format, say, show, tell
@@ -47,9 +48,9 @@ def report(
             )
         for file, ending in ((xlsx, "xlsx"), (html, "html")):
             if file is not None:
-                save(client, f"{REPORTS}/monthly/{month or _last_month()}.{ending}", {"lang": lang.value, "by": by}, file)
+                save(client, f"{REPORTS}/monthly/{month or _last_month(client)}.{ending}", {"lang": lang.value, "by": by}, file)
         return
-    days = {"from": first, "to": last} if first or last else _days_of(month or _last_month())
+    days = {"from": first, "to": last} if first or last else _days_of(month or _last_month(client))
     told = client.get(REPORTS, **days, by=by, limit=10_000)
     if output in (Format.JSON, Format.YAML):
         tell(told, output)
@@ -77,8 +78,9 @@ def _days_of(month: str) -> dict[str, str]:
     return {"from": f"{first:%Y-%m-%d}", "to": f"{last:%Y-%m-%d}"}
 
 
-def _last_month() -> str:
-    return f"{datetime.now(UTC).replace(day=1) - timedelta(days=1):%Y-%m}"
+def _last_month(client: Client) -> str:
+    """The month that has ended last by the gateway's clock."""
+    return f"{client.now().replace(day=1) - timedelta(days=1):%Y-%m}"
 
 
 def _share(*path: str) -> Any:
