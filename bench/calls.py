@@ -293,7 +293,7 @@ async def _service(folder: Path, planned: SimCity, board: Board, pacer: ChildPac
             pacer=pacer,
         )
         running = [group.create_task(store.writer.run()), group.create_task(service.run())]
-        while not service.taking_orders:  # noqa: ASYNC110 - as above
+        while not service.taking_orders:  # noqa: ASYNC110 - that it takes orders is a state of the service, not an event
             await asyncio.sleep(0.01)
         yield service
         for task in reversed(running):

@@ -77,7 +77,7 @@ def bare(port: int, cameras: int, seconds: float) -> Checking:
 @asynccontextmanager
 async def peer(port: int, cameras: int, seconds: float) -> AsyncIterator[Tally]:
     """onvif-zeep-async as documented; only its cheapest service is set up."""
-    from onvif import ONVIFCamera  # noqa: PLC0415 - importing it changes the process, and only this one's may be changed
+    from onvif import ONVIFCamera  # noqa: PLC0415 - importing it sets up logging and XML for the whole process: only the one that measures it may be changed
 
     logging.disable()  # it would complain at the end about every session that dies with the process
     made = [ONVIFCamera(address_of(index), port, USERNAME, PASSWORD) for index in range(cameras)]

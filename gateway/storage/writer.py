@@ -81,7 +81,7 @@ class Writer:
         self._transaction = transaction
         self._publish = publish
         self._chain = chain
-        self._lanes: dict[Lane, deque[_Item]] = {lane: deque() for lane in Lane}
+        self._lanes: dict[Lane, deque[_Item]] = {lane: deque() for lane in Lane}  # each bounded by its lane's own size, see `write`
         self._waiting = asyncio.Event()
         self._go = asyncio.Event()
         self._closing = False

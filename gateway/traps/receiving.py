@@ -66,7 +66,7 @@ class Intake:
         self._monotonic = monotonic
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._bytes = 0
-        self.ring: deque[Datagram] = deque()
+        self.ring: deque[Datagram] = deque()  # `RING` of them and `RING_BYTES` at the most; what comes beyond is counted and dropped
         self.strangers: deque[str] = deque(maxlen=STRANGERS)
 
     def drain(self) -> None:

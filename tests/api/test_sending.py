@@ -82,7 +82,7 @@ async def test_nothing_is_read_any_more_for_a_reader_that_has_gone(film: Path) -
             await until(lambda: steps)
             answer.close()
         async with asyncio.timeout(10):
-            await ended.wait()
+            assert await ended.wait(), "the reading ends with its reader"
     except ClientError:
         pytest.fail("the answer had not begun")
     finally:

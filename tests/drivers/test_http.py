@@ -38,7 +38,7 @@ async def drip(wire: Wire) -> None:
     await wire.request()
     for byte in answer(b"x" * 1000):
         await wire.send(bytes([byte]))
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # the device's own pace: each byte comes in time, the whole does not
 
 
 async def endless_body(wire: Wire) -> None:
@@ -228,7 +228,7 @@ async def test_a_conversation_that_a_device_keeps_going_ends() -> None:
 
 async def test_a_large_request_to_a_slow_reader_arrives_whole() -> None:
     async def slow_reader(wire: Wire) -> None:
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # the device's own pace: the kernel's buffers fill up meanwhile
         heard = await wire.request()
         assert heard is not None
         await wire.send(answer(str(len(heard.body)).encode()))
@@ -241,7 +241,7 @@ async def test_a_large_request_to_a_slow_reader_arrives_whole() -> None:
 async def test_the_deadline_covers_all_requests_of_a_conversation() -> None:
     async def slow(wire: Wire) -> None:
         while await wire.request():
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.2)  # the device's own pace: each answer comes in time, the conversation does not end in time
             await wire.send(answer(b"ok"))
 
     async with device(slow) as fake:

@@ -81,7 +81,7 @@ def test_a_tolerance_counts_for_the_length_of_the_window(city: City) -> None:
 
 
 def test_everything_is_told_at_once(city: City) -> None:
-    naive = datetime(2026, 1, 1, 8, 0)  # noqa: DTZ001
+    naive = datetime(2026, 1, 1, 8, 0)  # noqa: DTZ001 -- that it has no zone is the fault
     wanted = filing(case_number="", legal_basis="because", cameras=(DeviceId("CAM-9"), DeviceId("SPK-1")), window=window(naive, NOW))
     assert faults(city, wanted) == {
         "/case_number": "is missing: the number of the case, or in an emergency of the call (接警编号)",

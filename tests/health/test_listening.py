@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from gateway.clock import SystemClock
-from gateway.domain.devices import Device, DeviceId
-from gateway.domain.health import CheckResult, HealthState, Outcome, Standing
+from gateway.domain.city import City
+from gateway.domain.devices import Device, DeviceId, DeviceKind
+from gateway.domain.health import Board, CheckResult, HealthState, Outcome, Standing
 from gateway.drivers.http import Http
 from gateway.drivers.onvif.events import Subscriber
 from gateway.health.checks import events
@@ -111,10 +112,6 @@ def test_whom_the_configuration_means(street_of_three: Listening) -> None:
 
 @pytest.fixture
 def street_of_three() -> Listening:
-    from gateway.domain.city import City  # noqa: PLC0415
-    from gateway.domain.devices import DeviceKind  # noqa: PLC0415
-    from gateway.domain.health import Board  # noqa: PLC0415
-
     city = City()
     city.replace(devices=[Device(DeviceId(name), DeviceKind.CAMERA, name, "127.0.0.9") for name in "abc"])
 

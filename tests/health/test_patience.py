@@ -123,7 +123,7 @@ def lived(
             tasks += [group.create_task(virtual.hold_up(loop, chance, every_s=pauses[0], pause_s=pauses[1]))]
             down = 0
             while loop.time() < seconds and not (until_down and down):
-                await asyncio.sleep(600)
+                await asyncio.sleep(600)  # of virtual time
                 down = await downs(store)
             assert down or board.counts()[HealthState.UP] == len(devices), board.counts()
             visits = service.figures.visits

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.clock import SimulatedClock
+from gateway.config import Checks
 from gateway.domain.devices import DeviceId, DeviceKind
 from gateway.domain.health import CheckResult, HealthState, Outcome, Standing
 from gateway.health.checks.subject import SlowTools, Subject
@@ -112,8 +113,6 @@ def test_the_example_of_the_configuration_names_the_paces_of_the_table() -> None
 
 
 def test_the_configuration_knows_every_slow_check_and_changes_only_what_it_names() -> None:
-    from gateway.config import Checks  # noqa: PLC0415
-
     assert set(Checks.model_fields) == set(SLOW)
     assert paced(SLOW["media"], {"slots": 1}) == replace(SLOW["media"], slots=1)
 

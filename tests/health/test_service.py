@@ -22,6 +22,7 @@ from gateway.health.wheel import Pace
 from gateway.storage.store import Store
 from simulators.city import SimDevice
 from simulators.faults import Answer
+from tests.conftest import running as store_running
 from tests.health import street as streets
 from tests.health.street import Street
 from tests.waiting import until
@@ -424,8 +425,6 @@ async def running(service: HealthService) -> AsyncIterator[None]:
 
 
 async def test_the_wheel_verifies_the_whole_street_and_finds_one_loss(sqlite_url: str) -> None:
-    from tests.conftest import running as store_running  # noqa: PLC0415
-
     clock = SystemClock()
     async with streets.standing(clock) as street, store_running(sqlite_url, clock) as store:
         cameras = street.of("camera")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulators.digest import DigestGuard, Login, Verdict
+from simulators.digest import DigestGuard, Login, Verdict, response
 from simulators.rtsp import ranges, rtp
 from simulators.rtsp.message import HEAD_BYTES, Interleaved, Malformed, Parser, Request
 from simulators.rtsp.transport import choose
@@ -137,8 +137,6 @@ def test_every_digest_variant_lets_the_right_password_in_and_no_other(algorithm:
 
 def test_the_example_of_rfc_2069_without_qop() -> None:
     """RFC 2069 §2.4 as corrected by its erratum 749."""
-    from simulators.digest import response  # noqa: PLC0415
-
     login = Login("testrealm@host.com", "Mufasa", "CircleOfLife")
     given = {"uri": "/dir/index.html", "nonce": "dcd98b7102dd2f0e8b11d0f600bfb0c093"}
     assert response(login, method="GET", given=given) == "1949323746fe6a43ef61f9606e7febea"
@@ -146,8 +144,6 @@ def test_the_example_of_rfc_2069_without_qop() -> None:
 
 def test_the_example_of_rfc_7616_with_sha_256() -> None:
     """RFC 7616 §3.9.1."""
-    from simulators.digest import response  # noqa: PLC0415
-
     login = Login("http-auth@example.org", "Mufasa", "Circle of Life", "SHA-256", True)
     given = {"uri": "/dir/index.html", "nonce": "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v", "nc": "00000001",
              "cnonce": "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ", "qop": "auth"}  # fmt: skip

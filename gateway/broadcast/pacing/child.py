@@ -63,7 +63,7 @@ class Pacing:
         self._wills: dict[int, tuple[socket.socket, bytes]] = {}
         self._flushing: dict[TcpLine, tuple[Ended, float]] = {}
         self._unsaid: dict[int, Chorus] = {}
-        self._out: deque[bytes] = deque()
+        self._out: deque[bytes] = deque()  # `OUT_LIMIT` at the most; what the daemon does not take beyond that is not told
         self._told = 0.0
         self._late = 0.0
         self.alone = False

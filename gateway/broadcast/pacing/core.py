@@ -185,7 +185,7 @@ class Live:
         self.over = False
         self.dropped = 0
         self._lead = -(-lead_in // shape.packet_samples)
-        self._frames: deque[tuple[float, bytes]] = deque()
+        self._frames: deque[tuple[float, bytes]] = deque()  # `BUFFER` packets at the most: `push` drops the oldest
         self._rest = b""
         self._closed = False
         self._next: float | None = None

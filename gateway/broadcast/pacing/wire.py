@@ -69,7 +69,7 @@ class TcpLine(Listener):
         """Where it enters itself whenever something that was begun waits; who flushes it takes it out again."""
         self._send = sock.send
         self._tail = b""
-        self._waiting: deque[bytes] = deque()
+        self._waiting: deque[bytes] = deque()  # `QUEUE_BYTES` at the most; a message beyond that is dropped
         self._waiting_bytes = 0
 
     @property

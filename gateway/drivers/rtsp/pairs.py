@@ -51,8 +51,11 @@ class _Shared:
         for report, sender in self.pair.reports_from():
             if sender in self._waiting:
                 self._waiting[sender].append(report)
-        found = list(self._waiting.get(address, ()))
-        self._waiting.get(address, deque()).clear()
+        kept = self._waiting.get(address)
+        if kept is None:
+            return ()
+        found = list(kept)
+        kept.clear()
         return found
 
 

@@ -227,6 +227,7 @@ async def test_a_pacer_that_hangs_is_killed(pacer: ChildPacer, told: list) -> No
     os.kill(pid, signal.SIGSTOP)
     await until(lambda: told)
     await until(lambda: pacer.standing.apart and pacer.standing.pid != pid)
+    assert pacer.standing.restarts == 1
 
 
 @BOTH
@@ -253,7 +254,8 @@ async def test_when_the_daemon_is_gone_sessions_that_nobody_sends_to_are_ended_t
         pacer.start([stream])
         await stream.returned
         pacer._child.control.shutdown(socket.SHUT_WR)
-        await until(lambda: "TEARDOWN" in before.peer.methods() and "TEARDOWN" in after.peer.methods())
+        await until(lambda: all("TEARDOWN" in ear.peer.methods() for ear in (before, after)))
+        assert [ear.peer.methods().count("TEARDOWN") for ear in (before, after)] == [1, 1], "each is told once"
 
 
 @BOTH
