@@ -4,8 +4,8 @@
 exit code of a command. `hint` says what a person can do about it.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 
 class GatewayError(Exception):
@@ -25,10 +25,15 @@ class GatewayError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with an input: where it stands (`line 12`, `/targets/0`, `groups[3].name`) and why."""
+    """One thing wrong with an input: where it stands (`line 12`, `/targets/0`, `groups[3].name`) and why.
+
+    `code`: the same why for programs, "" where there is none; `values`: the figures and names that belong to it.
+    """
 
     where: str
     why: str
+    code: str = ""
+    values: Mapping[str, str | float] = field(default_factory=dict, hash=False)
 
 
 class InvalidInput(GatewayError):

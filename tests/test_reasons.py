@@ -1,9 +1,11 @@
 """Every code that the gateway can give stands in the operator's table of reasons, with its next step."""
 
+import ast
 import json
 import re
 from pathlib import Path
 
+from gateway.api.problems import _WORDS
 from gateway.broadcast import routing
 from gateway.domain import hearing, pictures
 from gateway.domain.policy import FLAPPING
@@ -46,3 +48,20 @@ def test_every_problem_that_the_console_says_in_chinese_is_one_of_the_table() ->
     footage = {code for row in page.splitlines()[1:] if row.startswith("|") for code in re.findall(r"`([a-z0-9-]+)`", row.split("|")[1])}
     assert len(footage) > 20
     assert not sorted(footage - said.keys())
+
+
+def test_every_fault_that_has_a_code_is_said_in_chinese_by_the_console() -> None:
+    given = set()
+    for source in (ROOT / "gateway").rglob("*.py"):
+        for call in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Fault" and len(call.args) > 2:
+                code = call.args[2]
+                given |= {
+                    one.value
+                    for one in ([code.body, code.orelse] if isinstance(code, ast.IfExp) else [code])
+                    if isinstance(one, ast.Constant)
+                }
+    said = json.loads((ROOT / "console" / "src" / "locales" / "faults.zh.json").read_text(encoding="utf-8"))
+    assert len(given) > 25
+    assert sorted(given - said.keys() - {""}) == []
+    assert sorted(set(_WORDS) - {kind.replace("-", "_") for kind in said}) == []

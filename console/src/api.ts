@@ -1,6 +1,6 @@
 // The gateway's HTTP API as the console uses it: a session cookie made from a key, pages of a list, and the event stream.
 import { City, type DeviceAnswer, type GroupAnswer } from "./city";
-import { refusal } from "./i18n";
+import { type Fault, faulty, language, refusal } from "./i18n";
 import { type Act, Desk, type Entry, type Incident, type Member, type Order, type Window } from "./incidents";
 
 export class NotSignedIn extends Error {}
@@ -11,7 +11,7 @@ export class Refused extends Error {
     readonly status: number,
     words: string,
     readonly code = "",
-    readonly faults: readonly { pointer: string; detail: string }[] = [],
+    readonly faults: readonly Fault[] = [],
   ) {
     super(words);
   }
@@ -22,11 +22,21 @@ export async function call(path: string, init: RequestInit = {}): Promise<Respon
   const answer = await fetch(path, { ...init, headers, credentials: "same-origin" });
   if (answer.status === 401) throw new NotSignedIn();
   if (!answer.ok) {
-    const problem = (await answer.json().catch(() => ({}))) as { type?: string; title?: string; detail?: string; hint?: string; errors?: { pointer: string; detail: string }[] };
+    const problem = (await answer.json().catch(() => ({}))) as { type?: string; title?: string; detail?: string; hint?: string; errors?: Fault[] };
     const code = problem.type?.split(":").pop() ?? "";
-    throw new Refused(answer.status, refusal(code, problem.detail ?? problem.title ?? `HTTP ${answer.status}`, problem.hint), code, problem.errors);
+    const detail = inFull(problem.errors) ?? problem.detail ?? problem.title ?? `HTTP ${answer.status}`;
+    throw new Refused(answer.status, refusal(code, detail, problem.hint), code, problem.errors);
   }
   return answer;
+}
+
+const NAMED = 5;
+
+/** Instead of the gateway's own English summary what it names of each field, where a reader of Chinese would else read English. */
+function inFull(faults: readonly Fault[] = []): string | undefined {
+  if (language.value !== "zh" || faults.length === 0) return undefined;
+  const named = faults.slice(0, NAMED).map((fault) => `${fault.pointer} ${faulty(fault)}`);
+  return named.join("；") + (faults.length > NAMED ? "……" : "");
 }
 
 /** POST something, or nothing where the route takes no body. */

@@ -6,7 +6,7 @@ import type { City } from "./city";
 import { barOf, type Period, placeOf, soonest } from "./footage";
 import { HoldNow } from "./footage-holds";
 import { draft } from "./footage-shelf";
-import { exact, type Key, reason, span, t, when, worded } from "./i18n";
+import { exact, type Fault, faulty, type Key, reason, span, t, when, worded } from "./i18n";
 
 interface Overwrite {
   basis: "measured" | "retention" | "unknown";
@@ -70,14 +70,14 @@ async function ask(words: string): Promise<void> {
   busy.value = true;
   trouble.value = "";
   try {
-    const meant = await post<{ cameras: Sought[]; faults: { detail: string }[] }>("/v1/footage-requests/preview", JSON.parse(words));
+    const meant = await post<{ cameras: Sought[]; faults: Fault[] }>("/v1/footage-requests/preview", JSON.parse(words));
     const sought = meant.cameras;
     const window = { start: least(sought.map((one) => one.start)), end: most(sought.map((one) => one.end)) };
     const cameras = sought.filter((one) => one.within_reach).map((one) => one.camera);
     const asking = new URLSearchParams({ ...window });
     for (const camera of cameras.slice(0, MOST)) asking.append("camera", camera);
     const items = cameras.length > 0 ? (await get<{ items: CameraCoverage[] }>(`/v1/footage/coverage?${asking}`)).items : [];
-    if (asked.value === words) found.value = { window, sought, faults: meant.faults.map((fault) => fault.detail), items };
+    if (asked.value === words) found.value = { window, sought, faults: meant.faults.map(faulty), items };
   } catch (error) {
     if (asked.value !== words) return;
     found.value = null;

@@ -1,7 +1,7 @@
 // The footage desk's state and what it asks of the gateway: the list, the request that is looked at, the one that is typed.
 import { computed, effect, signal } from "@preact/signals";
 import { freshKey, get, post, postOnce, Refused } from "./api";
-import { self, t } from "./i18n";
+import { faulty, self, t } from "./i18n";
 import { asked, bodyOf, blank, type Dossier, type Draft, type Field, faultsOf, fieldOf, type Register, type Request, type Step, waits, working } from "./footage";
 import { may, phase, tell, touched } from "./session";
 
@@ -157,7 +157,7 @@ export function toldBy(error: Error): Map<Field | "", string> {
   const found = new Map<Field | "", string>();
   for (const fault of error instanceof Refused ? error.faults : []) {
     const field = fieldOf(fault.pointer) ?? "";
-    found.set(field, [found.get(field), field === "" ? `${fault.pointer} ${fault.detail}` : fault.detail].filter(Boolean).join("; "));
+    found.set(field, [found.get(field), field === "" ? `${fault.pointer} ${faulty(fault)}` : faulty(fault)].filter(Boolean).join("; "));
   }
   return found.size > 0 ? found : new Map([["", error.message]]);
 }

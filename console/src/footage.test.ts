@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { City } from "./city";
 import type { Dossier, Draft, Register } from "./footage";
+import type { Fault } from "./i18n";
 
 const REGISTER: Register = { case_kinds: { criminal: "刑事案件", traffic: "道路交通事故" }, legal_bases: { evidence: "调取证据通知书" } };
 const NOW = new Date(2026, 8, 21, 14, 3, 30);
@@ -61,6 +62,31 @@ describe("the footage desk", () => {
     ];
     expect(Object.fromEntries(shelf.toldBy(new refused(422, "3 faults", "bad-request", said)))).toEqual({ places: "no camera; no cell", "": "/colour is not known" });
     expect(Object.fromEntries(shelf.toldBy(new Error("offline")))).toEqual({ "": "offline" });
+  });
+
+  it("says in the reader's language what is wrong with a field, and in the gateway's English what it has no words for", () => {
+    const said: Fault[] = [
+      { pointer: "/end", detail: "is more than 2:00:00 after the start", code: "window-too-long", values: { most: "2:00:00" } },
+      { pointer: "/badge", detail: "must have at most 40 characters", code: "string-too-long", values: { max_length: 40 } },
+      { pointer: "/unit", detail: "is $& odd", code: "constructor" },
+    ];
+    const told = () => Object.fromEntries(shelf.toldBy(new refused(422, "3 faults", "bad-request", said)));
+    expect(told()).toEqual({ minutes: said[0]!.detail, badge: said[1]!.detail, unit: "is $& odd" });
+    words.language.value = "zh";
+    expect(told()).toEqual({ minutes: "时段过长（含误差最多 2:00:00），请分次申请", badge: "最多 40 个字符", unit: "is $& odd" });
+    words.language.value = "en";
+  });
+
+  it("names each field in a refusal that a reader of Chinese gets, instead of the gateway's English summary", async () => {
+    const { post } = await import("./api");
+    const errors = Array.from({ length: 6 }, (_, at) => ({ pointer: `/${at}`, detail: "is missing", code: "missing" }));
+    const problem = { type: "urn:city-gateway:problem:invalid-input", detail: "The body is not right.", errors };
+    const fetched = vi.spyOn(globalThis, "fetch").mockImplementation(async () => new Response(JSON.stringify(problem), { status: 422 }));
+    await expect(post("/v1/x", {})).rejects.toThrow(/^The body is not right.$/);
+    words.language.value = "zh";
+    await expect(post("/v1/x", {})).rejects.toThrow("填写有误：/0 必填；/1 必填；/2 必填；/3 必填；/4 必填……");
+    words.language.value = "en";
+    fetched.mockRestore();
   });
 
   it("asks a citizen for a name, an identity card and a reason, and lets an emergency's papers follow", () => {

@@ -1,5 +1,6 @@
 // The console's two languages: one flat catalogue each, chosen by the reader and remembered.
 import { effect, signal } from "@preact/signals";
+import faults from "./locales/faults.zh.json";
 import en from "./locales/en.json";
 import problems from "./locales/problems.zh.json";
 import zh from "./locales/zh.json";
@@ -22,10 +23,14 @@ effect(() => {
 });
 
 /** The text for `key` in the reader's language, its `{name}` places filled; of one thing its `.one`, where there is such a text. */
-export function t(key: Key, values: Record<string, string | number> = {}): string {
+export function t(key: Key, values: Values = {}): string {
   const one = `${key}.one` as Key;
-  return CATALOGUES[language.value][values["n"] === 1 && one in CATALOGUES[language.value] ? one : key].replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ""));
+  return filled(CATALOGUES[language.value][values["n"] === 1 && one in CATALOGUES[language.value] ? one : key], values);
 }
+
+export type Values = Readonly<Record<string, string | number>>;
+
+const filled = (text: string, values: Values) => text.replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ""));
 
 /** What the gateway's reason codes say, by code. */
 export const phrases = signal<Record<string, { zh: string; en: string }>>({});
@@ -39,6 +44,20 @@ export function reason(code: string): string {
 export function refusal(code: string, detail: string, hint = ""): string {
   const known = language.value === "zh" && Object.hasOwn(problems, code) ? problems[code as keyof typeof problems] : undefined;
   return known === undefined ? `${detail} ${hint}`.trim() : known.replace("{detail}", () => detail);
+}
+
+/** One thing wrong with what was sent, as the gateway tells it: where, why in English, and why by a code with its figures. */
+export interface Fault {
+  readonly pointer: string;
+  readonly detail: string;
+  readonly code?: string;
+  readonly values?: Values;
+}
+
+/** Why a field was refused, in the reader's language: by its code where this console knows it, else in the gateway's own English. */
+export function faulty({ code = "", detail, values = {} }: Fault): string {
+  const known = language.value === "zh" && Object.hasOwn(faults, code) ? faults[code as keyof typeof faults] : undefined;
+  return known === undefined ? detail : filled(known, values);
 }
 
 /** A word of the gateway's in the reader's language; one that this console does not know is shown as it is. */

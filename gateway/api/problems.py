@@ -89,6 +89,8 @@ class FaultOut(BaseModel):
 
     pointer: str = Field(description="Where it stands: a JSON pointer into the body, `?name` for a query parameter, or a place in a file.")
     detail: str
+    code: str | None = Field(default=None, description="What is wrong, for programs; stable. Left out where there is none yet.")
+    values: dict[str, str | float] | None = Field(default=None, description="The figures and names that belong to `code`.")
 
 
 class ProblemOut(BaseModel):
@@ -126,7 +128,7 @@ class Problem:
         if self.hint:
             body["hint"] = self.hint
         if self.faults:
-            body["errors"] = [{"pointer": fault.where, "detail": fault.why} for fault in self.faults[:_FAULTS_SHOWN]]
+            body["errors"] = [fault_body(fault) for fault in self.faults[:_FAULTS_SHOWN]]
         if self.instance:
             body["instance"] = self.instance
         return body
@@ -136,6 +138,16 @@ class Problem:
         return web.Response(
             body=json.dumps(self.body(), ensure_ascii=False).encode(), status=self.status, content_type=MEDIA_TYPE, headers=headers
         )
+
+
+def fault_body(fault: Fault) -> dict[str, Any]:
+    """One fault as a JSON object, as `FaultOut` describes it."""
+    body: dict[str, Any] = {"pointer": fault.where, "detail": fault.why}
+    if fault.code:
+        body["code"] = fault.code
+    if fault.values:
+        body["values"] = dict(fault.values)
+    return body
 
 
 def problem_of(error: GatewayError) -> Problem:
@@ -175,11 +187,15 @@ def faults_of(error: ValidationError, model: type[BaseModel], *, place: str = ""
 
     `place` comes before each pointer.
     """
-    for item in error.errors(include_url=False, include_input=False, include_context=False):
+    for item in error.errors(include_url=False, include_input=False):
         pointer = place + "".join(("" if place == "?" and not i else "/") + escaped(part) for i, part in enumerate(item["loc"]))
-        yield Fault(pointer or "/", _plain(item["type"], item["msg"]) + _nearest(item["type"], item["loc"], model))
+        why = _plain(item["type"], item["msg"]) + _nearest(item["type"], item["loc"], model)
+        values = {name: value for name, value in item.get("ctx", {}).items() if name in _BOUNDS and isinstance(value, str | int | float)}
+        yield Fault(pointer or "/", why, "" if item["type"] == "value_error" else item["type"].replace("_", "-"), values)
 
 
+_BOUNDS = frozenset({"min_length", "max_length", "ge", "gt", "le", "lt", "expected"})
+"""What of pydantic's context comes from our models; the rest may be what was sent."""
 _WORDS = {
     "extra_forbidden": "is not known here",
     "missing": "is missing",

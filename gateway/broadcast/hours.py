@@ -112,11 +112,19 @@ class HoursDesk:
     def _check(self, wanted: DatedHours, reason: str) -> None:
         unknown = sorted(wanted.zones - self._city.zones.keys())
         faults = [
-            *(Fault("/zones", f"no such zone: {zone}") for zone in unknown),
-            *([Fault("/last", "is before first")] if wanted.last < wanted.first else []),
-            *([Fault("/last", f"is {LONGEST_DAYS} days or more after first")] if (wanted.last - wanted.first).days >= LONGEST_DAYS else []),
-            *([Fault("/last", "is over")] if wanted.last < self._yesterday() else []),
-            *([Fault("/reason", "must say why, in at most 200 characters")] if not 1 <= len(reason) <= 200 else []),
+            *(Fault("/zones", f"no such zone: {zone}", "unknown", {"name": zone}) for zone in unknown),
+            *([Fault("/last", "is before first", "not-after-start")] if wanted.last < wanted.first else []),
+            *(
+                [Fault("/last", f"is {LONGEST_DAYS} days or more after first", "too-far", {"days": LONGEST_DAYS - 1})]
+                if (wanted.last - wanted.first).days >= LONGEST_DAYS
+                else []
+            ),
+            *([Fault("/last", "is over", "in-the-past")] if wanted.last < self._yesterday() else []),
+            *(
+                [Fault("/reason", "must say why, in at most 200 characters", "reason", {"most": 200})]
+                if not 1 <= len(reason) <= 200
+                else []
+            ),
         ]
         if faults:
             raise InvalidInput("these days cannot be taken", faults=faults, code="bad-quiet-days")

@@ -57,7 +57,11 @@ def broadcast_of(order: Order, now: datetime) -> Broadcast:
     """The broadcast that `order` asks for at `now`. InvalidInput with every fault."""
     faults = [
         *([Fault("/id", "must be 1 to 100 printable characters")] if not 1 <= len(order.id) <= 100 or not order.id.isprintable() else []),
-        *([Fault("/case", "must be at most 200 printable characters")] if len(order.case) > 200 or not order.case.isprintable() else []),
+        *(
+            [Fault("/case", "must be at most 200 printable characters", "words", {"most": 200})]
+            if len(order.case) > 200 or not order.case.isprintable()
+            else []
+        ),
         *([Fault("/not_after", "must have an offset from UTC")] if order.not_after.tzinfo is None else []),
     ]
     if faults:

@@ -206,7 +206,9 @@ class ScheduleDesk:
             raise InvalidInput("this programme is too long", code="too-long", faults=[Fault("/repeats", why)])
         made = self._made(wish, now)
         if made.start <= now and next_occurrence(made, self.holidays, now) is None:
-            raise InvalidInput("This schedule would never speak.", faults=[Fault("/start", "lies in the past")], code="bad-schedule")
+            raise InvalidInput(
+                "This schedule would never speak.", faults=[Fault("/start", "lies in the past", "in-the-past")], code="bad-schedule"
+            )
         async with self._changing:
             if len(self._schedules) >= MOST:
                 raise Overloaded(f"{MOST} schedules stand already", hint="withdraw some")
@@ -250,8 +252,12 @@ class ScheduleDesk:
         start = wish.start or now
         faults = [
             *([Fault("/text", "a schedule cannot talk live")] if isinstance(wish.programme.content, Talk) else []),
-            *([Fault("/start", f"lies more than {FARTHEST.days} days ahead")] if start > now + FARTHEST else []),
-            *([Fault("/start", "lies in the past")] if start < now and not wish.rule else []),
+            *(
+                [Fault("/start", f"lies more than {FARTHEST.days} days ahead", "too-far", {"days": FARTHEST.days})]
+                if start > now + FARTHEST
+                else []
+            ),
+            *([Fault("/start", "lies in the past", "in-the-past")] if start < now and not wish.rule else []),
             *(
                 [Fault("/within_s", f"must be more than 0 and at most {self._rules.within_max.total_seconds():g}")]
                 if not timedelta() < wish.within <= self._rules.within_max
@@ -259,7 +265,7 @@ class ScheduleDesk:
             ),
             *(rule_faults(wish.rule, start, wish.timezone) if wish.rule else rule_faults("FREQ=DAILY", start, wish.timezone)),
             *(
-                [Fault("/days", "needs a calendar: none is configured (broadcast.holidays_file)")]
+                [Fault("/days", "needs a calendar: none is configured (broadcast.holidays_file)", "no-calendar")]
                 if wish.days is not Days.ALL and self.holidays.known_until is None
                 else []
             ),

@@ -81,9 +81,9 @@ class Delivery:
 
 def check_receipt(receipt: Receipt) -> None:
     """InvalidInput unless two different people are there."""
-    faults = [Fault(f"/{name}", "is missing") for name in ("receiver", "second_officer") if not getattr(receipt, name).strip()]
+    faults = [Fault(f"/{name}", "is missing", "missing") for name in ("receiver", "second_officer") if not getattr(receipt, name).strip()]
     if not faults and _folded(receipt.receiver) == _folded(receipt.second_officer):
-        faults = [Fault("/second_officer", "is the receiver: two officers come")]
+        faults = [Fault("/second_officer", "is the receiver: two officers come", "same-person")]
     if faults:
         raise InvalidInput("a hand-over needs two people", faults=faults, code="bad-request")
 

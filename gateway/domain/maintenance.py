@@ -133,22 +133,22 @@ def street_of(device: Device, city: City) -> str:
 
 def _faults(window: Window) -> Iterator[Fault]:
     if window.places.empty:
-        yield Fault("/", "must name devices, groups, cells, districts or vendors, or say `everything`")
+        yield Fault("/", "must name devices, groups, cells, districts or vendors, or say `everything`", "no-place")
     if not window.rule:
         yield from _once_faults(window)
         return
     if window.end is not None:
         yield Fault("/end", "goes with a window of once; a recurring one has a duration")
     if not timedelta() < window.duration <= LONGEST:
-        yield Fault("/duration_minutes", f"must be more than 0 and at most {LONGEST.days} days")
+        yield Fault("/duration_minutes", f"must be more than 0 and at most {LONGEST.days} days", "duration", {"days": LONGEST.days})
     yield from rule_faults(window.rule, window.start, window.timezone)
 
 
 def _once_faults(window: Window) -> Iterator[Fault]:
     if window.end is None:
-        yield Fault("/end", "must be there, or `minutes`, or a `rrule` with a duration")
+        yield Fault("/end", "must be there, or `minutes`, or a `rrule` with a duration", "missing")
     elif not timedelta() < window.end - window.start <= FARTHEST:
-        yield Fault("/end", f"must be after the start, and within {FARTHEST.days} days")
+        yield Fault("/end", f"must be after the start, and within {FARTHEST.days} days", "end-out-of-range", {"days": FARTHEST.days})
 
 
 # -- when it is in force ----------------------------------------------------------------------------------------------

@@ -37,22 +37,22 @@ def rule_faults(rule: str, start: datetime, timezone: str) -> Iterator[Fault]:
     try:
         ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        yield Fault("/timezone", f"there is no time zone {timezone[:64]!r}; Asia/Shanghai is one")
+        yield Fault("/timezone", f"there is no time zone {timezone[:64]!r}; Asia/Shanghai is one", "no-time-zone")
         return
     named = [part.partition("=")[0] for part in rule.split(";")]
     if len(rule) > _CHARACTERS or not rule.isascii() or set(named) - _PARTS:
-        yield Fault("/rrule", f"must be one RRULE of RFC 5545, made of {', '.join(sorted(_PARTS))}")
+        yield Fault("/rrule", f"must be one RRULE of RFC 5545, made of {', '.join(sorted(_PARTS))}", "no-rrule")
         return
     if len(named) != len(set(named)):
-        yield Fault("/rrule", "may name each part once")
+        yield Fault("/rrule", "may name each part once", "no-rrule")
         return
     try:
         first = next(moments(rule, start, timezone, start + _SOON), None)
     except (ValueError, OverflowError) as error:
-        yield Fault("/rrule", f"is no RRULE: {error}")
+        yield Fault("/rrule", f"is no RRULE: {error}", "no-rrule")
         return
     if first is None:
-        yield Fault("/rrule", "never comes to be within four years")
+        yield Fault("/rrule", "never comes to be within four years", "never")
 
 
 def _followed(rule: str, zone: ZoneInfo) -> tuple[Recurrence, datetime | None]:

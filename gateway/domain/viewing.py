@@ -62,7 +62,7 @@ def check_viewing(viewing: Viewing, filing: Filing) -> None:
 
     Nobody who asked for the footage or looks at it supervises.
     """
-    faults = [Fault(f"/{name}", "is missing") for name in ("viewer", "identity") if not getattr(viewing, name).strip()]
+    faults = [Fault(f"/{name}", "is missing", "missing") for name in ("viewer", "identity") if not getattr(viewing, name).strip()]
     if faults:
         raise InvalidInput("a viewing needs its viewer", faults=faults, code="bad-request")
     looking = (viewing.viewer, *_BETWEEN.split(viewing.companions), filing.requester, filing.second_officer)

@@ -62,7 +62,7 @@ class HandOverDesk:
         the manifest's, `wrong-state` and the guards of a hand-over, on record.
         """
         check_receipt(sealed.receipt)
-        if faults := [Fault(f"/{name}", "is missing") for name in ("number", "seal") if not getattr(sealed, name).strip()]:
+        if faults := [Fault(f"/{name}", "is missing", "missing") for name in ("number", "seal") if not getattr(sealed, name).strip()]:
             raise InvalidInput("a medium has a number and a seal", faults=faults, code="bad-request")
         async with self._store.read() as tx:
             await tx.footage.get(request)

@@ -125,7 +125,7 @@ class HoldDesk:
     async def release(self, hold: HoldId, *, by: Person, note: str) -> Hold:
         """End it, saying why: what it secured may be removed then. NotFound, Conflict (`wrong-state`)."""
         if not note.strip():
-            raise InvalidInput("A release needs its reason.", faults=[Fault("/note", "is missing")], code="bad-request")
+            raise InvalidInput("A release needs its reason.", faults=[Fault("/note", "is missing", "missing")], code="bad-request")
         done = await self._act(hold, HoldAct.RELEASE, by=by, note=note.strip())
         self._stir()
         return done
@@ -163,18 +163,28 @@ class HoldDesk:
     def _check(self, order: HoldOrder) -> None:
         now, faults = self._clock.now(), []
         if not order.reason.strip():
-            faults.append(Fault("/reason", "is missing"))
+            faults.append(Fault("/reason", "is missing", "missing"))
         if order.window.length > self._rules.window_max:
-            faults.append(Fault("/end", f"is more than {self._rules.window_max} after the start; hold it in parts"))
+            faults.append(
+                Fault(
+                    "/end",
+                    f"is more than {self._rules.window_max} after the start; hold it in parts",
+                    "window-too-long",
+                    {"most": str(self._rules.window_max)},
+                )
+            )
         if order.expires_at <= now:
-            faults.append(Fault("/expires_at", "has gone by"))
+            faults.append(Fault("/expires_at", "has gone by", "in-the-past"))
         if order.expires_at > now + self._rules.longest:
             faults.append(self._too_long())
         if faults:
             raise InvalidInput("The hold is not right.", faults=faults, code="bad-request")
 
     def _too_long(self) -> Fault:
-        return Fault("/expires_at", f"is more than {self._rules.longest.days} days from now; extend the hold when it is still needed then")
+        days = self._rules.longest.days
+        return Fault(
+            "/expires_at", f"is more than {days} days from now; extend the hold when it is still needed then", "too-far", {"days": days}
+        )
 
     async def _check_approved(self, order: HoldOrder) -> None:
         approved = False

@@ -371,7 +371,7 @@ class FootageService:
     async def hand_over(self, request: RequestId, *, by: Person, receiver: str) -> FootageRequest:
         """Record that the footage was handed to `receiver`; what a guard refuses is on record, too."""
         if not receiver.strip():
-            raise InvalidInput("a hand-over needs its receiver", faults=[Fault("/receiver", "is missing")], code="bad-request")
+            raise InvalidInput("a hand-over needs its receiver", faults=[Fault("/receiver", "is missing", "missing")], code="bad-request")
         await self.request(request)
         async with self._fulfilment.alone(request), self._denials(request, by=by, name="hand-over"):
             return await self._ledger.act(request, Act.HAND_OVER, by=by, detail={"receiver": _note(receiver)})

@@ -66,7 +66,11 @@ async def test_every_fault_of_a_request_is_named(house: House):
     assert (status, {fault["pointer"] for fault in problem["errors"]}) == (422, {"/requester", "/end"})
     body = filing(house, camera="nowhere", case_kind="murder")
     status, problem = await house.json("POST", "/v1/footage-requests", json=body, role=Role.LIAISON)
-    assert (status, {fault["pointer"] for fault in problem["errors"]}) == (422, {"/cameras/0", "/case_kind"})
+    assert (status, {fault["pointer"]: fault["code"] for fault in problem["errors"]}) == (
+        422,
+        {"/cameras/0": "unknown", "/case_kind": "not-listed"},
+    )
+    assert {"name": "nowhere"} in [fault.get("values") for fault in problem["errors"]]
 
 
 async def test_requests_page_newest_first_and_narrow_by_state_and_case(house: House):

@@ -43,6 +43,9 @@ async def test_every_fault_is_named_with_its_place_and_without_its_value(house: 
     assert status == 422
     assert {fault["pointer"] for fault in problem["errors"]} == {"/name", "/roles/0", "/max_speakers", "/hunter2"}
     assert "s3cret" not in json.dumps(problem)
+    told = {fault["pointer"]: (fault["code"], fault.get("values")) for fault in problem["errors"]}
+    assert told["/name"] == ("string-too-short", {"min_length": 1})
+    assert told["/hunter2"] == ("extra-forbidden", None)
 
 
 @pytest.mark.parametrize(

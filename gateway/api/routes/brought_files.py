@@ -84,7 +84,7 @@ async def announce_brought_file(call: Call, body: BroughtIn) -> BroughtOut:
     """Say that a file will come that the gateway did not fetch. Its bytes follow by PUT."""
     request = await within(call)
     if body.camera is not None and DeviceId(body.camera) not in call.services.city.devices:
-        raise InvalidInput("there is no such camera", faults=[Fault("/camera", "is not in the inventory")])
+        raise InvalidInput("there is no such camera", faults=[Fault("/camera", "is not in the inventory", "not-in-inventory")])
     words = {name: getattr(body, name) for name in ("brought_by", "badge", "device", "client", "original_name", "note")}
     brought = Brought(**words, camera=body.camera or "", claimed=_claimed(body))
     imports = call.services.footage.imports

@@ -8,6 +8,7 @@ from pydantic import Field
 from gateway.api.footage_json import RequestOut, WindowOut, request_out
 from gateway.api.models import Ident, Input, Instant, Line, OptionalLine, Output, Text
 from gateway.api.orders import CircleIn, PointIn
+from gateway.api.problems import FaultOut, fault_body
 from gateway.api.routing import Call, Routes, allowed
 from gateway.api.scopes import must_reach, reaches
 from gateway.domain.access import Permission
@@ -87,13 +88,6 @@ class SoughtOut(WindowOut):
     within_reach: bool = Field(description="Your key may ask for it.")
 
 
-class FaultOut(Output):
-    """What is wrong, as filing would tell it."""
-
-    pointer: str
-    detail: str
-
-
 class PreviewOut(Output):
     """What a place and a time mean."""
 
@@ -141,7 +135,7 @@ async def preview_footage_request(call: Call, body: PlaceIn) -> PreviewOut:
         )
         for camera, window in sought.windows.items()
     ]
-    return PreviewOut(cameras=cameras, faults=[FaultOut(pointer=fault.where, detail=fault.why) for fault in sought.faults])
+    return PreviewOut(cameras=cameras, faults=[FaultOut(**fault_body(fault)) for fault in sought.faults])
 
 
 def _longest(call: Call) -> timedelta | None:

@@ -299,7 +299,7 @@ def _reached(incident: Incident) -> Sequence[DeviceId]:
 
 def _ahead(call: Call, until: datetime | None) -> datetime | None:
     if until is not None and until <= call.services.clock.now():
-        raise InvalidInput("The body is not right.", faults=[Fault("/until", "must be in the future")])
+        raise InvalidInput("The body is not right.", faults=[Fault("/until", "must be in the future", "in-the-past")])
     return until
 
 

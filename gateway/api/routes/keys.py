@@ -79,7 +79,7 @@ async def create_key(call: Call, body: KeyIn) -> NewKeyOut:
     """
     now = call.services.clock.now()
     if body.expires_at is not None and body.expires_at <= now:
-        raise InvalidInput("The key would be dead at birth.", faults=[Fault("/expires_at", "must be in the future")])
+        raise InvalidInput("The key would be dead at birth.", faults=[Fault("/expires_at", "must be in the future", "in-the-past")])
     if unknown := sorted(body.scopes - places(call.services.city)):
         faults = [Fault("/scopes", f"{scope!r} is no district, zone, group or camera") for scope in unknown]
         raise InvalidInput(

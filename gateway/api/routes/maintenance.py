@@ -157,9 +157,12 @@ async def create_maintenance_window(call: Call, body: WindowIn) -> WindowOut:
     now = call.services.clock.now()
     start = body.start or now
     if start < now - EARLIER:
-        raise InvalidInput("The body is not right.", faults=[Fault("/start", "lies in the past")])
+        raise InvalidInput("The body is not right.", faults=[Fault("/start", "lies in the past", "in-the-past")])
     if start > now + FARTHEST:
-        raise InvalidInput("The body is not right.", faults=[Fault("/start", f"lies more than {FARTHEST.days} days ahead")])
+        raise InvalidInput(
+            "The body is not right.",
+            faults=[Fault("/start", f"lies more than {FARTHEST.days} days ahead", "too-far", {"days": FARTHEST.days})],
+        )
     places = _places(body)
     _must_exist(places, call.services.city)
     wish = Wish(
@@ -238,7 +241,9 @@ def _must_exist(places: Places, city: City) -> None:
         "vendors": {device.vendor for device in city.devices.values()},
     }
     faults = [
-        Fault(f"/{name}", f"there is no {one[:64]!r}") for name, there in known.items() for one in sorted(getattr(places, name) - there)
+        Fault(f"/{name}", f"there is no {one[:64]!r}", "unknown", {"name": one[:64]})
+        for name, there in known.items()
+        for one in sorted(getattr(places, name) - there)
     ]
     if faults:
         raise InvalidInput("The body is not right.", faults=faults)

@@ -376,7 +376,7 @@ def _must_be_there(call: Call, body: ExcuseIn) -> None:
         ("districts", body.districts, {group.district for group in city.groups.values()} | {cell.district for cell in city.cells.values()}),
     )
     faults = [
-        Fault(f"/{name}/{at}", "is not in the inventory")
+        Fault(f"/{name}/{at}", "is not in the inventory", "not-in-inventory")
         for name, named, there in known
         for at, one in enumerate(named)
         if one not in there

@@ -197,7 +197,7 @@ def advanced(request: FootageRequest, act: Act, *, by: Person, at: datetime, rea
     for guard in GUARDS.get(act, ()):
         guard(request, by)
     if act in _WHY and not reason.strip():
-        raise InvalidInput("this needs its reason", faults=[Fault("/note", "is missing")], code="bad-request")
+        raise InvalidInput("this needs its reason", faults=[Fault("/note", "is missing", "missing")], code="bad-request")
     if act in _DECISIONS:
         request = replace(request, decided_by=by, decided_at=at, note=reason)
     if after in (FootageState.READY, FootageState.PARTIAL) and act is not Act.CONFIRM:
