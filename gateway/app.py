@@ -207,9 +207,9 @@ class House:
             bounds=tuning.talk(config.broadcast),
             recordings=self._recordings if config.broadcast.record_talk else None,
         )
-        self._footage = self._make_footage()
         self._looks = Looks(store=store, city=city, board=self._board, clock=clock)
         self._coverage = CoverageDesk(city=city, board=self._board, clock=clock, looks=self._looks, keeper_of=drivers.onvif_of)
+        self._footage = self._make_footage()
         self._securing, self._holds = self._make_holds()
         self._strips = StripDesk(
             store=store,
