@@ -6,6 +6,9 @@ import pytest
 from gateway.clock import SimulatedClock
 from gateway.storage.store import Store
 from tests.broadcast.house import House, furnished, running
+from tests.broadcast.ruled import make
+
+__all__ = ["make"]
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import itertools
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -242,3 +243,23 @@ async def furnished(store: Store, clock: SimulatedClock, folder: Path) -> House:
     clip = await house.shelf.add(wav(PCM), name="please move on", actor=ACTOR)
     house.clip = clip.id
     return house
+
+
+async def events_of(house: House, kind: str) -> list:
+    return [event for event in await house.store.events.read_after(0, limit=1000) if event.type == kind]
+
+
+async def playing(house: House, name: str = "b1", *speakers: str, **changes: object) -> None:
+    """A long broadcast that is being heard."""
+    clip = await house.shelf.add(long_wav(), name="long", actor=ACTOR)
+    await house.service.submit(house.order(name, *speakers, clip=clip.id, **changes))
+    for speaker in speakers or ("s1",):
+        await house.speakers[DeviceId(speaker)].opened.wait()
+        while not house.speakers[DeviceId(speaker)].sound:
+            await house.clock.advance(0.02)
+
+
+@functools.cache
+def long_wav() -> bytes:
+    """Long enough that simulated time cannot reach its end while a busy disk keeps the next order waiting."""
+    return wav(tone(15))

@@ -5,8 +5,7 @@ from dataclasses import replace
 from gateway.broadcast.journal import Journal
 from gateway.domain.broadcast import DeliveryState, Figures
 from gateway.domain.devices import DeviceId
-from tests.broadcast.house import House
-from tests.broadcast.test_service import playing
+from tests.broadcast.house import House, playing
 
 
 async def test_an_end_that_the_store_refuses_is_an_unknown_one_and_the_speaker_is_free(house: House) -> None:

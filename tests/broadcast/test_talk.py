@@ -23,8 +23,7 @@ from gateway.domain.events import Actor, ActorKind, Person
 from gateway.domain.talk import TalkBounds, TalkEnd
 from gateway.errors import Busy, Conflict, Forbidden, InvalidInput, NotFound
 from gateway.storage.store import Store
-from tests.broadcast.house import ACTOR, House, furnished, running
-from tests.broadcast.test_service import events_of
+from tests.broadcast.house import ACTOR, House, events_of, furnished, running
 from tests.media.g711 import DECODERS
 from tests.sweeps import clearest_db, sweeps
 from tests.waiting import until

@@ -1,0 +1,115 @@
+"""Who is interrupted at a loudspeaker, who waits there, and what becomes of a session meanwhile."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from gateway.domain.broadcast import DeliveryState, Priority
+from gateway.domain.devices import DeviceId
+from tests.broadcast.house import ACTOR, House, Session, playing
+from tests.waiting import until
+
+
+async def test_an_emergency_interrupts_a_notice(house: House) -> None:
+    await playing(house)
+    await house.service.submit(house.order("b2", priority=Priority.EMERGENCY))
+    await house.ended("b2")
+    assert (await house.delivery("b1")).state is DeliveryState.PREEMPTED
+    assert (await house.delivery("b2")).state is DeliveryState.DONE
+    (session,) = house.speakers[DeviceId("s1")].sessions
+    assert session.closed.is_set()
+    before, after = (await house.delivery("b1")).figures, (await house.delivery("b2")).figures
+    assert (after.packets, len(session.packets)) == (5, before.packets + 5)
+    assert before.last_packet_at <= after.first_packet_at
+    urgent = (await house.shelf.prepared(house.clip)).encodings["PCMA"]
+    assert b"".join(payload for _, payload in session.packets[-5:]) == urgent
+
+
+async def test_who_cannot_go_on_in_the_session_of_another_sets_up_its_own(house: House) -> None:
+    speaker = house.speakers[DeviceId("s1")]
+    for number, spoil in enumerate((_hung_up, _with_much_in_its_buffer, _in_an_encoding_that_is_not_to_be_had)):
+        await playing(house, f"notice-{number}", again=True)
+        session = speaker.sessions[-1]
+        spoil(session)
+        await house.service.submit(house.order(f"emergency-{number}", priority=Priority.EMERGENCY, again=True))
+        await house.ended(f"emergency-{number}")
+        assert (await house.delivery(f"emergency-{number}")).state is DeliveryState.DONE
+        assert speaker.sessions[-2] is session
+        assert session.closed.is_set()
+        speaker.opened.clear()
+
+
+def _hung_up(session: Session) -> None:
+    session.closed.set()
+
+
+def _with_much_in_its_buffer(session: Session) -> None:
+    session.format = replace(session.format, buffers_s=1.0)
+
+
+def _in_an_encoding_that_is_not_to_be_had(session: Session) -> None:
+    session.format = replace(session.format, encoding="L16")
+
+
+async def test_another_device_hears_nothing_through_the_session_of_the_right_one(house: House) -> None:
+    await playing(house)
+    (session,) = house.speakers[DeviceId("s1")].sessions
+    house.swapped.add(DeviceId("s1"))
+    await house.service.submit(house.order("b2", priority=Priority.EMERGENCY))
+    await house.ended("b2")
+    delivery = await house.delivery("b2")
+    assert (delivery.state, delivery.reason) == (DeliveryState.FAILED, "wrong-device")
+    assert len(session.packets) == (await house.delivery("b1")).figures.packets
+    assert session.closed.is_set()
+
+
+async def test_a_session_that_is_left_to_somebody_who_does_not_come_is_closed(house: House) -> None:
+    await playing(house)
+    (session,) = house.speakers[DeviceId("s1")].sessions
+    urgent = await house.service.submit(house.order("b2", priority=Priority.EMERGENCY))
+    while house.service.follow(urgent.broadcast.id)()[0].state is DeliveryState.QUEUED and not session.closed.is_set():
+        if (await house.delivery("b1")).state is DeliveryState.PREEMPTED:
+            break
+        await house.clock.advance(0)
+    house.service.stop_all(ACTOR)
+    await house.ended("b2")
+    await until(session.closed.is_set)
+
+
+async def test_what_is_not_more_important_waits_its_turn(house: House) -> None:
+    await playing(house)
+    await house.service.submit(house.order("b2"))
+    await house.clock.advance(1)
+    assert (await house.delivery("b2")).state is DeliveryState.QUEUED
+    await house.ended("b2")
+    assert (await house.delivery("b1")).state is DeliveryState.DONE
+    assert (await house.delivery("b2")).state is DeliveryState.DONE
+
+
+async def test_what_waits_in_vain_expires_as_the_speaker_was_busy(house: House) -> None:
+    await playing(house)
+    await house.service.submit(house.order("b2", not_after=house.clock.now() + timedelta(seconds=2)))
+    await house.clock.advance(2.5)
+    delivery = await house.delivery("b2")
+    assert (delivery.state, delivery.reason) == (DeliveryState.EXPIRED, "speaker-busy")
+    await house.ended("b1")
+
+
+async def test_the_more_important_of_those_who_wait_goes_first(house: House) -> None:
+    await playing(house, priority=Priority.TALK)
+    await house.service.submit(house.order("low", priority=Priority.SCHEDULE))
+    await house.service.submit(house.order("high", priority=Priority.ENFORCEMENT))
+    await house.ended("low")
+    high, low = (await house.delivery("high")).figures, (await house.delivery("low")).figures
+    assert high.last_packet_at < low.first_packet_at
+
+
+async def test_a_speaker_for_whom_too_many_wait_is_busy(house: House) -> None:
+    await playing(house)
+    for number in range(8):
+        await house.service.submit(house.order(f"w{number}"))
+    await house.clock.advance(0.02)
+    await house.service.submit(house.order("last"))
+    await house.clock.advance(0.02)
+    await house.service.written()
+    delivery = await house.delivery("last")
+    assert (delivery.state, delivery.reason) == (DeliveryState.FAILED, "busy")
