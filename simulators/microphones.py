@@ -19,18 +19,20 @@ AAC: Final = "MPEG4-GENERIC"
 _LOOP_S: Final = 2
 _TONE_S: Final = 0.2
 _AAC_RATE, _AAC_SAMPLES, _AAC_TYPE = 16_000, 1_024, 97
+_AAC_TOLD: Final = "streamtype=5;profile-level-id=1;mode=AAC-hbr;config=1408;sizelength=13;indexlength=3;indexdeltalength=3"
 _G711_RATE, _G711_SAMPLES = 8_000, 160
 
 
 @dataclass(frozen=True, slots=True)
 class Microphone:
-    """`pieces`: payloads of RTP packets, `samples` at `rate` Hz each, played in a loop from the epoch on."""
+    """`pieces`: payloads of RTP packets, `samples` at `rate` Hz each, played in a loop from the epoch on. `told`: format parameters."""
 
     encoding: str
     payload_type: int
     rate: int
     samples: int
     pieces: Sequence[bytes]
+    told: str = ""
 
     def during(self, frame: int) -> list[tuple[int, bytes]]:
         """The pieces that begin while picture `frame` is shown, each with its capture time in ns since the epoch."""
@@ -42,10 +44,8 @@ class Microphone:
     def lines(self) -> tuple[str, ...]:
         """Its section of a session description."""
         kind = self.payload_type
-        if self.encoding != AAC:
-            return (f"m=audio 0 RTP/AVP {kind}", f"a=rtpmap:{kind} {self.encoding}/{self.rate}", "a=recvonly")
-        told = "streamtype=5;profile-level-id=1;mode=AAC-hbr;config=1408;sizelength=13;indexlength=3;indexdeltalength=3"
-        return (f"m=audio 0 RTP/AVP {kind}", f"a=rtpmap:{kind} {AAC}/{self.rate}/1", f"a=fmtp:{kind} {told}", "a=recvonly")
+        head = (f"m=audio 0 RTP/AVP {kind}", f"a=rtpmap:{kind} {self.encoding}/{self.rate}{'/1' if self.told else ''}")
+        return (*head, *((f"a=fmtp:{kind} {self.told}",) if self.told else ()), "a=recvonly")
 
 
 def microphone_of(camera: str) -> Microphone | None:
@@ -78,7 +78,8 @@ def _aac() -> Microphone:
         frame.sample_rate, frame.pts = _AAC_RATE, at
         coded += [bytes(packet) for packet in encoder.encode(frame)]
     coded += [bytes(packet) for packet in encoder.encode(None)]
-    return Microphone(AAC, _AAC_TYPE, _AAC_RATE, _AAC_SAMPLES, tuple(b"\0\x10" + (len(unit) << 3).to_bytes(2) + unit for unit in coded))
+    pieces = tuple(b"\0\x10" + (len(unit) << 3).to_bytes(2) + unit for unit in coded)
+    return Microphone(AAC, _AAC_TYPE, _AAC_RATE, _AAC_SAMPLES, pieces, _AAC_TOLD)
 
 
 def _float(sample: int) -> bytes:

@@ -74,6 +74,7 @@ export interface File extends Period {
   name: string;
   camera: string;
   source: "recorder" | "card";
+  sound_left_out: string;
   sha256: string;
   size: number;
   frames: number;

@@ -132,6 +132,7 @@ class FileOut(Output):
     serial: str
     recording: str
     clock_offset_s: float | None = Field(description="That device's clock less the true one then; null when it was never measured.")
+    sound_left_out: str = Field(description="The encoding of the sound that was recorded and cannot be put into MP4; empty: none.")
     number: int
     sha256: str
     size: int

@@ -130,7 +130,7 @@ class HeldFile(OnDeviceClock):
     """One finished file in the evidence store, safe on the disk before its row was written. `runs`: the unbroken stretches in it.
 
     `device` gave it out of `recording`; `offset`: the device's clock less the true one when it was fetched, None when it had never been
-    measured.
+    measured. `sound_left_out`: the encoding of the sound that was recorded and cannot be put into the file.
     """
 
     hold: HoldId
@@ -149,6 +149,7 @@ class HeldFile(OnDeviceClock):
     offset: timedelta | None = None
     serial: str = ""
     recording: str = ""
+    sound_left_out: str = ""
 
 
 AHEAD: Final = timedelta(days=1)

@@ -60,4 +60,5 @@ class CameraFetch:
             device=origin.device,
             serial=origin.serial,
             recording=origin.recording,
+            sound_left_out=finished.sound_left_out,
         )

@@ -61,7 +61,10 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A file that is complete and safe on the disk. `runs`: its unbroken stretches, the last picture of each included."""
+    """A file that is complete and safe on the disk. `runs`: its unbroken stretches, the last picture of each included.
+
+    `sound_left_out`: the encoding of the sound that was recorded and cannot be put into the file; "" when there was none such.
+    """
 
     name: str
     number: int
@@ -70,6 +73,7 @@ class Finished:
     frames: int
     damaged: int
     runs: tuple[tuple[datetime, datetime], ...]
+    sound_left_out: str = ""
 
 
 class Cutter:

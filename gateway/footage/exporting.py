@@ -4,6 +4,7 @@ Runs in the worker process (`worker`). All times here are the recorder's own.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from gateway.drivers.base import ReplaySession, TrackDescription
 from gateway.errors import NotSupported
@@ -26,6 +27,7 @@ async def fetch(
     try:
         index, track = _video(session.tracks)
         heard, sound = _sound(session.tracks)
+        left_out = ""
         depacketizer = Depacketizer(track.encoding)
         cutter = Cutter(stretch, track, sound)
         watch(cutter)
@@ -37,13 +39,15 @@ async def fetch(
                 elif sound is not None and which == heard:
                     for piece in sound.push(packet):
                         cutter.add_sound(piece)
+                elif sound is None:
+                    left_out = session.tracks[which].encoding
                 while cutter.finished:
-                    await report(cutter.finished.popleft())
+                    await report(replace(cutter.finished.popleft(), sound_left_out=left_out))
             for unit in depacketizer.flush():
                 cutter.add(unit)
             cutter.finish()
             while cutter.finished:
-                await report(cutter.finished.popleft())
+                await report(replace(cutter.finished.popleft(), sound_left_out=left_out))
         finally:
             cutter.drop()
     finally:

@@ -50,6 +50,7 @@ _OTHERWISE: Final[Mapping[str, Pair]] = {
     "card": ("取自摄像机存储卡", "From the camera's own card"),
 }
 _SOURCES: Final = {"recorder": "录像机 recorder", "card": "摄像机存储卡 camera's own card"}
+_SILENT: Final = "未含声音（{0} 编码，无法存入 MP4） sound in {0} left out: it cannot be put into MP4"
 _BLANK: Final = "　"
 _HANDS: Final = 4
 """Lines for those through whose hands the medium goes after it was handed over."""
@@ -183,6 +184,7 @@ def _camera(camera: Mapping[str, Any], number: int) -> str:
             f"{clock_error(camera['clock_offset_s'])} {_MEASURED.get(camera['clock_offset_measured'], '')}",
         ),
         *_fetched_otherwise(camera),
+        *_without_sound(camera),
         (("申请时段（设备时间）", "Requested period, device's time"), _span(camera["requested_device_time"])),
         (("实际取得（北京时间）", "Obtained, Beijing time"), _spans(camera["obtained"])),
         (("缺失（北京时间）", "Missing, Beijing time"), _spans(camera["gaps"])),
@@ -200,6 +202,15 @@ def _fetched_otherwise(camera: Mapping[str, Any]) -> list[Row]:
         if (told := _origin(file)) != own:
             found.setdefault((_OTHERWISE[file["source"]], told), []).append(file["name"])
     return [(label, f"{', '.join(names)}: {told}") for (label, told), names in found.items()]
+
+
+def _without_sound(camera: Mapping[str, Any]) -> list[Row]:
+    """What was recorded and could not be put into the files."""
+    found: dict[str, list[str]] = {}
+    for file in camera["files"]:
+        found.setdefault(file["sound_left_out"], []).append(file["name"])
+    found.pop("", None)
+    return [(("声音", "Sound"), f"{', '.join(names)}: {_SILENT.format(encoding)}") for encoding, names in found.items()]
 
 
 def _origin(of: Mapping[str, Any]) -> str:
@@ -273,6 +284,7 @@ _FILE_HEADS: Final[Sequence[Pair]] = (
 def _file_cells(number: int, camera: Mapping[str, Any], file: Mapping[str, Any]) -> str:
     named = f"{camera['camera']} {camera['name']}"
     given = f"<br>{text(_SOURCES[file['source']])}: {text(_origin(file))}" if file["device"] else ""
+    given += f"<br>{text(_SILENT.format(file['sound_left_out']))}" if file["sound_left_out"] else ""
     held = f"<br>保全 hold {text(file['hold'])}" if file["hold"] else ""
     return (
         f'<td class="number">{number}</td><td class="name">{text(file["name"])}</td><td>{text(named)}{given}</td>'

@@ -345,6 +345,7 @@ def _held(keep: Keep, finished: Finished, clock: Clock) -> HeldFile:
         offset=keep.offset,
         serial=keep.serial,
         recording=keep.recording,
+        sound_left_out=finished.sound_left_out,
     )
 
 

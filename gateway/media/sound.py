@@ -1,4 +1,4 @@
-"""The sound of a recording out of RTP packets: G.711 (RFC 3551) and AAC (RFC 3640), byte for byte as it was recorded."""
+"""The sound of a recording out of RTP packets: G.711 (RFC 3551) and AAC (RFC 3640, RFC 6416), byte for byte as it was recorded."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -72,6 +72,8 @@ def sound_track(track: Track) -> SoundTrack | None:
         return SoundTrack(SoundFormat(_G711[track.encoding], track.clock_rate), _plain)
     if track.encoding == "MPEG4-GENERIC" and 1_000 <= track.clock_rate <= 0xFFFF_FFFF:
         return _aac(track)
+    if track.encoding == "MP4A-LATM" and 1_000 <= track.clock_rate <= 0xFFFF_FFFF:
+        return _latm(track)
     return None
 
 
@@ -150,3 +152,70 @@ class _AccessUnits:
             yield SoundUnit(held, packet.timestamp, self._duration, packet.ntp)
         elif len(held) < whole and not packet.marker:
             self._held = held
+
+
+def _latm(track: Track) -> SoundTrack | None:
+    """AAC in LATM whose configuration stands in the description (RFC 6416, 7.3: cpresent=0), not between the frames."""
+    if track.parameters.get("cpresent") != "0":
+        return None
+    try:
+        configuration = _read_mux(bytes.fromhex(track.parameters.get("config", "")))
+        rate, channels, samples = _read_configuration(configuration)
+    except ValueError:
+        return None
+    format = SoundFormat("mp4a", track.clock_rate, channels, configuration)
+    return SoundTrack(format, _MuxElements(samples * track.clock_rate // rate))
+
+
+def _read_mux(mux: bytes) -> bytes:
+    """The AudioSpecificConfig in a StreamMuxConfig of one layer of AAC-LC alone (ISO/IEC 14496-3, 1.7.3.2). ValueError for any other."""
+    bits = Bits(mux)
+    if bits.take(2) != 0b01:  # version 0, all streams in time with each other
+        raise ValueError("another syntax")
+    bits.take(6)  # frames of an element: each tells its own length
+    if bits.take(7):
+        raise ValueError("several programs or layers")
+    kind, index = bits.take(5), bits.take(4)
+    size = 7 + (24 if index == 15 else 0)  # the rate where it is told, channels, three flags
+    rest = bits.take(size)
+    if kind != 2 or rest & 0b11:
+        raise ValueError("no plain AAC-LC")
+    if bits.take(3) or (bits.take(8) and bits.take(1)):
+        raise ValueError("frames of fixed length, or other data behind them")
+    return ((kind << 4 | index) << size | rest).to_bytes((9 + size) // 8)
+
+
+class _MuxElements:
+    """AAC in audioMuxElements: a frame behind its length, and again; large ones in several packets (RFC 6416, 5)."""
+
+    def __init__(self, duration: int) -> None:
+        self._duration = duration
+        self._held = b""
+        self._begin: Packet | None = None  # of which the pieces held are
+
+    def __call__(self, packet: Packet) -> Iterator[SoundUnit]:
+        if self._begin is None or self._begin.timestamp != packet.timestamp:
+            self._begin, self._held = packet, b""
+        whole = self._held + packet.payload
+        if not packet.marker:
+            self._held = whole if len(whole) <= UNIT_LIMIT else b""
+            return
+        begin, self._begin, self._held = self._begin, None, b""
+        for number, frame in enumerate(_frames(whole)):
+            stamp = (begin.timestamp + number * self._duration) & 0xFFFFFFFF
+            yield SoundUnit(frame, stamp, self._duration, None if number else begin.ntp)
+
+
+def _frames(payload: bytes) -> list[bytes]:
+    """The frames of whole elements (14496-3, 1.7.3.1: a length is bytes of 255 and one that is less); none where the lengths do not fit."""
+    found, at = [], 0
+    while at < len(payload):
+        size = 0
+        while at < len(payload) and payload[at] == 255:
+            size, at = size + 255, at + 1
+        if at == len(payload):
+            return []
+        size, at = size + payload[at], at + 1
+        found.append(payload[at : at + size])
+        at += size
+    return [frame for frame in found if frame] if at == len(payload) else []

@@ -149,6 +149,7 @@ footage_files = Table(
     Column("device", Text, nullable=False),
     Column("serial", Text, nullable=False),
     Column("recording", Text, nullable=False),
+    Column("sound_left_out", Text, nullable=False),
 )
 
 footage_custody = Table(
@@ -542,7 +543,7 @@ def _export(row: Row[Any]) -> Export:
 
 _FILE_SAME: Final = (
     *("request", "camera", "number", "name", "sha256", "size", "frames", "damaged"),
-    *("created_at", "downloads", "removed", "device", "serial", "recording"),
+    *("created_at", "downloads", "removed", "device", "serial", "recording", "sound_left_out"),
 )
 assert {*_FILE_SAME, *TOLD_APART} == {field.name for field in fields(FootageFile)}
 

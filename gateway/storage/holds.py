@@ -95,6 +95,7 @@ hold_files = Table(
     Column("offset_s", Double),
     Column("serial", Text, nullable=False),
     Column("recording", Text, nullable=False),
+    Column("sound_left_out", Text, nullable=False),
 )
 
 
@@ -379,7 +380,7 @@ def _keep(row: Row[Any], prefix: str = "") -> Keep:
 
 _FILE_SAME: Final = (
     *("hold", "camera", "device", "number", "name", "sha256", "size", "frames", "damaged"),
-    *("created_at", "removed", "serial", "recording"),
+    *("created_at", "removed", "serial", "recording", "sound_left_out"),
 )
 assert {*_FILE_SAME, *TOLD_APART} == {field.name for field in fields(HeldFile)}
 

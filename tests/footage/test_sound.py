@@ -2,9 +2,11 @@
 
 import array
 import asyncio
+import json
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -12,15 +14,18 @@ from pathlib import Path
 import av
 import pytest
 
+from gateway.clock import SimulatedClock
 from gateway.domain.devices import DeviceId
+from gateway.domain.footage import ExportState, FootageState, Step
 from gateway.drivers.base import Span
 from gateway.drivers.rtsp.replay import replay
 from gateway.footage.cutting import Finished, Stretch
 from gateway.footage.exporting import fetch
+from gateway.storage.store import Store
 from simulators import footage
 from simulators.city import SimChannel, SimDevice
-from simulators.microphones import AAC, microphone_of
-from tests.footage.desk import NOW, Street, keeping, street
+from simulators.microphones import AAC, Microphone, microphone_of
+from tests.footage.desk import NOW, Street, desk_of, filing, keeping, street, working
 
 SECOND = timedelta(seconds=1)
 START = NOW - timedelta(hours=1)
@@ -134,3 +139,42 @@ async def test_ffprobe_plays_both_tracks_without_a_complaint(where: Street, tmp_
     video, audio = done.stdout.split()
     assert int(video.split(",")[-1]) == file.frames
     assert audio.split(",")[0] == CODECS[encoding]
+
+
+def hears(monkeypatch: pytest.MonkeyPatch, microphone: Microphone) -> None:
+    """Have every camera hear in this way."""
+    monkeypatch.setattr("simulators.rtsp.resources.microphone_of", lambda _: microphone)
+
+
+async def test_aac_in_latm_is_kept_frame_by_frame(where: Street, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = heard(where, AAC)
+    spoken = microphone_of(place[1].camera)
+    assert spoken is not None
+    frames = [piece[4:] for piece in spoken.pieces]
+    muxed = tuple(b"\xff" * (len(frame) // 255) + bytes((len(frame) % 255,)) + frame for frame in frames)
+    hears(monkeypatch, replace(spoken, encoding="MP4A-LATM", pieces=muxed, told="cpresent=0;config=400028103fc0"))
+    (file,) = await fetched(where, place, Stretch(START, START + 10 * SECOND, timedelta(minutes=5), tmp_path, "f_"))
+    found = [piece for _, piece in sounds(tmp_path / file.name)]
+    assert (found, file.sound_left_out) == ([piece for _, piece in sent(place, file.runs[0][0], START + 10 * SECOND)], "")
+    with av.open(str(tmp_path / file.name)) as container:
+        assert sum(frame.samples for frame in container.decode(audio=0)) == 1_024 * len(found)
+
+
+async def test_sound_that_no_file_can_hold_is_told_wherever_the_footage_is(
+    where: Street, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoken = microphone_of(heard(where, "PCMA")[1].camera)
+    assert spoken is not None
+    hears(monkeypatch, replace(spoken, encoding="G726-32", payload_type=96))
+    _, channel = where.recorded(gappy=False)
+    async with working(desk_of(where, store, SimulatedClock(NOW), tmp_path)) as desk:
+        dossier = await desk.fulfilled(filing(cameras=(DeviceId(channel.camera),)))
+        request = dossier.request.id
+        told = json.loads(desk.file(request, "manifest.json").read_text())["cameras"][0]
+        papers = [desk.file(request, name).read_text() for name in ("custody-sheet.html", "evidence-list.html")]
+    said = "sound in G726-32 left out: it cannot be put into MP4"
+    assert (dossier.request.state, dossier.exports[0].state) == (FootageState.READY, ExportState.DONE)
+    assert dossier.request.reason == f"{channel.camera}: {said}"
+    assert (told["reason"], [file["sound_left_out"] for file in told["files"]]) == (said, ["G726-32"])
+    assert [line.detail["sound_left_out"] for line in dossier.custody if line.step == Step.EXPORTED] == ["G726-32"]
+    assert all(f"未含声音（G726-32 编码，无法存入 MP4） {said}" in paper for paper in papers)

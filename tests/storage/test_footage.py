@@ -57,7 +57,7 @@ EXPORT = Export(
 )  # fmt: skip
 FILE = FootageFile(
     ID, CAMERA, 1, "01_CAM-1_001.mp4", "a" * 64, 10, 5, 0, WHOLE, (WHOLE,), NOW, 0, False,
-    timedelta(seconds=-2.5), DeviceId("NVR"), "S", "rec-1",
+    timedelta(seconds=-2.5), DeviceId("NVR"), "S", "rec-1", "G722",
 )  # fmt: skip
 
 

@@ -38,6 +38,7 @@ def held(one: Hold, number: int = 1) -> HeldFile:
         offset=timedelta(seconds=1.5),
         serial="S",
         recording="R1",
+        sound_left_out="G722",
     )
 
 

@@ -84,6 +84,7 @@ class FootageFile(OnDeviceClock):
     """One finished file. `period` is on the true clock; `runs` are the unbroken stretches in it.
 
     `device` gave it out of `recording`; `offset`: the device's clock less the true one when it did, None when it had never been measured.
+    `sound_left_out`: the encoding of the sound that was recorded and cannot be put into the file.
     """
 
     request: RequestId
@@ -103,6 +104,7 @@ class FootageFile(OnDeviceClock):
     device: DeviceId = _UNTOLD
     serial: str = ""
     recording: str = ""
+    sound_left_out: str = ""
 
     @property
     def source(self) -> str:
@@ -126,15 +128,17 @@ def judged(export: Export, files: Sequence[FootageFile], window: Period, *, erro
     else:
         state = ExportState.PARTIAL if missing or error else ExportState.DONE
     reason = error or ("not recorded" if state is ExportState.NOTHING else "gaps in the recording" if missing else "")
+    unfit = ", ".join(sorted({file.sound_left_out for file in files} - {""}))
+    reason = "; ".join(filter(None, (reason, f"sound in {unfit} left out: it cannot be put into MP4" if unfit else "")))
     return replace(export, state=state, reason=reason, obtained=obtained, gaps=missing)
 
 
 def verdict(exports: Sequence[Export]) -> tuple[Act, str]:
-    """What all exports of a request together make of it, with the reason."""
+    """What all exports of a request together make of it, with the reason, or what is to be said of a whole one."""
     states = {export.state for export in exports}
     told = "; ".join(f"{export.camera}: {export.reason}" for export in exports if export.reason)[:1_000]
     if states == {ExportState.DONE}:
-        return Act.COMPLETE, ""
+        return Act.COMPLETE, told
     if states & {ExportState.DONE, ExportState.PARTIAL}:
         return Act.COMPLETE_IN_PART, told
     return (Act.FAIL, told) if ExportState.FAILED in states else (Act.FIND_NOTHING, told or "nothing was recorded")

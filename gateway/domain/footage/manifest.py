@@ -104,7 +104,7 @@ def _card(card: Origin) -> dict[str, Any]:
 
 
 def _file(file: FootageFile, held: Mapping[str, Any]) -> dict[str, Any]:
-    same = ("name", "sha256", "size", "frames", "damaged", "source", "device", "serial", "recording")
+    same = ("name", "sha256", "size", "frames", "damaged", "source", "device", "serial", "recording", "sound_left_out")
     known = {name: getattr(file, name) for name in same}
     known |= {"clock_offset_s": None if file.offset is None else file.offset.total_seconds()}
     known |= {"period": _period(file.period), "device_time": _period(file.device_period(file.period))}
