@@ -370,6 +370,7 @@ class Footage(Section):
     workers: Annotated[int, Field(ge=1, le=64)] = 2
     window_max_hours: Annotated[float, Field(gt=0, le=168)] = 2.0
     retention_days: Days = 30.0
+    documents_days: Days = 730.0
     download_hours: Annotated[float, Field(gt=0, le=720)] = 72.0
     download_max: Annotated[int, Field(ge=1, le=100)] = 3
     decision_days: Days = 7.0

@@ -188,6 +188,7 @@ def footage(settings: config.Footage) -> FootageRules:
         download_for=timedelta(hours=settings.download_hours),
         downloads=settings.download_max,
         keep=timedelta(days=settings.retention_days),
+        keep_documents=timedelta(days=settings.documents_days),
         decide_for=timedelta(days=settings.decision_days),
         papers_for=timedelta(hours=settings.papers_hours),
         brought_bytes=int(settings.brought_gib * (1 << 30)),

@@ -18,6 +18,7 @@ interface Scan {
   size: number;
   by: { name: string };
   at: string;
+  removed_at: string | null;
 }
 
 export function Papers({ one }: { one: Dossier }) {
@@ -69,9 +70,15 @@ export function Papers({ one }: { one: Dossier }) {
         {scans.value.map((scan) => (
           <li key={scan.id} data-document={scan.id}>
             <span class="chip">{worded("footage.document", scan.kind)}</span>{" "}
-            <a href={`${path}/documents/${encodeURIComponent(scan.id)}`} download>
-              {scan.name}
-            </a>{" "}
+            {scan.removed_at === null ? (
+              <a href={`${path}/documents/${encodeURIComponent(scan.id)}`} download>
+                {scan.name}
+              </a>
+            ) : (
+              <>
+                {scan.name} <span class="chip">{t("footage.document.removed", { at: when(scan.removed_at) })}</span>
+              </>
+            )}{" "}
             <span class="dim">
               {sized(scan.size)} · {scan.by.name} · {when(scan.at)}
             </span>

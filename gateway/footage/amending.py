@@ -22,7 +22,7 @@ from gateway.domain.footage import (
     media_of,
     with_papers,
 )
-from gateway.errors import Conflict
+from gateway.errors import Conflict, NotFound
 from gateway.footage.custody import write_down
 from gateway.footage.filing import refuse, words_wrong
 from gateway.footage.ledger import GATEWAY
@@ -59,14 +59,16 @@ class AmendingDesk:
         register: Register,
         folder: Path,
         seals: Resealing,
+        alone: asyncio.Lock,
         new_id: Callable[[], str] = lambda: f"D-{secrets.token_hex(8)}",
     ) -> None:
-        """`folder`: where the bytes of documents lie."""
+        """`folder`: where the bytes of documents lie. `alone`: held while bytes are put there, until their row is written."""
         self._store = store
         self._clock = clock
         self._register = register
         self._folder = folder
         self._seals = seals
+        self._alone = alone
         self._new_id = new_id
 
     async def amend(self, request: RequestId, words: Mapping[str, str], *, by: Person) -> FootageRequest:
@@ -108,8 +110,6 @@ class AmendingDesk:
         media = media_of(data)
         async with self._store.read() as tx:
             await tx.footage.get(request)
-        digest = await asyncio.to_thread(shelf.keep, self._folder, data, what=_WHAT)
-        made = Document(DocumentId(self._new_id()), request, kind, _called(name), media, digest, len(data), by, self._clock.now())
 
         async def change(tx: Tx) -> Document:
             kept = await added(tx)
@@ -119,17 +119,22 @@ class AmendingDesk:
 
         async def added(tx: Tx) -> Document:
             before, there = await tx.footage.get(request), await tx.documents.of(request)
-            if same := next((one for one in there if one.sha256 == digest), None):
+            same = next((one for one in there if one.sha256 == digest), None)
+            if same is not None and same.removed_at is None:
                 return same
-            if also is None and len(there) >= DOCUMENTS_MAX:
+            if also is None and sum(one.removed_at is None for one in there) >= DOCUMENTS_MAX:
                 raise Conflict(f"a request has at most {DOCUMENTS_MAX} documents", code="too-many-documents")
-            await tx.documents.add(made)
-            detail = {"document": made.id, "kind": kind, "name": made.name, "sha256": digest, "size": made.size}
-            await write_down(tx, request, Step.DOCUMENT_ADDED, by=by, at=made.at, detail=detail)
-            await self._put(tx, before, before, documents=_authorising([*there, made]), by=by)
-            return made
+            new = made if same is None else replace(made, id=same.id)
+            await (tx.documents.add(new) if same is None else tx.documents.put(new))
+            detail = {"document": new.id, "kind": kind, "name": new.name, "sha256": digest, "size": new.size}
+            await write_down(tx, request, Step.DOCUMENT_ADDED, by=by, at=new.at, detail=detail)
+            await self._put(tx, before, before, documents=_authorising([*there, new]), by=by)
+            return new
 
-        return await self._write(change)
+        async with self._alone:
+            digest = await asyncio.to_thread(shelf.keep, self._folder, data, what=_WHAT)
+            made = Document(DocumentId(self._new_id()), request, kind, _called(name), media, digest, len(data), by, self._clock.now())
+            return await self._write(change)
 
     async def documents(self, request: RequestId) -> Sequence[Document]:
         """Those of a request, the oldest first."""
@@ -138,9 +143,15 @@ class AmendingDesk:
             return await tx.documents.of(request)
 
     async def open(self, request: RequestId, document: DocumentId, *, by: Person) -> Opened:
-        """A document with its bytes, on record before anybody has them. StorageFailed (`document-lost`) when the disk has them no more."""
+        """A document with its bytes, on record before anybody has them.
+
+        NotFound (`document-disposed`) when its term was over; StorageFailed (`document-lost`) when the disk has them no more.
+        """
         async with self._store.read() as tx:
             known = await tx.documents.get(request, document)
+        if known.removed_at is not None:
+            hint = "its hash stands in the custody log"
+            raise NotFound(f"the document was deleted at {known.removed_at:%Y-%m-%d}, after its term", code="document-disposed", hint=hint)
         data = await asyncio.to_thread(shelf.read, self._folder, known.sha256, what=_WHAT, code="document-lost", hint="upload it again")
         detail = {"document": known.id, "name": known.name, "sha256": known.sha256}
         await self._write(lambda tx: write_down(tx, request, Step.DOCUMENT_READ, by=by, at=self._clock.now(), detail=detail))

@@ -50,6 +50,7 @@ from gateway.footage.progress import Progress
 from gateway.footage.proving import Prover
 from gateway.footage.register import Register
 from gateway.footage.resealing import Resealing
+from gateway.footage.shredding import Shredder
 from gateway.footage.stretches import Worker
 from gateway.footage.viewing import ViewingDesk
 from gateway.footage.worker import run_worker
@@ -69,12 +70,14 @@ DOCUMENTS: Final = "documents"
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What the operator sets: the longest window of a request, how long and how often files may be downloaded, how long they are kept;
-    how long a request may wait for a decision, and an emergency's papers may follow; how large a file that somebody brings may be."""
+    how long documents are kept once their request is over; how long a request may wait for a decision, and an emergency's papers may
+    follow; how large a file that somebody brings may be."""
 
     window_max: timedelta = timedelta(hours=2)
     download_for: timedelta = timedelta(hours=72)
     downloads: int = 3
     keep: timedelta = timedelta(days=30)
+    keep_documents: timedelta = timedelta(days=730)
     decide_for: timedelta = timedelta(days=7)
     papers_for: timedelta = timedelta(hours=24)
     brought_bytes: int = 100 << 30
@@ -162,13 +165,16 @@ class FootageService:
             reseal=self._prover.reseal,
             is_sealed=self._prover.is_sealed,
         )
+        shelving = asyncio.Lock()
         self.amending = AmendingDesk(
             store=store,
             clock=clock,
             register=register,
             folder=fetching.folder / DOCUMENTS,
             seals=self._seals,
+            alone=shelving,
         )
+        self._shredder = Shredder(store=store, clock=clock, folder=fetching.folder / DOCUMENTS, keep=rules.keep_documents, alone=shelving)
         self.links = LinkDesk(
             store=store,
             clock=clock,
@@ -389,6 +395,7 @@ class FootageService:
 
     async def _expire(self) -> None:
         await self._sweep()
+        await self._shredder.sweep()
         await self._seals.mend(await asyncio.to_thread(self._prover.folders))
         while True:
             await self.imports.tend()
@@ -411,6 +418,7 @@ class FootageService:
                     with contextlib.suppress(Conflict):
                         await self._ledger.act(request.id, Act.EXPIRE, reason="nobody decided on it")
             await self.amending.remind()
+            await self._shredder.tend()
             await self._clock.sleep(_EXPIRY_EVERY_S)
 
     async def _sweep(self) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import hashlib
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -114,3 +116,87 @@ async def test_who_decided_does_not_become_the_second_officer(house: House):
     await house.json("POST", f"{path}/approve", json={}, role=Role.APPROVER)
     status, problem = await house.json("POST", f"{path}/register", json={"second_officer": "Approver Key"}, role=Role.LIAISON)
     assert (status, problem["type"]) == (403, "urn:city-gateway:problem:second-person")
+
+
+def kept(folder: Path) -> list[Path]:
+    return [*folder.rglob(f"{DOCUMENTS}/*")]
+
+
+async def over(house: House) -> str:
+    """A request with a document that was cancelled just now; its path."""
+    path = f"/v1/footage-requests/{(await submitted(house))['id']}"
+    await upload(house, path, PDF, name="letter.pdf")
+    assert (await house.json("POST", f"{path}/cancel", json={}, role=Role.LIAISON))[0] == 200
+    return path
+
+
+async def after_its_term(house: House, *, days: float) -> None:
+    house.clock.step(timedelta(days=days))
+    await house.services.footage._shredder.tend()
+
+
+async def disposed(house: House, path: str) -> list[dict]:
+    _, dossier = await house.json("GET", path, role=Role.LIAISON)
+    return [entry["detail"] for entry in dossier["custody"] if entry["step"] == "disposed"]
+
+
+async def test_documents_go_after_their_term_on_record_and_their_hashes_stay(house: House, tmp_path: Path):
+    path = await over(house)
+    await after_its_term(house, days=729)
+    _, listed = await house.json("GET", f"{path}/documents", role=Role.LIAISON)
+    (document,) = listed["items"]
+    assert document["removed_at"] is None and len(kept(tmp_path)) == 1
+    await after_its_term(house, days=2)
+    _, listed = await house.json("GET", f"{path}/documents", role=Role.LIAISON)
+    assert [(one["sha256"], one["removed_at"] is not None) for one in listed["items"]] == [(document["sha256"], True)]
+    assert kept(tmp_path) == []
+    told = {name: document[name] for name in ("kind", "name", "sha256", "size")} | {"document": document["id"]}
+    (line,) = await disposed(house, path)
+    assert (line["rule"], line["files"][0] | told) == ("footage.documents_days", line["files"][0])
+    _, audit = await house.json("GET", "/v1/audit?limit=500")
+    rows = [row for row in audit["items"] if row["action"] == "footage.disposed"]
+    assert len(rows) == 1
+    status, problem = await house.json("GET", f"{path}/documents/{document['id']}", role=Role.LIAISON)
+    assert (status, problem["type"].rpartition(":")[2]) == (404, "document-disposed")
+
+
+async def test_a_request_that_is_not_over_keeps_its_documents(house: House, tmp_path: Path):
+    path = f"/v1/footage-requests/{(await submitted(house))['id']}"
+    await house.json("POST", f"{path}/approve", json={}, role=Role.APPROVER)
+    await upload(house, path, PDF)
+    await after_its_term(house, days=2_000)
+    assert await disposed(house, path) == [] and len(kept(tmp_path)) == 1
+
+
+async def test_bytes_that_another_request_has_too_stay_for_that_one(house: House, tmp_path: Path):
+    path = await over(house)
+    other = f"/v1/footage-requests/{(await submitted(house))['id']}"
+    _, document = await upload(house, other, PDF)
+    await after_its_term(house, days=731)
+    assert len(await disposed(house, path)) == 1
+    async with house.call("GET", f"{other}/documents/{document['id']}", role=Role.LIAISON) as answer:
+        assert await answer.read() == PDF
+
+
+async def test_a_document_that_comes_again_after_its_term_is_there_for_another(house: House, tmp_path: Path):
+    path = await over(house)
+    await after_its_term(house, days=731)
+    status, again = await upload(house, path, PDF, name="again.pdf", kind="letter")
+    assert (status, again["removed_at"], again["name"], again["kind"]) == (201, None, "again.pdf", "letter")
+    async with house.call("GET", f"{path}/documents/{again['id']}", role=Role.LIAISON) as answer:
+        assert await answer.read() == PDF
+    await after_its_term(house, days=729)
+    assert len(await disposed(house, path)) == 1
+    await after_its_term(house, days=2)
+    assert len(await disposed(house, path)) == 2 and kept(tmp_path) == []
+
+
+async def test_bytes_that_a_crash_left_behind_go_with_the_next_start_and_others_stay(house: House, tmp_path: Path):
+    await over(house)
+    (bytes_,) = kept(tmp_path)
+    await after_its_term(house, days=731)
+    bytes_.write_bytes(PDF)
+    unknown = bytes_.with_name("0" * 64)
+    unknown.write_bytes(b"of a row that nobody wrote yet")
+    await house.services.footage._shredder.sweep()
+    assert not bytes_.exists() and unknown.exists()

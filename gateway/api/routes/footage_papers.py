@@ -50,6 +50,7 @@ class DocumentOut(Output):
     size: int
     by: PersonOut
     at: Instant
+    removed_at: Instant | None = Field(description="When it was deleted, its term being over; it cannot be read any more.")
 
 
 class DocumentList(Output):

@@ -11,7 +11,7 @@ from gateway.ctl.session import Output, client_of
 
 _COLUMNS: Final = (
     *(column(name) for name in ("id", "kind", "name", "size", "at")),
-    *(column(name, wide=True) for name in ("media", "sha256")),
+    *(column(name, wide=True) for name in ("media", "sha256", "removed_at")),
 )
 _KINDS: Final = {".pdf": "application/pdf", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png"}
 

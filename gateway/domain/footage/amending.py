@@ -31,7 +31,10 @@ class DocumentKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A file that belongs to a request. `media` by its content; its bytes lie under `sha256`; `name` as it was called, untrusted text."""
+    """A file that belongs to a request. `media` by its content; `name` as it was called, untrusted text.
+
+    Its bytes lie under `sha256` until `removed_at`.
+    """
 
     id: DocumentId
     request: RequestId
@@ -42,6 +45,7 @@ class Document:
     size: int
     by: Person
     at: datetime
+    removed_at: datetime | None = None
 
 
 _SIGNATURES: Final[Mapping[bytes, str]] = {b"%PDF-": "application/pdf", b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}

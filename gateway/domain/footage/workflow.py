@@ -123,6 +123,8 @@ KEPT: Final = DELIVERABLE | {_S.NOTHING_SEEN, _S.NO_COPY}
 """States whose files are on the disk until they expire."""
 FRUITLESS: Final = frozenset({_S.UNAVAILABLE, _S.FAILED})
 """States in which nothing could be given; what there is of it expires as other footage does, counted from when it came so far."""
+OVER: Final = frozenset({_S.REJECTED, _S.CANCELLED, _S.REVOKED, _S.EXPIRED})
+"""States after which nothing is done with a request any more."""
 OUTCOMES: Final = frozenset(_S) - WORKING - {_S.SUBMITTED, _S.EXPIRED}
 """What is remembered of a request when its files are gone."""
 _DECISIONS: Final = frozenset({Act.APPROVE, Act.REJECT, Act.CONFIRM, Act.REVOKE})
