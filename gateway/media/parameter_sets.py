@@ -52,6 +52,9 @@ def _configure_h264(nals: list[bytes]) -> Configuration | None:
 
 
 def _configure_h265(nals: list[bytes]) -> Configuration | None:
+    """Named `hev1`: under `hvc1` parameter sets stand in the sample entry only (ISO/IEC 14496-15, 8.3.2), and here they stay where the
+    device sent them, too. That they will not come is not known when the name is written, nor are they taken out of what is evidence.
+    """
     sets = {kind: _of_kind(nals, kind, lambda nal: nal[0] >> 1 & 0x3F) for kind in (32, 33, 34)}
     if not all(sets.values()):
         return None
