@@ -151,7 +151,8 @@ async def standing(
         house = await start(_running(config, monkeypatch, prepare))
         http = await start(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
         street = SimulatedCity.load(layout.city)
-        yield Standing(house, house._health, street, f"http://127.0.0.1:{ports.gateway}", f"http://127.0.0.1:{ports.control}", key, http)
+        door, street_door = (f"http://127.0.0.1:{port}" for port in (ports.gateway, ports.control))
+        yield Standing(house, house._health.service, street, door, street_door, key, http)
 
 
 async def _furnish(config: Config, files: Path) -> str:

@@ -53,7 +53,7 @@ async def test_services_that_raise_begin_anew_with_growing_pauses_and_the_voice_
     fragile: dict[str, Fragile] = {}
 
     def weaken(house: House) -> None:
-        for name, part in {"health": house._health, "footage": house._footage}.items():
+        for name, part in {"health": house._health.service, "footage": house._footage.service}.items():
             part.run = fragile[name] = Fragile(part.run)
         house._follow_inventory = fragile["inventory"] = Fragile(house._follow_inventory)
 

@@ -1,0 +1,113 @@
+"""The parts of footage: requests, coverage, what is held, and the pictures to find a minute by."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from gateway import tuning
+from gateway.composition.ground import Ground, fresh
+from gateway.domain.devices import DeviceId
+from gateway.footage.adopting import Adoption
+from gateway.footage.coverage import CoverageDesk
+from gateway.footage.fulfilment import Fetching
+from gateway.footage.holds import HoldDesk
+from gateway.footage.looks import Looks
+from gateway.footage.register import load_register, shipped_register
+from gateway.footage.securing import EvidenceStore, Securing
+from gateway.footage.service import FootageService
+from gateway.footage.space import Space
+from gateway.footage.strips import StripDesk
+
+
+@dataclass(frozen=True, slots=True)
+class FootageParts:
+    service: FootageService
+    looks: Looks
+    coverage: CoverageDesk
+    securing: Securing
+    holds: HoldDesk
+    strips: StripDesk
+
+
+def make_footage(ground: Ground, *, slowed: Callable[[DeviceId], bool]) -> FootageParts:
+    """`slowed`: whether a device answers more slowly than it does as a rule."""
+    store, city, board, clock, drivers = ground.store, ground.city, ground.board, ground.clock, ground.drivers
+    looks = Looks(store=store, city=city, board=board, clock=clock)
+    coverage = CoverageDesk(city=city, board=board, clock=clock, looks=looks, keeper_of=drivers.onvif_of)
+    service = _service(ground, coverage, slowed)
+    securing, holds = _holds(ground, service, coverage)
+    return FootageParts(
+        service=service,
+        looks=looks,
+        coverage=coverage,
+        securing=securing,
+        holds=holds,
+        strips=StripDesk(
+            store=store,
+            city=city,
+            board=board,
+            clock=clock,
+            turn=service.turn,
+            source_of=drivers.onvif_of,
+            target_of=drivers.target_of,
+        ),
+    )
+
+
+def _service(ground: Ground, coverage: CoverageDesk, slowed: Callable[[DeviceId], bool]) -> FootageService:
+    config, footage, drivers = ground.config, ground.config.footage, ground.drivers
+    return FootageService(
+        store=ground.store,
+        city=ground.city,
+        board=ground.board,
+        clock=ground.clock,
+        register=load_register(footage.register_file or shipped_register()),
+        search_of=drivers.onvif_of,
+        target_of=drivers.target_of,
+        new_id=lambda: fresh("F"),
+        fetching=Fetching(
+            config.data_dir / "footage",
+            config.data_dir / "evidence",
+            _space(ground),
+            segment=timedelta(minutes=footage.segment_minutes),
+            exports=footage.workers,
+        ),
+        rules=tuning.footage(footage),
+        slowed=slowed,
+        cards=coverage,
+        adoption=Adoption(ground.store, _evidence_store(ground)),
+    )
+
+
+def _holds(ground: Ground, service: FootageService, coverage: CoverageDesk) -> tuple[Securing, HoldDesk]:
+    rules, space = tuning.holds(ground.config.footage), _space(ground)
+    securing = Securing(
+        store=ground.store,
+        city=ground.city,
+        clock=ground.clock,
+        coverage=coverage,
+        space=space,
+        evidence=_evidence_store(ground),
+        turn=service.turn,
+        source_of=ground.drivers.onvif_of,
+        target_of=ground.drivers.target_of,
+        bytes_per_s=rules.bytes_per_s,
+    )
+    desk = HoldDesk(
+        store=ground.store,
+        clock=ground.clock,
+        coverage=coverage,
+        space=space,
+        new_id=lambda: fresh("H"),
+        stir=securing.stir,
+        rules=rules,
+    )
+    return securing, desk
+
+
+def _evidence_store(ground: Ground) -> EvidenceStore:
+    return EvidenceStore(ground.config.data_dir / "holds", segment=timedelta(minutes=ground.config.footage.segment_minutes))
+
+
+def _space(ground: Ground) -> Space:
+    return Space(ground.config.data_dir, floor=ground.config.footage.keep_free_mib << 20)
