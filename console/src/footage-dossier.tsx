@@ -295,9 +295,15 @@ function Log({ one }: { one: Dossier }) {
 }
 
 function detail(of: Record<string, unknown>): string {
-  return (["name", "receiver", "reason", "why"] as const)
-    .map((name) => of[name])
-    .filter((value): value is string => typeof value === "string" && value !== "")
-    .map((value) => (value === of["reason"] ? told(value) : value === of["why"] ? reason(value) : value))
-    .join(" · ");
+  const files = Array.isArray(of["files"]) ? of["files"].map((file: { name: string }) => file.name) : [];
+  const words = (["name", "viewer", "receiver", "reason", "why", "outcome"] as const)
+    .filter((name) => typeof of[name] === "string" && of[name] !== "")
+    .map((name) => saying(name, of[name] as string));
+  return [...words, ...files].join(" · ");
+}
+
+function saying(name: string, value: string): string {
+  if (name === "reason") return told(value);
+  if (name === "why") return reason(value);
+  return name === "outcome" ? worded("footage.viewed", value) : value;
 }

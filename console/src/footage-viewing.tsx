@@ -18,6 +18,7 @@ interface Viewing {
 }
 
 const OUTCOMES = ["nothing-found", "no-copy", "copy-wanted", "interrupted"] as const;
+const CLOSING: ReadonlySet<string> = new Set(["nothing-found", "no-copy"]);
 
 export function Viewings({ one }: { one: Dossier }) {
   const viewings = useSignal<readonly Viewing[]>([]);
@@ -52,11 +53,14 @@ export function Viewings({ one }: { one: Dossier }) {
                 <a href={viewing.page} target="_blank" rel="noopener">
                   {t("footage.viewings.open")} ↗
                 </a>{" "}
-                {OUTCOMES.map((outcome) => (
-                  <button key={outcome} onClick={() => said(end(viewing, outcome))}>
-                    {t(`footage.viewed.${outcome}`)}
-                  </button>
-                ))}
+                <span class="outcomes">
+                  {t("footage.viewings.end")}
+                  {OUTCOMES.map((outcome) => (
+                    <button key={outcome} title={CLOSING.has(outcome) ? t("footage.viewings.closes") : undefined} onClick={() => said(end(viewing, outcome))}>
+                      {t(`footage.viewed.${outcome}`)}
+                    </button>
+                  ))}
+                </span>
               </>
             )}
           </li>

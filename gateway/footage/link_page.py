@@ -15,6 +15,7 @@ h1 { font-size: 1.4rem; } small { color: #56636f; display: block; font-weight: 4
 table { width: 100%; border-collapse: collapse; } th, td { text-align: left; padding: .35rem .5rem; border-bottom: 1px solid #c8d1da; }
 td.number { text-align: right; white-space: nowrap; } code { font-size: .75rem; overflow-wrap: anywhere; color: #56636f; }
 """
+_WHOLE: Final = "<small>整个证据包 The whole package</small>"
 
 
 def link_page(link: Link, takes: Sequence[Take], files: Sequence[tuple[str, int, str]]) -> bytes:
@@ -38,7 +39,7 @@ def link_page(link: Link, takes: Sequence[Take], files: Sequence[tuple[str, int,
 def _row(link: Link, name: str, size: int, sha256: str, used: int) -> str:
     target = text(f"{link.id}/files/{name}")
     return (
-        f'<tr><td><a href="{target}" download>{text(name)}</a><br><code>{text(sha256)}</code></td>'
+        f'<tr><td><a href="{target}" download>{text(name)}</a>{"" if sha256 else _WHOLE}<br><code>{text(sha256)}</code></td>'
         f'<td class="number">{size:,}</td><td class="number">{used} / {link.downloads}</td></tr>'
     )
 

@@ -15,7 +15,7 @@ _STYLE: Final = """
 body { font: 15px/1.5 "Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", sans-serif; margin: 1rem auto; max-width: 76rem;
   padding: 0 1rem; color: #e8edf2; background: #10151b; }
 h1 { font-size: 1.2rem; } small { color: #93a1af; display: block; font-weight: 400; }
-figure { position: relative; margin: 0 0 1.5rem; } video { width: 100%; max-height: 80vh; display: block; background: #000; }
+figure { position: relative; margin: 0 0 1.5rem; } video { width: 100%; max-height: 68vh; display: block; background: #000; }
 figure .mark { position: absolute; inset: 0 0 3.2rem; pointer-events: none; background-repeat: repeat; }
 section { margin: 0 0 1rem; } h2 { font-size: 1rem; margin: 0; } h2 small { display: inline; }
 a { color: #9cc7f5; display: inline-block; padding: .15rem .5rem; border-radius: .25rem; } a:hover { background: #1d2732; }
@@ -24,12 +24,13 @@ a[aria-current] { color: #10151b; background: #9cc7f5; }
 """
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src 'self'; base-uri 'none'; form-action 'none'"
 _MINUTE: Final = timedelta(minutes=1)
+_LEAST: Final = timedelta(seconds=5)
 _CHOSEN: Final = ' aria-current="true"'
 
 
 def viewing_page(viewing: Viewing, films: Sequence[Film], *, shown: Film | None = None, from_s: float = 0.0) -> bytes:
     """`films`: in order; `shown`: the one that stands ready to be played, from `from_s` seconds on, when somebody has chosen one."""
-    mark = f"{viewing.viewer} {viewing.watermark} {_moment(viewing.started_at)} 仅限现场查看"
+    mark = f"{viewing.viewer} 仅限现场查看"
     choice = "".join(_choice(viewing, film, from_s if film is shown else None) for film in films)
     invitation = "<p>请选择开始时间（北京时间）。<small>Choose where to begin, Beijing time.</small></p>"
     screen = _screen(viewing, shown, from_s) if shown else invitation
@@ -76,16 +77,17 @@ def _minutes(film: Film) -> Iterator[tuple[float, str]]:
     start = film.period.start
     yield 0.0, _moment(start, "%H:%M:%S")
     at = start.replace(second=0, microsecond=0) + _MINUTE
-    while at < film.period.end:
+    while at < film.period.end - _LEAST:
         yield round((at - start).total_seconds(), 1), _moment(at, "%H:%M")
         at += _MINUTE
 
 
 def _tile(mark: str) -> str:
-    """The watermark as a picture that repeats."""
+    """The viewer's name, which the mark in the pictures has no letters for, as a picture that repeats."""
     drawn = (
-        '<svg xmlns="http://www.w3.org/2000/svg" width="460" height="150"><text x="8" y="130" transform="rotate(-14 8 130)" '
-        f'font-size="15" font-family="sans-serif" fill="#fff" fill-opacity=".42" stroke="#000">{text(mark)}</text></svg>'
+        '<svg xmlns="http://www.w3.org/2000/svg" width="420" height="220"><text x="8" y="150" transform="rotate(-14 8 150)" font-size="17" '
+        'font-family="sans-serif" fill="#fff" fill-opacity=".5" stroke="#000" stroke-opacity=".25" stroke-width=".6">'
+        f"{text(mark)}</text></svg>"
     )
     return f"data:image/svg+xml;base64,{base64.b64encode(drawn.encode()).decode()}"
 

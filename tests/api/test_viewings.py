@@ -49,7 +49,7 @@ async def test_a_citizen_looks_under_a_watermark_and_every_step_is_on_record(hou
         assert "script" not in page and "nodownload" in page and f"{viewing['id']}/films/{FILM}?from_s=2" in page
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
     mark = base64.b64decode(page.split("base64,")[1].split(")")[0]).decode()
-    assert "孙大娘" in mark and f"{viewing['id']} *071234" in mark
+    assert "孙大娘" in mark
     status, shown, headers = await film(house, viewing)
     assert (status, headers["Content-Disposition"], headers["Cache-Control"]) == (200, "inline", "no-store")
     assert len(brightness(shown)) == 100

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from gateway.domain.devices import DeviceKind
+from gateway.domain.footage import Step
 from gateway.domain.health import HealthState
 from gateway.domain.severity import Severity
+from gateway.domain.viewing import ViewingOutcome
 from gateway.domain.words import DEVICE, KINDS, SEVERITIES, STATES, noun
 
 LOCALES = Path(__file__).parents[2] / "console" / "src" / "locales"
@@ -20,6 +22,13 @@ def test_the_console_says_the_same(language: str) -> None:
     ours |= {f"state.{state}": getattr(said, language) for state, said in STATES.items()}
     ours |= {f"severity.{severity}": getattr(said, language) for severity, said in SEVERITIES.items()}
     assert {name: console.get(name) for name in ours} == ours
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_the_console_has_words_for_every_line_of_the_custody_log_and_every_outcome_of_a_viewing(language: str) -> None:
+    console = json.loads((LOCALES / f"{language}.json").read_text(encoding="utf-8"))
+    lines = {f"footage.did.{step}" for step in Step} | {f"footage.viewed.{outcome}" for outcome in ViewingOutcome}
+    assert sorted(lines - console.keys()) == []
 
 
 def test_everything_has_its_words() -> None:

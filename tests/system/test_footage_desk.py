@@ -16,6 +16,11 @@ pytestmark = [
 ]
 
 ZIP = "application/zip"
+SHOWN = """fetch('{viewing}/films/' + document.querySelector('.files a').textContent, {{ headers: {{ Range: 'bytes=0-' }} }})
+    .then(answer => {{
+        answer.body.cancel();
+        return [answer.status, answer.headers.get('content-type'), answer.headers.get('content-length')];
+    }})"""
 TYPED = {
     "requester": "王建国",
     "badge": "371502-0417",
@@ -72,6 +77,7 @@ async def test_a_request_goes_from_the_short_form_to_the_hand_over(demo: Demo, t
         await page.run("window.open = () => null; document.querySelector('.viewings form').requestSubmit()")
         viewing = await page.until("document.querySelector('[data-viewing] a')?.href")
         assert await page.run(f"fetch({viewing!r}).then(answer => answer.status)") == 200
+        assert await page.run(SHOWN.format(viewing=viewing)) == [200, "video/mp4", None]
         await page.run("document.querySelectorAll('[data-viewing] button')[2].click()")
         await page.until("document.querySelector('[data-viewing] .chip')")
         await linked(page, tmp_path)
