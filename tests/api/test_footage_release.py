@@ -12,6 +12,7 @@ from tests.api.house import House
 from tests.api.test_deliveries import STICK
 from tests.api.test_viewings import CITIZEN
 from tests.footage.shelf import FILM, ready
+from tests.media.films import grey_film
 
 PATH = "/v1/footage-requests/F-1"
 DOORS = (
@@ -74,7 +75,7 @@ async def test_an_emergency_is_only_looked_at_before_a_second_person_has_confirm
     house: House, tmp_path: Path, method: str, door: str, body: dict | None
 ):
     due = house.clock.now() + timedelta(hours=24)
-    await shelved(house, tmp_path, emergency=Emergency.MISSING_PERSON, papers_due_at=due, decided=False)
+    await shelved(house, tmp_path, emergency=Emergency.MISSING_PERSON, papers_due_at=due, decided=False, content=grey_film())
     status, problem = await house.json(method, PATH + door, json=body, role=Role.LIAISON)
     assert (status, problem["type"].rpartition(":")[2]) == (409, "not-confirmed")
     status, viewing = await house.json("POST", f"{PATH}/viewings", json=CITIZEN, role=Role.LIAISON)
