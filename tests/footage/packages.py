@@ -59,7 +59,7 @@ IMPORTED: Final = "03_IMPORT_001.mp4"
 
 
 def extended(folder: Path, signer: P256Signer) -> None:
-    """The package of a later version: with a film that came by another way, and a part without files."""
+    """The package of a later version: with a film that came by another way, one of a camera's own card, and a part without files."""
     (folder / IMPORTED).write_bytes(b"a film from a vendor's client")
     listed = {"name": IMPORTED, "size": (folder / IMPORTED).stat().st_size, "sha256": digest(folder / IMPORTED)}
     brought = {
@@ -73,7 +73,8 @@ def extended(folder: Path, signer: P256Signer) -> None:
         **{"client": "iVMS-4200 3.11", "original_name": "ch03_20260921.mp4", "note": "", "claimed": None, "files": [listed]},
         "taken_in_by": {"name": "窗口", "id": "api-key:desk", "at": NOW.isoformat()},
     }
-    files = tuple(_file(folder, number) for number in range(len(FOOTAGE)))
+    *others, last = (_file(folder, number) for number in range(len(FOOTAGE)))
+    files = (*others, replace(last, device=last.camera, serial="IPC-9", recording="card-1", sound_left_out="G726-32"))
     content = manifest(dossier(files), described=described(), wordings=WORDINGS, version="9", made_at=NOW)
     footage = {file.name: file.sha256 for file in files} | {IMPORTED: str(listed["sha256"])}
     seal(folder, content | {"imported": [brought], "holds": [{"until": "2026-12-01T00:00:00+08:00"}]}, footage, signer)

@@ -86,7 +86,10 @@ async def test_parts_that_a_later_version_added_are_signed_too_and_so_are_their_
     extended(package, signer)
     await trust(page, signer.fingerprint)
     assert await chosen(page, package) == "verified"
-    assert "holds" in await page.run("document.getElementById('about').innerText")
+    about = await page.run("document.getElementById('about').innerText")
+    assert "holds" in about
+    assert f"{FOOTAGE[-1]} · IPC-9" in about
+    assert f"{FOOTAGE[-1]} · G726-32" in about
     (package / IMPORTED).write_bytes((package / IMPORTED).read_bytes().replace(b"vendor", b"cousin"))
     assert await chosen(page, package) == "altered"
     assert (await shown(page)).splitlines()[1].startswith(IMPORTED)

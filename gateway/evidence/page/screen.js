@@ -130,8 +130,11 @@ function cameraFacts(camera) {
   const offset = camera.get("clock_offset_s");
   const shown = offset === null ? WORDS.unmeasured.join(" ") : typeof offset === "number" ? offset : offset?.text;
   const told = [[WORDS.device, `${camera.get("camera")} · ${camera.get("recorder")} · ${camera.get("serial")}`], [WORDS.offset, shown]];
-  const carded = listOf(camera, "files").filter(file => file instanceof Map && file.get("source") === "card" && file.get("device") !== camera.get("recorder"));
+  const files = listOf(camera, "files").filter(file => file instanceof Map);
+  const carded = files.filter(file => file.get("source") === "card" && file.get("device") !== camera.get("recorder"));
+  const silent = files.filter(file => file.get("sound_left_out"));
   if (carded.length) told.push([WORDS.card, carded.map(file => `${file.get("name")} · ${file.get("serial")}`).join("; ")]);
+  if (silent.length) told.push([WORDS.silent, silent.map(file => `${file.get("name")} · ${file.get("sound_left_out")}`).join("; ")]);
   const gaps = Array.isArray(camera.get("gaps")) ? camera.get("gaps").filter(gap => gap instanceof Map) : [];
   return gaps.length ? [...told, [WORDS.gaps, gaps.map(gap => `${beijing(gap.get("start"))} – ${beijing(gap.get("end"))}`).join("; ")]] : told;
 }
