@@ -12,7 +12,7 @@ from gateway.clock import Clock
 from gateway.domain.city import City
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import Person
-from gateway.domain.footage import UNDERTAKEN, FootageRequest, FootageState, Period, RequestId, Step
+from gateway.domain.footage import UNDERTAKEN, FootageRequest, FootageState, Origin, Period, RequestId, Step
 from gateway.domain.health import Board
 from gateway.drivers.base import Span, Target
 from gateway.drivers.rtsp.replay import replay
@@ -99,21 +99,30 @@ class StripDesk:
         key = (request, camera, count)
         kept = self._kept.get(key, ())
         if not kept or any(still.reason not in _SURE for still in kept):
-            kept = self._kept[key] = await self._take(camera, known.window_of(camera), count, known=kept)
+            origin = await self._origin(request, camera)
+            kept = self._kept[key] = await self._take(origin, known.window_of(camera), count, known=kept)
         self._kept.move_to_end(key)
         while len(self._kept) > _STRIPS:
             self._kept.popitem(last=False)
         return kept
 
-    async def _take(self, camera: DeviceId, window: Period, count: int, *, known: Sequence[Still]) -> tuple[Still, ...]:
-        """The stills of the window, without asking again for those `known` that are sure. The recorder is free between two of them."""
+    async def _origin(self, request: RequestId, camera: DeviceId) -> Origin:
+        """Where its footage is looked at: the recorder, or the camera's own card where only that was found to keep it. NotFound."""
         place = self._city.recorder_of(camera)
-        if place is None or not place[1].recording_token:
+        if place is not None and place[1].recording_token:
+            return Origin(place[0].id, place[1].recording_token, offset=self._board[place[0].id].offset)
+        async with self._store.read() as tx:
+            exports = await tx.footage.exports(request)
+        found = next((export.first for export in exports if export.recorder == export.camera == camera), None)
+        if found is None:
             raise NotFound(f"the inventory names no recording of {camera}")
-        recorder, channel = place
-        offset = self._board[recorder.id].offset or timedelta(0)
-        path = await self._source_of(recorder.id).replay_path(channel.recording_token, timeout_s=_ASK_S)
-        target = self._target_of(recorder.id)
+        return found
+
+    async def _take(self, origin: Origin, window: Period, count: int, *, known: Sequence[Still]) -> tuple[Still, ...]:
+        """The stills of the window, without asking again for those `known` that are sure. The device is free between two of them."""
+        offset = origin.offset or timedelta(0)
+        path = await self._source_of(origin.device).replay_path(origin.recording, timeout_s=_ASK_S)
+        target = self._target_of(origin.device)
         wanted = moments(window, count)
         stills = {still.at: still for still in known if still.reason in _SURE}
         end = self._clock.monotonic() + _STRIP_S
@@ -123,7 +132,7 @@ class StripDesk:
                     continue
                 stills[at] = Still(at, reason="too-slow")
                 if self._clock.monotonic() < end:
-                    async with self._turn(recorder.id):
+                    async with self._turn(origin.device):
                         found = await _found(target, path, at, offset)
                     if isinstance(found, Still):
                         stills[at] = found

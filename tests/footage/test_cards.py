@@ -25,6 +25,7 @@ from gateway.storage.store import Store
 from simulators.city import SimDevice
 from simulators.faults import Answer, Fault
 from tests.footage.desk import NOW, WANG, ZHAO, Desk, Street, desk_of, filing, street, working
+from tests.footage.test_strips import strips_of
 
 SECOND = timedelta(seconds=1)
 FRAME = timedelta(milliseconds=80)
@@ -207,6 +208,8 @@ async def test_a_camera_that_no_recorder_keeps_is_fetched_from_its_card_once_tha
         dossier = await corner.fulfilled(desk)
         told = json.loads(desk.file(dossier.request.id, "manifest.json").read_text())["cameras"][0]
         sheet = desk.file(dossier.request.id, "custody-sheet.html").read_text()
+        stills = await strips_of(desk).of(dossier.request.id, corner.camera, 2, by=WANG)
+    assert [still.reason for still in stills] == ["", ""]
     assert (dossier.request.state, dossier.exports[0].gaps) == (FootageState.READY, ())
     assert all(corner.is_from(file, corner.card) for file in dossier.files)
     assert (told["recorder"], told["serial"], told["clock_offset_s"]) == (corner.camera, corner.card.serial, FAST.total_seconds())
