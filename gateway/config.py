@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import quote, urlsplit, urlunsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -68,6 +68,23 @@ def _broker(url: str) -> str:
         raise ValueError("must have a port from 1 to 65535, or none")
     _host(parts.hostname or "")
     return url
+
+
+def _endpoint(url: str) -> str:
+    parts = urlsplit(url)
+    _broker(url)
+    if parts.username or parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError("must be a host with its port, and nothing behind it; bucket and prefix are settings of their own")
+    return url.rstrip("/")
+
+
+def _is_here(url: str) -> bool:
+    """Whether `url` leads to this machine and no further."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 _SEVERITIES = ("critical", "major", "minor", "warning")
@@ -362,6 +379,63 @@ class Sip(Section):
         return self
 
 
+_NAME = r"^[a-z0-9][a-z0-9-]{0,63}$"
+_BUCKET = r"^[A-Za-z0-9][A-Za-z0-9._-]{1,254}$"
+_KEY_PREFIX = r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*/?$"
+
+
+class Destination(Section):
+    """Where a package may be sent: a mounted folder, or a bucket of an S3-compatible store."""
+
+    name: Annotated[str, Field(pattern=_NAME)]
+    kind: Literal["directory", "s3"]
+    path: Path | None = None
+    mounted: bool = True
+    endpoint: Annotated[str, AfterValidator(_without_password), _scheme("https", "http"), AfterValidator(_endpoint)] | None = None
+    bucket: Annotated[str, Field(pattern=_BUCKET)] | None = None
+    prefix: Annotated[str, Field(pattern=_KEY_PREFIX, max_length=200)] | None = None
+    region: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")] = "us-east-1"
+    access_key_file: Path | None = None
+    secret_key_file: Path | None = None
+    ca_file: Path | None = None
+    plain_because: Annotated[str, Field(max_length=200)] = ""
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Destination":
+        needed = ("path",) if self.kind == "directory" else ("endpoint", "bucket", "access_key_file", "secret_key_file")
+        foreign = _OF_S3 if self.kind == "directory" else ("path", "mounted")
+        if lacking := [name for name in needed if getattr(self, name) is None]:
+            raise ValueError(f"{self.name}: a destination of kind {self.kind} needs {' and '.join(lacking)}")
+        if wrong := [name for name in foreign if name in self.model_fields_set]:
+            raise ValueError(f"{self.name}: a destination of kind {self.kind} has no {' and no '.join(wrong)}")
+        if self.path is not None and not self.path.is_absolute():
+            raise ValueError(f"{self.name}: path must be absolute")
+        self._check_line()
+        return self
+
+    def _check_line(self) -> None:
+        plain = (self.endpoint or "").startswith("http:")
+        if plain and not self.plain_because.strip() and not _is_here(self.endpoint or ""):
+            raise ValueError(
+                f"{self.name}: endpoint must begin with https://; over http:// footage and its record can be read and changed on the way, "
+                "which needs a reason in plain_because"
+            )
+        if self.plain_because and not plain:
+            raise ValueError(f"{self.name}: plain_because belongs to an endpoint with http://")
+        if self.ca_file is not None and plain:
+            raise ValueError(f"{self.name}: ca_file belongs to an endpoint with https://")
+
+
+_OF_S3 = ("endpoint", "bucket", "prefix", "region", "access_key_file", "secret_key_file", "ca_file", "plain_because")
+
+
+def _names_once(destinations: Sequence[Destination]) -> Sequence[Destination]:
+    names = [one.name for one in destinations]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"the name {twice[0]} stands twice")
+    return destinations
+
+
 class Footage(Section):
     """How footage is fetched and how long a copy is kept."""
 
@@ -380,6 +454,7 @@ class Footage(Section):
     expected_kbps: Annotated[int, Field(ge=64, le=100_000)] = 4_000
     keep_free_mib: Annotated[int, Field(ge=0, le=1 << 24)] = 256
     brought_gib: Annotated[float, Field(gt=0, le=10_000)] = 100.0
+    destinations: Annotated[tuple[Destination, ...], Field(max_length=20), AfterValidator(_names_once)] = ()
 
 
 Range = Annotated[IPv4Network, AfterValidator(_range)]
@@ -569,6 +644,12 @@ class _Reading:
             named = reduce(getattr, path, config)
             if isinstance(named, Path) and not os.path.isfile(named):  # noqa: PTH113 (Path.is_file raises where a folder is closed to us)
                 self.faults.append(Fault(self._place(path), f"{'.'.join(path)}: there is no file {named}"))
+        for number, one in enumerate(config.footage.destinations):
+            for name in ("access_key_file", "secret_key_file", "ca_file"):
+                path = getattr(one, name)
+                if path is not None and not os.path.isfile(path):  # noqa: PTH113 (as above)
+                    place = self._place(("footage", "destinations", str(number), name))
+                    self.faults.append(Fault(place, f"footage.destinations.{name}: there is no file {path}"))
         if config.profiles_dir is not None and not os.path.isdir(config.profiles_dir):  # noqa: PTH112 (as above)
             self.faults.append(Fault(self._place(("profiles_dir",)), f"profiles_dir: there is no folder {config.profiles_dir}"))
 
@@ -590,10 +671,16 @@ class _Reading:
 
     def _value(self, node: yaml.Node, model: type[BaseModel], path: Path_) -> Any:
         section = model.model_fields[path[-1]].annotation
+        if (item := _section_of_list(section)) is not None and isinstance(node, yaml.SequenceNode):
+            return [self._item(one, item, (*path, str(number))) for number, one in enumerate(node.value)]
         if not (isinstance(section, type) and issubclass(section, Section)):
             return _construct(node)
         if node.tag == "tag:yaml.org,2002:null":
             return {}  # a section of which every line is commented out
+        return self._mapping(node, section, path) if isinstance(node, yaml.MappingNode) else _construct(node)
+
+    def _item(self, node: yaml.Node, section: type[Section], path: Path_) -> Any:
+        self._where[path] = _line(node)
         return self._mapping(node, section, path) if isinstance(node, yaml.MappingNode) else _construct(node)
 
     def _place(self, path: Path_) -> str:
@@ -601,6 +688,12 @@ class _Reading:
             if place := self._where.get(path[:length]):
                 return place
         return "line 1"
+
+
+def _section_of_list(annotation: Any) -> type[Section] | None:
+    """The section of which `annotation` is a list; None for anything else."""
+    item = (get_args(annotation) or (None,))[0] if get_origin(annotation) is tuple else None
+    return item if isinstance(item, type) and issubclass(item, Section) else None
 
 
 def _text(path: Path) -> str:
@@ -623,6 +716,8 @@ def _construct(node: yaml.Node) -> Any:
 
 def _settings(model: type[BaseModel], path: Path_ = ()) -> Iterator[Path_]:
     for name, field in model.model_fields.items():
+        if _section_of_list(field.annotation) is not None:
+            continue  # a list of sections stands in the file alone
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
             yield from _settings(field.annotation, (*path, name))
         else:

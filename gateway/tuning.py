@@ -22,8 +22,11 @@ from gateway.domain.talk import TalkBounds
 from gateway.domain.work_orders import Calendar, Target
 from gateway.drivers.sip.agent import Outbound, Way
 from gateway.drivers.sip.wire import Transport
+from gateway.footage.destinations import Destination
 from gateway.footage.holds import HoldRules
 from gateway.footage.service import Rules as FootageRules
+from gateway.footage.to_directory import DirectoryDestination
+from gateway.footage.to_object_store import Bucket, Login, ObjectStoreDestination
 from gateway.health.wheel import LATE_S, Pace
 from gateway.incidents.service import Rules as IncidentRules
 from gateway.incidents.work_orders import Agreement
@@ -192,6 +195,28 @@ def footage(settings: config.Footage) -> FootageRules:
         decide_for=timedelta(days=settings.decision_days),
         papers_for=timedelta(hours=settings.papers_hours),
         brought_bytes=int(settings.brought_gib * (1 << 30)),
+    )
+
+
+def destinations(settings: config.Footage) -> tuple[Destination, ...]:
+    """Where packages may be sent. InvalidInput for a file of authorities that cannot be read."""
+    return tuple(_directory(one) if one.kind == "directory" else _bucket(one) for one in settings.destinations)
+
+
+def _directory(one: config.Destination) -> DirectoryDestination:
+    assert one.path is not None
+    return DirectoryDestination(one.name, one.path, mounted=one.mounted)
+
+
+def _bucket(one: config.Destination) -> ObjectStoreDestination:
+    access, secret = one.access_key_file, one.secret_key_file
+    assert one.endpoint and one.bucket and access and secret
+    authorities = config.read_secret(one.ca_file) if one.ca_file else ""
+    return ObjectStoreDestination(
+        one.name,
+        Bucket(one.endpoint, one.bucket, one.prefix or "", one.region, authorities),
+        lambda: Login(config.read_secret(access), config.read_secret(secret)),
+        plain_because=one.plain_because,
     )
 
 

@@ -73,6 +73,7 @@ def _service(ground: Ground, coverage: CoverageDesk, slowed: Callable[[DeviceId]
             exports=footage.workers,
         ),
         rules=tuning.footage(footage),
+        destinations=tuning.destinations(footage),
         slowed=slowed,
         cards=coverage,
         adoption=Adoption(ground.store, _evidence_store(ground)),

@@ -1,13 +1,14 @@
 """Footage that leaves the house on a medium or to another system: by which way, to whom, sealed how, and what was signed for."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import NewType
+from typing import Final, NewType
 
 from gateway.domain.events import Person
 from gateway.domain.footage import RequestId
-from gateway.errors import Fault, InvalidInput
+from gateway.errors import Conflict, Fault, InvalidInput
 
 DeliveryId = NewType("DeliveryId", str)
 
@@ -29,11 +30,21 @@ class Medium(StrEnum):
 
 
 class DeliveryState(StrEnum):
-    """How far a delivery is; a medium is handed over at once."""
+    """How far a delivery is; a medium is handed over at once. PENDING waits for its first attempt, or for another."""
 
+    PENDING = "pending"
     SENDING = "sending"
     DONE = "done"
     FAILED = "failed"
+
+
+FOLLOWS: Final[Mapping[DeliveryState, frozenset[DeliveryState]]] = {
+    DeliveryState.PENDING: frozenset({DeliveryState.SENDING, DeliveryState.FAILED}),
+    DeliveryState.SENDING: frozenset({DeliveryState.PENDING, DeliveryState.DONE, DeliveryState.FAILED}),
+    DeliveryState.DONE: frozenset(),
+    DeliveryState.FAILED: frozenset(),
+}
+"""Which state may follow which; what is DONE or FAILED stays so. The store's trigger knows the same pairs (a test compares them)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +70,11 @@ class SignedSheet:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One hand-over. `manifest_sha256` is the hash that stands on the printed sheet: what was signed for. `target`: where it was sent."""
+    """One hand-over. `manifest_sha256` is the hash that stands on the printed sheet: what was signed for.
+
+    Of one that is sent: `destination` is the name of the configured one, `target` where the package lies there, `size` and `sent` bytes of
+    its ZIP, `sha256` the digest of what was written; `attempts` counts sendings, `reason` says why the last of them came to nothing.
+    """
 
     id: DeliveryId
     request: RequestId
@@ -77,6 +92,39 @@ class Delivery:
     note: str = ""
     sent: int = 0
     sheet: SignedSheet | None = None
+    destination: str = ""
+    attempts: int = 0
+    size: int = 0
+    sha256: str = ""
+    begun_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    @property
+    def open(self) -> bool:
+        """It waits or is under way."""
+        return bool(FOLLOWS[self.state])
+
+
+def begun(delivery: Delivery, *, at: datetime) -> Delivery:
+    """`delivery` with another attempt under way. Conflict (`wrong-state`)."""
+    return replace(_moved(delivery, DeliveryState.SENDING), attempts=delivery.attempts + 1, begun_at=at, reason="", sent=0)
+
+
+def broken_off(delivery: Delivery, reason: str, *, at: datetime, again: bool) -> Delivery:
+    """`delivery` whose attempt came to nothing; it waits for another when there is to be one `again`. Conflict (`wrong-state`)."""
+    state = DeliveryState.PENDING if again else DeliveryState.FAILED
+    return replace(_moved(delivery, state), reason=reason[:1_000], ended_at=None if again else at)
+
+
+def arrived(delivery: Delivery, sha256: str, *, at: datetime) -> Delivery:
+    """`delivery` whose package lies whole where it was sent. Conflict (`wrong-state`)."""
+    return replace(_moved(delivery, DeliveryState.DONE), sha256=sha256, sent=delivery.size, reason="", ended_at=at)
+
+
+def _moved(delivery: Delivery, state: DeliveryState) -> Delivery:
+    if state not in FOLLOWS[delivery.state]:
+        raise Conflict(f"a delivery that is {delivery.state} cannot become {state}", code="wrong-state")
+    return replace(delivery, state=state)
 
 
 def check_receipt(receipt: Receipt) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
+from gateway.domain.deliveries import DeliveryState
 from gateway.domain.events import Person
 from gateway.domain.footage import Act, RequestId, Step
 from gateway.domain.imports import HOLDING
@@ -22,6 +23,7 @@ HOLD_ENDED: Final = "hold-ended"
 async def write_disposal(tx: Tx, request: RequestId, rule: str, *, by: Person, at: datetime, held: Collection[str] = ()) -> None:
     """The line `disposed`, before the files go; none when there is nothing to delete. What is `held` stays and is named.
 
+    `outside`: copies that were handed over lie where the gateway deletes nothing; where, and with which digest.
     In the transaction that marks the files as removed, before it does. A crash afterwards leaves files that the next life removes.
     """
     fetched = [
@@ -31,4 +33,21 @@ async def write_disposal(tx: Tx, request: RequestId, rule: str, *, by: Person, a
     brought = [(one.name, one.sha256, one.size) for one in there if one.name not in held]
     if fetched or brought:
         told = [{"name": name, "sha256": sha256, "size": size} for name, sha256, size in fetched + brought]
-        await write_down(tx, request, Step.DISPOSED, by=by, at=at, detail={"rule": rule, "files": told, "held": sorted(held)})
+        detail = {"rule": rule, "files": told, "held": sorted(held), "outside": await _outside(tx, request)}
+        await write_down(tx, request, Step.DISPOSED, by=by, at=at, detail=detail)
+
+
+async def _outside(tx: Tx, request: RequestId) -> list[dict[str, object]]:
+    """The copies that left on a medium or to a destination, and stay there."""
+    gone = [one for one in await tx.deliveries.of(request) if one.state is DeliveryState.DONE]
+    return [
+        {
+            "delivery": one.id,
+            "way": one.way,
+            "where": one.target or f"{one.medium} {one.number}",
+            "receiver": one.receipt.receiver,
+            "sha256": one.sha256,
+            "manifest_sha256": one.manifest_sha256,
+        }
+        for one in gone
+    ]

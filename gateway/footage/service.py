@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -38,7 +38,9 @@ from gateway.evidence import archive
 from gateway.evidence.contents import SUMS, names_in
 from gateway.footage.adopting import Adoption
 from gateway.footage.amending import AmendingDesk
+from gateway.footage.carrying import Carrier
 from gateway.footage.custody import denials_on_record
+from gateway.footage.destinations import Destination
 from gateway.footage.filing import Sought, accepted, looked_for
 from gateway.footage.fulfilment import Fetching, Fulfilment
 from gateway.footage.handover import HandOverDesk
@@ -50,6 +52,7 @@ from gateway.footage.progress import Progress
 from gateway.footage.proving import Prover
 from gateway.footage.register import Register
 from gateway.footage.resealing import Resealing
+from gateway.footage.sending import SendingDesk
 from gateway.footage.shredding import Shredder
 from gateway.footage.stretches import Worker
 from gateway.footage.viewing import ViewingDesk
@@ -125,6 +128,7 @@ class FootageService:
         cards: Cards | None = None,
         adoption: Adoption | None = None,
         worker: Worker = run_worker,
+        destinations: Sequence[Destination] = (),
     ) -> None:
         self.register = register
         self._store = store
@@ -199,6 +203,23 @@ class FootageService:
             keep_document=self.amending.add,
             alone=self._fulfilment.alone,
         )
+        self._carrier = Carrier(
+            store=store,
+            clock=clock,
+            destinations=destinations,
+            folder_of=self._prover.folder_of,
+            act=self._ledger.act,
+            gone=self._ledger.gone,
+            alone=self._fulfilment.alone,
+        )
+        self.sendings = SendingDesk(
+            store=store,
+            clock=clock,
+            carrier=self._carrier,
+            folder_of=self._prover.folder_of,
+            is_sealed=self._prover.is_sealed,
+            alone=self._fulfilment.alone,
+        )
         self.imports = ImportDesk(
             store=store,
             clock=clock,
@@ -220,10 +241,11 @@ class FootageService:
         return self._fulfilment.turn(recorder)
 
     async def run(self) -> None:
-        """Work off approved requests and let old ones expire, until cancelled. Unfinished work of an earlier run goes on."""
+        """Work off approved requests, send packages and let old ones expire, until cancelled. Unfinished work of an earlier run goes on."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._fulfilment.run(), name="footage fulfilment")
             group.create_task(self._expire(), name="footage expiry")
+            group.create_task(self._carrier.run(), name="footage carrier")
 
     # -- asking and deciding ------------------------------------------------------------------------------------------
 

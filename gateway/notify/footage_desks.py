@@ -71,6 +71,10 @@ STEPS: Final[Mapping[str, Telling]] = {
     ),
     "expiring": Telling(Desk.REQUESTERS, _ASK, "下载期限将至", "its time for downloads ends soon", *_FETCH),
     "give-up": Telling(Desk.REQUESTERS, _OVER, "无法取得", "not to be had"),
+    "send-failed": Telling(
+        *(Desk.REQUESTERS, _ASK, "送达失败，未移交", "could not be sent, and is not handed over"),
+        *("查看送达失败原因，排除后重新发送", "see on its page why, mend it and send it again"),
+    ),
     "hand-over": Telling(Desk.REQUESTERS, _OVER, "已移交", "handed over"),
     "close-nothing-found": Telling(Desk.REQUESTERS, _OVER, "已查看，未发现", "viewed, nothing found"),
     "close-no-copy": Telling(Desk.REQUESTERS, _OVER, "已查看，未取复制件", "viewed, no copy taken"),

@@ -5,14 +5,17 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, Column, Row, Table, Text, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.domain.deliveries import Delivery, DeliveryId, DeliveryState, Medium, Receipt, SignedSheet, Way
+from gateway.domain.deliveries import FOLLOWS, Delivery, DeliveryId, DeliveryState, Medium, Receipt, SignedSheet, Way
 from gateway.domain.events import Actor, Person
 from gateway.domain.footage import RequestId
 from gateway.errors import NotFound
 from gateway.storage.schema import UtcTime, metadata
 
 _RECEIPT: Final = ("receiver", "unit", "badge", "second_officer")
-_SAME: Final = ("id", "request", "manifest_sha256", "at", "number", "seal", "target", "reason", "note", "sent")
+_PLAIN: Final = ("id", "request", "manifest_sha256", "at", "number", "seal", "target", "reason", "note", "sent")
+_SENDING: Final = ("destination", "attempts", "size", "sha256", "begun_at", "ended_at")
+_SAME: Final = (*_PLAIN, *_SENDING)
+_CHANGES: Final = frozenset({"state", "reason", "sent", "attempts", "size", "sha256", "begun_at", "ended_at"})
 
 footage_deliveries = Table(
     "footage_deliveries",
@@ -32,6 +35,12 @@ footage_deliveries = Table(
     Column("sheet_by", Text),
     Column("sheet_person", Text),
     Column("sheet_at", UtcTime),
+    Column("destination", Text, nullable=False),
+    Column("attempts", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("begun_at", UtcTime),
+    Column("ended_at", UtcTime),
 )
 
 
@@ -46,9 +55,9 @@ class DeliveryRepository:
         await self._conn.execute(insert(footage_deliveries).values(_row(delivery)))
 
     async def put(self, delivery: Delivery) -> None:
-        """Write how far it is, and the signed sheet."""
+        """Write how far it is, and the signed sheet. Conflict when that state may not follow."""
         row = _row(delivery)
-        changed = {name: value for name, value in row.items() if name in ("state", "reason", "sent") or name.startswith("sheet_")}
+        changed = {name: value for name, value in row.items() if name in _CHANGES or name.startswith("sheet_")}
         await self._conn.execute(update(footage_deliveries).where(footage_deliveries.c.id == delivery.id).values(changed))
 
     async def get(self, delivery: DeliveryId) -> Delivery:
@@ -64,11 +73,28 @@ class DeliveryRepository:
         statement = select(footage_deliveries).where(table.request == request).order_by(table.at, table.id)
         return [_delivery(row) for row in await self._conn.execute(statement)]
 
-    async def sending(self, *, limit: int = 100) -> list[Delivery]:
-        """Those that are under way, the oldest first."""
+    async def open(self, destination: str | None = None, *, limit: int = 100) -> list[Delivery]:
+        """Those that wait or are under way, the oldest first: to one `destination`, or to any."""
         table = footage_deliveries.c
-        statement = select(footage_deliveries).where(table.state == DeliveryState.SENDING.value).order_by(table.at).limit(limit)
+        statement = select(footage_deliveries).where(table.state.in_(_OPEN)).order_by(table.at, table.id).limit(limit)
+        if destination is not None:
+            statement = statement.where(table.destination == destination)
         return [_delivery(row) for row in await self._conn.execute(statement)]
+
+    async def same(self, request: RequestId, destination: str, manifest_sha256: str) -> Delivery | None:
+        """The one of this package to this destination that waits, is under way or is done."""
+        table = footage_deliveries.c
+        statement = select(footage_deliveries).where(
+            table.request == request,
+            table.destination == destination,
+            table.manifest_sha256 == manifest_sha256,
+            table.state != DeliveryState.FAILED.value,
+        )
+        row = (await self._conn.execute(statement)).one_or_none()
+        return _delivery(row) if row else None
+
+
+_OPEN: Final = [state.value for state in DeliveryState if FOLLOWS[state]]
 
 
 def _row(delivery: Delivery) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -54,6 +54,7 @@ from gateway.domain.work_orders import WorkOrderId
 from gateway.drivers.profiles.library import Profiles
 from gateway.drivers.registry import Drivers
 from gateway.footage.coverage import CoverageDesk
+from gateway.footage.destinations import Destination
 from gateway.footage.fulfilment import Fetching
 from gateway.footage.holds import HoldDesk
 from gateway.footage.looks import Looks
@@ -61,6 +62,7 @@ from gateway.footage.register import load_register, shipped_register
 from gateway.footage.service import FootageService
 from gateway.footage.space import Space
 from gateway.footage.strips import StripDesk
+from gateway.footage.to_directory import DirectoryDestination
 from gateway.health.album import Album
 from gateway.health.asked import AskedVisits
 from gateway.health.checks.subject import Tools
@@ -144,7 +146,9 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(folder: Path, template: Path, *, city: City | None = None, clock: Clock | None = None) -> AsyncIterator[House]:
+async def open_house(
+    folder: Path, template: Path, *, city: City | None = None, clock: Clock | None = None, destinations: Sequence[Destination] = ()
+) -> AsyncIterator[House]:
     """A running door. The city is `city` or a small one of which no device answers; time is the test's own unless a clock is given."""
     clock = clock or SimulatedClock()
     if not (folder / "gateway.db").exists():
@@ -155,7 +159,7 @@ async def open_house(folder: Path, template: Path, *, city: City | None = None, 
         drivers = await stack.enter_async_context(Drivers(city, clock, Profiles([]), walk_every_s=60))
         await stack.enter_async_context(going(store.writer.run))
         keys = await store.writer.write(lambda tx: _make_keys(tx, clock), lane=Lane.STOP)
-        services = make_services(folder, store, city, clock, drivers)
+        services = make_services(folder, store, city, clock, drivers, destinations)
         await services.incidents.load()
         await stack.enter_async_context(going(services.incidents.run))
         await stack.enter_async_context(going(services.broadcasts.run))
@@ -199,7 +203,9 @@ async def going(run: Callable[[], Any]) -> AsyncIterator[None]:
         task.cancel()
 
 
-def make_services(folder: Path, store: Store, city: City, clock: Clock, drivers: Drivers) -> Services:
+def make_services(
+    folder: Path, store: Store, city: City, clock: Clock, drivers: Drivers, destinations: Sequence[Destination] = ()
+) -> Services:
     board = Board()
     numbers = count(1)
     shelf = ClipShelf(store, folder / "clips", ClipPreparer(), clock)
@@ -242,6 +248,7 @@ def make_services(folder: Path, store: Store, city: City, clock: Clock, drivers:
         new_id=lambda: f"F-{next(numbers)}",
         fetching=Fetching(folder / "footage", folder / "evidence", Space(folder / "footage", floor=1 << 20)),
         cards=coverage,
+        destinations=[*destinations, DirectoryDestination("share", folder / "share", mounted=False)],
     )
     captures = CaptureDesk(store=store, clock=clock, camera_of=drivers.onvif_of, stills=StreamStills(target_of=drivers.target_of))
 

@@ -1,4 +1,4 @@
-"""Hand-over on a sealed medium, and the signed sheet that comes back."""
+"""Hand-over on a sealed medium or to a configured destination, and the signed sheet that comes back."""
 
 from pydantic import Field
 
@@ -11,8 +11,9 @@ from gateway.domain.access import Permission
 from gateway.domain.deliveries import Delivery, DeliveryId, DeliveryState, Medium, Receipt, Way
 from gateway.errors import Conflict, Forbidden, InvalidInput, NotFound
 from gateway.footage.handover import Sealed
+from gateway.footage.sending import Consignment
 
-routes = Routes("footage deliveries", "Footage that left on a sealed medium: to whom, in whose presence, against which printed hash.")
+routes = Routes("footage deliveries", "Footage that leaves on a sealed medium or is sent to a destination: to whom, by which hash.")
 
 
 class MediumIn(Input):
@@ -29,6 +30,31 @@ class MediumIn(Input):
         default="", pattern=r"^([0-9a-fA-F]{64})?$", description="manifest.json's hash as the receiver reads it on the sheet: compared."
     )
     note: Text = ""
+
+
+class SendIn(Input):
+    """Who takes a package that is sent; what is left out is as the request has it."""
+
+    receiver: OptionalLine = ""
+    unit: OptionalLine = ""
+    badge: OptionalLine = ""
+    second_officer: OptionalLine = ""
+    note: Text = ""
+
+
+class DestinationOut(Output):
+    """Where packages may be sent."""
+
+    name: str
+    way: Way
+    where: str = Field(description="The folder, or the store's address with bucket and prefix.")
+    plain_because: str = Field(description="Why it is reached without TLS; empty when it is not.")
+
+
+class DestinationList(Output):
+    """The destinations of the configuration."""
+
+    items: list[DestinationOut]
 
 
 class SheetQuery(Input):
@@ -62,6 +88,15 @@ class DeliveryOut(Output):
     badge: str
     second_officer: str
     manifest_sha256: str = Field(description="The hash that stands on the printed sheet: what was signed for.")
+    destination: str = Field(description="Of one that is sent: the destination's name.")
+    target: str = Field(description="Of one that is sent: where the package lies there.")
+    attempts: int
+    size: int = Field(description="Bytes of the package's ZIP.")
+    sent: int = Field(description="Bytes that are on their way or there; those of a broken attempt count no more.")
+    sha256: str = Field(description="Of what was written there, once it is done.")
+    reason: str = Field(description="Why the last attempt came to nothing: its code, and a sentence.")
+    begun_at: Instant | None = Field(description="When the last attempt began.")
+    ended_at: Instant | None
     note: str
     by: PersonOut
     at: Instant
@@ -87,13 +122,47 @@ async def hand_over_medium(call: Call, body: MediumIn) -> DeliveryOut:
     await call.services.footage.must_be_filer(request_id(call), by=call.caller.person, wish="medium")
     receipt = Receipt(body.receiver, body.unit, body.badge, body.second_officer)
     sealed = Sealed(body.medium, body.number, body.seal, receipt, body.printed_sha256, body.note)
-    return _out(await call.services.footage.deliveries.hand_over(request_id(call), sealed, by=call.caller.person))
+    return _out(call, await call.services.footage.deliveries.hand_over(request_id(call), sealed, by=call.caller.person))
+
+
+@routes.op("GET", "/v1/footage-destinations", needs=Permission.FOOTAGE_READ)
+async def list_footage_destinations(call: Call) -> DestinationList:
+    """Where packages may be sent: footage.destinations of the configuration, without its secrets."""
+    known = call.services.footage.sendings.destinations()
+    return DestinationList(
+        items=[DestinationOut(name=one.name, way=one.way, where=one.where(), plain_because=one.plain_because) for one in known]
+    )
+
+
+@routes.op(
+    "POST",
+    "/v1/footage-requests/{request_id}/deliveries/{destination}",
+    needs=Permission.FOOTAGE_DOWNLOAD,
+    status=202,
+    problems=(NotFound, Conflict, Forbidden, InvalidInput),
+    repeatable=True,
+)
+async def send_package(call: Call, body: SendIn) -> DeliveryOut:
+    """Send the sealed package to a destination; when it is there, whole and compared, the request is handed over.
+
+    The same package goes to the same destination once: asked again, the answer is the delivery that is on its way or done.
+    """
+    footage, name = call.services.footage, await within(call)
+    wanted = Consignment(call.path("destination"), **body.model_dump())
+    await footage.must_be_filer(name, by=call.caller.person, wish=f"send to {wanted.destination}")
+    return _out(call, await footage.sendings.send(name, wanted, by=call.caller.person))
+
+
+@routes.op("GET", "/v1/footage-deliveries/{delivery_id}", needs=Permission.FOOTAGE_READ, problems=(NotFound,))
+async def read_footage_delivery(call: Call) -> DeliveryOut:
+    """One hand-over, and how far it is."""
+    return _out(call, await call.services.footage.deliveries.get(DeliveryId(call.path("delivery_id"))))
 
 
 @routes.op("GET", "/v1/footage-requests/{request_id}/deliveries", needs=Permission.FOOTAGE_READ, problems=(NotFound,))
 async def list_footage_deliveries(call: Call) -> DeliveryList:
     """The hand-overs of a request; those whose signed sheet is still owed have none."""
-    return DeliveryList(items=[_out(one) for one in await call.services.footage.deliveries.of(request_id(call))])
+    return DeliveryList(items=[_out(call, one) for one in await call.services.footage.deliveries.of(request_id(call))])
 
 
 @routes.op(
@@ -108,17 +177,19 @@ async def attach_signed_sheet(call: Call, query: SheetQuery, content: bytes) -> 
     deliveries = call.services.footage.deliveries
     one = DeliveryId(call.path("delivery_id"))
     await within(call, (await deliveries.get(one)).request)
-    return _out(await deliveries.attach_sheet(one, content, name=query.name, by=call.caller.person))
+    return _out(call, await deliveries.attach_sheet(one, content, name=query.name, by=call.caller.person))
 
 
-def _out(one: Delivery) -> DeliveryOut:
+def _out(call: Call, one: Delivery) -> DeliveryOut:
     sheet, receipt, signed = one.sheet, one.receipt, None
     if sheet is not None:
         signed = SheetOut(sha256=sheet.sha256, media=sheet.kind, size=sheet.size, by=shown_person(sheet.by), at=sheet.at)
     same = ("id", "request", "way", "state", "medium", "number", "seal", "manifest_sha256", "note", "at")
+    sending = ("destination", "target", "attempts", "size", "sha256", "reason", "begun_at", "ended_at")
     return DeliveryOut(
-        **{name: getattr(one, name) for name in same},
+        **{name: getattr(one, name) for name in (*same, *sending)},
         **{name: getattr(receipt, name) for name in ("receiver", "unit", "badge", "second_officer")},
+        sent=call.services.footage.sendings.sent(one),
         by=shown_person(one.by),
         signed_sheet=signed,
     )

@@ -15,6 +15,7 @@ from gateway.ctl.commands import (
     footage_package,
     footage_papers,
     footage_progress,
+    footage_sending,
     footage_viewings,
 )
 from gateway.ctl.commands.footage_route import route_of
@@ -34,6 +35,7 @@ for part in (
     footage_links,
     footage_viewings,
     footage_media,
+    footage_sending,
     footage_brought,
     footage_holds,
 ):

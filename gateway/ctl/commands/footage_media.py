@@ -1,4 +1,4 @@
-"""Footage that leaves on a sealed medium: to whom, against which printed hash, and the signed sheet that comes back."""
+"""Footage that left, and on a sealed medium: to whom, against which printed hash, and the signed sheet that comes back."""
 
 import uuid
 from pathlib import Path
@@ -11,9 +11,11 @@ from gateway.ctl.output import Column, Format, column, say, show, tell
 from gateway.ctl.session import Output, client_of
 
 _COLUMNS: Final = (
-    *(column(name) for name in ("id", "medium", "number", "seal", "receiver", "second_officer", "at")),
+    *(column(name) for name in ("id", "way", "state")),
+    Column("WHERE", lambda delivery: delivery["destination"] or f"{delivery['medium']} {delivery['number']}"),
+    *(column(name) for name in ("seal", "receiver", "second_officer", "at")),
     Column("SIGNED", lambda delivery: delivery["signed_sheet"] and delivery["signed_sheet"]["at"]),
-    *(column(name, wide=True) for name in ("badge", "unit", "manifest_sha256", "note")),
+    *(column(name, wide=True) for name in ("badge", "unit", "target", "reason", "manifest_sha256", "note")),
 )
 
 RequestId = Annotated[str, typer.Argument(help="The request's id.", metavar="REQUEST")]
@@ -63,7 +65,7 @@ def add_signed_sheet(
 
 
 def deliveries(ctx: typer.Context, request: RequestId, *, output: Output = Format.TABLE) -> None:
-    """The media on which a request's footage left; whose SIGNED is empty, its sheet is owed."""
+    """How a request's footage left, on media and to destinations; of a medium whose SIGNED is empty, the sheet is owed."""
     show(client_of(ctx).get(f"/v1/footage-requests/{request}/deliveries")["items"], _COLUMNS, output)
 
 

@@ -1,0 +1,253 @@
+"""Carries packages to their destinations: one at a time to each, taken up again after a crash, handed over on arrival.
+
+DONE means that the whole package lies there and was compared; the request is handed over in the same transaction.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from gateway.clock import Clock
+from gateway.domain.deliveries import Delivery, DeliveryId, DeliveryState, arrived, begun, broken_off
+from gateway.domain.events import SYSTEM, NewEvent, Person
+from gateway.domain.footage import DELIVERABLE, Act, FootageState, RequestId, Step
+from gateway.errors import Conflict, Forbidden, GatewayError, StorageFailed
+from gateway.evidence import archive
+from gateway.evidence.contents import MANIFEST, SUMS, names_in
+from gateway.footage.custody import write_down
+from gateway.footage.destinations import Destination, NotSent, Parcel, key_of
+from gateway.storage.store import Store, Tx
+from gateway.storage.writer import Lane
+
+FAILED_EVENT: Final = "footage.send-failed"
+PAUSES_S: Final = (10.0, 60.0, 300.0, 900.0)
+"""How long is waited before each further attempt; when the one after the last of them fails, the delivery has."""
+_GATEWAY: Final = Person(SYSTEM, "gateway")
+_WAITING: Final = frozenset({FootageState.READY, FootageState.PARTIAL})
+
+
+class Carrier:
+    """Sends what the store has waiting. `stir` tells it that there may be more."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        destinations: Sequence[Destination],
+        folder_of: Callable[[RequestId], Path],
+        act: Callable[..., Awaitable[object]],
+        gone: Callable[[RequestId], bool],
+        alone: Callable[[RequestId], asyncio.Lock],
+    ) -> None:
+        """`act` does an `Act` with a request (`Ledger.act`); `gone`: whether one ended in this life (`Ledger.gone`).
+
+        `alone`: while it is held nobody seals the request anew.
+        """
+        self.destinations: Mapping[str, Destination] = {one.name: one for one in destinations}
+        self._store = store
+        self._clock = clock
+        self._folder_of = folder_of
+        self._act = act
+        self._gone = gone
+        self._alone = alone
+        self._stirred = {name: asyncio.Event() for name in self.destinations}
+        self._under_way: dict[DeliveryId, Parcel] = {}
+        self._log = structlog.get_logger(__name__)
+
+    def stir(self, destination: str) -> None:
+        """There may be something to send to it."""
+        self._stirred[destination].set()
+
+    def sent(self, delivery: Delivery) -> int:
+        """How many bytes of it are on their way or there by now."""
+        parcel = self._under_way.get(delivery.id)
+        return parcel.read if parcel else delivery.sent
+
+    async def run(self) -> None:
+        """Send what waits until cancelled; what an earlier life was sending is sent anew."""
+        await self._recover()
+        async with asyncio.TaskGroup() as group:
+            for destination in self.destinations.values():
+                group.create_task(self._serve(destination), name=f"footage to {destination.name}")
+
+    async def _recover(self) -> None:
+        async with self._store.read() as tx:
+            left = await tx.deliveries.open(limit=10_000)
+        for delivery in left:
+            if delivery.state is DeliveryState.SENDING:
+                await self._break_off(delivery.id, NotSent("the gateway ended while it was sending", code="interrupted", again=True))
+            if delivery.destination not in self.destinations:
+                await self._break_off(delivery.id, NotSent("the configuration names this destination no more", code="no-destination"))
+
+    async def _serve(self, destination: Destination) -> None:
+        stirred, due = self._stirred[destination.name], dict[DeliveryId, float]()
+        while True:
+            stirred.clear()
+            async with self._store.read() as tx:
+                waiting = await tx.deliveries.open(destination.name)
+            due = {one.id: due.get(one.id, 0.0) for one in waiting}
+            ready = next((one for one in waiting if due[one.id] <= self._clock.monotonic()), None)
+            if ready is None:
+                await self._wait(stirred, min(due.values(), default=None))
+            elif (pause := await self._attempt(ready.id, destination)) is not None:
+                due[ready.id] = self._clock.monotonic() + pause
+
+    async def _wait(self, stirred: asyncio.Event, until: float | None) -> None:
+        """Until somebody orders something, or the next attempt is due."""
+        async with asyncio.TaskGroup() as group:
+            waits = [group.create_task(_stirred(stirred), name="an order")]
+            if until is not None:
+                waits.append(group.create_task(self._clock.sleep(until - self._clock.monotonic()), name="the next attempt"))
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for one in waits:
+                one.cancel()
+
+    async def _attempt(self, name: DeliveryId, destination: Destination) -> float | None:
+        """Send it once; after how many seconds again, None for not again."""
+        delivery = await self._store.writer.write(lambda tx: self._begin(tx, name), lane=Lane.FOOTAGE)
+        try:
+            sha256 = await self._carry(delivery, destination)
+            await self._conclude(delivery, sha256)
+        except StorageFailed:
+            raise
+        except Exception as error:
+            failure = error if isinstance(error, NotSent) else self._unforeseen(delivery, error)
+            more = failure.again and delivery.attempts <= len(PAUSES_S)
+            await self._break_off(name, failure, again=more)
+            return PAUSES_S[delivery.attempts - 1] if more else None
+        finally:
+            self._under_way.pop(name, None)
+        return None
+
+    def _unforeseen(self, delivery: Delivery, error: Exception) -> NotSent:
+        if isinstance(error, GatewayError):
+            return NotSent(str(error), code=error.code, hint=error.hint)
+        self._log.exception("footage.not_sent", delivery=delivery.id)
+        return NotSent("internal error", again=True)
+
+    async def _carry(self, delivery: Delivery, destination: Destination) -> str:
+        """Bring the package there, or see that an attempt before this one did; the SHA-256 of what lies there."""
+        key = key_of(delivery.request, delivery.manifest_sha256)
+        parcel = await self._parcel(delivery)
+        self._under_way[delivery.id] = parcel
+        there = await destination.size_of(key)
+        if there is None:
+            await destination.write(key, parcel)
+            return parcel.sha256
+        async for _ in parcel.pieces():
+            pass
+        if there != parcel.size or await destination.digest_of(key) != parcel.sha256:
+            hint = "see what it is and move it away, then send again; nothing is overwritten"
+            raise NotSent("something else lies there under the package's name", code="destination-occupied", hint=hint)
+        return parcel.sha256
+
+    async def _parcel(self, delivery: Delivery) -> Parcel:
+        async with self._store.read() as tx:
+            request = await tx.footage.get(delivery.request)
+        if request.state not in DELIVERABLE:
+            raise NotSent(f"the request is {request.state}", code="request-ended")
+        folder = self._folder_of(delivery.request)
+        sizes = await asyncio.to_thread(sizes_of, folder)
+        if await asyncio.to_thread(manifest_of, folder) != delivery.manifest_sha256 or archive.length(sizes) != delivery.size:
+            raise _changed()
+
+        def check() -> None:
+            if self._gone(delivery.request):
+                raise NotSent("the request ended meanwhile", code="request-ended")
+
+        return Parcel([folder / name for name in sizes], delivery.size, check=check)
+
+    async def _conclude(self, delivery: Delivery, sha256: str) -> None:
+        """It is there: on record, and with it the request is handed over, unless it was before."""
+
+        async def done(tx: Tx) -> None:
+            now = arrived(await tx.deliveries.get(delivery.id), sha256, at=self._clock.now())
+            await tx.deliveries.put(now)
+            await note(tx, now, Step.SENT, by=_GATEWAY, at=self._clock.now())
+
+        async with self._alone(delivery.request):
+            if await asyncio.to_thread(manifest_of, self._folder_of(delivery.request)) != delivery.manifest_sha256:
+                raise _changed()
+            async with self._store.read() as tx:
+                state = (await tx.footage.get(delivery.request)).state
+            if state in _WAITING:
+                with contextlib.suppress(Conflict, Forbidden):  # it came to another end meanwhile: what is there is on record all the same
+                    await self._act(delivery.request, Act.HAND_OVER, by=delivery.by, detail=told(delivery), also=done)
+                    return
+            await self._store.writer.write(done, lane=Lane.FOOTAGE)
+
+    async def _begin(self, tx: Tx, name: DeliveryId) -> Delivery:
+        delivery = begun(await tx.deliveries.get(name), at=self._clock.now())
+        await tx.deliveries.put(delivery)
+        await note(tx, delivery, Step.SEND_BEGUN, by=_GATEWAY, at=self._clock.now())
+        return delivery
+
+    async def _break_off(self, name: DeliveryId, failure: NotSent, *, again: bool | None = None) -> None:
+        more = failure.again if again is None else again
+        sent = parcel.read if (parcel := self._under_way.get(name)) else 0
+
+        async def change(tx: Tx) -> None:
+            at = self._clock.now()
+            delivery = broken_off(await tx.deliveries.get(name), f"{failure.code}: {failure}", at=at, again=more)
+            await tx.deliveries.put(delivery)
+            step = Step.SEND_BROKEN_OFF if more else Step.SEND_FAILED
+            await note(tx, delivery, step, by=_GATEWAY, at=at, why=failure.code, reason=str(failure)[:500], sent=sent)
+            if not more:
+                state = (await tx.footage.get(delivery.request)).state
+                tx.emit(NewEvent(FAILED_EVENT, delivery.request, at, {"state": state, "delivery": delivery.id}))
+
+        await self._store.writer.write(change, lane=Lane.FOOTAGE)
+
+
+async def _stirred(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+async def note(tx: Tx, delivery: Delivery, step: Step, *, by: Person, at: datetime, **about: object) -> None:
+    """Put a step of `delivery` on record: custody, event and audit."""
+    await write_down(tx, delivery.request, step, by=by, at=at, detail={**told(delivery), **about})
+
+
+def told(delivery: Delivery) -> dict[str, object]:
+    """What the record says of it."""
+    receipt = delivery.receipt
+    words: dict[str, object] = {
+        "delivery": delivery.id,
+        "destination": delivery.destination,
+        "target": delivery.target,
+        "way": delivery.way,
+        "attempt": delivery.attempts,
+        "receiver": receipt.receiver,
+        "unit": receipt.unit,
+        "badge": receipt.badge,
+        "manifest_sha256": delivery.manifest_sha256,
+        "size": delivery.size,
+    }
+    return words | ({"sha256": delivery.sha256} if delivery.sha256 else {})
+
+
+def _changed() -> NotSent:
+    return NotSent("the package was sealed anew meanwhile", code="package-changed", hint="send it again")
+
+
+def manifest_of(folder: Path) -> str:
+    """The digest of the manifest that lies in `folder`; "" for none."""
+    try:
+        return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return ""
+
+
+def sizes_of(folder: Path) -> dict[str, int]:
+    """Every file of the package and how many bytes it has. NotSent when one is missing."""
+    try:
+        return {name: (folder / name).stat().st_size for name in names_in((folder / SUMS).read_bytes())}
+    except (OSError, ValueError) as error:
+        raise NotSent("files of the package are missing", code="package-gone", hint="see what became of them") from error

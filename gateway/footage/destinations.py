@@ -1,0 +1,89 @@
+"""Where a package may be sent: what the operator configured, what a destination can do, and what goes wrong on the way there."""
+
+import hashlib
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from gateway.domain.deliveries import Way
+from gateway.domain.footage import RequestId
+from gateway.errors import GatewayError
+from gateway.evidence import archive
+from gateway.footage.filework import to_the_end
+
+
+class NotSent(GatewayError):
+    """A package did not arrive. `again`: another attempt may help; what lies at the destination was not acknowledged.
+
+    Codes: destination-unreachable, destination-refused, destination-full, destination-differs, destination-occupied, not-mounted,
+    no-destination, package-gone, package-changed, request-ended, interrupted.
+    """
+
+    code = "destination-unreachable"
+
+    def __init__(self, message: str, *, code: str | None = None, hint: str = "", again: bool = False) -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.again = again
+
+
+class Parcel:
+    """A package as one ZIP on its way, read a MiB at a time. `sha256` is of everything that was read from `pieces`."""
+
+    def __init__(self, paths: Sequence[Path], size: int, *, check: Callable[[], None] = lambda: None) -> None:
+        """`check` is asked before each piece; what it raises breaks the sending off."""
+        self.size = size
+        self.read = 0
+        self._paths = tuple(paths)
+        self._check = check
+        self._digest = hashlib.sha256()
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The ZIP from its first byte. NotSent when its files are gone or of another length; what `check` raises."""
+        self.read, self._digest = 0, hashlib.sha256()
+        whole = archive.pieces(self._paths)
+        while (piece := await to_the_end(self._next, whole)) is not None:
+            self._check()
+            if piece:
+                yield piece
+                self.read += len(piece)
+        if self.read != self.size:
+            raise NotSent("the package has another length than it had", code="package-changed", again=True)
+
+    def _next(self, whole: Iterator[bytes]) -> bytes | None:
+        """The next piece, which may be empty; None at the end."""
+        try:
+            piece = next(whole, None)
+        except OSError as error:
+            raise NotSent(f"the package cannot be read: {error.strerror or error}", code="package-gone") from error
+        if piece:
+            self._digest.update(piece)
+        return piece
+
+
+class Destination(Protocol):
+    """One configured destination."""
+
+    name: str
+    way: Way
+    plain_because: str
+
+    def where(self, key: str = "") -> str:
+        """The place of `key` there, or of everything, in words for the record; without secrets."""
+
+    async def size_of(self, key: str) -> int | None:
+        """How many bytes lie there under `key`; None for nothing. NotSent."""
+
+    async def write(self, key: str, parcel: Parcel) -> None:
+        """Put the parcel there: wholly and as it is, or NotSent and nothing under `key`."""
+
+    async def digest_of(self, key: str) -> str:
+        """SHA-256 of what lies there under `key`, read back. NotSent."""
+
+
+def key_of(request: RequestId, manifest_sha256: str) -> str:
+    """Where a package lies at its destination: no other request has this key, and no other package of the same one."""
+    return f"{request}/{request}_{manifest_sha256}.zip"

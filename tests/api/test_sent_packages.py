@@ -1,0 +1,235 @@
+"""A package that the gateway sends into a folder: whole and compared or not at all, once, on record, and handed over with it."""
+
+import asyncio
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from gateway.domain.access import Role
+from gateway.domain.footage import Act, Emergency, FootageState, RequesterKind, RequestId
+from gateway.evidence.verifying import verify
+from gateway.footage.carrying import PAUSES_S
+from tests.api.house import House
+from tests.api.test_brought_files import liaison
+from tests.api.test_deliveries import amend
+from tests.api.test_footage_scopes import key
+from tests.footage.shelf import FILM, ready
+from tests.waiting import until
+
+REQUEST = "/v1/footage-requests/F-1"
+SEND = f"{REQUEST}/deliveries/share"
+STEPS = ["send-asked", "send-begun", "handed-over", "sent"]
+
+
+@pytest.fixture
+async def package(house: House, tmp_path: Path) -> Path:
+    await ready(house.services.store, tmp_path / "footage", now=house.clock.now(), by=liaison(house))
+    await house.services.footage._prover.seal(RequestId("F-1"))
+    return tmp_path / "footage" / "F-1"
+
+
+@pytest.fixture
+def share(tmp_path: Path) -> Path:
+    (tmp_path / "share").mkdir()
+    return tmp_path / "share"
+
+
+async def order(house: House, **words: str) -> dict:
+    status, made = await house.json("POST", SEND, json=words, role=Role.LIAISON)
+    assert status == 202, made
+    return made
+
+
+async def delivery(house: House, made: dict) -> dict:
+    return (await house.json("GET", f"/v1/footage-deliveries/{made['id']}", role=Role.LIAISON))[1]
+
+
+async def ended(house: House, made: dict) -> dict:
+    return await until(lambda: delivery(house, made), wanted=lambda one: one["state"] in ("done", "failed"))
+
+
+async def attempted(house: House, made: dict, times: int) -> dict:
+    return await until(lambda: delivery(house, made), wanted=lambda one: one["reason"] and one["attempts"] == times)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    return path.stat().st_mtime_ns, path.stat().st_ino
+
+
+async def told(house: House) -> tuple[str, list[str]]:
+    _, dossier = await house.json("GET", REQUEST, role=Role.LIAISON)
+    return dossier["state"], [entry["step"] for entry in dossier["custody"]]
+
+
+async def refused(house: House, path: str = SEND, **options: object) -> tuple[int, str]:
+    status, problem = await house.json("POST", path, json={}, **{"role": Role.LIAISON, **options})
+    return status, str(problem["type"]).rpartition(":")[2]
+
+
+async def test_a_package_arrives_whole_and_the_request_is_handed_over(house: House, package: Path, share: Path):
+    manifest = digest(package / "manifest.json")
+    done = await ended(house, await order(house, receiver="接收专员", badge="371502-0001"))
+    there = share / "F-1" / f"F-1_{manifest}.zip"
+    assert names(share / "F-1") == [there.name]
+    assert (done["state"], done["attempts"], done["sent"]) == ("done", 1, done["size"])
+    assert (done["sha256"], done["target"]) == (digest(there), str(there))
+    assert verify(there).altered == ()
+    assert await told(house) == ("handed-over", STEPS)
+    _, dossier = await house.json("GET", REQUEST, role=Role.LIAISON)
+    assert {entry["detail"]["destination"] for entry in dossier["custody"]} == {"share"}
+    assert [entry["by"]["name"] for entry in dossier["custody"]] == ["liaison key", "gateway", "liaison key", "gateway"]
+    _, audit = await house.json("GET", "/v1/audit?limit=50", role=Role.ADMIN)
+    assert {f"footage.{step}" for step in ("send-asked", "send-begun", "hand-over", "sent")} <= {row["action"] for row in audit["items"]}
+
+
+async def test_the_same_package_goes_to_the_same_destination_once(house: House, package: Path, share: Path):
+    made = await asyncio.gather(*(order(house) for _ in range(4)))
+    assert len({one["id"] for one in made}) == 1
+    await ended(house, made[0])
+    assert (await order(house))["id"] == made[0]["id"]
+    assert names(share) == ["F-1"]
+    assert await told(house) == ("handed-over", STEPS)
+    _, listed = await house.json("GET", f"{REQUEST}/deliveries", role=Role.LIAISON)
+    assert [one["state"] for one in listed["items"]] == ["done"]
+
+
+async def test_nothing_is_sent_for_who_did_not_file_it_beyond_scope_or_to_where_nobody_said(house: House, package: Path, share: Path):
+    stranger, far = await key(house, "liaison"), await key(house, "liaison", scopes=["g-2"])
+    assert await refused(house, headers=stranger, role=None) == (403, "not-yours")
+    assert await refused(house, headers=far, role=None) == (403, "out-of-scope")
+    assert await refused(house, role=Role.VIEWER) == (403, "forbidden")
+    assert await refused(house, f"{REQUEST}/deliveries/elsewhere") == (404, "no-destination")
+    assert await refused(house, "/v1/footage-requests/F-9/deliveries/share") == (404, "not-found")
+    assert await told(house) == ("ready", ["denied", "denied"])
+    assert names(share) == []
+
+
+URGENT = {"emergency": Emergency.MISSING_PERSON, "papers_due_at": datetime(2030, 1, 1, tzinfo=UTC), "decided": False}
+
+
+@pytest.mark.parametrize(
+    ("state", "about", "status", "code"),
+    [
+        (FootageState.APPROVED, {}, 409, "wrong-state"),
+        (FootageState.HANDED_OVER, {}, 409, "wrong-state"),
+        (FootageState.READY, {"kind": RequesterKind.CITIZEN}, 403, "no-copy"),
+        (FootageState.READY, URGENT, 409, "not-confirmed"),
+        (FootageState.READY, {"second_officer": ""}, 409, "register-incomplete"),
+    ],
+)
+async def test_what_may_not_be_handed_over_is_not_sent(
+    house: House, tmp_path: Path, share: Path, state: FootageState, about: dict, status: int, code: str
+):
+    await ready(house.services.store, tmp_path / "footage", now=house.clock.now(), by=liaison(house), state=state, **about)
+    assert await refused(house) == (status, code)
+    _, dossier = await house.json("GET", REQUEST, role=Role.LIAISON)
+    assert (dossier["custody"][-1]["step"], dossier["custody"][-1]["detail"]["why"]) == ("denied", code)
+    assert names(share) == []
+
+
+@pytest.mark.parametrize("lost", [FILM, "manifest.json", "SHA256SUMS"])
+async def test_a_package_that_is_not_whole_is_not_sent(house: House, package: Path, share: Path, lost: str):
+    (package / lost).unlink()
+    assert await refused(house) == (409, "not-sealed")
+    assert names(share) == []
+
+
+async def test_a_lost_share_is_tried_again_and_again_and_then_it_has_failed(house: House, package: Path, tmp_path: Path):
+    made = await order(house)
+    for number, pause in enumerate(PAUSES_S, 1):
+        waiting = await attempted(house, made, number)
+        assert (waiting["state"], waiting["reason"].partition(":")[0]) == ("pending", "not-mounted")
+        await house.advance(pause)
+    failed = await ended(house, made)
+    assert failed["state"] == "failed"
+    state, steps = await told(house)
+    assert (state, steps.count("send-begun"), steps[-1]) == ("ready", 5, "send-failed")
+    (tmp_path / "share").mkdir()
+    again = await order(house)
+    assert again["id"] != made["id"]
+    assert (await ended(house, again))["state"] == "done"
+    assert (await told(house))[0] == "handed-over"
+
+
+async def test_what_lies_there_already_is_never_overwritten(house: House, package: Path, share: Path):
+    manifest = digest(package / "manifest.json")
+    other = share / "F-1" / f"F-1_{manifest}.zip"
+    other.parent.mkdir()
+    other.write_bytes(b"somebody else's")
+    failed = await ended(house, await order(house))
+    assert (failed["state"], failed["reason"].partition(":")[0]) == ("failed", "destination-occupied")
+    assert other.read_bytes() == b"somebody else's"
+    assert await told(house) == ("ready", ["send-asked", "send-begun", "send-failed"])
+
+
+async def test_a_package_that_arrived_before_a_crash_is_found_and_not_sent_twice(house: House, package: Path, share: Path):
+    first = await ended(house, await order(house))
+    there = Path(first["target"])
+    before = stamp(there)
+    async with house.services.store.read() as tx:
+        known = await tx.deliveries.get(first["id"])
+    sha256 = await house.services.footage._carrier._carry(known, house.services.footage._carrier.destinations["share"])
+    assert (sha256, stamp(there)) == (first["sha256"], before)
+
+
+async def test_a_package_that_was_sealed_anew_while_it_waited_is_not_sent_as_it_was(house: House, package: Path, tmp_path: Path):
+    made = await order(house)
+    await until(lambda: delivery(house, made), wanted=lambda one: one["reason"])
+    await amend(house, approval_letter="补正〔2026〕7号")
+    (tmp_path / "share").mkdir()
+    failed = await until(
+        lambda: delivery(house, made), meanwhile=lambda: house.advance(PAUSES_S[0]), wanted=lambda one: one["state"] == "failed"
+    )
+    assert failed["reason"].startswith("package-changed:")
+    assert names(tmp_path / "share") == []
+    assert (await ended(house, await order(house)))["state"] == "done"
+
+
+async def test_what_a_part_of_an_earlier_life_left_does_not_get_into_the_package(house: House, package: Path, share: Path):
+    manifest = digest(package / "manifest.json")
+    part = share / "F-1" / f"F-1_{manifest}.zip.part"
+    part.parent.mkdir()
+    part.write_bytes(b"x" * (8 << 20))
+    done = await ended(house, await order(house))
+    assert names(part.parent) == [f"F-1_{manifest}.zip"]
+    assert digest(Path(done["target"])) == done["sha256"]
+
+
+async def test_of_a_request_that_ended_nothing_more_is_sent(house: House, package: Path, tmp_path: Path):
+    made = await order(house)
+    await until(lambda: delivery(house, made), wanted=lambda one: one["reason"])
+    await house.services.footage._ledger.act(RequestId("F-1"), Act.EXPIRE, reason="kept long enough")
+    (tmp_path / "share").mkdir()
+    failed = await until(
+        lambda: delivery(house, made), meanwhile=lambda: house.advance(PAUSES_S[0]), wanted=lambda one: one["state"] == "failed"
+    )
+    assert failed["reason"].startswith("request-ended:")
+    assert names(tmp_path / "share") == []
+
+
+async def test_the_disposal_names_the_copy_that_lies_outside(house: House, package: Path, share: Path):
+    done = await ended(house, await order(house))
+    await house.services.footage._ledger.act(RequestId("F-1"), Act.EXPIRE, reason="kept long enough")
+    _, dossier = await house.json("GET", REQUEST, role=Role.LIAISON)
+    (line,) = [entry for entry in dossier["custody"] if entry["step"] == "disposed"]
+    (outside,) = line["detail"]["outside"]
+    assert {name: outside[name] for name in ("delivery", "where", "sha256")} == {
+        **{"delivery": done["id"], "where": done["target"], "sha256": done["sha256"]}
+    }
+    assert digest(Path(done["target"])) == done["sha256"]
+
+
+async def test_the_destinations_are_listed(house: House):
+    _, known = await house.json("GET", "/v1/footage-destinations", role=Role.LIAISON)
+    assert [(one["name"], one["way"], one["plain_because"]) for one in known["items"]] == [("share", "directory", "")]
+    assert (await house.json("GET", "/v1/footage-destinations", role=Role.VIEWER))[0] == 403

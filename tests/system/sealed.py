@@ -1,0 +1,71 @@
+"""A daemon with one request that is ready and sealed, and with destinations that its package may be sent to."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import yaml
+
+from gateway.clock import SystemClock
+from gateway.domain.access import Role
+from gateway.domain.footage import RequestId
+from tests.api.house import open_house
+from tests.api.test_brought_files import liaison
+from tests.footage.buckets import BUCKET, LOGIN
+from tests.footage.shelf import ready
+
+FILM = os.urandom(1 << 20) * 48
+REQUEST = "/v1/footage-requests/F-1"
+
+
+async def prepared(folder: Path, template: Path) -> str:
+    """A data folder with a request that is ready and sealed; the key of who filed it."""
+    data = folder / "data"
+    data.mkdir()
+    (folder / "key").write_bytes(bytes(32))
+    (folder / "key").chmod(0o600)
+    async with open_house(data, template, clock=SystemClock()) as house:
+        await ready(house.services.store, data / "footage", now=house.clock.now(), by=liaison(house), content=FILM)
+        await house.services.footage._prover.seal(RequestId("F-1"))
+        return house.keys[Role.LIAISON]
+
+
+def configured(folder: Path, port: int, *destinations: Mapping[str, object]) -> Path:
+    """The configuration of a daemon at `port` over the data folder that was `prepared`."""
+    settings = {
+        "data_dir": str(folder / "data"),
+        "key_file": str(folder / "key"),
+        "http": {"port": port},
+        "footage": {"destinations": [dict(one) for one in destinations]},
+    }
+    path = folder / "gateway.yaml"
+    path.write_text(yaml.safe_dump(settings, allow_unicode=True))
+    return path
+
+
+def bucket_at(endpoint: str, folder: Path) -> dict[str, object]:
+    """A destination of the configuration; its secrets lie in `folder`."""
+    files = {"access_key_file": folder / "access", "secret_key_file": folder / "secret"}
+    for path, secret in zip(files.values(), (LOGIN.access_key, LOGIN.secret_key), strict=True):
+        path.write_text(secret)
+    return {"name": "platform", "kind": "s3", "endpoint": endpoint, "bucket": BUCKET} | {name: str(path) for name, path in files.items()}
+
+
+def caller(port: int, key: str) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {key}"})
+
+
+async def up(http: aiohttp.ClientSession) -> bool:
+    try:
+        async with http.get("/v1/footage-destinations") as answer:
+            return answer.status == 200
+    except aiohttp.ClientConnectionError:
+        return False
+
+
+async def delivery(http: aiohttp.ClientSession, made: dict[str, Any]) -> dict[str, Any]:
+    async with http.get(f"/v1/footage-deliveries/{made['id']}") as answer:
+        found: dict[str, Any] = await answer.json()
+        return found
