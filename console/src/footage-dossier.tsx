@@ -8,6 +8,7 @@ import { Holds } from "./footage-holds";
 import { Links } from "./footage-links";
 import { Media } from "./footage-media";
 import { Papers } from "./footage-papers";
+import { Sending } from "./footage-sending";
 import { Strip } from "./footage-strip";
 import { Viewings } from "./footage-viewing";
 import { act, at, look, mine, readRegister, register } from "./footage-shelf";
@@ -41,6 +42,7 @@ export function DossierPage({ city, one }: { city: City; one: Dossier }) {
       {one.files.length > 0 && <Files one={one} />}
       {one.files.length > 0 && <Viewings one={one} />}
       {one.files.length > 0 && <Links one={one} />}
+      {one.files.length > 0 && <Sending one={one} />}
       {one.files.length > 0 && <Media one={one} />}
       {bringable(one.state) && <BroughtFiles city={city} one={one} />}
       <Log one={one} />

@@ -12,6 +12,7 @@ const SCANS = "application/pdf,image/jpeg,image/png";
 
 interface Delivery {
   id: string;
+  way: string;
   medium: string | null;
   number: string;
   seal: string;
@@ -25,7 +26,7 @@ interface Delivery {
 export function Media({ one }: { one: Dossier }) {
   const given = useSignal<readonly Delivery[]>([]);
   const path = `/v1/footage-requests/${encodeURIComponent(one.id)}/deliveries`;
-  const read = () => get<{ items: Delivery[] }>(path).then((found) => (given.value = found.items));
+  const read = () => get<{ items: Delivery[] }>(path).then((found) => (given.value = found.items.filter((delivery) => delivery.way === "medium")));
   const said = (deed: Promise<unknown>) => void deed.catch((error: Error) => tell(error.message, true));
   useEffect(() => said(read()), [one.id, one.custody.length]);
   const giving = mine(one) && may("footage:download") && deliverable(one.state) && one.kind !== "citizen" && !unconfirmed(one) && one.missing.length === 0;
