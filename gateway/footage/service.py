@@ -54,6 +54,7 @@ from gateway.footage.register import Register
 from gateway.footage.resealing import Resealing
 from gateway.footage.sending import SendingDesk
 from gateway.footage.shredding import Shredder
+from gateway.footage.space import Space
 from gateway.footage.stretches import Worker
 from gateway.footage.viewing import ViewingDesk
 from gateway.footage.worker import run_worker
@@ -136,16 +137,11 @@ class FootageService:
         self._clock = clock
         self._new_id = new_id
         self._rules = rules
+        self._folder = fetching.folder
         self._has_card = cards.has_card if cards else lambda _: False
         self._ledger = Ledger(store, clock)
         self._prover = Prover(
-            store=store,
-            ledger=self._ledger,
-            city=city,
-            clock=clock,
-            register=register,
-            folder=fetching.folder,
-            keys=fetching.keys,
+            store=store, ledger=self._ledger, city=city, clock=clock, register=register, folder=fetching.folder, keys=fetching.keys
         )
         self._fulfilment = Fulfilment(
             store=store,
@@ -162,74 +158,91 @@ class FootageService:
             adoption=adoption,
             worker=worker,
         )
-        self._seals = Resealing(
-            store=store,
-            clock=clock,
-            alone=self._fulfilment.alone,
-            reseal=self._prover.reseal,
-            is_sealed=self._prover.is_sealed,
+        self._seals = self._make_seals()
+        self.amending, self._shredder = self._make_shelf()
+        self.links = self._make_links()
+        self.viewings = self._make_viewings()
+        self.deliveries = self._make_deliveries()
+        self._carrier = self._make_carrier(destinations)
+        self.sendings = self._make_sendings()
+        self.imports = self._make_imports(fetching.space)
+
+    def _make_seals(self) -> Resealing:
+        prover = self._prover
+        return Resealing(
+            store=self._store, clock=self._clock, alone=self._fulfilment.alone, reseal=prover.reseal, is_sealed=prover.is_sealed
         )
-        shelving = asyncio.Lock()
-        self.amending = AmendingDesk(
-            store=store,
-            clock=clock,
-            register=register,
-            folder=fetching.folder / DOCUMENTS,
-            seals=self._seals,
-            alone=shelving,
+
+    def _make_shelf(self) -> tuple[AmendingDesk, Shredder]:
+        """Who puts documents on the shelf, and who takes them off it: one at a time."""
+        shelving, folder = asyncio.Lock(), self._folder / DOCUMENTS
+        amending = AmendingDesk(
+            store=self._store, clock=self._clock, register=self.register, folder=folder, seals=self._seals, alone=shelving
         )
-        self._shredder = Shredder(store=store, clock=clock, folder=fetching.folder / DOCUMENTS, keep=rules.keep_documents, alone=shelving)
-        self.links = LinkDesk(
-            store=store,
-            clock=clock,
+        return amending, Shredder(store=self._store, clock=self._clock, folder=folder, keep=self._rules.keep_documents, alone=shelving)
+
+    def _make_links(self) -> LinkDesk:
+        return LinkDesk(
+            store=self._store,
+            clock=self._clock,
             folder_of=self._prover.folder_of,
             gone=self._ledger.gone,
-            downloads=rules.downloads,
-            lasts=rules.download_for,
+            downloads=self._rules.downloads,
+            lasts=self._rules.download_for,
         )
-        self.viewings = ViewingDesk(
-            store=store,
-            clock=clock,
+
+    def _make_viewings(self) -> ViewingDesk:
+        return ViewingDesk(
+            store=self._store,
+            clock=self._clock,
             folder_of=self._prover.folder_of,
             act=self._ledger.act,
             gone=self._ledger.gone,
             projector=Projector(),
         )
-        self.deliveries = HandOverDesk(
-            store=store,
-            clock=clock,
+
+    def _make_deliveries(self) -> HandOverDesk:
+        return HandOverDesk(
+            store=self._store,
+            clock=self._clock,
             folder_of=self._prover.folder_of,
             act=self._ledger.act,
             keep_document=self.amending.add,
             alone=self._fulfilment.alone,
         )
-        self._carrier = Carrier(
-            store=store,
-            clock=clock,
+
+    def _make_carrier(self, destinations: Sequence[Destination]) -> Carrier:
+        return Carrier(
+            store=self._store,
+            clock=self._clock,
             destinations=destinations,
             folder_of=self._prover.folder_of,
             act=self._ledger.act,
             gone=self._ledger.gone,
             alone=self._fulfilment.alone,
         )
-        self.sendings = SendingDesk(
-            store=store,
-            clock=clock,
+
+    def _make_sendings(self) -> SendingDesk:
+        return SendingDesk(
+            store=self._store,
+            clock=self._clock,
             carrier=self._carrier,
             folder_of=self._prover.folder_of,
             is_sealed=self._prover.is_sealed,
             alone=self._fulfilment.alone,
         )
-        self.imports = ImportDesk(
-            store=store,
-            clock=clock,
-            folder=fetching.folder.with_name(f"{fetching.folder.name}-brought"),
+
+    def _make_imports(self, space: Space) -> ImportDesk:
+        return ImportDesk(
+            store=self._store,
+            clock=self._clock,
+            folder=self._folder.with_name(f"{self._folder.name}-brought"),
             folder_of=self._prover.folder_of,
             seal=self._prover.seal,
             alone=self._fulfilment.alone,
             act=self._ledger.act,
-            largest=rules.brought_bytes,
-            space=fetching.space,
+            largest=self._rules.brought_bytes,
+            space=space,
         )
 
     def progress(self, request: RequestId) -> Mapping[DeviceId, Progress]:
