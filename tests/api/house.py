@@ -4,96 +4,35 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
-from functools import partial
-from ipaddress import IPv4Network
-from itertools import count
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import aiohttp
 
 from demo.processes import free_port
-from gateway import tuning
 from gateway.api.app import HttpDoor, build_api
-from gateway.api.orders import authority_of
 from gateway.api.services import Services
-from gateway.broadcast.clips import ClipShelf
-from gateway.broadcast.hours import HoursDesk
-from gateway.broadcast.kept_sounds import KeptSounds
-from gateway.broadcast.ledger import LedgerDesk
-from gateway.broadcast.orders import Rules as BroadcastRules
-from gateway.broadcast.performance import Manner
-from gateway.broadcast.pictures import PictureDesk, PictureRules
-from gateway.broadcast.recordings import RecordingShelf
-from gateway.broadcast.schedules import ScheduleDesk
-from gateway.broadcast.service import BroadcastService
-from gateway.broadcast.sound import SoundDesk
-from gateway.broadcast.speech import SpeechDesk
-from gateway.broadcast.statistics import StatisticsDesk
-from gateway.broadcast.talk import TalkDesk
-from gateway.broadcast.verification import verification
 from gateway.clock import Clock, SimulatedClock, SystemClock
-from gateway.config import Limits, WorkOrders
-from gateway.control.captures import CaptureDesk
-from gateway.control.steering import SteeringDesk
-from gateway.control.stills import StreamStills
+from gateway.config import Limits
 from gateway.domain.access import Role
-from gateway.domain.circumstances import Circumstances
 from gateway.domain.city import City
 from gateway.domain.devices import CameraGroup, Channel, Device, DeviceId, DeviceKind, GroupId, Position, Zone, ZoneId
-from gateway.domain.events import SYSTEM, Actor, NewEvent
-from gateway.domain.health import Board
-from gateway.domain.incidents import IncidentId
-from gateway.domain.maintenance import WindowId
-from gateway.domain.schedules import Holidays, ScheduleId
-from gateway.domain.severity import Severity
-from gateway.domain.work_orders import WorkOrderId
+from gateway.domain.events import SYSTEM, NewEvent
 from gateway.drivers.profiles.library import Profiles
 from gateway.drivers.registry import Drivers
-from gateway.footage.coverage import CoverageDesk
 from gateway.footage.destinations import Destination
-from gateway.footage.fulfilment import Fetching
-from gateway.footage.holds import HoldDesk
-from gateway.footage.looks import Looks
-from gateway.footage.register import load_register, shipped_register
-from gateway.footage.service import FootageService
-from gateway.footage.space import Space
-from gateway.footage.strips import StripDesk
-from gateway.footage.to_directory import DirectoryDestination
-from gateway.health.album import Album
-from gateway.health.asked import AskedVisits
-from gateway.health.checks.subject import Tools
-from gateway.health.service import HealthService
-from gateway.incidents.maintenance import MaintenanceDesk
-from gateway.incidents.pictures import PictureFolder
-from gateway.incidents.service import IncidentService
-from gateway.incidents.service import Rules as IncidentRules
-from gateway.incidents.work_orders import WorkOrderDesk
-from gateway.inventory.bindings import BindingDesk
-from gateway.inventory.runs import Errands
-from gateway.inventory.searching import Rules as SearchRules
-from gateway.inventory.searching import SearchService
-from gateway.inventory.service import InventoryService
-from gateway.inventory.surveying import UplinkSurveyor
-from gateway.media.clips import ClipPreparer, Leveller
-from gateway.media.speech import EspeakEngine
-from gateway.notify import Notifier
-from gateway.reports.kinds import load_kinds, shipped_kinds
-from gateway.reports.service import ReportService
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 from simulators import city as simulated
 from simulators.inventory import inventory as inventory_file
 from simulators.serving import running
 from simulators.state import State
+from tests.api.furnishing import make_services
 from tests.waiting import until
 
 STREAMS = 5
 CAMERA, SPEAKER, RECORDER, SWITCH = DeviceId("cam-1"), DeviceId("spk-1"), DeviceId("nvr-1"), DeviceId("sw-1")
-SEARCHES = SearchRules(ranges=(IPv4Network("127.9.9.0/30"),), listen_s=0.1, addresses_per_s=1000, probe_port=3)
 LIMITS = Limits(requests_per_s=10_000, event_streams=STREAMS, import_bytes=1 << 20, clip_bytes=1 << 20, body_bytes=1 << 16)
 
 
@@ -159,7 +98,7 @@ async def open_house(
         drivers = await stack.enter_async_context(Drivers(city, clock, Profiles([]), walk_every_s=60))
         await stack.enter_async_context(going(store.writer.run))
         keys = await store.writer.write(lambda tx: _make_keys(tx, clock), lane=Lane.STOP)
-        services = make_services(folder, store, city, clock, drivers, destinations)
+        services = make_services(folder, store, city, clock, drivers, limits=LIMITS, destinations=destinations)
         await services.incidents.load()
         await stack.enter_async_context(going(services.incidents.run))
         await stack.enter_async_context(going(services.broadcasts.run))
@@ -201,172 +140,6 @@ async def going(run: Callable[[], Any]) -> AsyncIterator[None]:
         task = group.create_task(run())
         yield
         task.cancel()
-
-
-def make_services(
-    folder: Path, store: Store, city: City, clock: Clock, drivers: Drivers, destinations: Sequence[Destination] = ()
-) -> Services:
-    board = Board()
-    numbers = count(1)
-    shelf = ClipShelf(store, folder / "clips", ClipPreparer(), clock)
-    speech = SpeechDesk(EspeakEngine(longest_s=60), Leveller(), KeptSounds(folder / "speech"), clock)
-    sounds = SoundDesk(shelf, speech)
-    circumstances = Circumstances()
-    maintenance = MaintenanceDesk(store=store, city=city, clock=clock, new_id=lambda: WindowId(f"M-{next(numbers)}"))
-    inventory, errands = InventoryService(store, city, clock), Errands(clock)
-    hours = HoursDesk(None, store=store, city=city, clock=clock, timezone=ZoneInfo("Asia/Shanghai"), new_id=lambda: f"Q-{next(numbers)}")
-    recordings = RecordingShelf(store, folder / "recordings", clock, keep_for=timedelta(days=90))
-    broadcasts = BroadcastService(
-        store=store,
-        city=city,
-        board=board,
-        clock=clock,
-        sounds=sounds,
-        speaker_of=drivers.speaker_of,
-        verify=verification(city=city, board=board, clock=clock, identity_of=drivers.onvif_of, quirks_of=drivers.quirks_of),
-        rules=BroadcastRules(max_speakers_approved=20),
-        # By a real clock there is no night but one that a test makes: tests are run at any hour.
-        hours=lambda: hours.hours if isinstance(clock, SimulatedClock) else replace(hours.hours, quiet=()),
-        manner=Manner(lead_in_s=0.1),
-        circumstances=circumstances,
-    )
-    coverage = CoverageDesk(
-        city=city,
-        board=board,
-        clock=clock,
-        looks=Looks(store=store, city=city, board=board, clock=clock),
-        keeper_of=drivers.onvif_of,
-    )
-    footage = FootageService(
-        store=store,
-        city=city,
-        board=board,
-        clock=clock,
-        register=load_register(shipped_register()),
-        search_of=drivers.onvif_of,
-        target_of=drivers.target_of,
-        new_id=lambda: f"F-{next(numbers)}",
-        fetching=Fetching(folder / "footage", folder / "evidence", Space(folder / "footage", floor=1 << 20)),
-        cards=coverage,
-        destinations=[*destinations, DirectoryDestination("share", folder / "share", mounted=False)],
-    )
-    captures = CaptureDesk(store=store, clock=clock, camera_of=drivers.onvif_of, stills=StreamStills(target_of=drivers.target_of))
-
-    async def take(camera: DeviceId, case: str, actor: Actor) -> bytes:
-        return (await captures.take(camera, profile=None, case=case, actor=actor)).picture
-
-    schedules = ScheduleDesk(
-        store=store,
-        city=city,
-        clock=clock,
-        broadcasts=broadcasts,
-        sounds=sounds,
-        hours=lambda: hours.hours,
-        holidays=Holidays({date(2026, 1, 1): "元旦"}, frozenset({date(2026, 1, 4)})),
-        authority_of=partial(authority_of, store, city, clock),
-        new_id=lambda: ScheduleId(f"S-{next(numbers)}"),
-    )
-    rules = PictureRules(after=timedelta(seconds=0.5))
-    return Services(
-        pictures=PictureDesk(store=store, clock=clock, folder=folder / "broadcast-pictures", take=take, rules=rules),
-        incidents=IncidentService(
-            store=store,
-            city=city,
-            board=board,
-            circumstances=circumstances,
-            maintenance=maintenance,
-            clock=clock,
-            suspects=frozenset,
-            visit=no_visit,
-            new_id=lambda: IncidentId(f"I-{next(numbers)}"),
-            rules=IncidentRules(escalate_after={Severity.CRITICAL: (timedelta(minutes=5),)}),
-        ),
-        maintenance=maintenance,
-        reports=ReportService(store=store, city=city, clock=clock, zone=ZoneInfo("Asia/Shanghai"), kinds=load_kinds(shipped_kinds())),
-        work_orders=WorkOrderDesk(
-            store=store,
-            city=city,
-            clock=clock,
-            agreement=tuning.agreement(WorkOrders(), ZoneInfo("Asia/Shanghai")),
-            pictures=PictureFolder(folder / "work-orders"),
-            new_id=lambda: WorkOrderId(f"W-{next(numbers)}"),
-        ),
-        circumstances=circumstances,
-        clock=clock,
-        city=city,
-        board=board,
-        store=store,
-        inventory=inventory,
-        bindings=BindingDesk(store=store, city=city, clock=clock, inventory=inventory),
-        uplinks=UplinkSurveyor(
-            store=store,
-            city=city,
-            clock=clock,
-            inventory=inventory,
-            errands=errands,
-            neighbours_of=drivers.neighbours_of,
-            addresses_of=drivers.addresses_of,
-        ),
-        searches=SearchService(
-            store=store,
-            city=city,
-            clock=clock,
-            inventory=inventory,
-            errands=errands,
-            strangers=drivers.strangers,
-            quirks_of=drivers.quirks_of,
-            rules=SEARCHES,
-        ),
-        clips=shelf,
-        sounds=sounds,
-        broadcasts=broadcasts,
-        talks=TalkDesk(broadcasts=broadcasts, clock=clock, recordings=recordings),
-        recordings=recordings,
-        ledger=LedgerDesk(store=store, clock=clock, broadcasts=broadcasts),
-        statistics=StatisticsDesk(store=store, city=city, timezone=ZoneInfo("Asia/Shanghai")),
-        hours=hours,
-        schedules=schedules,
-        coverage=coverage,
-        holds=HoldDesk(
-            store=store,
-            clock=clock,
-            coverage=coverage,
-            space=Space(folder, floor=1 << 20),
-            new_id=lambda: f"H-{next(numbers)}",
-            stir=lambda: None,
-        ),
-        footage=footage,
-        strips=StripDesk(
-            store=store,
-            city=city,
-            board=board,
-            clock=clock,
-            turn=footage.turn,
-            source_of=drivers.onvif_of,
-            target_of=drivers.target_of,
-        ),
-        captures=captures,
-        steering=SteeringDesk(store=store, clock=clock, camera_of=drivers.onvif_of),
-        album=Album(store, clock),
-        visits=AskedVisits(make_health(store, city, board, clock, drivers), store, clock, drivers.try_again),
-        alerts=Notifier(None, store=store, city=city, clock=clock),
-        camera_of=drivers.onvif_of,
-        describe=drivers.describe,
-        model_of=drivers.model_of,
-        version="0.0.0",
-        limits=LIMITS,
-    )
-
-
-def make_health(store: Store, city: City, board: Board, clock: Clock, drivers: Drivers) -> HealthService:
-    tools = Tools(onvif_of=drivers.onvif_of, target_of=drivers.target_of, sensors=drivers.sensors, clock=clock)
-    health = HealthService(city=city, board=board, store=store, tools=tools)
-    health.resync()
-    return health
-
-
-async def no_visit(device: DeviceId) -> None:
-    """Nothing answers in this house."""
 
 
 def small_city() -> City:
