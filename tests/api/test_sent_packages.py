@@ -137,6 +137,12 @@ async def test_what_may_not_be_handed_over_is_not_sent(
     assert names(share) == []
 
 
+async def test_a_package_whose_proof_was_altered_is_not_sent(house: House, package: Path, share: Path):
+    (package / "manifest.json").write_bytes((package / "manifest.json").read_bytes() + b" ")
+    assert await refused(house) == (409, "not-sealed")
+    assert names(share) == []
+
+
 @pytest.mark.parametrize("lost", [FILM, "manifest.json", "SHA256SUMS"])
 async def test_a_package_that_is_not_whole_is_not_sent(house: House, package: Path, share: Path, lost: str):
     (package / lost).unlink()
