@@ -185,17 +185,12 @@ async def desk_in(folder: Path) -> AsyncIterator[Desk]:
         )
         (folder / "footage").mkdir(exist_ok=True)
         desk = Desk(service, store, city, clock)
-        parts = (store.writer.run, service.run, desk.follow, desk.pass_time)
-        tasks = [asyncio.create_task(part()) for part in parts]
-        try:
+        async with asyncio.TaskGroup() as group:  # a part that breaks ends the sequences: they would wait for it for ever
+            tasks = [group.create_task(part()) for part in (store.writer.run, service.run, desk.follow, desk.pass_time)]
             yield desk
-            if failed := [task.exception() for task in tasks if task.done()]:
-                raise RuntimeError(f"the desk broke: {failed}")
-        finally:
             for task in reversed(tasks):
                 task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+                await asyncio.wait([task])
 
 
 # -- one sequence -----------------------------------------------------------------------------------------------------
