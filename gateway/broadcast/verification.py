@@ -1,8 +1,8 @@
 """The right loudspeaker: nothing is said through a device before it has shown that it is the one that the inventory means."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from gateway.clock import Clock
 from gateway.domain import identity as rules
@@ -75,21 +75,24 @@ def _printable(told: str) -> str:
 
 def _seen_hardware(board: Board, speaker: DeviceId, clock: Clock) -> Sequence[str]:
     """The hardware addresses that a fresh health check was told; none when there is no such check."""
-    standing = board[speaker]
-    if standing.last_seen is None or clock.now() - standing.last_seen > FRESH:
-        return ()
-    told = str(standing.facts.get("identity", {}).get("hardware", ""))
+    told = str(_seen_facts(board, speaker, clock).get("hardware", ""))
     return told.split(", ") if told else ()
 
 
 def _seen(board: Board, speaker: DeviceId, clock: Clock) -> Identity | None:
     """Who a fresh health check found; None when there is none, or it was told no serial number."""
-    standing = board[speaker]
-    if standing.last_seen is None or clock.now() - standing.last_seen > FRESH:
-        return None
-    found = standing.facts.get("identity", {})
+    found = _seen_facts(board, speaker, clock)
     told = Identity(*(str(found.get(name, "")) for name in ("manufacturer", "model", "firmware", "serial")))
     return told if told.serial else None
+
+
+def _seen_facts(board: Board, speaker: DeviceId, clock: Clock) -> Mapping[str, Any]:
+    """What the device said of itself within the last `FRESH`. That it has answered anything else since makes it no fresher."""
+    standing = board[speaker]
+    if standing.identified is None or clock.now() - standing.identified > FRESH:
+        return {}
+    told: Mapping[str, Any] = standing.facts.get("identity", {})
+    return told
 
 
 async def _hardware(speaker: IdentitySource) -> Sequence[str]:

@@ -56,7 +56,10 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a device stands now. `offset` is its clock minus ours, when known; `last_seen` its last successful answer."""
+    """Where a device stands now. `offset` is its clock minus ours, when known; `last_seen` its last successful answer.
+
+    `identified`: when it last told who it is, which is older than `last_seen` while it answers that with faults.
+    """
 
     device: DeviceId
     state: HealthState = HealthState.UNKNOWN
@@ -66,6 +69,7 @@ class Standing:
     last_seen: datetime | None = None
     offset: timedelta | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    identified: datetime | None = None
 
 
 class Board:

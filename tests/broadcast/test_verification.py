@@ -1,4 +1,4 @@
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
@@ -35,7 +35,7 @@ class Street:
 
     def seen(self, serial: str) -> None:
         facts = {"identity": {"serial": serial}}
-        self.board.put(Standing(HORN, HealthState.UP, last_seen=self.clock.now(), facts=facts))
+        self.board.put(Standing(HORN, HealthState.UP, last_seen=self.clock.now(), identified=self.clock.now(), facts=facts))
 
     def verify(self, *, inventory_serial: str = "SN1", **known: str) -> Verify:
         city = City()
@@ -57,6 +57,16 @@ async def test_what_a_health_check_found_too_long_ago_does_not_count() -> None:
     street = Street(serial="SN2")
     street.seen("SN1")
     street.clock.step(FRESH + timedelta(seconds=1))
+    with pytest.raises(WrongDevice):
+        await street.verify()(HORN)
+    assert street.asked == 1
+
+
+async def test_a_device_that_has_answered_since_without_saying_who_it_is_is_asked() -> None:
+    street = Street(serial="SN2")
+    street.seen("SN1")
+    street.clock.step(FRESH + timedelta(seconds=1))
+    street.board.put(replace(street.board[HORN], last_seen=street.clock.now()))
     with pytest.raises(WrongDevice):
         await street.verify()(HORN)
     assert street.asked == 1

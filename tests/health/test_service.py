@@ -68,6 +68,22 @@ async def test_a_camera_is_up_at_its_first_answer_with_its_clock_and_identity(
     assert abs(standing.offset) <= timedelta(seconds=1)
 
 
+async def test_who_answers_without_saying_who_it_is_is_seen_and_no_longer_identified(
+    street: Street, store: Store, clock: SimulatedClock, camera: SimDevice
+) -> None:
+    service, begun = await opened(street, store, clock), clock.now()
+    await looked(service, camera)
+    street.break_(camera, answer=Answer.WRONG_OPERATION)
+    clock.step(timedelta(seconds=60))
+    await looked(service, camera)
+    standing = street.board[DeviceId(camera.id)]
+    assert (standing.last_seen, standing.identified) == (clock.now(), begun)
+    street.break_(camera, serial="another")
+    clock.step(timedelta(seconds=60))
+    await looked(service, camera)
+    assert street.board[DeviceId(camera.id)].identified == clock.now()
+
+
 async def test_every_device_of_the_inventory_counts_from_the_beginning(street: Street, store: Store, clock: SimulatedClock) -> None:
     await opened(street, store, clock)
     assert street.board.counts() == {UNKNOWN: len(street.of("camera")), UP: 0, DEGRADED: 0, DOWN: 0}

@@ -104,7 +104,7 @@ async def test_one_of_which_no_hardware_is_known_rests_on_its_address_and_says_s
 
 async def test_what_a_fresh_check_found_is_not_asked_again(pole: Pole) -> None:
     facts = {"identity": (await pole.check())["identity"].facts}
-    pole.board.put(Standing(HORN, HealthState.UP, pole.clock.now(), last_seen=pole.clock.now(), facts=facts))
+    pole.board.put(Standing(HORN, HealthState.UP, pole.clock.now(), identified=pole.clock.now(), facts=facts))
     asked = pole.state.counters["sip.messages.speaker"]
     await pole.verify()
     assert pole.state.counters["sip.messages.speaker"] == asked

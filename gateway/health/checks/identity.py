@@ -53,6 +53,11 @@ def _facts(identity: Identity) -> dict[str, str]:
     }
 
 
+def told(result: CheckResult) -> bool:
+    """Whether a device said who it is, be it the right one or another."""
+    return result.check == IDENTITY and (result.outcome is Outcome.OK or result.reason == SWAPPED)
+
+
 def failed(subject: Subject, tools: Tools, error: DeviceError) -> CheckResult:
     """It did not tell: it refuses our credentials (`bad-credentials`, `locked-out`…), or its answer is none."""
     return subject.result(tools, IDENTITY, Outcome.FAIL, error.code, {"hint": error.hint} if error.hint else {})
