@@ -3,13 +3,17 @@
 import ast
 import json
 import re
+from collections.abc import Collection
 from pathlib import Path
 
+from gateway import errors
 from gateway.api.problems import _WORDS
 from gateway.broadcast import routing
 from gateway.domain import hearing, pictures
+from gateway.domain.broadcast_rules import Refusal
 from gateway.domain.policy import FLAPPING
-from gateway.domain.reasons import PHRASES
+from gateway.domain.reasons import PHRASES, phrase
+from gateway.domain.talk import TalkEnd
 from gateway.health import alarms, service, streams
 from gateway.health.checks import clock, events, identity, media, ports, reach, recording, snmp
 
@@ -65,3 +69,45 @@ def test_every_fault_that_has_a_code_is_said_in_chinese_by_the_console() -> None
     assert len(given) > 25
     assert sorted(given - said.keys() - {""}) == []
     assert sorted(set(_WORDS) - {kind.replace("-", "_") for kind in said}) == []
+
+
+def test_every_reason_of_a_delivery_or_a_schedules_run_is_said_in_both_languages() -> None:
+    drivers = ROOT / "gateway" / "drivers"
+    sources = [*(ROOT / "gateway" / "broadcast").rglob("*.py"), *(drivers / "sip").glob("*.py"), *(drivers / "rtsp").glob("*.py")]
+    sources += [drivers / "speaker.py", drivers / "deadlines.py", drivers / "onvif" / "clips.py"]
+    kinds = {name: kind.code for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.GatewayError)}
+    given = {*kinds.values(), *TalkEnd, *Refusal, routing.DOWN, routing.MUTED, routing.DISABLED, routing.BUSY, routing.SECOND}
+    for source in sources:
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            given |= _codes_of(node, kinds.keys())
+    given -= {""}
+    assert {"pacer-died", "clip-unanswered", "clip-cut-short", "unanswered", "owner-withdrawn"} <= given
+    assert sorted(given - PHRASES.keys()) == []
+    assert all(phrase(f"{protocol}-404").en.endswith(" 404") and "404" in phrase(f"{protocol}-404").zh for protocol in ("sip", "rtsp"))
+
+
+def _codes_of(node: ast.AST, errors_: Collection[str]) -> set[str]:
+    """The codes that a piece of source gives: of an error, beside a step of a delivery, of a refused run, or returned."""
+    match node:
+        case ast.Call(func=ast.Name(id=name), keywords=named) if name in errors_:
+            parts: list[ast.expr] = [one.value for one in named if one.arg == "code"]
+        case ast.Call(func=ast.Attribute(attr="_refused"), args=[_, _, code, *_]):
+            parts = [code]
+        case ast.Call(args=args, keywords=named) if any(map(_is_step, args)):
+            parts = [*args, *(one.value for one in named if one.arg == "reason")]
+        case ast.Tuple(elts=[step, reason]) if _is_step(step):
+            parts = [reason]
+        case ast.Return(value=ast.Constant(value=str() as said) as code) if "-" in said:
+            parts = [code]
+        case _:
+            parts = []
+    return {part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)}
+
+
+def _is_step(node: ast.AST) -> bool:
+    match node:
+        case ast.Attribute(value=ast.Name(id="Step")):
+            return True
+        case ast.IfExp(body=body):
+            return _is_step(body)
+    return False

@@ -35,9 +35,11 @@ const filled = (text: string, values: Values) => text.replace(/\{(\w+)\}/g, (_, 
 /** What the gateway's reason codes say, by code. */
 export const phrases = signal<Record<string, { zh: string; en: string }>>({});
 
-/** A reason code in the reader's language; a code that has no words is shown as it is. */
+/** A reason code in the reader's language, one of a status (`sip-404`) by the words for all of them; without words it is shown as it is. */
 export function reason(code: string): string {
-  return phrases.value[code]?.[language.value] ?? code;
+  const [, protocol, status] = /^(sip|rtsp)-(\d{3})$/.exec(code) ?? [];
+  const of = protocol === undefined ? code : `${protocol}-NNN`;
+  return phrases.value[of]?.[language.value].replace("NNN", status ?? "NNN") ?? code;
 }
 
 /** Why the gateway said no, in the reader's language: by its code where this console knows it, else in the gateway's own English. */

@@ -1,5 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { language, phrases, reason } from "./i18n";
 import { TalkKey } from "./talk";
+
+vi.hoisted(() =>
+  Object.assign(globalThis, { localStorage: { getItem: () => "en", setItem: () => undefined }, document: { documentElement: {} } }),
+);
 
 class Socket {
   static OPEN = 1;
@@ -98,10 +103,22 @@ describe("a key to talk by", () => {
     await opened();
     Socket.last.say({ type: "refused", problem: { type: "urn:city-gateway:problem:quiet-hours", detail: "quiet", hint: "later" } });
     expect(key.ending.value).toMatchObject({ reason: "quiet-hours", words: "quiet later", wrong: true });
+    language.value = "zh";
+    await opened();
+    Socket.last.say({ type: "refused", problem: { type: "urn:city-gateway:problem:too-many-talks", detail: "50 people are speaking" } });
+    expect(key.ending.value?.words).toBe("喊话人数已满，请稍后再试。");
+    language.value = "en";
     await opened();
     Socket.last.say({ type: "accepted", broadcast });
     Socket.last.onclose?.();
     expect(key.ending.value).toMatchObject({ reason: "talk-lost", wrong: true });
-    expect(muted).toBe(2);
+    expect(muted).toBe(3);
   });
+});
+
+it("says a status that has no words of its own by the words for all of them", () => {
+  phrases.value = { "sip-NNN": { zh: "设备以 SIP NNN 拒绝呼叫", en: "answers a call with SIP status NNN" } };
+  expect(reason("sip-480")).toBe("answers a call with SIP status 480");
+  expect(reason("rtsp-500")).toBe("rtsp-500");
+  phrases.value = {};
 });

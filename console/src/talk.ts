@@ -1,5 +1,6 @@
 // A live talk from this browser's microphone: opened by pressing a key, heard in the street while it is held, ended by whatever ends it.
 import { signal } from "@preact/signals";
+import { refusal } from "./i18n";
 import type { Broadcast, Delivery, SayOrder } from "./voice";
 
 export type Stage = "off" | "opening" | "waiting" | "on-air" | "ending";
@@ -127,9 +128,11 @@ export class TalkKey {
       case "ended":
         this.over({ reason: word.reason, words: "", wrong: !ASKED.includes(word.reason), broadcast: word.broadcast });
         break;
-      case "refused":
-        this.over({ reason: word.problem.type.split(":").pop()!, words: `${word.problem.detail} ${word.problem.hint ?? ""}`.trim(), wrong: true, broadcast: null });
+      case "refused": {
+        const code = word.problem.type.split(":").pop()!;
+        this.over({ reason: code, words: refusal(code, word.problem.detail, word.problem.hint), wrong: true, broadcast: null });
         break;
+      }
     }
   }
 

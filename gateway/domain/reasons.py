@@ -3,6 +3,7 @@
 What to do next stands in `docs/operate/reasons.md`.
 """
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -125,9 +126,74 @@ PHRASES: Mapping[str, Phrase] = {
     "no-track": Phrase("设备没有所请求的媒体流", "has no such stream"),
     "no-ports": Phrase("网关端口用尽", "the gateway has no ports left"),
     "common-cause": Phrase("疑似共同原因", "fell together with others"),
+    "clip-unanswered": Phrase("设备未应答，是否播出不明", "did not answer: nobody knows whether it was played"),
+    "clip-cut-short": Phrase("设备提前停止播放", "stopped playing before the end"),
+    "pacer-died": Phrase("发声进程中断，播到何处不明", "the process that sends the sound ended"),
+    "unanswered": Phrase("振铃后无人接听", "rings, and nobody takes the call"),
+    "refuses-audio": Phrase("接听后拒绝音频", "takes the call and no audio"),
+    "no-path": Phrase("型号配置中没有可用的播出方式", "its profile lists no path for this sound"),
+    "no-audio-clips": Phrase("设备不支持存储音频", "keeps no audio clips that we can bring"),
+    "device-clip-too-large": Phrase("音频超出设备所能存储", "finds the clip too large"),
+    "device-clip-format": Phrase("设备不接受此音频格式", "does not play this kind of clip"),
+    "device-clips-full": Phrase("设备音频存储已满", "has no room for another clip"),
+    "sip-NNN": Phrase("设备以 SIP NNN 拒绝呼叫", "answers a call with SIP status NNN"),
+    "rtsp-NNN": Phrase("设备以 RTSP NNN 拒绝", "answers with RTSP status NNN"),
+    "stalled": Phrase("回放停滞", "stopped sending"),
+    "owner-withdrawn": Phrase("计划所属密钥已撤销或到期", "the key of its owner may send nothing any more"),
+    "no-healthy-speaker": Phrase("音柱全部离线或停用", "none of the loudspeakers can speak"),
+    "no-speaker-reaches": Phrase("没有音柱能对画面所在处喊话", "no loudspeaker reaches what the camera sees"),
+    "no-speaker": Phrase("目标处没有音柱", "there is no loudspeaker in its targets"),
+    "unknown-target": Phrase("目标已不存在", "some of its targets do not exist"),
+    "too-many-speakers": Phrase("音柱数超过密钥的上限", "more loudspeakers than the key may reach"),
+    "override-not-allowed": Phrase("无权在安静时段播报", "may not be heard in quiet hours"),
+    "emergency-not-allowed": Phrase("无权发出紧急播报", "may not order emergencies"),
+    "expired": Phrase("已过有效时间", "its time is over"),
+    "not-after-too-far": Phrase("有效时间设得过远", "it could begin too late"),
+    "too-long": Phrase("播报过长", "it is too long"),
+    "programme-too-long": Phrase("连同提示音与遍数过长", "it is too long with chime and repeats"),
+    "too-many-broadcasts": Phrase("每分钟播报次数已达上限", "too many broadcasts in this minute"),
+    "too-many-sounds": Phrase("机器繁忙，音频未能及时备妥", "too many sounds wait to be made"),
+    "too-many-talks": Phrase("喊话人数已满", "too many people are speaking"),
+    "too-many": Phrase("结果过多", "there are too many of them"),
+    "id-reused": Phrase("该编号已用于另一播报", "another broadcast has this id"),
+    "talk-again": Phrase("同一编号的喊话已开始过", "this talk was begun before"),
+    "bad-frame": Phrase("语音数据格式错误", "what came is no frame of sound"),
+    "no-clip": Phrase("音频已不存在", "the clip does not exist"),
+    "clip-damaged": Phrase("音频文件已损坏", "the clip's file is damaged"),
+    "clip-in-use": Phrase("音频正在使用", "the clip is in use"),
+    "clips-full": Phrase("音频库已满", "the clip library is full"),
+    "text-empty": Phrase("文字中没有可读的内容", "nothing in the text can be said"),
+    "text-too-long": Phrase("文字过长", "the text is too long"),
+    "unknown-voice": Phrase("没有这个嗓音", "there is no such voice"),
+    "no-speech-engine": Phrase("语音合成程序缺失或失效", "there is no speech engine"),
+    "slow-speech": Phrase("语音未能及时合成", "the text was not spoken in time"),
+    "slow-decoder": Phrase("音频未能及时解码", "the clip was not decoded in time"),
+    "picture-format": Phrase("不是完整的 JPEG 照片", "gave no whole JPEG"),
+    "has-ended": Phrase("已经结束", "has ended"),
+    "not-awaiting": Phrase("不在等待审批", "does not wait for approval"),
+    "bad-schedule": Phrase("计划有误", "the schedule is not right"),
+    "bad-period": Phrase("日期范围有误", "these days cannot be counted"),
+    "bad-quiet-days": Phrase("安静日期有误", "these quiet days cannot be taken"),
+    "no-hours-file": Phrase("未配置安静时段文件", "no file of quiet hours is configured"),
+    "stopping": Phrase("网关正在停止", "the gateway is stopping"),
+    "invalid-input": Phrase("内容有误", "the order is not right"),
+    "not-found": Phrase("没有找到", "was not found"),
+    "conflict": Phrase("当前状态不允许", "its state does not allow this"),
+    "overloaded": Phrase("网关繁忙", "the gateway is overloaded"),
+    "storage-failed": Phrase("数据库未能写入", "the store did not take it"),
+    "gateway-error": Phrase("网关出错", "an error of the gateway's"),
 }
 
 
+_STATUS = re.compile(r"(sip|rtsp)-([1-9][0-9]{2})")
+
+
 def phrase(code: str) -> Phrase:
-    """What `code` says; a code that has no words, such as one of a profile's own, stands for itself."""
+    """What `code` says; a code that has no words, such as one of a profile's own, stands for itself.
+
+    A status of SIP or RTSP (`sip-404`) is said by the phrase of `sip-NNN`, with its number for NNN.
+    """
+    if status := _STATUS.fullmatch(code):
+        of_any = PHRASES[f"{status[1]}-NNN"]
+        return Phrase(*(said.replace("NNN", status[2]) for said in of_any))
     return PHRASES.get(code) or Phrase(code, code)
