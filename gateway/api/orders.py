@@ -245,6 +245,7 @@ def read_talk(text: str, *, caller: Caller, city: City, now: datetime, new_id: C
         case=body.case,
         reason=body.reason,
         override=body.override,
+        issued_at=now,  # a talk is never older than its connection
         sender=caller.name,
         may_override=caller.may(Permission.BROADCAST_OVERRIDE),
         speaker_cap=caller.key.max_speakers if caller.key else None,

@@ -1,6 +1,7 @@
 """Live talk through the door: heard by the right loudspeaker, refused with reasons, ended by whatever ends it."""
 
 import array
+import shutil
 from pathlib import Path
 
 import aiohttp
@@ -8,9 +9,13 @@ import pytest
 
 from demo.sound import read_wav
 from demo.talker import talking
+from gateway.clock import SimulatedClock
 from gateway.domain.access import Role
 from gateway.domain.devices import DeviceId
-from tests.api.house import House, open_street
+from gateway.domain.events import Actor, ActorKind
+from gateway.storage.store import Store
+from gateway.storage.writer import Lane
+from tests.api.house import House, going, open_house, open_street
 from tests.media.opus import opus_packets
 from tests.sweeps import clearest_db, sweeps
 from tests.waiting import until
@@ -90,6 +95,20 @@ async def test_a_talk_is_an_emergency_only_by_a_key_that_may(house: House):
         async with talking(house.session, house.url, house.keys[role], order) as talker:
             told = talker.words[0].get("problem", {}).get("type", "")
             assert told.endswith(":emergency-not-allowed") is refused
+
+
+async def test_after_a_stop_that_a_former_life_obeyed_a_talk_is_taken_at_once(tmp_path: Path, template: Path):
+    clock = SimulatedClock()
+    shutil.copy(template, tmp_path / "gateway.db")
+    former = Actor(ActorKind.SYSTEM, "former life")
+    async with Store.open(f"sqlite:///{tmp_path}/gateway.db", clock=clock, key=bytes(32)) as store, going(store.writer.run):
+        await store.writer.write(lambda tx: tx.broadcasts.add_stop(clock.now(), former), lane=Lane.STOP)
+    await clock.advance(1)
+    async with open_house(tmp_path, template, clock=clock) as house:
+        for priority in ("talk", "emergency"):
+            order = {"targets": {"speakers": ["spk-1"]}, "priority": priority}
+            async with talking(house.session, house.url, house.keys[Role.OPERATOR], order) as talker:
+                assert talker.words[0]["type"] == "accepted", talker.words
 
 
 @pytest.mark.parametrize("message", [b"\0" * 10, "speak up", '{"end":"whenever"}', "[]"])
