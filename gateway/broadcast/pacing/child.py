@@ -17,11 +17,11 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gateway.broadcast.pacing.core import LINES_LIMIT, Chorus, Conductor, End, Ended, Live, Numbers, Shape, Voice, Whole
-from gateway.broadcast.pacing.protocol import LINES_A_MESSAGE, MESSAGE_BYTES, Page, decode, encode
+from gateway.broadcast.pacing.protocol import CHORUSES_A_MESSAGE, LINES_A_MESSAGE, MESSAGE_BYTES, Page, decode, encode
 from gateway.broadcast.pacing.ring import RingReader
 from gateway.broadcast.pacing.uring import Ring
 from gateway.broadcast.pacing.wire import TcpLine, UdpLine, Wire
@@ -238,8 +238,8 @@ class Pacing:
             rows.append([listener.number, how, *tally, numbers, isinstance(line, TcpLine) and line.torn])
             self._release(self._farewells.pop(listener.number)[0])
             self._release(line.socket)
-        for begin in range(0, len(rows), LINES_A_MESSAGE):
-            self._say({"is": "ended", "lines": rows[begin : begin + LINES_A_MESSAGE]})
+        for piece in _pieces(rows, LINES_A_MESSAGE):
+            self._say({"is": "ended", "lines": piece})
         for number, chorus in list(self._choruses.items()):
             if not chorus.listeners:
                 del self._choruses[number]
@@ -248,13 +248,15 @@ class Pacing:
     def _say_began(self) -> None:
         begun = {number: chorus for number, chorus in self._unsaid.items() if chorus.first is not None}
         if begun:
-            self._say({"is": "began", "choruses": [[number, chorus.first] for number, chorus in begun.items()]})
+            for rows in _pieces([[number, chorus.first] for number, chorus in begun.items()], CHORUSES_A_MESSAGE):
+                self._say({"is": "began", "choruses": rows})
             self._unsaid = {number: chorus for number, chorus in self._unsaid.items() if number not in begun and chorus.listeners}
 
     def _say_progress(self, now: float) -> None:
         self._told = now
         rows = [[number, chorus.packets, chorus.last] for number, chorus in self._choruses.items()]
-        self._say({"is": "progress", "choruses": rows, "late": self._late, "batched": self._wire.batched})
+        for piece in _pieces(rows, CHORUSES_A_MESSAGE):
+            self._say({"is": "progress", "choruses": piece, "late": self._late, "batched": self._wire.batched})
         self._late = 0.0
 
     def _say(self, message: dict[str, Any]) -> None:
@@ -314,6 +316,11 @@ class Pacing:
 
     def say_ready(self, standing: dict[str, Any]) -> None:
         self._say({"is": "ready", **standing})
+
+
+def _pieces(rows: Sequence[list[Any]], most: int) -> Iterator[Sequence[list[Any]]]:
+    """`rows` in their order, so many at a time: a message that the daemon's buffer does not hold would be cut off."""
+    return (rows[begin : begin + most] for begin in range(0, len(rows), most))
 
 
 def _say_last(sock: socket.socket, words: bytes) -> None:

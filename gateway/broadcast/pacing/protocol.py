@@ -21,9 +21,10 @@ To the pacer, each with the descriptors that it names by their place among those
 From the pacer:
 
     ready     fifo, locked, batched, why                            it runs, and how well it may
-    began     choruses: [id, at]                                    the first packet is out
+    began     choruses: [id, at]                                    the first packet is out; of very many, in several messages
     ended     lines: [number, how, packets, dropped, first, last, [ssrc, sequence, timestamp], torn]
-    progress  choruses: [id, packets, last], late, batched          twice a second while it sends; seconds it woke too late at the most
+    progress  choruses: [id, packets, last], late, batched          twice a second while it sends, of very many in several messages;
+                                                                    seconds it woke too late at the most
 
 Beside that both map one page (`Page`): silence must not wait behind a queue, and a process that hangs cannot say so.
 """
@@ -37,6 +38,8 @@ MESSAGE_BYTES = 64 * 1024
 """Of one datagram at the most; larger lists go in several."""
 LINES_A_MESSAGE = 60
 """Each has two descriptors at the most, of which the kernel takes 253 with one message, and a farewell."""
+CHORUSES_A_MESSAGE = 500
+"""Each takes some 60 bytes, with numbers as long as they get."""
 FAREWELL_BYTES = 700
 _LENGTH = struct.Struct("@I")
 
