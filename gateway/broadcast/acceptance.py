@@ -19,7 +19,7 @@ from gateway.storage.store import Tx
 @dataclass(frozen=True, slots=True)
 class Acceptance:
     """An order that has been checked, on its way into the store. `epoch`: how often all had been stopped when it came; `asker`: who
-    ordered it, when a second person is needed."""
+    ordered it, when a second person is needed; `reach`: how many loudspeakers, with those of the sender's other broadcasts."""
 
     group: asyncio.TaskGroup
     wanted: Broadcast
@@ -29,6 +29,7 @@ class Acceptance:
     epoch: int
     answer: asyncio.Future[View]
     asker: Person | None
+    reach: int
 
 
 def first_deliveries(wanted: Broadcast, chosen: Route, *, asks: bool) -> list[Delivery]:
@@ -44,7 +45,7 @@ def first_deliveries(wanted: Broadcast, chosen: Route, *, asks: bool) -> list[De
 
 
 async def insert(
-    tx: Tx, wanted: Broadcast, first: Sequence[Delivery], views: Sequence[ViewRoute]
+    tx: Tx, wanted: Broadcast, first: Sequence[Delivery], views: Sequence[ViewRoute], *, reach: int
 ) -> tuple[Broadcast, list[Delivery]] | None:
     """Write the order down; None when that was done now, what is known when it was there before."""
     if not await tx.broadcasts.add(wanted, first):
@@ -60,6 +61,7 @@ async def insert(
         "reason": wanted.reason,
         "override": wanted.override,
         "needs_approval": any(delivery.state is DeliveryState.AWAITING_APPROVAL for delivery in first),
+        "reach": reach,
         **({"views": [_why(one) for one in views]} if views else {}),
     }
     tx.emit(NewEvent("broadcast.accepted", wanted.id, wanted.created_at, data | {"actor": str(wanted.actor)}))

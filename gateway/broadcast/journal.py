@@ -180,6 +180,10 @@ def delivery_event(delivery: Delivery) -> NewEvent:
         "detail": delivery.detail,
         "packets": figures.packets,
         "dropped": figures.dropped,
+        "lost": figures.lost,
         "first_packet_at": figures.first_packet_at and figures.first_packet_at.isoformat(),
+        "last_packet_at": figures.last_packet_at and figures.last_packet_at.isoformat(),
+        "path": figures.path,
+        "encoding": figures.encoding,
     }
     return NewEvent("broadcast.delivery", delivery.broadcast, delivery.since, data)

@@ -32,7 +32,7 @@ class Order:
 
     `issued_at`: when it was given, None where nobody says; `sender`: the name of the person who gives it; `may_override`: whether the
     sender may speak in quiet hours for a reason; `speaker_cap`: how many speakers the sender may reach, when the sender has a cap of its
-    own; `within`: which of those that are bound to a view, when not all.
+    own; `within`: which of those that are bound to a view, when not all; `seconded`: whether a second person has agreed to it beforehand.
     """
 
     id: BroadcastId
@@ -51,6 +51,7 @@ class Order:
     may_override: bool = False
     speaker_cap: int | None = None
     within: frozenset[DeviceId] | None = None
+    seconded: bool = False
 
 
 def broadcast_of(order: Order, now: datetime) -> Broadcast:

@@ -69,13 +69,15 @@ class Choice:
 class Explanation:
     """All that was looked at, target by target and the nearest first, and what comes of it: a route, or the error of the order.
 
-    `needs_approval`: it would wait for a second person.
+    `needs_approval`: it would wait for a second person, since so many loudspeakers are `reached`, those of the sender's other broadcasts
+    of the last minute included.
     """
 
     choices: tuple[Choice, ...]
     route: Route | None = None
     refusal: GatewayError | None = None
     needs_approval: bool = False
+    reached: int = 0
 
 
 def _nobody(_speaker: DeviceId) -> Priority | None:

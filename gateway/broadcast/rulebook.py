@@ -1,18 +1,32 @@
 """The rules of speaking applied to the city as it is: who may order what now, which loudspeakers are left out, and what happened lately."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from gateway.clock import Clock
-from gateway.domain.broadcast import Broadcast, BroadcastId, ClipContent, Content, Delivery, Priority, Speech, Talk
-from gateway.domain.broadcast_rules import EVERYWHERE, LeftOut, Now, Past, Pauses, Rate, Refusal, SpeakingHours, Wish, left_out, quiet_for
+from gateway.domain.broadcast import Broadcast, BroadcastId, ClipContent, Content, Delivery, DeliveryState, Priority, Speech, Talk
+from gateway.domain.broadcast_rules import (
+    EVERYWHERE,
+    LeftOut,
+    Now,
+    Past,
+    Pauses,
+    Rate,
+    Reached,
+    Refusal,
+    SpeakingHours,
+    Wish,
+    left_out,
+    quiet_for,
+)
 from gateway.domain.city import City
 from gateway.domain.devices import DeviceId, ZoneId
 from gateway.errors import Conflict, Fault, Forbidden, GatewayError, InvalidInput
 
 NEVER_QUIET = SpeakingHours(UTC, quiet=())
 _NAMED = 5
+_MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +52,7 @@ class Rulebook:
         self._restraint = restraint
         self._past = Past(restraint.pauses)
         self._rate = Rate(restraint.per_minute)
+        self._reached = Reached()
 
     # -- orders -------------------------------------------------------------------------------------------------------
 
@@ -49,6 +64,14 @@ class Rulebook:
             why = f"{self._restraint.per_minute} broadcasts were ordered within a minute"
             raise Conflict(why, code="too-many-broadcasts", hint=f"Order again in {wait_s:.0f} s.")
         self._rate.count(sender, now)
+
+    def reached(self, sender: str, *, going_on: Container[BroadcastId]) -> frozenset[DeviceId]:
+        """The loudspeakers that `sender` reaches without a second person, by broadcasts of the last minute or that are `going_on`."""
+        return self._reached.of(sender, self._clock.monotonic(), going_on=going_on)
+
+    def count_reach(self, wanted: Broadcast, speakers: Iterable[DeviceId]) -> None:
+        """`wanted` goes to `speakers` without a second person."""
+        self._reached.add(str(wanted.actor), wanted.id, speakers, at=self._clock.monotonic())
 
     def check_duration(self, duration: timedelta) -> None:
         """Raises InvalidInput (`too-long`)."""
@@ -93,6 +116,7 @@ class Rulebook:
 
     def withdraw(self, broadcast: BroadcastId, speakers: Iterable[DeviceId]) -> None:
         """An order that was admitted did not come to be."""
+        self._reached.drop(broadcast)
         for speaker in speakers:
             self._past.drop(broadcast, speaker)
 
@@ -134,11 +158,13 @@ class Rulebook:
             mark = content_mark(broadcast.programme.content)
             self._past.expect(broadcast.id, delivery.speaker, content=mark, priority=broadcast.priority)
             self.ended(delivery)
+            if broadcast.approved_by is None and (delivery.figures.packets or delivery.state is DeliveryState.UNKNOWN):
+                self._reached.add(str(broadcast.actor), broadcast.id, [delivery.speaker], at=self._steady(broadcast.created_at))
 
     @property
     def memory(self) -> timedelta:
         """For how long the past counts."""
-        return self._restraint.pauses.longest
+        return max(self._restraint.pauses.longest, _MINUTE)
 
     # -- judging ------------------------------------------------------------------------------------------------------
 

@@ -212,6 +212,8 @@ class ScheduleDesk:
         async with self._changing:
             if len(self._schedules) >= MOST:
                 raise Overloaded(f"{MOST} schedules stand already", hint="withdraw some")
+            if self._asks(wish):
+                made = replace(made, state=ScheduleState.AWAITING_APPROVAL)
             await self._write(made, "created", wish.owner.actor, new=True)
         return made
 
@@ -284,8 +286,18 @@ class ScheduleDesk:
     def _cap(self, wish: Wish) -> int:
         return self._rules.cap if wish.authority.speaker_cap is None else wish.authority.speaker_cap
 
+    def _asks(self, wish: Wish) -> bool:
+        """Whether it reaches, together with the owner's schedules that no second person has seen, more loudspeakers than the cap."""
+        others = [
+            schedule.targets
+            for schedule in self._schedules.values()
+            if schedule.actor == wish.owner.actor and schedule.approved_by is None and schedule.state is not ScheduleState.AWAITING_APPROVAL
+        ]
+        placed = {speaker for targets in (wish.targets, *others) for speaker in placed_in(targets, self._city)}
+        views = {view for targets in (wish.targets, *others) for view in targets.views}
+        return len(placed) + len(views) > self._cap(wish)
+
     def _made(self, wish: Wish, now: datetime) -> Schedule:
-        asks = self._reach(wish.targets) > self._cap(wish)
         start = wish.start or now
         return Schedule(
             id=self._new_id(),
@@ -303,7 +315,7 @@ class ScheduleDesk:
             days=wish.days,
             reason=wish.reason,
             sender=wish.owner.name,
-            state=ScheduleState.AWAITING_APPROVAL if asks else ScheduleState.ACTIVE,
+            state=ScheduleState.ACTIVE,
         )
 
     async def _write(self, schedule: Schedule, what: str, by: Actor, *, new: bool = False) -> None:
@@ -451,6 +463,7 @@ class ScheduleDesk:
             sender=schedule.sender,
             speaker_cap=self._rules.cap_approved if schedule.approved_by else authority.speaker_cap,
             within=authority.within if schedule.targets.views else None,
+            seconded=schedule.approved_by is not None,
         )
 
     def _refused(self, schedule: Schedule, due: datetime, code: str, why: str) -> Run:

@@ -137,9 +137,10 @@ class BroadcastService:
         """Take an order; when this returns, it is on the disk and under way. An order that is known is answered as it stands.
 
         `live`: where the sound of a talk comes from; an order to talk cannot be sent again, which is a Conflict (talk-again).
-        Beyond the sender's cap on speakers it waits for `approve`. Raises what `Sounds` raises, InvalidInput (unknown-target, no-speaker,
-        expired, not-after-too-far, too-long), Forbidden (too-many-speakers, quiet-hours, override-not-allowed), Conflict
-        (id-reused, no-healthy-speaker, no-speaker-reaches, duplicate, cooling-down, too-many-broadcasts), Overloaded, StorageFailed.
+        Where it and the sender's other broadcasts of the last minute reach more speakers than the sender's cap, it waits for `approve`.
+        Raises what `Sounds` raises, InvalidInput (unknown-target, no-speaker, expired, not-after-too-far, too-long),
+        Forbidden (too-many-speakers, quiet-hours, override-not-allowed), Conflict (id-reused, no-healthy-speaker,
+        no-speaker-reaches, duplicate, cooling-down, too-many-broadcasts), Overloaded, StorageFailed.
         """
         epoch = self._stops.epoch
         wanted = broadcast_of(order, self._clock.now())
@@ -151,21 +152,24 @@ class BroadcastService:
         self._rulebook.check_override(wanted, may_override=order.may_override)
         cap = self._cap(order.speaker_cap)
         chosen = self._route(wanted, order)
-        asks = len(chosen.speakers) + len(chosen.left_out) > cap
+        asks = self._reach(chosen, order.actor, alone=order.seconded) > cap
         self._check_time(wanted, asks=asks)
         sound = live or await self._sounds.prepared(order.programme)
         length = timedelta() if isinstance(sound, LiveSource) else timedelta(seconds=sound.duration_s)
         if order.targets.views:  # who speaks to a view is decided at the last moment, when it is known for how long
             chosen = self._route(wanted, order, length)
-            asks = len(chosen.speakers) + len(chosen.left_out) > cap
         self._rulebook.check_duration(length)
         group = self._room()
+        reach = self._reach(chosen, order.actor, alone=order.seconded)  # another order may have come while the sound was made
+        asks = asks or reach > cap
         silent = self._rulebook.admit(wanted, chosen.speakers, length)
         chosen = _without(chosen, {speaker: why.reason.value for speaker, why in silent.items()})
         # In a task of its own: a caller that goes away must not leave an order that is durable and never carried out.
         answer: asyncio.Future[View] = asyncio.get_running_loop().create_future()
         asker = Person(order.actor, order.sender) if asks else None
-        taken = Acceptance(group, wanted, chosen, sound, length, epoch, answer, asker)
+        if not asks and not order.seconded:
+            self._rulebook.count_reach(wanted, chosen.speakers)
+        taken = Acceptance(group, wanted, chosen, sound, length, epoch, answer, asker, reach)
         group.create_task(self._accept(taken), name=f"accept {order.id}")
         if not asks:  # while it is written down
             group.create_task(self._find_ways(chosen.speakers), name=f"ways {order.id}")
@@ -173,9 +177,15 @@ class BroadcastService:
         return await answer
 
     def explain(
-        self, targets: Targets, *, priority: Priority, speaker_cap: int | None = None, within: frozenset[DeviceId] | None = None
+        self,
+        targets: Targets,
+        *,
+        priority: Priority,
+        actor: Actor = SYSTEM,
+        speaker_cap: int | None = None,
+        within: frozenset[DeviceId] | None = None,
     ) -> Explanation:
-        """Which speakers an order of these targets would reach now, and why each would or would not speak. Nothing is sent.
+        """Which speakers an order of `actor` to these targets would reach now, and why each would or would not speak. Nothing is sent.
 
         Raises InvalidInput for targets that do not exist.
         """
@@ -195,8 +205,8 @@ class BroadcastService:
             return replace(told, route=None, refusal=refusal, choices=tuple(_unchosen(choice, refusal.code) for choice in told.choices))
         chosen = _without(told.route, {speaker: why.reason.value for speaker, why in silent.items()})
         choices = (_unchosen(one, silent[one.speaker].reason.value) if one.speaker in silent else one for one in told.choices)
-        asks = len(chosen.speakers) + len(chosen.left_out) > cap
-        return replace(told, route=chosen, choices=tuple(choices), needs_approval=asks)
+        reach = self._reach(chosen, actor)
+        return replace(told, route=chosen, choices=tuple(choices), needs_approval=reach > cap, reached=reach)
 
     def beside(self, view: CameraView, *, priority: Priority, within: frozenset[DeviceId] | None = None) -> list[Choice]:
         """The speakers beside what a camera sees, the nearest first, and why each would or would not speak to it now."""
@@ -405,6 +415,12 @@ class BroadcastService:
             why = f"must be at most {longest_s:g} s from now"
             raise InvalidInput("this broadcast could begin too late", code="not-after-too-far", faults=[Fault("/not_after", why)])
 
+    def _reach(self, chosen: Route, sender: Actor, *, alone: bool = False) -> int:
+        """How many loudspeakers `chosen` reaches together with the sender's other broadcasts, or `alone`: else many small orders would
+        need no second person."""
+        others = frozenset() if alone else self._rulebook.reached(str(sender), going_on=self._active)
+        return len({*chosen.speakers, *chosen.left_out} | others)
+
     def _cap(self, own: int | None) -> int:
         return self._rules.max_speakers if own is None else own
 
@@ -437,7 +453,9 @@ class BroadcastService:
 
     async def _write_down(self, taken: Acceptance) -> View:
         wanted, first = taken.wanted, first_deliveries(taken.wanted, taken.route, asks=taken.asker is not None)
-        known = await self._store.writer.write(lambda tx: insert(tx, wanted, first, taken.route.views), lane=Lane.BROADCAST)
+        known = await self._store.writer.write(
+            lambda tx: insert(tx, wanted, first, taken.route.views, reach=taken.reach), lane=Lane.BROADCAST
+        )
         if known is not None:
             view = view_of(*known, self._live())
             return refuse_again(view) if isinstance(taken.sound, LiveSource) else view

@@ -87,7 +87,7 @@ class ApiKey:
     """A bearer key as the store knows it: never its secret, only that secret's SHA-256.
 
     `username` is the person behind it, if any; `scopes` are ids of districts, zones, groups or cameras (none: the whole city);
-    `max_speakers` is how many speakers one broadcast may reach (None: the configured cap),
+    `max_speakers` is how many speakers its broadcasts may reach within a minute (None: the configured cap),
     `footage_hours` the longest stretch of each camera that one footage request may ask for (None: the configured one).
     """
 

@@ -14,7 +14,7 @@ The rules:
  6. *Volume.* Where several limits hold, in several zones or one after the other, the lowest counts for the whole broadcast.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
@@ -338,6 +338,26 @@ class Rate:
 
     def _recent(self, sender: str, now: float) -> list[float]:
         return [at for at in self._ordered.get(sender, ()) if now - at < 60]
+
+
+class Reached:
+    """Which loudspeakers each sender has reached alone: by broadcasts ordered within the last minute, and by those that still go on."""
+
+    def __init__(self) -> None:
+        self._orders: dict[BroadcastId, tuple[str, float, set[DeviceId]]] = {}  # bounded by the rate, and by how many go on at once
+
+    def add(self, sender: str, broadcast: BroadcastId, speakers: Iterable[DeviceId], *, at: float) -> None:
+        """`broadcast` of `sender`, ordered `at`, goes to `speakers`, and no second person is asked."""
+        self._orders.setdefault(broadcast, (sender, at, set()))[2].update(speakers)
+
+    def drop(self, broadcast: BroadcastId) -> None:
+        """`broadcast` did not come to be."""
+        self._orders.pop(broadcast, None)
+
+    def of(self, sender: str, now: float, *, going_on: Container[BroadcastId]) -> frozenset[DeviceId]:
+        """The loudspeakers of `sender`'s broadcasts, all together."""
+        self._orders = {one: order for one, order in self._orders.items() if now - order[1] < 60 or one in going_on}
+        return frozenset().union(*(speakers for whose, _, speakers in self._orders.values() if whose == sender))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.domain.broadcast import BroadcastId, DeliveryState
+from gateway.domain.broadcast import BroadcastId, DeliveryState, Priority
 from gateway.domain.events import Actor, ActorKind, Person
 from gateway.errors import Conflict, Forbidden
-from tests.broadcast.house import ACTOR, House, running
+from tests.broadcast.house import ACTOR, House, events_of, running
 from tests.broadcast.ruled import SECOND, Make, refused, silent
 
 
@@ -116,3 +116,34 @@ async def test_what_waits_for_approval_may_have_a_later_deadline_and_nothing_els
         assert (await refused(house, house.order("b2", "s1", not_after=later))).code == "not-after-too-far"
         later += timedelta(seconds=1)
         assert (await refused(house, house.order("b3", "s1", "s2", not_after=later))).code == "not-after-too-far"
+
+
+async def test_one_key_that_splits_an_order_across_several_needs_the_second_person(make: Make) -> None:
+    async with make(max_speakers=2, max_speakers_approved=3) as house:
+        for name, speaker in (("b1", "s1"), ("b2", "s2"), ("b3", "s2")):
+            view = await house.service.submit(house.order(name, speaker, again=True))
+            assert {delivery.state for delivery in view.deliveries} == {DeliveryState.QUEUED}
+        targets, priority = house.order("x", "s3").targets, Priority.NOTICE
+        told = house.service.explain(targets, priority=priority, actor=ACTOR)
+        assert (told.reached, told.needs_approval) == (3, True)
+        other = house.service.explain(targets, priority=priority, actor=SECOND.actor)
+        assert (other.reached, other.needs_approval) == (1, False)
+        view = await house.service.submit(house.order("b4", "s3"))
+        assert {delivery.state for delivery in view.deliveries} == {DeliveryState.AWAITING_APPROVAL}
+        accepted = [event for event in await events_of(house, "broadcast.accepted") if event.subject == "b4"]
+        assert (accepted[0].data["reach"], accepted[0].data["needs_approval"]) == (3, True)
+        for name in ("b1", "b2", "b3"):
+            await house.ended(name)
+        await house.clock.advance(61)
+        view = await house.service.submit(house.order("b5", "s3", again=True))
+        assert {delivery.state for delivery in view.deliveries} == {DeliveryState.QUEUED}
+
+
+async def test_a_restart_does_not_forget_whom_a_key_has_reached(make: Make) -> None:
+    async with make(max_speakers=1, max_speakers_approved=3) as house:
+        await house.service.submit(house.order("b1", "s1"))
+        await house.ended("b1")
+        reborn = house.make_service()
+        async with running(reborn):
+            view = await reborn.submit(house.order("b2", "s2"))
+            assert {delivery.state for delivery in view.deliveries} == {DeliveryState.AWAITING_APPROVAL}

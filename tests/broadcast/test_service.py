@@ -54,6 +54,9 @@ async def test_the_record_says_who_what_where_and_when(house: House) -> None:
     accepted = (await events_of(house, "broadcast.accepted"))[0]
     assert accepted.data["actor"] == str(ACTOR)
     assert accepted.data["case"] == "case 7"
+    told = (await events_of(house, "broadcast.delivery"))[-1].data
+    assert (told["encoding"], told["path"], told["lost"]) == ("PCMA", figures.path, figures.lost)
+    assert told["last_packet_at"] == figures.last_packet_at.isoformat()
     states = [event.data["state"] for event in await events_of(house, "broadcast.delivery")]
     assert states == ["playing", "done"]
     assert [event.data for event in await events_of(house, "broadcast.ended")] == [{"done": 1}]

@@ -61,6 +61,7 @@ class ExplanationOut(Output):
     speakers: list[str] = Field(description="Who would speak, by id; empty when the order would be refused.")
     refusal: RefusalOut | None
     needs_approval: bool = Field(description="Whether it would wait for a second person.")
+    reached: int = Field(description="Loudspeakers of this order and of this key's others of the last minute; 0 when it would be refused.")
     choices: list[ChoiceOut] = Field(description="Target by target; of a view the nearest first.")
 
 
@@ -94,6 +95,7 @@ async def explain_broadcast(call: Call, body: ExplainIn) -> ExplanationOut:
     told = call.services.broadcasts.explain(
         targets_of(body.targets, call.caller, city),
         priority=body.priority.rank,
+        actor=call.caller.actor,
         speaker_cap=key.max_speakers if key else None,
         within=speakers_within(key, city),
     )
@@ -103,7 +105,11 @@ async def explain_broadcast(call: Call, body: ExplainIn) -> ExplanationOut:
         refusal = RefusalOut(type=problem["type"], detail=str(told.refusal), hint=told.refusal.hint)
     speakers: list[str] = [*told.route.speakers] if told.route else []
     return ExplanationOut(
-        speakers=speakers, refusal=refusal, needs_approval=told.needs_approval, choices=[_choice(choice, city) for choice in told.choices]
+        speakers=speakers,
+        refusal=refusal,
+        needs_approval=told.needs_approval,
+        reached=told.reached,
+        choices=[_choice(choice, city) for choice in told.choices],
     )
 
 

@@ -24,7 +24,7 @@ class KeyIn(Input):
     username: OptionalLine = Field(default="", description="The person behind it, if it is one person's.")
     scopes: frozenset[Line] = Field(default=frozenset(), description="Ids of districts, zones, groups or cameras; none: the whole city.")
     max_speakers: int | None = Field(
-        default=None, strict=True, ge=0, le=1_000_000, description="How many speakers one broadcast may reach."
+        default=None, strict=True, ge=0, le=1_000_000, description="How many speakers its broadcasts may reach within a minute."
     )
     footage_hours: float | None = Field(
         default=None, strict=True, gt=0, le=168, description="The longest stretch of each camera that a footage request may ask for."

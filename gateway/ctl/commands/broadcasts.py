@@ -108,7 +108,7 @@ def explain(
     else:
         show(told["choices"], _CHOICES, output)
     if told["needs_approval"]:
-        say("it would wait for a second person")
+        say(f"it would wait for a second person: {told['reached']} loudspeakers, with this key's other broadcasts of the last minute")
     if told["refusal"] is not None:
         raise Failed(told["refusal"]["detail"], hint=told["refusal"]["hint"])
 
