@@ -31,7 +31,7 @@ class Daemon:
     def have_played(self, lines: int, sock: socket.socket, to: tuple[str, int]) -> None:
         """Each line hears the same, in packets of its own."""
         sound = os.memfd_create("sound")
-        os.write(sound, b"\x55" * 320)
+        os.write(sound, b"\x55" * 160 * 25)  # half a second: none has ended when it is first told how far they are
         self.say({"do": "sound", "id": SOUND}, sound)
         os.close(sound)
         numbers = range(FIRST, FIRST + lines)
