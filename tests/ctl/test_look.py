@@ -60,6 +60,8 @@ async def test_one_thing_is_described_with_what_belongs_to_it(house: House):
         (["say", "nofile.wav", "--speaker", "spk-1"], 2, "--clip nofile.wav"),
         (["say", "--speaker", "spk-1"], 2, "请勿占道经营"),
         (["say", "走", "--circle", "36,115"], 2, "LAT,LON,R"),
+        (["say", "走", "--polygon", "36,115 36,116"], 2, "corners"),
+        (["say", "走", "--polygon", "36,115 36,116 37"], 2, "corners"),
         (["say", "走", "--preset", "2"], 2, "--near"),
         (["broadcasts", "outcome", "b-9", "left"], 4, "list"),
         (["broadcasts", "outcome", "b-9", "gone"], 2, "/outcome"),

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 from gateway.clock import SystemClock
+from gateway.config import Limits
+from gateway.ctl.commands.speak import CLIP_LIMIT
 from gateway.domain.access import Role
 from tests.api.house import House, open_house
 from tests.api.test_bindings import with_street
@@ -104,3 +106,20 @@ async def test_a_second_person_decides_on_what_reaches_further_than_one_may(hous
     again = await gatewayctl(house, "approve", "b-1", role=Role.APPROVER)
     assert (again.code, "does not wait for approval" in again.err) == (1, True)
     assert (await gatewayctl(house, "approve", "b-1", role=Role.OPERATOR)).code == 4
+
+
+async def test_a_polygon_is_a_place_to_be_heard_at(house: House):
+    around, elsewhere = "-89,-179 -89,179 89,179 89,-179", "1,1 1,2 2,2"
+    told = await gatewayctl(house, "broadcasts", "explain", "--polygon", around, "-o", "json", role=Role.OPERATOR)
+    assert {one["speaker"] for one in json.loads(told.out)["choices"]} >= {"spk-1"}, told.err
+    nobody = await gatewayctl(house, "broadcasts", "explain", "--polygon", elsewhere, role=Role.OPERATOR)
+    assert (nobody.code, "no loudspeaker" in nobody.err) == (1, True), nobody.err
+
+
+async def test_a_clip_that_the_gateway_would_refuse_for_its_size_is_not_sent(house: House, tmp_path: Path):
+    assert Limits().clip_bytes == CLIP_LIMIT
+    file = tmp_path / "long.wav"
+    with file.open("wb") as long:
+        long.truncate(CLIP_LIMIT + 1)
+    done = await gatewayctl(house, "say", "--clip", str(file), "--speaker", "spk-1")
+    assert (done.code, "larger than 20 MiB" in done.err) == (2, True), done.err

@@ -7,7 +7,20 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.ctl.commands.speak import DELIVERIES, Cell, CircleOption, District, Group, Near, Preset, Priority, Speaker, Zone, targets_of
+from gateway.ctl.commands.speak import (
+    DELIVERIES,
+    Cell,
+    CircleOption,
+    District,
+    Group,
+    Near,
+    PolygonOption,
+    Preset,
+    Priority,
+    Speaker,
+    Zone,
+    targets_of,
+)
 from gateway.ctl.download import save
 from gateway.ctl.failure import Exit, Failed
 from gateway.ctl.output import Column, Format, column, say, show, tell
@@ -97,11 +110,22 @@ def explain(
     cell: Cell = None,
     district: District = None,
     circle: CircleOption = None,
+    polygon: PolygonOption = None,
     priority: Priority = "notice",
     output: Output = Format.TABLE,
 ) -> None:
     """Which loudspeakers an order would reach now, and why not the others; nothing is sent. 1 when it would be refused."""
-    targets = targets_of(near=near, preset=preset, speaker=speaker, zone=zone, group=group, cell=cell, district=district, circle=circle)
+    targets = targets_of(
+        near=near,
+        preset=preset,
+        speaker=speaker,
+        zone=zone,
+        group=group,
+        cell=cell,
+        district=district,
+        circle=circle,
+        polygon=polygon,
+    )
     told = client_of(ctx).call("POST", f"{PATH}/explain", body={"targets": targets, "priority": priority})
     if output in {Format.JSON, Format.YAML}:
         tell(told, output)

@@ -14,6 +14,7 @@ from gateway.ctl.commands.speak import (
     District,
     Group,
     Near,
+    PolygonOption,
     Preset,
     Reason,
     Repeats,
@@ -67,6 +68,7 @@ def add(
     cell: Cell = None,
     district: District = None,
     circle: CircleOption = None,
+    polygon: PolygonOption = None,
     voice: Voice = "",
     chime: Chime = False,
     repeats: Repeats = 1,
@@ -74,7 +76,17 @@ def add(
     output: Output = Format.TABLE,
 ) -> None:
     """Have something said again and again. One that reaches further than you may waits for another person's `approve`."""
-    targets = targets_of(near=near, preset=preset, speaker=speaker, zone=zone, group=group, cell=cell, district=district, circle=circle)
+    targets = targets_of(
+        near=near,
+        preset=preset,
+        speaker=speaker,
+        zone=zone,
+        group=group,
+        cell=cell,
+        district=district,
+        circle=circle,
+        polygon=polygon,
+    )
     client = client_of(ctx)
     when = {"start": start, "rrule": rrule, "timezone": timezone, "days": days, "within_s": within}
     sound = {**content_of(client, text, clip, voice), "chime": chime, "repeats": repeats}

@@ -17,7 +17,7 @@ from gateway.ctl.output import say as talk
 from gateway.ctl.session import Output, client_of
 
 POLL_S = 0.3
-CLIP_LIMIT = 64 << 20
+CLIP_LIMIT = 20 << 20  # of `limits.clip_bytes`, as it stands unless it is configured
 _KINDS = {
     ".wav": "audio/wav",
     ".mp3": "audio/mpeg",
@@ -41,6 +41,9 @@ Group = Annotated[list[str] | None, typer.Option(help="To all loudspeakers of a 
 Cell = Annotated[list[str] | None, typer.Option(help="To all loudspeakers of a grid cell.")]
 District = Annotated[list[str] | None, typer.Option(help="To all loudspeakers of a district.")]
 CircleOption = Annotated[str | None, typer.Option("--circle", help="To all loudspeakers within R metres of a place.", metavar="LAT,LON,R")]
+PolygonOption = Annotated[
+    str | None, typer.Option("--polygon", help="To all loudspeakers within these corners.", metavar="'LAT,LON LAT,LON LAT,LON'")
+]
 Near = Annotated[str | None, typer.Option(help="To the nearest loudspeaker that is heard where this camera looks.", metavar="CAMERA")]
 Preset = Annotated[str | None, typer.Option(help="With --near: where the camera looks by this preset.")]
 Text = Annotated[str | None, typer.Argument(help="What shall be said.", metavar="[TEXT]")]
@@ -70,6 +73,7 @@ def say(
     cell: Cell = None,
     district: District = None,
     circle: CircleOption = None,
+    polygon: PolygonOption = None,
     voice: Voice = "",
     chime: Chime = False,
     repeats: Repeats = 1,
@@ -86,7 +90,17 @@ def say(
     output: Output = Format.TABLE,
 ) -> None:
     """Say a text, or play a clip. Ends with 0 when it was heard as ordered, 5 when at some loudspeakers only, 1 when nowhere."""
-    targets = targets_of(near=near, preset=preset, speaker=speaker, zone=zone, group=group, cell=cell, district=district, circle=circle)
+    targets = targets_of(
+        near=near,
+        preset=preset,
+        speaker=speaker,
+        zone=zone,
+        group=group,
+        cell=cell,
+        district=district,
+        circle=circle,
+        polygon=polygon,
+    )
     client = client_of(ctx)
     order = {
         **content_of(client, text, clip, voice),
@@ -126,6 +140,7 @@ def targets_of(
     near: str | None,
     preset: str | None,
     circle: str | None,
+    polygon: str | None,
     speaker: list[str] | None,
     zone: list[str] | None,
     group: list[str] | None,
@@ -136,10 +151,11 @@ def targets_of(
     if preset is not None and near is None:
         raise Failed("A preset is a camera's.", exit_code=Exit.USAGE, hint="Give --near CAMERA with it.")
     named: dict[str, Any] = {"speakers": speaker, "zones": zone, "groups": group, "cells": cell, "districts": district}
-    named |= {"circle": circle and circle_of(circle), "views": near and [{"camera": near, "preset": preset or ""}]}
+    named |= {"circle": circle and circle_of(circle), "polygon": polygon and polygon_of(polygon)}
+    named |= {"views": near and [{"camera": near, "preset": preset or ""}]}
     targets = {name: value for name, value in named.items() if value}
     if not targets:
-        hint = "Give --near, --speaker, --zone, --group, --cell, --district or --circle."
+        hint = "Give --near, --speaker, --zone, --group, --cell, --district, --circle or --polygon."
         raise Failed("Where shall it be heard?", exit_code=Exit.USAGE, hint=hint)
     return targets
 
@@ -151,6 +167,18 @@ def circle_of(text: str) -> dict[str, Any]:
     except ValueError:
         raise Failed(f"{text!r} is no circle.", exit_code=Exit.USAGE, hint="Write it as LAT,LON,R: 36.4561,115.9852,200") from None
     return {"centre": {"latitude": latitude, "longitude": longitude}, "radius_m": radius_m}
+
+
+def polygon_of(text: str) -> list[dict[str, float]]:
+    """The corners `LAT,LON LAT,LON …` as the API wants them. Failed for anything else, and for fewer than three."""
+    try:
+        corners = [(float(latitude), float(longitude)) for latitude, longitude in (corner.split(",") for corner in text.split())]
+    except ValueError:
+        corners = []
+    if len(corners) < 3:
+        hint = "Write its corners in order: '36.456,115.985 36.458,115.985 36.458,115.988'"
+        raise Failed(f"{text!r} is no polygon.", exit_code=Exit.USAGE, hint=hint)
+    return [{"latitude": latitude, "longitude": longitude} for latitude, longitude in corners]
 
 
 def content_of(client: Client, text: str | None, clip: str | None, voice: str) -> dict[str, str]:
