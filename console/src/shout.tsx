@@ -7,6 +7,7 @@ import { presetsBound, Refused } from "./api";
 import { may, tell } from "./session";
 import { type Stage, TalkKey } from "./talk";
 import { beside, type Broadcast, type Choice, type Clip, clips, say, type SayOrder, stopAll, watch } from "./voice";
+import { reasons, remember } from "./why";
 
 const NEAREST = "";
 const ANYWHERE = "";
@@ -26,6 +27,7 @@ function Desk({ city, device }: { city: City; device: Device }) {
   const choices = useSignal<Choice[] | null>(null);
   const speaker = useSignal(NEAREST);
   const caseNumber = useSignal("");
+  const why = useSignal("");
   const override = useSignal("");
   const quiet = useSignal(false);
   const heard = useSignal<Broadcast | null>(null);
@@ -37,6 +39,7 @@ function Desk({ city, device }: { city: City; device: Device }) {
   const order = (): SayOrder => ({
     targets: !camera ? { speakers: [device.id] } : speaker.value === NEAREST ? { views: [view()] } : { speakers: [speaker.value] },
     ...(caseNumber.value.trim() && { case: caseNumber.value.trim() }),
+    ...(why.value.trim() && { reason: why.value.trim() }),
     ...(quiet.value && override.value.trim() && { override: override.value.trim() }),
   });
   const key = useMemo(() => new TalkKey(order), []);
@@ -52,6 +55,7 @@ function Desk({ city, device }: { city: City; device: Device }) {
   });
   useSignalEffect(() => {
     if (key.broadcast.value !== null) heard.value = key.broadcast.value;
+    if (key.stage.value === "waiting") remember(why.peek().trim());
     const ending = key.ending.value;
     if (ending === null) return;
     if (QUIET.includes(ending.reason)) quiet.value = true;
@@ -63,8 +67,10 @@ function Desk({ city, device }: { city: City; device: Device }) {
   };
   const send = (what: { text: string } | { clip: string }) => {
     trouble.value = "";
-    say(order(), what)
+    const asked = order();
+    say(asked, what)
       .then((begun) => {
+        remember(asked.reason);
         heard.value = begun;
         return watch(begun.id, (now) => {
           if (heard.value?.id !== begun.id) return false;
@@ -93,6 +99,7 @@ function Desk({ city, device }: { city: City; device: Device }) {
       <label class="line">
         {t("shout.case")} <input value={caseNumber.value} maxLength={200} onInput={(event) => (caseNumber.value = event.currentTarget.value)} />
       </label>
+      <Why why={why.value} give={(given) => (why.value = given)} />
       {quiet.value && may("broadcast:override") && (
         <label class="line">
           {t("shout.override")}{" "}
@@ -107,6 +114,21 @@ function Desk({ city, device }: { city: City; device: Device }) {
       <Outcome city={city} broadcast={heard.value} />
       <StopAll />
     </>
+  );
+}
+
+/** Why somebody speaks, for the record; what was given last is suggested. */
+function Why({ why, give }: { why: string; give: (reason: string) => void }) {
+  return (
+    <label class="line">
+      {t("shout.reason")}{" "}
+      <input class="why" value={why} maxLength={100} list="last-reasons" placeholder={t("shout.reason.hint")} onInput={(event) => give(event.currentTarget.value)} />
+      <datalist id="last-reasons">
+        {reasons.value.map((one) => (
+          <option key={one} value={one} />
+        ))}
+      </datalist>
+    </label>
   );
 }
 

@@ -35,6 +35,7 @@ export interface Clip {
 export interface SayOrder {
   targets: { views: { camera: string; preset?: string }[] } | { speakers: string[] };
   case?: string;
+  reason?: string;
   override?: string;
 }
 
