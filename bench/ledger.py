@@ -105,6 +105,8 @@ def _drawn(dice: random.Random, number: int, speakers: list[DeviceId]) -> tuple[
         "again": False,
         "approved_by_kind": None,
         "approved_by_id": None,
+        "sender": "",
+        "approver": "",
         "outcome": dice.choice([*(outcome.value for outcome in StreetOutcome), "", ""]),
     }
     return one, [_delivery(dice, name, speaker, at) for speaker in dice.sample(speakers, dice.randrange(1, 4))]

@@ -25,6 +25,8 @@ export interface Entry {
   priority: string;
   created_at: string;
   actor: string;
+  sender: string;
+  approver: string;
   case: string;
   reason: string;
   open: boolean;
@@ -143,7 +145,7 @@ function Line({ one }: { one: Entry }) {
         {one.open ? t("ledger.open") : `${heard}/${one.deliveries.length}`}
       </td>
       <td class="came">{one.outcome ? one.outcome[`outcome_${language.value}`] : "—"}</td>
-      <td class="dim">{who(one.actor)}</td>
+      <td class="dim" title={one.actor}>{[one.sender || who(one.actor), one.approver].filter(Boolean).join(" + ")}</td>
     </tr>
   );
 }

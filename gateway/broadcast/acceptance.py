@@ -64,7 +64,7 @@ async def insert(
         "reach": reach,
         **({"views": [_why(one) for one in views]} if views else {}),
     }
-    tx.emit(NewEvent("broadcast.accepted", wanted.id, wanted.created_at, data | {"actor": str(wanted.actor)}))
+    tx.emit(NewEvent("broadcast.accepted", wanted.id, wanted.created_at, data | {"actor": str(wanted.actor), "sender": wanted.sender}))
     for delivery in first:
         if not delivery.open:
             tx.emit(delivery_event(delivery))

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
 from enum import StrEnum
 from typing import Final
@@ -13,6 +13,7 @@ from gateway.broadcast.views import View
 from gateway.domain.broadcast import ClipContent, DeliveryState, Speech
 from gateway.domain.broadcast_ledger import STREET_OUTCOMES, StreetOutcome
 from gateway.domain.broadcast_statistics import Tally
+from gateway.domain.events import Actor
 from gateway.domain.reasons import phrase
 from gateway.domain.spreadsheets import guarded
 
@@ -56,7 +57,7 @@ def ledger_file(views: Sequence[View], kind: FileKind, zone: tzinfo) -> bytes:
     return _file(kind, "播报台账 broadcasts", list(_LEDGER.values()), rows)
 
 
-def statistics_file(rows: Sequence[Tally], kind: FileKind, name_of: Callable[[str], str]) -> bytes:
+def statistics_file(rows: Sequence[Tally], kind: FileKind) -> bytes:
     """One row a tally, with a column for each outcome and each reason that occurs."""
     reasons = sorted({reason for row in rows for reason in row.reasons})
     said = [*STREET_OUTCOMES.items()]
@@ -64,7 +65,7 @@ def statistics_file(rows: Sequence[Tally], kind: FileKind, name_of: Callable[[st
 
     def cells(row: Tally) -> list[Cell]:
         outcomes = [row.outcomes.get(outcome, 0) for outcome, _ in said]
-        figures: list[Cell] = [row.key or "-", name_of(row.key), row.broadcasts, row.deliveries, row.heard, round(row.seconds, 1)]
+        figures: list[Cell] = [row.key or "-", row.name, row.broadcasts, row.deliveries, row.heard, round(row.seconds, 1)]
         return [*figures, *outcomes, row.outcomes.get("", 0), *(row.reasons.get(reason, 0) for reason in reasons)]
 
     return _file(kind, "播报统计 statistics", heads, [cells(row) for row in rows])
@@ -82,8 +83,8 @@ def _told(view: View, zone: tzinfo) -> Mapping[str, Cell]:
         "priority": one.priority.name.lower(),
         "content": _content(view),
         "targets": _targets(view),
-        "actor": str(one.actor),
-        "approved_by": str(one.approved_by or ""),
+        "actor": _person(one.sender, one.actor),
+        "approved_by": _person(one.approver, one.approved_by) if one.approved_by else "",
         "case": one.case,
         "reason": one.reason,
         "override": one.override,
@@ -98,6 +99,10 @@ def _told(view: View, zone: tzinfo) -> Mapping[str, Cell]:
         "outcome_by": said.name or str(said.actor) if said else "",
         "pictures": " ".join(f"{picture.moment}:{picture.sha256}" for picture in view.pictures),
     }
+
+
+def _person(name: str, actor: Actor) -> str:
+    return f"{name} ({actor})" if name else str(actor)
 
 
 def _content(view: View) -> str:

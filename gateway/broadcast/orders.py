@@ -80,4 +80,5 @@ def broadcast_of(order: Order, now: datetime) -> Broadcast:
         resume=order.resume,
         override=order.override,
         again=order.again,
+        sender=order.sender,
     )

@@ -248,7 +248,7 @@ class BroadcastService:
             queued.update({part: (part.delivery, part.take(Step.APPROVE)) for part in asked.waiting})
             if not queued:
                 raise _not_awaiting(broadcast)
-            await tx.broadcasts.approve(broadcast, by.actor)
+            await tx.broadcasts.approve(broadcast, by)
             await tx.broadcasts.save([after for _, after in queued.values()])
             now, data = self._clock.now(), {"by": by.name, "speakers": len(queued)}
             tx.emit(NewEvent(APPROVED_EVENT, broadcast, now, data))

@@ -30,10 +30,13 @@ class StatisticsDesk:
             return await self._by_period(by, wanted, start, end)
         places = self._places(by)
         async with self._store.read() as tx:
-            return tallied((), await tx.statistics.deliveries(wanted, by, places), await tx.statistics.outcomes(wanted, by, places))
+            rows = tallied((), await tx.statistics.deliveries(wanted, by, places), await tx.statistics.outcomes(wanted, by, places))
+            operators = await tx.statistics.operators(wanted) if by is CountedBy.OPERATOR else {}
+        for row in rows:
+            row.name = operators.get(row.key, "") or self._name_of(by, row.key)
+        return rows
 
-    def name_of(self, by: CountedBy, key: str) -> str:
-        """What people call a row, "" where it has no other name."""
+    def _name_of(self, by: CountedBy, key: str) -> str:
         if by is CountedBy.SPEAKER and (device := next((one for one in self._city.of_kind(DeviceKind.SPEAKER) if one.id == key), None)):
             return device.name
         if by is CountedBy.CELL and (cell := next((one for code, one in self._city.cells.items() if code == key), None)):

@@ -186,6 +186,7 @@ class Broadcast:
 
     `resume`: go on after something more important was said, instead of being dropped. `override`: why it may be heard in quiet hours.
     `again`: though the same was said a moment ago. `approved_by`: the second person, where one was needed and has approved.
+    `sender`, `approver`: the names of the people behind `actor` and `approved_by` at that time, "" where nobody was named.
     """
 
     id: BroadcastId
@@ -201,10 +202,13 @@ class Broadcast:
     override: str = ""
     again: bool = False
     approved_by: Actor | None = None
+    sender: str = ""
+    approver: str = ""
 
     def same_order(self, other: "Broadcast") -> bool:
         """Whether `other` is the same command sent again, by whoever it was sent at first."""
-        return replace(self, created_at=other.created_at, approved_by=other.approved_by) == other
+        told = replace(self, created_at=other.created_at, approved_by=other.approved_by, sender=other.sender, approver=other.approver)
+        return told == other
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,13 +46,15 @@ class OutcomeCount:
 
 @dataclass(slots=True)
 class Tally:
-    """One row. `broadcasts`: those that were ordered; `deliveries`: one a loudspeaker; `heard`: of those, the ones that were done.
+    """One row. `name`: what people call it, "" where it has no other name; `broadcasts`: those that were ordered; `deliveries`: one a
+    loudspeaker; `heard`: of those, the ones that were done.
 
     `reasons`: why the others were not, `outcomes`: what came of the broadcasts, "" where nobody has said; `seconds`: how long something
     was heard, all loudspeakers together. A broadcast at loudspeakers of two places counts once for each.
     """
 
     key: str
+    name: str = ""
     broadcasts: int = 0
     deliveries: int = 0
     heard: int = 0

@@ -35,6 +35,13 @@ class StatisticsRepository:
         rows = await self._conn.execute(counted.where(*conditions(wanted)).group_by(*columns))
         return [OutcomeCount(row.key, row.outcome, row[2]) for row in rows]
 
+    async def operators(self, wanted: Wanted) -> Mapping[str, str]:
+        """The name that each operator bore last, by key; those without one are left out."""
+        key, last = _key(CountedBy.OPERATOR, {}), func.max(broadcasts.c.created_at)
+        named = select(key.label("key"), broadcasts.c.sender).where(*conditions(wanted), broadcasts.c.sender != "")
+        rows = await self._conn.execute(named.group_by(broadcasts.c.actor_kind, broadcasts.c.actor_id, broadcasts.c.sender).order_by(last))
+        return {row.key: row.sender for row in rows}
+
     def _seconds(self) -> ColumnElement[Any]:
         """How long a delivery was heard."""
         first, last = deliveries.c.first_packet_at, deliveries.c.last_packet_at

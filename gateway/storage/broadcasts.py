@@ -47,7 +47,7 @@ from gateway.domain.broadcast import (
 )
 from gateway.domain.broadcast_ledger import EVERYTHING, Wanted
 from gateway.domain.devices import CellCode, DeviceId, GroupId, Position, ZoneId
-from gateway.domain.events import Actor, ActorKind
+from gateway.domain.events import Actor, ActorKind, Person
 from gateway.errors import NotFound
 from gateway.storage.schema import Json, UtcTime, metadata
 
@@ -75,6 +75,8 @@ broadcasts = Table(
     Column("again", Boolean, nullable=False),
     Column("approved_by_kind", Text),
     Column("approved_by_id", Text),
+    Column("sender", Text, nullable=False),
+    Column("approver", Text, nullable=False),
     Column("outcome", Text, nullable=False),
 )
 
@@ -172,10 +174,10 @@ class BroadcastRepository:
             statement = statement.where(tuple_(*order) < tuple_(literal(before[0], UtcTime), literal(before[1], Text)))
         return [_broadcast(row) for row in await self._conn.execute(statement)]
 
-    async def approve(self, broadcast: BroadcastId, by: Actor) -> None:
+    async def approve(self, broadcast: BroadcastId, by: Person) -> None:
         """Note the second person. Conflict where that is the one who ordered it."""
         statement = update(broadcasts).where(broadcasts.c.id == broadcast, broadcasts.c.approved_by_id.is_(None))
-        await self._conn.execute(statement.values(_approval_columns(by)))
+        await self._conn.execute(statement.values(_approval_columns(by.actor) | {"approver": by.name}))
 
     # -- stops --------------------------------------------------------------------------------------------------------
 
@@ -285,6 +287,8 @@ def _broadcast_columns(broadcast: Broadcast) -> dict[str, Any]:
         "again": broadcast.again,
         **_actor_columns(broadcast.actor),
         **_approval_columns(broadcast.approved_by),
+        "sender": broadcast.sender,
+        "approver": broadcast.approver,
     }
 
 
@@ -303,6 +307,8 @@ def _broadcast(row: Row[Any]) -> Broadcast:
         override=row.override,
         again=row.again,
         approved_by=None if row.approved_by_id is None else Actor(ActorKind(row.approved_by_kind), row.approved_by_id),
+        sender=row.sender,
+        approver=row.approver,
     )
 
 

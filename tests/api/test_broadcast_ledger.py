@@ -103,6 +103,9 @@ async def test_broadcasts_are_counted_by_day_and_by_who_ordered_them(house: Hous
     assert told["rows"][0]["outcomes"] == {"left": 1}
     _, told = await house.json("GET", f"/v1/broadcasts/statistics?{TODAY}&by=operator&outcome=none")
     assert told["rows"] == []
+    _, told = await house.json("GET", f"/v1/broadcasts/statistics?{TODAY}&by=operator")
+    assert [(row["key"][:8], row["name"]) for row in told["rows"]] == [("api-key:", "operator key")]
+    assert (await house.json("GET", "/v1/broadcasts/b-1"))[1]["sender"] == "operator key"
     _, told = await house.json("GET", f"/v1/broadcasts/statistics?{TODAY}&by=speaker")
     assert [(row["key"], row["deliveries"]) for row in told["rows"]] == [("spk-1", 1)]
     status, problem = await house.json("GET", "/v1/broadcasts/statistics?from=2026-01-01T00:00:00Z&to=2027-01-01T00:00:00Z")
@@ -118,6 +121,7 @@ async def test_the_ledger_and_its_figures_are_taken_as_spreadsheets_that_run_not
     head, row = text.splitlines()
     assert "编号 id" in head
     assert "'=HYPERLINK(1)" in row and "其他 other" in row and "came back" in row
+    assert "operator key (api-key:" in row
     for path in ("/v1/broadcasts/export?", f"/v1/broadcasts/statistics/export?{TODAY}&"):
         async with house.call("GET", path + "format=xlsx") as answer:
             assert (answer.status, (await answer.read())[:2]) == (200, b"PK")

@@ -30,6 +30,7 @@ async def test_beyond_the_cap_nothing_is_heard_before_a_second_person_approves(a
     view = await asking.ended()
     assert {delivery.state for delivery in view.deliveries} == {DeliveryState.DONE}
     assert view.broadcast.approved_by == SECOND.actor
+    assert (view.broadcast.sender, view.broadcast.approver) == ("Li", "Wang")
     events = [event for event in await asking.store.events.read_after(0, limit=100) if event.type.startswith("broadcast.")]
     assert [event.type for event in events if event.subject == "b1"][:2] == ["broadcast.accepted", "broadcast.approved"]
     async with asking.store.read() as tx:

@@ -22,7 +22,7 @@ from gateway.domain.broadcast import (
     View,
 )
 from gateway.domain.devices import CellCode, DeviceId, GroupId, Position, ZoneId
-from gateway.domain.events import Actor, ActorKind
+from gateway.domain.events import Actor, ActorKind, Person
 from gateway.errors import Conflict, GatewayError, NotFound
 from gateway.storage.store import Store
 from gateway.storage.writer import Lane
@@ -204,10 +204,11 @@ async def test_what_ended_lately_comes_with_its_broadcast_and_its_own_reason(sto
 
 
 async def test_a_second_person_is_noted_once_and_is_never_the_one_who_ordered(store: Store) -> None:
-    await accept(store, order())
+    await accept(store, order(sender="Li"))
 
     async def approve(by: Actor) -> None:
-        await store.writer.write(lambda tx: tx.broadcasts.approve(BroadcastId("b1"), by), lane=Lane.BROADCAST)
+        person = Person(by, "Wang")
+        await store.writer.write(lambda tx: tx.broadcasts.approve(BroadcastId("b1"), person), lane=Lane.BROADCAST)
 
     with pytest.raises(Conflict):
         await approve(ACTOR)
@@ -215,7 +216,8 @@ async def test_a_second_person_is_noted_once_and_is_never_the_one_who_ordered(st
     await approve(second)
     await approve(Actor(ActorKind.USER, "third"))
     async with store.read() as tx:
-        assert (await tx.broadcasts.get(BroadcastId("b1"))).approved_by == second
+        found = await tx.broadcasts.get(BroadcastId("b1"))
+    assert (found.approved_by, found.approver, found.sender) == (second, "Wang", "Li")
 
 
 async def test_broadcasts_are_paged_latest_first_without_missing_any(store: Store) -> None:

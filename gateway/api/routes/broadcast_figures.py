@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import replace
-from functools import partial
 
 from aiohttp import web
 from pydantic import Field
@@ -73,7 +72,7 @@ async def count_broadcasts(call: Call, query: StatisticsQuery) -> StatisticsOut:
     """How many broadcasts were ordered, heard and not heard, why not, and what came of them."""
     desk = call.services.statistics
     rows = await desk.count(query.by, wanted(query, call.services.city), start=query.start, end=query.end)
-    shown = [_row(row, desk.name_of(query.by, row.key)) for row in rows]
+    shown = [_row(row) for row in rows]
     return StatisticsOut(by=query.by, start=query.start, end=query.end, timezone=str(desk.timezone), rows=shown)
 
 
@@ -82,7 +81,7 @@ async def export_statistics(call: Call, query: StatisticsFileQuery) -> web.Respo
     """The same as a spreadsheet, in Chinese and English."""
     desk = call.services.statistics
     rows = await desk.count(query.by, wanted(query, call.services.city), start=query.start, end=query.end)
-    data = await asyncio.to_thread(statistics_file, rows, query.format, partial(desk.name_of, query.by))
+    data = await asyncio.to_thread(statistics_file, rows, query.format)
     return _attached(data, "broadcast-statistics", query.format)
 
 
@@ -95,10 +94,10 @@ async def export_broadcasts(call: Call, query: ExportQuery) -> web.Response:
     return _attached(data, "broadcasts", query.format)
 
 
-def _row(row: Tally, name: str) -> TallyOut:
+def _row(row: Tally) -> TallyOut:
     return TallyOut(
         key=row.key,
-        name=name,
+        name=row.name,
         broadcasts=row.broadcasts,
         deliveries=row.deliveries,
         heard=row.heard,

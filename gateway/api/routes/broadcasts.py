@@ -129,12 +129,14 @@ class BroadcastOut(Output):
     not_after: Instant
     created_at: Instant
     actor: str
+    sender: str = Field(description='The name of the person behind `actor` when it was ordered; "" where nobody was named.')
     case: str
     reason: str
     resume: bool
     override: str
     again: bool
     approved_by: str | None = Field(description="The second person, where one was needed and has approved.")
+    approver: str = Field(description="The second person's name; empty where nobody approved.")
     open: bool = Field(description="Whether anything can still change.")
     counts: dict[DeliveryState, int]
     deliveries: list[DeliveryOut]
@@ -292,12 +294,14 @@ def shown(view: View) -> BroadcastOut:
         not_after=one.not_after,
         created_at=one.created_at,
         actor=str(one.actor),
+        sender=one.sender,
         case=one.case,
         reason=one.reason,
         resume=one.resume,
         override=one.override,
         again=one.again,
         approved_by=str(one.approved_by) if one.approved_by else None,
+        approver=one.approver,
         open=view.open,
         counts=dict(outcome(view.deliveries).counts),
         deliveries=[delivery_shown(delivery) for delivery in view.deliveries],

@@ -60,7 +60,7 @@ LISTED = [
     column("counts"),
     Column("OUTCOME", lambda item: item["outcome"] and item["outcome"]["outcome_en"]),
     column("actor"),
-    *(column(name, wide=True) for name in ("kind", "open", "case", "reason", "not_after", "approved_by")),
+    *(column(name, wide=True) for name in ("kind", "open", "case", "reason", "not_after", "sender", "approved_by", "approver")),
 ]
 
 From = Annotated[str | None, typer.Option("--from", help="Ordered then or later: RFC 3339 with an offset.", metavar="TIME")]
