@@ -215,7 +215,10 @@ async def _main() -> None:
     reader = asyncio.StreamReader(limit=_LINE_LIMIT)
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    job = _job(await reader.readline())
+    line = await reader.readline()
+    if not line.endswith(b"\n"):
+        return  # the daemon is gone before it had said what to do
+    job = _job(line)
     answers = asyncio.Semaphore(0)
     watched: list[Cutter] = []
     async with asyncio.TaskGroup() as group:

@@ -158,6 +158,13 @@ async def test_a_worker_ends_with_its_daemon(where: Street, tmp_path: Path) -> N
         assert await process.wait() == 0
 
 
+async def test_a_worker_whose_daemon_is_gone_before_it_said_a_word_ends_without_one() -> None:
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "gateway.footage.worker", stdin=pipe, stdout=pipe, stderr=pipe)
+    assert await process.communicate(b'{"target"') == (b"", b"")
+    assert process.returncode == 0
+
+
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
