@@ -133,7 +133,7 @@ async def test_whatever_the_street_is_like_an_order_does_what_its_explanation_sa
                 zones=(ZoneId("z1"),) if chance.random() < 0.3 else (),
                 views=chance.choice([(), (View(CAM),), (View(CAM, "p"),), (View(CAM), View(CAM, "p"))]),
             )
-            found = house.service.explain(targets, priority=Priority.NOTICE)
+            found = house.service.explain(targets, priority=Priority.NOTICE, actor=ACTOR)
             try:
                 view = await house.service.submit(house.order(f"b{number}", targets=targets, again=True))
             except GatewayError as refusal:

@@ -56,6 +56,7 @@ TYPES = frozenset(
         "footage.papers",
         "footage.hold",
         "footage.request",
+        "footage.send-failed",
         "footage.urgent",
         "incident.acknowledged",
         "incident.assigned",
