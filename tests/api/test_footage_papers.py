@@ -55,7 +55,7 @@ async def test_overdue_papers_are_told_once_and_a_second_person_revokes(house: H
     request = await submitted(house, **EMERGENCY)
     path = f"/v1/footage-requests/{request['id']}"
     await house.advance(25 * 3600)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(200):
         while not await told(house, "footage.papers"):
             await house.advance(61)
     await house.services.footage.amending.remind()

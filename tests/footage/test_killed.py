@@ -6,8 +6,8 @@ from bench import killed
 
 
 async def test_kills_lose_nothing_and_cost_one_file_each() -> None:
-    found = await killed.kill(5, random.Random(11), segments=4)
-    assert found.kills == 5
+    found = await killed.kill(3, random.Random(11), segments=3)
+    assert found.kills == 3
     assert found.states == {"ready"}
     assert (found.lost, found.differ) == (0, 0)
     assert max(found.refetched, default=0.0) < 1.2  # of a file of the usual size, all together; key frames make some larger
