@@ -27,6 +27,8 @@ AHEAD: Final = "preload"
 AHEAD_LIMIT: Final = 10
 _PAGE: Final = 200
 _GRACE_S: Final = 3.0  # so much longer than it should a clip may play: devices begin late, and their clocks are theirs
+LET_IN_S: Final = 0.25
+"""So long whoever comes next at the speaker waits for the device to answer that it is silent."""
 _STOPS: Final = (0.0, 0.3, 1.0)  # seconds before each try to silence it
 _NOT_ASKED: Final = frozenset({"refused", "no-route"})
 
@@ -99,6 +101,8 @@ class KeptTurn:
     clock: Clock
     began_at: float | None = None
     over: bool = False
+    answers: bool = False  # whether the device answered one of the looks at what it plays
+    fails: bool = False
 
     @property
     def played_s(self) -> float:
@@ -126,8 +130,9 @@ class KeptTurn:
                 raise Unanswered from lost
 
     async def last(self) -> str:
-        """Wait until it has been played to its end; "" when it was, else the reason."""
+        """Wait until it has been played to its end; "" when it was, else the reason. Raises Unanswered where every look failed."""
         assert self.began_at is not None
+        self.answers = self.fails = False
         end, missed = self.began_at + self.whole_s, 0
         while (left_s := end - self.clock.monotonic()) > 0:
             await self.clock.sleep(min(left_s, self._look_s))
@@ -138,6 +143,8 @@ class KeptTurn:
                 return "clip-cut-short"
         while await self._plays() and self.clock.monotonic() < end + _GRACE_S:
             await self.clock.sleep(_GRACE_S / 6)
+        if self.fails and not self.answers:
+            raise Unanswered
         self.over = self.clock.monotonic() < end + _GRACE_S
         return ""
 
@@ -163,8 +170,40 @@ class KeptTurn:
     async def _plays(self) -> bool | None:
         """Whether the device says that it plays the clip; None when it does not tell."""
         try:
-            return self.loaded.token in await self.loaded.player.playing(timeout_s=STOP_S)
+            plays = self.loaded.token in await self.loaded.player.playing(timeout_s=STOP_S)
         except NotSupported:
+            self.answers = True
             return None
         except DeviceError:
+            self.fails = True
             return None
+        self.answers = True
+        return plays
+
+
+class Silencing:
+    """Stops on their way to devices: each is carried through, whether or not who wanted it is cancelled meanwhile."""
+
+    def __init__(self) -> None:
+        self._going: dict[asyncio.Task[None], KeptTurn] = {}  # bounded: each ends after its tries
+
+    async def silence(self, turn: KeptTurn) -> None:
+        """Have it silenced; returns once it is, or after `LET_IN_S`, when that goes on behind the back of the next."""
+        task = asyncio.create_task(turn.silence(), name=f"silence {turn.loaded.token}")
+        self._going[task] = turn
+        task.add_done_callback(self._going.pop)
+        await asyncio.wait([task], timeout=LET_IN_S)
+
+    async def clear(self, loaded: Loaded) -> None:
+        """Return once no stop of the same clip is on its way to the device: it would silence the next playing."""
+        token, player = loaded.token, loaded.player
+        await _all_of(task for task, turn in self._going.items() if (turn.loaded.token, turn.loaded.player) == (token, player))
+
+    async def finished(self) -> None:
+        """Return once nothing is on its way."""
+        await _all_of(self._going)
+
+
+async def _all_of(tasks: Iterable[asyncio.Task[None]]) -> None:
+    if waiting := list(tasks):
+        await asyncio.wait(waiting)

@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from gateway.broadcast.journal import Journal
-from gateway.broadcast.kept import Keepable, KeptTurn, Unanswered
+from gateway.broadcast.kept import Keepable, KeptTurn, Silencing, Unanswered
 from gateway.broadcast.leases import Leases
 from gateway.broadcast.loudness import Loudness
 from gateway.broadcast.pacing.live import LiveSource
@@ -80,6 +80,7 @@ class Stage:
     speaker_of: Callable[[DeviceId], AudioSink]
     verify: Callable[[DeviceId], Awaitable[None]]
     loudness: Loudness
+    silencing: Silencing
     setups: asyncio.Semaphore
     manner: Manner
 
@@ -345,6 +346,7 @@ class Part:
         """A turn in which the device plays by itself. What is interrupted goes on as a stream: a device begins a clip at its beginning."""
         self._before = replace(self._before, path=turn.loaded.path)
         try:
+            await self._stage.silencing.clear(turn.loaded)
             await curtain.rise(self)
             await turn.begin()
             why = await turn.last()
@@ -353,7 +355,7 @@ class Part:
             self.end(Step.LOSE, "clip-unanswered")
         finally:
             self._said_s += turn.played_s
-            await turn.silence()
+            await self._stage.silencing.silence(turn)
 
     def _remember(self, stream: Stream, session: AudioSession, lead_in_s: float) -> None:
         """Where to go on: packets that were dropped had their time as well, the lead-in is no part of what is to be heard."""

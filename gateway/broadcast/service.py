@@ -11,7 +11,7 @@ import structlog
 from gateway.broadcast.acceptance import Acceptance, first_deliveries, insert, refuse_again, refuse_other
 from gateway.broadcast.approvals import Asked
 from gateway.broadcast.journal import STOP_ALL_EVENT, Journal
-from gateway.broadcast.kept import hush_all
+from gateway.broadcast.kept import Silencing, hush_all
 from gateway.broadcast.leases import Leases
 from gateway.broadcast.loudness import Loudness, StoredNotes
 from gateway.broadcast.orders import USUAL_RULES, Order, Rules, broadcast_of
@@ -118,7 +118,10 @@ class BroadcastService:
         self._rulebook = Rulebook(city=city, clock=clock, hours=hours, restraint=rules.restraint)
         leases = Leases()
         self._loudness = Loudness(volume_of, StoredNotes(store, clock), clock)
-        self._stage = Stage(clock, leases, self._pacer, self._journal, self._rulebook, speaker_of, verify, self._loudness, setups, manner)
+        self._silencing = Silencing()
+        self._stage = Stage(
+            clock, leases, self._pacer, self._journal, self._rulebook, speaker_of, verify, self._loudness, self._silencing, setups, manner
+        )
         self._router = Router(city, board, circumstances or Circumstances(), leases.priority)
         self._asked: dict[BroadcastId, Asked] = {}  # those of _active that wait for a second person
         self._active: dict[BroadcastId, list[Part]] = {}  # bounded by ACTIVE_LIMIT
@@ -363,6 +366,7 @@ class BroadcastService:
                     await asyncio.Event().wait()  # until cancelled: the broadcasts end first, and give their sessions back
             finally:
                 self._group = None
+                await self._silencing.finished()
                 await self._settle()
                 giving_back.cancel()
                 pacing.cancel()

@@ -206,6 +206,58 @@ async def test_what_is_more_important_silences_the_device_and_the_rest_goes_on_a
     assert first.figures.packets > 0
 
 
+async def test_stop_all_does_not_end_a_stop_that_a_slow_device_has_not_answered(pole: Pole, odd: Any) -> None:
+    asked, door = 0, asyncio.Event()
+
+    async def slow(unit: Unit, call: Call) -> str:
+        nonlocal asked
+        if call.text("Play") == "false":
+            asked += 1
+            if asked == 1:
+                await door.wait()
+                raise SoapFault("not now", "ter:Action")
+        return simulated._play(unit, call)
+
+    odd("PlayAudioClip", slow)
+    await pole.say("first", repeats=9, resume=True)
+    await until(lambda: pole.plays)
+    await pole.say("second", priority=Priority.EMERGENCY)
+    await until(lambda: asked == 1)
+    pole.service.stop_all(ACTOR)
+    assert (await pole.ended("first")).reason == "stop-all"
+    door.set()
+    await until(lambda: not pole.plays)
+    assert pole.heard.clips[0].stopped_ns is not None
+
+
+async def test_an_emergency_does_not_wait_for_a_device_that_does_not_answer_the_stop(pole: Pole, odd: Any) -> None:
+    asked: list[str] = []
+
+    def silent(unit: Unit, call: Call) -> str | Coroutine[Any, Any, str]:
+        asked.append(call.text("Play"))
+        return never() if asked == ["true", "false"] else simulated._play(unit, call)
+
+    odd("PlayAudioClip", silent)
+    await pole.say("first", repeats=9)
+    await until(lambda: pole.plays)
+    pole.clip = (await pole.shelf.add(sound.wav(sound.speech_like(0.5)), name="other", actor=ACTOR)).id
+    await pole.say("second", priority=Priority.EMERGENCY)
+    await until(lambda: len(asked) > 2)
+    assert asked == ["true", "false", "true"]
+    assert (await pole.ended("second")).state is DeliveryState.DONE
+    await until(lambda: asked == ["true", "false", "true", "false"])
+
+
+async def test_a_device_that_answers_nothing_once_it_was_asked_to_play_is_called_unknown(pole: Pole, odd: Any) -> None:
+    def lost(_unit: Unit, _call: Call) -> str:
+        raise SoapFault("gone", "ter:Action")
+
+    odd("GetPlayingAudioClips", lost)
+    await pole.say()
+    delivery = await pole.ended()
+    assert (delivery.state, delivery.reason) == (DeliveryState.UNKNOWN, "clip-unanswered")
+
+
 async def test_a_wish_to_play_that_nobody_answers_is_not_repeated_and_called_unknown(
     pole: Pole, odd: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
