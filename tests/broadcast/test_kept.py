@@ -226,8 +226,7 @@ async def test_stop_all_does_not_end_a_stop_that_a_slow_device_has_not_answered(
     pole.service.stop_all(ACTOR)
     assert (await pole.ended("first")).reason == "stop-all"
     door.set()
-    await until(lambda: not pole.plays)
-    assert pole.heard.clips[0].stopped_ns is not None
+    await until(lambda: pole.heard.clips[0].stopped_ns is not None)
 
 
 async def test_an_emergency_does_not_wait_for_a_device_that_does_not_answer_the_stop(pole: Pole, odd: Any) -> None:
