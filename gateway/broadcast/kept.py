@@ -101,8 +101,7 @@ class KeptTurn:
     clock: Clock
     began_at: float | None = None
     over: bool = False
-    answers: bool = False  # whether the device answered one of the looks at what it plays
-    fails: bool = False
+    unheard: bool | None = None  # whether the device has answered none of the looks at what it plays; None before the first
 
     @property
     def played_s(self) -> float:
@@ -132,7 +131,7 @@ class KeptTurn:
     async def last(self) -> str:
         """Wait until it has been played to its end; "" when it was, else the reason. Raises Unanswered where every look failed."""
         assert self.began_at is not None
-        self.answers = self.fails = False
+        self.unheard = None
         end, missed = self.began_at + self.whole_s, 0
         while (left_s := end - self.clock.monotonic()) > 0:
             await self.clock.sleep(min(left_s, self._look_s))
@@ -143,7 +142,7 @@ class KeptTurn:
                 return "clip-cut-short"
         while await self._plays() and self.clock.monotonic() < end + _GRACE_S:
             await self.clock.sleep(_GRACE_S / 6)
-        if self.fails and not self.answers:
+        if self.unheard:
             raise Unanswered
         self.over = self.clock.monotonic() < end + _GRACE_S
         return ""
@@ -170,14 +169,13 @@ class KeptTurn:
     async def _plays(self) -> bool | None:
         """Whether the device says that it plays the clip; None when it does not tell."""
         try:
-            plays = self.loaded.token in await self.loaded.player.playing(timeout_s=STOP_S)
+            plays: bool | None = self.loaded.token in await self.loaded.player.playing(timeout_s=STOP_S)
         except NotSupported:
-            self.answers = True
-            return None
+            plays = None
         except DeviceError:
-            self.fails = True
+            self.unheard = self.unheard is not False  # one answer was enough
             return None
-        self.answers = True
+        self.unheard = False
         return plays
 
 
@@ -187,12 +185,12 @@ class Silencing:
     def __init__(self) -> None:
         self._going: dict[asyncio.Task[None], KeptTurn] = {}  # bounded: each ends after its tries
 
-    async def silence(self, turn: KeptTurn) -> None:
-        """Have it silenced; returns once it is, or after `LET_IN_S`, when that goes on behind the back of the next."""
-        task = asyncio.create_task(turn.silence(), name=f"silence {turn.loaded.token}")
+    def begin(self, turn: KeptTurn) -> "asyncio.Task[None]":
+        """Have it silenced; who comes next waits for that `LET_IN_S` at the most."""
+        task = asyncio.create_task(turn.silence(), name=f"silence {turn.loaded.token}")  # owned here: see `finished`
         self._going[task] = turn
         task.add_done_callback(self._going.pop)
-        await asyncio.wait([task], timeout=LET_IN_S)
+        return task
 
     async def clear(self, loaded: Loaded) -> None:
         """Return once no stop of the same clip is on its way to the device: it would silence the next playing."""

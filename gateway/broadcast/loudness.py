@@ -60,6 +60,7 @@ class Loudness:
         self._clock = clock
         self._owed: dict[DeviceId, Volume] = {}  # how loud those were that are quieter now; bounded by the loudspeakers
         self._in_use: set[DeviceId] = set()
+        self._sounding: dict[asyncio.Task[None], DeviceId] = {}  # stops that are not answered yet; each ends after its tries
         self._stirred = asyncio.Event()
 
     async def load(self) -> None:
@@ -80,8 +81,20 @@ class Loudness:
                 self._stirred.set()
 
     def _idle(self) -> list[DeviceId]:
-        """Those that are quieter than they were, and not spoken through."""
-        return [speaker for speaker in self._owed if speaker not in self._in_use]
+        """Those that are quieter than they were, and neither spoken through nor still to be silenced."""
+        return [speaker for speaker in self._owed if not self._is_heard(speaker)]
+
+    def _is_heard(self, speaker: DeviceId) -> bool:
+        return speaker in self._in_use or speaker in self._sounding.values()
+
+    def keep_until(self, speaker: DeviceId, silent: "asyncio.Task[None]") -> None:
+        """Leave `speaker` as quiet as it is until `silent` has ended: what it plays by itself may be heard so long."""
+        self._sounding[silent] = speaker
+        silent.add_done_callback(self._fell_silent)
+
+    def _fell_silent(self, silent: "asyncio.Task[None]") -> None:
+        del self._sounding[silent]
+        self._stirred.set()
 
     @asynccontextmanager
     async def at_most(self, speaker: DeviceId, percent: int | None) -> AsyncIterator[str]:
@@ -136,7 +149,7 @@ class Loudness:
     async def _give_back(self, speaker: DeviceId) -> None:
         """Make it as loud as it was; what fails is tried again by `run`."""
         before = self._owed.get(speaker)
-        if before is None:
+        if before is None or self._is_heard(speaker):
             return
         try:
             control = self._volume_of(speaker)

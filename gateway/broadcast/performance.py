@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from gateway.broadcast.journal import Journal
-from gateway.broadcast.kept import Keepable, KeptTurn, Silencing, Unanswered
+from gateway.broadcast.kept import LET_IN_S, Keepable, KeptTurn, Silencing, Unanswered
 from gateway.broadcast.leases import Leases
 from gateway.broadcast.loudness import Loudness
 from gateway.broadcast.pacing.live import LiveSource
@@ -355,7 +355,9 @@ class Part:
             self.end(Step.LOSE, "clip-unanswered")
         finally:
             self._said_s += turn.played_s
-            await self._stage.silencing.silence(turn)
+            stop = self._stage.silencing.begin(turn)
+            self._stage.loudness.keep_until(self.delivery.speaker, stop)
+            await asyncio.wait([stop], timeout=LET_IN_S)
 
     def _remember(self, stream: Stream, session: AudioSession, lead_in_s: float) -> None:
         """Where to go on: packets that were dropped had their time as well, the lead-in is no part of what is to be heard."""

@@ -65,13 +65,16 @@ class Rulebook:
             raise Conflict(why, code="too-many-broadcasts", hint=f"Order again in {wait_s:.0f} s.")
         self._rate.count(sender, now)
 
-    def reached(self, sender: str, *, going_on: Container[BroadcastId]) -> frozenset[DeviceId]:
-        """The loudspeakers that `sender` reaches without a second person, by broadcasts of the last minute or that are `going_on`."""
-        return self._reached.of(sender, self._clock.monotonic(), going_on=going_on)
+    def reached(self, sender: str, *, priority: Priority, going_on: Container[BroadcastId]) -> frozenset[DeviceId]:
+        """The loudspeakers that `sender` reaches without a second person, by broadcasts of the last minute or that are `going_on`.
+
+        An order of `priority` is reckoned together with them.
+        """
+        return self._reached.of(sender, self._clock.monotonic(), priority=priority, going_on=going_on)
 
     def count_reach(self, wanted: Broadcast, speakers: Iterable[DeviceId]) -> None:
         """`wanted` goes to `speakers` without a second person."""
-        self._reached.add(str(wanted.actor), wanted.id, speakers, at=self._clock.monotonic())
+        self._reached.add(str(wanted.actor), wanted.id, wanted.priority, speakers, at=self._clock.monotonic())
 
     def check_duration(self, duration: timedelta) -> None:
         """Raises InvalidInput (`too-long`)."""
@@ -159,7 +162,8 @@ class Rulebook:
             self._past.expect(broadcast.id, delivery.speaker, content=mark, priority=broadcast.priority)
             self.ended(delivery)
             if broadcast.approved_by is None and (delivery.figures.packets or delivery.state is DeliveryState.UNKNOWN):
-                self._reached.add(str(broadcast.actor), broadcast.id, [delivery.speaker], at=self._steady(broadcast.created_at))
+                at = self._steady(broadcast.created_at)
+                self._reached.add(str(broadcast.actor), broadcast.id, broadcast.priority, [delivery.speaker], at=at)
 
     @property
     def memory(self) -> timedelta:

@@ -155,7 +155,7 @@ class BroadcastService:
         self._rulebook.check_override(wanted, may_override=order.may_override)
         cap = self._cap(order.speaker_cap)
         chosen = self._route(wanted, order)
-        asks = self._reach(chosen, order.actor, alone=order.seconded) > cap
+        asks = self._reach(chosen, order.actor, order.priority, alone=order.seconded) > cap
         self._check_time(wanted, asks=asks)
         sound = live or await self._sounds.prepared(order.programme)
         length = timedelta() if isinstance(sound, LiveSource) else timedelta(seconds=sound.duration_s)
@@ -163,7 +163,9 @@ class BroadcastService:
             chosen = self._route(wanted, order, length)
         self._rulebook.check_duration(length)
         group = self._room()
-        reach = self._reach(chosen, order.actor, alone=order.seconded)  # another order may have come while the sound was made
+        reach = self._reach(
+            chosen, order.actor, order.priority, alone=order.seconded
+        )  # another order may have come while the sound was made
         asks = asks or reach > cap
         silent = self._rulebook.admit(wanted, chosen.speakers, length)
         chosen = _without(chosen, {speaker: why.reason.value for speaker, why in silent.items()})
@@ -208,7 +210,7 @@ class BroadcastService:
             return replace(told, route=None, refusal=refusal, choices=tuple(_unchosen(choice, refusal.code) for choice in told.choices))
         chosen = _without(told.route, {speaker: why.reason.value for speaker, why in silent.items()})
         choices = (_unchosen(one, silent[one.speaker].reason.value) if one.speaker in silent else one for one in told.choices)
-        reach = self._reach(chosen, actor)
+        reach = self._reach(chosen, actor, priority)
         return replace(told, route=chosen, choices=tuple(choices), needs_approval=reach > cap, reached=reach)
 
     def beside(self, view: CameraView, *, priority: Priority, within: frozenset[DeviceId] | None = None) -> list[Choice]:
@@ -419,10 +421,10 @@ class BroadcastService:
             why = f"must be at most {longest_s:g} s from now"
             raise InvalidInput("this broadcast could begin too late", code="not-after-too-far", faults=[Fault("/not_after", why)])
 
-    def _reach(self, chosen: Route, sender: Actor, *, alone: bool = False) -> int:
+    def _reach(self, chosen: Route, sender: Actor, priority: Priority, *, alone: bool = False) -> int:
         """How many loudspeakers `chosen` reaches together with the sender's other broadcasts, or `alone`: else many small orders would
         need no second person."""
-        others = frozenset() if alone else self._rulebook.reached(str(sender), going_on=self._active)
+        others = frozenset() if alone else self._rulebook.reached(str(sender), priority=priority, going_on=self._active)
         return len({*chosen.speakers, *chosen.left_out} | others)
 
     def _cap(self, own: int | None) -> int:

@@ -11,12 +11,8 @@ from typing import Any, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from gateway.config.sections import (
-    Config,
-)
-from gateway.config.values import (
-    Section,
-)
+from gateway.config.sections import Config
+from gateway.config.values import Section
 from gateway.errors import Fault, InvalidInput
 
 PREFIX = "GATEWAY_"

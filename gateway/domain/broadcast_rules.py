@@ -341,23 +341,27 @@ class Rate:
 
 
 class Reached:
-    """Which loudspeakers each sender has reached alone: by broadcasts ordered within the last minute, and by those that still go on."""
+    """Which loudspeakers each sender has reached alone: by broadcasts ordered within the last minute, and by those that still go on.
+
+    An emergency is reckoned with the sender's other emergencies alone: no notice that went before it makes it wait for a second person.
+    """
 
     def __init__(self) -> None:
-        self._orders: dict[BroadcastId, tuple[str, float, set[DeviceId]]] = {}  # bounded by the rate, and by how many go on at once
+        self._orders: dict[BroadcastId, tuple[str, bool, float, set[DeviceId]]] = {}  # bounded by the rate, and by how many go on at once
 
-    def add(self, sender: str, broadcast: BroadcastId, speakers: Iterable[DeviceId], *, at: float) -> None:
+    def add(self, sender: str, broadcast: BroadcastId, priority: Priority, speakers: Iterable[DeviceId], *, at: float) -> None:
         """`broadcast` of `sender`, ordered `at`, goes to `speakers`, and no second person is asked."""
-        self._orders.setdefault(broadcast, (sender, at, set()))[2].update(speakers)
+        self._orders.setdefault(broadcast, (sender, priority is Priority.EMERGENCY, at, set()))[3].update(speakers)
 
     def drop(self, broadcast: BroadcastId) -> None:
         """`broadcast` did not come to be."""
         self._orders.pop(broadcast, None)
 
-    def of(self, sender: str, now: float, *, going_on: Container[BroadcastId]) -> frozenset[DeviceId]:
-        """The loudspeakers of `sender`'s broadcasts, all together."""
-        self._orders = {one: order for one, order in self._orders.items() if now - order[1] < 60 or one in going_on}
-        return frozenset().union(*(speakers for whose, _, speakers in self._orders.values() if whose == sender))
+    def of(self, sender: str, now: float, *, priority: Priority, going_on: Container[BroadcastId]) -> frozenset[DeviceId]:
+        """The loudspeakers of those of `sender`'s broadcasts that one of `priority` is reckoned with, all together."""
+        self._orders = {one: order for one, order in self._orders.items() if now - order[2] < 60 or one in going_on}
+        urgent = priority is Priority.EMERGENCY
+        return frozenset().union(*(speakers for whose, was, _, speakers in self._orders.values() if whose == sender and was >= urgent))
 
 
 @dataclass(frozen=True, slots=True)

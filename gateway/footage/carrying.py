@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from gateway.clock import Clock
+from gateway.clock import Clock, sleep_unless
 from gateway.domain.deliveries import Delivery, DeliveryId, DeliveryState, arrived, begun, broken_off
 from gateway.domain.events import SYSTEM, NewEvent, Person
 from gateway.domain.footage import DELIVERABLE, Act, FootageState, RequestId, Step
@@ -101,13 +101,10 @@ class Carrier:
 
     async def _wait(self, stirred: asyncio.Event, until: float | None) -> None:
         """Until somebody orders something, or the next attempt is due."""
-        async with asyncio.TaskGroup() as group:
-            waits = [group.create_task(_stirred(stirred), name="an order")]
-            if until is not None:
-                waits.append(group.create_task(self._clock.sleep(until - self._clock.monotonic()), name="the next attempt"))
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            for one in waits:
-                one.cancel()
+        if until is None:
+            await stirred.wait()
+        else:
+            await sleep_unless(stirred, self._clock, until - self._clock.monotonic())
 
     async def _attempt(self, name: DeliveryId, destination: Destination) -> float | None:
         """Send it once; after how many seconds again, None for not again."""
@@ -204,10 +201,6 @@ class Carrier:
                 tx.emit(NewEvent(FAILED_EVENT, delivery.request, at, {"state": state, "delivery": delivery.id}))
 
         await self._store.writer.write(change, lane=Lane.FOOTAGE)
-
-
-async def _stirred(event: asyncio.Event) -> None:
-    await event.wait()
 
 
 async def note(tx: Tx, delivery: Delivery, step: Step, *, by: Person, at: datetime, **about: object) -> None:

@@ -148,3 +148,12 @@ async def test_a_restart_does_not_forget_whom_a_key_has_reached(make: Make) -> N
         async with running(reborn):
             view = await reborn.submit(house.order("b2", "s2"))
             assert {delivery.state for delivery in view.deliveries} == {DeliveryState.AWAITING_APPROVAL}
+
+
+async def test_no_notice_that_went_before_makes_an_emergency_wait(make: Make) -> None:
+    async with make(max_speakers=2, max_speakers_approved=4) as house:
+        await house.service.submit(house.order("b1", "s1", "s2"))
+        first = await house.service.submit(house.order("b2", "s3", priority=Priority.EMERGENCY))
+        assert DeliveryState.AWAITING_APPROVAL not in {delivery.state for delivery in first.deliveries}
+        second = await house.service.submit(house.order("b3", "s1", "s2", priority=Priority.EMERGENCY))
+        assert {delivery.state for delivery in second.deliveries} == {DeliveryState.AWAITING_APPROVAL}

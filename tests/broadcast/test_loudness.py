@@ -21,6 +21,7 @@ from gateway.drivers.base import Volume
 from gateway.errors import DeadlineExceeded, DeviceError, NotSupported
 from gateway.storage.store import Store
 from tests.broadcast.house import SPEAKERS, House, furnished, running
+from tests.waiting import until
 
 ALWAYS = Hours(time(0), time(0))
 HORN = DeviceId("s1")
@@ -184,6 +185,24 @@ async def test_an_emergency_after_a_crash_is_as_loud_as_it_was_before() -> None:
     async with after.at_most(HORN, None):
         assert knob.levels == {"a": 80.0}
     assert paper.written == {}
+
+
+async def _returns_after(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+async def test_what_plays_by_itself_stays_quiet_until_it_has_been_silenced() -> None:
+    knob, silenced = Knob(), asyncio.Event()
+    loudness = Loudness(lambda _: knob, Paper(), SimulatedClock())
+    async with asyncio.TaskGroup() as group:
+        giving_back = group.create_task(loudness.run())
+        async with loudness.at_most(HORN, 40):
+            loudness.keep_until(HORN, group.create_task(_returns_after(silenced)))
+        await asyncio.sleep(0)
+        assert knob.levels["a"] == 40
+        silenced.set()
+        await until(lambda: knob.levels["a"] == 80.0)
+        giving_back.cancel()
 
 
 async def test_what_could_not_be_given_back_is_given_back_later() -> None:
