@@ -39,6 +39,12 @@ async def until(
         raise
 
 
+async def stopped(task: asyncio.Task[Any]) -> None:
+    """Cancel `task` and wait for its end: one that is left with a read under way would meet a store that has gone."""
+    task.cancel()
+    await asyncio.wait([task])
+
+
 class Watched(SimulatedClock):
     """A clock that tells when somebody waits for it."""
 

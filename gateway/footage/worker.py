@@ -26,6 +26,7 @@ from gateway.errors import DeviceError, DeviceFault, GatewayError, Unreachable
 from gateway.footage.cutting import Cutter, Finished, Stretch
 from gateway.footage.exporting import fetch
 from gateway.footage.space import DiskFull
+from gateway.processes import put_down
 
 SETUP_TIMEOUT_S: Final = 15.0
 NICENESS: Final = 10
@@ -85,9 +86,7 @@ async def run_worker(job: Job, on_file: Callable[[Finished], Awaitable[None]]) -
         message = f"{job.target.device}: the export took longer than {job.deadline_s:g} s"
         raise errors.DeadlineExceeded(message, code="too-slow") from error
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        await put_down(process)
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Final
 from gateway.errors import Fault, InvalidInput
 from gateway.inventory.importing import MAX_BYTES, read
 from gateway.inventory.raw import Header, Noun, RawFile, RawRow
+from gateway.processes import put_down
 
 TIMEOUT_S: Final = 60.0
 MEMORY_BYTES: Final = 1 << 30
@@ -33,9 +34,7 @@ async def read_aside(data: bytes, name: str, *, timeout_s: float = TIMEOUT_S) ->
     except TimeoutError as error:
         raise InvalidInput(f"the file took more than {timeout_s:g} s to read", code="too-slow") from error
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        await put_down(process)
     if process.returncode != 0 or len(answer) > _MAX_ANSWER:
         raise InvalidInput("the file makes its reader fail: it is damaged or hostile", code="unreadable")
     return await asyncio.to_thread(_decode, answer)

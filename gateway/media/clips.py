@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.errors import InvalidInput, Overloaded
+from gateway.processes import put_down
 
 CLOCK_RATE = 8_000
 SIZE_LIMIT = 32 << 20
@@ -191,11 +192,8 @@ class _Worker:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        process = self._process
-        if process is not None and process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+        if self._process is not None:
+            await put_down(self._process)
 
     @property
     def alive(self) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.errors import DeadlineExceeded, Overloaded, ProtocolError
+from gateway.processes import put_down
 
 AT_ONCE: Final = 3
 """Films that are shown at once; each takes a third of a core while it plays 1080p25, and less than 150 MiB."""
@@ -43,9 +44,7 @@ class Projector:
                 first = await _first(process, lines, from_s)
                 yield _pieces(process, first)
             finally:
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
+                await put_down(process)
 
     @contextlib.asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.domain.pictures import COLUMNS, ROWS, Picture
 from gateway.errors import DeadlineExceeded, ProtocolError
+from gateway.processes import put_down
 
 _TIMEOUT_S = 10.0
 _WORKER = Path(__file__).with_name("picture_worker.py")
@@ -69,10 +70,8 @@ class PictureReader:
 
     async def _kill(self) -> None:
         process, self._process = self._process, None
-        if process is not None and process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+        if process is not None:
+            await put_down(process)
 
 
 def _picture(told: dict[str, Any]) -> Picture:

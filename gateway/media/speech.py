@@ -12,6 +12,7 @@ from typing import Protocol
 from gateway.domain.spoken import Run, Script, runs, said_in_chinese
 from gateway.errors import InvalidInput, Overloaded
 from gateway.media.clips import wav_of
+from gateway.processes import put_down
 
 ENGINES = "gateway.speech"
 """The group of entry points by which other engines are found: each a callable that gives a `TtsEngine`."""
@@ -131,10 +132,7 @@ class EspeakEngine:
             except TimeoutError:
                 raise Overloaded(f"the text was not spoken within {_TIMEOUT_S:g} s", code="slow-speech", hint="Try again.") from None
             finally:
-                if process.returncode is None:
-                    with contextlib.suppress(ProcessLookupError):
-                        process.kill()
-                    await process.wait()
+                await put_down(process)
 
 
 async def _converse(process: asyncio.subprocess.Process, text: bytes, most: int) -> bytes:

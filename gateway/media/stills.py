@@ -9,6 +9,7 @@ from gateway.errors import DeadlineExceeded, ProtocolError
 from gateway.media.depacketize import Depacketizer, Packet
 from gateway.media.mp4 import Track
 from gateway.media.parameter_sets import from_format
+from gateway.processes import put_down
 
 _TIMEOUT_S = 10.0
 _AT_ONCE = 2  # each decoder may take 512 MiB
@@ -62,7 +63,5 @@ class StillDecoder:
         except TimeoutError:
             raise DeadlineExceeded(f"the stream's picture was not decoded within {_TIMEOUT_S:g} s", code="slow") from None
         finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+            await put_down(process)
         return output

@@ -12,6 +12,7 @@ from typing import Any, Final
 from gateway.drivers.snmp.ber import Value
 from gateway.drivers.snmp.notifications import Notification
 from gateway.errors import GatewayError
+from gateway.processes import put_down
 
 BATCH: Final = 32
 """Notifications taken at a time: some 3 ms of work between two turns of the loop."""
@@ -57,10 +58,8 @@ class ReceiverProcess:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         process, self._process = self._process, None
-        if process is not None and process.returncode is None:
-            process.kill()
         if process is not None:
-            await process.wait()
+            await put_down(process)
 
     @property
     def pid(self) -> int | None:

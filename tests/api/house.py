@@ -29,7 +29,7 @@ from simulators.inventory import inventory as inventory_file
 from simulators.serving import running
 from simulators.state import State
 from tests.api.furnishing import make_services
-from tests.waiting import until
+from tests.waiting import stopped, until
 
 STREAMS = 5
 CAMERA, SPEAKER, RECORDER, SWITCH = DeviceId("cam-1"), DeviceId("spk-1"), DeviceId("nvr-1"), DeviceId("sw-1")
@@ -139,7 +139,7 @@ async def going(run: Callable[[], Any]) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as group:
         task = group.create_task(run())
         yield
-        task.cancel()
+        await stopped(task)
 
 
 def small_city() -> City:

@@ -13,7 +13,7 @@ from gateway.domain.broadcast_ledger import Moment
 from gateway.domain.devices import DeviceId
 from gateway.errors import NotFound, Unreachable
 from tests.broadcast.house import ACTOR, House
-from tests.waiting import until
+from tests.waiting import stopped, until
 
 CAMERA, B1 = DeviceId("cam"), BroadcastId("b1")
 
@@ -44,7 +44,7 @@ async def lens(house: House) -> AsyncIterator[Lens]:
     task = asyncio.create_task(house.pictures.run())
     await house.clock.advance(0)
     yield made
-    task.cancel()
+    await stopped(task)
 
 
 async def say(house: House, **changes: object) -> None:

@@ -21,7 +21,7 @@ from gateway.domain.schedules import Days, Holidays, RunState, Schedule, Schedul
 from gateway.errors import Conflict, Forbidden, InvalidInput, NotFound
 from gateway.storage.writer import Lane
 from tests.broadcast.house import ACTOR, House
-from tests.waiting import until
+from tests.waiting import stopped, until
 
 LI, WANG = Person(ACTOR, "Li"), Person(Actor(ActorKind.API_KEY, "key-2"), "Wang")
 NUMBERS = count(1)
@@ -218,7 +218,7 @@ async def test_a_slow_one_keeps_no_other_waiting(house: House) -> None:
     assert one.last_of(slow.id) is None
     held.set()
     await until(lambda: one.last_of(slow.id), meanwhile=lambda: house.clock.advance(0))
-    running.cancel()
+    await stopped(running)
 
 
 async def test_a_clock_that_was_years_ahead_does_not_silence_a_schedule(house: House) -> None:

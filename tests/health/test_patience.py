@@ -29,6 +29,7 @@ from gateway.health.wheel import Pace
 from gateway.storage.store import Store
 from simulators.snmp import pktinfo
 from tests.conftest import KEY
+from tests.waiting import stopped
 
 DAY_S = 24 * 3600.0
 CAMERAS, SWITCHES = 5, 8
@@ -128,7 +129,7 @@ def lived(
             assert down or board.counts()[HealthState.UP] == len(devices), board.counts()
             visits = service.figures.visits
             for task in tasks:
-                task.cancel()
+                await stopped(task)
         return down, visits
 
     return virtual.run(day)

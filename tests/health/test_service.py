@@ -25,7 +25,7 @@ from simulators.faults import Answer
 from tests.conftest import running as store_running
 from tests.health import street as streets
 from tests.health.street import Street
-from tests.waiting import until
+from tests.waiting import stopped, until
 
 UNKNOWN, UP, DEGRADED, DOWN = HealthState.UNKNOWN, HealthState.UP, HealthState.DEGRADED, HealthState.DOWN
 
@@ -217,7 +217,7 @@ async def test_slowness_while_we_lag_ourselves_is_nobodys_fault(
         await clock.advance(0)
         clock._elapsed += 5.0  # the loop was held up: nobody was woken
         results = await visit
-        wheel.cancel()
+        await stopped(wheel)
     assert [(result.check, result.outcome, result.reason) for result in results if result.outcome is not Outcome.OK] == [
         ("identity", Outcome.UNKNOWN, "gateway-lagging")
     ]

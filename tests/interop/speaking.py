@@ -26,6 +26,7 @@ from gateway.media.speech import EspeakEngine
 from tests.broadcast.house import ACTOR
 from tests.broadcast.house import running as service_running
 from tests.conftest import running as store_running
+from tests.waiting import stopped
 
 HORN = DeviceId("horn")
 LEAD_IN_S = 0.1
@@ -94,5 +95,5 @@ async def talked(pcm: bytes, speaker: AudioSink, url: str, folder: Path) -> Deli
                 due += FRAME_S
                 await clock.sleep(due - clock.monotonic())
             await talk.finished.wait()
-            working.cancel()
+            await stopped(working)
             return (await service.get(talk.id)).deliveries[0]

@@ -23,7 +23,7 @@ from tests.interop.sip_peers import baresip, ear, sipp
 from tests.interop.speaking import LEAD_IN_S, spoken
 from tests.media.g711 import DECODERS
 from tests.media.test_clips import snr_db, tone, wav
-from tests.waiting import until
+from tests.waiting import stopped, until
 
 pytestmark = pytest.mark.interop
 SILENCE = {"PCMA": b"\xd5", "PCMU": b"\xff"}
@@ -41,7 +41,7 @@ async def say(session: SipSession, audio: bytes) -> None:
     pacer.start([stream])
     assert await stream.finished is StreamEnd.PLAYED
     assert stream.figures.dropped == 0
-    pacing.cancel()
+    await stopped(pacing)
 
 
 @pytest.mark.parametrize("encoding", ["PCMA", "PCMU"])

@@ -14,7 +14,7 @@ from gateway.inventory.bindings import BindingDesk
 from gateway.inventory.raw import Noun, RawFile, RawRow
 from gateway.inventory.service import InventoryService
 from gateway.storage.store import Store
-from tests.waiting import until
+from tests.waiting import stopped, until
 
 LI = Actor(ActorKind.USER, "li")
 STREET = """version: 1
@@ -127,7 +127,7 @@ async def test_it_proposes_by_itself_after_each_import(desk: BindingDesk, city: 
         await until(lambda: len(city.bindings) == 2)
         await inventory.import_file(b"id,latitude,longitude\nSPK-4,36.46,115.9801\n", "devices.csv", actor=LI)
         await until(lambda: key("SPK-4", "CAM-2") in city.bindings)
-        running.cancel()
+        await stopped(running)
 
 
 async def test_a_decision_and_an_import_at_the_same_time_lose_nothing(desk: BindingDesk, city: City, inventory: InventoryService) -> None:

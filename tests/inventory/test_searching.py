@@ -34,7 +34,7 @@ from simulators.discovery import server
 from simulators.inventory import inventory as inventory_file
 from simulators.serving import running
 from simulators.state import State
-from tests.waiting import until
+from tests.waiting import stopped, until
 
 ANNA = Actor(ActorKind.USER, "anna")
 CAMERAS = IPv4Network("127.16.0.0/28")
@@ -133,7 +133,7 @@ async def town(store: Store, clock: SimulatedClock) -> AsyncIterator[Town]:
         group = await stack.enter_async_context(asyncio.TaskGroup())
         task = group.create_task(errands.run())
         yield Town(planned, state, store, city, inventory, searches, rules)
-        task.cancel()
+        await stopped(task)
 
 
 def in_range(town: Town, place: IPv4Network = CAMERAS) -> list[simulated.SimDevice]:

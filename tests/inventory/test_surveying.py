@@ -27,7 +27,7 @@ from simulators.inventory import inventory as inventory_file
 from simulators.serving import running
 from simulators.state import State
 from simulators.wiring import below, ports_of
-from tests.waiting import until
+from tests.waiting import stopped, until
 
 ANNA = Actor(ActorKind.USER, "anna")
 
@@ -89,7 +89,7 @@ async def town(store: Store, clock: SimulatedClock) -> AsyncIterator[Town]:
         group = await stack.enter_async_context(asyncio.TaskGroup())
         task = group.create_task(errands.run())
         yield Town(planned, state, store, city, inventory, surveyor, drivers)
-        task.cancel()
+        await stopped(task)
 
 
 async def test_with_all_uplinks_deleted_the_switches_restore_them_n_of_n_right_and_0_wrong(town: Town) -> None:

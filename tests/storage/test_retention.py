@@ -14,7 +14,7 @@ from gateway.storage.retention import LOOK_S, PAUSE_S, STEP, Housekeeper, Keep
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 from tests.conftest import running
-from tests.waiting import until
+from tests.waiting import stopped, until
 
 
 async def emit(store: Store, count: int, at: datetime) -> None:
@@ -95,7 +95,7 @@ async def test_a_store_that_failed_is_tried_until_it_works_and_the_log_tells_of_
         await asyncio.to_thread(_rename, sqlite_url, "away", "events")  # the store, which tries again, holds it for moments
         told = asyncio.ensure_future(anext(aiter(store.events.follow(after=1))))
         await until(told.done, meanwhile=lambda: clock.advance(LOOK_S))
-        tidying.cancel()
+        await stopped(tidying)
     assert "events" in trouble
     assert (told.result().type, told.result().data) == ("store.recovered", {"reason": trouble})
     assert store.writer.trouble == ""

@@ -30,7 +30,7 @@ from simulators.heard import HeardSession
 from simulators.sip import server as sip
 from simulators.state import State
 from tests.simulators.street import free_ports
-from tests.waiting import until
+from tests.waiting import stopped, until
 
 ENCODINGS = ("PCMA", "PCMU")
 BRISK = Timing(t1=0.02, t2=0.16, t4=0.2)
@@ -83,7 +83,7 @@ async def say(session: SipSession, audio: bytes) -> None:
     pacer.start([stream])
     assert await stream.finished is StreamEnd.PLAYED
     assert stream.figures.dropped == 0
-    pacing.cancel()
+    await stopped(pacing)
 
 
 @pytest.mark.parametrize("transport", Carrier)

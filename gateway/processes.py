@@ -1,0 +1,15 @@
+"""The end of a process of our own."""
+
+import asyncio
+import contextlib
+
+
+async def put_down(process: asyncio.subprocess.Process) -> None:
+    """Kill `process` unless it has ended, and return once it is gone.
+
+    What it wrote and nobody read is read away: asyncio tells of the end only after the last byte of every pipe, and a reader that is
+    full takes none, so that `Process.wait` alone would wait for ever. Nobody else may be reading from it.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    await process.communicate()
