@@ -14,5 +14,5 @@ def sight_of(state: State, city: City, camera_id: str) -> Sight:
 
 
 def offset_of(state: State, device: SimDevice) -> float:
-    """A device's clock minus the city's, in seconds."""
-    return round(state.device_time(device) - state.now(), 3)
+    """A device's clock minus the city's, in seconds, to the millisecond: what was recorded once looks the same whenever it is replayed."""
+    return round(state.clock_offset_s(device), 3)

@@ -138,11 +138,15 @@ class State:
 
     def device_time(self, device: SimDevice) -> float:
         """What the device's own clock shows, in seconds since the epoch."""
+        return self.now() + self.clock_offset_s(device)
+
+    def clock_offset_s(self, device: SimDevice) -> float:
+        """The device's own clock minus the city's, in seconds."""
         offset_s = self.fault(device).clock_offset_s if self.faults else 0.0
         saving = self.quirk(device, "wrong-dst") if self.odd(device) else None
         if saving is not None:
             offset_s += 3600 * float(saving["hours"])
-        return self.now() + device.clock_offset_s + offset_s + self._clocks.get(device.id, 0.0)
+        return device.clock_offset_s + offset_s + self._clocks.get(device.id, 0.0)
 
     def set_clock(self, device: SimDevice, shows: float, *, scenario: str = "") -> None:
         """Set the device's own clock, as its owner may: seconds since the epoch. A fault that shifts it goes on shifting it."""

@@ -41,14 +41,14 @@ class ReplayEnd(StrEnum):
 @dataclass(frozen=True, slots=True)
 class ReplayManner:
     """How a model of recorder replays. `immediate`, `rate_control`: whether it takes those headers. `stall_s`: how long footage may
-    make no progress; `quiet_s`: how long after the end of a section more may come. `trail_s`: how long to wait, once the pictures have
-    come to their end, for sound that has not; `unheard_s`: the same where no sound came so far."""
+    make no progress; `quiet_s`: how long after the end of a section more may come. `trail_s`: how long sound that has not come to its end
+    may make no progress once the pictures have; `unheard_s`: the same where no sound came so far."""
 
     immediate: bool = True
     rate_control: bool = True
     stall_s: float = 15.0
     quiet_s: float = 2.0
-    trail_s: float = 2.0
+    trail_s: float = 5.0
     unheard_s: float = 0.5
 
 
@@ -184,6 +184,8 @@ class Replay:
             left -= item[1]
             found = self._sort(*item)
             if found is not None and found[0] > 0:
+                if self._sounds[found[0]].advanced:
+                    self._inbox.waited_s = 0.0
                 yield found
 
     def _trail_s(self) -> float:
@@ -242,9 +244,11 @@ class _Sound:
     def __init__(self) -> None:
         self._latest: datetime | None = None
         self._lasts = timedelta(0)
+        self.advanced = False
 
     def hear(self, at: datetime | None) -> None:
         """A piece that began `at`, where the device tells that."""
+        self.advanced = at is not None and (self._latest is None or at > self._latest)
         if at is None:
             return
         if self._latest is not None and timedelta(0) < at - self._latest <= _LONGEST_PIECE:

@@ -13,6 +13,7 @@ from gateway.drivers.rtsp.probe import first_packet
 from gateway.drivers.rtsp.replay import Replay, ReplayEnd, ReplayManner, clock_time, replay
 from gateway.errors import Busy, DeadlineExceeded, DeviceError, NotSupported, ProtocolError, Unreachable
 from tests.drivers.rtsp.peer import REPLAY_SDP, Login, Peer, Reply, frame, listening, rtp
+from tests.waiting import until
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 WINDOW = Span(START, START + timedelta(seconds=10))
@@ -128,6 +129,31 @@ async def test_sound_that_does_not_come_holds_nothing_up(last: list[bytes]) -> N
     async with listening(Peer(sdp=REPLAY_SDP, after_play=sends(picture(0), picture(10), *last))) as peer:
         found, session = await with_sound(peer, trail_s=0.2, unheard_s=0.1)
     assert (len(found), session.ended) == (sum(1 for one in last if one[1] == 2), ReplayEnd.WINDOW)
+
+
+async def test_sound_that_comes_slowly_is_waited_for_as_long_as_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, passed, found = asyncio.get_running_loop(), 0.0, []
+    real_time = loop.time
+    monkeypatch.setattr(loop, "time", lambda: real_time() + passed)
+
+    async def slowly(peer: Peer) -> None:
+        nonlocal passed
+        assert peer.writer is not None
+        peer.writer.write(heard(0) + picture(0) + picture(10))
+        for number, second in enumerate((8, 8.02, 9.98), start=2):
+            await until(lambda so_far=number: len(found) == so_far)
+            await asyncio.sleep(0.0)
+            passed += 2.4
+            peer.writer.write(heard(second))
+
+    async with listening(Peer(sdp=REPLAY_SDP, after_play=slowly)) as peer:
+        session = await replay(
+            peer.target, "/recording", WINDOW, timeout_s=5, kinds=("video", "audio"), manner=with_changes(QUICK, trail_s=4.0)
+        )
+        async for _, packet in session.packets():
+            found.append(packet.ntp)
+        await session.close()
+    assert found[-1] == START + timedelta(seconds=9.98)
 
 
 async def test_without_sound_nothing_is_waited_for() -> None:
