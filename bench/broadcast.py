@@ -20,7 +20,8 @@ SCHED_FIFO, `fifo` is false and both rows are taken without. 110 and 1,000 speak
     first_packet_cold_p99_ms                 from the order to the first packet: way and identity unknown, one speaker at a time, the whole
                                              service with ONVIF, RTSP and a disk
     first_packet_warm_p99_ms                 the same when the way is known and a health check has just met the speaker
-    text_to_audio_ms, text_cached_ms         from a text to what loudspeakers take (`bench.speech`)
+    text_to_audio_ms, text_cached_ms         from a text to what loudspeakers take (`bench.speech`); `bare_speech_ms`: what espeak-ng
+                                             alone takes over the same
     mic_to_wire_p95_ms                       from a microphone's frame in the daemon to the kernel of the loudspeaker, five talkers
     mic_frames_lost                          of what they say once they are heard
     mic_cpu_pct_of_core_each                 what one of them costs on that way, pacer included; `mic_clock_pct_of_core_each`, the bench's

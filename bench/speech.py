@@ -2,6 +2,7 @@
 
 import asyncio
 import statistics
+import subprocess
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -28,7 +29,10 @@ def measure() -> dict[str, Any]:
 
 
 async def figures() -> dict[str, float]:
-    """`text_to_audio_ms` (the median of 60 texts of 5 s) and its like; `text_cached_ms` from memory, `text_kept_ms` from the disk."""
+    """`text_to_audio_ms` (the median of 60 texts of 5 s) and its like; `text_cached_ms` from memory, `text_kept_ms` from the disk.
+
+    `bare_speech_ms`: how long espeak-ng alone takes over the same texts, by turns with the others, from start to end.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         cold = [await _cold(folder, number) for number in range(COLD)]
@@ -37,7 +41,10 @@ async def figures() -> dict[str, float]:
             running = group.create_task(desk.run())
             await desk.voices()  # starts the levelling process, as somebody who is about to speak may
             await desk.prepared(Speech("预备"))
-            anew = [await _timed(partial(desk.prepared, Speech(TEXT.format(number)))) for number in range(TEXTS)]
+            anew, bare = list[float](), list[float]()
+            for number in range(TEXTS):
+                bare.append(_bare(TEXT.format(number)))
+                anew.append(await _timed(partial(desk.prepared, Speech(TEXT.format(number)))))
             mixed = [await _timed(partial(desk.prepared, Speech(MIXED.format(number)))) for number in range(TEXTS // 3)]
             cached = [await _timed(lambda: desk.prepared(Speech(TEXT.format(TEXTS - 1)))) for _ in range(TEXTS)]
             await desk.written()
@@ -47,6 +54,7 @@ async def figures() -> dict[str, float]:
     return {
         "text_to_audio_ms": _ms(statistics.median(anew)),
         "text_to_audio_p99_ms": _ms(_p99(anew)),
+        "bare_speech_ms": _ms(statistics.median(bare)),
         "mixed_text_to_audio_ms": _ms(statistics.median(mixed)),
         "text_to_audio_cold_ms": _ms(statistics.median(cold)),
         "text_cached_ms": _ms(statistics.median(cached)),
@@ -78,6 +86,12 @@ async def _kept(folder: Path, number: int) -> float:
         return await _timed(lambda: desk.prepared(Speech(TEXT.format(number))))
     finally:
         await leveller.close()
+
+
+def _bare(text: str) -> float:
+    began = time.perf_counter()
+    subprocess.run(["espeak-ng", "-v", "cmn", "--stdin", "--stdout"], input=text.encode(), stdout=subprocess.PIPE, check=True)
+    return time.perf_counter() - began
 
 
 async def _timed(call: Callable[[], Awaitable[object]]) -> float:
