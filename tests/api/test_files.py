@@ -16,16 +16,20 @@ from gateway.storage.tx import Tx
 from gateway.storage.writer import Lane
 from tests.api.house import House, open_house, small_city
 from tests.api.test_reports import MARKUP, evil_city
-from tests.reports.logs import store_lives
+from tests.reports.logs import lived_in
 
 NOW = datetime(2026, 5, 14, 9, tzinfo=UTC)
 START = datetime(2026, 1, 20, tzinfo=UTC)
 
 
+@pytest.fixture(scope="module")
+def template(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lived_in(template, tmp_path_factory.mktemp("lived-in") / "gateway.db", random.Random(3), small_city(), START, NOW)
+
+
 @pytest.fixture
 async def house(tmp_path: Path, template: Path):
     async with open_house(tmp_path, template, city=small_city(), clock=SimulatedClock(NOW)) as opened:
-        await store_lives(opened.services.store, random.Random(3), opened.services.city, START, NOW)
         yield opened
 
 

@@ -1,6 +1,5 @@
 """What follows after filing: the rest of the register, documents as files, and an emergency's papers in time or not."""
 
-import asyncio
 import hashlib
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +10,7 @@ from gateway.domain.access import Role
 from gateway.footage.service import DOCUMENTS
 from tests.api.house import CAMERA, House
 from tests.api.test_footage import filing, submitted
+from tests.waiting import until
 
 PDF = b"%PDF-1.7\nletter"
 EMERGENCY = {"emergency": "missing-person", "authorising_document": "", "second_officer": "", "legal_basis": "", "destination": ""}
@@ -54,10 +54,8 @@ async def test_an_emergency_goes_ahead_with_an_alarm_and_its_papers_follow(house
 async def test_overdue_papers_are_told_once_and_a_second_person_revokes(house: House):
     request = await submitted(house, **EMERGENCY)
     path = f"/v1/footage-requests/{request['id']}"
-    await house.advance(25 * 3600)
-    async with asyncio.timeout(200):
-        while not await told(house, "footage.papers"):
-            await house.advance(61)
+    house.clock.step(timedelta(hours=25))
+    await until(lambda: told(house, "footage.papers"), meanwhile=lambda: house.advance(61))
     await house.services.footage.amending.remind()
     assert [event["papers"] for event in await told(house, "footage.papers")] == ["overdue"]
     status, problem = await house.json("POST", f"{path}/revoke", json={}, role=Role.APPROVER)

@@ -19,7 +19,7 @@ from gateway.reports import service as service_module
 from gateway.storage.tx import Tx
 from gateway.storage.writer import Lane
 from tests.api.house import House, open_house
-from tests.reports.logs import city_of, store_lives
+from tests.reports.logs import city_of, lived_in
 
 NOW = datetime(2026, 5, 14, 9, tzinfo=UTC)
 EVIL = '=HYPERLINK("http://evil","x")'
@@ -37,10 +37,15 @@ def evil_city() -> City:
     return city
 
 
+@pytest.fixture(scope="module")
+def template(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("lived-in") / "gateway.db"
+    return lived_in(template, path, random.Random(3), evil_city(), datetime(2026, 3, 20, tzinfo=UTC), NOW)
+
+
 @pytest.fixture
 async def house(tmp_path: Path, template: Path):
     async with open_house(tmp_path, template, city=evil_city(), clock=SimulatedClock(NOW)) as opened:
-        await store_lives(opened.services.store, random.Random(3), opened.services.city, datetime(2026, 3, 20, tzinfo=UTC), NOW)
         yield opened
 
 

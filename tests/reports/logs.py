@@ -1,10 +1,14 @@
 """Random logs of transitions for tests: a city of some devices, and what the store would know of them."""
 
+import asyncio
 import random
+import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 
+from gateway.clock import SimulatedClock
 from gateway.domain.city import City
 from gateway.domain.devices import CameraGroup, Device, DeviceId, DeviceKind, GroupId
 from gateway.domain.health import HealthState, Transition
@@ -47,6 +51,20 @@ def life(dice: random.Random, device: DeviceId, start: datetime, end: datetime) 
         state = after
         at += timedelta(seconds=dice.choice([40, 3_000, 20_000, 90_000, 400_000]), microseconds=dice.randrange(1_000_000))
     return found
+
+
+def lived_in(template: Path, path: Path, dice: random.Random, city: City, start: datetime, end: datetime) -> Path:
+    """A copy of the store `template` at `path` with what `store_lives` writes, for many tests to take copies of."""
+
+    async def live() -> None:
+        async with Store.open(f"sqlite:///{path}", clock=SimulatedClock(end), key=bytes(32)) as store, asyncio.TaskGroup() as group:
+            writing = group.create_task(store.writer.run())
+            await store_lives(store, dice, city, start, end)
+            writing.cancel()
+
+    shutil.copy(template, path)
+    asyncio.run(live())
+    return path
 
 
 async def store_lives(store: Store, dice: random.Random, city: City, start: datetime, end: datetime) -> None:
