@@ -31,7 +31,7 @@ export interface Entry {
   reason: string;
   open: boolean;
   targets: { views: { camera: string; preset: string }[]; zones: string[]; cells: string[]; groups: string[]; districts: string[] };
-  deliveries: { speaker: string; state: string; reason: string }[];
+  deliveries: { speaker: string; state: string; reason: string; may_still_sound: boolean }[];
   outcome: Said | null;
   corrected: Said[];
   pictures: { camera: string; moment: "before" | "after"; sha256: string; at: string; gone: boolean }[];
@@ -150,7 +150,7 @@ function Line({ one }: { one: Entry }) {
   );
 }
 
-export function place(one: Pick<Entry, "targets" | "deliveries">): string {
+export function place(one: Pick<Entry, "targets"> & { deliveries: { speaker: string }[] }): string {
   const { views, zones, cells, groups, districts } = one.targets;
   const named = [...views.map((view) => `${view.camera} ${view.preset}`.trim()), ...zones, ...cells, ...groups, ...districts];
   return (named.length > 0 ? named : one.deliveries.map((delivery) => delivery.speaker)).slice(0, 4).join("、");
@@ -166,7 +166,8 @@ function Looked({ one }: { one: Entry }) {
       <ul>
         {one.deliveries.map((delivery) => (
           <li key={delivery.speaker} data-state={delivery.state}>
-            {delivery.speaker} · {t(`delivery.${delivery.state}` as Key)} {delivery.reason && `· ${reason(delivery.reason)}`}
+            {delivery.speaker} · {t(`delivery.${delivery.state}` as Key)} {delivery.reason && `· ${reason(delivery.reason)}`}{" "}
+            {delivery.may_still_sound && <strong>{t("delivery.may-still-sound")}</strong>}
           </li>
         ))}
       </ul>

@@ -266,7 +266,7 @@ function Outcome({ city, broadcast }: { city: City; broadcast: Broadcast | null 
       {broadcast.deliveries.map((one) => (
         <li key={one.speaker} class={`delivery ${one.state}`} data-speaker={one.speaker} data-state={one.state}>
           <b>{city.devices.get(one.speaker)?.name || one.speaker}</b> {t(`delivery.${one.state}` as Parameters<typeof t>[0])}{" "}
-          {one.reason !== "" && <em title={one.detail}>{reason(one.reason)}</em>}
+          {one.reason !== "" && <em title={one.detail}>{reason(one.reason)}</em>} {one.may_still_sound && <strong>{t("delivery.may-still-sound")}</strong>}
         </li>
       ))}
     </ul>
@@ -281,7 +281,10 @@ export function StopAll() {
       class="stop-all"
       onClick={() => {
         stopAll().then(
-          ({ broadcasts, speakers }) => tell(t("stop-all.done", { broadcasts, speakers })),
+          ({ broadcasts, speakers, may_still_sound: sounding }) =>
+            sounding.length === 0
+              ? tell(t("stop-all.done", { broadcasts, speakers }))
+              : tell(t("stop-all.not", { count: sounding.length, speakers: sounding.join(", ") }), true),
           (error: unknown) => tell(String((error as Error).message), true),
         );
       }}

@@ -17,6 +17,7 @@ export interface Delivery {
   state: string;
   reason: string;
   detail: string;
+  may_still_sound: boolean;
 }
 
 export interface Broadcast {
@@ -68,6 +69,6 @@ export async function watch(id: string, tell: (broadcast: Broadcast) => boolean)
 }
 
 /** Silence every loudspeaker of the city, now. */
-export async function stopAll(): Promise<{ broadcasts: number; speakers: number }> {
+export async function stopAll(): Promise<{ broadcasts: number; speakers: number; may_still_sound: string[] }> {
   return post("/v1/broadcasts/stop-all", undefined);
 }

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import structlog
 
 from gateway.clock import Clock
-from gateway.domain.broadcast import BroadcastId, Delivery, DeliveryState, Figures
+from gateway.domain.broadcast import BroadcastId, Delivery, DeliveryState, Figures, OwedStop
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import AuditEntry, NewEvent
 from gateway.errors import GatewayError, Overloaded, StorageFailed
@@ -32,6 +32,7 @@ class Journal:
         self._store = store
         self._clock = clock
         self._pending: dict[tuple[BroadcastId, DeviceId], Delivery] = {}  # bounded by BACKLOG_LIMIT, which `full` tells
+        self._owed: dict[tuple[BroadcastId, DeviceId], OwedStop | None] = {}  # None: settled; bounded by what is under way
         self._notes: list[AuditEntry] = []
         self._events: list[NewEvent] = []
         self._one_at_a_time = asyncio.Lock()
@@ -46,6 +47,16 @@ class Journal:
     def put(self, delivery: Delivery) -> None:
         """Have `delivery` written soon."""
         self._pending[delivery.broadcast, delivery.speaker] = delivery
+        self._stir()
+
+    def owe(self, stop: OwedStop) -> None:
+        """Have it written that a device is owed a stop: in the transaction of what is written next, or before."""
+        self._owed[stop.broadcast, stop.speaker] = stop
+        self._stir()
+
+    def settle(self, broadcast: BroadcastId, speaker: DeviceId) -> None:
+        """What a delivery had played by its device is silent: have that written soon, with its end where that is not written yet."""
+        self._owed[broadcast, speaker] = None
         self._stir()
 
     def note(self, entry: AuditEntry | None = None, event: NewEvent | None = None) -> None:
@@ -95,19 +106,20 @@ class Journal:
 
     async def _write(self, more: Callable[[], Sequence[Delivery]], lane: Lane) -> None:
         async with self._one_at_a_time:
-            taken, notes, events = dict(self._pending), self._notes, self._events
+            taken, owed, notes, events = dict(self._pending), dict(self._owed), self._notes, self._events
             self._notes, self._events = [], []
 
             def all_of_it() -> list[Delivery]:
                 return [*taken.values(), *more()]
 
             try:
-                await self._store.writer.write(_change(all_of_it, notes, events), lane=lane)
+                await self._store.writer.write(_change(all_of_it, notes, events, owed), lane=lane)
             except BaseException:
                 self._notes, self._events = notes + self._notes, events + self._events
                 raise
             self._pending = {key: delivery for key, delivery in self._pending.items() if taken.get(key) is not delivery}
-            self._settle()
+            self._owed = {key: stop for key, stop in self._owed.items() if key not in owed or owed[key] is not stop}
+            self._rest()
 
     async def _write_apart(self) -> None:
         """Write what waits one by one, and give up what is refused by itself; a delivery is then said to have come to an unknown end."""
@@ -118,13 +130,17 @@ class Journal:
                         break
                 if self._pending.get(key) is delivery:
                     del self._pending[key]
+            for pair, stop in list(self._owed.items()):
+                await self._write_one(_change(list, (), (), {pair: stop}), about=f"a stop owed to {pair[1]}")
+                if self._owed.get(pair) is stop:
+                    self._owed.pop(pair, None)
             for entry in list(self._notes):
                 await self._write_one(_change(list, (entry,), ()), about=entry.action)
                 self._notes = [note for note in self._notes if note is not entry]
             for event in list(self._events):
                 await self._write_one(_change(list, (), (event,)), about=event.type)
                 self._events = [other for other in self._events if other is not event]
-            self._settle()
+            self._rest()
 
     async def _write_one(self, change: Callable[[Tx], Awaitable[None]], *, about: str) -> bool:
         """Whether the store took it."""
@@ -137,8 +153,8 @@ class Journal:
             return False
         return True
 
-    def _settle(self) -> None:
-        if not (self._pending or self._notes or self._events):
+    def _rest(self) -> None:
+        if not (self._pending or self._owed or self._notes or self._events):
             self._stirred.clear()
             self._drained.set()
 
@@ -153,13 +169,18 @@ def _unknown(delivery: Delivery) -> Delivery:
 
 
 def _change(
-    deliveries: Callable[[], Sequence[Delivery]], notes: Sequence[AuditEntry], events: Sequence[NewEvent]
+    deliveries: Callable[[], Sequence[Delivery]],
+    notes: Sequence[AuditEntry],
+    events: Sequence[NewEvent],
+    owed: Mapping[tuple[BroadcastId, DeviceId], OwedStop | None] = MappingProxyType({}),
 ) -> Callable[[Tx], Awaitable[None]]:
     """What writes all of it; `deliveries` is asked inside the transaction."""
 
     async def change(tx: Tx) -> None:
         changed = deliveries()
         await tx.broadcasts.save(changed)
+        for (broadcast, speaker), stop in owed.items():
+            await (tx.owed_stops.owe(stop) if stop is not None else tx.owed_stops.settle(broadcast, speaker))
         for event in [*map(delivery_event, changed), *events]:
             tx.emit(event)
         for entry in notes:

@@ -1,8 +1,7 @@
 """A broadcast that a loudspeaker plays out of its own memory: what it is given to keep, begun once, watched, and silenced."""
 
-import asyncio
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -12,7 +11,7 @@ import structlog
 from gateway.broadcast.clips import ClipShelf
 from gateway.clock import Clock
 from gateway.domain.broadcast import ClipContent, Programme
-from gateway.drivers.base import AudioSink, ClipSink, DeviceClip, Loaded
+from gateway.drivers.base import DeviceClip, Loaded
 from gateway.errors import AuthenticationFailed, DeviceError, DeviceFault, NotSupported, Unreachable
 from gateway.media.clips import CLOCK_RATE, PreparedClip
 
@@ -72,18 +71,6 @@ def _once(programme: Programme, whole: PreparedClip) -> tuple[int, int]:
     first = whole.pcm[: 2 * samples]
     same = all(whole.pcm[at : at + 2 * samples] == first for at in range(step, count * step, step))
     return (samples, count - 1) if same else (total, 0)
-
-
-async def hush_all(speakers: Iterable[AudioSink]) -> None:
-    """Silence the clips that loudspeakers still play for a former life of the gateway, as far as they can be reached within `STOP_S`."""
-
-    async def hush(speaker: ClipSink) -> None:
-        try:
-            await speaker.hush(timeout_s=STOP_S)
-        except DeviceError as error:
-            log.warning("broadcast.clip_not_silenced", reason=error.code)
-
-    await asyncio.gather(*(hush(speaker) for speaker in speakers if isinstance(speaker, ClipSink) and speaker.keeps_clips))
 
 
 async def clips_ahead(shelf: ClipShelf) -> Sequence[DeviceClip]:
@@ -177,31 +164,3 @@ class KeptTurn:
             return None
         self.unheard = False
         return plays
-
-
-class Silencing:
-    """Stops on their way to devices: each is carried through, whether or not who wanted it is cancelled meanwhile."""
-
-    def __init__(self) -> None:
-        self._going: dict[asyncio.Task[None], KeptTurn] = {}  # bounded: each ends after its tries
-
-    def begin(self, turn: KeptTurn) -> "asyncio.Task[None]":
-        """Have it silenced; who comes next waits for that `LET_IN_S` at the most."""
-        task = asyncio.create_task(turn.silence(), name=f"silence {turn.loaded.token}")  # owned here: see `finished`
-        self._going[task] = turn
-        task.add_done_callback(self._going.pop)
-        return task
-
-    async def clear(self, loaded: Loaded) -> None:
-        """Return once no stop of the same clip is on its way to the device: it would silence the next playing."""
-        token, player = loaded.token, loaded.player
-        await _all_of(task for task, turn in self._going.items() if (turn.loaded.token, turn.loaded.player) == (token, player))
-
-    async def finished(self) -> None:
-        """Return once nothing is on its way."""
-        await _all_of(self._going)
-
-
-async def _all_of(tasks: Iterable[asyncio.Task[None]]) -> None:
-    if waiting := list(tasks):
-        await asyncio.wait(waiting)

@@ -10,13 +10,14 @@ from typing import Final
 import structlog
 
 from gateway.broadcast.journal import Journal
-from gateway.broadcast.kept import LET_IN_S, Keepable, KeptTurn, Silencing, Unanswered
+from gateway.broadcast.kept import LET_IN_S, Keepable, KeptTurn, Unanswered
 from gateway.broadcast.leases import Leases
 from gateway.broadcast.loudness import Loudness
 from gateway.broadcast.pacing.live import LiveSource
 from gateway.broadcast.pacing.stream import Pacer, Stream, StreamEnd
 from gateway.broadcast.rulebook import Rulebook
 from gateway.broadcast.sessions import OpenSession
+from gateway.broadcast.silencing import Silencing
 from gateway.broadcast.understudies import Understudies
 from gateway.broadcast.zonecast import ZoneCast
 from gateway.clock import Clock
@@ -345,8 +346,9 @@ class Part:
     async def _have_played(self, turn: KeptTurn, curtain: "Curtain") -> None:
         """A turn in which the device plays by itself. What is interrupted goes on as a stream: a device begins a clip at its beginning."""
         self._before = replace(self._before, path=turn.loaded.path)
+        owed = self._stage.silencing.owe(self.delivery, turn)
         try:
-            await self._stage.silencing.clear(turn.loaded)
+            await self._stage.silencing.clear(owed)
             await curtain.rise(self)
             await turn.begin()
             why = await turn.last()
@@ -355,7 +357,7 @@ class Part:
             self.end(Step.LOSE, "clip-unanswered")
         finally:
             self._said_s += turn.played_s
-            stop = self._stage.silencing.begin(turn)
+            stop = self._stage.silencing.begin(owed)
             self._stage.loudness.keep_until(self.delivery.speaker, stop)
             await asyncio.wait([stop], timeout=LET_IN_S)
 

@@ -11,7 +11,6 @@ import structlog
 from gateway.broadcast.acceptance import Acceptance, first_deliveries, insert, refuse_again, refuse_other
 from gateway.broadcast.approvals import Asked
 from gateway.broadcast.journal import STOP_ALL_EVENT, Journal
-from gateway.broadcast.kept import Silencing, hush_all
 from gateway.broadcast.leases import Leases
 from gateway.broadcast.loudness import Loudness, StoredNotes
 from gateway.broadcast.orders import USUAL_RULES, Order, Rules, broadcast_of
@@ -21,6 +20,7 @@ from gateway.broadcast.pacing.stream import Pacer
 from gateway.broadcast.performance import USUAL, Manner, Part, Stage, perform
 from gateway.broadcast.routing import Choice, Explanation, Route, Router
 from gateway.broadcast.rulebook import NEVER_QUIET, Rulebook
+from gateway.broadcast.silencing import Silencing
 from gateway.broadcast.stops import Stops
 from gateway.broadcast.understudies import Understudies
 from gateway.broadcast.views import Live, View, newest, view_of
@@ -48,8 +48,7 @@ from gateway.domain.city import City
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import SYSTEM, Actor, AuditEntry, NewEvent, Person
 from gateway.domain.health import Board
-from gateway.domain.speaking import SpeakerPath
-from gateway.drivers.base import AudioSink, VolumeControl
+from gateway.drivers.base import AudioSink, ClipPlayer, ClipSink, VolumeControl
 from gateway.errors import Conflict, Fault, GatewayError, InvalidInput, Overloaded
 from gateway.media.clips import PreparedClip
 from gateway.storage.store import Store, Tx
@@ -66,10 +65,11 @@ _SETTLE_S = 3.0  # how long a shutdown waits for the last outcomes to be written
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """What stop-all ended."""
+    """What stop-all ended. `may_still_sound`: the loudspeakers that play by themselves and have not answered yet that they are silent."""
 
     broadcasts: int
     speakers: int
+    may_still_sound: tuple[DeviceId, ...] = ()
 
 
 class Sounds(Protocol):
@@ -118,7 +118,7 @@ class BroadcastService:
         self._rulebook = Rulebook(city=city, clock=clock, hours=hours, restraint=rules.restraint)
         leases = Leases()
         self._loudness = Loudness(volume_of, StoredNotes(store, clock), clock)
-        self._silencing = Silencing()
+        self._silencing = Silencing(self._journal, clock, lambda speaker: _player(speaker_of(speaker)))
         self._stage = Stage(
             clock, leases, self._pacer, self._journal, self._rulebook, speaker_of, verify, self._loudness, self._silencing, setups, manner
         )
@@ -290,15 +290,20 @@ class BroadcastService:
         self._stops.begin()
         self._pacer.stop_all()  # silence first, then the accounts
         stopped = [silenced for one, parts in self._active.items() if (silenced := self._silence(one, parts, "stop-all"))]
-        result = Stopped(len(stopped), sum(stopped))
+        self._silencing.insist()
+        result = Stopped(len(stopped), sum(stopped), tuple(self._silencing.sounding))
         now = self._stops.mark()
-        data = {"broadcasts": result.broadcasts, "speakers": result.speakers}
+        data = {"broadcasts": result.broadcasts, "speakers": result.speakers, "may_still_sound": list(result.may_still_sound)}
         self._journal.note(AuditEntry(actor, STOP_ALL_EVENT, "", now, data), NewEvent(STOP_ALL_EVENT, "", now, data))
         return result
 
     async def stop_written(self) -> None:
         """Return once the last stop-all is on the disk, so that the next life of the gateway obeys it. Raises StorageFailed, Overloaded."""
         await self._journal.commit(list)
+
+    async def silent(self, *, within_s: float) -> Sequence[DeviceId]:
+        """Wait so long for the loudspeakers that play by themselves to answer that they are silent; those that have not."""
+        return await self._silencing.silent(within_s=within_s)
 
     # -- talks --------------------------------------------------------------------------------------------------------
 
@@ -330,7 +335,7 @@ class BroadcastService:
             found = await tx.broadcasts.get(broadcast)
             stored = await tx.broadcasts.deliveries(broadcast)
             outcomes, pictures = await tx.ledger.outcomes([broadcast]), await tx.ledger.pictures([broadcast])
-        view = view_of(found, stored, newest(before, self._live()))
+        view = self._heard(view_of(found, stored, newest(before, self._live())))
         return replace(view, outcomes=tuple(outcomes[broadcast]), pictures=tuple(pictures[broadcast]))
 
     async def page(self, *, wanted: Wanted = EVERYTHING, before: tuple[datetime, BroadcastId] | None = None, limit: int) -> list[View]:
@@ -343,9 +348,12 @@ class BroadcastService:
             outcomes, pictures = await tx.ledger.outcomes(ids), await tx.ledger.pictures(ids)
         live = newest(live, self._live())
         return [
-            replace(view_of(one, deliveries[one.id], live), outcomes=tuple(outcomes[one.id]), pictures=tuple(pictures[one.id]))
+            replace(self._heard(view_of(one, deliveries[one.id], live)), outcomes=tuple(outcomes[one.id]), pictures=tuple(pictures[one.id]))
             for one in found
         ]
+
+    def _heard(self, view: View) -> View:
+        return replace(view, may_sound=frozenset(one.speaker for one in view.deliveries if self._silencing.may_sound(one)))
 
     async def written(self) -> None:
         """Return once everything that happened so far is in the store."""
@@ -361,6 +369,7 @@ class BroadcastService:
             writing = machinery.create_task(self._journal.run(), name="broadcast journal")
             pacing = machinery.create_task(self._pacer.run(), name="pacer")
             giving_back = machinery.create_task(self._loudness.run(), name="loudness")
+            insisting = machinery.create_task(self._silencing.run(), name="silencing")
             await self._pacer.ready()
             try:
                 async with asyncio.TaskGroup() as group:
@@ -368,6 +377,7 @@ class BroadcastService:
                     await asyncio.Event().wait()  # until cancelled: the broadcasts end first, and give their sessions back
             finally:
                 self._group = None
+                insisting.cancel()
                 await self._silencing.finished()
                 await self._settle()
                 giving_back.cancel()
@@ -389,8 +399,10 @@ class BroadcastService:
         """End what a former life of the gateway left open: it is not known to have been heard, and not tried again."""
         async with self._store.read() as tx:
             left = await tx.broadcasts.open()
+            owed = await tx.owed_stops.all()
             self._stops.remember(await tx.broadcasts.last_stop())
             self._rulebook.remember(await tx.broadcasts.recent(self._clock.now() - self._rulebook.memory))
+        self._silencing.recall(owed)
         now = self._clock.now()
         for broadcast, delivery in left:
             if broadcast.id not in self._active and (broadcast.id, delivery.speaker) not in self._journal.waiting:
@@ -399,8 +411,6 @@ class BroadcastService:
                 self._rulebook.remember([(broadcast, lost)])
         if left:
             log.warning("broadcast.recovered", deliveries=len(left))
-        playing = {delivery.speaker for _, delivery in left if delivery.figures.path == SpeakerPath.AUDIO_CLIP}
-        await hush_all(self._stage.speaker_of(speaker) for speaker in playing if speaker in self._city.devices)
 
     # -- acceptance ---------------------------------------------------------------------------------------------------
 
@@ -522,6 +532,10 @@ class BroadcastService:
         for delivery in (*self._journal.waiting.values(), *parts):
             found.setdefault(delivery.broadcast, {})[delivery.speaker] = delivery
         return found
+
+
+def _player(speaker: AudioSink) -> ClipPlayer | None:
+    return speaker.player if isinstance(speaker, ClipSink) else None
 
 
 def _without(chosen: Route, silent: Mapping[DeviceId, str]) -> Route:

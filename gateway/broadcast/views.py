@@ -19,6 +19,8 @@ class View:
     deliveries: tuple[Delivery, ...]
     outcomes: tuple[OutcomeEntry, ...] = ()
     pictures: tuple[StreetPicture, ...] = ()
+    may_sound: frozenset[DeviceId] = frozenset()
+    """The speakers that may go on playing by themselves what they should not."""
 
     @property
     def open(self) -> bool:

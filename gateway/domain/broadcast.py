@@ -264,6 +264,20 @@ class Delivery:
         return self.state in OPEN
 
 
+@dataclass(frozen=True, slots=True)
+class OwedStop:
+    """A clip that a device plays by itself and has not been silenced for certain: `token` is the device's name for it.
+
+    Times are ours: told to play at `since`, it has ended by itself at `until`, a margin included.
+    """
+
+    broadcast: BroadcastId
+    speaker: DeviceId
+    token: str
+    since: datetime
+    until: datetime
+
+
 def advance(
     delivery: Delivery,
     step: Step,

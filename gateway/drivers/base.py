@@ -342,12 +342,13 @@ class ClipSink(AudioSink, Protocol):
         """Whether it may be given a clip to play by itself."""
         ...
 
-    async def open(self, clip: DeviceClip, *, prefer: Sequence[str], timeout_s: float) -> AudioSession | Loaded:
-        """As `open_audio`, or the clip where it is on a device that plays it by itself."""
+    @property
+    def player(self) -> ClipPlayer | None:
+        """What has it play clips, and silences them; None where it never may be given any."""
         ...
 
-    async def hush(self, *, timeout_s: float) -> None:
-        """Silence whatever clip of ours it plays by itself."""
+    async def open(self, clip: DeviceClip, *, prefer: Sequence[str], timeout_s: float) -> AudioSession | Loaded:
+        """As `open_audio`, or the clip where it is on a device that plays it by itself."""
         ...
 
 

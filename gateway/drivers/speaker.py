@@ -8,7 +8,7 @@ from typing import Final, Protocol, TypeVar
 
 from gateway.clock import Clock
 from gateway.domain.speaking import SpeakerPath
-from gateway.drivers.base import AudioSession, DeviceClip, Heir, Loaded, MediaProfile, Target, no_heir
+from gateway.drivers.base import AudioSession, ClipPlayer, DeviceClip, Heir, Loaded, MediaProfile, Target, no_heir
 from gateway.drivers.onvif.clips import Clips
 from gateway.drivers.onvif.device import OnvifDevice
 from gateway.drivers.rtsp.backchannel import Habits, manner_of, open_audio
@@ -62,6 +62,10 @@ class Loudspeaker:
     def keeps_clips(self) -> bool:
         return self._clips is not None and SpeakerPath.AUDIO_CLIP in self._target().speaker.paths
 
+    @property
+    def player(self) -> ClipPlayer | None:
+        return self._clips
+
     async def prepare(self, *, timeout_s: float) -> None:
         """Find the way, so that the first `open_audio` need not. Does nothing when it is known."""
         ladder, begun = self._ladder(self._paths), self._clock.monotonic()
@@ -85,10 +89,6 @@ class Loudspeaker:
             except NotSupported as absence:
                 self._note(SpeakerPath.AUDIO_CLIP, absence)
                 return
-
-    async def hush(self, *, timeout_s: float) -> None:
-        if self._clips is not None:
-            await self._clips.hush(timeout_s=timeout_s)
 
     async def open_audio(self, *, prefer: Sequence[str], timeout_s: float) -> AudioSession:
         async def attempt(path: SpeakerPath, timeout_s: float) -> AudioSession:

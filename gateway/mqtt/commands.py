@@ -130,7 +130,7 @@ class Commands:
             return Answer(command.topic, command.id, problem=self._sender.problem(error))
         self._stops += 1
         stopped = self._broadcasts.stop_all(self._sender.actor)
-        return Answer(command.topic, command.id, "stopped", {"broadcasts": stopped.broadcasts, "speakers": stopped.speakers})
+        return Answer(command.topic, command.id, "stopped", _silenced(stopped))
 
     async def stop_written(self) -> None:
         """Return once a stop is on the disk: the broker brings it again to who dies before. It was obeyed long ago."""
@@ -241,6 +241,11 @@ class _Refusals:
 
 def _retained() -> InvalidInput:
     return InvalidInput("A command is never retained.", code="retained", hint="Publish it without the retain flag.")
+
+
+def _silenced(stopped: Stopped) -> dict[str, Any]:
+    """`may_still_sound`: also those that were told a moment ago, since the answer waits for nobody."""
+    return {"broadcasts": stopped.broadcasts, "speakers": stopped.speakers, "may_still_sound": list(stopped.may_still_sound)}
 
 
 def _seen(view: View) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from gateway.storage.inventory import InventoryRepository
 from gateway.storage.keys import KeyRepository
 from gateway.storage.looks import LookRepository
 from gateway.storage.maintenance import MaintenanceRepository
+from gateway.storage.owed_stops import OwedStopRepository
 from gateway.storage.pictures import PictureRepository
 from gateway.storage.power import PowerRepository
 from gateway.storage.quiet_days import QuietDaysRepository
@@ -73,6 +74,7 @@ class Tx:
         self.looks = LookRepository(conn)
         self.power = PowerRepository(conn)
         self.maintenance = MaintenanceRepository(conn)
+        self.owed_stops = OwedStopRepository(conn)
         self.pictures = PictureRepository(conn)
         self.quiet_days = QuietDaysRepository(conn)
         self.readers = ReaderRepository(conn)

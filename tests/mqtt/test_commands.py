@@ -298,7 +298,13 @@ async def test_stop_all_is_answered_and_recorded_under_the_sender(line: Line):
         await line.ready()
         line.broker.send(STOP_ALL, json.dumps({"id": "s-1", "reply_to": REPLY}).encode(), mid=9)
         await line.broker.until(lambda: line.broker.on(REPLY) and 9 in line.broker.acknowledged)
-        assert json.loads(line.broker.on(REPLY)[0]) == {"id": "s-1", "result": "stopped", "broadcasts": 0, "speakers": 0}
+        assert json.loads(line.broker.on(REPLY)[0]) == {
+            "id": "s-1",
+            "result": "stopped",
+            "broadcasts": 0,
+            "speakers": 0,
+            "may_still_sound": [],
+        }
         await line.house.services.broadcasts.written()
     _, audit = await line.house.json("GET", "/v1/audit")
     assert ("api-key:mqtt:city-gateway", "broadcast.stop-all") in {(row["actor"], row["action"]) for row in audit["items"]}

@@ -25,6 +25,8 @@ from gateway.errors import Conflict, Fault, Forbidden, InvalidInput, NotFound, O
 
 routes = Routes("broadcasts", "A voice in the street, and the record of it.")
 
+ANSWERS_S = 1.0
+"""How long stop-all waits for loudspeakers that play by themselves to say that they are silent."""
 _IDS = uuid.UUID("6f1d2c8e-93b5-4d0a-9d8e-1f5f0e6a7c43")  # the name space of ids that are made from an Idempotency-Key
 
 
@@ -79,6 +81,7 @@ class DeliveryOut(Output):
     last_packet_at: Instant | None
     path: str = Field(description="How it was brought there; empty when it was not.")
     lost: int | None = Field(description="Packets that the loudspeaker says to have missed, where it says so.")
+    may_still_sound: bool = Field(description="It plays by itself and has not answered yet that it is silent: it is asked again and again.")
 
 
 class OutcomeIn(Input):
@@ -154,6 +157,10 @@ class StoppedOut(Output):
 
     broadcasts: int
     speakers: int
+    may_still_sound: list[str] = Field(
+        description="The loudspeakers that play by themselves, from this or an earlier broadcast, and did not answer within a second "
+        "that they are silent. They are asked again and again; the event `broadcast.fell-silent` says when one has answered."
+    )
 
 
 @routes.op(
@@ -183,7 +190,8 @@ async def stop_all_broadcasts(call: Call) -> StoppedOut:
     For that reason it takes no Idempotency-Key, which lives in the store: sent again, it silences again.
     """
     stopped = call.services.broadcasts.stop_all(call.caller.actor)
-    return StoppedOut(broadcasts=stopped.broadcasts, speakers=stopped.speakers)
+    sounding = await call.services.broadcasts.silent(within_s=ANSWERS_S) if stopped.may_still_sound else ()
+    return StoppedOut(broadcasts=stopped.broadcasts, speakers=stopped.speakers, may_still_sound=list(sounding))
 
 
 @routes.op("GET", "/v1/broadcasts", needs=Permission.BROADCAST_READ)
@@ -304,7 +312,7 @@ def shown(view: View) -> BroadcastOut:
         approver=one.approver,
         open=view.open,
         counts=dict(outcome(view.deliveries).counts),
-        deliveries=[delivery_shown(delivery) for delivery in view.deliveries],
+        deliveries=[delivery_shown(delivery, may_still_sound=delivery.speaker in view.may_sound) for delivery in view.deliveries],
         outcome=_said(view.outcomes[-1]) if view.outcomes else None,
         corrected=[_said(entry) for entry in view.outcomes[:-1]],
         pictures=[PictureOut.model_validate(picture) for picture in view.pictures],
@@ -353,7 +361,7 @@ def _point(position: Position) -> PointOut:
     return PointOut(latitude=position.latitude, longitude=position.longitude)
 
 
-def delivery_shown(delivery: Delivery) -> DeliveryOut:
+def delivery_shown(delivery: Delivery, *, may_still_sound: bool = False) -> DeliveryOut:
     figures, words = delivery.figures, phrase(delivery.reason)
     return DeliveryOut(
         speaker=delivery.speaker,
@@ -370,4 +378,5 @@ def delivery_shown(delivery: Delivery) -> DeliveryOut:
         last_packet_at=figures.last_packet_at,
         path=figures.path,
         lost=figures.lost,
+        may_still_sound=may_still_sound,
     )

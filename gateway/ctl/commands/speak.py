@@ -29,7 +29,7 @@ _KINDS = {
 }
 DELIVERIES: Final[Sequence[Column]] = (
     *map(column, ("speaker", "state")),
-    Column("WHY", lambda item: item.get("reason_en") or item.get("reason") or None),
+    Column("WHY", lambda item: _why(item) or None),
     *map(column, ("path", "packets", "lost", "first_packet_at")),
     *(column(name, wide=True) for name in ("detail", "encoding", "dropped", "last_packet_at", "reason")),
 )
@@ -53,6 +53,11 @@ Chime = Annotated[bool, typer.Option("--chime", help="A chime before it.")]
 Repeats = Annotated[int, typer.Option(min=1, max=100, help="How often.")]
 Reason = Annotated[str, typer.Option(help="Why, for the record.")]
 Priority = Annotated[str, typer.Option(help="schedule, notice, enforcement, talk or emergency.")]
+
+
+def _why(item: Mapping[str, Any]) -> str:
+    words = item.get("reason_en") or item.get("reason") or ""
+    return "; ".join(filter(None, (words, "may still sound" if item.get("may_still_sound") else "")))
 
 
 def add_to(app: typer.Typer) -> None:
@@ -133,6 +138,10 @@ def stop_all(ctx: typer.Context) -> None:
     """Silence everything, now."""
     stopped = client_of(ctx).call("POST", "/v1/broadcasts/stop-all")
     talk(f"silenced {stopped['broadcasts']} broadcasts at {stopped['speakers']} loudspeakers")
+    if sounding := stopped["may_still_sound"]:
+        why = f"{len(sounding)} loudspeakers play by themselves and may still sound: {', '.join(sounding)}"
+        hint = "They are asked again and again. Cut their power where that takes too long."
+        raise Failed(why, exit_code=Exit.PARTIAL, hint=hint)
 
 
 def targets_of(

@@ -91,15 +91,6 @@ class Clips:
     async def playing(self, *, timeout_s: float) -> Collection[str]:
         return read_playing(await self._device.call_at_once(GET_PLAYING, timeout_s=timeout_s))
 
-    async def hush(self, *, timeout_s: float) -> None:
-        """Silence whatever clip of ours the device plays."""
-        async with deadline(timeout_s):
-            playing = await self.playing(timeout_s=timeout_s)
-            known = read_clips(await self._device.call_at_once(GET_CLIPS, timeout_s=timeout_s)) if playing else []
-            for clip in known:
-                if clip.token in playing and clip.name.startswith(OURS):
-                    await self.stop(clip.token, timeout_s=timeout_s)
-
     def learned(self) -> Iterator[tuple[str, str]]:
         """What is known of its clips, in words."""
         if self._offer is not None and self._listed_at is not None:
