@@ -29,6 +29,7 @@ from gateway.domain.footage import Period
 from gateway.domain.health import Board, Standing
 from gateway.drivers.profiles.library import Profiles
 from gateway.drivers.registry import Drivers
+from gateway.footage.clocks import KnownClocks
 from gateway.footage.coverage import CoverageDesk
 from gateway.footage.looks import Looks
 from gateway.storage.store import Store
@@ -77,7 +78,7 @@ async def _measured(city: SimCity, folder: Path) -> dict[str, Any]:
         ):
             drivers.renew({DeviceId(device.id): login(device) for device in city.devices})
             looks = Looks(store=store, city=known, board=board, clock=SystemClock())
-            desk = CoverageDesk(city=known, board=board, clock=SystemClock(), looks=looks, keeper_of=drivers.onvif_of)
+            desk = CoverageDesk(city=known, clock=SystemClock(), clocks=KnownClocks(store, board), looks=looks, keeper_of=drivers.onvif_of)
             cameras = [DeviceId(channel.camera) for _, channel in chosen]
             await _asked(desk, [DeviceId(_kept(city)[-1][1].camera)])  # loads zeep's schemas, as the daemon's own checks do at its start
             cold, _ = await _asked(desk, cameras)

@@ -8,6 +8,7 @@ from gateway import tuning
 from gateway.composition.ground import Ground, fresh
 from gateway.domain.devices import DeviceId
 from gateway.footage.adopting import Adoption
+from gateway.footage.clocks import KnownClocks
 from gateway.footage.coverage import CoverageDesk
 from gateway.footage.fulfilment import Fetching
 from gateway.footage.holds import HoldDesk
@@ -32,8 +33,9 @@ class FootageParts:
 def make_footage(ground: Ground, *, slowed: Callable[[DeviceId], bool]) -> FootageParts:
     """`slowed`: whether a device answers more slowly than it does as a rule."""
     store, city, board, clock, drivers = ground.store, ground.city, ground.board, ground.clock, ground.drivers
+    clocks = KnownClocks(store, board)
     looks = Looks(store=store, city=city, board=board, clock=clock)
-    coverage = CoverageDesk(city=city, board=board, clock=clock, looks=looks, keeper_of=drivers.onvif_of)
+    coverage = CoverageDesk(city=city, clock=clock, clocks=clocks, looks=looks, keeper_of=drivers.onvif_of)
     service = _service(ground, coverage, slowed)
     securing, holds = _holds(ground, service, coverage)
     return FootageParts(
@@ -45,7 +47,7 @@ def make_footage(ground: Ground, *, slowed: Callable[[DeviceId], bool]) -> Foota
         strips=StripDesk(
             store=store,
             city=city,
-            board=board,
+            clocks=clocks,
             clock=clock,
             turn=service.turn,
             source_of=drivers.onvif_of,

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Final
 
 from gateway.domain.devices import DeviceId
-from gateway.domain.footage import LEAST_GAP, Period, clipped, gaps, joined, overlapping
+from gateway.domain.footage import LEAST_GAP, ClockReading, Period, clipped, gaps, joined, overlapping
 
 
 class Source(StrEnum):
@@ -128,8 +128,9 @@ def _why_unknown(looks: Sequence[Look]) -> str:
 class Holding:
     """What one device says to keep of a camera's window.
 
-    `reason`: why it tells no more than `told`, as a code, `detail` in words. `offset`: its clock less the true one, None when that was
-    never measured: then its times were taken as they are. `oldest`, `newest`: of the whole recording.
+    `reason`: why it tells no more than `told`, as a code, `detail` in words. `offset`: its clock less the true one when the window began,
+    None when that was never measured: then its times were taken as they are. `clock`: how it was all through
+    the window. `oldest`, `newest`: of the whole recording.
     """
 
     device: DeviceId
@@ -143,6 +144,7 @@ class Holding:
     newest: datetime | None = None
     recorded: tuple[Period, ...] = ()
     countdown: Countdown | None = None
+    clock: ClockReading | None = None
 
 
 @dataclass(frozen=True, slots=True)

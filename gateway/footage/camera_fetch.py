@@ -25,8 +25,11 @@ class CameraFetch:
         return sum(file.size for file in self.files)
 
     def missing(self, origin: Origin) -> Iterator[tuple[Period, bool]]:
-        """What `origin` has and no file (true time), each with whether a file ends where it begins."""
-        there = self._there()
+        """What `origin` has and no file (true time), each with whether a file ends where it begins.
+
+        Of an origin that is one of several `parts` only files of its own clock count: how the others lie to it is not sure.
+        """
+        there = self._there(origin)
         ends = {run.end for run in there}
         for hole in left_out(there, origin.recorded, least=LEAST_GAP):
             yield hole, hole.start in ends
@@ -35,8 +38,10 @@ class CameraFetch:
         """What is wanted and in no file (true time)."""
         return gaps(self._there(), self.window, least=LEAST_GAP)
 
-    def _there(self) -> tuple[Period, ...]:
-        return joined((run for file in self.files for run in file.runs), within=LEAST_GAP)
+    def _there(self, origin: Origin | None = None) -> tuple[Period, ...]:
+        apart = origin if origin is not None and origin.apart else None
+        files = [file for file in self.files if apart is None or file.device != apart.device or file.offset == apart.offset]
+        return joined((run for file in files for run in file.runs), within=LEAST_GAP)
 
     def file(self, finished: Finished, origin: Origin, *, at: datetime) -> FootageFile:
         """The row of a finished file that `origin` gave, its times brought to the true clock."""

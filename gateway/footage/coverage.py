@@ -11,10 +11,10 @@ from gateway.clock import Clock
 from gateway.domain.city import City
 from gateway.domain.coverage import Countdown, Coverage, Holding, Source, Told, countdown, known
 from gateway.domain.devices import DeviceId, DeviceKind
-from gateway.domain.footage import Period
-from gateway.domain.health import Board
+from gateway.domain.footage import ClockPart, ClockReading, Period, joined, read_clock
 from gateway.drivers.base import History, Recording, Span
 from gateway.errors import AuthenticationFailed, DeadlineExceeded, DeviceError, Fault, InvalidInput, NotSupported, Overloaded, Unreachable
+from gateway.footage.clocks import Clocks
 from gateway.footage.looks import Looks
 
 CAMERAS_MAX: Final = 50
@@ -66,15 +66,15 @@ class CoverageDesk:
         self,
         *,
         city: City,
-        board: Board,
         clock: Clock,
+        clocks: Clocks,
         looks: Looks,
         keeper_of: Callable[[DeviceId], Keeper],
         patience: Patience = Patience(),
     ) -> None:
         self._city = city
-        self._board = board
         self._clock = clock
+        self._clocks = clocks
         self._keeper_of = keeper_of
         self._patience = patience
         self._turns = asyncio.Semaphore(_AT_ONCE)
@@ -139,24 +139,28 @@ class CoverageDesk:
                 if isinstance(failure, Unreachable | DeadlineExceeded | AuthenticationFailed):
                     broken[place.device] = failure
                 known_card = place.source is Source.RECORDER or place.recording
-                return replace(_silent(blank, failure), offset=self._board[place.device].offset) if known_card else None
+                if not known_card:
+                    return None
+                read = await self._clocks.of(place.device, window)
+                return replace(_silent(blank, failure), offset=read.offset, clock=read)
 
     async def _told(self, place: _Place, window: Period) -> Holding | None:
         keeper, ask_s = self._keeper_of(place.device), self._patience.ask_s
         recording = place.recording or await self._card(keeper)
         if not recording:
             return None
-        if self._board[place.device].offset is None and keeper.offset is None:
+        read = await self._clocks.of(place.device, window)
+        if read.offset is None and keeper.offset is None:
             await keeper.retention(recording, timeout_s=ask_s)  # whatever is asked first reads the clock before
-        offset = self._offset(place.device, keeper)
-        asked = window.shifted(offset or timedelta(0))
-        told = await keeper.history(recording, Span(asked.start, asked.end), timeout_s=ask_s)
-        holding = _holding(place, recording, told, offset, window)
+        if read.offset is None:
+            read = read_clock((), window, keeper.offset)
+        found = []
+        for part in read.parts:
+            asked = part.device_period(part.period)
+            told = await keeper.history(recording, Span(asked.start, asked.end), timeout_s=ask_s)
+            found.append(_holding(place, recording, told, part))
+        holding = _together(found, read)
         return replace(holding, countdown=await self._countdown(holding, keeper))
-
-    def _offset(self, device: DeviceId, keeper: Keeper) -> timedelta | None:
-        measured = self._board[device].offset
-        return measured if measured is not None else keeper.offset
 
     async def _card(self, keeper: Keeper) -> str:
         """The recording of a camera's own card; "" when it holds none."""
@@ -185,21 +189,28 @@ class CoverageDesk:
         return kept
 
 
-def _holding(place: _Place, recording: str, told: History, offset: timedelta | None, window: Period) -> Holding:
-    """A device's words on the true clock."""
-    back = -(offset or timedelta(0))
-    spans = [Period(span.start, span.end).shifted(back) for span in told.spans]
+def _holding(place: _Place, recording: str, told: History, part: ClockPart) -> Holding:
+    """A device's words of a part of the window, on the true clock."""
+    back = -(part.offset or timedelta(0))
+    spans = [part.true_period(Period(span.start, span.end)) for span in told.spans]
     return Holding(
         place.device,
         place.source,
         recording,
         told.told,
         reason=told.reason,
-        offset=offset,
+        offset=part.offset,
         oldest=told.oldest + back if told.oldest else None,
         newest=told.newest + back if told.newest else None,
-        recorded=known(spans, window) if told.told in (Told.HISTORY, Told.BOUNDS) else (),
+        recorded=known(spans, part.period) if told.told in (Told.HISTORY, Told.BOUNDS) else (),
     )
+
+
+def _together(found: Sequence[Holding], read: ClockReading) -> Holding:
+    """What was said of all parts of the window: only as surely as of the least sure one."""
+    least = next((one for one in found if one.told not in (Told.HISTORY, Told.BOUNDS)), found[0])
+    recorded = joined([period for one in found for period in one.recorded])
+    return replace(least, offset=read.offset, clock=read, oldest=found[0].oldest, newest=found[-1].newest, recorded=recorded)
 
 
 def _silent(blank: Holding, failure: DeviceError | Overloaded) -> Holding:

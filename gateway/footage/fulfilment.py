@@ -31,6 +31,7 @@ from gateway.domain.footage import (
     RequestId,
     Urgency,
     clipped,
+    clocks_told,
     gaps,
     joined,
     judged,
@@ -54,6 +55,7 @@ from gateway.errors import (
 )
 from gateway.footage.adopting import Adoption
 from gateway.footage.camera_fetch import CameraFetch
+from gateway.footage.clocks import KnownClocks
 from gateway.footage.cutting import Finished
 from gateway.footage.filework import to_the_end
 from gateway.footage.ledger import Ledger
@@ -128,7 +130,8 @@ class Fulfilment:
         self._target_of = target_of
         self._fetching = fetching
         self._adoption = adoption
-        self._locator = Locator(city=city, board=board, clock=clock, search_of=search_of, cards=cards, adoption=adoption)
+        clocks = KnownClocks(store, board)
+        self._locator = Locator(city=city, clocks=clocks, clock=clock, search_of=search_of, cards=cards, adoption=adoption)
         self._worker = worker
         self._stirred = asyncio.Event()
         self._alone: WeakValueDictionary[RequestId, asyncio.Lock] = WeakValueDictionary()
@@ -254,7 +257,8 @@ class Fulfilment:
         if any(export.state is ExportState.PENDING for export in exports):
             found = {export.camera: _told(export.recorded) for export in exports}
             cards = {export.camera: _told(export.card.recorded) for export in exports if export.card}
-            return await self._ledger.act(request.id, Act.HOLD, detail={"recorded": found} | ({"on_cards": cards} if cards else {}))
+            detail = {"recorded": found, "clocks": clocks_told(exports)} | ({"on_cards": cards} if cards else {})
+            return await self._ledger.act(request.id, Act.HOLD, detail=detail)
         act, reason = _with_brought(verdict(exports), await self._prover.brought(request.id))
         if act in (Act.FIND_NOTHING, Act.FAIL):
             return await self._ledger.act(request.id, act, reason=reason)
@@ -340,7 +344,8 @@ class Fulfilment:
             self._gauges[key] = gauge = Gauge(total(fetch.export.recorded), fetch.done(), fetch.size())
             try:
                 await self._adopt(fetch, recorded=(fetch.window,))
-                await self._fetch_rest(fetch, origin, gauge)
+                for part in origin.parts:
+                    await self._fetch_rest(fetch, part, gauge)
             except (Busy, DeadlineExceeded):
                 self._turns.held_up(device)
                 raise

@@ -8,11 +8,11 @@ from gateway.clock import Clock
 from gateway.domain.city import City
 from gateway.domain.coverage import Holding, Told
 from gateway.domain.devices import DeviceId
-from gateway.domain.footage import LEAST_GAP, Export, ExportState, FootageRequest, Origin, Period, clipped, gaps
-from gateway.domain.health import Board
+from gateway.domain.footage import LEAST_GAP, ClockPart, Export, ExportState, FootageRequest, Origin, Period, clipped, gaps, joined
 from gateway.drivers.base import Span
 from gateway.errors import DeviceError, NotFound, Overloaded
 from gateway.footage.adopting import Adoption
+from gateway.footage.clocks import Clocks
 from gateway.footage.patience import patiently
 
 ASK_TIMEOUT_S: Final = 30.0
@@ -52,14 +52,14 @@ class Locator:
         self,
         *,
         city: City,
-        board: Board,
+        clocks: Clocks,
         clock: Clock,
         search_of: Callable[[DeviceId], RecordingSearch],
         cards: Cards | None,
         adoption: Adoption | None,
     ) -> None:
         self._city = city
-        self._board = board
+        self._clocks = clocks
         self._clock = clock
         self._search_of = search_of
         self._cards = cards
@@ -90,29 +90,34 @@ class Locator:
         if not channel.recording_token:
             reason = f"the inventory names no recording for channel {channel.number} of {recorder.id}"
             return Export(request.id, camera, recorder.id, "", state=ExportState.FAILED, reason=reason)
+        window = request.window_of(camera)
+        read = await self._clocks.of(recorder.id, window)
         export = Export(
             request=request.id,
             camera=camera,
             recorder=recorder.id,
             recording=channel.recording_token,
             serial=recorder.serial,
-            offset=self._board[recorder.id].offset,
+            offset=read.offset,
+            clock=read,
         )
-        window = request.window_of(camera)
-        asked = export.device_period(window)
-        span = Span(asked.start, asked.end)
 
-        async def ask() -> Sequence[Span]:
-            return await self._search_of(recorder.id).coverage(export.recording, span, timeout_s=ASK_TIMEOUT_S)
+        async def ask() -> tuple[Period, ...]:
+            return joined([period for part in read.parts for period in await self._searched(recorder.id, export.recording, part)])
 
         try:
-            spans = await patiently(ask, self._clock, request=request.id, camera=camera)
+            coverage = await patiently(ask, self._clock, request=request.id, camera=camera)
         except (DeviceError, NotFound, Overloaded) as error:
             return replace(export, state=ExportState.FAILED, reason=f"the recorder does not say what it has: {error}")
-        coverage = clipped((export.true_period(Period(span.start, span.end)) for span in spans), window)
         if not coverage:
             return replace(export, state=ExportState.NOTHING, reason="not recorded", gaps=(window,))
         return replace(export, coverage=coverage, gaps=gaps(coverage, window, least=LEAST_GAP))
+
+    async def _searched(self, recorder: DeviceId, recording: str, part: ClockPart) -> tuple[Period, ...]:
+        """What `recorder` says to have of `part` of a window, on the true clock."""
+        asked = part.device_period(part.period)
+        spans = await self._search_of(recorder).coverage(recording, Span(asked.start, asked.end), timeout_s=ASK_TIMEOUT_S)
+        return clipped((part.true_period(Period(span.start, span.end)) for span in spans), part.period)
 
     async def _with_held(self, export: Export, window: Period) -> Export:
         """`export` with what was secured under holds, which counts as recorded whatever the recorder has by now."""
@@ -125,7 +130,7 @@ class Locator:
         reason = export.reason if export.state is ExportState.FAILED else ""
         missing = gaps(coverage, window, least=LEAST_GAP)
         if not export.recorder:
-            export = replace(export, recorder=held[0].device, serial=held[0].serial, offset=held[0].offset)
+            export = replace(export, recorder=held[0].device, serial=held[0].serial, offset=held[0].offset, clock=None)
         return replace(export, state=ExportState.PENDING, coverage=coverage, gaps=missing, reason=reason if missing else "")
 
     def _with_card(self, export: Export, holding: Holding, window: Period) -> Export:
@@ -147,4 +152,4 @@ class Locator:
         """A card whose search does not know its recording may replay it all the same."""
         known = self._city.devices.get(camera)
         recorded = (window,) if holding.told is Told.UNLISTED else holding.recorded
-        return Origin(camera, holding.recording, known.serial if known else "", holding.offset, recorded)
+        return Origin(camera, holding.recording, known.serial if known else "", holding.offset, recorded, holding.clock)

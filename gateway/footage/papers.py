@@ -45,6 +45,21 @@ _STEPS: Final = {
 """What the custody sheet prints of the custody log; the rest of it, looks above all, stands in the manifest alone."""
 _STATES: Final = {"done": "完整 whole", "partial": "部分 in part", "nothing": "无录像 nothing recorded", "failed": "未能调取 failed"}
 _MEASURED: Final = {CLOCK_COMPARED: "（ONVIF 校时查询，精度约 1 秒 asked by ONVIF, to about 1 s）"}
+_CLOCK: Final[Pair] = ("与北京时间误差", "Error against Beijing time")
+_CLOCK_THEN: Final[Pair] = ("录制时与北京时间误差", "Error against Beijing time when recorded")
+_CLOCK_NOW: Final[Pair] = ("查找时与北京时间误差", "Error against Beijing time when looked up")
+_CLOCK_SET: Final[Pair] = ("校时", "Clock set")
+_WAS_SET: Final = (
+    "该时段内设备时钟被调整，各段按各自误差查找；相互交叠的时段内以何者为准无法确定，设备时间可能重复"
+    " The clock was set within the period: each part was found by its own error. Where two parts overlap it is not known which holds, and"
+    " the device may have shown the same time twice"
+)
+_BASES: Final = {
+    "": "",
+    "measured-then": "（录制时所测 measured then）",
+    "measured-later": "（录制时未测量，采用此后最早所测 not measured then; the first measurement after it is used）",
+    "today": "（录制时未测量，采用当前误差 not measured then; today's is used）",
+}
 _OTHERWISE: Final[Mapping[str, Pair]] = {
     "recorder": ("取得时另有误差", "Otherwise when fetched"),
     "card": ("取自摄像机存储卡", "From the camera's own card"),
@@ -179,10 +194,7 @@ def _camera(camera: Mapping[str, Any], number: int) -> str:
         (("设备", "Device"), device),
         (("序列号", "Serial number"), camera["serial"]),
         (("通道／录像", "Channel / recording"), f"{camera['channel'] or '–'} / {camera['recording']}"),
-        (
-            ("与北京时间误差", "Error against Beijing time"),
-            f"{clock_error(camera['clock_offset_s'])} {_MEASURED.get(camera['clock_offset_measured'], '')}",
-        ),
+        *_clocks(camera),
         *_fetched_otherwise(camera),
         *_without_sound(camera),
         (("申请时段（设备时间）", "Requested period, device's time"), _span(camera["requested_device_time"])),
@@ -192,6 +204,19 @@ def _camera(camera: Mapping[str, Any], number: int) -> str:
         (("文件数／字节", "Files / bytes"), f"{len(files)} / {sum(file['size'] for file in files):,}"),
     ]
     return stationery.heading((f"设备 {number}", f"Device {number}")) + stationery.pairs(rows)
+
+
+def _clocks(camera: Mapping[str, Any]) -> list[Row]:
+    """How the device's clock was when it recorded, by which the footage was found, and how it was when that was looked up."""
+    basis = camera["clock_basis"]
+    then = "；".join(map(_part, camera["clock_parts"])) or " ".join(filter(None, (clock_error(camera["clock_offset_s"]), _BASES[basis])))
+    rows = [(_CLOCK_THEN if basis else _CLOCK, f"{then} {_MEASURED.get(camera['clock_offset_measured'], '')}")]
+    rows += [(_CLOCK_NOW, clock_error(camera["clock_offset_now_s"]))] if basis else []
+    return rows + ([(_CLOCK_SET, _WAS_SET)] if camera["clock_parts"] else [])
+
+
+def _part(part: Mapping[str, Any]) -> str:
+    return f"{_span(part)}: {clock_error(part['clock_offset_s'])} {_BASES[part['basis']]}"
 
 
 def _fetched_otherwise(camera: Mapping[str, Any]) -> list[Row]:

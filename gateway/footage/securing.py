@@ -18,7 +18,7 @@ from gateway.clock import Clock
 from gateway.domain.city import City
 from gateway.domain.coverage import Told
 from gateway.domain.devices import DeviceId
-from gateway.domain.footage import LEAST_GAP, Period, joined
+from gateway.domain.footage import LEAST_GAP, ClockReading, OnDeviceClock, Period, clipped, joined
 from gateway.domain.holds import HeldFile, Hold, HoldId, Keep, KeepState, expected_bytes, is_safe, keeps, kept_by, settled, urgency
 from gateway.drivers.base import RecordingLock, Span, Target
 from gateway.errors import Busy, Conflict, DeviceError, GatewayError, NotFound, NotSupported, Overloaded, StorageFailed
@@ -165,7 +165,7 @@ class Securing:
             return
         keep = await self._reserved(replace(keep, state=KeepState.WAITING, next_at=None))
         async with self._turn(keep.device):
-            keep = await self._fetch(hold, keep)
+            keep = await self._fetch(hold, keep, holding.clock)
         await self._put(settled(keep, holding))
 
     async def _reserved(self, keep: Keep) -> Keep:
@@ -199,8 +199,8 @@ class Securing:
             return keep
         return replace(keep, locked=True)
 
-    async def _fetch(self, hold: Hold, keep: Keep) -> Keep:
-        """Replay what is needed and not there; the keep with what is there then."""
+    async def _fetch(self, hold: Hold, keep: Keep, clock: ClockReading | None) -> Keep:
+        """Replay what is needed and not there, each part of it by its own offset; the keep with what is there then."""
         files = [file for file in await self._files(hold.id) if (file.camera, file.device) == (keep.camera, keep.device)]
         folder, prefix = self._evidence.folder / hold.id, _prefix(keep)
         await to_the_end(prepare, folder, {file.name for file in files}, prefix=prefix)
@@ -210,16 +210,16 @@ class Securing:
 
         async def take(finished: Finished) -> None:
             nonlocal keep
-            file = _held(keep, finished, self._clock)
+            file = _held(replace(keep, offset=part.offset), finished, self._clock)
             files.append(file)
             keep = replace(keep, obtained=joined([*keep.obtained, *file.runs], within=LEAST_GAP))
             await self._add(file, keep)
             if keep.missing:
                 await asyncio.to_thread(self._space.keep_floor)
 
-        for hole in keep.missing:
+        for part, hole in _holes(keep, clock):
             await asyncio.to_thread(self._space.keep_floor)
-            first, period = next_number(file.number for file in files), keep.device_period(hole)
+            first, period = next_number(file.number for file in files), part.device_period(hole)
             await fetch_stretch(self._worker, replay, period, first=first, goes_on=hole.start in ends, take=take, heed=unheeded)
         return keep
 
@@ -324,6 +324,13 @@ async def _add_missing(tx: Tx, hold: HoldId, found: Iterable[Keep]) -> None:
     for keep in found:
         if keep.device and (keep.camera, keep.device) not in known:
             await tx.holds.put_keep(keep)
+
+
+def _holes(keep: Keep, clock: ClockReading | None) -> list[tuple[OnDeviceClock, Period]]:
+    """What is missing (true time), each with how the device's clock was then."""
+    if clock is None or not clock.stepped:
+        return [(keep, hole) for hole in keep.missing]
+    return [(part, hole) for part in clock.parts for hole in clipped(keep.missing, part.period)]
 
 
 def _held(keep: Keep, finished: Finished, clock: Clock) -> HeldFile:

@@ -13,10 +13,10 @@ from gateway.domain.city import City
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import Person
 from gateway.domain.footage import UNDERTAKEN, FootageRequest, FootageState, Origin, Period, RequestId, Step
-from gateway.domain.health import Board
 from gateway.drivers.base import Span, Target
 from gateway.drivers.rtsp.replay import replay
 from gateway.errors import Conflict, DeviceError, DeviceFault, Fault, InvalidInput, NotFound, Overloaded, ProtocolError
+from gateway.footage.clocks import Clocks
 from gateway.footage.custody import write_down
 from gateway.footage.stretches import NOTHING_THERE
 from gateway.media.stills import KeyPicture, StillDecoder
@@ -65,7 +65,7 @@ class StripDesk:
         *,
         store: Store,
         city: City,
-        board: Board,
+        clocks: Clocks,
         clock: Clock,
         turn: Callable[[DeviceId], AbstractAsyncContextManager[None]],
         source_of: Callable[[DeviceId], ReplaySource],
@@ -75,7 +75,7 @@ class StripDesk:
         """`turn(device)`: held while a device replays, shared with the exports."""
         self._store = store
         self._city = city
-        self._board = board
+        self._clocks = clocks
         self._clock = clock
         self._turn = turn
         self._source_of = source_of
@@ -99,18 +99,19 @@ class StripDesk:
         key = (request, camera, count)
         kept = self._kept.get(key, ())
         if not kept or any(still.reason not in _SURE for still in kept):
-            origin = await self._origin(request, camera)
+            origin = await self._origin(request, camera, known.window_of(camera))
             kept = self._kept[key] = await self._take(origin, known.window_of(camera), count, known=kept)
         self._kept.move_to_end(key)
         while len(self._kept) > _STRIPS:
             self._kept.popitem(last=False)
         return kept
 
-    async def _origin(self, request: RequestId, camera: DeviceId) -> Origin:
+    async def _origin(self, request: RequestId, camera: DeviceId, window: Period) -> Origin:
         """Where its footage is looked at: the recorder, or the camera's own card where only that was found to keep it. NotFound."""
         place = self._city.recorder_of(camera)
         if place is not None and place[1].recording_token:
-            return Origin(place[0].id, place[1].recording_token, offset=self._board[place[0].id].offset)
+            read = await self._clocks.of(place[0].id, window)
+            return Origin(place[0].id, place[1].recording_token, offset=read.offset, clock=read)
         async with self._store.read() as tx:
             exports = await tx.footage.exports(request)
         found = next((export.first for export in exports if export.recorder == export.camera == camera), None)
@@ -120,7 +121,6 @@ class StripDesk:
 
     async def _take(self, origin: Origin, window: Period, count: int, *, known: Sequence[Still]) -> tuple[Still, ...]:
         """The stills of the window, without asking again for those `known` that are sure. The device is free between two of them."""
-        offset = origin.offset or timedelta(0)
         path = await self._source_of(origin.device).replay_path(origin.recording, timeout_s=_ASK_S)
         target = self._target_of(origin.device)
         wanted = moments(window, count)
@@ -133,7 +133,7 @@ class StripDesk:
                 stills[at] = Still(at, reason="too-slow")
                 if self._clock.monotonic() < end:
                     async with self._turn(origin.device):
-                        found = await _found(target, path, at, offset)
+                        found = await _found(target, path, at, origin.offset_at(at) or timedelta(0))
                     if isinstance(found, Still):
                         stills[at] = found
                     else:

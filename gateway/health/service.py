@@ -22,6 +22,7 @@ from gateway.health.checks.clock import CLOCK
 from gateway.health.checks.reach import SLOW
 from gateway.health.checks.subject import Subject, Tools
 from gateway.health.checks.table import CHECKS, VISITS
+from gateway.health.clocks import ClockLog, ClockNews
 from gateway.health.complaints import ComplaintLog, Turn
 from gateway.health.latency import Latencies
 from gateway.health.links import OwnLinks
@@ -43,6 +44,7 @@ BLIND = "gateway-blind"
 OUR_FAULT = "check-failed"
 _WATCH_S = 60.0  # how often it is written that we still look: what a crash makes uncertain
 _Judge = Callable[[PolicyState, Sequence[CheckResult], Limits, datetime], tuple[PolicyState, Transition | None]]
+_KEEPERS = frozenset({DeviceKind.CAMERA, DeviceKind.RECORDER})  # of footage
 _SETTLE_S = 1.0  # after an inventory change, before what it dropped is written
 
 
@@ -89,6 +91,7 @@ class HealthService:
         self.latencies = Latencies()
         self._states: dict[DeviceId, PolicyState] = {}
         self._complaints = ComplaintLog()
+        self._clocks = ClockLog()
         self._turns: defaultdict[DeviceId, asyncio.Lock] = defaultdict(asyncio.Lock)  # one visit at a time
         self._judging: defaultdict[DeviceId, asyncio.Lock] = defaultdict(asyncio.Lock)  # one judgement at a time, of a visit or a report
         self._gone: set[DeviceId] = set()
@@ -99,6 +102,7 @@ class HealthService:
             standings = await tx.health.standings()
             open_ = await tx.complaints.still_open()
             self._complaints.restore(open_, await tx.complaints.checked())
+            self._clocks.restore(await tx.clocks.newest())
         complaints: defaultdict[DeviceId, list[CheckResult]] = defaultdict(list)
         for one in open_:
             complaints[one.device].append(CheckResult(one.device, one.check, Outcome.WARN, one.since, one.reason))
@@ -242,9 +246,10 @@ class HealthService:
             notices = [result for result in results if result.outcome is Outcome.OK and result.reason]
             notices += noticed(self._board[device].facts, results)
             turn = self._complaints.turn(device, [result for result in results if result.check not in after.suspected], now)
-            if transition or notices or turn:
+            clock = self._clocks.news(device, results) if self._kind_of(device) in _KEEPERS else None
+            if transition or notices or turn or (clock and clock.worth):
                 try:
-                    await self._store.writer.write(lambda tx: _write(tx, transition, notices, turn), lane=Lane.HEALTH)
+                    await self._store.writer.write(lambda tx: _write(tx, transition, notices, turn, clock), lane=Lane.HEALTH)
                 except (StorageFailed, Overloaded) as error:
                     log.warning("health.not_stored", device=device, reason=error.code)
                     return False
@@ -253,6 +258,8 @@ class HealthService:
                 self._board.put(standing)
                 if turn:
                     self._complaints.keep(turn)
+                if clock:
+                    self._clocks.keep(clock)
             return True
 
     def _kind_of(self, device: DeviceId) -> DeviceKind:
@@ -267,6 +274,7 @@ class HealthService:
         self._states.pop(device, None)
         self._turns.pop(device, None)
         self._complaints.drop(device)
+        self._clocks.drop(device)
         self.latencies.forget(device)
         self._judging.pop(device, None)
         self._gone.add(device)
@@ -333,7 +341,9 @@ def _excused(result: CheckResult) -> CheckResult:
     return replace(result, outcome=Outcome.UNKNOWN, reason=LAGGING) if result.reason == SLOW else result
 
 
-async def _write(tx: Tx, transition: Transition | None, notices: Sequence[CheckResult], turn: Turn | None) -> None:
+async def _write(tx: Tx, transition: Transition | None, notices: Sequence[CheckResult], turn: Turn | None, clock: ClockNews | None) -> None:
+    if clock and clock.worth:
+        await clock.write(tx)
     if turn:
         await turn.write(tx)
     if transition:

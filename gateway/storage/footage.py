@@ -55,6 +55,7 @@ from gateway.domain.footage import (
     Urgency,
 )
 from gateway.errors import Conflict, NotFound
+from gateway.storage.clocks import to_clock, to_clock_json
 from gateway.storage.fetched import TOLD_APART, to_file_fields, to_file_row, to_offset, to_seconds
 from gateway.storage.schema import Json, UtcTime, metadata
 from gateway.storage.spans import to_periods, to_spans
@@ -126,6 +127,7 @@ footage_exports = Table(
     Column("obtained", Json, nullable=False),
     Column("gaps", Json, nullable=False),
     Column("card", Json),
+    Column("clock", Json),
 )
 
 footage_files = Table(
@@ -511,17 +513,18 @@ def _export_row(export: Export) -> dict[str, Any]:
         "reason": export.reason,
         **{name: to_spans(getattr(export, name)) for name in ("coverage", "obtained", "gaps")},
         "card": None if export.card is None else _card_json(export.card),
+        "clock": to_clock_json(export.clock),
     }
 
 
 def _card_json(card: Origin) -> dict[str, Any]:
     same = {name: getattr(card, name) for name in ("device", "recording", "serial")}
-    return same | {"offset_s": to_seconds(card.offset), "recorded": to_spans(card.recorded)}
+    return same | {"offset_s": to_seconds(card.offset), "recorded": to_spans(card.recorded), "clock": to_clock_json(card.clock)}
 
 
 def _card(found: Mapping[str, Any]) -> Origin:
     offset, recorded = to_offset(found["offset_s"]), to_periods(found["recorded"])
-    return Origin(DeviceId(found["device"]), found["recording"], found["serial"], offset, recorded)
+    return Origin(DeviceId(found["device"]), found["recording"], found["serial"], offset, recorded, to_clock(found.get("clock")))
 
 
 def _export(row: Row[Any]) -> Export:
@@ -538,6 +541,7 @@ def _export(row: Row[Any]) -> Export:
         obtained=to_periods(row.obtained),
         gaps=to_periods(row.gaps),
         card=None if row.card is None else _card(row.card),
+        clock=to_clock(row.clock),
     )
 
 

@@ -1,4 +1,4 @@
-"""What the store forgets by itself: old events and old idempotency keys, never audit rows; and the checkpoints that join the chains."""
+"""What the store forgets by itself: old events, idempotency keys and clocks, never audit rows; and the checkpoints that join the chains."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,6 +25,7 @@ class Keep:
     events_for: timedelta = timedelta(days=30)
     events_at_most: int = 5_000_000
     idempotency_for: timedelta = timedelta(hours=48)
+    clocks_for: timedelta = timedelta(days=400)  # longer than any footage is kept
 
 
 class Housekeeper:
@@ -53,6 +54,7 @@ class Housekeeper:
         while step := await write(self._drop_events, lane=Lane.HEALTH):
             dropped += step
         await write(self._drop_keys, lane=Lane.HEALTH)
+        await write(self._drop_clocks, lane=Lane.HEALTH)
         await self._store.checkpoint()
         return dropped
 
@@ -98,3 +100,6 @@ class Housekeeper:
 
     async def _drop_keys(self, tx: Tx) -> int:
         return await tx.idempotency.forget(before=self._clock.now() - self._keep.idempotency_for)
+
+    async def _drop_clocks(self, tx: Tx) -> None:
+        await tx.clocks.forget(before=self._clock.now() - self._keep.clocks_for)

@@ -12,6 +12,7 @@ from gateway.storage.broadcast_ledger import LedgerRepository
 from gateway.storage.broadcast_statistics import StatisticsRepository
 from gateway.storage.broadcasts import BroadcastRepository
 from gateway.storage.clips import ClipRepository
+from gateway.storage.clocks import ClockRepository
 from gateway.storage.complaints import ComplaintRepository
 from gateway.storage.deliveries import DeliveryRepository
 from gateway.storage.discovery import DiscoveryRepository
@@ -55,6 +56,7 @@ class Tx:
         self.bindings = BindingRepository(conn)
         self.broadcasts = BroadcastRepository(conn)
         self.clips = ClipRepository(conn)
+        self.clocks = ClockRepository(conn)
         self.complaints = ComplaintRepository(conn)
         self.deliveries = DeliveryRepository(conn)
         self.discovery = DiscoveryRepository(conn)

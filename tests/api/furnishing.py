@@ -44,6 +44,7 @@ from gateway.domain.schedules import Holidays, ScheduleId
 from gateway.domain.severity import Severity
 from gateway.domain.work_orders import WorkOrderId
 from gateway.drivers.registry import Drivers
+from gateway.footage.clocks import KnownClocks
 from gateway.footage.coverage import CoverageDesk
 from gateway.footage.destinations import Destination
 from gateway.footage.fulfilment import Fetching
@@ -241,8 +242,9 @@ def _pictures(ground: Ground, captures: CaptureDesk) -> PictureDesk:
 
 def _footage(ground: Ground, destinations: Sequence[Destination]) -> dict[str, Any]:
     folder, store, city, board, clock, drivers = ground.folder, ground.store, ground.city, ground.board, ground.clock, ground.drivers
+    clocks = KnownClocks(store, board)
     looks = Looks(store=store, city=city, board=board, clock=clock)
-    coverage = CoverageDesk(city=city, board=board, clock=clock, looks=looks, keeper_of=drivers.onvif_of)
+    coverage = CoverageDesk(city=city, clock=clock, clocks=clocks, looks=looks, keeper_of=drivers.onvif_of)
     footage = FootageService(
         store=store,
         city=city,
@@ -264,7 +266,7 @@ def _footage(ground: Ground, destinations: Sequence[Destination]) -> dict[str, A
         "strips": StripDesk(
             store=store,
             city=city,
-            board=board,
+            clocks=clocks,
             clock=clock,
             turn=footage.turn,
             source_of=drivers.onvif_of,

@@ -16,6 +16,7 @@ from gateway.domain.devices import DeviceId
 from gateway.domain.footage import Period
 from gateway.domain.holds import HeldFile, HoldId, KeepState
 from gateway.drivers.base import Span
+from gateway.footage.clocks import KnownClocks
 from gateway.footage.coverage import CoverageDesk, Patience
 from gateway.footage.cutting import Finished
 from gateway.footage.holds import HoldDesk, HoldFolder, HoldOrder, HoldRules
@@ -80,8 +81,8 @@ class Bench:
         looks = Looks(store=self.store, city=self.where.city, board=self.where.board, clock=self.clock)
         self.coverage = CoverageDesk(
             city=self.where.city,
-            board=self.where.board,
             clock=self.clock,
+            clocks=KnownClocks(self.store, self.where.board),
             looks=looks,
             keeper_of=cache(self.where.search_of),
             patience=Patience(ask_s=15.0),

@@ -17,6 +17,7 @@ from gateway.domain.devices import DeviceId
 from gateway.domain.footage import Dossier, ExportState, FootageFile, FootageState, Period, RequestId, Step, joined
 from gateway.domain.health import Standing
 from gateway.errors import InvalidInput, Unreachable
+from gateway.footage.clocks import KnownClocks
 from gateway.footage.coverage import CoverageDesk, Patience
 from gateway.footage.cutting import Finished
 from gateway.footage.looks import Looks
@@ -61,8 +62,8 @@ class Corner:
         self.where.board.put(Standing(self.camera, offset=FAST))
         self.cards = CoverageDesk(
             city=self.where.city,
-            board=self.where.board,
             clock=self.clock,
+            clocks=KnownClocks(self.store, self.where.board),
             looks=Looks(store=self.store, city=self.where.city, board=self.where.board, clock=self.clock),
             keeper_of=cache(self.where.search_of),
             patience=Patience(ask_s=5.0),

@@ -11,6 +11,7 @@ from gateway.domain.devices import DeviceId
 from gateway.domain.footage import Period
 from gateway.domain.health import Standing
 from gateway.errors import InvalidInput
+from gateway.footage.clocks import KnownClocks
 from gateway.footage.coverage import CoverageDesk, Patience
 from gateway.footage.looks import Looks
 from gateway.storage.store import Store
@@ -37,8 +38,8 @@ def looks_of(where: Street, store: Store) -> Looks:
 def desk_of(where: Street, store: Store, *, ask_s: float = 8.0, looks: Looks | None = None) -> CoverageDesk:
     return CoverageDesk(
         city=where.city,
-        board=where.board,
         clock=where.clock,
+        clocks=KnownClocks(store, where.board),
         looks=looks or looks_of(where, store),
         keeper_of=cache(where.search_of),
         patience=Patience(ask_s=ask_s),

@@ -14,6 +14,7 @@ from gateway.clock import SimulatedClock
 from gateway.domain.devices import DeviceId
 from gateway.domain.footage import Period, Step
 from gateway.errors import Conflict, InvalidInput
+from gateway.footage.clocks import KnownClocks
 from gateway.footage.securing import Turn
 from gateway.footage.strips import WIDTH, StripDesk, moments
 from gateway.storage.store import Store
@@ -46,7 +47,7 @@ def strips_of(desk: Desk, turn: Turn | None = None) -> StripDesk:
     return StripDesk(
         store=desk.store,
         city=where.city,
-        board=where.board,
+        clocks=KnownClocks(desk.store, where.board),
         clock=desk.clock,
         turn=turn or desk.service.turn,
         source_of=cache(where.search_of),

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from gateway.domain.devices import DeviceId
+from gateway.domain.footage.clocks import ClockReading
 from gateway.domain.footage.periods import OnDeviceClock, Period, clipped, gaps, joined
 from gateway.domain.footage.workflow import Act, RequestId
 
@@ -28,7 +29,8 @@ class ExportState(StrEnum):
 class Origin(OnDeviceClock):
     """A recording that footage of a camera is fetched from: on which device, under which token, and what that device says to have.
 
-    `offset`: the device's clock less the true one, None when it was never measured.
+    `offset`: the device's clock less the true one when the window began, None when it was never measured. `clock`: how it was all through
+    the window, as far as that is known. `apart`: one of several `parts`.
     """
 
     device: DeviceId
@@ -36,11 +38,26 @@ class Origin(OnDeviceClock):
     serial: str = ""
     offset: timedelta | None = None
     recorded: tuple[Period, ...] = ()
+    clock: ClockReading | None = None
+    apart: bool = False
+
+    def offset_at(self, moment: datetime) -> timedelta | None:
+        """How its clock was at a moment of the window."""
+        return self.offset if self.clock is None else self.clock.at(moment)
+
+    @property
+    def parts(self) -> tuple["Origin", ...]:
+        """Itself, or, where the clock was set within the window, one for each way that it was."""
+        if self.clock is None or not self.clock.stepped:
+            return (self,)
+        whole = replace(self, clock=None, apart=True)
+        return tuple(replace(whole, offset=part.offset, recorded=clipped(self.recorded, part.period)) for part in self.clock.parts)
 
 
 @dataclass(frozen=True, slots=True)
 class Export(OnDeviceClock):
-    """The footage of one camera for one request. `offset`: the recorder's clock less the true one, None when it was never measured.
+    """The footage of one camera for one request. `offset`: the recorder's clock less the true one when the window began, None when it was
+    never measured; `clock`: as `Origin` has it.
 
     `recorder`: the device that is asked first; the camera itself where no recorder keeps its footage. `coverage`: what that has, and what
     holds secured. `card`: the camera's own card, where there is one and something beside `coverage` was wanted of it.
@@ -58,11 +75,12 @@ class Export(OnDeviceClock):
     obtained: tuple[Period, ...] = ()
     gaps: tuple[Period, ...] = ()
     card: Origin | None = None
+    clock: ClockReading | None = None
 
     @property
     def first(self) -> Origin:
         """Where it is fetched from before anything else."""
-        return Origin(self.recorder, self.recording, self.serial, self.offset, self.coverage)
+        return Origin(self.recorder, self.recording, self.serial, self.offset, self.coverage, self.clock)
 
     @property
     def recorded(self) -> tuple[Period, ...]:
@@ -76,7 +94,7 @@ class Export(OnDeviceClock):
             return replace(self, card=card)
         coverage = joined((*self.coverage, *card.recorded))
         own = replace(self, recorder=card.device, recording=card.recording, serial=card.serial, offset=card.offset)
-        return replace(own, coverage=coverage)
+        return replace(own, coverage=coverage, clock=card.clock)
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,10 +84,10 @@ def _camera(
         "serial": export.serial,
         "channel": described.channel,
         "recording": export.recording,
-        "clock_offset_s": None if export.offset is None else export.offset.total_seconds(),
+        **_clock(export),
         "clock_offset_measured": "" if export.offset is None else CLOCK_COMPARED,
         "requested": _period(window),
-        "requested_device_time": _period(export.device_period(window)),
+        "requested_device_time": _period(export.clock.shown if export.clock else export.device_period(window)),
         "state": export.state,
         "reason": export.reason,
         "recorded": [_period(period) for period in export.coverage],
@@ -98,15 +98,33 @@ def _camera(
     }
 
 
+def clocks_told(exports: Iterable[Export]) -> dict[str, dict[str, Any]]:
+    """By camera: by which offset its footage is found, where that comes from, and how the clock is now."""
+    return {export.camera: _clock(export) for export in exports if export.recorder}
+
+
+def _clock(of: Export | Origin) -> dict[str, Any]:
+    """`clock_basis`: "" where nobody wrote down where the offset comes from."""
+    read = of.clock
+    parts = read.parts if read else ()
+    told = [_period(part.period) | {"clock_offset_s": _seconds(part.offset), "basis": part.basis} for part in parts]
+    return {
+        "clock_offset_s": _seconds(of.offset),
+        "clock_offset_now_s": _seconds(read.now if read else None),
+        "clock_basis": parts[0].basis if parts else "",
+        "clock_parts": told if len(parts) > 1 else [],
+    }
+
+
 def _card(card: Origin) -> dict[str, Any]:
     told = {"serial": card.serial, "recording": card.recording, "recorded": [_period(period) for period in card.recorded]}
-    return told | {"clock_offset_s": None if card.offset is None else card.offset.total_seconds()}
+    return told | _clock(card)
 
 
 def _file(file: FootageFile, held: Mapping[str, Any]) -> dict[str, Any]:
     same = ("name", "sha256", "size", "frames", "damaged", "source", "device", "serial", "recording", "sound_left_out")
     known = {name: getattr(file, name) for name in same}
-    known |= {"clock_offset_s": None if file.offset is None else file.offset.total_seconds()}
+    known |= {"clock_offset_s": _seconds(file.offset)}
     known |= {"period": _period(file.period), "device_time": _period(file.device_period(file.period))}
     secured = datetime.fromisoformat(held["secured_at"]) if "secured_at" in held else None
     return known | {"fetched_at": _moment(file.created_at), "hold": held.get("hold", ""), "secured_at": _moment(secured) if secured else ""}
@@ -127,6 +145,10 @@ def _person(person: Person, at: datetime | None) -> dict[str, str]:
 
 def _period(period: Period) -> dict[str, str]:
     return {"start": _moment(period.start), "end": _moment(period.end)}
+
+
+def _seconds(offset: timedelta | None) -> float | None:
+    return None if offset is None else offset.total_seconds()
 
 
 def _moment(at: datetime) -> str:
