@@ -28,8 +28,9 @@ OUT_OF_SCOPE = "out-of-scope"
 Reach = frozenset[DeviceId] | None
 Hush = Callable[[DeviceId], str]
 # Who goes first to a view. Where the same was said a moment ago, or something else, it stays with that one: a neighbour would say it into
-# the same street once more. One that would make the order wait comes after the free ones, one that must be silent at this hour last.
-_RANKS: Final = {Refusal.DUPLICATE.value: 0, "": 1, Refusal.COOLING_DOWN.value: 1, BUSY: 2, Refusal.QUIET_HOURS.value: 3}
+# the same street once more. One that would make the order wait comes after the free ones, then one beside which somebody may work, one that
+# must be silent at this hour last.
+_RANKS: Final = {Refusal.DUPLICATE.value: 0, "": 1, Refusal.COOLING_DOWN.value: 1, BUSY: 2, MUTED: 3, Refusal.QUIET_HOURS.value: 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,8 @@ class Router:
     def route(
         self, targets: Targets, *, priority: Priority = Priority.NOTICE, cap: int, within: Reach = None, hushed: Hush = _silent
     ) -> Route:
-        """Find the speakers of `targets`: all that are named or placed there, and for each view the nearest that can speak now.
+        """Find the speakers of `targets`: all that are named or placed there, and for each view the nearest that can speak now. One in
+        maintenance speaks where it is named singly, else only for an emergency, and to a view only if no other can.
 
         `within`: the only ones that may speak to a view; None: all. `hushed` names the rule of speaking that one would break: where that is
         the hour, it is chosen for a view only if nobody else can speak, so that whoever asks hears of the hour and not of the view.
@@ -120,7 +122,9 @@ class Router:
         found = {device.id: device for _, device in _placed(targets, self.city)}
         seen = {look.chosen for look in looks if look.chosen is not None}
         _must_fit(found.keys() | seen, cap)
-        left_out = {name: reason for name, device in found.items() if name not in seen and (reason := self._unusable(device))}
+        left_out = {
+            name: reason for name, device in found.items() if name not in seen and (reason := self._passed_over(device, targets, priority))
+        }
         usable = tuple(sorted((found.keys() | seen) - left_out.keys()))
         if not usable:
             raise _none_healthy(left_out)
@@ -134,7 +138,10 @@ class Router:
         InvalidInput for targets that do not exist, as `route`.
         """
         _refuse_unknown(targets, self.city)
-        choices = [self._choice(device, target) for target, device in _placed(targets, self.city)]
+        choices = [
+            Choice(device.id, target, self._passed_over(device, targets, priority), self.board[device.id].state)
+            for target, device in _placed(targets, self.city)
+        ]
         for view in targets.views:
             choices += self.beside(view, priority=priority, within=within, hushed=hushed)
         try:
@@ -152,9 +159,6 @@ class Router:
             Choice(candidate.speaker, _name(view), reason, self.board[candidate.speaker].state, candidate) for candidate, reason in entries
         ]
 
-    def _choice(self, device: Device, target: str) -> Choice:
-        return Choice(device.id, target, self._unusable(device), self.board[device.id].state)
-
     def _look(self, view: View, priority: Priority, within: Reach, hushed: Hush) -> "_Look":
         """All that is tied to a view, judged and ranked."""
         candidates = [(one, self._unfit(one, priority, within, hushed)) for one in bound_to(self.city, _key(view))]
@@ -167,12 +171,12 @@ class Router:
     def _word(speaker: DeviceId, holds_back: str, *, first: DeviceId) -> str:
         """Why one that could speak does not; the first of them does, unless a rule forbids it."""
         if speaker == first:
-            return "" if holds_back == BUSY else holds_back
+            return "" if holds_back in (BUSY, MUTED) else holds_back
         return holds_back or SECOND
 
     def _holds_back(self, speaker: DeviceId, priority: Priority, hushed: Hush) -> str:
         waits = arbitrate(priority, self.running(speaker)) is Verdict.WAIT
-        return hushed(speaker) or (BUSY if waits else "")
+        return hushed(speaker) or (BUSY if waits else "") or (MUTED if self.circumstances[speaker].muted else "")
 
     def _unfit(self, candidate: Candidate, priority: Priority, within: Reach, hushed: Hush) -> str:
         """Why a loudspeaker cannot speak to the view; what ties it to the view comes before how it is, and that the view has heard it all
@@ -183,9 +187,17 @@ class Router:
         return (
             (OUT_OF_SCOPE if within is not None and device.id not in within else "")
             or self._unusable(device)
-            or (MUTED if self.circumstances[device.id].muted else "")
+            or self._muted(device.id, priority)
             or (BUSY if running is not None and running > priority else "")
         )
+
+    def _passed_over(self, device: Device, targets: Targets, priority: Priority) -> str:
+        """Why one that is named, or hangs in a place that is, is not even tried; who names it singly knows of who works there."""
+        return self._unusable(device) or ("" if device.id in targets.speakers else self._muted(device.id, priority))
+
+    def _muted(self, speaker: DeviceId, priority: Priority) -> str:
+        """Somebody may be on a ladder beside one in maintenance: only danger to life is told there all the same."""
+        return MUTED if priority < Priority.EMERGENCY and self.circumstances[speaker].muted else ""
 
     def _unusable(self, device: Device) -> str:
         """Why a speaker is not even tried; one whose state is not known is."""
@@ -285,7 +297,8 @@ def _must_fit(speakers: Iterable[DeviceId], cap: int) -> None:
 
 def _none_healthy(left_out: Mapping[DeviceId, str]) -> Conflict:
     names = ", ".join(f"{speaker} ({reason})" for speaker, reason in sorted(left_out.items())[:_NAMED])
-    return Conflict(f"none of these loudspeakers can speak: {names}", code="no-healthy-speaker", hint="See why they are down.")
+    hint = "See why each cannot; one in maintenance speaks when it is named singly, or for an emergency."
+    return Conflict(f"none of these loudspeakers can speak: {names}", code="no-healthy-speaker", hint=hint)
 
 
 def _refuse_unknown(targets: Targets, city: City) -> None:

@@ -188,6 +188,66 @@ def test_two_views_may_have_one_voice_and_each_has_its_own_spares() -> None:
     assert [one.spares for one in route.views] == [("b",), ("c",)]
 
 
+# -- maintenance ------------------------------------------------------------------------------------------------------
+
+
+PLACES = {
+    "zone": Targets(zones=(ZoneId("z"),)),
+    "cell": Targets(cells=(CellCode("c"),)),
+    "group": Targets(groups=(GroupId("g"),)),
+    "district": Targets(districts=("Dongchangfu",)),
+    "polygon": Targets(polygon=RING),
+    "circle": Targets(circle=Circle(HERE, 60)),
+}
+
+
+@pytest.fixture
+def worked_at() -> Street:
+    """Two loudspeakers at one place; somebody works at the first."""
+    horns = [horn(name, 10, group=GroupId("g"), cell=CellCode("c")) for name in ("a", "b")]
+    places = {"groups": [CameraGroup(GroupId("g"), "g", district="Dongchangfu")], "cells": [GridCell(CellCode("c"), "c", (RING,))]}
+    street = Street.of(horns, zones=[Zone(ZoneId("z"), "z", frozenset(map(DeviceId, ("a", "b"))))], **places)
+    street.mute("a")
+    return street
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_an_order_to_a_place_passes_over_a_loudspeaker_in_maintenance_and_says_so(worked_at: Street, place: str) -> None:
+    route = worked_at.router.route(PLACES[place], priority=Priority.TALK, cap=20)
+    assert (route.speakers, route.left_out) == (("b",), {"a": "speaker-muted"})
+    told = worked_at.router.explain(PLACES[place], priority=Priority.TALK, cap=20)
+    assert {choice.speaker: choice.reason for choice in told.choices} == {"a": "speaker-muted", "b": ""}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_danger_to_life_is_told_beside_a_ladder_too(worked_at: Street, place: str) -> None:
+    route = worked_at.router.route(PLACES[place], priority=Priority.EMERGENCY, cap=20)
+    assert (route.speakers, route.left_out) == (("a", "b"), {})
+
+
+def test_a_loudspeaker_in_maintenance_speaks_when_it_is_named_itself(worked_at: Street) -> None:
+    named = Targets(speakers=(DeviceId("a"),), zones=(ZoneId("z"),))
+    assert worked_at.router.route(named, cap=20).speakers == ("a", "b")
+    assert [choice.reason for choice in worked_at.router.explain(named, cap=20).choices] == ["", "", ""]
+
+
+def test_a_place_in_which_all_loudspeakers_are_in_maintenance_cannot_be_spoken_to(worked_at: Street) -> None:
+    worked_at.mute("a", "b")
+    refused = worked_at.refused(PLACES["zone"])
+    assert (refused.code, "named singly" in refused.hint) == ("no-healthy-speaker", True)
+
+
+def test_an_emergency_to_a_view_takes_one_in_maintenance_last_and_nothing_else_takes_it() -> None:
+    street = Street.of([horn("near", 10), horn("far", 50)], [bound("near"), bound("far")])
+    street.mute("near")
+    assert street.sees() == ("far", ())
+    assert street.sees(priority=Priority.EMERGENCY) == ("far", ("near",))
+    street.down("far")
+    assert street.refused(VIEW, priority=Priority.TALK).code == "no-speaker-reaches"
+    assert street.sees(priority=Priority.EMERGENCY) == ("near", ())
+    assert [choice.reason for choice in street.router.beside(VIEW.views[0], priority=Priority.EMERGENCY)] == ["", "speaker-down"]
+
+
 # -- places -----------------------------------------------------------------------------------------------------------
 
 
@@ -332,7 +392,7 @@ def test_no_route_leaves_what_was_named_and_no_view_has_an_unconfirmed_voice(
         for name in (one.speaker, *one.spares):
             assert street.city.devices[name].enabled
             assert street.board[name].state is not HealthState.DOWN
-            assert street.circumstances[name].muted is None
+            assert priority is Priority.EMERGENCY or street.circumstances[name].muted is None
             assert street.running.get(name, priority) <= priority
         assert one.speaker not in street.hushed or set(one.spares) <= street.hushed.keys()
 
