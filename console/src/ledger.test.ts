@@ -15,6 +15,13 @@ describe("the ledger", () => {
     expect(ledger.query({ outcome: "", from: "2026-03-01", case: "" }).get("from")).toBe(new Date("2026-03-01T00:00:00").toISOString());
   });
 
+  it("says what became of a recording, and why there is none", () => {
+    const recording = { state: "kept", state_zh: "已存录音", state_en: "kept", reason: "", sha256: "a".repeat(64), size: 9, duration_ms: 12_340, gone: false };
+    expect(ledger.recorded(recording)).toBe("kept · 12.3 s");
+    expect(ledger.recorded({ ...recording, gone: true })).toContain("dropped");
+    expect(ledger.recorded({ ...recording, state_en: "failed", reason: "storage-failed", duration_ms: 0 })).toBe("failed · storage-failed");
+  });
+
   it("names the place that was meant, and the loudspeakers where none was", () => {
     const targets = { views: [], zones: [], cells: [], groups: [], districts: [] };
     const deliveries = [{ speaker: "SPK-1", state: "done", reason: "" }];

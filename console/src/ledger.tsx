@@ -2,7 +2,7 @@
 import { signal, useComputed } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { get, post } from "./api";
-import { type Key, language, reason, t, when, who } from "./i18n";
+import { type Key, language, reason, span, t, when, who } from "./i18n";
 import { may, tell } from "./session";
 
 export type Outcome = "left" | "passed-on" | "nobody";
@@ -15,6 +15,17 @@ interface Said {
   note: string;
   at: string;
   name: string;
+}
+
+export interface Recording {
+  state: string;
+  state_zh: string;
+  state_en: string;
+  reason: string;
+  sha256: string;
+  size: number;
+  duration_ms: number;
+  gone: boolean;
 }
 
 export interface Entry {
@@ -34,6 +45,7 @@ export interface Entry {
   deliveries: { speaker: string; state: string; reason: string; may_still_sound: boolean }[];
   outcome: Said | null;
   corrected: Said[];
+  recording: Recording;
   pictures: { camera: string; moment: "before" | "after"; sha256: string; at: string; gone: boolean }[];
 }
 
@@ -191,8 +203,34 @@ function Looked({ one }: { one: Entry }) {
           {when(said.at)} {said[`outcome_${language.value}`]} {said.note} · {said.name}
         </p>
       ))}
+      <Recorded one={one} />
       <Pictures one={one} />
     </article>
+  );
+}
+
+/** What became of the recording, in a line: why there is none, how long it is, and whether its time is over. */
+export function recorded(of: Recording): string {
+  const length = of.duration_ms > 0 ? span(of.duration_ms / 1000) : "";
+  return [of[`state_${language.value}`], of.reason && reason(of.reason), length, of.gone && t("ledger.recording-gone")].filter(Boolean).join(" · ");
+}
+
+/** Of a live talk: what became of its recording, its hash, and the sound for who may hear it. */
+function Recorded({ one }: { one: Entry }) {
+  const { recording } = one;
+  if (one.kind !== "talk") return null;
+  return (
+    <div class="recorded" data-recording={recording.state}>
+      <p class={recording.state === "failed" ? "wrong" : "dim"}>
+        {t("ledger.recording")} · {recorded(recording)}
+      </p>
+      {recording.sha256 && <p class="dim hash">SHA-256 {recording.sha256}</p>}
+      {recording.state === "kept" && !recording.gone && may("broadcast:listen") && (
+        <a class="button" href={`/v1/broadcasts/${encodeURIComponent(one.id)}/recording`} download>
+          {t("ledger.listen")}
+        </a>
+      )}
+    </div>
   );
 }
 

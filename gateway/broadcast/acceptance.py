@@ -11,6 +11,7 @@ from gateway.broadcast.performance import Sound
 from gateway.broadcast.routing import Route, ViewRoute
 from gateway.broadcast.views import View
 from gateway.domain.broadcast import Broadcast, ClipContent, Content, Delivery, DeliveryState, Speech, Step, Talk, advance
+from gateway.domain.broadcast_ledger import Recording
 from gateway.domain.events import AuditEntry, NewEvent, Person
 from gateway.errors import Conflict
 from gateway.storage.store import Tx
@@ -45,13 +46,15 @@ def first_deliveries(wanted: Broadcast, chosen: Route, *, asks: bool) -> list[De
 
 
 async def insert(
-    tx: Tx, wanted: Broadcast, first: Sequence[Delivery], views: Sequence[ViewRoute], *, reach: int
+    tx: Tx, wanted: Broadcast, first: Sequence[Delivery], views: Sequence[ViewRoute], *, reach: int, recording: Recording | None
 ) -> tuple[Broadcast, list[Delivery]] | None:
-    """Write the order down; None when that was done now, what is known when it was there before."""
+    """Write the order down, and that there shall be a `recording`; None when that was done now, what is known when it was there before."""
     if not await tx.broadcasts.add(wanted, first):
         known = await tx.broadcasts.get(wanted.id)
         refuse_other(known, wanted)
         return known, await tx.broadcasts.deliveries(wanted.id)
+    if recording is not None:
+        await tx.recordings.begin(recording)
     data = {
         **_told(wanted.programme.content),
         "priority": wanted.priority.name.lower(),

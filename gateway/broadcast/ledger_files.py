@@ -11,7 +11,7 @@ import xlsxwriter
 
 from gateway.broadcast.views import View
 from gateway.domain.broadcast import ClipContent, DeliveryState, Speech
-from gateway.domain.broadcast_ledger import STREET_OUTCOMES, StreetOutcome
+from gateway.domain.broadcast_ledger import RECORDING_STATES, STREET_OUTCOMES, Recording, RecordingState, StreetOutcome
 from gateway.domain.broadcast_statistics import Tally
 from gateway.domain.events import Actor
 from gateway.domain.reasons import phrase
@@ -40,6 +40,10 @@ _LEDGER: Final[Mapping[str, str]] = {
     "note": "备注 note",
     "outcome_by": "记录人 noted by",
     "pictures": "照片 pictures (SHA-256)",
+    "recording": "录音 recording",
+    "recording_sha256": "录音 recording (SHA-256)",
+    "recording_size": "录音字节 recording (bytes)",
+    "recording_s": "录音秒数 recording (s)",
 }
 _FIGURES: Final = ("项目 row", "名称 name", "播报 broadcasts", "播放次数 deliveries", "已播 heard", "秒 seconds")
 
@@ -98,6 +102,20 @@ def _told(view: View, zone: tzinfo) -> Mapping[str, Cell]:
         "note": said.note if said else "",
         "outcome_by": said.name or str(said.actor) if said else "",
         "pictures": " ".join(f"{picture.moment}:{picture.sha256}" for picture in view.pictures),
+        **_recording(view.recording),
+    }
+
+
+def _recording(recording: Recording | None) -> Mapping[str, Cell]:
+    state = RECORDING_STATES[recording.state if recording else RecordingState.NOT_ASKED]
+    said = f"{state.zh} {state.en}"
+    if recording is None:
+        return {"recording": said, "recording_sha256": "", "recording_size": "", "recording_s": ""}
+    return {
+        "recording": "; ".join([said, *([_reason(recording.reason)] if recording.reason else [])]),
+        "recording_sha256": recording.sha256,
+        "recording_size": recording.size,
+        "recording_s": recording.duration_ms / 1_000,
     }
 
 

@@ -41,7 +41,7 @@ from gateway.domain.broadcast import (
     outcome,
 )
 from gateway.domain.broadcast import View as CameraView
-from gateway.domain.broadcast_ledger import EVERYTHING, Wanted
+from gateway.domain.broadcast_ledger import EVERYTHING, Recording, RecordingState, Wanted
 from gateway.domain.broadcast_rules import SpeakingHours
 from gateway.domain.circumstances import Circumstances
 from gateway.domain.city import City
@@ -334,9 +334,8 @@ class BroadcastService:
         async with self._store.read() as tx:
             found = await tx.broadcasts.get(broadcast)
             stored = await tx.broadcasts.deliveries(broadcast)
-            outcomes, pictures = await tx.ledger.outcomes([broadcast]), await tx.ledger.pictures([broadcast])
-        view = self._heard(view_of(found, stored, newest(before, self._live())))
-        return replace(view, outcomes=tuple(outcomes[broadcast]), pictures=tuple(pictures[broadcast]))
+            beside = await _beside(tx, [found])
+        return beside(self._heard(view_of(found, stored, newest(before, self._live()))))
 
     async def page(self, *, wanted: Wanted = EVERYTHING, before: tuple[datetime, BroadcastId] | None = None, limit: int) -> list[View]:
         """Up to `limit` of the wanted broadcasts, the latest first; `before`: go on after the one of this `created_at` and id."""
@@ -345,12 +344,9 @@ class BroadcastService:
             found = await tx.broadcasts.page(wanted=wanted, before=before, limit=limit)
             ids = [broadcast.id for broadcast in found]
             deliveries = await tx.broadcasts.deliveries_of(ids)
-            outcomes, pictures = await tx.ledger.outcomes(ids), await tx.ledger.pictures(ids)
+            beside = await _beside(tx, found)
         live = newest(live, self._live())
-        return [
-            replace(self._heard(view_of(one, deliveries[one.id], live)), outcomes=tuple(outcomes[one.id]), pictures=tuple(pictures[one.id]))
-            for one in found
-        ]
+        return [beside(self._heard(view_of(one, deliveries[one.id], live))) for one in found]
 
     def _heard(self, view: View) -> View:
         return replace(view, may_sound=frozenset(one.speaker for one in view.deliveries if self._silencing.may_sound(one)))
@@ -469,8 +465,10 @@ class BroadcastService:
 
     async def _write_down(self, taken: Acceptance) -> View:
         wanted, first = taken.wanted, first_deliveries(taken.wanted, taken.route, asks=taken.asker is not None)
+        records = isinstance(taken.sound, LiveSource) and taken.sound.tap is not None
+        recording = Recording(wanted.id, RecordingState.UNDER_WAY) if records else None
         known = await self._store.writer.write(
-            lambda tx: insert(tx, wanted, first, taken.route.views, reach=taken.reach), lane=Lane.BROADCAST
+            lambda tx: insert(tx, wanted, first, taken.route.views, reach=taken.reach, recording=recording), lane=Lane.BROADCAST
         )
         if known is not None:
             view = view_of(*known, self._live())
@@ -485,7 +483,7 @@ class BroadcastService:
             self._silence(wanted.id, parts, "stop-all")
         performing = self._perform(wanted, parts, left_out, taken)
         taken.group.create_task(performing, name=f"broadcast {wanted.id}")
-        return view_of(wanted, first, self._live())
+        return replace(view_of(wanted, first, self._live()), recording=recording)
 
     async def _find_ways(self, speakers: Sequence[DeviceId]) -> None:
         ways = [self._stage.speaker_of(speaker) for speaker in speakers if speaker in self._city.devices]
@@ -536,6 +534,19 @@ class BroadcastService:
 
 def _player(speaker: AudioSink) -> ClipPlayer | None:
     return speaker.player if isinstance(speaker, ClipSink) else None
+
+
+async def _beside(tx: Tx, of: Sequence[Broadcast]) -> Callable[[View], View]:
+    """What adds to the views of these broadcasts what the ledger has beside them."""
+    ids = [one.id for one in of]
+    outcomes, pictures = await tx.ledger.outcomes(ids), await tx.ledger.pictures(ids)
+    recordings = await tx.recordings.about([one.id for one in of if isinstance(one.programme.content, Talk)])
+
+    def added(view: View) -> View:
+        id_ = view.broadcast.id
+        return replace(view, outcomes=tuple(outcomes[id_]), pictures=tuple(pictures[id_]), recording=recordings.get(id_))
+
+    return added
 
 
 def _without(chosen: Route, silent: Mapping[DeviceId, str]) -> Route:

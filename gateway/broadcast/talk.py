@@ -10,11 +10,12 @@ import structlog
 from gateway.broadcast.microphone import FRAME_S, SILENT_DB, SPOKEN_RATE, Downsampler, Level, Meter, check_frame
 from gateway.broadcast.orders import Order
 from gateway.broadcast.pacing.live import LiveSource
-from gateway.broadcast.recordings import RecordingShelf
+from gateway.broadcast.recordings import RecordingShelf, Tape
 from gateway.broadcast.service import BroadcastService
 from gateway.broadcast.views import View
 from gateway.clock import Clock
 from gateway.domain.broadcast import BroadcastId, Delivery, DeliveryState
+from gateway.domain.broadcast_ledger import Recording, RecordingState
 from gateway.domain.events import NewEvent
 from gateway.domain.talk import USUAL, TalkBounds, TalkEnd, TalkTimes, over, why_over
 from gateway.errors import GatewayError, Overloaded
@@ -67,8 +68,8 @@ class LiveTalk:
     source: LiveSource
     clock: Clock
     times: TalkTimes
-    recording: bytearray | None
-    recording_limit: int
+    tape: Tape | None
+    """What was sent of it, where that is recorded."""
     ended: str = ""
     said_s: float = 0.0
     sent_s: float = 0.0
@@ -110,8 +111,6 @@ class LiveTalk:
         if self._meter.take(pcm) >= SILENT_DB:
             self.times.last_voice = now
             self.said_s += len(pcm) / 2 / SPOKEN_RATE
-        if self.recording is not None and self.times.on_air is not None and len(self.recording) < self.recording_limit:
-            self.recording += pcm
 
     def end(self, reason: TalkEnd) -> None:
         """Say nothing more: what was said so far is still heard to its end."""
@@ -174,22 +173,23 @@ class TalkDesk:
             raise Overloaded(f"{TALKS_LIMIT} people are speaking", code="too-many-talks", hint="Try again when one has ended.")
         if opus and sum(talk.opus is not None for talk in self._talks) >= OPUS_LIMIT:
             raise Overloaded(f"{OPUS_LIMIT} people speak in Opus", code="too-many-talks", hint="Send PCM, or try again when one has ended.")
-        source = LiveSource()
+        tape = None if self._recordings is None else self._recordings.tape()
+        source = LiveSource(None if tape is None else tape.take)
         view = await self._broadcasts.submit(order, live=source)
         try:
-            talk = await self._open(view, source, opus=opus)
+            talk = await self._open(view, source, tape, opus=opus)
         except BaseException:
             self._broadcasts.bow_out(view.broadcast.id, TalkEnd.LOST)
+            if self._recordings is not None:
+                self._recordings.settle_later(view.broadcast.id)
             raise
         self._talks.add(talk)
         self._group.create_task(self._attend(talk), name=f"talk {talk.id}")
         return talk
 
-    async def _open(self, view: View, source: LiveSource, *, opus: bool) -> LiveTalk:
+    async def _open(self, view: View, source: LiveSource, tape: Tape | None, *, opus: bool) -> LiveTalk:
         now = self._clock.monotonic()
-        recording = None if self._recordings is None else bytearray()
-        limit = round(self._bounds.longest_s * SPOKEN_RATE) * 2
-        talk = LiveTalk(view, source, self._clock, TalkTimes(now, now, now), recording, limit)
+        talk = LiveTalk(view, source, self._clock, TalkTimes(now, now, now), tape)
         if opus:
             talk.opus = await OpusVoice.start(talk.say)
         return talk
@@ -260,14 +260,12 @@ class TalkDesk:
     async def _account(self, talk: LiveTalk) -> None:
         """Keep what was said, put on record why it ended, and tell the talker."""
         on_air_s = self._on_air_s(talk) or 0.0
-        kept = ""
-        if self._recordings is not None and talk.recording:
-            try:
-                kept = (await self._recordings.keep(talk.id, bytes(talk.recording))).sha256
-            except GatewayError as error:
-                log.warning("broadcast.talk_not_recorded", broadcast=talk.id, code=error.code, reason=str(error))
-        data = {"reason": talk.ended, "on_air_s": round(on_air_s, 2), "voice_s": round(talk.said_s, 2), "recording": kept}
-        self._broadcasts.note(NewEvent(TALK_ENDED_EVENT, talk.id, self._clock.now(), data))
+        recording = Recording(talk.id, RecordingState.NOT_ASKED)
+        if self._recordings is not None and talk.tape is not None:
+            recording = await self._recordings.settle(talk.id, talk.tape)
+        data = {"reason": talk.ended, "on_air_s": round(on_air_s, 2), "voice_s": round(talk.said_s, 2), "recording": recording.sha256}
+        told = {"recording_state": recording.state.value, "recording_reason": recording.reason}
+        self._broadcasts.note(NewEvent(TALK_ENDED_EVENT, talk.id, self._clock.now(), data | told))
         try:
             view = await self._broadcasts.get(talk.id)
         except GatewayError as error:

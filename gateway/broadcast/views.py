@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.domain.broadcast import Broadcast, BroadcastId, Delivery
-from gateway.domain.broadcast_ledger import OutcomeEntry, StreetPicture
+from gateway.domain.broadcast_ledger import OutcomeEntry, Recording, StreetPicture
 from gateway.domain.devices import DeviceId
 
 Live = Mapping[BroadcastId, dict[DeviceId, Delivery]]
@@ -13,7 +13,10 @@ Live = Mapping[BroadcastId, dict[DeviceId, Delivery]]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A broadcast and where it stands at each speaker; what people said came of it, in order, and the pictures beside it."""
+    """A broadcast and where it stands at each speaker; what people said came of it, in order, and the pictures and the recording beside it.
+
+    `recording`: None where none was asked for.
+    """
 
     broadcast: Broadcast
     deliveries: tuple[Delivery, ...]
@@ -21,6 +24,7 @@ class View:
     pictures: tuple[StreetPicture, ...] = ()
     may_sound: frozenset[DeviceId] = frozenset()
     """The speakers that may go on playing by themselves what they should not."""
+    recording: Recording | None = None
 
     @property
     def open(self) -> bool:

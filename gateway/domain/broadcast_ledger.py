@@ -1,4 +1,5 @@
-"""The ledger of broadcasts: what came of one in the street by a person's word, the pictures beside it, and which ones are looked for."""
+"""The ledger of broadcasts: what came of one in the street by a person's word, the recording and the pictures beside it, and which ones
+are looked for."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +32,20 @@ class Moment(StrEnum):
     AFTER = "after"
 
 
+class RecordingState(StrEnum):
+    """What became of the recording of a broadcast."""
+
+    NOT_ASKED = "not-asked"
+    """Nobody speaks live in it, or talks were not to be recorded."""
+    UNDER_WAY = "under-way"
+    KEPT = "kept"
+    EMPTY = "empty"
+    """Not a word of the talk was sent to any loudspeaker."""
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    """A talk of the time before this was put down."""
+
+
 class SaidAs(StrEnum):
     """What kind of content a broadcast has."""
 
@@ -45,6 +60,38 @@ STREET_OUTCOMES: Final[Mapping[StreetOutcome, Word]] = {
     StreetOutcome.NOBODY: Word("无人", "nobody there"),
     StreetOutcome.OTHER: Word("其他", "other"),
 }
+
+
+RECORDING_STATES: Final[Mapping[RecordingState, Word]] = {
+    RecordingState.NOT_ASKED: Word("未要求录音", "not asked for"),
+    RecordingState.UNDER_WAY: Word("录音中", "under way"),
+    RecordingState.KEPT: Word("已存录音", "kept"),
+    RecordingState.EMPTY: Word("无内容可录", "nothing was sent"),
+    RecordingState.FAILED: Word("录音失败", "failed"),
+    RecordingState.UNKNOWN: Word("不详", "not known"),
+}
+RECORDING_LOST: Final = "recording-lost"
+"""Why one FAILED whose gateway ended in the midst of the talk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What became of the recording of one broadcast. KEPT has a file, named by its SHA-256 (hexadecimal), of `size` bytes; FAILED a reason.
+
+    `began_at`: when the first of it was sent, None where nothing was, or nobody knows; `duration_ms`: how long it is, also when it could
+    not be kept; `settled_at`: when it became so; `gone`: its time, `keep_until`, is over, and the file was dropped.
+    """
+
+    broadcast: BroadcastId
+    state: RecordingState
+    reason: str = ""
+    sha256: str = ""
+    size: int = 0
+    duration_ms: int = 0
+    began_at: datetime | None = None
+    settled_at: datetime | None = None
+    keep_until: datetime | None = None
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,7 @@ PHRASES: Mapping[str, Phrase] = {
     "connection-lost": Phrase("播出中连接中断", "the connection broke while it spoke"),
     "gateway-stopped": Phrase("网关停止", "the gateway was stopped"),
     "gateway-restarted": Phrase("网关重启，不再补播", "the gateway was restarted; it is not played again"),
+    "recording-lost": Phrase("网关在喊话途中停止，录音未存", "the gateway ended in the midst of the talk"),
     "internal-error": Phrase("网关内部错误", "a mistake of the gateway's own"),
     "only-proposed": Phrase("绑定待人工确认", "nobody has confirmed that it is heard there"),
     "binding-rejected": Phrase("已确认听不见", "somebody said that it is not heard there"),

@@ -24,6 +24,7 @@ async def test_what_came_of_it_is_on_record_in_words_and_a_correction_keeps_what
     status, told = await say(house, "left")
     assert (status, told["outcome"]["outcome_zh"], told["outcome"]["outcome_en"], told["corrected"]) == (200, "已劝离", "left", [])
     assert told["outcome"]["name"] == "operator key"
+    assert (told["recording"]["state"], told["recording"]["state_zh"], told["recording"]["sha256"]) == ("not-asked", "未要求录音", "")
     await say(house, "left")  # a key that is pressed twice
     status, told = await say(house, "other", role=Role.PLATFORM, note="came back with a cart")
     assert (status, told["outcome"]["note"]) == (200, "came back with a cart")

@@ -1,6 +1,7 @@
 """Live talk through the door: heard by the right loudspeaker, refused with reasons, ended by whatever ends it."""
 
 import array
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from gateway.domain.events import Actor, ActorKind
 from gateway.storage.store import Store
 from gateway.storage.writer import Lane
 from tests.api.house import House, going, open_house, open_street
+from tests.ctl.running import gatewayctl
 from tests.media.opus import opus_packets
 from tests.sweeps import clearest_db, sweeps
 from tests.waiting import until
@@ -48,6 +50,11 @@ async def test_what_is_no_opus_packet_ends_the_talk_with_a_problem(house: House,
         assert refused["problem"]["type"].endswith(":bad-frame")
 
 
+async def exported(house: House) -> str:
+    async with house.call("GET", "/v1/broadcasts/export?format=csv") as answer:
+        return await answer.text()
+
+
 async def heard_at(street: aiohttp.ClientSession, control: str, speaker: str) -> array.array:
     async with street.get(f"{control}/speakers/{speaker}/heard.wav") as answer:
         return read_wav(await answer.read())
@@ -67,6 +74,13 @@ async def test_a_talk_is_heard_by_its_loudspeaker_and_no_other(tmp_path: Path, t
             assert not level["clipping"]
             ended = await talker.release()
         assert (ended["reason"], ended["broadcast"]["counts"]) == ("released", {"done": 1})
+        recording = ended["broadcast"]["recording"]
+        assert (accepted["recording"]["state"], recording["state"], recording["state_zh"]) == ("under-way", "kept", "已存录音")
+        async with house.call("GET", f"/v1/broadcasts/{accepted['id']}/recording", role=Role.APPROVER) as answer:
+            said = await answer.read()
+        assert (recording["sha256"], recording["size"]) == (hashlib.sha256(said).hexdigest(), len(said))
+        sheet, told = await exported(house), await gatewayctl(house, "broadcasts", "describe", accepted["id"])
+        assert all(recording["sha256"] in text and "已存录音 kept" in text for text in (sheet, told.out)), told.err
         delivery = ended["broadcast"]["deliveries"][0]
         assert delivery["packets"] > 100
         assert clearest_db(await heard_at(street, control, near)) > 30

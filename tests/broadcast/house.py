@@ -187,13 +187,13 @@ class House:
 
 
 @contextlib.asynccontextmanager
-async def broken(store: Store) -> AsyncIterator[None]:
-    """The store, unable to take what becomes of deliveries."""
-    await _rename(store, "deliveries", "away")
+async def broken(store: Store, table: str = "deliveries") -> AsyncIterator[None]:
+    """The store, unable to take what becomes of deliveries, or what belongs in another table."""
+    await _rename(store, table, "away")
     try:
         yield
     finally:
-        await _rename(store, "away", "deliveries")
+        await _rename(store, "away", table)
 
 
 async def _rename(store: Store, before: str, after: str) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import math
 from array import array
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,13 +17,14 @@ from gateway.broadcast.recordings import RecordingShelf
 from gateway.broadcast.talk import DeliveryWord, EndWord, LevelWord, LiveTalk, TalkDesk, Word
 from gateway.clock import SimulatedClock
 from gateway.domain.broadcast import DeliveryState, Priority, Programme, Talk
+from gateway.domain.broadcast_ledger import Recording, RecordingState
 from gateway.domain.broadcast_rules import SpeakingHours
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import Actor, ActorKind, Person
 from gateway.domain.talk import TalkBounds, TalkEnd
 from gateway.errors import Busy, Conflict, Forbidden, InvalidInput, NotFound
 from gateway.storage.store import Store
-from tests.broadcast.house import ACTOR, House, events_of, furnished, running
+from tests.broadcast.house import ACTOR, House, broken, events_of, furnished, running
 from tests.media.g711 import DECODERS
 from tests.sweeps import clearest_db, sweeps
 from tests.waiting import until
@@ -69,6 +70,18 @@ class Hall:
 
     def states(self, talk: LiveTalk) -> list[str]:
         return [word.delivery.state.value for word in self.words[talk] if isinstance(word, DeliveryWord)]
+
+
+@contextlib.asynccontextmanager
+async def going(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Have it done meanwhile."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 @contextlib.asynccontextmanager
@@ -127,6 +140,7 @@ async def test_a_key_that_is_let_go_at_once_leaves_nothing_open(hall: Hall) -> N
     (delivery,) = (await hall.end(talk)).view.deliveries
     assert (delivery.state, delivery.reason, delivery.figures.packets) == (DeliveryState.FAILED, "nothing-sent", 0)
     await hall.house.service.written()
+    assert (await hall.house.view("t1")).recording.state is RecordingState.EMPTY
     async with hall.house.store.read() as tx:
         assert not await tx.broadcasts.open()
     after = await hall.begin("t2")
@@ -308,6 +322,62 @@ async def test_what_was_said_is_kept_and_who_listens_is_on_record(hall: Hall) ->
     assert [row.entry.subject for row in rows if row.entry.action == "broadcast.listen"] == [talk.id]
     ended = (await events_of(hall.house, "broadcast.talk-ended"))[0]
     assert (ended.subject, ended.data["reason"], ended.data["recording"]) == (talk.id, "released", recording.sha256)
+    assert (await hall.house.view("t1")).recording == recording
+
+
+async def test_a_recording_begins_with_the_first_piece_that_is_sent(hall: Hall) -> None:
+    loudspeaker = hall.house.speakers[DeviceId("s1")]
+    loudspeaker.opens.clear()
+    talk = await hall.begin()
+    await hall.say(talk, VOICE * 10)
+    assert (await hall.house.view("t1")).recording == Recording(talk.id, RecordingState.UNDER_WAY)
+    loudspeaker.opens.set()
+    look = hall.house.service.follow(talk.id)
+    await until(lambda: look()[0].state is DeliveryState.PLAYING)
+    talk.hear(VOICE)  # before anybody has looked whether it is on air
+    assert talk.times.on_air is None
+    assert (len(talk.tape.pcm), talk.tape.began_at) == (FRAME // 2, hall.house.clock.now())
+
+
+async def test_a_recording_that_the_disk_does_not_take_is_on_record_as_failed(hall: Hall, tmp_path: Path) -> None:
+    (tmp_path / "recordings").write_text("in the way")
+    talk = await hall.begin()
+    await hall.on_air(talk)
+    await hall.say(talk, VOICE * 10)
+    talk.end(TalkEnd.RELEASED)
+    recording = (await hall.end(talk)).view.recording
+    assert (recording.state, recording.reason, recording.sha256) == (RecordingState.FAILED, "storage-failed", "")
+    assert recording.duration_ms >= 200
+    await hall.house.service.written()
+    assert [event.data["reason"] for event in await events_of(hall.house, "broadcast.recording-failed")] == ["storage-failed"]
+
+
+async def test_what_became_of_a_recording_is_told_once_the_store_takes_it(hall: Hall) -> None:
+    talk = await hall.begin()
+    await hall.on_air(talk)
+    async with broken(hall.house.store, "recordings"):
+        talk.end(TalkEnd.RELEASED)
+        await hall.end(talk)
+    async with going(hall.recordings.run()):
+        await until(lambda: told(hall), meanwhile=lambda: hall.house.clock.advance(1))
+
+
+async def told(hall: Hall) -> bool:
+    return (await hall.house.view("t1")).recording.state is RecordingState.KEPT
+
+
+async def test_a_recording_that_a_former_life_of_the_gateway_left_is_on_record_as_lost(hall: Hall, tmp_path: Path) -> None:
+    talk = await hall.begin()
+    hall.house.clock.step(timedelta(seconds=1))
+    later = RecordingShelf(hall.house.store, tmp_path / "recordings", hall.house.clock, keep_for=timedelta(days=90))
+    async with going(later.run()):
+        await until(lambda: lost(hall))
+    talk.end(TalkEnd.RELEASED)
+
+
+async def lost(hall: Hall) -> bool:
+    recording = (await hall.house.view("t1")).recording
+    return (recording.state, recording.reason) == (RecordingState.FAILED, "recording-lost")
 
 
 async def test_a_recording_goes_when_its_time_is_over(hall: Hall, tmp_path: Path) -> None:
@@ -336,7 +406,7 @@ async def test_nothing_is_kept_where_nobody_wants_recordings(house: House, tmp_p
         talk = await hall.begin()
         await hall.on_air(talk, VOICE)
         talk.end(TalkEnd.RELEASED)
-        await hall.end(talk)
+        assert (await hall.end(talk)).view.recording is None
     assert not (tmp_path / "recordings").exists()
 
 

@@ -17,7 +17,15 @@ from gateway.api.scopes import must_reach
 from gateway.broadcast.views import View
 from gateway.domain.access import Permission
 from gateway.domain.broadcast import BroadcastId, ClipContent, Delivery, DeliveryState, Programme, Speech, Talk, Targets, outcome
-from gateway.domain.broadcast_ledger import STREET_OUTCOMES, Moment, OutcomeEntry, StreetOutcome
+from gateway.domain.broadcast_ledger import (
+    RECORDING_STATES,
+    STREET_OUTCOMES,
+    Moment,
+    OutcomeEntry,
+    Recording,
+    RecordingState,
+    StreetOutcome,
+)
 from gateway.domain.devices import Position
 from gateway.domain.events import Person
 from gateway.domain.reasons import phrase
@@ -116,6 +124,28 @@ class PictureOut(Output):
     gone: bool
 
 
+class RecordingOut(Output):
+    """What became of a talk's recording. One that is `kept` is at `/v1/broadcasts/{id}/recording` until it is `gone`.
+
+    `not-asked`: there is nobody who speaks live in it, or talks were not to be recorded; `empty`: not a word of the talk was sent;
+    `failed`: there is none, for the `reason`; `unknown`: a talk of the time before this was put down.
+    """
+
+    state: RecordingState
+    state_zh: str
+    state_en: str
+    reason: str
+    reason_zh: str
+    reason_en: str
+    sha256: str = Field(description="Of the file, in hexadecimal; empty where none was kept.")
+    size: int = Field(description="Bytes of the file.")
+    duration_ms: int = Field(description="How long what was sent is.")
+    began_at: Instant | None = Field(description="When the first of it was sent.")
+    settled_at: Instant | None = Field(description="When it was kept, or failed.")
+    keep_until: Instant | None
+    gone: bool
+
+
 class BroadcastOut(Output):
     """A broadcast and where it stands."""
 
@@ -146,6 +176,7 @@ class BroadcastOut(Output):
     outcome: OutcomeOut | None = Field(description="What came of it in the street, when somebody has said so.")
     corrected: list[OutcomeOut] = Field(description="What was said of it before, the earliest first.")
     pictures: list[PictureOut]
+    recording: RecordingOut
 
 
 class BroadcastPage(Page[BroadcastOut]):
@@ -316,6 +347,26 @@ def shown(view: View) -> BroadcastOut:
         outcome=_said(view.outcomes[-1]) if view.outcomes else None,
         corrected=[_said(entry) for entry in view.outcomes[:-1]],
         pictures=[PictureOut.model_validate(picture) for picture in view.pictures],
+        recording=_recording(view.recording or Recording(one.id, RecordingState.NOT_ASKED)),
+    )
+
+
+def _recording(recording: Recording) -> RecordingOut:
+    state, reason = RECORDING_STATES[recording.state], phrase(recording.reason)
+    return RecordingOut(
+        state=recording.state,
+        state_zh=state.zh,
+        state_en=state.en,
+        reason=recording.reason,
+        reason_zh=reason.zh,
+        reason_en=reason.en,
+        sha256=recording.sha256,
+        size=recording.size,
+        duration_ms=recording.duration_ms,
+        began_at=recording.began_at,
+        settled_at=recording.settled_at,
+        keep_until=recording.keep_until,
+        gone=recording.gone,
     )
 
 

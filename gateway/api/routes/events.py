@@ -41,6 +41,7 @@ TYPES = frozenset(
         "broadcast.may-still-sound",
         "broadcast.picture",
         "broadcast.recorded",
+        "broadcast.recording-failed",
         "broadcast.stop-all",
         "broadcast.talk-ended",
         "camera.capture",

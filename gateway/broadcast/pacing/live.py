@@ -18,9 +18,13 @@ class Outlet:
 
 
 class LiveSource:
-    """A live sound, PCM in, G.711 out. `push` as it comes, 20 ms at a time as a rule; `close` at its end, which ends its streams."""
+    """A live sound, PCM in, G.711 out. `push` as it comes, 20 ms at a time as a rule; `close` at its end, which ends its streams.
 
-    def __init__(self) -> None:
+    `tap`: called with the PCM of all that is sent, from the first piece that goes to any loudspeaker on; None: with nothing.
+    """
+
+    def __init__(self, tap: Callable[[bytes], None] | None = None) -> None:
+        self.tap = tap
         self.closed = False
         self._outlets: list[Outlet] = []
 
@@ -33,6 +37,8 @@ class LiveSource:
             if outlet.encoding not in encoded:
                 encoded[outlet.encoding] = encode(pcm, outlet.encoding)
             outlet.take(encoded[outlet.encoding])
+        if self.tap is not None:
+            self.tap(pcm)
 
     def close(self) -> None:
         """Nothing more will come."""

@@ -60,6 +60,7 @@ LISTED = [
     column("counts"),
     Column("OUTCOME", lambda item: item["outcome"] and item["outcome"]["outcome_en"]),
     column("actor"),
+    Column("RECORDING", lambda item: item["recording"]["state"], wide=True),
     *(column(name, wide=True) for name in ("kind", "open", "case", "reason", "not_after", "sender", "approved_by", "approver")),
 ]
 
@@ -209,15 +210,28 @@ def _tell(broadcast: dict[str, Any], output: Format) -> None:
     if output in {Format.JSON, Format.YAML}:
         tell(broadcast, output)
         return
+    recording = broadcast.pop("recording")
     lists = {name: broadcast.pop(name) for name in ("deliveries", "corrected", "pictures")}
     said = broadcast.pop("outcome")
     where = _where(broadcast)
     outcome_words = said and f"{said['outcome_zh']} {said['outcome_en']} ({said['name']}, {said['at']}) {said['note']}".rstrip()
-    tell(broadcast | {"targets": where, "outcome": outcome_words}, output)
+    tell(broadcast | {"targets": where, "outcome": outcome_words, "recording": _recording(recording)}, output)
     for name, columns in (("deliveries", DELIVERIES), ("corrected", _SAID), ("pictures", _PICTURES)):
         if lists[name]:
             sys.stdout.write(f"\n{name}\n")
             show(lists[name], columns, output)
+
+
+def _recording(told: Mapping[str, Any]) -> str:
+    """What became of it, in one line: with the hash where it was kept, the reason where it was not."""
+    words = [f"{told['state_zh']} {told['state_en']}"]
+    if told["reason"]:
+        words.append(f"{told['reason_zh']} {told['reason_en']} ({told['reason']})")
+    if told["duration_ms"]:
+        words.append(f"{told['duration_ms'] / 1000:.1f} s from {told['began_at']}")
+    if told["sha256"]:
+        words.append(f"{told['size']} bytes, SHA-256 {told['sha256']}" + (f", gone since {told['keep_until']}" if told["gone"] else ""))
+    return "; ".join(words)
 
 
 _COUNTED = [
