@@ -1,29 +1,49 @@
 """The ledger and its statistics as files: CSV and XLSX, with headings in Chinese and English, and no cell that a spreadsheet would run."""
 
+import contextlib
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from enum import StrEnum
-from typing import Final
+from pathlib import Path
+from typing import Any, Final, Protocol
 
 import xlsxwriter
+from xlsxwriter.exceptions import XlsxWriterException
 
 from gateway.broadcast.views import View
-from gateway.domain.broadcast import ClipContent, DeliveryState, Speech
-from gateway.domain.broadcast_ledger import RECORDING_STATES, STREET_OUTCOMES, Recording, RecordingState, StreetOutcome
+from gateway.domain.broadcast import ClipContent, ClipId, Delivery, DeliveryState, Speech
+from gateway.domain.broadcast_ledger import (
+    DELIVERY_STATES,
+    PATHS,
+    RECORDING_STATES,
+    STREET_OUTCOMES,
+    Recording,
+    RecordingState,
+    StreetOutcome,
+)
 from gateway.domain.broadcast_statistics import Tally
+from gateway.domain.devices import DeviceId, Position
 from gateway.domain.events import Actor
 from gateway.domain.reasons import phrase
 from gateway.domain.spreadsheets import guarded
+from gateway.errors import StorageFailed
 
 Cell = str | int | float
+ROWS_MOST: Final = 1_000_000
+"""Of one sheet: a spreadsheet takes 1,048,576."""
 _LONGEST: Final = 32_000  # characters that a spreadsheet's cell takes
 _LEDGER: Final[Mapping[str, str]] = {
     "id": "编号 id",
     "created_at": "时间 time",
     "priority": "级别 priority",
     "content": "内容 content",
+    "clip_sha256": "音频 clip (SHA-256)",
+    "voice": "嗓音 voice",
+    "chime": "提示音 chime",
+    "repeats": "遍数 repeats",
     "targets": "目标 targets",
     "actor": "操作人 ordered by",
     "approved_by": "批准人 approved by",
@@ -45,6 +65,24 @@ _LEDGER: Final[Mapping[str, str]] = {
     "recording_size": "录音字节 recording (bytes)",
     "recording_s": "录音秒数 recording (s)",
 }
+_DELIVERIES: Final[Mapping[str, str]] = {
+    "id": "播报编号 broadcast",
+    "created_at": "下达时间 ordered at",
+    "speaker": "喇叭 loudspeaker",
+    "name": "名称 name",
+    "state": "状态 state",
+    "since": "状态时间 since",
+    "reason": "原因 why",
+    "detail": "说明 detail",
+    "path": "播出方式 path",
+    "encoding": "编码 encoding",
+    "packets": "已发包数 packets sent",
+    "dropped": "未发包数 packets dropped",
+    "lost": "丢失包数 packets lost",
+    "first_packet": "开始 first packet",
+    "last_packet": "结束 last packet",
+    "seconds": "秒 seconds",
+}
 _FIGURES: Final = ("项目 row", "名称 name", "播报 broadcasts", "播放次数 deliveries", "已播 heard", "秒 seconds")
 
 
@@ -55,10 +93,51 @@ class FileKind(StrEnum):
     XLSX = "xlsx"
 
 
-def ledger_file(views: Sequence[View], kind: FileKind, zone: tzinfo) -> bytes:
-    """One row a broadcast; times of the wall clock in `zone`."""
-    rows = [[_told(view, zone)[name] for name in _LEDGER] for view in views]
-    return _file(kind, "播报台账 broadcasts", list(_LEDGER.values()), rows)
+class LedgerRows(StrEnum):
+    """What a row stands for. A CSV file has the one or the other, a spreadsheet a sheet of each."""
+
+    BROADCASTS = "broadcasts"
+    DELIVERIES = "deliveries"
+
+
+_SHEETS: Final[Mapping[LedgerRows, tuple[str, Mapping[str, str]]]] = {
+    LedgerRows.BROADCASTS: ("播报台账 broadcasts", _LEDGER),
+    LedgerRows.DELIVERIES: ("播放明细 deliveries", _DELIVERIES),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What clips and loudspeakers are called."""
+
+    clips: Mapping[ClipId, str]
+    speakers: Mapping[DeviceId, str]
+
+
+class LedgerFile:
+    """The ledger on its way into a file: broadcasts are added and nothing of them stays in memory."""
+
+    def __init__(self, tables: "Mapping[LedgerRows, _Table]", zone: tzinfo) -> None:
+        self._tables = tables
+        self._zone = zone
+
+    def add(self, views: Sequence[View], names: Names) -> None:
+        """The next broadcasts, one row each, and one each of their deliveries, where the file has those; times of the wall clock.
+
+        StorageFailed.
+        """
+        with _written():
+            for view in views:
+                for rows, table in self._tables.items():
+                    for told in _told(rows, view, names, self._zone):
+                        table.write([told[name] for name in _SHEETS[rows][1]])
+
+
+@contextlib.contextmanager
+def ledger_file(path: Path, kind: FileKind, rows: LedgerRows, zone: tzinfo) -> Iterator[LedgerFile]:
+    """A file at `path`, whole once this is left: CSV with the `rows` that are wanted, XLSX with a sheet of each. StorageFailed."""
+    with _written(), _csv_at(path, rows) if kind is FileKind.CSV else _book_at(path) as tables:
+        yield LedgerFile(tables, zone)
 
 
 def statistics_file(rows: Sequence[Tally], kind: FileKind) -> bytes:
@@ -75,8 +154,18 @@ def statistics_file(rows: Sequence[Tally], kind: FileKind) -> bytes:
     return _file(kind, "播报统计 statistics", heads, [cells(row) for row in rows])
 
 
-def _told(view: View, zone: tzinfo) -> Mapping[str, Cell]:
+# -- rows -----------------------------------------------------------------------------------------------------------------
+
+
+def _told(rows: LedgerRows, view: View, names: Names, zone: tzinfo) -> Sequence[Mapping[str, Cell]]:
+    if rows is LedgerRows.BROADCASTS:
+        return [_broadcast(view, names, zone)]
+    return [_delivery(view, delivery, names, zone) for delivery in view.deliveries]
+
+
+def _broadcast(view: View, names: Names, zone: tzinfo) -> Mapping[str, Cell]:
     one, deliveries = view.broadcast, view.deliveries
+    programme = one.programme
     said = view.outcomes[-1] if view.outcomes else None
     first = [delivery.figures.first_packet_at for delivery in deliveries if delivery.figures.first_packet_at]
     last = [delivery.figures.last_packet_at for delivery in deliveries if delivery.figures.last_packet_at]
@@ -85,7 +174,11 @@ def _told(view: View, zone: tzinfo) -> Mapping[str, Cell]:
         "id": one.id,
         "created_at": _wall(one.created_at, zone),
         "priority": one.priority.name.lower(),
-        "content": _content(view),
+        "content": _content(view, names),
+        "clip_sha256": programme.content.clip if isinstance(programme.content, ClipContent) else "",
+        "voice": programme.content.voice if isinstance(programme.content, Speech) else "",
+        "chime": "是 yes" if programme.chime else "",
+        "repeats": programme.repeats,
         "targets": _targets(view),
         "actor": _person(one.sender, one.actor),
         "approved_by": _person(one.approver, one.approved_by) if one.approved_by else "",
@@ -106,6 +199,30 @@ def _told(view: View, zone: tzinfo) -> Mapping[str, Cell]:
     }
 
 
+def _delivery(view: View, delivery: Delivery, names: Names, zone: tzinfo) -> Mapping[str, Cell]:
+    figures, state = delivery.figures, DELIVERY_STATES[delivery.state]
+    first, last = figures.first_packet_at, figures.last_packet_at
+    path = PATHS.get(figures.path)
+    return {
+        "id": view.broadcast.id,
+        "created_at": _wall(view.broadcast.created_at, zone),
+        "speaker": delivery.speaker,
+        "name": names.speakers.get(delivery.speaker, ""),
+        "state": f"{state.zh} {state.en}",
+        "since": _wall(delivery.since, zone),
+        "reason": _reason(delivery.reason) if delivery.reason else "",
+        "detail": delivery.detail,
+        "path": f"{path.zh} {path.en}" if path else figures.path,
+        "encoding": figures.encoding,
+        "packets": figures.packets,
+        "dropped": figures.dropped,
+        "lost": "" if figures.lost is None else figures.lost,
+        "first_packet": _wall(first, zone) if first else "",
+        "last_packet": _wall(last, zone) if last else "",
+        "seconds": round((last - first).total_seconds(), 3) if first and last else "",
+    }
+
+
 def _recording(recording: Recording | None) -> Mapping[str, Cell]:
     state = RECORDING_STATES[recording.state if recording else RecordingState.NOT_ASKED]
     said = f"{state.zh} {state.en}"
@@ -123,18 +240,20 @@ def _person(name: str, actor: Actor) -> str:
     return f"{name} ({actor})" if name else str(actor)
 
 
-def _content(view: View) -> str:
+def _content(view: View, names: Names) -> str:
     match view.broadcast.programme.content:
         case Speech(text, _):
             return text
         case ClipContent(clip):
-            return f"clip {clip}"
+            return names.clips.get(clip, "") or f"clip {clip}"
         case _:
             return "喊话 live talk"
 
 
 def _targets(view: View) -> str:
+    """All that was named; places as `gatewayctl say` takes them."""
     targets = view.broadcast.targets
+    circle = targets.circle
     named: Mapping[str, Sequence[str]] = {
         "speakers": targets.speakers,
         "zones": targets.zones,
@@ -142,9 +261,14 @@ def _targets(view: View) -> str:
         "groups": targets.groups,
         "districts": targets.districts,
         "views": [f"{one.camera} {one.preset}".rstrip() for one in targets.views],
-        "area": [name for name, given in (("polygon", targets.polygon), ("circle", targets.circle)) if given],
     }
-    return "; ".join(f"{name} {', '.join(ids)}" for name, ids in named.items() if ids)
+    places = [f"polygon {' '.join(map(_place, targets.polygon))}"] if targets.polygon else []
+    places += [f"circle {_place(circle.centre)},{circle.radius_m:g}"] if circle else []
+    return "; ".join([*(f"{name} {', '.join(ids)}" for name, ids in named.items() if ids), *places])
+
+
+def _place(position: Position) -> str:
+    return ",".join(f"{degrees:.7f}".rstrip("0").rstrip(".") for degrees in (position.latitude, position.longitude))  # to a centimetre
 
 
 def _outcome(outcome: StreetOutcome) -> str:
@@ -161,31 +285,85 @@ def _wall(moment: datetime, zone: tzinfo) -> str:
     return moment.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
 
 
+# -- files ----------------------------------------------------------------------------------------------------------------
+
+
+class _Table(Protocol):
+    def write(self, row: Sequence[Cell]) -> None: ...
+
+
+class _Lines:
+    """A CSV file being written."""
+
+    def __init__(self, out: Any, heads: Sequence[str]) -> None:
+        self._writer = csv.writer(out)
+        self._writer.writerow(heads)
+
+    def write(self, row: Sequence[Cell]) -> None:
+        self._writer.writerow([guarded(cell[:_LONGEST]) if isinstance(cell, str) else cell for cell in row])
+
+
+class _Sheet:
+    """A sheet of a workbook being written; `finish` once all rows are there."""
+
+    def __init__(self, book: xlsxwriter.Workbook, title: str, heads: Sequence[str]) -> None:
+        self._sheet = book.add_worksheet(title)
+        self._heads = heads
+        self._rows = 0
+        self._sheet.freeze_panes(1, 1)
+        self._sheet.set_column(0, len(heads) - 1, 18)
+        self._sheet.write_row(0, 0, heads, book.add_format({"bold": True, "text_wrap": True}))
+
+    def write(self, row: Sequence[Cell]) -> None:
+        self._rows += 1
+        for column, cell in enumerate(row):
+            if isinstance(cell, str):
+                self._sheet.write_string(self._rows, column, cell[:_LONGEST])
+            else:
+                self._sheet.write_number(self._rows, column, cell)
+
+    def finish(self) -> None:
+        self._sheet.autofilter(0, 0, max(1, self._rows), len(self._heads) - 1)
+
+
+_TEXT_ONLY: Final = {"strings_to_formulas": False, "strings_to_urls": False}
+
+
+@contextlib.contextmanager
+def _csv_at(path: Path, rows: LedgerRows) -> Iterator[Mapping[LedgerRows, _Table]]:
+    with path.open("w", encoding="utf-8-sig", newline="") as out:  # spreadsheets take it for UTF-8 by the mark alone
+        yield {rows: _Lines(out, [*_SHEETS[rows][1].values()])}
+
+
+@contextlib.contextmanager
+def _book_at(path: Path) -> Iterator[Mapping[LedgerRows, _Table]]:
+    # A row goes to the disk when the next one begins.
+    with xlsxwriter.Workbook(path, {"constant_memory": True, "tmpdir": str(path.parent), **_TEXT_ONLY}) as book:
+        sheets = {rows: _Sheet(book, title, [*heads.values()]) for rows, (title, heads) in _SHEETS.items()}
+        yield sheets
+        for sheet in sheets.values():
+            sheet.finish()
+
+
+@contextlib.contextmanager
+def _written() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, XlsxWriterException) as error:
+        raise StorageFailed(f"the file could not be written: {error}", hint="Look at the disk's free space.") from error
+
+
 def _file(kind: FileKind, title: str, heads: Sequence[str], rows: Sequence[Sequence[Cell]]) -> bytes:
-    short = [[cell[:_LONGEST] if isinstance(cell, str) else cell for cell in row] for row in rows]
-    return _csv(heads, short) if kind is FileKind.CSV else _xlsx(title, heads, short)
-
-
-def _csv(heads: Sequence[str], rows: Sequence[Sequence[Cell]]) -> bytes:
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(heads)
-    writer.writerows([guarded(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
-    return b"\xef\xbb\xbf" + out.getvalue().encode()  # spreadsheets take it for UTF-8 by this mark alone
-
-
-def _xlsx(title: str, heads: Sequence[str], rows: Sequence[Sequence[Cell]]) -> bytes:
+    if kind is FileKind.CSV:
+        text = io.StringIO()
+        lines = _Lines(text, heads)
+        for row in rows:
+            lines.write(row)
+        return text.getvalue().encode("utf-8-sig")
     out = io.BytesIO()
-    with xlsxwriter.Workbook(out, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}) as book:
-        sheet, bold = book.add_worksheet(title), book.add_format({"bold": True, "text_wrap": True})
-        sheet.freeze_panes(1, 1)
-        sheet.set_column(0, len(heads) - 1, 18)
-        sheet.write_row(0, 0, heads, bold)
-        for number, row in enumerate(rows, 1):
-            for column, cell in enumerate(row):
-                if isinstance(cell, str):
-                    sheet.write_string(number, column, cell)
-                else:
-                    sheet.write_number(number, column, cell)
-        sheet.autofilter(0, 0, max(1, len(rows)), len(heads) - 1)
+    with xlsxwriter.Workbook(out, {"in_memory": True, **_TEXT_ONLY}) as book:
+        sheet = _Sheet(book, title, heads)
+        for row in rows:
+            sheet.write(row)
+        sheet.finish()
     return out.getvalue()

@@ -71,7 +71,7 @@ def make_broadcast(ground: Ground, captures: CaptureDesk) -> BroadcastParts:
         recordings=recordings,
         pictures=_pictures(ground, captures),
         schedules=_schedules(ground, service, sounds, hours),
-        ledger=LedgerDesk(store=store, clock=clock, broadcasts=service),
+        ledger=LedgerDesk(store=store, clock=clock, city=city, broadcasts=service),
         statistics=StatisticsDesk(store=store, city=city, timezone=ground.zone),
         talks=TalkDesk(
             broadcasts=service,

@@ -7,9 +7,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from gateway.domain.broadcast import BroadcastId, Priority
+from gateway.domain.broadcast import BroadcastId, DeliveryState, Priority
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import Actor
+from gateway.domain.speaking import SpeakerPath
 from gateway.domain.words import Word
 
 
@@ -62,6 +63,26 @@ STREET_OUTCOMES: Final[Mapping[StreetOutcome, Word]] = {
 }
 
 
+DELIVERY_STATES: Final[Mapping[DeliveryState, Word]] = {
+    DeliveryState.AWAITING_APPROVAL: Word("等待第二人批准", "waits for a second person"),
+    DeliveryState.QUEUED: Word("排队", "queued"),
+    DeliveryState.CONNECTING: Word("正在接通", "connecting"),
+    DeliveryState.PLAYING: Word("播出中", "on air"),
+    DeliveryState.INTERRUPTED: Word("暂时让位", "interrupted"),
+    DeliveryState.DONE: Word("已播出", "done"),
+    DeliveryState.FAILED: Word("失败", "failed"),
+    DeliveryState.PREEMPTED: Word("被更重要的广播取代", "gave way"),
+    DeliveryState.CANCELLED: Word("已取消", "cancelled"),
+    DeliveryState.EXPIRED: Word("已过期", "expired"),
+    DeliveryState.UNKNOWN: Word("结果未知", "not known"),
+}
+PATHS: Final[Mapping[str, Word]] = {
+    SpeakerPath.AUDIO_CLIP: Word("设备自播音频", "a clip that the device plays"),
+    SpeakerPath.BACKCHANNEL: Word("RTSP 音频回传", "RTSP backchannel"),
+    SpeakerPath.SIP: Word("SIP 呼叫", "SIP call"),
+    SpeakerPath.MULTICAST: Word("RTP 组播", "RTP multicast"),
+}
+"""How sound is brought to a loudspeaker."""
 RECORDING_STATES: Final[Mapping[RecordingState, Word]] = {
     RecordingState.NOT_ASKED: Word("未要求录音", "not asked for"),
     RecordingState.UNDER_WAY: Word("录音中", "under way"),

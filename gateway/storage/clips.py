@@ -1,6 +1,6 @@
 """The library of clips in the store: what is known of each sound; the sounds themselves are files."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -68,6 +68,11 @@ class ClipRepository:
         if tag:
             statement = statement.where(clips.c.tags.contains(f"\n{tag}\n", autoescape=True))
         return [_clip(row) for row in await self._conn.execute(statement)]
+
+    async def names(self, of: Collection[ClipId]) -> Mapping[ClipId, str]:
+        """What several clips are called, also those that were removed."""
+        rows = await self._conn.execute(select(clips.c.id, clips.c.name).where(clips.c.id.in_(of))) if of else ()
+        return {ClipId(row.id): row.name for row in rows}
 
     async def change(self, clip: Clip) -> None:
         """Write what a person may change of a clip, and its loudness."""

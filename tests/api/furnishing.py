@@ -198,7 +198,7 @@ def _broadcasts(ground: Ground, captures: CaptureDesk) -> dict[str, Any]:
         "broadcasts": broadcasts,
         "pictures": _pictures(ground, captures),
         "talks": TalkDesk(broadcasts=broadcasts, clock=clock, recordings=recordings),
-        "ledger": LedgerDesk(store=store, clock=clock, broadcasts=broadcasts),
+        "ledger": LedgerDesk(store=store, clock=clock, city=city, broadcasts=broadcasts),
         "statistics": StatisticsDesk(store=store, city=city, timezone=CITY_ZONE),
         "schedules": ScheduleDesk(
             store=store,

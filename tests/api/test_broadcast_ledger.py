@@ -1,6 +1,10 @@
 """The ledger through the door: what came of a broadcast by one key, corrected with its history, found again by every filter."""
 
+import csv
+from base64 import b64encode
+
 from gateway.domain.access import Role
+from gateway.domain.devices import DeviceId
 from tests.api.house import House
 from tests.api.test_broadcasts import clip_of, order
 
@@ -123,8 +127,16 @@ async def test_the_ledger_and_its_figures_are_taken_as_spreadsheets_that_run_not
     assert "编号 id" in head
     assert "'=HYPERLINK(1)" in row and "其他 other" in row and "came back" in row
     assert "operator key (api-key:" in row
+    async with house.call("GET", "/v1/broadcasts/export?format=csv&rows=deliveries") as answer:
+        digest, text = answer.headers["Repr-Digest"], (await answer.read()).decode("utf-8-sig")
+    head, row = csv.reader(text.splitlines())
+    told = dict(zip(head, row, strict=True))
+    assert (told["播报编号 broadcast"], told["喇叭 loudspeaker"], told["丢失包数 packets lost"]) == ("b-1", "spk-1", "")
+    assert told["名称 name"] == house.services.city.devices[DeviceId("spk-1")].name
     for path in ("/v1/broadcasts/export?", f"/v1/broadcasts/statistics/export?{TODAY}&"):
         async with house.call("GET", path + "format=xlsx") as answer:
             assert (answer.status, (await answer.read())[:2]) == (200, b"PK")
     _, audit = await house.json("GET", "/v1/audit?limit=200")
-    assert [row["action"] for row in audit["items"]].count("broadcast.export") == 2
+    exports = [row["data"] for row in audit["items"] if row["action"] == "broadcast.export"]
+    assert [(one["broadcasts"], one["deliveries"]) for one in exports] == [(1, 1)] * 3
+    assert digest in {f"sha-256=:{b64encode(bytes.fromhex(one['sha256'])).decode()}:" for one in exports}

@@ -176,9 +176,11 @@ def export(
     *,
     start: From = None,
     end: To = None,
+    deliveries: Annotated[bool, typer.Option("--deliveries", help="Of a .csv: one row a delivery instead of a broadcast.")] = False,
 ) -> None:
-    """The ledger as a spreadsheet, one row a broadcast; that you took it is on record."""
-    save(client_of(ctx), f"{PATH}/export", {"from": start, "to": end, "format": _kind_of(file)}, file)
+    """The ledger as a spreadsheet, one row a broadcast and on a second sheet one row a delivery; that you took it is on record."""
+    rows = "deliveries" if deliveries else "broadcasts"
+    save(client_of(ctx), f"{PATH}/export", {"from": start, "to": end, "format": _kind_of(file), "rows": rows}, file)
 
 
 def _kind_of(file: Path) -> str:
