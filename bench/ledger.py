@@ -154,7 +154,7 @@ async def _page(store: Store, wanted: Wanted) -> list[View]:
         found = await tx.broadcasts.page(wanted=wanted, limit=100)
         ids = [one.id for one in found]
         of = await tx.broadcasts.deliveries_of(ids)
-        outcomes, pictures = await tx.ledger.outcomes(ids), await tx.ledger.pictures(ids)
+        outcomes, (pictures, _) = await tx.ledger.outcomes(ids), await tx.ledger.pictures(ids)
     return [View(one, tuple(of[one.id]), tuple(outcomes[one.id]), tuple(pictures[one.id])) for one in found]
 
 

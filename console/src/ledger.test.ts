@@ -22,6 +22,15 @@ describe("the ledger", () => {
     expect(ledger.recorded({ ...recording, state_en: "failed", reason: "storage-failed", duration_ms: 0 })).toBe("failed · storage-failed");
   });
 
+  it("names a picture that came late, with the first packet's time, and says why another is missing", () => {
+    const picture = { camera: "C1", moment: "during" as const, sha256: "a", at: "2026-06-01T10:00:02Z", first_packet_at: "2026-06-01T10:00:01Z", gone: false };
+    const one = { pictures: [picture], missing_pictures: [{ camera: "C1", moment: "after" as const, reason: "timeout" }] };
+    const before = ledger.taken(one, "C1", "before");
+    expect([before.picture, before.late]).toEqual([picture, true]);
+    expect(before.said).toMatch(/:02.*first packet .*:01/);
+    expect(ledger.taken(one, "C1", "after")).toEqual({ said: "no picture · timeout", late: false });
+  });
+
   it("names the place that was meant, and the loudspeakers where none was", () => {
     const targets = { views: [], zones: [], cells: [], groups: [], districts: [] };
     const deliveries = [{ speaker: "SPK-1", state: "done", reason: "" }];

@@ -2,7 +2,7 @@
 import { signal, useComputed } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { get, post } from "./api";
-import { type Key, language, reason, span, t, when, who } from "./i18n";
+import { exact, type Key, language, reason, span, t, when, who } from "./i18n";
 import { may, tell } from "./session";
 
 export type Outcome = "left" | "passed-on" | "nobody";
@@ -28,6 +28,15 @@ export interface Recording {
   gone: boolean;
 }
 
+interface Picture {
+  camera: string;
+  moment: "before" | "during" | "after";
+  sha256: string;
+  at: string;
+  first_packet_at: string | null;
+  gone: boolean;
+}
+
 export interface Entry {
   id: string;
   kind: "clip" | "speech" | "talk";
@@ -46,7 +55,8 @@ export interface Entry {
   outcome: Said | null;
   corrected: Said[];
   recording: Recording;
-  pictures: { camera: string; moment: "before" | "after"; sha256: string; at: string; gone: boolean }[];
+  pictures: Picture[];
+  missing_pictures: { camera: string; moment: "before" | "after"; reason: string }[];
 }
 
 const MOST = 100;
@@ -234,20 +244,32 @@ function Recorded({ one }: { one: Entry }) {
   );
 }
 
+/** Of a picture that was to be one of before, or of after: it, and what stands below it; why there is none where there is none. */
+export function taken(one: Pick<Entry, "pictures" | "missing_pictures">, camera: string, moment: "before" | "after"): { picture?: Picture; said: string; late: boolean } {
+  const moments: readonly string[] = moment === "before" ? ["before", "during"] : ["after"];
+  const picture = one.pictures.find((each) => each.camera === camera && moments.includes(each.moment));
+  const missing = one.missing_pictures.find((each) => each.camera === camera && each.moment === moment);
+  const late = picture?.moment === "during";
+  if (!picture) return { said: [t("ledger.no-picture"), missing && reason(missing.reason)].filter(Boolean).join(" · "), late };
+  const voice = moment === "before" && picture.first_packet_at ? t("ledger.voice-at", { at: exact(picture.first_packet_at) }) : "";
+  return { picture, said: [exact(picture.at), voice, picture.gone && t("ledger.picture-gone")].filter(Boolean).join(" · "), late };
+}
+
 /** What each camera saw before and after, side by side. */
 function Pictures({ one }: { one: Entry }) {
-  const cameras = [...new Set(one.pictures.map((picture) => picture.camera))];
+  const cameras = [...new Set([...one.pictures, ...one.missing_pictures].map((picture) => picture.camera))];
   return (
     <>
       {cameras.map((camera) => (
         <div key={camera} class="pair">
           {(["before", "after"] as const).map((moment) => {
-            const picture = one.pictures.find((each) => each.camera === camera && each.moment === moment);
+            const { picture, said, late } = taken(one, camera, moment);
+            const name = t(late ? "ledger.during" : `ledger.${moment}`);
             return (
-              <figure key={moment}>
-                {picture && !picture.gone ? <img src={`/v1/broadcasts/${encodeURIComponent(one.id)}/pictures/${picture.sha256}`} alt={`${camera} ${t(`ledger.${moment}`)}`} /> : <p>{t("ledger.no-picture")}</p>}
-                <figcaption>
-                  {camera} · {t(`ledger.${moment}`)} {picture && when(picture.at)}
+              <figure key={moment} data-moment={picture?.moment ?? "missing"}>
+                {picture && !picture.gone && <img src={`/v1/broadcasts/${encodeURIComponent(one.id)}/pictures/${picture.sha256}`} alt={`${camera} ${name}`} />}
+                <figcaption class={late ? "wrong" : ""}>
+                  {camera} · {name} · {said}
                 </figcaption>
               </figure>
             );

@@ -23,6 +23,8 @@ from gateway.domain.broadcast_ledger import (
     Recording,
     RecordingState,
     StreetOutcome,
+    StreetPicture,
+    first_packet,
 )
 from gateway.domain.broadcast_statistics import Tally
 from gateway.domain.devices import DeviceId, Position
@@ -59,7 +61,8 @@ _LEDGER: Final[Mapping[str, str]] = {
     "outcome": "结果 outcome",
     "note": "备注 note",
     "outcome_by": "记录人 noted by",
-    "pictures": "照片 pictures (SHA-256)",
+    "pictures": "照片 pictures (camera, moment, time, SHA-256)",
+    "no_pictures": "缺照片原因 why pictures are missing",
     "recording": "录音 recording",
     "recording_sha256": "录音 recording (SHA-256)",
     "recording_size": "录音字节 recording (bytes)",
@@ -167,7 +170,7 @@ def _broadcast(view: View, names: Names, zone: tzinfo) -> Mapping[str, Cell]:
     one, deliveries = view.broadcast, view.deliveries
     programme = one.programme
     said = view.outcomes[-1] if view.outcomes else None
-    first = [delivery.figures.first_packet_at for delivery in deliveries if delivery.figures.first_packet_at]
+    first = first_packet(deliveries)
     last = [delivery.figures.last_packet_at for delivery in deliveries if delivery.figures.last_packet_at]
     heard = sum(delivery.state is DeliveryState.DONE for delivery in deliveries)
     return {
@@ -189,12 +192,13 @@ def _broadcast(view: View, names: Names, zone: tzinfo) -> Mapping[str, Cell]:
         "heard": heard,
         "failed": len(deliveries) - heard,
         "why": "; ".join(f"{delivery.speaker}: {_reason(delivery.reason)}" for delivery in deliveries if delivery.reason),
-        "first_packet": _wall(min(first), zone) if first else "",
+        "first_packet": _wall(first, zone) if first else "",
         "last_packet": _wall(max(last), zone) if last else "",
         "outcome": _outcome(said.outcome) if said else "",
         "note": said.note if said else "",
         "outcome_by": said.name or str(said.actor) if said else "",
-        "pictures": " ".join(f"{picture.moment}:{picture.sha256}" for picture in view.pictures),
+        "pictures": "; ".join(_picture(picture, zone) for picture in view.pictures),
+        "no_pictures": "; ".join(f"{one.camera} {one.moment}: {_reason(one.reason)}" for one in view.missing),
         **_recording(view.recording),
     }
 
@@ -221,6 +225,10 @@ def _delivery(view: View, delivery: Delivery, names: Names, zone: tzinfo) -> Map
         "last_packet": _wall(last, zone) if last else "",
         "seconds": round((last - first).total_seconds(), 3) if first and last else "",
     }
+
+
+def _picture(picture: StreetPicture, zone: tzinfo) -> str:
+    return f"{picture.camera} {picture.moment} {_wall(picture.at, zone)} {picture.sha256}"
 
 
 def _recording(recording: Recording | None) -> Mapping[str, Cell]:

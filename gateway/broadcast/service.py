@@ -539,12 +539,13 @@ def _player(speaker: AudioSink) -> ClipPlayer | None:
 async def _beside(tx: Tx, of: Sequence[Broadcast]) -> Callable[[View], View]:
     """What adds to the views of these broadcasts what the ledger has beside them."""
     ids = [one.id for one in of]
-    outcomes, pictures = await tx.ledger.outcomes(ids), await tx.ledger.pictures(ids)
+    outcomes, (pictures, missing) = await tx.ledger.outcomes(ids), await tx.ledger.pictures(ids)
     recordings = await tx.recordings.about([one.id for one in of if isinstance(one.programme.content, Talk)])
 
     def added(view: View) -> View:
         id_ = view.broadcast.id
-        return replace(view, outcomes=tuple(outcomes[id_]), pictures=tuple(pictures[id_]), recording=recordings.get(id_))
+        seen = replace(view, pictures=tuple(pictures[id_]), missing=tuple(missing[id_]))
+        return replace(seen, outcomes=tuple(outcomes[id_]), recording=recordings.get(id_))
 
     return added
 

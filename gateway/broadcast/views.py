@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.domain.broadcast import Broadcast, BroadcastId, Delivery
-from gateway.domain.broadcast_ledger import OutcomeEntry, Recording, StreetPicture
+from gateway.domain.broadcast_ledger import MissingPicture, OutcomeEntry, Recording, StreetPicture
 from gateway.domain.devices import DeviceId
 
 Live = Mapping[BroadcastId, dict[DeviceId, Delivery]]
@@ -25,6 +25,8 @@ class View:
     may_sound: frozenset[DeviceId] = frozenset()
     """The speakers that may go on playing by themselves what they should not."""
     recording: Recording | None = None
+    missing: tuple[MissingPicture, ...] = ()
+    """Of the pictures."""
 
     @property
     def open(self) -> bool:

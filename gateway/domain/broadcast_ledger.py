@@ -1,13 +1,13 @@
 """The ledger of broadcasts: what came of one in the street by a person's word, the recording and the pictures beside it, and which ones
 are looked for."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
-from gateway.domain.broadcast import BroadcastId, DeliveryState, Priority
+from gateway.domain.broadcast import BroadcastId, Delivery, DeliveryState, Priority
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import Actor
 from gateway.domain.speaking import SpeakerPath
@@ -27,9 +27,11 @@ class StreetOutcome(StrEnum):
 
 
 class Moment(StrEnum):
-    """When a picture was taken: before the broadcast was heard, or a while after it had ended."""
+    """When a picture came: before the broadcast was heard, or a while after it had ended."""
 
     BEFORE = "before"
+    DURING = "during"
+    """It was to be one of before, and the voice had begun when it came: nobody can say what of it was before."""
     AFTER = "after"
 
 
@@ -145,6 +147,46 @@ class StreetPicture:
     at: datetime
     keep_until: datetime
     gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MissingPicture:
+    """Why there is no picture of that moment, BEFORE or AFTER; `at`: when that was known, `detail`: what more there is to know."""
+
+    broadcast: BroadcastId
+    camera: DeviceId
+    moment: Moment
+    reason: str
+    at: datetime
+    detail: str = ""
+
+
+def first_packet(deliveries: Iterable[Delivery]) -> datetime | None:
+    """When the first packet of a broadcast left for any loudspeaker."""
+    return min((one.figures.first_packet_at for one in deliveries if one.figures.first_packet_at), default=None)
+
+
+def of_before(came_at: datetime, deliveries: Iterable[Delivery]) -> Moment:
+    """BEFORE for a picture that came at that time before any voice had begun, else DURING, by how the deliveries stood afterwards."""
+    began = [at for one in deliveries if (at := _began(one)) is not None]
+    return Moment.DURING if began and came_at >= min(began) else Moment.BEFORE
+
+
+_MAY_HAVE_SOUNDED: Final = frozenset({DeliveryState.DONE, DeliveryState.UNKNOWN, DeliveryState.INTERRUPTED})
+_AT_ANY_TIME: Final = datetime.min.replace(tzinfo=UTC)
+
+
+def _began(one: Delivery) -> datetime | None:
+    """From when on it may have been heard: its first packet, else the word to begin, which is on record before that.
+
+    Of a sound without packets, such as one that the device plays by itself, that word is gone once it has ended.
+    """
+    if one.figures.first_packet_at is not None:
+        return one.figures.first_packet_at
+    if one.state is DeliveryState.PLAYING:
+        return one.since
+    by_itself = one.figures.path == SpeakerPath.AUDIO_CLIP and not one.open
+    return _AT_ANY_TIME if by_itself or one.state in _MAY_HAVE_SOUNDED else None
 
 
 @dataclass(frozen=True, slots=True)

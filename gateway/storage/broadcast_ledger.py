@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Row, Table, Text, insert, select, update
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Row, Table, Text, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.broadcast import BroadcastId
-from gateway.domain.broadcast_ledger import Moment, OutcomeEntry, StreetOutcome, StreetPicture
+from gateway.domain.broadcast_ledger import MissingPicture, Moment, OutcomeEntry, StreetOutcome, StreetPicture
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import Actor, ActorKind
 from gateway.errors import NotFound
-from gateway.storage.broadcasts import broadcasts
+from gateway.storage.broadcasts import broadcast_views, broadcasts
 from gateway.storage.schema import UtcTime, metadata
 
 broadcast_outcomes = Table(
@@ -40,6 +40,17 @@ broadcast_pictures = Table(
     Column("at", UtcTime, nullable=False),
     Column("keep_until", UtcTime, nullable=False),
     Column("gone", Boolean, nullable=False),
+)
+
+broadcast_pictures_missing = Table(
+    "broadcast_pictures_missing",
+    metadata,
+    Column("broadcast", Text, ForeignKey("broadcasts.id"), primary_key=True),
+    Column("camera", Text, primary_key=True),
+    Column("moment", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
 )
 
 
@@ -87,8 +98,35 @@ class LedgerRepository:
             )
         )
 
-    async def pictures(self, of: Sequence[BroadcastId]) -> Mapping[BroadcastId, Sequence[StreetPicture]]:
-        """The pictures of several broadcasts, each by camera, the earlier first."""
+    async def miss_picture(self, missing: MissingPicture) -> None:
+        """Say why there is none of this camera and moment."""
+        told = {"reason": missing.reason, "detail": missing.detail, "at": missing.at}
+        key = {"broadcast": missing.broadcast, "camera": missing.camera, "moment": missing.moment.value}
+        await self._conn.execute(insert(broadcast_pictures_missing).values(**key, **told))
+
+    async def pictures(
+        self, of: Sequence[BroadcastId]
+    ) -> tuple[Mapping[BroadcastId, Sequence[StreetPicture]], Mapping[BroadcastId, Sequence[MissingPicture]]]:
+        """The pictures of several broadcasts, each by camera, the earlier first, and those that are missing."""
+        return await self._taken(of), await self._missing(of)
+
+    async def with_views(self, *, since: datetime, before: datetime) -> list[BroadcastId]:
+        """The broadcasts to what cameras see that were ordered in that time."""
+        ordered = (broadcasts.c.created_at >= since, broadcasts.c.created_at < before)
+        meant = exists().where(broadcast_views.c.broadcast == broadcasts.c.id)
+        return [BroadcastId(row) for row in await self._conn.scalars(select(broadcasts.c.id).where(*ordered, meant))]
+
+    async def _missing(self, of: Sequence[BroadcastId]) -> Mapping[BroadcastId, Sequence[MissingPicture]]:
+        found: dict[BroadcastId, list[MissingPicture]] = {broadcast: [] for broadcast in of}
+        table = broadcast_pictures_missing
+        order = (table.c.broadcast, table.c.camera, table.c.at, table.c.moment.desc())
+        statement = select(table).where(table.c.broadcast.in_(of)).order_by(*order)
+        for row in await self._conn.execute(statement):
+            id_, moment = BroadcastId(row.broadcast), Moment(row.moment)
+            found[id_].append(MissingPicture(id_, DeviceId(row.camera), moment, row.reason, row.at, row.detail))
+        return found
+
+    async def _taken(self, of: Sequence[BroadcastId]) -> Mapping[BroadcastId, Sequence[StreetPicture]]:
         found: dict[BroadcastId, list[StreetPicture]] = {broadcast: [] for broadcast in of}
         table = broadcast_pictures
         statement = select(table).where(table.c.broadcast.in_(of)).order_by(table.c.broadcast, table.c.camera, table.c.at, table.c.moment)

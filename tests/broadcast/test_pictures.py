@@ -2,20 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from gateway.broadcast.pictures import PictureDesk, PictureRules
 from gateway.domain.bindings import Binding, BindingState
-from gateway.domain.broadcast import BroadcastId, DeliveryState, Targets, View
-from gateway.domain.broadcast_ledger import Moment
+from gateway.domain.broadcast import BroadcastId, Delivery, DeliveryState, Figures, Targets, View
+from gateway.domain.broadcast_ledger import Moment, of_before
 from gateway.domain.devices import DeviceId
 from gateway.errors import NotFound, Unreachable
-from tests.broadcast.house import ACTOR, House
+from tests.broadcast.house import ACTOR, House, events_of, playing
 from tests.waiting import stopped, until
 
 CAMERA, B1 = DeviceId("cam"), BroadcastId("b1")
+START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Lens:
@@ -24,11 +26,14 @@ class Lens:
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []
         self.fails = self.hangs = False
+        self.waits = asyncio.Event()
+        self.waits.set()
 
     async def take(self, camera: DeviceId, case: str, _actor: object) -> bytes:
         self.asked.append((camera, case))
         if self.hangs:
             await asyncio.Event().wait()
+        await self.waits.wait()
         if self.fails:
             raise Unreachable("no answer")
         return b"\xff\xd8\xff picture %d \xff\xd9" % len(self.asked)
@@ -61,8 +66,10 @@ async def _has(house: House, count: int) -> bool:
 
 
 async def test_a_picture_is_taken_before_and_another_so_long_after_the_end(house: House, lens: Lens) -> None:
+    house.speakers[DeviceId("s1")].opens.clear()
     await say(house)
     [before] = await pictures(house, 1)
+    house.speakers[DeviceId("s1")].opens.set()
     assert (before.moment, before.camera, lens.asked) == (Moment.BEFORE, CAMERA, [(CAMERA, "C-7")])
     await house.ended()
     await house.clock.advance(19)
@@ -83,6 +90,57 @@ async def test_a_camera_that_gives_no_picture_keeps_nobody_from_speaking(house: 
     view = await house.ended()
     assert [delivery.state for delivery in view.deliveries] == [DeliveryState.DONE]
     assert view.pictures == ()
+    if trouble == "fails":
+        missing = await until(lambda: missed(house), wanted=lambda found: len(found) == 1)
+        assert [(one.camera, one.moment, one.reason) for one in missing] == [(CAMERA, Moment.BEFORE, "unreachable")]
+        assert missing[0].detail == "no answer"
+        [event] = await events_of(house, "broadcast.picture-missing")
+        assert (event.subject, event.data["reason"]) == ("b1", "unreachable")
+
+
+async def missed(house: House) -> tuple:
+    return (await house.view()).missing
+
+
+async def test_a_picture_that_comes_when_the_voice_has_begun_is_none_of_before(house: House, lens: Lens) -> None:
+    lens.waits.clear()
+    await playing(house, targets=Targets(views=(View(CAMERA),)))
+    lens.waits.set()
+    [late] = await pictures(house, 1)
+    assert late.moment is Moment.DURING
+
+
+async def test_what_a_former_life_left_to_be_taken_is_on_record_as_missing(house: House, lens: Lens) -> None:
+    lens.waits.clear()
+    await say(house)
+    await house.ended()
+    house.clock.step(timedelta(seconds=1))
+    later = PictureDesk(store=house.store, clock=house.clock, folder=house.folder / "p", take=lens.take)
+    task = asyncio.create_task(later.run())
+    missing = await until(lambda: missed(house), wanted=lambda found: len(found) == 2)
+    assert [(one.moment, one.reason) for one in missing] == [(Moment.BEFORE, "gateway-stopped"), (Moment.AFTER, "gateway-stopped")]
+    await stopped(task)
+
+
+SENT = Figures("PCMA", 9, 0, START, START, "backchannel")
+
+
+@pytest.mark.parametrize(
+    ("state", "figures", "moment"),
+    [
+        (DeliveryState.CONNECTING, Figures(), Moment.BEFORE),
+        (DeliveryState.FAILED, Figures(), Moment.BEFORE),
+        (DeliveryState.PLAYING, Figures(), Moment.DURING),
+        (DeliveryState.UNKNOWN, Figures(), Moment.DURING),
+        (DeliveryState.DONE, SENT, Moment.DURING),
+        (DeliveryState.DONE, replace(SENT, first_packet_at=START + timedelta(seconds=2)), Moment.BEFORE),
+        (DeliveryState.DONE, Figures(path="audio-clip"), Moment.DURING),
+        (DeliveryState.CANCELLED, Figures(path="audio-clip"), Moment.DURING),
+    ],
+)
+def test_a_picture_is_one_of_before_only_where_no_voice_can_have_begun(state: DeliveryState, figures: Figures, moment: Moment) -> None:
+    delivery = Delivery(B1, DeviceId("s1"), state, START, figures=figures)
+    assert of_before(START + timedelta(seconds=1), [delivery]) is moment
 
 
 async def test_what_is_meant_for_no_view_has_no_picture(house: House, lens: Lens) -> None:

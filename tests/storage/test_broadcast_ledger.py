@@ -108,11 +108,11 @@ async def test_a_file_goes_when_no_picture_needs_it_any_more_and_the_row_stays(s
     before, after = picture(Moment.BEFORE, "a"), picture(Moment.AFTER, "b")
     await keep(store, before, after, picture(Moment.AFTER, "b", of="b2", days=5))
     async with store.read() as tx:
-        assert (await tx.ledger.pictures([B1]))[B1] == [before, after]
+        assert (await tx.ledger.pictures([B1]))[0][B1] == [before, after]
         assert await tx.ledger.picture(B1, "b" * 64) == after
     at = START + timedelta(days=2)
     assert await store.writer.write(lambda tx: tx.ledger.drop_pictures(before=at, limit=5), lane=Lane.HEALTH) == (["a" * 64], 2)
     async with store.read() as tx:
-        assert [one.gone for one in (await tx.ledger.pictures([B1]))[B1]] == [True, True]
+        assert [one.gone for one in (await tx.ledger.pictures([B1]))[0][B1]] == [True, True]
         with pytest.raises(NotFound):
             await tx.ledger.picture(B1, "b" * 64)

@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import replace
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from aiohttp import web
@@ -20,11 +21,14 @@ from gateway.domain.broadcast import BroadcastId, ClipContent, Delivery, Deliver
 from gateway.domain.broadcast_ledger import (
     RECORDING_STATES,
     STREET_OUTCOMES,
+    MissingPicture,
     Moment,
     OutcomeEntry,
     Recording,
     RecordingState,
     StreetOutcome,
+    StreetPicture,
+    first_packet,
 )
 from gateway.domain.devices import Position
 from gateway.domain.events import Person
@@ -112,16 +116,32 @@ class OutcomeOut(Output):
 
 
 class PictureOut(Output):
-    """What a camera saw `before` or `after`. Its bytes are at `/v1/broadcasts/{id}/pictures/{sha256}` until they are `gone`."""
+    """What a camera saw `before` or `after`. Its bytes are at `/v1/broadcasts/{id}/pictures/{sha256}` until they are `gone`.
+
+    `during`: it was to be one of `before`, and the voice had begun when it came.
+    """
 
     camera: str
     moment: Moment
     sha256: str
     media_type: str
     size: int
-    at: Instant
+    at: Instant = Field(description="When it came.")
+    first_packet_at: Instant | None = Field(description="When the first packet of the broadcast left.")
     keep_until: Instant
     gone: bool
+
+
+class MissingPictureOut(Output):
+    """Why there is no picture of a camera `before` or `after`."""
+
+    camera: str
+    moment: Moment
+    reason: str
+    reason_zh: str
+    reason_en: str
+    detail: str = Field(description="What more there is to know of it.")
+    at: Instant = Field(description="When that was known.")
 
 
 class RecordingOut(Output):
@@ -176,6 +196,7 @@ class BroadcastOut(Output):
     outcome: OutcomeOut | None = Field(description="What came of it in the street, when somebody has said so.")
     corrected: list[OutcomeOut] = Field(description="What was said of it before, the earliest first.")
     pictures: list[PictureOut]
+    missing_pictures: list[MissingPictureOut]
     recording: RecordingOut
 
 
@@ -346,8 +367,36 @@ def shown(view: View) -> BroadcastOut:
         deliveries=[delivery_shown(delivery, may_still_sound=delivery.speaker in view.may_sound) for delivery in view.deliveries],
         outcome=_said(view.outcomes[-1]) if view.outcomes else None,
         corrected=[_said(entry) for entry in view.outcomes[:-1]],
-        pictures=[PictureOut.model_validate(picture) for picture in view.pictures],
+        pictures=[_picture(picture, began=first_packet(view.deliveries)) for picture in view.pictures],
+        missing_pictures=[_missing(one) for one in view.missing],
         recording=_recording(view.recording or Recording(one.id, RecordingState.NOT_ASKED)),
+    )
+
+
+def _picture(picture: StreetPicture, *, began: datetime | None) -> PictureOut:
+    return PictureOut(
+        camera=picture.camera,
+        moment=picture.moment,
+        sha256=picture.sha256,
+        media_type=picture.media_type,
+        size=picture.size,
+        at=picture.at,
+        first_packet_at=began,
+        keep_until=picture.keep_until,
+        gone=picture.gone,
+    )
+
+
+def _missing(missing: MissingPicture) -> MissingPictureOut:
+    said = phrase(missing.reason)
+    return MissingPictureOut(
+        camera=missing.camera,
+        moment=missing.moment,
+        reason=missing.reason,
+        reason_zh=said.zh,
+        reason_en=said.en,
+        detail=missing.detail,
+        at=missing.at,
     )
 
 

@@ -40,6 +40,7 @@ TYPES = frozenset(
         "broadcast.hours-changed",
         "broadcast.may-still-sound",
         "broadcast.picture",
+        "broadcast.picture-missing",
         "broadcast.recorded",
         "broadcast.recording-failed",
         "broadcast.stop-all",

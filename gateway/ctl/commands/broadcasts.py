@@ -213,12 +213,12 @@ def _tell(broadcast: dict[str, Any], output: Format) -> None:
         tell(broadcast, output)
         return
     recording = broadcast.pop("recording")
-    lists = {name: broadcast.pop(name) for name in ("deliveries", "corrected", "pictures")}
+    lists = {name: broadcast.pop(name) for name in ("deliveries", "corrected", "pictures", "missing_pictures")}
     said = broadcast.pop("outcome")
     where = _where(broadcast)
     outcome_words = said and f"{said['outcome_zh']} {said['outcome_en']} ({said['name']}, {said['at']}) {said['note']}".rstrip()
     tell(broadcast | {"targets": where, "outcome": outcome_words, "recording": _recording(recording)}, output)
-    for name, columns in (("deliveries", DELIVERIES), ("corrected", _SAID), ("pictures", _PICTURES)):
+    for name, columns in (("deliveries", DELIVERIES), ("corrected", _SAID), ("pictures", _PICTURES), ("missing_pictures", _MISSING)):
         if lists[name]:
             sys.stdout.write(f"\n{name}\n")
             show(lists[name], columns, output)
@@ -247,4 +247,5 @@ _CHOICES = [
     Column("BOND", lambda item: item["view"] and item["view"]["bond"]),
 ]
 _SAID = [*map(column, ("outcome_en", "note", "at", "name"))]
-_PICTURES = [*map(column, ("camera", "moment", "at", "size", "sha256", "gone"))]
+_PICTURES = [*map(column, ("camera", "moment", "at", "first_packet_at", "size", "sha256", "gone"))]
+_MISSING = [*map(column, ("camera", "moment", "reason", "reason_en", "at", "detail"))]
