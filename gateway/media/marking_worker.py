@@ -104,7 +104,7 @@ class Screen:
         self._file: Any = None
         self._speaker: Speaker | None = None
         self._began: Any = None
-        self._next_key = 0
+        self._next_key: Any = 0
 
     def take(self, packet: Any) -> None:
         """Decode a packet and show what comes of it; a damaged one is passed over."""
@@ -140,9 +140,10 @@ class Screen:
             self._open(*fitted(frame.width, frame.height))
         frame.pts -= round(self._began / frame.time_base)
         for marked in self._marked(frame):
-            due = marked.pts * marked.time_base >= self._next_key
+            at_s = marked.pts * marked.time_base
+            due = at_s >= self._next_key
             marked.pict_type = 1 if due else 0  # intra-coded, or as the encoder likes
-            self._next_key += _KEY_EVERY_S * due
+            self._next_key = at_s + _KEY_EVERY_S if due else self._next_key
             self._file.mux(self._encoder.encode(marked))
 
     def _marked(self, frame: Any) -> Iterator[Any]:

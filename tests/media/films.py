@@ -2,7 +2,7 @@
 
 import io
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from fractions import Fraction
 from functools import cache
@@ -21,6 +21,13 @@ GREY = 128
 def grey_film(seconds: int = 4, *, encoding: str = "H264", width: int = 640, height: int = 360) -> bytes:
     """A film of so many seconds whose brightness grows by 4 a second from `GREY` on; a key picture a second; G.711 beside it."""
     return _film((_flat(GREY + 4 * (index // FPS), width, height) for index in range(seconds * FPS)), encoding)
+
+
+@cache
+def gappy_film(gap_s: float = 240.0) -> bytes:
+    """Two seconds, `gap_s` seconds of which nothing is recorded, and four seconds; a key picture a second; G.711 beside it."""
+    pictures = (_flat(GREY + 4 * (index // FPS), 640, 360) for index in range(6 * FPS))
+    return _film(pictures, "H264", lambda index: index / FPS + (gap_s if index >= 2 * FPS else 0.0))
 
 
 @cache
@@ -43,12 +50,12 @@ def brightness(film: bytes) -> list[tuple[float, int, int, int]]:
     return told
 
 
-def _film(pictures: Iterator[av.VideoFrame], encoding: str) -> bytes:
+def _film(pictures: Iterator[av.VideoFrame], encoding: str, when_s: Callable[[int], float] = lambda index: index / FPS) -> bytes:
     out = io.BytesIO()
     writer = Mp4Writer(out.write, Track(encoding), SoundFormat("alaw", 8_000))
     for index, nals in enumerate(_encoded(pictures, encoding)):
-        at = timedelta(seconds=index / FPS)
-        writer.add(AccessUnit(nals, index * 3_600, START + at, key=index % FPS == 0))
+        at = timedelta(seconds=when_s(index))
+        writer.add(AccessUnit(nals, round(when_s(index) * 90_000), START + at, key=index % FPS == 0))
         writer.add_sound(b"\x55" * 320, at, 320)
     writer.close()
     return out.getvalue()

@@ -10,7 +10,7 @@ import pytest
 from gateway.errors import Overloaded, ProtocolError
 from gateway.media import marking
 from gateway.media.marking import Projector
-from tests.media.films import GREY, brightness, grey_film
+from tests.media.films import GREY, brightness, gappy_film, grey_film
 
 LINES = ("V-0123456789 *071234", "F-1 2026-11-26 20:05")
 
@@ -57,6 +57,13 @@ async def test_a_film_begins_at_the_key_picture_before_the_moment_that_is_asked_
     assert pictures[0][0] == 0
     assert len(pictures) == 50
     assert abs(pictures[0][2] - GREY - 8) <= 2
+
+
+async def test_a_gap_is_not_followed_by_nothing_but_key_pictures(tmp_path: Path) -> None:
+    film = await shown(gappy_film(), tmp_path / "film")
+    with av.open(io.BytesIO(film)) as container:
+        keys = [packet.is_keyframe for packet in container.demux(video=0) if packet.size]
+    assert (len(keys), sum(keys)) == (150, 3)
 
 
 async def test_sound_goes_along_from_the_same_moment(tmp_path: Path) -> None:
