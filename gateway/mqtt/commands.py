@@ -1,13 +1,18 @@
-"""What comes in: commands to broadcast, each done at most once, answered, and then acknowledged; and silence, ahead of them all."""
+"""What comes in: commands to broadcast, each done at most once, answered, and then acknowledged; and silence, ahead of them all.
+
+Commands of one priority are taken one after the other, as they came, and nobody waits for one of another priority; emergencies wait for
+none of their own either, `EMERGENCIES_AT_ONCE` at the most. Those of one id keep their order, whatever they are.
+"""
 
 import asyncio
 import contextlib
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 import aiomqtt
 import structlog
@@ -16,22 +21,21 @@ from gateway.broadcast.orders import Order
 from gateway.broadcast.service import Stopped
 from gateway.broadcast.views import View
 from gateway.clock import Clock
-from gateway.domain.broadcast import BroadcastId, outcome
+from gateway.domain.broadcast import BroadcastId, Priority, outcome
 from gateway.domain.events import Actor
 from gateway.errors import Conflict, GatewayError, InvalidInput, NotFound, Overloaded, StorageFailed
 from gateway.mqtt.connection import Connection
 from gateway.mqtt.topics import Topics, to_json
 
 TRY_AGAIN_S = 1.0  # a command that the store does not take now is tried again until its time is over
-WAITING_MAX = 200  # commands that wait for the one before them; one more breaks the connection, and it comes again on the next
+WAITING_MAX = 200  # commands that are not acknowledged yet; one more breaks the connection, and it comes again on the next
+EMERGENCIES_AT_ONCE = 4
 REFUSALS_LOGGED = 20  # a minute; more are counted
 _ID_SHOWN = 100
 _GLANCE = 4_096  # bytes of a command that is too large in which a `reply_to` is looked for
 _REPLY_TO = re.compile(rb'"reply_to"\s*:\s*"([^"\\\x00-\x1f]{1,200})"')
 
 log = structlog.get_logger(__name__)
-
-_Waiting = tuple[aiomqtt.Message, int]  # with how often everything had been stopped when it came
 
 
 class Broadcasts(Protocol):
@@ -60,8 +64,34 @@ class Sender:
     body_bytes: int = 1 << 20
 
 
+@dataclass(slots=True, eq=False)
+class _Taken:
+    """A message that is being carried out. `stops`: how often everything had been stopped when it came."""
+
+    message: aiomqtt.Message
+    stops: int
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class _Lanes:
+    """Whose turn it is, by priority and by id."""
+
+    def __init__(self) -> None:
+        self._of_priority: dict[Priority, asyncio.Semaphore] = {
+            priority: asyncio.Semaphore(EMERGENCIES_AT_ONCE if priority is Priority.EMERGENCY else 1) for priority in Priority
+        }
+        self._of_id: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @contextlib.asynccontextmanager
+    async def turn(self, payload: bytes) -> AsyncIterator[None]:
+        """Wait until the command in `payload` may be carried out; each who waits comes in the order of the calls."""
+        priority, id_ = _rank_and_id(payload)
+        async with self._of_id.setdefault(id_, asyncio.Lock()), self._of_priority[priority]:
+            yield
+
+
 class Commands:
-    """Takes commands one after the other, and answers each on its `reply_to`. To stop everything waits behind none of them."""
+    """Takes commands, and answers each on its `reply_to`. To stop everything waits behind none of them."""
 
     def __init__(self, topics: Topics, *, clock: Clock, broadcasts: Broadcasts, sender: Sender) -> None:
         self._topics = topics
@@ -76,25 +106,35 @@ class Commands:
         for topic in (self._topics.stop_all, self._topics.broadcasts):
             if not await client.listen(topic):
                 log.error("mqtt.commands_denied", topic=topic)  # states and events go out all the same
-        waiting: asyncio.Queue[_Waiting] = asyncio.Queue(WAITING_MAX)
+        waiting: asyncio.Queue[_Taken] = asyncio.Queue(WAITING_MAX)
+        lanes = _Lanes()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._carry_out(client, waiting), name="mqtt-carry-out")
+            group.create_task(self._acknowledge(client, waiting), name="mqtt-acknowledge")
             async for message in client.messages:
                 if message.topic.value == self._topics.stop_all:
                     await self._answer(client, self.stop_all(bytes(message.payload), retained=message.retain))
                 if waiting.full():
                     raise aiomqtt.MqttError(f"{WAITING_MAX} commands wait to be carried out")
-                waiting.put_nowait((message, self._stops))
+                taken = _Taken(message, self._stops)
+                waiting.put_nowait(taken)
+                group.create_task(self._carry_out(client, taken, lanes), name=f"mqtt-command {message.mid}")
 
-    async def _carry_out(self, client: Connection, waiting: "asyncio.Queue[_Waiting]") -> None:
-        """One after the other, so that acknowledgements go out in the order of arrival (MQTT 3.1.1, 4.6)."""
+    async def _carry_out(self, client: Connection, taken: _Taken, lanes: _Lanes) -> None:
+        message = taken.message
+        if message.topic.value == self._topics.stop_all:
+            await self.stop_written()
+        else:
+            payload = bytes(message.payload)
+            async with lanes.turn(payload[: self._sender.body_bytes + 1]):
+                await self._answer(client, await self.broadcast(payload, retained=message.retain, stops=taken.stops))
+        taken.done.set()
+
+    async def _acknowledge(self, client: Connection, waiting: "asyncio.Queue[_Taken]") -> None:
+        """In the order of arrival, whichever was done first (MQTT 3.1.1, 4.6)."""
         while True:
-            message, stops = await waiting.get()
-            if message.topic.value == self._topics.stop_all:
-                await self.stop_written()
-            else:
-                await self._answer(client, await self.broadcast(bytes(message.payload), retained=message.retain, stops=stops))
-            client.acknowledge(message)
+            taken = await waiting.get()
+            await taken.done.wait()
+            client.acknowledge(taken.message)
 
     async def _answer(self, client: Connection, answer: "Answer") -> None:
         if answer.problem:
@@ -237,6 +277,15 @@ class _Refusals:
         self._count += 1
         if self._count <= REFUSALS_LOGGED and answer.problem:
             log.warning("mqtt.command_refused", id=answer.id, problem=answer.problem.get("type"), answered=answer.topic is not None)
+
+
+def _rank_and_id(payload: bytes) -> tuple[Priority, str]:
+    """By what a command takes its turn; what cannot be read takes it among the notices, and is refused then."""
+    try:
+        body = json.loads(payload)
+        return Priority[str(body.get("priority", "notice")).upper()], str(body.get("id"))
+    except (ValueError, RecursionError, AttributeError, KeyError):
+        return Priority.NOTICE, ""
 
 
 def _retained() -> InvalidInput:

@@ -15,6 +15,7 @@ from gateway.clock import SystemClock
 from gateway.domain.access import Role, permissions
 from gateway.domain.events import Actor, ActorKind
 from gateway.mqtt import Broker, MqttDoor, Sender
+from gateway.mqtt.commands import Broadcasts
 from tests.api.conftest import template
 from tests.api.house import House, going, open_house
 from tests.mqtt.wire import Published, WireBroker, listening
@@ -26,8 +27,8 @@ PLATFORM = Caller(Actor(ActorKind.API_KEY, "mqtt:city-gateway"), "mqtt", permiss
 BODY_BYTES = 65_536
 
 
-def door_of(house: House, broker: Broker) -> MqttDoor:
-    """The door that the composition root would make."""
+def door_of(house: House, broker: Broker, *, broadcasts: Broadcasts | None = None) -> MqttDoor:
+    """The door that the composition root would make; `broadcasts` in the place of the house's own."""
     services = house.services
     return MqttDoor(
         broker,
@@ -37,7 +38,7 @@ def door_of(house: House, broker: Broker) -> MqttDoor:
         board=services.board,
         circumstances=services.circumstances,
         clock=SystemClock(),
-        broadcasts=services.broadcasts,
+        broadcasts=broadcasts or services.broadcasts,
         sender=sender_of(services),
     )
 
@@ -72,9 +73,9 @@ class Line:
         await self.broker.until(lambda: self.broker.subscribed.count(COMMANDS) == connections and len(self.states()) == states)
 
     @asynccontextmanager
-    async def up(self) -> AsyncIterator[None]:
+    async def up(self, *, broadcasts: Broadcasts | None = None) -> AsyncIterator[None]:
         """The door at work until the end of the block."""
-        async with going(door_of(self.house, Broker("127.0.0.1", self.broker.port)).run):
+        async with going(door_of(self.house, Broker("127.0.0.1", self.broker.port), broadcasts=broadcasts).run):
             yield
 
 

@@ -1,5 +1,6 @@
 """What comes in: done at most once, answered, and acknowledged to the broker only after the commit."""
 
+import asyncio
 import json
 import shutil
 import sqlite3
@@ -12,9 +13,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.broadcast.orders import Order
+from gateway.broadcast.service import Stopped
+from gateway.broadcast.views import View
+from gateway.domain.broadcast import BroadcastId
+from gateway.domain.events import Actor
 from gateway.mqtt.commands import REFUSALS_LOGGED, WAITING_MAX, Commands
 from gateway.mqtt.connection import INCOMING_MAX
 from gateway.mqtt.topics import Topics, to_json
+from tests.api.house import House
 from tests.api.test_broadcasts import clip_of
 from tests.mqtt.conftest import BODY_BYTES, COMMANDS, REPLY, STOP_ALL, UNADDRESSED, Line, sender_of
 from tests.waiting import until
@@ -339,6 +346,67 @@ async def test_stop_all_waits_for_no_command_before_it(line: Line, tmp_path: Pat
     assert code_of(second) == "stop-all"
     assert third["result"] == "accepted"
     assert first["result"] == "refused" or first["broadcast"]["speakers"]["spk-1"]["reason"] == "stop-all"
+
+
+# -- turns ------------------------------------------------------------------------------------------------------------
+
+
+class Slow:
+    """The house's own broadcasts, where orders of a `slow` case wait, as for a sound that is being made, until they may go on."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house.services.broadcasts
+        self.begun: list[str] = []
+        self.go_on = asyncio.Event()
+
+    async def submit(self, order: Order) -> View:
+        self.begun.append(order.id)
+        if order.case == "slow":
+            await self.go_on.wait()
+        return await self._house.submit(order)
+
+    async def get(self, broadcast: BroadcastId) -> View:
+        return await self._house.get(broadcast)
+
+    def stop_all(self, actor: Actor) -> Stopped:
+        return self._house.stop_all(actor)
+
+    async def stop_written(self) -> None:
+        await self._house.stop_written()
+
+
+async def test_a_command_waits_for_none_of_another_priority_and_is_acknowledged_in_its_turn(line: Line):
+    slow = Slow(line.house)
+    async with line.up(broadcasts=slow):
+        await line.ready()
+        for mid, (name, changes) in enumerate(
+            [("n-1", {"case": "slow"}), ("n-2", {}), ("e-1", {"priority": "emergency"}), ("x-1", {"priority": "enforcement"})], start=7
+        ):
+            line.broker.send(COMMANDS, await command(line, id=name, **changes), mid=mid)
+        told = await until(lambda: answers(line), wanted=lambda found: len(found) == 2)
+        assert {(one["id"], one["result"]) for one in told} == {("e-1", "refused"), ("x-1", "accepted")}  # nobody allowed emergencies
+        assert (slow.begun, line.broker.acknowledged) == (["n-1", "x-1"], [])
+        slow.go_on.set()
+        await line.broker.until(lambda: line.broker.acknowledged == [7, 8, 9, 10])
+    assert [one["id"] for one in answers(line)][2:] == ["n-1", "n-2"]
+
+
+async def test_commands_of_one_id_keep_their_order_whatever_their_priority(line: Line):
+    slow = Slow(line.house)
+    async with line.up(broadcasts=slow):
+        await line.ready()
+        line.broker.send(COMMANDS, await command(line, case="slow"), mid=7)
+        line.broker.send(COMMANDS, await command(line, priority="enforcement"), mid=8)
+        line.broker.send(COMMANDS, await command(line, id="m-2", priority="enforcement", targets={"speakers": ["spk-2"]}), mid=9)
+        await line.broker.until(lambda: [one["id"] for one in answers(line)] == ["m-2"])
+        slow.go_on.set()
+        await line.broker.until(lambda: line.broker.acknowledged == [7, 8, 9])
+    _, first, second = answers(line)
+    assert (first["result"], code_of(second)) == ("accepted", "id-reused")
+
+
+def answers(line: Line) -> list[dict]:
+    return [json.loads(payload) for payload in line.broker.on(REPLY)]
 
 
 # -- floods -----------------------------------------------------------------------------------------------------------
