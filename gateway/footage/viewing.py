@@ -7,7 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -37,12 +37,14 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """A film that may be shown in `viewing`: of which camera and when, on the true clock; its file and the digest of that."""
+    """A film that may be shown in `viewing`: of which camera and when, on the true clock, and its unbroken stretches; its file and the
+    digest of that."""
 
     viewing: Viewing
     name: str
     camera: DeviceId
     period: Period
+    runs: tuple[Period, ...]
     path: Path
     sha256: str
 
@@ -58,7 +60,9 @@ class Showing:
 class Projector(Protocol):
     """Shows films with a mark burnt in, as `media.marking.Projector` does."""
 
-    def show(self, film: Path, lines: Sequence[str], *, from_s: float = 0.0) -> AbstractAsyncContextManager[AsyncIterator[bytes]]: ...
+    def show(
+        self, film: Path, lines: Sequence[str], *, begins: datetime, from_s: float = 0.0
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]: ...
 
 
 class ViewingDesk:
@@ -124,7 +128,7 @@ class ViewingDesk:
         async with self._store.read() as tx:
             files = [file for file in await tx.footage.files(known.request) if not file.removed]
         folder = self._folder_of(known.request)
-        return known, [Film(known, file.name, file.camera, file.period, folder / file.name, file.sha256) for file in files]
+        return known, [Film(known, file.name, file.camera, file.period, file.runs, folder / file.name, file.sha256) for file in files]
 
     async def film(self, viewing: ViewingId, name: str, *, by: Person) -> Film:
         """The film `name`. As `films`; NotFound for no such film."""
@@ -143,7 +147,8 @@ class ViewingDesk:
         viewing = film.viewing
         number = self._shown[viewing.id] = next(self._numbers)
         lines = (viewing.watermark, f"{viewing.request} {self._clock.now().astimezone(BEIJING):%Y-%m-%d %H:%M}")
-        async with self._projector.show(film.path, lines, from_s=from_s) as pieces:
+        begins = film.period.start.astimezone(BEIJING)
+        async with self._projector.show(film.path, lines, begins=begins, from_s=from_s) as pieces:
             await self._put_play(film, from_s, by)
             yield Showing(pieces, lambda: self._shown.get(viewing.id) != number or self.over(viewing))
 

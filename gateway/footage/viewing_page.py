@@ -1,12 +1,13 @@
 """The page on which films are viewed on site, one at a time, from any minute, under a mark; no download, no script."""
 
 import base64
+import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import urlencode
 
-from gateway.domain.footage import BEIJING
+from gateway.domain.footage import BEIJING, LEAST_GAP, Period, gaps
 from gateway.domain.viewing import Viewing
 from gateway.footage.viewing import Film
 from gateway.markup import text
@@ -19,6 +20,7 @@ figure { position: relative; margin: 0 0 1.5rem; } video { width: 100%; max-heig
 figure .mark { position: absolute; inset: 0 0 3.2rem; pointer-events: none; background-repeat: repeat; }
 section { margin: 0 0 1rem; } h2 { font-size: 1rem; margin: 0; } h2 small { display: inline; }
 a { color: #9cc7f5; display: inline-block; padding: .15rem .5rem; border-radius: .25rem; } a:hover { background: #1d2732; }
+.gap { color: #f2b8a0; display: inline-block; padding: .15rem .5rem; border: 1px dashed; border-radius: .25rem; }
 a[aria-current] { color: #10151b; background: #9cc7f5; }
 @media print { body { display: none; } }
 """
@@ -31,7 +33,10 @@ _CHOSEN: Final = ' aria-current="true"'
 def viewing_page(viewing: Viewing, films: Sequence[Film], *, shown: Film | None = None, from_s: float = 0.0) -> bytes:
     """`films`: in order; `shown`: the one that stands ready to be played, from `from_s` seconds on, when somebody has chosen one."""
     mark = f"{viewing.viewer} 仅限现场查看"
-    choice = "".join(_choice(viewing, film, from_s if film is shown else None) for film in films)
+    before = [None, *films[:-1]]
+    choice = "".join(
+        _between(last, film) + _choice(viewing, film, from_s if film is shown else None) for last, film in zip(before, films, strict=False)
+    )
     invitation = "<p>请选择开始时间（北京时间）。<small>Choose where to begin, Beijing time.</small></p>"
     screen = _screen(viewing, shown, from_s) if shown else invitation
     nothing = "<p>没有可查看的录像。<small>There is no film to view.</small></p>"
@@ -52,14 +57,18 @@ def _screen(viewing: Viewing, film: Film, from_s: float) -> str:
     return (
         f'<figure><video src="{source}" {limits}></video><div class="mark"></div>'
         f"<figcaption>{text(film.camera)} · 自 from {_moment(begins, '%Y-%m-%d %H:%M:%S')}"
-        f"<small>画面已压入水印并重新编码，非原始录像。 Marked and encoded anew for this screen; not the original.</small>"
+        f"{''.join(map(_gap, _gaps(film)))}"
+        f"<small>画面已压入水印并重新编码，非原始录像。 Marked and encoded anew for this screen; not the original. "
+        f"无录像的时段会跳过，画面上有提示。 What was not recorded is jumped over; the picture says so.</small>"
         f"</figcaption></figure>"
     )
 
 
 def _choice(viewing: Viewing, film: Film, from_s: float | None) -> str:
-    """The minutes of a film, each a link; `from_s`: the one that is shown."""
-    links = "".join(_link(viewing, film, at, label, chosen=at == from_s) for at, label in _minutes(film))
+    """The minutes of a film, each a link, and its gaps between them; `from_s`: the one that is shown."""
+    shown = [(at, _link(viewing, film, at, label, chosen=at == from_s)) for at, label in _minutes(film)]
+    shown += [((hole.start - film.period.start).total_seconds(), _gap(hole)) for hole in _gaps(film)]
+    links = "".join(html for _, html in sorted(shown))
     ends = _moment(film.period.end, "%H:%M:%S")
     return (
         f"<section><h2>{text(film.camera)} {_moment(film.period.start, '%Y-%m-%d %H:%M:%S')} – {ends} "
@@ -73,13 +82,34 @@ def _link(viewing: Viewing, film: Film, at: float, label: str, *, chosen: bool) 
 
 
 def _minutes(film: Film) -> Iterator[tuple[float, str]]:
-    """Where one may begin, in seconds from the start: there, and at each full minute of the true clock; and what is written for it."""
-    start = film.period.start
+    """Where one may begin, in seconds from the start: there, after each gap, and at each full minute of the true clock that was recorded;
+    and what is written for it."""
+    start, holes = film.period.start, _gaps(film)
     yield 0.0, _moment(start, "%H:%M:%S")
+    for hole in holes:  # never before the first picture after it: from there on one would see the last one before
+        yield math.ceil((hole.end - start).total_seconds() * 10) / 10, _moment(hole.end, "%H:%M:%S")
     at = start.replace(second=0, microsecond=0) + _MINUTE
     while at < film.period.end - _LEAST:
-        yield round((at - start).total_seconds(), 1), _moment(at, "%H:%M")
+        if not any(hole.start <= at <= hole.end for hole in holes):
+            yield round((at - start).total_seconds(), 1), _moment(at, "%H:%M")
         at += _MINUTE
+
+
+def _gaps(film: Film) -> tuple[Period, ...]:
+    """What was not recorded between its first and its last picture."""
+    return gaps(film.runs, film.period, least=LEAST_GAP)
+
+
+def _between(last: Film | None, film: Film) -> str:
+    """What is missing between two films of one camera."""
+    if last is None or last.camera != film.camera or film.period.start - last.period.end < LEAST_GAP:
+        return ""
+    return f"<section>{_gap(Period(last.period.end, film.period.start))}</section>"
+
+
+def _gap(hole: Period) -> str:
+    start, end = (_moment(at, "%H:%M:%S") for at in (hole.start, hole.end))
+    return f'<span class="gap">无录像 no recording {start} – {end}</span>'
 
 
 def _tile(mark: str) -> str:

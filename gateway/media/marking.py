@@ -5,9 +5,10 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gateway.errors import DeadlineExceeded, Overloaded, ProtocolError
 from gateway.processes import put_down
@@ -28,11 +29,12 @@ class Projector:
         self._places = asyncio.Semaphore(at_once)
 
     @contextlib.asynccontextmanager
-    async def show(self, film: Path, lines: Sequence[str], *, from_s: float = 0.0) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def show(self, film: Path, lines: Sequence[str], *, begins: datetime, from_s: float = 0.0) -> AsyncIterator[AsyncIterator[bytes]]:
         """The pieces of a fragmented MP4 that shows `film` from `from_s` seconds on, made as fast as they are read.
 
-        `lines`: the mark; letters beyond A-Z, digits and -*:/ are left out. Overloaded while too many are shown; ProtocolError
-        (`no-picture`) when there is no picture, DeadlineExceeded (`slow`) when none came in time; OSError.
+        `lines`: the mark; letters beyond A-Z, digits and -*:/ are left out. Where nothing was recorded it goes on with what comes after,
+        and the mark says from when to when, by a clock that shows `begins` at the film's start. Overloaded while too many are shown;
+        ProtocolError (`no-picture`) when there is no picture, DeadlineExceeded (`slow`) when none came in time; OSError.
         """
         async with self._place():
             opened = await asyncio.to_thread(os.open, film, os.O_RDONLY | os.O_CLOEXEC)
@@ -41,7 +43,7 @@ class Projector:
             finally:
                 os.close(opened)
             try:
-                first = await _first(process, lines, from_s)
+                first = await _first(process, {"lines": [*lines], "begins": begins.isoformat(), "from_s": from_s})
                 yield _pieces(process, first)
             finally:
                 await put_down(process)
@@ -65,11 +67,11 @@ class Projector:
         )
 
 
-async def _first(process: asyncio.subprocess.Process, lines: Sequence[str], from_s: float) -> bytes:
+async def _first(process: asyncio.subprocess.Process, job: Mapping[str, Any]) -> bytes:
     assert process.stdin is not None
     assert process.stdout is not None
     with contextlib.suppress(ConnectionError):
-        process.stdin.write(json.dumps({"lines": [*lines], "from_s": from_s}).encode() + b"\n")
+        process.stdin.write(json.dumps(job).encode() + b"\n")
         await process.stdin.drain()
     try:
         async with asyncio.timeout(_FIRST_S):

@@ -1,15 +1,17 @@
 """A program of its own that shows a film with a mark burnt into every picture, so that no original leaves for a screen.
 
-Usage: marking_worker.py DESCRIPTOR. On standard input comes one line of JSON: `lines`, the mark in letters of ASCII, and `from_s`, where
-to begin. The film, a fragmented MP4, is read from DESCRIPTOR. On standard output goes a fragmented MP4: H.264 of at most 1280 x 720, and
-AAC where there is sound; it is made no faster than it is read. Without a picture it ends with 1. It imports nothing of the gateway.
+Usage: marking_worker.py DESCRIPTOR. On standard input comes one line of JSON: `lines`, the mark in letters of ASCII, `from_s`, where to
+begin, and `begins`, what the clock shows at the film's start. The film, a fragmented MP4, is read from DESCRIPTOR. On standard output goes
+a fragmented MP4: H.264 of at most 1280 x 720, and AAC where there is sound; it is made no faster than it is read. A gap in the film is
+jumped over, and the mark says so for a while. Without a picture it ends with 1. It imports nothing of the gateway.
 """
 
 import json
 import os
 import resource
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, BinaryIO
 
 MEMORY_BYTES = 1 << 30
@@ -21,6 +23,9 @@ _FOR_ONE_THREAD = 1920 * 1088  # larger pictures take more than a core to decode
 HELD_BYTES = 64 << 20  # between two key pictures, while what lies before `from_s` is passed over
 _FILMED, _HEARD = ("h264", "hevc"), ("aac", "pcm_alaw", "pcm_mulaw")
 _KEY_EVERY_S = 2
+_GAP_S = 2.0  # pictures farther apart have a gap between them
+_STEP_S = 0.04  # and so long the last one before it is seen
+_TOLD_S = 8.0  # so long the mark tells of it
 _RATE, _AAC_FRAME = 48_000, 1_024
 _VIDEO = {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline", "crf": "26", "maxrate": "3M", "bufsize": "3M"}
 _PIECES = {"movflags": "empty_moov+default_base_moof", "frag_duration": "1000000"}  # a second each, in microseconds
@@ -48,14 +53,17 @@ def main(descriptor: int) -> int:
     job = json.loads(sys.stdin.buffer.readline())
     with open(descriptor, "rb") as film:
         try:
-            shown = show(film, job["lines"], job["from_s"], sys.stdout.buffer)
+            shown = show(film, job, sys.stdout.buffer)
         except (ValueError, OSError, EOFError, MemoryError):  # FFmpeg's errors are among them; so is a reader who has gone
             return 1
     return 0 if shown else 1
 
 
-def show(film: BinaryIO, lines: Sequence[str], from_s: float, out: BinaryIO) -> bool:
-    """Write `film` with the mark into `out`; whether there was a picture. FFmpeg's errors; ValueError for pictures that are too large."""
+def show(film: BinaryIO, job: Mapping[str, Any], out: BinaryIO) -> bool:
+    """Write `film` with the mark into `out`, as `job` has it; whether there was a picture.
+
+    FFmpeg's errors; ValueError for pictures that are too large.
+    """
     import av  # noqa: PLC0415 - loaded after the limits are set
 
     source: Any = av.open(film, format="mov")
@@ -65,8 +73,15 @@ def show(film: BinaryIO, lines: Sequence[str], from_s: float, out: BinaryIO) -> 
         if video.codec_context.name not in _FILMED:
             raise ValueError("no film that is shown")
         video.codec_context.thread_count = 1 if video.width * video.height <= _FOR_ONE_THREAD else 2
-        screen = Screen(out, lines, video, sound)
-        for packet in after(source.demux([video, sound] if sound else [video]), video, from_s):
+        screen = Screen(out, job["lines"], video, sound)
+        begins = datetime.fromisoformat(job["begins"])
+
+        def tell(start_s: float, end_s: float) -> None:
+            start, end = (f"{begins + timedelta(seconds=at_s):%H:%M:%S}" for at_s in (start_s, end_s))
+            screen.tell(f"NO RECORDING {start}-{end}")
+
+        packets = after(source.demux([video, sound] if sound else [video]), video, job["from_s"])
+        for packet in closed_up(packets, video, tell):
             screen.take(packet)
         return screen.close()
 
@@ -92,6 +107,26 @@ def after(packets: Iterable[Any], video: Any, from_s: float) -> Iterator[Any]:
             held = []
 
 
+def closed_up(packets: Iterable[Any], video: Any, jumped: Callable[[float, float], None]) -> Iterator[Any]:
+    """`packets` without the time in which nothing was recorded; `jumped` is told from when to when that was, in seconds of the film."""
+    last_s: float | None = None
+    skipped_s = 0.0
+    for packet in packets:
+        if packet.dts is None or packet.pts is None:
+            yield packet
+            continue
+        at_s, filmed = float(packet.dts * packet.time_base), packet.stream is video
+        if last_s is not None and at_s - last_s > _GAP_S:
+            if not filmed:
+                continue  # sound that nobody sees where it belongs
+            jumped(last_s, at_s)
+            skipped_s += at_s - last_s - _STEP_S
+        last_s = at_s if filmed else last_s
+        back = round(skipped_s / packet.time_base)
+        packet.pts, packet.dts = packet.pts - back, packet.dts - back
+        yield packet
+
+
 class Screen:
     """Takes what a film holds, and writes what is shown of it."""
 
@@ -105,6 +140,11 @@ class Screen:
         self._speaker: Speaker | None = None
         self._began: Any = None
         self._next_key: Any = 0
+        self._news, self._shown_s, self._told_s = "", 0.0, 0.0
+
+    def tell(self, news: str) -> None:
+        """Have the mark say this for a while."""
+        self._news, self._told_s = news, self._shown_s + _TOLD_S
 
     def take(self, packet: Any) -> None:
         """Decode a packet and show what comes of it; a damaged one is passed over."""
@@ -147,9 +187,11 @@ class Screen:
             self._file.mux(self._encoder.encode(marked))
 
     def _marked(self, frame: Any) -> Iterator[Any]:
-        shape = (frame.width, frame.height, frame.format.name)
-        if self._marker is None or self._marker.shape != shape:
-            self._marker = Marker(shape, (self._encoder.width, self._encoder.height), frame.time_base, self._lines)
+        self._shown_s = float(frame.pts * frame.time_base)
+        news = [self._news] if self._news and self._shown_s < self._told_s else []
+        shape, lines = (frame.width, frame.height, frame.format.name), [*self._lines, *news]
+        if self._marker is None or self._marker.shape != shape or self._marker.lines != lines:
+            self._marker = Marker(shape, (self._encoder.width, self._encoder.height), frame.time_base, lines)
         return self._marker.marked(frame)
 
     def _hear(self, frame: Any) -> None:
@@ -206,7 +248,7 @@ class Marker:
     def __init__(self, shape: tuple[int, int, str], size: tuple[int, int], time_base: Any, lines: Sequence[str]) -> None:
         import av  # noqa: PLC0415 - as above
 
-        self.shape = shape
+        self.shape, self.lines = shape, lines
         mark = bitmap(lines, max(1, size[0] // 400))
         width, height, form = shape
         graph: Any = av.filter.Graph()

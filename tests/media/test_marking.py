@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+from datetime import UTC, datetime
 from pathlib import Path
 
 import av
@@ -12,12 +13,13 @@ from gateway.media import marking
 from gateway.media.marking import Projector
 from tests.media.films import GREY, brightness, gappy_film, grey_film
 
+BEGINS = datetime(2026, 9, 21, 21, 0, tzinfo=UTC)
 LINES = ("V-0123456789 *071234", "F-1 2026-11-26 20:05")
 
 
 async def shown(film: bytes, path: Path, *, lines: tuple[str, ...] = LINES, from_s: float = 0.0) -> bytes:
     await asyncio.to_thread(path.write_bytes, film)
-    async with Projector().show(path, lines, from_s=from_s) as pieces:
+    async with Projector().show(path, lines, begins=BEGINS, from_s=from_s) as pieces:
         return b"".join([piece async for piece in pieces])
 
 
@@ -100,10 +102,30 @@ async def test_no_more_films_are_shown_at_once_than_there_are_places(tmp_path: P
     path = tmp_path / "film"
     path.write_bytes(grey_film())
     projector = Projector(at_once=1)
-    async with projector.show(path, LINES) as pieces:
+    async with projector.show(path, LINES, begins=BEGINS) as pieces:
         assert await anext(pieces)
         with pytest.raises(Overloaded):
-            async with projector.show(path, LINES):
+            async with projector.show(path, LINES, begins=BEGINS):
                 pass
-    async with projector.show(path, LINES) as pieces:
+    async with projector.show(path, LINES, begins=BEGINS) as pieces:
         assert await anext(pieces)
+
+
+async def test_a_gap_is_jumped_over_and_the_picture_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    film = await shown(gappy_film(), tmp_path / "film")
+    pictures = brightness(film)
+    assert len(pictures) == 150
+    assert pictures[-1][0] == pytest.approx(149 / 25, abs=0.05)
+    bright = [await asyncio.to_thread(lit, film, second) for second in (1.0, 2.5)]
+    assert bright[1] > bright[0] * 1.3  # a third line, twice
+    with av.open(io.BytesIO(film)) as container:
+        (sound,) = container.streams.audio
+        frames = list(container.decode(sound))
+    assert frames[-1].time == pytest.approx(6.0, abs=0.3)
+
+
+def lit(film: bytes, at_s: float) -> int:
+    """How many dots of the picture at that time belong to letters."""
+    with av.open(io.BytesIO(film)) as container:
+        frame = next(frame for frame in container.decode(video=0) if frame.time >= at_s)
+        return sum(value > GREY + 45 for value in bytes(frame.planes[0]))
