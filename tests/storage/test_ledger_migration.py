@@ -1,0 +1,77 @@
+"""Recordings and pictures of the time before their outcomes were put down are told truly when the store is migrated."""
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import bindparam, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.clock import SimulatedClock
+from gateway.domain.broadcast import BroadcastId, DeliveryState, Figures, Programme, Talk
+from gateway.domain.broadcast_ledger import Moment, RecordingState
+from gateway.storage.broadcasts import BroadcastRepository
+from gateway.storage.engine import open_engines, parse_url
+from gateway.storage.migrations import HERE
+from gateway.storage.schema import UtcTime
+from tests.conftest import running
+from tests.storage.test_broadcasts import START, order, queued
+
+_TO_0045 = """
+import sys
+from alembic import command
+from alembic.config import Config
+config = Config()
+config.set_main_option("script_location", sys.argv[1])
+config.attributes["url"] = sys.stdin.read()
+command.upgrade(config, "0045")
+"""
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def old_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A store as it was before."""
+    url = f"sqlite:///{tmp_path / 'old.db'}"
+    if request.param == "postgres":
+        folder = request.getfixturevalue("postgres")
+        subprocess.run(["createdb", "-h", folder, "-U", "gateway", "-T", "template0", "old_ledger"], check=True)
+        request.addfinalizer(lambda: subprocess.run(["dropdb", "-f", "-h", folder, "-U", "gateway", "old_ledger"], check=True))
+        url = f"postgresql://gateway@/old_ledger?host={folder}"
+    address = parse_url(url).render_as_string(hide_password=False)
+    subprocess.run([sys.executable, "-c", _TO_0045, str(HERE)], input=address.encode(), check=True)
+    return url
+
+
+@pytest.fixture
+async def old(old_url: str) -> AsyncIterator[AsyncEngine]:
+    engines = open_engines(parse_url(old_url))
+    yield engines.writing
+    await engines.dispose()
+
+
+async def test_old_recordings_and_pictures_are_told_as_far_as_anybody_knows(old: AsyncEngine, old_url: str, clock: SimulatedClock) -> None:
+    heard = Figures("PCMA", 9, 0, START + timedelta(seconds=2), START + timedelta(seconds=3))
+    times = [bindparam(name, type_=UtcTime()) for name in ("at", "later")]
+    recording = text(f"INSERT INTO recordings VALUES ('t1', '{'a' * 64}', 9, 60, :at, :later, FALSE)").bindparams(*times)
+    values = f":name, 'cam', 'before', '{'b' * 64}', 'image/jpeg', 9, :at, :later, FALSE"
+    picture = text(f"INSERT INTO broadcast_pictures VALUES ({values})").bindparams(*times)
+    later = START + timedelta(days=1)
+    async with old.begin() as conn:
+        for name, seconds in (("t1", 1), ("t2", 2)):
+            delivery = replace(queued(name), state=DeliveryState.DONE, figures=heard)
+            await BroadcastRepository(conn).add(order(name, programme=Programme(Talk())), [delivery])
+            await conn.execute(picture, {"name": name, "at": START + timedelta(seconds=seconds), "later": later})
+        await conn.execute(recording, {"at": START, "later": later})
+    ids = [BroadcastId("t1"), BroadcastId("t2")]
+    async with running(old_url, clock) as store, store.read() as tx:
+        recordings, (pictures, missing) = await tx.recordings.about(ids), await tx.ledger.pictures(ids)
+    assert [(one.state, one.sha256[:1], one.began_at) for one in map(recordings.__getitem__, ids)] == [
+        (RecordingState.KEPT, "a", None),
+        (RecordingState.UNKNOWN, "", None),
+    ]
+    assert [pictures[id_][0].moment for id_ in ids] == [Moment.BEFORE, Moment.DURING]
+    assert [*missing.values()] == [[], []]
