@@ -57,11 +57,21 @@ class HttpDoor:
     Each `run` builds the application anew, since one that was closed cannot be opened again.
     """
 
-    def __init__(self, build: Callable[[], web.Application], *, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        build: Callable[[], web.Application],
+        *,
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None = None,
+        shutdown_s: float = SHUTDOWN_S,
+    ) -> None:
+        """`shutdown_s`: how long calls that are under way may go on when it ends."""
         self._build = build
         self._host = host
         self._port = port
         self._tls = tls
+        self._shutdown_s = shutdown_s
         self._listening = asyncio.Event()
         self.address: tuple[str, int] = (host, port)
 
@@ -71,10 +81,10 @@ class HttpDoor:
         return self.address
 
     async def run(self) -> None:
-        """Listen and answer until cancelled; then end the event streams, let calls finish for 5 seconds, and close."""
+        """Listen and answer until cancelled; then end the event streams, let calls finish, and close."""
         # No access log (paths hold ids; metrics and audit say what is needed), and no body is inflated for a caller.
         app = self._build()
-        runner = Runner(app, clock=app[SERVICES].clock, access_log=None, auto_decompress=False, shutdown_timeout=SHUTDOWN_S)
+        runner = Runner(app, clock=app[SERVICES].clock, access_log=None, auto_decompress=False, shutdown_timeout=self._shutdown_s)
         await runner.setup()
         try:
             await web.TCPSite(runner, self._host, self._port, ssl_context=self._tls, backlog=BACKLOG).start()

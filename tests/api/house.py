@@ -109,7 +109,7 @@ async def open_house(
         await stack.enter_async_context(going(services.footage.run))
         await stack.enter_async_context(going(services.steering.run))
         await stack.enter_async_context(going(services.uplinks.errands.run))
-        door = HttpDoor(lambda: build_api(services), host="127.0.0.1", port=0)
+        door = HttpDoor(lambda: build_api(services), host="127.0.0.1", port=0, shutdown_s=0.1)  # time that stands still ends no talk
         await stack.enter_async_context(going(door.run))
         host, port = await door.listening()
         session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
