@@ -14,6 +14,7 @@ from gateway.domain.events import Actor, Person
 from gateway.domain.footage import (
     OPTIONAL_FIELDS,
     REGISTER_FIELDS,
+    Basis,
     CustodyEntry,
     Dossier,
     Emergency,
@@ -115,7 +116,12 @@ class CoverageOut(Output):
     recorder: str = Field(description="The device that is asked first; the camera itself where no recorder keeps its footage.")
     state: ExportState
     reason: str
-    clock_offset_s: float | None = Field(description="The recorder's clock less the true one; null when it was never measured.")
+    clock_offset_s: float | None = Field(
+        description="The recorder's clock less the true one when the window began, by which it is found; null when it was never measured."
+    )
+    clock_offset_now_s: float | None = Field(description="How it was when the request was located; null when that is not known.")
+    clock_basis: Basis | None = Field(description="Where the offset comes from; null when that is not known.")
+    clock_changed: bool = Field(description="Whether it changed within the window: each part is found by its own offset.")
     recorded: list[PeriodOut] = Field(description="Wherever it lies.")
     card: CardOut | None = Field(description="Null where there is no card, or nothing was wanted of it beside the recorder's.")
     obtained: list[PeriodOut]
@@ -228,12 +234,16 @@ def shown_person(person: Person) -> PersonOut:
 
 
 def coverage_out(export: Export) -> CoverageOut:
+    clock = export.clock
     return CoverageOut(
         camera=export.camera,
         recorder=export.recorder,
         state=export.state,
         reason=export.reason,
         clock_offset_s=_seconds(export.offset),
+        clock_offset_now_s=_seconds(clock.now) if clock else None,
+        clock_basis=clock.parts[0].basis if clock else None,
+        clock_changed=clock is not None and clock.stepped,
         recorded=[_period(period) for period in export.recorded],
         card=None if export.card is None else _card(export.card),
         obtained=[_period(period) for period in export.obtained],

@@ -48,11 +48,11 @@ _MEASURED: Final = {CLOCK_COMPARED: "（ONVIF 校时查询，精度约 1 秒 ask
 _CLOCK: Final[Pair] = ("与北京时间误差", "Error against Beijing time")
 _CLOCK_THEN: Final[Pair] = ("录制时与北京时间误差", "Error against Beijing time when recorded")
 _CLOCK_NOW: Final[Pair] = ("查找时与北京时间误差", "Error against Beijing time when looked up")
-_CLOCK_SET: Final[Pair] = ("校时", "Clock set")
-_WAS_SET: Final = (
-    "该时段内设备时钟被调整，各段按各自误差查找；相互交叠的时段内以何者为准无法确定，设备时间可能重复"
-    " The clock was set within the period: each part was found by its own error. Where two parts overlap it is not known which holds, and"
-    " the device may have shown the same time twice"
+_CLOCK_CHANGED: Final[Pair] = ("时钟变动", "Clock changed")
+_HAS_CHANGED: Final = (
+    "该时段内设备时钟有变动（被校正或走偏），各段按各自误差查找；相互交叠的时段内以何者为准无法确定，设备时间可能重复"
+    " The clock changed within the period, it was set or went wrong: each part was found by its own error. Where two parts overlap it is"
+    " not known which holds, and the device may have shown the same time twice"
 )
 _BASES: Final = {
     "": "",
@@ -212,7 +212,7 @@ def _clocks(camera: Mapping[str, Any]) -> list[Row]:
     then = "；".join(map(_part, camera["clock_parts"])) or " ".join(filter(None, (clock_error(camera["clock_offset_s"]), _BASES[basis])))
     rows = [(_CLOCK_THEN if basis else _CLOCK, f"{then} {_MEASURED.get(camera['clock_offset_measured'], '')}")]
     rows += [(_CLOCK_NOW, clock_error(camera["clock_offset_now_s"]))] if basis else []
-    return rows + ([(_CLOCK_SET, _WAS_SET)] if camera["clock_parts"] else [])
+    return rows + ([(_CLOCK_CHANGED, _HAS_CHANGED)] if camera["clock_parts"] else [])
 
 
 def _part(part: Mapping[str, Any]) -> str:

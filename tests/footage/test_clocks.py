@@ -13,13 +13,17 @@ from gateway.clock import SimulatedClock
 from gateway.domain.devices import DeviceId
 from gateway.domain.footage import Basis, ClockRun, Dossier, FootageState, Period, Step, read_clock
 from gateway.domain.health import Standing
+from gateway.domain.holds import KeepState
 from gateway.evidence.contents import MANIFEST, SHEET
 from gateway.footage.clocks import KnownClocks
 from gateway.storage.store import Store
 from gateway.storage.writer import Lane
 from simulators.faults import Fault
-from tests.footage.desk import NOW, Street, desk_of, filing, street, working
+from tests.footage.desk import NOW, WANG, Street, desk_of, filing, street, working
+from tests.footage.held import Bench, bench, camera_of, order
 from tests.footage.test_coverage import desk_of as coverage_of
+
+__all__ = ["bench"]
 
 SECOND, DAY, FRAME = timedelta(seconds=1), timedelta(days=1), timedelta(milliseconds=80)
 FAST = timedelta(minutes=7)
@@ -96,8 +100,22 @@ async def test_a_clock_that_was_set_within_the_window_has_each_part_fetched_by_i
     assert abs(after.period.end - WINDOW.end) <= FRAME
     camera, sheet = told(tmp_path, dossier)
     assert [part["clock_offset_s"] for part in camera["clock_parts"]] == [(own + FAST).total_seconds(), own.total_seconds()]
-    assert "The clock was set within the period" in sheet
+    assert "The clock changed within the period" in sheet
     assert (await tx_export(store, dossier)).clock == dossier.exports[0].clock
+
+
+async def test_a_hold_over_a_clock_that_was_set_secures_each_part_by_its_own_offset(bench: Bench) -> None:
+    camera = camera_of(bench.where)
+    recorder, _ = bench.where.recorded(gappy=False)
+    own = timedelta(seconds=recorder.clock_offset_s)
+    last, first = WINDOW.start + 28 * SECOND, WINDOW.start + 32 * SECOND
+    await know(bench.store, DeviceId(recorder.id), ClockRun(NOW - 9 * DAY, last, own + FAST), ClockRun(first, NOW, own))
+    placed = await bench.desk.place(order(camera), by=WANG)
+    folder = await bench.settled(placed.hold.id)
+    assert [keep.state for keep in folder.keeps] == [KeepState.SECURED]
+    assert [file.offset for file in folder.files] == [own + FAST, own]
+    assert abs(folder.files[0].period.end - first) <= FRAME
+    assert abs(folder.files[1].period.end - WINDOW.end) <= FRAME
 
 
 async def tx_export(store: Store, dossier: Dossier):
