@@ -5,16 +5,18 @@ from datetime import datetime, timedelta
 
 from gateway.domain.footage import LEAST_GAP, Export, FootageFile, Origin, Period, gaps, joined, left_out, total
 from gateway.footage.cutting import Finished
+from gateway.footage.turns import Claim
 
 
 class CameraFetch:
     """What is known of one camera's footage while it is fetched."""
 
-    def __init__(self, export: Export, window: Period, files: list[FootageFile], prefix: str) -> None:
+    def __init__(self, export: Export, window: Period, files: list[FootageFile], prefix: str, claim: Claim) -> None:
         self.export = export
         self.window = window
         self.files = files
         self.prefix = prefix
+        self.claim = claim
 
     def done(self) -> timedelta:
         """How much of what there is is on the disk."""

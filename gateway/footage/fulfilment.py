@@ -29,7 +29,6 @@ from gateway.domain.footage import (
     Origin,
     Period,
     RequestId,
-    Urgency,
     clipped,
     clocks_told,
     gaps,
@@ -67,12 +66,13 @@ from gateway.footage.resealing import CHANGES, SEALS
 from gateway.footage.sealing import BESIDE
 from gateway.footage.space import DiskFull, Space
 from gateway.footage.stretches import Replay, Worker, fetch_stretch, next_number, prepare
-from gateway.footage.turns import Turns
+from gateway.footage.turns import Claim, GaveWay, Turns, Wanted, claim_of
 from gateway.footage.worker import Reached, run_worker
 from gateway.storage.store import Store
 from gateway.storage.writer import Lane
 
 _REQUESTS_AT_ONCE: Final = 8
+"""And so many emergencies beside them: neither waits for a place of the other."""
 _UNJUDGED: Final = frozenset({ExportState.PENDING, ExportState.EXPORTING})
 _ILL: Final = frozenset({HealthState.DEGRADED, HealthState.DOWN})
 
@@ -136,6 +136,7 @@ class Fulfilment:
         self._stirred = asyncio.Event()
         self._alone: WeakValueDictionary[RequestId, asyncio.Lock] = WeakValueDictionary()
         self._tasks: dict[RequestId, asyncio.Task[None]] = {}
+        self._emergencies: set[RequestId] = set()  # of those
         self._turns = Turns(fetching.exports, ailing=lambda recorder: board[recorder].state in _ILL or slowed(recorder))
         self._gauges: dict[tuple[RequestId, DeviceId], Gauge] = {}
         self._log = structlog.get_logger()
@@ -144,9 +145,9 @@ class Fulfilment:
         """Whoever reads what a seal of `request` has to say, seals it and puts that on record holds this meanwhile."""
         return self._alone.setdefault(request, asyncio.Lock())
 
-    def turn(self, recorder: DeviceId) -> AbstractAsyncContextManager[None]:
+    def turn(self, recorder: DeviceId, claim: Claim) -> AbstractAsyncContextManager[Wanted]:
         """The right to have `recorder` replay something, as `Turns` has it."""
-        return self._turns.turn(recorder)
+        return self._turns.turn(recorder, claim)
 
     def progress(self, request: RequestId) -> Mapping[DeviceId, Progress]:
         """How far the cameras are whose footage is being fetched for `request` now."""
@@ -172,15 +173,22 @@ class Fulfilment:
             while True:
                 self._stirred.clear()
                 for request in await self._waiting():
-                    if len(self._tasks) < _REQUESTS_AT_ONCE and request.id not in self._tasks:
+                    if self._has_place(request):
+                        self._emergencies.update([request.id] if request.filing.emergency else [])
                         self._tasks[request.id] = group.create_task(self._work_on(request), name=f"footage {request.id}")
                 await self._stirred.wait()
 
+    def _has_place(self, request: FootageRequest) -> bool:
+        """Emergencies have places of their own."""
+        emergencies = len(self._emergencies)
+        taken = emergencies if request.filing.emergency else len(self._tasks) - emergencies
+        return request.id not in self._tasks and taken < _REQUESTS_AT_ONCE
+
     async def _waiting(self) -> list[FootageRequest]:
-        """Unfinished requests: urgent ones first, then by age."""
+        """Unfinished requests: emergencies first, then urgent ones, each by age."""
         async with self._store.read() as tx:
-            found = await tx.footage.oldest(WORKING, limit=500)
-        return sorted(found, key=lambda request: request.filing.urgency is not Urgency.URGENT)
+            found = await tx.footage.unfinished(WORKING, limit=500)
+        return sorted(found, key=claim_of)
 
     async def _work_on(self, request: FootageRequest) -> None:
         """One request to its end. What goes wrong in it is its own outcome; only the store's failure is ours."""
@@ -197,6 +205,7 @@ class Fulfilment:
             )
         finally:
             del self._tasks[request.id]
+            self._emergencies.discard(request.id)
             self.stir()
 
     async def _give_up(self, request: RequestId, reason: str) -> None:
@@ -287,7 +296,8 @@ class Fulfilment:
             for number, export in enumerate(dossier.exports, start=1):
                 if export.state in (ExportState.PENDING, ExportState.EXPORTING):
                     files = [file for file in dossier.files if file.camera == export.camera]
-                    fetch = CameraFetch(export, request.window_of(export.camera), files, f"{number:02d}_{_safe(export.camera)}_")
+                    prefix = f"{number:02d}_{_safe(export.camera)}_"
+                    fetch = CameraFetch(export, request.window_of(export.camera), files, prefix, claim_of(request))
                     group.create_task(self._export(fetch), name=f"export {export.camera}")
 
     async def _export(self, fetch: "CameraFetch") -> None:
@@ -335,17 +345,25 @@ class Fulfilment:
         return _Broken()
 
     async def _attempt(self, fetch: "CameraFetch", origin: Origin) -> None:
-        """Fetch what is missing, in a turn of its device; whoever has to wait for a busy one waits outside."""
+        """Fetch what is missing, in as many turns of its device as are needed to let more urgent ones go first."""
+        gave_way = bool(origin.recording)  # without, nobody replays it: what is held is all that there is
+        while gave_way:
+            try:
+                await self._in_turn(fetch, origin)
+                gave_way = False
+            except GaveWay:
+                continue
+
+    async def _in_turn(self, fetch: "CameraFetch", origin: Origin) -> None:
+        """Whoever has to wait for a busy device waits outside."""
         device, key = origin.device, (fetch.export.request, fetch.export.camera)
-        if not origin.recording:
-            return  # nobody replays it: what is held is all that there is
-        async with self.turn(device):
+        async with self.turn(device, fetch.claim) as wanted:
             await self._ledger.put_exports(replace(fetch.export, state=ExportState.EXPORTING, reason=""))
             self._gauges[key] = gauge = Gauge(total(fetch.export.recorded), fetch.done(), fetch.size())
             try:
                 await self._adopt(fetch, recorded=(fetch.window,))
                 for part in origin.parts:
-                    await self._fetch_rest(fetch, part, gauge)
+                    await self._fetch_rest(fetch, part, gauge, wanted)
             except (Busy, DeadlineExceeded):
                 self._turns.held_up(device)
                 raise
@@ -377,8 +395,8 @@ class Fulfilment:
             there = joined([*there, *held.runs])
         return len(fetch.files) - before
 
-    async def _fetch_rest(self, fetch: "CameraFetch", origin: Origin, gauge: Gauge) -> None:
-        """Replay what `origin` has and is not yet in a file, stretch by stretch."""
+    async def _fetch_rest(self, fetch: "CameraFetch", origin: Origin, gauge: Gauge, wanted: Wanted) -> None:
+        """Replay what `origin` has and is not yet in a file, stretch by stretch. GaveWay after a file when the turn is wanted."""
         holes = tuple(fetch.missing(origin))
         if not holes:
             return
@@ -391,6 +409,8 @@ class Fulfilment:
             fetch.files.append(file)
             if any(fetch.missing(origin)):
                 await self._check_space()
+                if wanted():
+                    raise GaveWay
 
         grid = origin.device_period(fetch.window).start
         replay = Replay(self._target_of(origin.device), path, folder, fetch.prefix, self._fetching.segment, grid)

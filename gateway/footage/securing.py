@@ -6,7 +6,6 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -29,11 +28,13 @@ from gateway.footage.holds import HoldDesk
 from gateway.footage.ledger import GATEWAY
 from gateway.footage.space import Space
 from gateway.footage.stretches import Replay, Worker, fetch_stretch, next_number, prepare
+from gateway.footage.turns import GaveWay, Turn, Wanted, claim_on
 from gateway.footage.worker import run_worker, unheeded
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 
-_AT_ONCE: Final = 2
+_AT_ONCE: Final = 8
+"""Who is about to be secured; the turns of the recorders decide who is."""
 _LOOKED_AT: Final = 200
 _TICK_S: Final = 30.0
 _ASK_S: Final = 30.0
@@ -44,7 +45,6 @@ _FIRST_PAUSE: Final = timedelta(minutes=1)
 _LONGEST_PAUSE: Final = timedelta(hours=1)
 _REMOVED_AT_ONCE: Final = 100
 
-Turn = Callable[[DeviceId], AbstractAsyncContextManager[None]]
 _Key = tuple[HoldId, DeviceId, DeviceId]
 
 
@@ -84,7 +84,7 @@ class Securing:
         bytes_per_s: float = 4_000_000 / 8,
         worker: Worker = run_worker,
     ) -> None:
-        """`turn(device)`: held while a device replays, shared with the exports of requests. `lock_of`: a device's own lock, if any."""
+        """`turn`: held while a device replays, shared with the exports of requests. `lock_of`: a device's own lock, if any."""
         self._store = store
         self._city = city
         self._clock = clock
@@ -164,8 +164,12 @@ class Securing:
             await self._put(replace(keep, state=KeepState.SAFE, attempts=0, next_at=self._clock.now() + _SAFE_FOR))
             return
         keep = await self._reserved(replace(keep, state=KeepState.WAITING, next_at=None))
-        async with self._turn(keep.device):
-            keep = await self._fetch(hold, keep, holding.clock)
+        now = self._clock.now()
+        try:
+            async with self._turn(keep.device, claim_on(urgency(keep, now), now=now)) as wanted:
+                keep = await self._fetch(hold, keep, holding.clock, wanted)
+        except GaveWay:
+            return  # the rest waits for its turn anew
         await self._put(settled(keep, holding))
 
     async def _reserved(self, keep: Keep) -> Keep:
@@ -199,8 +203,11 @@ class Securing:
             return keep
         return replace(keep, locked=True)
 
-    async def _fetch(self, hold: Hold, keep: Keep, clock: ClockReading | None) -> Keep:
-        """Replay what is needed and not there, each part of it by its own offset; the keep with what is there then."""
+    async def _fetch(self, hold: Hold, keep: Keep, clock: ClockReading | None, wanted: Wanted) -> Keep:
+        """Replay what is needed and not there, each part of it by its own offset; the keep with what is there then.
+
+        GaveWay after a file when the turn is wanted.
+        """
         files = [file for file in await self._files(hold.id) if (file.camera, file.device) == (keep.camera, keep.device)]
         folder, prefix = self._evidence.folder / hold.id, _prefix(keep)
         await to_the_end(prepare, folder, {file.name for file in files}, prefix=prefix)
@@ -216,6 +223,8 @@ class Securing:
             await self._add(file, keep)
             if keep.missing:
                 await asyncio.to_thread(self._space.keep_floor)
+                if wanted():
+                    raise GaveWay
 
         for part, hole in _holes(keep, clock):
             await asyncio.to_thread(self._space.keep_floor)

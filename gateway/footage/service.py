@@ -56,6 +56,7 @@ from gateway.footage.sending import SendingDesk
 from gateway.footage.shredding import Shredder
 from gateway.footage.space import Space
 from gateway.footage.stretches import Worker
+from gateway.footage.turns import Claim, Wanted
 from gateway.footage.viewing import ViewingDesk
 from gateway.footage.worker import run_worker
 from gateway.media.marking import Projector
@@ -249,9 +250,9 @@ class FootageService:
         """How far the cameras are whose footage is being fetched for `request` now."""
         return self._fulfilment.progress(request)
 
-    def turn(self, recorder: DeviceId) -> AbstractAsyncContextManager[None]:
+    def turn(self, recorder: DeviceId, claim: Claim) -> AbstractAsyncContextManager[Wanted]:
         """The right to have `recorder` replay something, for whoever else fetches footage."""
-        return self._fulfilment.turn(recorder)
+        return self._fulfilment.turn(recorder, claim)
 
     async def run(self) -> None:
         """Work off approved requests, send packages and let old ones expire, until cancelled. Unfinished work of an earlier run goes on."""

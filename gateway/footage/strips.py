@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, Protocol
 
 from gateway.clock import Clock
@@ -19,6 +20,7 @@ from gateway.errors import Conflict, DeviceError, DeviceFault, Fault, InvalidInp
 from gateway.footage.clocks import Clocks
 from gateway.footage.custody import write_down
 from gateway.footage.stretches import NOTHING_THERE
+from gateway.footage.turns import Claim, Turn, claim_of
 from gateway.media.stills import KeyPicture, StillDecoder
 from gateway.storage.store import Store
 from gateway.storage.writer import Lane
@@ -35,6 +37,8 @@ _STRIP_S: Final = 40.0
 """After that no more pictures are asked for: the next look goes on where this one stopped."""
 _SURE: Final = frozenset({"", "not-recorded"})
 """Of what will not be otherwise the next time; other failures are tried again then."""
+BUSY: Final = "busy"
+"""The recorder replays to somebody else: no more pictures are asked for now."""
 _OVER: Final = frozenset({FootageState.CANCELLED, FootageState.EXPIRED})
 
 
@@ -67,12 +71,13 @@ class StripDesk:
         city: City,
         clocks: Clocks,
         clock: Clock,
-        turn: Callable[[DeviceId], AbstractAsyncContextManager[None]],
+        turn: Turn,
         source_of: Callable[[DeviceId], ReplaySource],
         target_of: Callable[[DeviceId], Target],
         decoder: StillDecoder | None = None,
+        turn_within_s: float = 5.0,
     ) -> None:
-        """`turn(device)`: held while a device replays, shared with the exports."""
+        """`turn(device, claim)`: held while a device replays, shared with the exports; waited for no longer than `turn_within_s`."""
         self._store = store
         self._city = city
         self._clocks = clocks
@@ -81,13 +86,14 @@ class StripDesk:
         self._source_of = source_of
         self._target_of = target_of
         self._decoder = decoder or StillDecoder(width=WIDTH)
+        self._turn_within_s = turn_within_s
         self._kept: OrderedDict[_Key, tuple[Still, ...]] = OrderedDict()
 
     async def of(self, request: RequestId, camera: DeviceId, count: int, *, by: Person) -> tuple[Still, ...]:
         """`count` stills of one camera of a request, evenly over its window, with each moment that has none said so.
 
         NotFound, Conflict (`wrong-state`) for a request that nobody has let go ahead or that is over, InvalidInput for another's camera,
-        the DeviceErrors when the recorder gives none at all.
+        the DeviceErrors when the recorder gives none at all, Overloaded (`busy`) when it is at others' disposal.
         """
         async with self._store.read() as tx:
             known = await tx.footage.get(request)
@@ -100,7 +106,11 @@ class StripDesk:
         kept = self._kept.get(key, ())
         if not kept or any(still.reason not in _SURE for still in kept):
             origin = await self._origin(request, camera, known.window_of(camera))
-            kept = self._kept[key] = await self._take(origin, known.window_of(camera), count, known=kept)
+            kept = await self._take(origin, known.window_of(camera), count, known=kept, claim=claim_of(known))
+            if all(still.reason == BUSY for still in kept):
+                hint = "Ask again in a minute, or when the export under way has ended."
+                raise Overloaded(f"{origin.device} is replaying footage for somebody else.", code=BUSY, hint=hint)
+            self._kept[key] = kept
         self._kept.move_to_end(key)
         while len(self._kept) > _STRIPS:
             self._kept.popitem(last=False)
@@ -119,26 +129,37 @@ class StripDesk:
             raise NotFound(f"the inventory names no recording of {camera}")
         return found
 
-    async def _take(self, origin: Origin, window: Period, count: int, *, known: Sequence[Still]) -> tuple[Still, ...]:
+    async def _take(self, origin: Origin, window: Period, count: int, *, known: Sequence[Still], claim: Claim) -> tuple[Still, ...]:
         """The stills of the window, without asking again for those `known` that are sure. The device is free between two of them."""
         path = await self._source_of(origin.device).replay_path(origin.recording, timeout_s=_ASK_S)
         target = self._target_of(origin.device)
         wanted = moments(window, count)
         stills = {still.at: still for still in known if still.reason in _SURE}
         end = self._clock.monotonic() + _STRIP_S
+        why = ""  # no more are asked for
         async with asyncio.TaskGroup() as decoding:  # each while the next is fetched
             for at in wanted:
                 if at in stills:
                     continue
-                stills[at] = Still(at, reason="too-slow")
-                if self._clock.monotonic() < end:
-                    async with self._turn(origin.device):
-                        found = await _found(target, path, at, origin.offset_at(at) or timedelta(0))
-                    if isinstance(found, Still):
-                        stills[at] = found
-                    else:
-                        decoding.create_task(self._decode(found, stills))
+                why = why or ("too-slow" if self._clock.monotonic() >= end else "")
+                find = partial(_found, target, path, at, origin.offset_at(at) or timedelta(0))
+                found = Still(at, reason=why) if why else await self._in_turn(origin.device, claim, find) or Still(at, reason=BUSY)
+                if isinstance(found, Still):
+                    stills[at] = found
+                    why = BUSY if found.reason == BUSY else why
+                else:
+                    decoding.create_task(self._decode(found, stills))
         return tuple(stills[at] for at in wanted)
+
+    async def _in_turn(self, device: DeviceId, claim: Claim, find: Callable[[], Awaitable["_Found | Still"]]) -> "_Found | Still | None":
+        """What `find` gives in a turn of `device`; None when none comes soon."""
+        async with AsyncExitStack() as held:
+            try:
+                async with asyncio.timeout(self._turn_within_s):
+                    await held.enter_async_context(self._turn(device, claim))
+            except TimeoutError:
+                return None
+            return await find()
 
     async def _decode(self, found: "_Found", stills: dict[datetime, Still]) -> None:
         try:

@@ -224,6 +224,12 @@ class FootageRepository:
         statement = select(footage_requests).where(table.state.in_([state.value for state in states]))
         return await self._requests(statement.order_by(table.submitted_at, table.id).limit(limit))
 
+    async def unfinished(self, states: Iterable[FootageState], *, limit: int) -> list[FootageRequest]:
+        """The requests in `states`: emergencies before the others, and those that were filed first before later ones."""
+        table = footage_requests.c
+        statement = select(footage_requests).where(table.state.in_([state.value for state in states]))
+        return await self._requests(statement.order_by(table.emergency.is_(None), table.submitted_at, table.id).limit(limit))
+
     async def ready_before(
         self, states: Iterable[FootageState], moment: datetime, *, limit: int, after: datetime | None = None
     ) -> list[FootageRequest]:

@@ -23,6 +23,7 @@ from gateway.footage.holds import HoldDesk, HoldFolder, HoldOrder, HoldRules
 from gateway.footage.looks import Looks
 from gateway.footage.securing import EvidenceStore, Securing
 from gateway.footage.space import Space
+from gateway.footage.turns import Claim, Wanted
 from gateway.footage.worker import Job, run_worker
 from gateway.storage.store import Store
 from tests.footage.desk import NOW, Street, street
@@ -73,6 +74,7 @@ class Bench:
     jobs: list[Job] = field(default_factory=list)
     rules: HoldRules = field(default_factory=HoldRules)
     turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    wanted: list[bool] = field(default_factory=list)
     before_job: Callable[[Job], None] = lambda _: None
     before_file: Callable[[Finished], Awaitable[object]] | None = None
     reading: Callable[[], int] | None = None
@@ -112,9 +114,9 @@ class Bench:
         )
 
     @contextlib.asynccontextmanager
-    async def _turn(self, _device: DeviceId) -> AsyncIterator[None]:
+    async def _turn(self, _device: DeviceId, _claim: Claim) -> AsyncIterator[Wanted]:
         async with self.turns:
-            yield
+            yield lambda: self.wanted.pop() if self.wanted else False
 
     async def _work(self, job: Job, on_file) -> None:
         self.jobs.append(job)

@@ -29,6 +29,13 @@ async def test_what_is_held_is_secured_whole_and_its_digest_is_that_of_the_file(
         assert hashlib.sha256(bench.path(file).read_bytes()).hexdigest() == file.sha256
 
 
+async def test_a_hold_gives_way_at_a_files_end_and_fetches_the_rest_in_another_turn(bench: Bench) -> None:
+    bench.wanted[:] = [True]
+    placed = await bench.desk.place(order(camera_of(bench.where), length=3 * MINUTE), by=WANG)
+    folder = await bench.settled(placed.hold.id)
+    assert (len(bench.jobs), len(folder.files), bench.wanted) == (2, 3, [])
+
+
 async def test_what_stays_on_its_device_until_after_the_hold_is_watched_and_not_copied(bench: Bench, clock: SimulatedClock) -> None:
     placed = await bench.desk.place(order(camera_of(bench.where), everything=False), by=WANG)
     folder = await bench.settled(placed.hold.id)

@@ -13,10 +13,10 @@ import pytest
 from gateway.clock import SimulatedClock
 from gateway.domain.devices import DeviceId
 from gateway.domain.footage import Period, Step
-from gateway.errors import Conflict, InvalidInput
+from gateway.errors import Conflict, InvalidInput, Overloaded
 from gateway.footage.clocks import KnownClocks
-from gateway.footage.securing import Turn
 from gateway.footage.strips import WIDTH, StripDesk, moments
+from gateway.footage.turns import Claim, Rank, Turn, Wanted
 from gateway.storage.store import Store
 from simulators import footage as truth
 from simulators.faults import Answer, Fault
@@ -42,7 +42,7 @@ async def desk(where: Street, store: Store, clock: SimulatedClock, tmp_path: Pat
         yield found
 
 
-def strips_of(desk: Desk, turn: Turn | None = None) -> StripDesk:
+def strips_of(desk: Desk, turn: Turn | None = None, *, turn_within_s: float = 60.0) -> StripDesk:
     where = desk.street
     return StripDesk(
         store=desk.store,
@@ -52,6 +52,7 @@ def strips_of(desk: Desk, turn: Turn | None = None) -> StripDesk:
         turn=turn or desk.service.turn,
         source_of=cache(where.search_of),
         target_of=where.target_of,
+        turn_within_s=turn_within_s,
     )
 
 
@@ -94,12 +95,12 @@ async def test_what_failed_is_asked_for_again_and_what_is_sure_is_not(desk: Desk
     turns = 0
 
     @contextlib.asynccontextmanager
-    async def turn(device: DeviceId) -> AsyncIterator[None]:
+    async def turn(device: DeviceId, claim: Claim) -> AsyncIterator[Wanted]:
         nonlocal turns
         turns += 1
         desk.street.state.ail(recorder, Fault(answer=Answer.REFUSE) if turns == 2 else Fault())
-        async with desk.service.turn(device):
-            yield
+        async with desk.service.turn(device, claim) as wanted:
+            yield wanted
 
     strips = strips_of(desk, turn)
     first = await strips.of(request.id, camera, 3, by=WANG)
@@ -116,14 +117,28 @@ async def test_who_waits_too_long_has_what_came_and_the_next_look_goes_on(desk: 
     request = (await desk.fulfilled(filing(cameras=(camera,)))).request
 
     @contextlib.asynccontextmanager
-    async def slow(device: DeviceId) -> AsyncIterator[None]:
+    async def slow(device: DeviceId, claim: Claim) -> AsyncIterator[Wanted]:
         await desk.clock.advance(25)
-        async with desk.service.turn(device):
-            yield
+        async with desk.service.turn(device, claim) as wanted:
+            yield wanted
 
     strips = strips_of(desk, slow)
     assert [still.reason for still in await strips.of(request.id, camera, 4, by=WANG)] == ["", "", "too-slow", "too-slow"]
     assert all(still.jpeg for still in await strips.of(request.id, camera, 4, by=WANG))
+
+
+async def test_while_exports_have_the_recorder_a_strip_says_busy_instead_of_waiting(desk: Desk) -> None:
+    recorder, channel = desk.street.recorded(gappy=False)
+    camera = DeviceId(channel.camera)
+    request = (await desk.fulfilled(filing(cameras=(camera,)))).request
+    strips = strips_of(desk, turn_within_s=0.0)
+    async with contextlib.AsyncExitStack() as exports:
+        for _ in range(2):
+            await exports.enter_async_context(desk.service.turn(DeviceId(recorder.id), Claim(Rank.ORDINARY, NOW)))
+        with pytest.raises(Overloaded) as caught:
+            await strips.of(request.id, camera, 2, by=WANG)
+        assert (caught.value.code, bool(caught.value.hint)) == ("busy", True)
+    assert all(still.jpeg for still in await strips.of(request.id, camera, 2, by=WANG))
 
 
 async def test_nothing_is_looked_at_before_somebody_else_has_approved(desk: Desk) -> None:

@@ -9,7 +9,7 @@ from gateway.api.models import Ident, Input, Instant, Output
 from gateway.api.routing import Call, Routes
 from gateway.domain.access import Permission
 from gateway.domain.devices import DeviceId
-from gateway.errors import Conflict, DeviceError, Forbidden, NotFound
+from gateway.errors import Conflict, DeviceError, Forbidden, NotFound, Overloaded
 from gateway.footage.strips import PICTURES_MAX, Still
 
 routes = Routes("strips", "Small pictures of a request's window.")
@@ -28,7 +28,7 @@ class StillOut(Output):
     at: Instant = Field(description="The moment asked for, on the true clock.")
     taken_at: Instant | None = Field(description="When the picture was taken: the key picture at or before it, or the next after a gap.")
     jpeg: str = Field(description="The JPEG in base64; empty when there is none.")
-    reason: str = Field(description="Why there is none: not-recorded, or the recorder's failure.")
+    reason: str = Field(description="Why there is none: not-recorded, busy (exports have the recorder), or the recorder's failure.")
 
 
 class StripOut(Output):
@@ -43,7 +43,7 @@ class StripOut(Output):
     "/v1/footage-requests/{request_id}/strip",
     needs=Permission.FOOTAGE_DOWNLOAD,
     head=False,
-    problems=(NotFound, Conflict, Forbidden, DeviceError),
+    problems=(NotFound, Conflict, Forbidden, DeviceError, Overloaded),
 )
 async def read_footage_strip(call: Call, query: StripQuery) -> StripOut:
     """Small pictures of one camera over the window of a request that may go ahead, to whoever filed it. Each look goes on record."""
