@@ -4,6 +4,7 @@ import { useEffect } from "preact/hooks";
 import { call, get, post, Refused } from "./api";
 import type { City } from "./city";
 import { type Dossier, sized } from "./footage";
+import { look } from "./footage-shelf";
 import { t, when, worded } from "./i18n";
 import { may, tell } from "./session";
 
@@ -70,6 +71,7 @@ export function BroughtFiles({ city, one }: { city: City; one: Dossier }) {
     sending.value = { name: file.name, received: made.received, size: file.size };
     await send(made, file, (received) => (sending.value = { name: file.name, received, size: file.size }));
     tell(t("footage.brought.done", { name: file.name }));
+    look(one.id);
     await read();
   };
   const begin = async (form: HTMLFormElement) => {

@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { City } from "./city";
-import { barOf, barred, bringable, type Coverage, deliverable, type Dossier, held, leftOf, lengthOf, looked, type Period, progressOf, sized, type Step, steps, unconfirmed, wantedOf, WORDY, working } from "./footage";
+import { barOf, barred, bringable, type Coverage, deliverable, type Dossier, held, leftOf, lengthOf, looked, packed, type Period, progressOf, sized, type Step, steps, unconfirmed, wantedOf, WORDY, working } from "./footage";
 import { BroughtFiles } from "./footage-brought";
 import { Holds } from "./footage-holds";
 import { Links } from "./footage-links";
@@ -39,11 +39,11 @@ export function DossierPage({ city, one }: { city: City; one: Dossier }) {
       <Papers one={one} />
       {one.coverage.length > 0 && <Recorded city={city} one={one} />}
       {held(one.state) && <Holds city={city} one={one} />}
-      {one.files.length > 0 && <Files one={one} />}
-      {one.files.length > 0 && <Viewings one={one} />}
-      {one.files.length > 0 && <Links one={one} />}
-      {one.files.length > 0 && <Sending one={one} />}
-      {one.files.length > 0 && <Media one={one} />}
+      {packed(one) && <Files one={one} />}
+      {packed(one) && <Viewings one={one} />}
+      {packed(one) && <Links one={one} />}
+      {packed(one) && <Sending one={one} />}
+      {packed(one) && <Media one={one} />}
       {bringable(one.state) && <BroughtFiles city={city} one={one} />}
       <Log one={one} />
     </article>
@@ -231,13 +231,7 @@ function Files({ one }: { one: Dossier }) {
           {one.files.map((file) => (
             <tr key={file.name} class={file.removed ? "is-over" : ""}>
               <td>
-                {own && !file.removed ? (
-                  <a href={url(`files/${encodeURIComponent(file.name)}`)} download={file.name} onClick={again}>
-                    {file.name}
-                  </a>
-                ) : (
-                  file.name
-                )}
+                <Named file={file} url={url} own={own} />
                 <br />
                 <span class="dim">
                   {exact(file.start)} → {exact(file.end)}
@@ -248,6 +242,21 @@ function Files({ one }: { one: Dossier }) {
                 {file.sound_left_out !== "" && <span class="wrong"> {t("footage.silent", { encoding: file.sound_left_out })}</span>}
                 {file.source === "card" && <span class="chip">{t("footage.from-card")}</span>}
                 {file.damaged > 0 && <span class="wrong"> {t("footage.damaged", { n: file.damaged })}</span>}
+              </td>
+              <td>
+                <code title="SHA-256">{file.sha256}</code>
+              </td>
+            </tr>
+          ))}
+          {one.brought.map((file) => (
+            <tr key={file.name} class={file.removed ? "is-over" : ""}>
+              <td>
+                <Named file={file} url={url} own={own} />
+                <br />
+                <span class="dim">{file.original_name}</span>
+              </td>
+              <td>
+                {sized(file.size)} <span class="chip">{t("footage.not-fetched")}</span>
               </td>
               <td>
                 <code title="SHA-256">{file.sha256}</code>
@@ -269,6 +278,16 @@ function Files({ one }: { one: Dossier }) {
         </p>
       )}
     </section>
+  );
+}
+
+/** A file's name; for who may have it, the way to it. */
+function Named({ file, url, own }: { file: { name: string; removed: boolean }; url: (rest: string) => string; own: boolean }) {
+  if (!own || file.removed) return <>{file.name}</>;
+  return (
+    <a href={url(`files/${encodeURIComponent(file.name)}`)} download={file.name} onClick={again}>
+      {file.name}
+    </a>
   );
 }
 

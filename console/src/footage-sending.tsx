@@ -86,15 +86,24 @@ function Order({ one, known, send }: { one: Dossier; known: readonly Destination
           send(new FormData(event.currentTarget));
         }}
       >
-        <select name="destination" value={chosen.value} aria-label={t("footage.sending.destination")} onChange={(event) => (chosen.value = event.currentTarget.value)}>
-          {known.map((each) => (
-            <option key={each.name} value={each.name}>
-              {each.name} · {worded("footage.way", each.way)}
-            </option>
-          ))}
-        </select>
-        <input name="receiver" required maxLength={200} value={one.requester} placeholder={t("footage.media.receiver")} aria-label={t("footage.media.receiver")} title={t("footage.media.receiver")} />
-        <input name="badge" maxLength={200} value={one.badge} placeholder={t("footage.field.badge")} aria-label={t("footage.field.badge")} title={t("footage.field.badge")} />
+        <label class="field">
+          <span>{t("footage.sending.destination")}</span>
+          <select name="destination" value={chosen.value} onChange={(event) => (chosen.value = event.currentTarget.value)}>
+            {known.map((each) => (
+              <option key={each.name} value={each.name}>
+                {each.name} · {worded("footage.way", each.way)}
+              </option>
+            ))}
+          </select>
+        </label>
+        <label class="field">
+          <span>{t("footage.media.receiver")}</span>
+          <input name="receiver" required maxLength={200} value={one.requester} />
+        </label>
+        <label class="field">
+          <span>{t("footage.field.badge")}</span>
+          <input name="badge" maxLength={200} value={one.badge} />
+        </label>
         <button type="submit" class="main">
           {t("footage.sending.send")}
         </button>

@@ -74,8 +74,14 @@ export function Viewings({ one }: { one: Dossier }) {
             said(start(event.currentTarget));
           }}
         >
-          <input name="viewer" required maxLength={200} placeholder={t("footage.viewings.viewer")} aria-label={t("footage.viewings.viewer")} value={one.requester} />
-          <input name="identity" required maxLength={200} placeholder={t("footage.viewings.identity")} aria-label={t("footage.viewings.identity")} value={one.badge} />
+          <label class="field">
+            <span>{t("footage.viewings.viewer")}</span>
+            <input name="viewer" required maxLength={200} value={one.requester} />
+          </label>
+          <label class="field">
+            <span>{t("footage.viewings.identity")}</span>
+            <input name="identity" required maxLength={200} value={one.badge} />
+          </label>
           <button type="submit">{t("footage.viewings.start")}</button>
         </form>
       )}

@@ -83,6 +83,15 @@ export interface File extends Period {
   removed: boolean;
 }
 
+/** A file of the package that the gateway did not fetch. */
+export interface BroughtFile {
+  name: string;
+  original_name: string;
+  sha256: string;
+  size: number;
+  removed: boolean;
+}
+
 export interface Custody {
   number: number;
   step: string;
@@ -105,6 +114,7 @@ export interface Dossier extends Request {
   progress: Progress[];
   coverage: Coverage[];
   files: File[];
+  brought: BroughtFile[];
   custody: Custody[];
 }
 
@@ -120,6 +130,9 @@ const HAS_FILES: readonly State[] = ["ready", "partial", "handed-over"];
 const UNDECIDED: readonly State[] = ["submitted", "rejected", "revoked"];
 export const working = (state: State): boolean => WORKING.includes(state);
 export const deliverable = (state: State): boolean => HAS_FILES.includes(state);
+
+/** Whether there is anything to give: what was fetched, or what somebody brought. */
+export const packed = (one: Pick<Dossier, "files" | "brought">): boolean => one.files.length + one.brought.length > 0;
 
 /** Whether pictures of it may be looked at: somebody let it go ahead, and it is not over. */
 export const looked = (state: State): boolean => working(state) || deliverable(state);

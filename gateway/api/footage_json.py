@@ -1,6 +1,6 @@
 """What the API says of a footage request, its files, its custody log and the people in them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -29,6 +29,7 @@ from gateway.domain.footage import (
     Urgency,
     missing,
 )
+from gateway.domain.imports import Import, ImportState
 from gateway.footage.progress import Progress
 
 _SHOWN = 4  # letters of an identity card's number
@@ -151,6 +152,17 @@ class FileOut(Output):
     removed: bool
 
 
+class BroughtFileOut(Output):
+    """A file of the package that the gateway did not fetch; `…/brought-files` has who brought it and from where."""
+
+    name: str
+    original_name: str
+    camera: str = Field(description="The inventory's camera, where it is said to be one; else empty.")
+    sha256: str
+    size: int
+    removed: bool
+
+
 class CustodyOut(Output):
     """A line of the custody log."""
 
@@ -177,7 +189,8 @@ class DossierOut(RequestOut):
 
     progress: list[ProgressOut]
     coverage: list[CoverageOut]
-    files: list[FileOut]
+    files: list[FileOut] = Field(description="What was fetched.")
+    brought: list[BroughtFileOut] = Field(description="What somebody brought, and is in the package as well. Neither: there is no package.")
     custody: list[CustodyOut] = Field(description="The newest 200 lines; `…/custody` has all, page by page.")
 
 
@@ -185,12 +198,13 @@ def request_out(call: Call, request: FootageRequest) -> RequestOut:
     return RequestOut(**_told(call, request))
 
 
-def dossier_out(call: Call, dossier: Dossier, progress: Mapping[DeviceId, Progress]) -> DossierOut:
+def dossier_out(call: Call, dossier: Dossier, brought: Iterable[Import], progress: Mapping[DeviceId, Progress]) -> DossierOut:
     return DossierOut(
         **_told(call, dossier.request),
         progress=[_progress(camera, found) for camera, found in progress.items()],
         coverage=[coverage_out(export) for export in dossier.exports],
         files=[file_out(file) for file in dossier.files],
+        brought=[_brought(one) for one in brought if one.state is ImportState.KEPT],
         custody=[custody_out(call, entry) for entry in dossier.custody],
     )
 
@@ -267,6 +281,11 @@ def _period(period: Period) -> PeriodOut:
 def file_out(file: FootageFile) -> FileOut:
     same = {name: getattr(file, name) for name in FileOut.model_fields if name not in {"start", "end", "clock_offset_s"}}
     return FileOut(**same, start=file.period.start, end=file.period.end, clock_offset_s=_seconds(file.offset))
+
+
+def _brought(one: Import) -> BroughtFileOut:
+    same = {name: getattr(one, name) for name in ("name", "sha256", "size", "removed")}
+    return BroughtFileOut(**same, original_name=one.brought.original_name, camera=one.brought.camera)
 
 
 def _progress(camera: DeviceId, found: Progress) -> ProgressOut:

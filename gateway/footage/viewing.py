@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -15,9 +16,11 @@ from gateway.clock import Clock
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import SYSTEM, Person
 from gateway.domain.footage import BEIJING, Act, FootageState, Period, RequestId, Step, check_viewable
+from gateway.domain.imports import Import, ImportState
 from gateway.domain.viewing import LASTS, Viewing, ViewingId, ViewingOutcome, check_viewing, ended
-from gateway.errors import Conflict, Forbidden, NotFound
+from gateway.errors import Conflict, Forbidden, NotFound, ProtocolError
 from gateway.footage.custody import denials_on_record, write_down
+from gateway.media.mp4_head import read_head
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 
@@ -35,10 +38,26 @@ class Look:
     place: str = ""
 
 
+class WhyNot(StrEnum):
+    """Why a brought file cannot be shown."""
+
+    NO_MP4 = "no-mp4"
+    ENCODING = "encoding"
+
+
+ITS_OWN_START: Final = datetime(2000, 1, 1, tzinfo=BEIJING)
+"""Where the clock of a brought film begins, which is its own: at 0:00:00."""
+_LEAST: Final = timedelta(seconds=1)
+
+
 @dataclass(frozen=True, slots=True)
 class Film:
     """A film that may be shown in `viewing`: of which camera and when, on the true clock, and its unbroken stretches; its file and the
-    digest of that."""
+    digest of that.
+
+    `brought`: the gateway did not fetch it, and nothing of its times was measured: `period` then counts from `ITS_OWN_START`. `why_not`
+    says why it cannot be shown here, if so.
+    """
 
     viewing: Viewing
     name: str
@@ -47,6 +66,8 @@ class Film:
     runs: tuple[Period, ...]
     path: Path
     sha256: str
+    brought: bool = False
+    why_not: WhyNot | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +148,19 @@ class ViewingDesk:
         known = await self._open(viewing, by)
         async with self._store.read() as tx:
             files = [file for file in await tx.footage.files(known.request) if not file.removed]
+            brought = [one for one in await tx.imports.of(known.request) if one.state is ImportState.KEPT and not one.removed]
         folder = self._folder_of(known.request)
-        return known, [Film(known, file.name, file.camera, file.period, file.runs, folder / file.name, file.sha256) for file in files]
+        films = [Film(known, file.name, file.camera, file.period, file.runs, folder / file.name, file.sha256) for file in files]
+        return known, films + await asyncio.to_thread(lambda: [_brought(known, one, folder / one.name) for one in brought])
 
     async def film(self, viewing: ViewingId, name: str, *, by: Person) -> Film:
-        """The film `name`. As `films`; NotFound for no such film."""
+        """The film `name`. As `films`; NotFound for no such film, ProtocolError (`no-picture`) for one that cannot be shown."""
         _, films = await self.films(viewing, by=by)
         film = next((film for film in films if film.name == name), None)
         if film is None or not await asyncio.to_thread(film.path.is_file):
             raise NotFound("this viewing shows no such film")
+        if film.why_not is not None:
+            raise ProtocolError(f"{name} cannot be shown here: {film.why_not}", code="no-picture", hint="use the vendor's own player")
         return film
 
     @contextlib.asynccontextmanager
@@ -226,6 +251,18 @@ class ViewingDesk:
                 raise Conflict("the viewing is over", code="viewing-over", hint="start another")
             check_viewable(request, now=now)
         return known
+
+
+def _brought(viewing: Viewing, one: Import, path: Path) -> Film:
+    """The film of a brought file, as far as its own head tells. OSError."""
+    try:
+        head = read_head(path)
+    except FileNotFoundError:
+        head = None
+    shown = Period(ITS_OWN_START, ITS_OWN_START + max(_LEAST, head.lasts if head else _LEAST))
+    why_not = WhyNot.NO_MP4 if head is None else None if head.shown else WhyNot.ENCODING
+    camera = DeviceId(one.brought.camera or one.brought.device)
+    return Film(viewing, one.name, camera, shown, (shown,), path, one.sha256, brought=True, why_not=why_not)
 
 
 def _must_supervise(viewing: Viewing, by: Person) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from gateway.domain.footage import BEIJING, LEAST_GAP, Period, gaps
 from gateway.domain.viewing import Viewing
-from gateway.footage.viewing import Film
+from gateway.footage.viewing import Film, WhyNot
 from gateway.markup import text
 
 _STYLE: Final = """
@@ -28,6 +28,11 @@ POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; m
 _MINUTE: Final = timedelta(minutes=1)
 _LEAST: Final = timedelta(seconds=5)
 _CHOSEN: Final = ' aria-current="true"'
+_BROUGHT: Final = "非网关提取，起点为 0:00:00 not fetched by the gateway, begins at 0:00:00"
+_WHY_NOT: Final = {
+    WhyNot.NO_MP4: "厂商格式，不能在此查看，请用厂商播放器。 Not MP4: it cannot be shown here; use the vendor's player.",
+    WhyNot.ENCODING: "画面编码不是 H.264/H.265，不能在此查看。 Its pictures are neither H.264 nor H.265: it cannot be shown here.",
+}
 
 
 def viewing_page(viewing: Viewing, films: Sequence[Film], *, shown: Film | None = None, from_s: float = 0.0) -> bytes:
@@ -56,7 +61,7 @@ def _screen(viewing: Viewing, film: Film, from_s: float) -> str:
     begins = film.period.start + timedelta(seconds=from_s)
     return (
         f'<figure><video src="{source}" {limits}></video><div class="mark"></div>'
-        f"<figcaption>{text(film.camera)} · 自 from {_moment(begins, '%Y-%m-%d %H:%M:%S')}"
+        f"<figcaption>{text(film.camera)} · 自 from {_moment(begins, _pattern(film))}"
         f"{''.join(map(_gap, _gaps(film)))}"
         f"<small>画面已压入水印并重新编码，非原始录像。 Marked and encoded anew for this screen; not the original. "
         f"无录像的时段会跳过，画面上有提示。 What was not recorded is jumped over; the picture says so.</small>"
@@ -65,15 +70,15 @@ def _screen(viewing: Viewing, film: Film, from_s: float) -> str:
 
 
 def _choice(viewing: Viewing, film: Film, from_s: float | None) -> str:
-    """The minutes of a film, each a link, and its gaps between them; `from_s`: the one that is shown."""
+    """The minutes of a film, each a link, and its gaps between them, or why it cannot be shown; `from_s`: the one that is shown."""
+    title = f"<small>{text(film.name)}{' · ' + _BROUGHT if film.brought else ''}</small>"
+    if film.why_not is not None:
+        return f"<section><h2>{text(film.camera)} {title}</h2><p>{_WHY_NOT[film.why_not]}</p></section>"
     shown = [(at, _link(viewing, film, at, label, chosen=at == from_s)) for at, label in _minutes(film)]
     shown += [((hole.start - film.period.start).total_seconds(), _gap(hole)) for hole in _gaps(film)]
     links = "".join(html for _, html in sorted(shown))
     ends = _moment(film.period.end, "%H:%M:%S")
-    return (
-        f"<section><h2>{text(film.camera)} {_moment(film.period.start, '%Y-%m-%d %H:%M:%S')} – {ends} "
-        f"<small>{text(film.name)}</small></h2>{links}</section>"
-    )
+    return f"<section><h2>{text(film.camera)} {_moment(film.period.start, _pattern(film))} – {ends} {title}</h2>{links}</section>"
 
 
 def _link(viewing: Viewing, film: Film, at: float, label: str, *, chosen: bool) -> str:
@@ -102,7 +107,7 @@ def _gaps(film: Film) -> tuple[Period, ...]:
 
 def _between(last: Film | None, film: Film) -> str:
     """What is missing between two films of one camera."""
-    if last is None or last.camera != film.camera or film.period.start - last.period.end < LEAST_GAP:
+    if last is None or last.camera != film.camera or film.brought or film.period.start - last.period.end < LEAST_GAP:
         return ""
     return f"<section>{_gap(Period(last.period.end, film.period.start))}</section>"
 
@@ -110,6 +115,11 @@ def _between(last: Film | None, film: Film) -> str:
 def _gap(hole: Period) -> str:
     start, end = (_moment(at, "%H:%M:%S") for at in (hole.start, hole.end))
     return f'<span class="gap">无录像 no recording {start} – {end}</span>'
+
+
+def _pattern(film: Film) -> str:
+    """How its start is written: what was brought has no date that anybody measured."""
+    return "%H:%M:%S" if film.brought else "%Y-%m-%d %H:%M:%S"
 
 
 def _tile(mark: str) -> str:

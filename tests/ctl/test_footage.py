@@ -14,8 +14,10 @@ from gateway.ctl.commands.footage_times import length_of, window_of
 from gateway.domain.access import Role
 from tests.api.house import CAMERA, House, open_street
 from tests.api.test_broadcasts import sound
+from tests.api.test_brought_files import liaison
 from tests.api.test_footage import filing
 from tests.ctl.running import gatewayctl, in_2031, on_a_terminal
+from tests.footage.shelf import unavailable
 
 
 async def test_the_whole_day_of_an_operator_and_a_liaison_officer(tmp_path: Path, template: Path):
@@ -96,6 +98,21 @@ async def _held(house: House, request: str) -> None:
     assert hold["id"] in listed.out
     ended = await gatewayctl(house, "footage", "release", hold["id"], "--note", "已结", "-o", "json", role=Role.LIAISON)
     assert (ended.code, json.loads(ended.out)[0]["state"]) == (0, "released"), ended.err
+
+
+async def test_a_package_of_brought_files_alone_is_fetched_and_proved(house: House, tmp_path: Path):
+    await unavailable(house.services.store, now=house.clock.now(), by=liaison(house))
+    early = await gatewayctl(house, "footage", "fetch", "F-1", "--to", str(tmp_path / "early"), role=Role.LIAISON)
+    assert (early.code, "gatewayctl footage bring F-1" in early.err) == (1, True), early.err
+    film = tmp_path / "通道03.dav"
+    film.write_bytes(os.urandom(100_000))
+    said = ("--brought-by", "赵工", "--badge", "HK-0091", "--device", "DS-8632N, 10.3.0.7", "--client", "iVMS-4200 3.11")
+    assert (await gatewayctl(house, "footage", "bring", "F-1", str(film), *said, role=Role.LIAISON)).code == 0
+    for more in (("--to", str(tmp_path / "F-1")), ("--zip", "--to", str(tmp_path / "F-1.zip"))):
+        fetched = await gatewayctl(house, "footage", "fetch", "F-1", *more, role=Role.LIAISON)
+        assert fetched.code == 0, fetched.err
+        assert (await gatewayctl(None, "footage", "verify", more[-1])).code == 0
+    assert (tmp_path / "F-1" / "brought_01_03.dav").read_bytes() == film.read_bytes()
 
 
 async def _brought(house: House, request: str, folder: Path) -> None:

@@ -14,6 +14,7 @@ from tests.footage.desk import WANG, ZHAO, filing
 
 CAMERA = DeviceId("cam-1")
 FILM = "01_cam-1_001.mp4"
+REFUSED = "the device refuses replay"
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
@@ -34,6 +35,21 @@ async def walk(tx: Tx, asked: FootageRequest, done: FootageRequest) -> None:
         await tx.footage.replace(before, now)
     explained = done.state in (FootageState.PARTIAL, FootageState.UNAVAILABLE, FootageState.FAILED)
     await tx.footage.replace(now, replace(done, reason=done.reason or "why" * explained))
+
+
+async def unavailable(store: Store, *, now: datetime, by=WANG, request: str = "F-1") -> RequestId:
+    """An approved request whose recorder has no replay: nothing was fetched, there is no package."""
+    ident, start = RequestId(request), now - timedelta(hours=1)
+    asked = FootageRequest(ident, filing(window=Period(start, start + timedelta(minutes=1))), (CAMERA,), by, now)
+    done = replace(asked, state=FootageState.UNAVAILABLE, changed_at=now, decided_by=ZHAO, decided_at=now, reason=REFUSED)
+    export = Export(ident, CAMERA, DeviceId("nvr-1"), "", state=ExportState.NOTHING, reason=REFUSED)
+
+    async def change(tx: Tx) -> None:
+        await walk(tx, asked, done)
+        await tx.footage.put_export(export)
+
+    await store.writer.write(change, lane=Lane.FOOTAGE)
+    return ident
 
 
 async def ready(

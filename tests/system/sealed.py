@@ -1,7 +1,8 @@
 """A daemon with one request that is ready and sealed, and with destinations that its package may be sent to."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ import yaml
 from gateway.clock import SystemClock
 from gateway.domain.access import Role
 from gateway.domain.footage import RequestId
-from tests.api.house import open_house
+from tests.api.house import House, open_house
 from tests.api.test_brought_files import liaison
 from tests.footage.buckets import BUCKET, LOGIN
-from tests.footage.shelf import ready
+from tests.footage.shelf import ready, unavailable
 
 FILM = os.urandom(1 << 20) * 48
 REQUEST = "/v1/footage-requests/F-1"
@@ -22,14 +23,28 @@ REQUEST = "/v1/footage-requests/F-1"
 
 async def prepared(folder: Path, template: Path) -> str:
     """A data folder with a request that is ready and sealed; the key of who filed it."""
+    async with _house(folder, template) as house:
+        await ready(house.services.store, folder / "data" / "footage", now=house.clock.now(), by=liaison(house), content=FILM)
+        await house.services.footage._prover.seal(RequestId("F-1"))
+        return house.keys[Role.LIAISON]
+
+
+async def lacking(folder: Path, template: Path) -> str:
+    """A data folder with a request of which nothing could be fetched; the key of who filed it."""
+    async with _house(folder, template) as house:
+        await unavailable(house.services.store, now=house.clock.now(), by=liaison(house))
+        return house.keys[Role.LIAISON]
+
+
+@asynccontextmanager
+async def _house(folder: Path, template: Path) -> AsyncIterator[House]:
+    """A house over the data folder, with the key that the daemon then finds."""
     data = folder / "data"
     data.mkdir()
     (folder / "key").write_bytes(bytes(32))
     (folder / "key").chmod(0o600)
     async with open_house(data, template, clock=SystemClock()) as house:
-        await ready(house.services.store, data / "footage", now=house.clock.now(), by=liaison(house), content=FILM)
-        await house.services.footage._prover.seal(RequestId("F-1"))
-        return house.keys[Role.LIAISON]
+        yield house
 
 
 def configured(folder: Path, port: int, *destinations: Mapping[str, object]) -> Path:

@@ -97,8 +97,10 @@ async def list_footage_requests(call: Call, query: RequestQuery) -> RequestPage:
 @routes.op("GET", "/v1/footage-requests/{request_id}", needs=Permission.FOOTAGE_READ, problems=(NotFound,))
 async def read_footage_request(call: Call) -> DossierOut:
     """One request with its coverage, files and custody log."""
-    dossier = await call.services.footage.dossier(request_id(call))
-    return dossier_out(call, dossier, call.services.footage.progress(dossier.request.id))
+    footage = call.services.footage
+    dossier = await footage.dossier(request_id(call))
+    brought = await footage.imports.of(dossier.request.id)
+    return dossier_out(call, dossier, brought, footage.progress(dossier.request.id))
 
 
 @routes.op("GET", "/v1/footage-requests/{request_id}/coverage", needs=Permission.FOOTAGE_READ, problems=(NotFound,))

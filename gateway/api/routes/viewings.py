@@ -123,8 +123,8 @@ async def end_viewing(call: Call, body: OutcomeIn) -> ViewingOut:
 async def open_viewing_page(call: Call, query: PageQuery) -> web.Response:
     """The page with the films, one at a time under a watermark; only for the supervisor, while the viewing lasts."""
     viewing, found = await call.services.footage.viewings.films(_id(call), by=call.caller.person)
-    films = [film for film in found if film.name.endswith(".mp4")]
-    shown = next((film for film in films if film.name == query.film), None)
+    films = [film for film in found if film.brought or film.name.endswith(".mp4")]
+    shown = next((film for film in films if film.name == query.film and film.why_not is None), None)
     page = viewing_page(viewing, films, shown=shown, from_s=query.from_s)
     return content_reply(page, content_type="text/html", headers={"Content-Security-Policy": POLICY})
 

@@ -20,6 +20,7 @@ from gateway.ctl.session import client_of
 _SUMS: Final = "SHA256SUMS"
 _CHUNK: Final = 1 << 20
 _PARTIAL_CONTENT: Final = 206
+_TAKES_BROUGHT: Final = ("unavailable", "failed")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -35,19 +36,20 @@ def fetch(
     to: Annotated[Path | None, typer.Option(help="The folder to write to; else one that is called as the request.")] = None,
     as_zip: Annotated[bool, typer.Option("--zip", help="One ZIP instead of a folder; --to is then the file.")] = False,
 ) -> None:
-    """Download a request's files with all that proves them; what broke off goes on where it stopped.
+    """Download a request's files, fetched or brought, with all that proves them; what broke off goes on where it stopped.
 
     Each file's SHA-256 is compared before it gets its name; a file that is there already and right is not fetched again.
     """
     client = client_of(ctx)
     found = client.get(f"/v1/footage-requests/{request}")
-    if not found["files"]:
-        raise Failed(f"The request is {found['state']} and has no files.", hint=f"gatewayctl footage progress {request} waits for them.")
+    files = [file for file in (*found["files"], *found["brought"]) if not file["removed"]]
+    if not files:
+        raise Failed(f"The request is {found['state']} and has no files.", hint=_whence(request, found["state"]))
     with bars() as progress:
         if as_zip:
             _fetch_zip(client, request, to or Path(f"{found['id']}.zip"), progress)
         else:
-            _fetch_all(client, request, found["files"], to or Path(found["id"]), progress)
+            _fetch_all(client, request, files, to or Path(found["id"]), progress)
 
 
 def verify(
@@ -89,6 +91,13 @@ def page(
 
 
 # -- fetching ---------------------------------------------------------------------------------------------------------
+
+
+def _whence(request: str, state: str) -> str:
+    """Where files may still come from in that state."""
+    if state in _TAKES_BROUGHT:
+        return f"gatewayctl footage bring {request} FILE takes in what a vendor's client exported."
+    return f"gatewayctl footage progress {request} waits for them."
 
 
 def _fetch_all(client: Client, request: str, files: list[dict[str, Any]], to: Path, progress: Bars) -> None:
