@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from gateway.domain.footage import CLOCK_COMPARED
+from gateway.domain.footage import CLOCK_COMPARED, NOT_REPLAYED
 from gateway.evidence.contents import MANIFEST, PAGE, SM_KEY
 from gateway.footage import stationery
 from gateway.footage.instructions import LINUX, SECOND, WINDOWS_OPENSSL, spaced
@@ -43,7 +43,12 @@ _STEPS: Final = {
     "handed-over": "移交 handed over",
 }
 """What the custody sheet prints of the custody log; the rest of it, looks above all, stands in the manifest alone."""
-_STATES: Final = {"done": "完整 whole", "partial": "部分 in part", "nothing": "无录像 nothing recorded", "failed": "未能调取 failed"}
+_STATES: Final = {"done": "完整 whole", "partial": "部分 in part", "nothing": "未取得 nothing obtained", "failed": "未能调取 failed"}
+_WHY: Final = {
+    "not recorded": "未录像 not recorded",
+    "gaps in the recording": "录像有间断 gaps in the recording",
+    NOT_REPLAYED: f"设备称有录像，但未予回放 {NOT_REPLAYED}",
+}
 _MEASURED: Final = {CLOCK_COMPARED: "（ONVIF 校时查询，精度约 1 秒 asked by ONVIF, to about 1 s）"}
 _CLOCK: Final[Pair] = ("与北京时间误差", "Error against Beijing time")
 _CLOCK_THEN: Final[Pair] = ("录制时与北京时间误差", "Error against Beijing time when recorded")
@@ -200,10 +205,15 @@ def _camera(camera: Mapping[str, Any], number: int) -> str:
         (("申请时段（设备时间）", "Requested period, device's time"), _span(camera["requested_device_time"])),
         (("实际取得（北京时间）", "Obtained, Beijing time"), _spans(camera["obtained"])),
         (("缺失（北京时间）", "Missing, Beijing time"), _spans(camera["gaps"])),
-        (("结果", "Result"), " · ".join(part for part in (_STATES[camera["state"]], camera["reason"]) if part)),
+        (("结果", "Result"), " · ".join((_STATES[camera["state"]], *_reasons(camera["reason"])))),
         (("文件数／字节", "Files / bytes"), f"{len(files)} / {sum(file['size'] for file in files):,}"),
     ]
     return stationery.heading((f"设备 {number}", f"Device {number}")) + stationery.pairs(rows)
+
+
+def _reasons(told: str) -> list[str]:
+    """What `judged` gives as reasons in both languages, and what a device said as it said it."""
+    return [_WHY.get(reason, reason) for reason in told.split("; ") if reason]
 
 
 def _clocks(camera: Mapping[str, Any]) -> list[Row]:

@@ -6,15 +6,17 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from gateway.domain.footage import Period
+from gateway.domain.footage import LEAST_GAP, Period
 from gateway.drivers.base import Target
-from gateway.errors import DeviceFault
+from gateway.errors import DeadlineExceeded, DeviceFault
 from gateway.footage.cutting import Finished, Stretch
 from gateway.footage.worker import Job, Reached
 from gateway.storage.shelf import sync_folder
 
 NOTHING_THERE: Final = "rtsp-457"
 """Invalid Range: nothing of this stretch is recorded, whatever the search said; what is missing is judged by what came."""
+_PLAYS_LIMIT: Final = 200
+"""How often one stretch is asked for: a recorder ends with each file of its own, of some minutes."""
 _OVERLAP: Final = timedelta(milliseconds=20)
 """Less than one picture lasts: after a file that ends at E, pictures up to E - _OVERLAP are there already."""
 
@@ -39,23 +41,40 @@ async def fetch_stretch(
 ) -> None:
     """Have `worker` fetch `stretch`, on the device's clock, into files numbered from `first` on; `take` is awaited for each.
 
-    `goes_on`: a file ends where it begins. Returns as well when the device has nothing of it after all. Raises what `worker` raises.
+    `goes_on`: a file ends where it begins. A device that ends early, as one does at the end of a file of its own, is asked for the rest as
+    long as that gets it further. Returns as well when the device has nothing of it after all. Raises what `worker` raises.
     """
-    wanted = Stretch(
-        start=stretch.start,
-        end=stretch.end,
-        segment=replay.segment,
-        folder=replay.folder,
-        prefix=replay.prefix,
-        first=first,
-        after=stretch.start - _OVERLAP if goes_on else None,
-        grid=replay.grid,
-    )
-    try:
-        await worker(Job(replay.target, replay.path, wanted, heed), take)
-    except DeviceFault as fault:
-        if fault.code != NOTHING_THERE:
-            raise
+    end, number = stretch.start, first
+
+    async def note(finished: Finished) -> None:
+        nonlocal end, number
+        await take(finished)
+        end, number = max(end, finished.runs[-1][1]), finished.number + 1
+
+    for _ in range(_PLAYS_LIMIT):
+        begin = end
+        wanted = Stretch(
+            start=begin,
+            end=stretch.end,
+            segment=replay.segment,
+            folder=replay.folder,
+            prefix=replay.prefix,
+            first=number,
+            after=begin - _OVERLAP if goes_on or begin > stretch.start else None,
+            grid=replay.grid,
+        )
+        try:
+            await worker(Job(replay.target, replay.path, wanted, heed), note)
+        except DeviceFault as fault:
+            if fault.code != NOTHING_THERE:
+                raise
+            return
+        except DeadlineExceeded:
+            if begin == stretch.start:
+                raise
+            return  # what it would not say at first, it does not say at all
+        if end - begin < LEAST_GAP or stretch.end - end < LEAST_GAP:
+            return
 
 
 def next_number(numbers: Iterable[int]) -> int:

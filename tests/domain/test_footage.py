@@ -13,6 +13,7 @@ from gateway.domain.devices import DeviceId
 from gateway.domain.events import SYSTEM, Actor, ActorKind, Person
 from gateway.domain.footage import (
     DELIVERABLE,
+    NOT_REPLAYED,
     TRANSITIONS,
     WORKING,
     Act,
@@ -332,6 +333,21 @@ def test_an_export_is_judged_by_what_is_in_its_files(
     done = judged(EXPORT, files, WINDOW, error=error)
     assert (done.state, done.gaps) == (state, missing)
     assert error in done.reason
+
+
+@pytest.mark.parametrize(
+    ("recorded", "files", "reason"),
+    [
+        ([period(0, 40), period(60, 100)], [file(period(0, 40), period(60, 100))], "gaps in the recording"),
+        ([period(0, 100)], [file(period(0, 40))], NOT_REPLAYED),
+        ([period(0, 80)], [file(period(0, 40))], f"gaps in the recording; {NOT_REPLAYED}"),
+        ([period(0, 40.5)], [file(period(0, 40))], "gaps in the recording"),
+        ([period(0, 100)], [], NOT_REPLAYED),
+        ([], [], "not recorded"),
+    ],
+)
+def test_what_the_device_says_to_have_and_does_not_give_is_no_gap(recorded: list[Period], files: list[FootageFile], reason: str) -> None:
+    assert judged(replace(EXPORT, coverage=tuple(recorded)), files, WINDOW).reason == reason
 
 
 @pytest.mark.parametrize(

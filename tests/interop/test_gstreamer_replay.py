@@ -13,7 +13,7 @@ import pytest
 
 from gateway.clock import SimulatedClock
 from gateway.domain.devices import DeviceId, Ports
-from gateway.domain.footage import Dossier, ExportState, FootageState, Period
+from gateway.domain.footage import NOT_REPLAYED, Dossier, ExportState, FootageState, Period
 from gateway.drivers.base import Target
 from gateway.storage.store import Store
 from tests.footage.desk import NOW, Street, desk_of, filing, street, working
@@ -125,6 +125,7 @@ async def test_a_recording_that_ends_before_the_window_is_partial(tape: Path, st
     (export,) = dossier.exports
     assert (dossier.request.state, export.state) == (FootageState.PARTIAL, ExportState.PARTIAL)
     assert export.gaps == (Period(BEGIN + 120 * SECOND, BEGIN + 140 * SECOND),)
+    assert export.reason == NOT_REPLAYED
 
 
 async def test_a_server_that_knows_no_replay_makes_the_footage_unavailable_and_not_the_device_offline(

@@ -33,6 +33,7 @@ from gateway.domain.footage.custody import (
 )
 from gateway.domain.footage.exports import (
     LEAST_GAP,
+    NOT_REPLAYED,
     Export,
     ExportState,
     FootageFile,
@@ -90,6 +91,7 @@ __all__ = [
     "GUARDS",
     "KEPT",
     "LEAST_GAP",
+    "NOT_REPLAYED",
     "OPTIONAL_FIELDS",
     "OUTCOMES",
     "OVER",

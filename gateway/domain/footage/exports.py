@@ -130,6 +130,7 @@ class FootageFile(OnDeviceClock):
         return "card" if self.device == self.camera else "recorder"
 
 
+NOT_REPLAYED: Final = "the device says to have it, and does not replay it"
 LEAST_GAP: Final = timedelta(seconds=1)
 """Footage that is missing for less is a late or lost picture, not a gap."""
 
@@ -145,10 +146,18 @@ def judged(export: Export, files: Sequence[FootageFile], window: Period, *, erro
         state = ExportState.FAILED if error and not refused else ExportState.NOTHING
     else:
         state = ExportState.PARTIAL if missing or error else ExportState.DONE
-    reason = error or ("not recorded" if state is ExportState.NOTHING else "gaps in the recording" if missing else "")
+    reason = error or _why_missing(export, missing, nothing=state is ExportState.NOTHING)
     unfit = ", ".join(sorted({file.sound_left_out for file in files} - {""}))
     reason = "; ".join(filter(None, (reason, f"sound in {unfit} left out: it cannot be put into MP4" if unfit else "")))
     return replace(export, state=state, reason=reason, obtained=obtained, gaps=missing)
+
+
+def _why_missing(export: Export, missing: Sequence[Period], *, nothing: bool) -> str:
+    """Why `missing` could not be had though nothing broke off: it was never recorded, or the device keeps it to itself."""
+    withheld = [part for hole in missing for part in clipped(export.recorded, hole) if part.length >= LEAST_GAP]
+    never = any(gaps(withheld, hole, least=LEAST_GAP) for hole in missing)
+    told = "not recorded" if nothing else "gaps in the recording"
+    return "; ".join([*([told] if never else []), *([NOT_REPLAYED] if withheld else [])])
 
 
 def verdict(exports: Sequence[Export]) -> tuple[Act, str]:
