@@ -88,6 +88,13 @@ def sums(digests: Mapping[str, str]) -> bytes:
     return "".join(f"{digests[name]} *{name}\n" for name in sorted(digests)).encode("ascii")
 
 
+def digests_in(listed: bytes) -> dict[str, str]:
+    """Name to SHA-256 (hex) of the files that SHA256SUMS tells of. ValueError when it is no such list."""
+    names_in(listed)
+    pairs = (line.partition(" *") for line in listed.decode("ascii").splitlines())
+    return {name: digest for digest, _, name in pairs}
+
+
 def names_in(listed: bytes) -> tuple[str, ...]:
     """Every file of the package whose SHA256SUMS is `listed`, that one and its signature last. ValueError when it is no such list."""
     names = [line.partition(" *")[2] for line in listed.decode("ascii").splitlines()]

@@ -16,7 +16,7 @@ class NotSent(GatewayError):
     """A package did not arrive. `again`: another attempt may help; what lies at the destination was not acknowledged.
 
     Codes: destination-unreachable, destination-refused, destination-full, destination-differs, destination-occupied, not-mounted,
-    no-destination, package-gone, package-changed, request-ended, interrupted.
+    no-destination, package-gone, package-changed, package-damaged, request-ended, interrupted.
     """
 
     code = "destination-unreachable"

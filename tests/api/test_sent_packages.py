@@ -143,6 +143,15 @@ async def test_a_package_whose_proof_was_altered_is_not_sent(house: House, packa
     assert names(share) == []
 
 
+async def test_a_film_that_the_disk_altered_is_not_sent_and_is_once_it_was_brought_back(house: House, package: Path, share: Path):
+    whole = (package / FILM).read_bytes()
+    (package / FILM).write_bytes(whole[:-1] + bytes((whole[-1] ^ 1,)))
+    failed = await ended(house, await order(house))
+    assert (failed["state"], failed["reason"].partition(":")[0], names(share)) == ("failed", "package-damaged", [])
+    (package / FILM).write_bytes(whole)
+    assert (await ended(house, await order(house)))["state"] == "done"
+
+
 @pytest.mark.parametrize("lost", [FILM, "manifest.json", "SHA256SUMS"])
 async def test_a_package_that_is_not_whole_is_not_sent(house: House, package: Path, share: Path, lost: str):
     (package / lost).unlink()
