@@ -334,7 +334,8 @@ class Fulfilment:
     async def _tried(self, fetch: "CameraFetch", origin: Origin) -> "_Broken":
         """Fetch what `origin` has and is not there, again and again where that helps; why it broke off, if it did."""
         try:
-            await patiently(lambda: self._attempt(fetch, origin), self._clock, request=fetch.export.request, camera=fetch.export.camera)
+            about = {"request": fetch.export.request, "camera": fetch.export.camera}
+            await patiently(lambda: self._attempt(fetch, origin), self._clock, done=lambda: len(fetch.files), **about)
         except NotSupported as refusal:
             named = "the device" if origin.device == fetch.export.recorder else "the camera's own card"
             return _Broken(f"{named} refuses replay: {refusal}", refused=True)
