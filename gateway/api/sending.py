@@ -8,11 +8,14 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
+import structlog
 from aiohttp import web
 
 from gateway.api.byte_ranges import Part
 from gateway.domain.handover import Span
+from gateway.evidence.contents import Altered
 
+_LOG: Final = structlog.get_logger(__name__)
 _PIECE: Final = 256 << 10
 _LOOK_S: Final = 1.0
 _OVER: Final = "it may go out no more, or nobody reads it"
@@ -66,14 +69,18 @@ async def send(
     """Answer with `part`, whose bytes are `pieces`; `sent` is told how many bytes have gone out, piece by piece.
 
     An empty piece means that there is none yet. ConnectionError, which the reader sees as broken off, when `stop` says so meanwhile, the
-    reader has gone or the file became shorter.
+    reader has gone, the file became shorter or differs from its digest (`Altered`, logged).
     """
     loop = asyncio.get_running_loop()
     answer = web.StreamResponse(status=HTTPStatus.OK if part.whole else HTTPStatus.PARTIAL_CONTENT, headers=headers)
     answer.content_length = left = part.span.length
     await answer.prepare(request)
     while left and not stop() and request.transport is not None:
-        piece = await loop.run_in_executor(_READERS, next, pieces, None)
+        try:
+            piece = await loop.run_in_executor(_READERS, next, pieces, None)
+        except Altered as error:
+            _LOG.error("footage.damaged", path=request.path, file=error.name, why=error.why)
+            break
         if piece is None:
             break
         if piece:
@@ -81,7 +88,7 @@ async def send(
             left -= len(piece)
             sent(len(piece))
     if left:
-        raise ConnectionError("it may go out no more, or became shorter")
+        raise ConnectionError("it may go out no more, became shorter or is damaged")
     await answer.write_eof()
     return answer
 

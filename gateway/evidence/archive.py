@@ -4,6 +4,7 @@ What is read is told from the directory at the end, written again and compared. 
 no name stands twice, and no two programs can see different contents (APPNOTE.TXT 6.3.10, sections 4.3.7, 4.3.12, 4.3.14 to 4.3.16).
 """
 
+import hashlib
 import os
 import struct
 import zlib
@@ -44,38 +45,49 @@ def length(sizes: Mapping[str, int]) -> int:
     return sum(len(_header(entry)) + entry.size for entry in entries) + len(_directory(entries))
 
 
-def pieces(paths: Sequence[Path], start: int = 0) -> Iterator[bytes]:
+def pieces(paths: Sequence[Path], start: int = 0, *, digests: Mapping[str, str] | None = None) -> Iterator[bytes]:
     """The archive of `paths`, by name, from its byte `start` on; no step reads more than `PIECE` bytes.
 
     Each file is read twice, since its CRC-32 stands before it, but once where `start` is behind it. While it is read for that the pieces
     are empty. OSError; also when a file becomes shorter or longer meanwhile.
+
+    `digests`: name to SHA-256 (hex); a file of another one raises Altered before a byte of it, and one that reads otherwise the second time
+    behind its last byte.
     """
+    digests = digests or {}
     entries: list[Entry] = []
     at = 0
     for path in sorted(paths, key=lambda path: path.name):
         with path.open("rb") as file:
             size = crc = 0
+            digest = hashlib.sha256() if path.name in digests else None
             while piece := file.read(PIECE):
                 size, crc = size + len(piece), zlib.crc32(piece, crc)
+                if digest:
+                    digest.update(piece)
                 yield b""
+            if digest and digest.hexdigest() != digests[path.name]:
+                raise Altered(path.name, "has another SHA-256 than the list of the package tells")
             entries.append(Entry(path.name, size, crc))
             header = _header(entries[-1])
             yield header[max(0, start - at) :]
             at += len(header)
-            yield from _content(file, size, min(size, max(0, start - at)))
+            yield from _content(file, entries[-1], min(size, max(0, start - at)))
             at += size
     yield _directory(entries)[max(0, start - at) :]
 
 
-def _content(file: BinaryIO, size: int, start: int) -> Iterator[bytes]:
-    """The bytes of `file`, which had `size` of them, from `start` on. OSError."""
+def _content(file: BinaryIO, entry: Entry, start: int) -> Iterator[bytes]:
+    """The bytes of `file`, which was read as `entry`, from `start` on. OSError; Altered when, read from its first byte on, they differ."""
     file.seek(start)
-    left = size - start
+    left, crc = entry.size - start, 0
     while piece := file.read(min(PIECE, left)):
-        left -= len(piece)
+        left, crc = left - len(piece), zlib.crc32(piece, crc)
         yield piece
     if left:
-        raise OSError(f"{Path(file.name).name} became shorter while it was read")
+        raise OSError(f"{entry.name} became shorter while it was read")
+    if not start and crc != entry.crc:
+        raise Altered(entry.name, "reads otherwise than a moment before")
 
 
 def _header(entry: Entry) -> bytes:

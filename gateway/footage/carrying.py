@@ -1,6 +1,7 @@
 """Carries packages to their destinations: one at a time to each, taken up again after a crash, handed over on arrival.
 
-DONE means that the whole package lies there and was compared; the request is handed over in the same transaction.
+DONE means that the whole package lies there, each file with the digest that it was sealed with; the request is handed over in the same
+transaction.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import structlog
 
@@ -22,14 +23,12 @@ from gateway.evidence import archive
 from gateway.evidence.contents import MANIFEST, SUMS, digests_in, names_in
 from gateway.footage.custody import write_down
 from gateway.footage.destinations import Destination, NotSent, Parcel, key_of
-from gateway.footage.filework import to_the_end
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 
 FAILED_EVENT: Final = "footage.send-failed"
 PAUSES_S: Final = (10.0, 60.0, 300.0, 900.0)
 """How long is waited before each further attempt; when the one after the last of them fails, the delivery has."""
-_PIECE: Final = 1 << 20
 _GATEWAY: Final = Person(SYSTEM, "gateway")
 _WAITING: Final = frozenset({FootageState.READY, FootageState.PARTIAL})
 
@@ -161,8 +160,8 @@ class Carrier:
             if self._gone(delivery.request):
                 raise NotSent("the request ended meanwhile", code="request-ended")
 
-        await _must_be_as_sealed(folder, check)
-        return Parcel([folder / name for name in sizes], delivery.size, check=check)
+        digests = digests_in(await asyncio.to_thread((folder / SUMS).read_bytes))
+        return Parcel([folder / name for name in sizes], delivery.size, digests=digests, check=check)
 
     async def _conclude(self, delivery: Delivery, sha256: str) -> None:
         """It is there: on record, and with it the request is handed over, unless it was before."""
@@ -239,27 +238,6 @@ def manifest_of(folder: Path) -> str:
         return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
     except FileNotFoundError:
         return ""
-
-
-async def _must_be_as_sealed(folder: Path, check: Callable[[], None]) -> None:
-    """NotSent when a file of the package has other bytes than were sealed; what `check`, which is asked before each piece, raises."""
-    for name, sealed in digests_in(await asyncio.to_thread((folder / SUMS).read_bytes)).items():
-        digest = hashlib.sha256()
-        try:
-            with (folder / name).open("rb", buffering=0) as file:
-                while await to_the_end(_digest_piece, file, digest):
-                    check()
-        except OSError as error:
-            raise NotSent(f"{name} cannot be read: {error.strerror or error}", code="package-gone") from error
-        if digest.hexdigest() != sealed:
-            hint = "look after the disk, bring the file back from a backup and send again; what lies there is no evidence"
-            raise NotSent(f"{name} has other bytes than were sealed", code="package-damaged", hint=hint)
-
-
-def _digest_piece(file: BinaryIO, digest: "hashlib._Hash") -> bool:
-    piece = file.read(_PIECE)
-    digest.update(piece)
-    return bool(piece)
 
 
 def sizes_of(folder: Path) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Where a package may be sent: what the operator configured, what a destination can do, and what goes wrong on the way there."""
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -9,6 +9,7 @@ from gateway.domain.deliveries import Way
 from gateway.domain.footage import RequestId
 from gateway.errors import GatewayError
 from gateway.evidence import archive
+from gateway.evidence.contents import Altered
 from gateway.footage.filework import to_the_end
 
 
@@ -29,11 +30,17 @@ class NotSent(GatewayError):
 class Parcel:
     """A package as one ZIP on its way, read a MiB at a time. `sha256` is of everything that was read from `pieces`."""
 
-    def __init__(self, paths: Sequence[Path], size: int, *, check: Callable[[], None] = lambda: None) -> None:
-        """`check` is asked before each piece; what it raises breaks the sending off."""
+    def __init__(
+        self, paths: Sequence[Path], size: int, *, digests: Mapping[str, str] | None = None, check: Callable[[], None] = lambda: None
+    ) -> None:
+        """`digests`: name to SHA-256 (hex) of what the files hold.
+
+        `check` is asked before each piece; what it raises breaks the sending off.
+        """
         self.size = size
         self.read = 0
         self._paths = tuple(paths)
+        self._digests = digests
         self._check = check
         self._digest = hashlib.sha256()
 
@@ -42,9 +49,9 @@ class Parcel:
         return self._digest.hexdigest()
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """The ZIP from its first byte. NotSent when its files are gone or of another length; what `check` raises."""
+        """The ZIP from its first byte. NotSent when its files are gone, damaged or of another length; what `check` raises."""
         self.read, self._digest = 0, hashlib.sha256()
-        whole = archive.pieces(self._paths)
+        whole = archive.pieces(self._paths, digests=self._digests)
         while (piece := await to_the_end(self._next, whole)) is not None:
             self._check()
             if piece:
@@ -59,6 +66,9 @@ class Parcel:
             piece = next(whole, None)
         except OSError as error:
             raise NotSent(f"the package cannot be read: {error.strerror or error}", code="package-gone") from error
+        except Altered as error:
+            hint = "bring that file back from a backup, then send again; nothing was acknowledged"
+            raise NotSent(f"a file of the package is damaged on the gateway's disk: {error}", code="package-damaged", hint=hint) from error
         if piece:
             self._digest.update(piece)
         return piece

@@ -35,7 +35,7 @@ from gateway.domain.health import Board
 from gateway.drivers.base import Target
 from gateway.errors import Conflict, Fault, Forbidden, InvalidInput, NotFound
 from gateway.evidence import archive
-from gateway.evidence.contents import SUMS, names_in
+from gateway.evidence.contents import SUMS, digests_in, names_in
 from gateway.footage.adopting import Adoption
 from gateway.footage.amending import AmendingDesk
 from gateway.footage.carrying import Carrier
@@ -99,11 +99,12 @@ class Download:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A whole package that may go out now as one archive of `length` bytes: its files, and what it is called outside."""
+    """A whole package that may go out now as one archive of `length` bytes: its files, their SHA-256s, and what it is called outside."""
 
     name: str
     paths: tuple[Path, ...]
     length: int
+    digests: Mapping[str, str]
 
 
 class FootageService:
@@ -402,7 +403,8 @@ class FootageService:
         async with self._denials(request, by=by, name="package"):
             self._check_deliverable(dossier.request)
             sizes = await asyncio.to_thread(_sizes, folder)
-            found = Package(f"{request}.zip", tuple(folder / name for name in sizes), archive.length(sizes))
+            digests = digests_in(await asyncio.to_thread((folder / SUMS).read_bytes))
+            found = Package(f"{request}.zip", tuple(folder / name for name in sizes), archive.length(sizes), digests)
             await self._ledger.download_all(dossier.request, found.name, dossier.files, by=by, most=self._rules.downloads)
         return found
 

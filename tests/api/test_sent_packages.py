@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientError
 
 from gateway.domain.access import Role
 from gateway.domain.footage import Act, Emergency, FootageState, RequesterKind, RequestId
@@ -143,15 +144,6 @@ async def test_a_package_whose_proof_was_altered_is_not_sent(house: House, packa
     assert names(share) == []
 
 
-async def test_a_film_that_the_disk_altered_is_not_sent_and_is_once_it_was_brought_back(house: House, package: Path, share: Path):
-    whole = (package / FILM).read_bytes()
-    (package / FILM).write_bytes(whole[:-1] + bytes((whole[-1] ^ 1,)))
-    failed = await ended(house, await order(house))
-    assert (failed["state"], failed["reason"].partition(":")[0], names(share)) == ("failed", "package-damaged", [])
-    (package / FILM).write_bytes(whole)
-    assert (await ended(house, await order(house)))["state"] == "done"
-
-
 @pytest.mark.parametrize("lost", [FILM, "manifest.json", "SHA256SUMS"])
 async def test_a_package_that_is_not_whole_is_not_sent(house: House, package: Path, share: Path, lost: str):
     (package / lost).unlink()
@@ -248,3 +240,24 @@ async def test_the_destinations_are_listed(house: House):
     _, known = await house.json("GET", "/v1/footage-destinations", role=Role.LIAISON)
     assert [(one["name"], one["way"], one["plain_because"]) for one in known["items"]] == [("share", "directory", "")]
     assert (await house.json("GET", "/v1/footage-destinations", role=Role.VIEWER))[0] == 403
+
+
+def flip(film: Path) -> None:
+    content = bytearray(film.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    film.write_bytes(content)
+
+
+async def test_a_film_that_the_disk_damaged_is_not_sent_until_it_is_mended(house: House, package: Path, share: Path):
+    film = package / FILM
+    flip(film)
+    broken = await ended(house, await order(house))
+    assert (broken["state"], broken["reason"].partition(":")[0]) == ("failed", "package-damaged")
+    assert FILM in broken["reason"]
+    assert names(share / "F-1") == []
+    assert (await told(house))[0] == "ready"
+    with pytest.raises(ClientError):
+        async with house.call("GET", f"{REQUEST}/package", role=Role.LIAISON) as answer:
+            await answer.read()
+    flip(film)
+    assert (await ended(house, await order(house)))["state"] == "done"

@@ -64,7 +64,7 @@ async def download_package(call: Call) -> web.StreamResponse:
     await _must_be_filer(call, "package")
     package = await call.services.footage.package(request_id(call), by=call.caller.person)
     whole, headers = Part(Span(0, package.length), whole=True), attachment(package.name)
-    return await send(call.request, whole, archive.pieces(package.paths), headers=headers, stop=_gone(call))
+    return await send(call.request, whole, archive.pieces(package.paths, digests=package.digests), headers=headers, stop=_gone(call))
 
 
 async def _download(call: Call, name: str) -> web.StreamResponse:
