@@ -58,7 +58,7 @@ from gateway.footage.clocks import KnownClocks
 from gateway.footage.cutting import Finished
 from gateway.footage.filework import to_the_end
 from gateway.footage.ledger import Ledger
-from gateway.footage.locating import ASK_TIMEOUT_S, Cards, Locator, RecordingSearch
+from gateway.footage.locating import ASK_TIMEOUT_S, Cards, Locator, RecordingSearch, Round
 from gateway.footage.patience import patiently
 from gateway.footage.progress import Gauge, Progress
 from gateway.footage.proving import Prover
@@ -261,7 +261,10 @@ class Fulfilment:
     async def _locate(self, request: FootageRequest) -> FootageRequest:
         """Ask the recorders what they have. The request is then HOLDING, or at its end when there is nothing to fetch."""
         dossier = await self._ledger.dossier(request.id)
-        exports = [await self._located_again(dossier, camera) for camera in request.cameras]
+        asking = Round()
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._located_again(dossier, camera, asking), name=f"locate {camera}") for camera in request.cameras]
+        exports = [task.result() for task in tasks]
         await self._ledger.put_exports(*exports)
         if any(export.state is ExportState.PENDING for export in exports):
             found = {export.camera: _told(export.recorded) for export in exports}
@@ -273,12 +276,12 @@ class Fulfilment:
             return await self._ledger.act(request.id, act, reason=reason)
         return await self._ledger.act(request.id, Act.EXPORT)  # all was there already: only the manifest is missing
 
-    async def _located_again(self, dossier: Dossier, camera: DeviceId) -> Export:
+    async def _located_again(self, dossier: Dossier, camera: DeviceId, asking: Round) -> Export:
         """As `_located`; what an earlier attempt obtained stays obtained, whatever the recorder says by now."""
         before = next((export for export in dossier.exports if export.camera == camera), None)
         if before is not None and before.state is ExportState.DONE:
             return before
-        found = await self._locator.of(dossier.request, camera)
+        found = await self._locator.of(dossier.request, camera, asking)
         if before is None or found.state is ExportState.PENDING or not any(file.camera == camera for file in dossier.files):
             return found
         return _broken_off(before, dossier, found.reason)

@@ -1,8 +1,10 @@
 """Where the footage of a camera is: what its recorder has of a window, what holds have secured of it, and what its own card has."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from gateway.clock import Clock
 from gateway.domain.city import City
@@ -10,12 +12,16 @@ from gateway.domain.coverage import Holding, Told
 from gateway.domain.devices import DeviceId
 from gateway.domain.footage import LEAST_GAP, ClockPart, Export, ExportState, FootageRequest, Origin, Period, clipped, gaps, joined
 from gateway.drivers.base import Span
-from gateway.errors import DeviceError, NotFound, Overloaded
+from gateway.errors import AuthenticationFailed, Busy, DeadlineExceeded, DeviceError, NotFound, Overloaded, Unreachable
 from gateway.footage.adopting import Adoption
 from gateway.footage.clocks import Clocks
 from gateway.footage.patience import patiently
 
+T = TypeVar("T")
 ASK_TIMEOUT_S: Final = 30.0
+_AT_ONCE: Final = 16
+_OF_ALL_CAMERAS: Final = (Unreachable, DeadlineExceeded, AuthenticationFailed, Busy)
+"""What a recorder fails with for one camera it fails with for the others, too."""
 
 
 class RecordingSearch(Protocol):
@@ -42,6 +48,26 @@ class Cards(Protocol):
         ...
 
 
+class Round:
+    """One locating of a request: many recorders are asked at once, each about one camera at a time, a silent one about no further ones."""
+
+    def __init__(self) -> None:
+        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._turns: defaultdict[DeviceId, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._silent: dict[DeviceId, DeviceError] = {}
+
+    async def ask(self, recorder: DeviceId, question: Callable[[], Awaitable[T]]) -> T:
+        """What `recorder` answers; raises what `question` raises, or raised of it before."""
+        async with self._turns[recorder], self._places:
+            if (failure := self._silent.get(recorder)) is not None:
+                raise failure
+            try:
+                return await question()
+            except _OF_ALL_CAMERAS as silence:
+                self._silent[recorder] = silence
+                raise
+
+
 class Locator:
     """Asks the recorders, and the cameras' cards for what those leave out.
 
@@ -65,13 +91,13 @@ class Locator:
         self._cards = cards
         self._adoption = adoption
 
-    async def of(self, request: FootageRequest, camera: DeviceId) -> Export:
+    async def of(self, request: FootageRequest, camera: DeviceId, asking: Round) -> Export:
         """What there is of one camera's window: PENDING with that, NOTHING or FAILED with the reason.
 
         The card is asked only for what the recorder and the holds leave out.
         """
         window = request.window_of(camera)
-        export = await self._with_held(await self._on_recorder(request, camera), window)
+        export = await self._with_held(await self._on_recorder(request, camera, asking), window)
         if self._cards is None or not gaps(export.coverage, window, least=LEAST_GAP):
             return export
         holding = await self._cards.card(camera, window)
@@ -82,7 +108,7 @@ class Locator:
         holding = await self._cards.card(camera, window) if self._cards else None
         return None if holding is None or holding.told is Told.NOTHING else self._origin(camera, holding, window)
 
-    async def _on_recorder(self, request: FootageRequest, camera: DeviceId) -> Export:
+    async def _on_recorder(self, request: FootageRequest, camera: DeviceId, asking: Round) -> Export:
         place = self._city.recorder_of(camera)
         if place is None:
             return Export(request.id, camera, DeviceId(""), "", state=ExportState.FAILED, reason="no recorder keeps its footage")
@@ -106,7 +132,7 @@ class Locator:
             return joined([period for part in read.parts for period in await self._searched(recorder.id, export.recording, part)])
 
         try:
-            coverage = await patiently(ask, self._clock, request=request.id, camera=camera)
+            coverage = await asking.ask(recorder.id, lambda: patiently(ask, self._clock, request=request.id, camera=camera))
         except (DeviceError, NotFound, Overloaded) as error:
             return replace(export, state=ExportState.FAILED, reason=f"the recorder does not say what it has: {error}")
         if not coverage:
