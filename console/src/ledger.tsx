@@ -51,7 +51,7 @@ export interface Entry {
   reason: string;
   open: boolean;
   targets: { views: { camera: string; preset: string }[]; zones: string[]; cells: string[]; groups: string[]; districts: string[] };
-  deliveries: { speaker: string; state: string; reason: string; may_still_sound: boolean }[];
+  deliveries: { speaker: string; state: string; reason: string; detail: string; may_still_sound: boolean }[];
   outcome: Said | null;
   corrected: Said[];
   recording: Recording;
@@ -188,7 +188,7 @@ function Looked({ one }: { one: Entry }) {
       <ul>
         {one.deliveries.map((delivery) => (
           <li key={delivery.speaker} data-state={delivery.state}>
-            {delivery.speaker} · {t(`delivery.${delivery.state}` as Key)} {delivery.reason && `· ${reason(delivery.reason)}`}{" "}
+            {delivery.speaker} · {t(`delivery.${delivery.state}` as Key)} {delivery.reason ? `· ${reason(delivery.reason)}` : delivery.detail && `· ${t("delivery.remark", { words: delivery.detail })}`}{" "}
             {delivery.may_still_sound && <strong>{t("delivery.may-still-sound")}</strong>}
           </li>
         ))}

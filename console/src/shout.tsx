@@ -266,7 +266,8 @@ function Outcome({ city, broadcast }: { city: City; broadcast: Broadcast | null 
       {broadcast.deliveries.map((one) => (
         <li key={one.speaker} class={`delivery ${one.state}`} data-speaker={one.speaker} data-state={one.state}>
           <b>{city.devices.get(one.speaker)?.name || one.speaker}</b> {t(`delivery.${one.state}` as Parameters<typeof t>[0])}{" "}
-          {one.reason !== "" && <em title={one.detail}>{reason(one.reason)}</em>} {one.may_still_sound && <strong>{t("delivery.may-still-sound")}</strong>}
+          {one.reason !== "" ? <em title={one.detail}>{reason(one.reason)}</em> : one.detail !== "" && <em>{t("delivery.remark", { words: one.detail })}</em>}{" "}
+          {one.may_still_sound && <strong>{t("delivery.may-still-sound")}</strong>}
         </li>
       ))}
     </ul>

@@ -71,7 +71,7 @@ USUAL = Manner()
 @dataclass(frozen=True, slots=True)
 class Stage:
     """What a performance needs of the house. `verify` raises WrongDevice when another device answers at a speaker's address, and
-    ends by itself within a bounded time."""
+    ends by itself within a bounded time; it gives why a speaker is known by its address alone, "" for one that has shown who it is."""
 
     clock: Clock
     leases: Leases
@@ -79,7 +79,7 @@ class Stage:
     journal: Journal
     rules: Rulebook
     speaker_of: Callable[[DeviceId], AudioSink]
-    verify: Callable[[DeviceId], Awaitable[None]]
+    verify: Callable[[DeviceId], Awaitable[str]]
     loudness: Loudness
     silencing: Silencing
     setups: asyncio.Semaphore
@@ -100,7 +100,7 @@ class Part:
         self._task: asyncio.Task[None] | None = None
         self._gives_way = self._turned_away = False  # from the moment of a pre-emption until the lease is left; by our own cancellation
         self._cooling = False
-        self._remark = ""  # what is to be known of it, though all is well
+        self._remarks: dict[str, str] = {}  # what is to be known of it, though all is well, by what it is about
         self._before = Figures()  # what was sent before the last interruption
         self._said_s = 0.0  # how much was heard by then
         self._cast: ZoneCast | None = None
@@ -122,6 +122,10 @@ class Part:
     @property
     def _live(self) -> bool:
         return isinstance(self._broadcast.programme.content, Talk)
+
+    @property
+    def _remark(self) -> str:
+        return "; ".join(filter(None, self._remarks.values()))
 
     @property
     def interrupted(self) -> bool:
@@ -297,13 +301,13 @@ class Part:
         """A turn in which one stream is heard by the whole zone; False when it does not come to that, and nothing was sent."""
         try:
             async with self._stage.setups:
-                await self._stage.verify(self.delivery.speaker)
+                self._remarks["identity"] = await self._stage.verify(self.delivery.speaker)
             async with self._quietened():
                 await self._close_left()
                 session = await cast.join(self.delivery.speaker)
                 if session is None:
                     return False
-                self._remark = self._remark or cast.remark
+                self._remarks["zone"] = cast.remark
                 try:
                     await self._send(sound, OpenSession(session, _nothing), curtain, cast)
                 finally:
@@ -340,7 +344,7 @@ class Part:
     async def _quietened(self) -> AsyncIterator[None]:
         """For the block, the right device is no louder than the rules have it."""
         limit = self._stage.rules.loudest(self._broadcast, self.delivery.speaker, self._length)
-        async with self._stage.loudness.at_most(self.delivery.speaker, limit) as self._remark:
+        async with self._stage.loudness.at_most(self.delivery.speaker, limit) as self._remarks["volume"]:
             yield
 
     async def _have_played(self, turn: KeptTurn, curtain: "Curtain") -> None:
@@ -391,7 +395,7 @@ class Part:
         async with stage.setups:
             way = await self._inherit(prefer) or await self._approach(kept, prefer)
             try:
-                await stage.verify(speaker)
+                self._remarks["identity"] = await stage.verify(speaker)
             except BaseException:
                 if not isinstance(way, Loaded):
                     await way.close()

@@ -95,7 +95,7 @@ class BroadcastService:
         clock: Clock,
         sounds: Sounds,
         speaker_of: Callable[[DeviceId], AudioSink],
-        verify: Callable[[DeviceId], Awaitable[None]],
+        verify: Callable[[DeviceId], Awaitable[str]],
         rules: Rules = USUAL_RULES,
         hours: Callable[[], SpeakingHours] = lambda: NEVER_QUIET,
         volume_of: Callable[[DeviceId], VolumeControl | None] = lambda _speaker: None,

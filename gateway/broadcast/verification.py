@@ -11,15 +11,18 @@ from gateway.domain.devices import Device, DeviceId
 from gateway.domain.health import Board
 from gateway.domain.quirks import Quirks
 from gateway.drivers.base import Identity, IdentitySource
-from gateway.errors import NotFound, WrongDevice
+from gateway.errors import DeviceFault, NotFound, NotSupported, WrongDevice
 
 FRESH: Final = timedelta(seconds=60)
 _SHOWN: Final = 64
 TIMEOUT_S: Final = 3.0
 
 
+UNCHECKED: Final = "its identity was not checked: "
+
+
 class Verify(Protocol):
-    async def __call__(self, speaker: DeviceId) -> None: ...
+    async def __call__(self, speaker: DeviceId) -> str: ...
 
 
 def verification(
@@ -34,32 +37,35 @@ def verification(
     """A function that raises WrongDevice when another device than the inventory's answers at a speaker's address (`domain.identity`).
 
     What a health check found within the last `FRESH` counts; otherwise the speaker is asked, signed, within `TIMEOUT_S`, and may
-    raise what drivers raise. A speaker that the inventory gives nothing to be known by cannot be told from another: it passes.
-    One that is a telephone has no serial number to tell; where it does not name its hardware either, it is known by its address alone.
+    raise what drivers raise. Where nothing can be compared, because the inventory has nothing to know it by or the device tells nothing, it
+    passes, known by its address alone; why is what the function gives, "" for one that has shown who it is. A telephone has no serial
+    number to tell, only its hardware.
     """
 
-    async def verify(speaker: DeviceId) -> None:
+    async def by_hardware(device: Device) -> str:
+        if not rules.known_hardware(device):
+            return f"{UNCHECKED}the inventory has no hardware address of it"
+        told = _seen_hardware(board, device.id, clock) or await _hardware(identity_of(device.id))
+        if rules.has_other_hardware(device, told):
+            raise _wrong(device.id, f"hardware address {_printable(', '.join(told))}", rules.known_hardware(device))
+        return "" if rules.tells_hardware(told) else f"{UNCHECKED}it tells no hardware address"
+
+    async def verify(speaker: DeviceId) -> str:
         device = city.devices.get(speaker)
         if device is None:
             raise NotFound(f"there is no speaker {speaker!r}")
         if not device.serial and not device.mac:
-            return
-        if is_telephone(speaker):
-            _compare_hardware(device, _seen_hardware(board, speaker, clock) or await _hardware(identity_of(speaker)))
-            return
+            return f"{UNCHECKED}the inventory has neither its serial number nor its hardware address"
+        if is_telephone(speaker) or not device.serial:
+            return await by_hardware(device)
         told = _seen(board, speaker, clock) or await identity_of(speaker).identity(timeout_s=TIMEOUT_S)
         if not rules.serial_tells(device, quirks_of(speaker), manufacturer=told.manufacturer, model=told.model):
-            if device.mac:
-                _compare_hardware(device, await _hardware(identity_of(speaker)))
-        elif device.serial and (not told.serial or rules.has_other_serial(device, told.serial)):
+            return await by_hardware(device)
+        if not told.serial or rules.has_other_serial(device, told.serial):
             raise _wrong(speaker, f"serial number {_printable(told.serial)}", device.serial)
+        return ""
 
     return verify
-
-
-def _compare_hardware(device: Device, told: Sequence[str]) -> None:
-    if rules.has_other_hardware(device, told):
-        raise _wrong(device.id, f"hardware address {_printable(', '.join(told))}", rules.known_hardware(device))
 
 
 def _wrong(speaker: DeviceId, told: str, known: str) -> WrongDevice:
@@ -96,4 +102,8 @@ def _seen_facts(board: Board, speaker: DeviceId, clock: Clock) -> Mapping[str, A
 
 
 async def _hardware(speaker: IdentitySource) -> Sequence[str]:
-    return await speaker.hardware_addresses(fresh_s=FRESH.total_seconds(), timeout_s=TIMEOUT_S)
+    """The hardware addresses that it tells; none where it cannot."""
+    try:
+        return await speaker.hardware_addresses(fresh_s=FRESH.total_seconds(), timeout_s=TIMEOUT_S)
+    except (NotSupported, DeviceFault):
+        return ()

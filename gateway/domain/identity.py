@@ -30,6 +30,11 @@ def has_other_serial(device: Device, serial: str) -> bool:
     return bool(device.serial and serial) and not _same(device.serial, serial)
 
 
+def tells_hardware(addresses: Iterable[str]) -> bool:
+    """Whether a device told any hardware address that is one."""
+    return any(map(hardware_address, addresses))
+
+
 def has_other_hardware(device: Device, addresses: Iterable[str]) -> bool:
     """Whether the inventory knows a hardware address, the device told some, and it is none of them."""
     known = known_hardware(device)

@@ -125,6 +125,7 @@ class House:
         for speaker in self.speakers.values():
             speaker.opens.set()
         self.swapped: set[DeviceId] = set()
+        self.unidentified: dict[DeviceId, str] = {}
         self.shelf = ClipShelf(store, folder, ClipPreparer(), clock)
         self.clip = ClipId("")
         self.rules, self.hours = Rules(max_speakers=3), NEVER_QUIET
@@ -147,9 +148,10 @@ class House:
             manner=manner,
         )
 
-    async def _verify(self, speaker: DeviceId) -> None:
+    async def _verify(self, speaker: DeviceId) -> str:
         if speaker in self.swapped:
             raise WrongDevice(f"{speaker}: another serial number")
+        return self.unidentified.get(speaker, "")
 
     def order(self, name: str = "b1", *speakers: str, **changes: object) -> Order:
         targets = Targets(speakers=tuple(map(DeviceId, speakers or ("s1",))))

@@ -127,6 +127,19 @@ async def test_what_was_as_loud_as_ever_is_on_record(
         assert (await house.delivery()).detail == delivery.detail
 
 
+async def test_that_nobody_checked_who_spoke_is_on_record_beside_that(
+    store: Store, clock: SimulatedClock, tmp_path: Path, knobs: dict[DeviceId, Knob]
+) -> None:
+    knobs[HORN] = Knob(failure=NotSupported("it has no volume"))
+    async with soft(store, clock, tmp_path / "clips", knobs) as house:
+        house.unidentified[HORN] = "its identity was not checked: no serial number"
+        await house.service.submit(house.order("b1"))
+        detail = (await house.ended()).deliveries[0].detail
+        assert detail.startswith("its identity was not checked: no serial number; ")
+        assert "it has no volume" in detail
+        assert (await house.delivery()).detail == detail
+
+
 async def test_no_stranger_is_made_quieter(store: Store, clock: SimulatedClock, tmp_path: Path, knobs: dict[DeviceId, Knob]) -> None:
     async with soft(store, clock, tmp_path / "clips", knobs) as house:
         house.swapped.add(HORN)

@@ -10,9 +10,11 @@ from gateway.domain.devices import Device, DeviceId, DeviceKind
 from gateway.domain.health import Board, HealthState, Standing
 from gateway.domain.quirks import NONE, Quirk, Quirks
 from gateway.drivers.base import Identity
-from gateway.errors import WrongDevice
+from gateway.errors import DeviceError, DeviceFault, NotSupported, WrongDevice
 
 HORN = DeviceId("SPK-1")
+SHARED = Quirks({"shared-serial": Quirk("Q18", "shared-serial")})
+MAC = "3c:ef:8c:00:00:01"
 
 
 @dataclass
@@ -23,10 +25,12 @@ class Street:
     asked: int = 0
     clock: SimulatedClock = field(default_factory=SimulatedClock)
     board: Board = field(default_factory=Board)
-    hardware: str = ""
+    hardware: str | DeviceError = ""
     quirks: Quirks = NONE
 
     async def hardware_addresses(self, *, fresh_s: float, timeout_s: float) -> list[str]:
+        if isinstance(self.hardware, DeviceError):
+            raise self.hardware
         return [self.hardware]
 
     async def identity(self, *, timeout_s: float) -> Identity:
@@ -87,13 +91,33 @@ async def test_what_a_stranger_calls_itself_is_told_as_far_as_it_can_be_shown() 
     assert str(caught.value).isprintable() and len(str(caught.value)) < 200
 
 
-async def test_a_speaker_that_the_inventory_has_no_serial_number_of_passes() -> None:
+async def test_a_speaker_that_the_inventory_has_nothing_to_know_by_passes_with_a_remark() -> None:
     street = Street(serial="anything")
-    await street.verify(inventory_serial="")(HORN)
+    assert "neither its serial number nor its hardware address" in await street.verify(inventory_serial="")(HORN)
     assert street.asked == 0
 
 
-SHARED = Quirks({"shared-serial": Quirk("Q18", "shared-serial")})
+async def test_one_that_has_shown_who_it_is_passes_without_a_remark() -> None:
+    street = Street(hardware=MAC)
+    assert await street.verify()(HORN) == ""
+    assert await street.verify(inventory_serial="", mac=MAC)(HORN) == ""
+
+
+async def test_a_speaker_of_which_the_inventory_has_the_hardware_alone_is_known_by_that() -> None:
+    street = Street(hardware="3c:ef:8c:00:00:02")
+    with pytest.raises(WrongDevice):
+        await street.verify(inventory_serial="", mac=MAC)(HORN)
+
+
+@pytest.mark.parametrize("told", ["", "nonsense", NotSupported("no such operation"), DeviceFault("not now")])
+async def test_one_that_tells_no_hardware_to_compare_passes_with_a_remark(told: str | DeviceError) -> None:
+    street = Street(hardware=told)
+    assert "tells no hardware address" in await street.verify(inventory_serial="", mac=MAC)(HORN)
+
+
+async def test_a_serial_number_that_tells_nothing_is_a_remark_where_the_inventory_has_no_hardware_either() -> None:
+    street = Street(serial="123456789", quirks=SHARED)
+    assert "the inventory has no hardware address" in await street.verify(vendor="Maker", model="horn")(HORN)
 
 
 async def test_a_speaker_whose_serial_number_tells_nothing_is_known_by_its_hardware() -> None:

@@ -109,9 +109,10 @@ async def square(sqlite_url: str, tmp_path: Path) -> AsyncIterator[Square]:
         store = await stack.enter_async_context(store_running(sqlite_url, clock))
         shelf = ClipShelf(store, tmp_path / "clips", ClipPreparer(), clock)
 
-        async def verify(speaker: DeviceId) -> None:
+        async def verify(speaker: DeviceId) -> str:
             if speaker in found.swapped:
                 raise WrongDevice("another serial number")
+            return "known by its address alone"
 
         def open_group(group: MulticastGroup) -> MulticastSession:
             return MulticastSession(group, MulticastManner(interface=(found.unreachable or ["127.0.0.1"])[0]))
@@ -132,6 +133,7 @@ async def test_a_whole_zone_hears_one_stream_and_the_record_says_what_is_not_kno
     deliveries = await square.ended()
     assert {(one.state, one.figures.path) for one in deliveries.values()} == {(DeliveryState.DONE, "multicast")}
     assert all("which loudspeaker heard it is not known" in one.detail for one in deliveries.values())
+    assert all("known by its address alone" in one.detail for one in deliveries.values())
     *zone, neighbour = square.horns
     assert square.by("multicast") == {**{horn.id: 1 for horn in zone}, neighbour.id: 0}
     for horn in zone:

@@ -48,9 +48,9 @@ class Pole:
         results = await speaker.check(Subject(self.city.devices[HORN], clock.monotonic()), tools)
         return {result.check: result for result in results}
 
-    async def verify(self) -> None:
+    async def verify(self) -> str:
         drivers = self.drivers
-        await verification(
+        return await verification(
             city=self.city,
             board=self.board,
             clock=self.clock,
@@ -99,7 +99,18 @@ async def test_one_of_which_no_hardware_is_known_rests_on_its_address_and_says_s
     pole.has(mac="", serial="A-1")
     found = await pole.check()
     assert (found["identity"].outcome, found["identity"].facts["rests_on"]) == (Outcome.OK, "address")
-    await pole.verify()
+    assert "the inventory has no hardware address" in await pole.verify()
+
+
+async def test_hardware_that_was_told_too_long_ago_is_asked_for_though_the_telephone_has_answered_since(pole: Pole) -> None:
+    pole.has(mac="02:00:00:00:00:99")
+    facts = {"identity": {"hardware": "02:00:00:00:00:99"}}
+    pole.board.put(Standing(HORN, HealthState.UP, pole.clock.now(), identified=pole.clock.now(), facts=facts))
+    assert await pole.verify() == ""
+    await pole.clock.advance(61)
+    pole.board.put(replace(pole.board[HORN], last_seen=pole.clock.now()))
+    with pytest.raises(WrongDevice):
+        await pole.verify()
 
 
 async def test_what_a_fresh_check_found_is_not_asked_again(pole: Pole) -> None:

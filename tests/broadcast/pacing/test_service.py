@@ -96,8 +96,8 @@ async def street(store: Store, clock: SimulatedClock, tmp_path: Path) -> AsyncIt
             yield Street(service, store, pacer, horns, short, twenty, sound)
 
 
-async def _anybody(_speaker: DeviceId) -> None:
-    pass
+async def _anybody(_speaker: DeviceId) -> str:
+    return ""
 
 
 async def test_deliveries_say_that_the_pacer_died_under_them_and_the_next_broadcast_is_heard_whole(street: Street) -> None:
