@@ -202,16 +202,19 @@ def settled(keep: Keep, holding: Holding) -> Keep:
         return replace(keep, state=KeepState.NOTHING, reason="not-recorded", next_at=None)
     if not keep.missing:
         return replace(keep, state=KeepState.SECURED, reason="", next_at=None)
-    if keep.obtained:
-        return replace(keep, state=KeepState.PARTIAL, reason=_why_missing(keep, holding), next_at=None)
-    gone = holding.told is not Told.UNLISTED and holding.oldest is not None and holding.oldest > keep.missing[0].start
-    state, reason = (KeepState.LOST, "overwritten") if gone else (KeepState.NOTHING, "not-recorded")
-    return replace(keep, state=state, reason=reason, next_at=None)
+    reason = _why_missing(keep, holding)
+    nothing = KeepState.LOST if reason == "overwritten" else KeepState.NOTHING
+    return replace(keep, state=KeepState.PARTIAL if keep.obtained else nothing, reason=reason, next_at=None)
 
 
 def _why_missing(keep: Keep, holding: Holding) -> str:
-    gone = holding.oldest is not None and any(hole.start < holding.oldest for hole in keep.missing)
-    return "overwritten" if gone else "gaps-in-recording"
+    """Of what the device says to have, or, where it does not say, of the whole window."""
+    listed = holding.told is not Told.UNLISTED
+    if listed and holding.oldest is not None and any(hole.start < holding.oldest for hole in keep.missing):
+        return "overwritten"
+    if listed:
+        return "not-replayed"
+    return "gaps-in-recording" if keep.obtained else "not-recorded"
 
 
 def expected_bytes(periods: Iterable[Period], bytes_per_s: float) -> int:

@@ -10,7 +10,19 @@ from gateway.clock import Clock
 from gateway.domain.city import City
 from gateway.domain.coverage import Holding, Told
 from gateway.domain.devices import DeviceId
-from gateway.domain.footage import LEAST_GAP, ClockPart, Export, ExportState, FootageRequest, Origin, Period, clipped, gaps, joined
+from gateway.domain.footage import (
+    LEAST_GAP,
+    NOT_RECORDED,
+    ClockPart,
+    Export,
+    ExportState,
+    FootageRequest,
+    Origin,
+    Period,
+    clipped,
+    gaps,
+    joined,
+)
 from gateway.drivers.base import Span
 from gateway.errors import AuthenticationFailed, Busy, DeadlineExceeded, DeviceError, NotFound, Overloaded, Unreachable
 from gateway.footage.adopting import Adoption
@@ -136,7 +148,7 @@ class Locator:
         except (DeviceError, NotFound, Overloaded) as error:
             return replace(export, state=ExportState.FAILED, reason=f"the recorder does not say what it has: {error}")
         if not coverage:
-            return replace(export, state=ExportState.NOTHING, reason="not recorded", gaps=(window,))
+            return replace(export, state=ExportState.NOTHING, reason=NOT_RECORDED, gaps=(window,))
         return replace(export, coverage=coverage, gaps=gaps(coverage, window, least=LEAST_GAP))
 
     async def _searched(self, recorder: DeviceId, recording: str, part: ClockPart) -> tuple[Period, ...]:

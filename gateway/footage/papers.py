@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from gateway.domain.footage import CLOCK_COMPARED, NOT_REPLAYED
+from gateway.domain.footage import CLOCK_COMPARED, GAPS, NOT_RECORDED, NOT_REPLAYED
 from gateway.evidence.contents import MANIFEST, PAGE, SM_KEY
 from gateway.footage import stationery
 from gateway.footage.instructions import LINUX, SECOND, WINDOWS_OPENSSL, spaced
@@ -45,8 +45,8 @@ _STEPS: Final = {
 """What the custody sheet prints of the custody log; the rest of it, looks above all, stands in the manifest alone."""
 _STATES: Final = {"done": "完整 whole", "partial": "部分 in part", "nothing": "未取得 nothing obtained", "failed": "未能调取 failed"}
 _WHY: Final = {
-    "not recorded": "未录像 not recorded",
-    "gaps in the recording": "录像有间断 gaps in the recording",
+    NOT_RECORDED: f"未录像 {NOT_RECORDED}",
+    GAPS: f"录像有间断 {GAPS}",
     NOT_REPLAYED: f"设备称有录像，但未予回放 {NOT_REPLAYED}",
 }
 _MEASURED: Final = {CLOCK_COMPARED: "（ONVIF 校时查询，精度约 1 秒 asked by ONVIF, to about 1 s）"}

@@ -8,7 +8,7 @@ from typing import Final
 
 from gateway.domain.footage import LEAST_GAP, Period
 from gateway.drivers.base import Target
-from gateway.errors import DeadlineExceeded, DeviceFault
+from gateway.errors import DeviceFault
 from gateway.footage.cutting import Finished, Stretch
 from gateway.footage.worker import Job, Reached
 from gateway.storage.shelf import sync_folder
@@ -69,10 +69,6 @@ async def fetch_stretch(
             if fault.code != NOTHING_THERE:
                 raise
             return
-        except DeadlineExceeded:
-            if begin == stretch.start:
-                raise
-            return  # what it would not say at first, it does not say at all
         if end - begin < LEAST_GAP or stretch.end - end < LEAST_GAP:
             return
 

@@ -117,9 +117,11 @@ def test_what_is_lost_first_is_secured_first_and_the_unknown_is_not_left_to_the_
     [
         ([(0, 100)], 0, Told.HISTORY, KeepState.SECURED, ""),
         ([(0, 99.5)], 0, Told.HISTORY, KeepState.SECURED, ""),
-        ([(0, 50)], 0, Told.HISTORY, KeepState.PARTIAL, "gaps-in-recording"),
+        ([(0, 50)], 0, Told.HISTORY, KeepState.PARTIAL, "not-replayed"),
+        ([(0, 50)], None, Told.UNLISTED, KeepState.PARTIAL, "gaps-in-recording"),
         ([(50, 100)], 50, Told.HISTORY, KeepState.PARTIAL, "overwritten"),
         ([], 500, Told.HISTORY, KeepState.LOST, "overwritten"),
+        ([], 0, Told.HISTORY, KeepState.NOTHING, "not-replayed"),
         ([], None, Told.UNLISTED, KeepState.NOTHING, "not-recorded"),
     ],
 )

@@ -1,8 +1,6 @@
 """Requests that were filed before the register knew kinds, emergencies and windows keep their story when the store is migrated."""
 
 import json
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -15,39 +13,18 @@ from gateway.clock import SimulatedClock
 from gateway.domain.devices import DeviceId
 from gateway.domain.footage import FootageState, RequesterKind, RequestId, Step
 from gateway.storage.engine import open_engines, parse_url
-from gateway.storage.migrations import HERE
 from tests.conftest import running
 from tests.footage.desk import NOW
+from tests.storage.old_store import STORES, at_revision
 
-_TO_0030 = """
-import sys
-from alembic import command
-from alembic.config import Config
-config = Config()
-config.set_main_option("script_location", sys.argv[1])
-config.attributes["url"] = sys.stdin.read()
-command.upgrade(config, "0030")
-"""
 _WORDS = "'Wang', 'u', 'b', 'Li', 'c', 'k', 'l', 'd', '', 'p', 'd', 'normal'"
 _FILM = f"'{'a' * 64}', 1, 1, 0"
 _REQUESTS = {"fr-1": ("submitted", False), "fr-2": ("partial", True), "fr-3": ("expired", True), "fr-4": ("handed-over", True)}
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=STORES)
 def old_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A store as it was before; the fixtures of the suite give migrated ones only."""
-    if request.param == "sqlite":
-        return _at_0030(f"sqlite:///{tmp_path / 'old.db'}")
-    folder = request.getfixturevalue("postgres")
-    subprocess.run(["createdb", "-h", folder, "-U", "gateway", "-T", "template0", "old"], check=True)
-    request.addfinalizer(lambda: subprocess.run(["dropdb", "-f", "-h", folder, "-U", "gateway", "old"], check=True))
-    return _at_0030(f"postgresql://gateway@/old?host={folder}")
-
-
-def _at_0030(url: str) -> str:
-    address = parse_url(url).render_as_string(hide_password=False)
-    subprocess.run([sys.executable, "-c", _TO_0030, str(HERE)], input=address.encode(), check=True)
-    return url
+    return at_revision("0030", request.param, tmp_path, request)
 
 
 @pytest.fixture

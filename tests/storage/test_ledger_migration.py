@@ -1,7 +1,5 @@
 """Recordings and pictures of the time before their outcomes were put down are told truly when the store is migrated."""
 
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -16,34 +14,15 @@ from gateway.domain.broadcast import BroadcastId, DeliveryState, Figures, Progra
 from gateway.domain.broadcast_ledger import Moment, RecordingState
 from gateway.storage.broadcasts import BroadcastRepository
 from gateway.storage.engine import open_engines, parse_url
-from gateway.storage.migrations import HERE
 from gateway.storage.schema import UtcTime
 from tests.conftest import running
+from tests.storage.old_store import STORES, at_revision
 from tests.storage.test_broadcasts import START, order, queued
 
-_TO_0045 = """
-import sys
-from alembic import command
-from alembic.config import Config
-config = Config()
-config.set_main_option("script_location", sys.argv[1])
-config.attributes["url"] = sys.stdin.read()
-command.upgrade(config, "0045")
-"""
 
-
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=STORES)
 def old_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A store as it was before."""
-    url = f"sqlite:///{tmp_path / 'old.db'}"
-    if request.param == "postgres":
-        folder = request.getfixturevalue("postgres")
-        subprocess.run(["createdb", "-h", folder, "-U", "gateway", "-T", "template0", "old_ledger"], check=True)
-        request.addfinalizer(lambda: subprocess.run(["dropdb", "-f", "-h", folder, "-U", "gateway", "old_ledger"], check=True))
-        url = f"postgresql://gateway@/old_ledger?host={folder}"
-    address = parse_url(url).render_as_string(hide_password=False)
-    subprocess.run([sys.executable, "-c", _TO_0045, str(HERE)], input=address.encode(), check=True)
-    return url
+    return at_revision("0045", request.param, tmp_path, request)
 
 
 @pytest.fixture

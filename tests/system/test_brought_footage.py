@@ -6,14 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from demo.processes import free_port, running
 from tests.api.conftest import template
 from tests.media.films import grey_film
-from tests.system.chromium import Page, browser, program
+from tests.system.chromium import Page, program
 from tests.system.conftest import ROOT
-from tests.system.sealed import caller, configured, lacking, up
-from tests.system.test_console import fill
-from tests.waiting import until
+from tests.system.sealed import lacking, request_page, share_in
 
 __all__ = ["template"]
 
@@ -27,23 +24,8 @@ pytestmark = [
 @pytest.fixture
 async def desk(tmp_path: Path, template: Path) -> AsyncIterator[Page]:
     """The page of a request of which nothing could be fetched, open for who filed it."""
-    key, port = await lacking(tmp_path, template), free_port(0)
-    (tmp_path / "share").mkdir()
-    share = {"name": "police-share", "kind": "directory", "path": str(tmp_path / "share"), "mounted": False}
-    config = configured(tmp_path, port, share)
-    async with running(("gateway", "serve", "--config", str(config)), log=tmp_path / "log", ready=False), caller(port, key) as http:
-        await until(lambda: up(http))
-        async with browser(tmp_path / "profile") as page:
-            await page.open(f"http://127.0.0.1:{port}/")
-            await page.until("document.querySelector('.sign-in input')")
-            await page.run(fill(".sign-in input", key))
-            await page.run("document.querySelector('.sign-in button').click()")
-            await page.until(f"!!{ROOM}")
-            await page.run(f"{ROOM}.click()")
-            await page.until("document.querySelector('[data-request]')")
-            await page.run("document.querySelector('[data-request]').click()")
-            await page.until("document.querySelector('.brought form')")
-            yield page
+    async with request_page(tmp_path, await lacking(tmp_path, template), share_in(tmp_path)) as page:
+        yield page
 
 
 async def test_what_was_brought_alone_is_given_proved_and_viewed(desk: Page, tmp_path: Path) -> None:
@@ -74,10 +56,10 @@ async def test_what_was_brought_alone_is_given_proved_and_viewed(desk: Page, tmp
 
 
 async def bring(page: Page, name: str, content: bytes) -> None:
+    await page.until("document.querySelector('.brought form')")  # away while another is sent
     await page.run(BRING.format(name=name, content=base64.b64encode(content).decode()))
 
 
-ROOM = "[...document.querySelectorAll('header button')].find(one => one.textContent.startsWith('Footage'))"
 BRING = """(() => {{
     const form = document.querySelector('.brought form');
     const words = {{ brought_by: '赵工', badge: 'HK-0091', device: 'DS-8632N, 10.3.0.7', client: 'iVMS-4200 3.11' }};

@@ -5,13 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from demo.processes import free_port, running
+from demo.processes import free_port
 from tests.api.conftest import template
-from tests.system.chromium import Page, browser, program
+from tests.system.chromium import Page, program
 from tests.system.conftest import ROOT
-from tests.system.sealed import bucket_at, caller, configured, prepared, up
-from tests.system.test_console import fill
-from tests.waiting import until
+from tests.system.sealed import bucket_at, prepared, request_page, share_in
 
 __all__ = ["template"]
 
@@ -25,23 +23,10 @@ pytestmark = [
 @pytest.fixture
 async def desk(tmp_path: Path, template: Path) -> AsyncIterator[Page]:
     """The page of the request, open for who filed it; its package may go to a share, and to a store that is not there."""
-    key, port = await prepared(tmp_path, template), free_port(0)
-    (tmp_path / "share").mkdir()
-    share = {"name": "police-share", "kind": "directory", "path": str(tmp_path / "share"), "mounted": False}
-    config = configured(tmp_path, port, share, bucket_at(f"http://127.0.0.1:{free_port(0)}", tmp_path))
-    async with running(("gateway", "serve", "--config", str(config)), log=tmp_path / "log", ready=False), caller(port, key) as http:
-        await until(lambda: up(http))
-        async with browser(tmp_path / "profile") as page:
-            await page.open(f"http://127.0.0.1:{port}/")
-            await page.until("document.querySelector('.sign-in input')")
-            await page.run(fill(".sign-in input", key))
-            await page.run("document.querySelector('.sign-in button').click()")
-            await page.until(f"!!{ROOM}")
-            await page.run(f"{ROOM}.click()")
-            await page.until("document.querySelector('[data-request]')")
-            await page.run("document.querySelector('[data-request]').click()")
-            await page.until("document.querySelector('.sending form')")
-            yield page
+    store = bucket_at(f"http://127.0.0.1:{free_port(0)}", tmp_path)
+    async with request_page(tmp_path, await prepared(tmp_path, template), share_in(tmp_path), store) as page:
+        await page.until("document.querySelector('.sending form')")
+        yield page
 
 
 async def test_a_package_is_sent_and_arrives_and_what_does_not_says_why(desk: Page, tmp_path: Path) -> None:
@@ -68,5 +53,4 @@ async def test_a_package_is_sent_and_arrives_and_what_does_not_says_why(desk: Pa
     assert desk.errors == []
 
 
-ROOM = "[...document.querySelectorAll('header button')].find(one => one.textContent.startsWith('Footage'))"
 SHOWN = "document.querySelector('.sending').scrollIntoView({ block: 'center' })"

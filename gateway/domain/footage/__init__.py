@@ -32,7 +32,9 @@ from gateway.domain.footage.custody import (
     Step,
 )
 from gateway.domain.footage.exports import (
+    GAPS,
     LEAST_GAP,
+    NOT_RECORDED,
     NOT_REPLAYED,
     Export,
     ExportState,
@@ -88,9 +90,11 @@ __all__ = [
     "DELIVERABLE",
     "EVERYTHING",
     "FRUITLESS",
+    "GAPS",
     "GUARDS",
     "KEPT",
     "LEAST_GAP",
+    "NOT_RECORDED",
     "NOT_REPLAYED",
     "OPTIONAL_FIELDS",
     "OUTCOMES",

@@ -130,6 +130,8 @@ class FootageFile(OnDeviceClock):
         return "card" if self.device == self.camera else "recorder"
 
 
+NOT_RECORDED: Final = "not recorded"
+GAPS: Final = "gaps in the recording"
 NOT_REPLAYED: Final = "the device says to have it, and does not replay it"
 LEAST_GAP: Final = timedelta(seconds=1)
 """Footage that is missing for less is a late or lost picture, not a gap."""
@@ -156,7 +158,7 @@ def _why_missing(export: Export, missing: Sequence[Period], *, nothing: bool) ->
     """Why `missing` could not be had though nothing broke off: it was never recorded, or the device keeps it to itself."""
     withheld = [part for hole in missing for part in clipped(export.recorded, hole) if part.length >= LEAST_GAP]
     never = any(gaps(withheld, hole, least=LEAST_GAP) for hole in missing)
-    told = "not recorded" if nothing else "gaps in the recording"
+    told = NOT_RECORDED if nothing else GAPS
     return "; ".join([*([told] if never else []), *([NOT_REPLAYED] if withheld else [])])
 
 
