@@ -11,6 +11,8 @@ arrival in the daemon, is `mic_to_wire_p95_ms` of `./gw bench broadcast`.
                                     none before and after, divided by their number; `talker_daemon_cpu_pct` and `talker_pacer_cpu_pct` are
                                     its parts. The pacer's wake-ups, a hundred a second at the most, are shared by all who speak
     lone_talker_cpu_pct, …          the same where only one speaks, who bears all of the wake-ups
+    bare_talker_cpu_pct, …          what plain connections and a plain ticker cost that do nothing with a frame (`bench.bare_talks`), just
+                                    before and just after; `ratios.talker_vs_bare` compares
     bench_talker_cpu_pct            what the bench itself spends on each of its talkers; in none of the figures above
     talk_frames_lost                loud frames that no loudspeaker heard
     press_to_air_p50_ms             from the order until the talker is told to be on air
@@ -30,6 +32,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from bench import bare_talks
 from demo import sound, usage
 from demo.observer import Observer
 from demo.processes import free_port
@@ -56,9 +59,18 @@ class _Said:
 
 
 def measure(*, talkers: int = TALKERS, seconds: float = SECONDS) -> dict[str, Any]:
-    """Let them talk; returns {"figures": …, "ratios": {}}."""
+    """Let them talk; returns {"figures": …, "ratios": …}."""
     with tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder:
-        return {"figures": asyncio.run(_measured(Path(folder), talkers, seconds)), "ratios": {}}
+        before = _bare(talkers, seconds / 4)
+        figures = asyncio.run(_measured(Path(folder), talkers, seconds))
+        after = _bare(talkers, seconds / 4)
+    bare = {name: statistics.mean((cost, after[name])) for name, cost in before.items()}
+    ratios = {f"{name}_vs_bare": round(figures[f"{name}_cpu_pct"] / cost, 2) for name, cost in bare.items()}
+    return {"figures": figures | {f"bare_{name}_cpu_pct": round(cost, 3) for name, cost in bare.items()}, "ratios": ratios}
+
+
+def _bare(talkers: int, seconds: float) -> dict[str, float]:
+    return {"lone_talker": bare_talks.cpu_pct(1, seconds), "talker": bare_talks.cpu_pct(talkers, seconds)}
 
 
 async def _measured(folder: Path, talkers: int, seconds: float) -> dict[str, float]:
