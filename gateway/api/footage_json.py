@@ -26,6 +26,7 @@ from gateway.domain.footage import (
     Origin,
     Period,
     RequesterKind,
+    TimeSource,
     Urgency,
     missing,
 )
@@ -140,6 +141,9 @@ class FileOut(Output):
     recording: str
     clock_offset_s: float | None = Field(description="That device's clock less the true one then; null when it was never measured.")
     sound_left_out: str = Field(description="The encoding of the sound that was recorded and cannot be put into MP4; empty: none.")
+    time_source: TimeSource = Field(
+        description="Whose word its times are: `device`, or `reckoned`, counted by the gateway from the time that was asked for."
+    )
     number: int
     sha256: str
     size: int

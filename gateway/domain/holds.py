@@ -15,7 +15,7 @@ from typing import Final, NewType
 from gateway.domain.coverage import Coverage, Holding, Told
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import Person
-from gateway.domain.footage import LEAST_GAP, OnDeviceClock, Period, RequestId, joined, left_out, total
+from gateway.domain.footage import LEAST_GAP, OnDeviceClock, Period, RequestId, TimeSource, joined, left_out, total
 from gateway.errors import Conflict
 
 HoldId = NewType("HoldId", str)
@@ -130,7 +130,8 @@ class HeldFile(OnDeviceClock):
     """One finished file in the evidence store, safe on the disk before its row was written. `runs`: the unbroken stretches in it.
 
     `device` gave it out of `recording`; `offset`: the device's clock less the true one when it was fetched, None when it had never been
-    measured. `sound_left_out`: the encoding of the sound that was recorded and cannot be put into the file.
+    measured; `time_source`: whose word its times are. `sound_left_out`: the encoding of the sound that was recorded and cannot be put
+    into the file.
     """
 
     hold: HoldId
@@ -150,6 +151,7 @@ class HeldFile(OnDeviceClock):
     serial: str = ""
     recording: str = ""
     sound_left_out: str = ""
+    time_source: TimeSource = TimeSource.UNKNOWN
 
 
 AHEAD: Final = timedelta(days=1)

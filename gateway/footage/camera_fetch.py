@@ -68,4 +68,5 @@ class CameraFetch:
             serial=origin.serial,
             recording=origin.recording,
             sound_left_out=finished.sound_left_out,
+            time_source=finished.time_source,
         )

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from gateway.domain.footage import LEAST_GAP
+from gateway.domain.footage import LEAST_GAP, TimeSource
 from gateway.drivers.base import TrackDescription
 from gateway.errors import NotSupported
 from gateway.media.depacketize import AccessUnit
@@ -35,6 +35,8 @@ _FAR_EARLY: Final = timedelta(hours=1)
 """Longer than recorders make their own files, at whose beginning some replays begin."""
 _FAR_EARLY_PICTURES: Final = 250
 """So many of them are no mistake of a clock: the recorder plays from its beginning, whatever it is asked."""
+_PAST_END: Final = 50
+"""So many pictures in a row at the end or later are no mistake of a clock: the recorder plays on. Sound of two seconds before is there."""
 _MOST_BYTES_PER_S: Final = 16 << 20
 _MOST_BYTES: Final = 256 << 20
 """What a stretch may take beside `_MOST_BYTES_PER_S`, twice the bitrate of any camera: a clock that stands still fills no disk."""
@@ -64,6 +66,7 @@ class Finished:
     """A file that is complete and safe on the disk. `runs`: its unbroken stretches, the last picture of each included.
 
     `sound_left_out`: the encoding of the sound that was recorded and cannot be put into the file; "" when there was none such.
+    `time_source`: whose word `runs` are.
     """
 
     name: str
@@ -74,6 +77,7 @@ class Finished:
     damaged: int
     runs: tuple[tuple[datetime, datetime], ...]
     sound_left_out: str = ""
+    time_source: TimeSource = TimeSource.UNKNOWN
 
 
 class Cutter:
@@ -95,6 +99,7 @@ class Cutter:
         self._boundary = self._after(stretch.start)
         self._clock = _PictureClock(stretch.start)
         self._lead = _Lead(stretch.start, stretch.after)
+        self._past_end = 0
         self._taken = 0
         self._room: float = _MOST_BYTES  # as of the latest picture when it was last reached
         self._furthest = stretch.start
@@ -104,6 +109,11 @@ class Cutter:
     def latest(self) -> datetime:
         """The time of the latest picture, or the start."""
         return self._clock.latest
+
+    @property
+    def over(self) -> bool:
+        """Whether the recorder plays on beyond the end: nothing of the stretch is still to come."""
+        return self._past_end >= _PAST_END
 
     @property
     def size(self) -> int:
@@ -117,7 +127,9 @@ class Cutter:
         """
         at = self._clock.moment(unit)
         if at >= self._stretch.end:
+            self._past_end += 1
             return
+        self._past_end = 0
         for passed, moment in self._lead.passed(unit, at, inside=self._file is not None):
             self._put(passed, moment)
 
@@ -132,7 +144,7 @@ class Cutter:
             name = f"{self._stretch.prefix}{self._number:03d}.mp4"
             self._number += 1
             self._file = _File(self._stretch.folder, name, self._number - 1, self._track, self._sound)
-        self._file.add(unit, at)
+        self._file.add(unit, at, told=self._clock.told)
         if self._sounds is not None:
             self._place(self._sounds.until(at))
             if self._file.holds(at - _LATE_SOUND):
@@ -232,10 +244,14 @@ class _Lead:
 
 
 class _PictureClock:
-    """When a picture was taken: the recorder's word, or by the RTP clock from the start where it gives none."""
+    """When a picture was taken: the recorder's word, or by the RTP clock from the start where it gives none.
+
+    `told`: whether the recorder has given its word for the latest picture or one before.
+    """
 
     def __init__(self, start: datetime) -> None:
         self.latest = start
+        self.told = False
         self._timestamp: int | None = None
 
     @property
@@ -245,7 +261,7 @@ class _PictureClock:
 
     def moment(self, unit: AccessUnit) -> datetime:
         if unit.ntp is not None:
-            self.latest = unit.ntp
+            self.latest, self.told = unit.ntp, True
         elif self._timestamp is not None:
             self.latest += timedelta(seconds=_step(unit.timestamp, self._timestamp) / _RTP_CLOCK_HZ)
         self._timestamp = unit.timestamp
@@ -340,11 +356,15 @@ class _File:
         self._heard: _Heard | None = None
         self._runs: _Runs | None = None
         self._begin: datetime | None = None
+        self._time_source = TimeSource.DEVICE
         self.size = 0
 
-    def add(self, unit: AccessUnit, at: datetime) -> None:
+    def add(self, unit: AccessUnit, at: datetime, *, told: bool) -> None:
+        """A picture of `at`; `told`: by the recorder's word."""
         if not self._writer.add(unit):
             return
+        if not told:
+            self._time_source = TimeSource.RECKONED
         if self._runs is None:
             self._runs, self._begin = _Runs(at), at
         self._runs.add(at)
@@ -379,6 +399,7 @@ class _File:
             frames=written.frames,
             damaged=written.damaged,
             runs=self._runs.all(),
+            time_source=self._time_source,
         )
 
     def drop(self) -> None:

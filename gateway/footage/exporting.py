@@ -3,10 +3,10 @@
 Runs in the worker process (`worker`). All times here are the recorder's own.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 
-from gateway.drivers.base import ReplaySession, TrackDescription
+from gateway.drivers.base import MediaPacket, ReplaySession, TrackDescription
 from gateway.errors import NotSupported
 from gateway.footage.cutting import Cutter, Finished, Stretch
 from gateway.media.depacketize import Depacketizer
@@ -21,37 +21,60 @@ async def fetch(
 ) -> None:
     """Write what `session` replays of `stretch`; `report` each file when it is safe, and go on when that returns. Closes the session.
 
-    `watch` gets the cutter, by which to see how far it is. Raises DeviceErrors and OSError; the file in hand is then dropped, those that
-    were reported stay.
+    A recorder that plays on beyond the end is not listened to any longer. `watch` gets the cutter, by which to see how far it is. Raises
+    DeviceErrors and OSError; the file in hand is then dropped, those that were reported stay.
     """
     try:
-        index, track = _video(session.tracks)
-        heard, sound = _sound(session.tracks)
-        left_out = ""
-        depacketizer = Depacketizer(track.encoding)
-        cutter = Cutter(stretch, track, sound)
-        watch(cutter)
+        writing = _Writing(session.tracks, stretch)
+        watch(writing.cutter)
         try:
             async for which, packet in session.packets():
-                if which == index:
-                    for unit in depacketizer.push(packet):
-                        cutter.add(unit)
-                elif sound is not None and which == heard:
-                    for piece in sound.push(packet):
-                        cutter.add_sound(piece)
-                elif sound is None:
-                    left_out = session.tracks[which].encoding
-                while cutter.finished:
-                    await report(replace(cutter.finished.popleft(), sound_left_out=left_out))
-            for unit in depacketizer.flush():
-                cutter.add(unit)
-            cutter.finish()
-            while cutter.finished:
-                await report(replace(cutter.finished.popleft(), sound_left_out=left_out))
+                writing.take(which, packet)
+                for finished in writing.finished():
+                    await report(finished)
+                if writing.cutter.over:
+                    break
+            writing.finish()
+            for finished in writing.finished():
+                await report(finished)
         finally:
-            cutter.drop()
+            writing.cutter.drop()
     finally:
         await session.close()
+
+
+class _Writing:
+    """What becomes of the packets of a session's tracks. NotSupported when there are no pictures, or such that cannot be kept."""
+
+    def __init__(self, tracks: Sequence[TrackDescription], stretch: Stretch) -> None:
+        self._tracks = tracks
+        self._seen, track = _video(tracks)
+        self._heard, self._sound = _sound(tracks)
+        self._left_out = ""
+        self._depacketizer = Depacketizer(track.encoding)
+        self.cutter = Cutter(stretch, track, self._sound)
+
+    def take(self, which: int, packet: MediaPacket) -> None:
+        """A packet of track `which`."""
+        if which == self._seen:
+            for unit in self._depacketizer.push(packet):
+                self.cutter.add(unit)
+        elif self._sound is None:
+            self._left_out = self._tracks[which].encoding
+        elif which == self._heard:
+            for piece in self._sound.push(packet):
+                self.cutter.add_sound(piece)
+
+    def finish(self) -> None:
+        """No more packets."""
+        for unit in self._depacketizer.flush():
+            self.cutter.add(unit)
+        self.cutter.finish()
+
+    def finished(self) -> Iterator[Finished]:
+        """The files that are safe and were not given yet."""
+        while self.cutter.finished:
+            yield replace(self.cutter.finished.popleft(), sound_left_out=self._left_out)
 
 
 def _video(tracks: Sequence[TrackDescription]) -> tuple[int, TrackDescription]:

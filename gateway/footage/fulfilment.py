@@ -391,7 +391,8 @@ class Fulfilment:
                 await self._adoption.link(held, self._prover.folder_of(fetch.export.request) / name)
             except OSError as error:
                 raise DiskFull(f"what is held could not be linked: {error.strerror}") from error
-            finished = Finished(name, number, held.sha256, held.size, held.frames, held.damaged, (), held.sound_left_out)
+            told = (held.sound_left_out, held.time_source)
+            finished = Finished(name, number, held.sha256, held.size, held.frames, held.damaged, (), *told)
             origin = Origin(held.device, held.recording, held.serial, held.offset)
             file = fetch.row(finished, origin, held.runs, at=held.created_at)
             await self._ledger.add_file(file, detail={"hold": held.hold, "secured_at": held.created_at.isoformat()})

@@ -15,6 +15,7 @@ from gateway.domain.footage import (
     FootageRequest,
     RequestId,
     Step,
+    TimeSource,
     advanced,
 )
 from gateway.errors import Conflict
@@ -153,6 +154,7 @@ class Ledger:
             offset_s = None if file.offset is None else file.offset.total_seconds()
             told = {name: getattr(file, name) for name in _TOLD_OF_FILES} | {"clock_offset_s": offset_s}
             told |= {"sound_left_out": file.sound_left_out} if file.sound_left_out else {}
+            told |= {"time_source": file.time_source} if file.time_source is TimeSource.RECKONED else {}
             await self._note(tx, request, Step.EXPORTED, GATEWAY, {**told, **(detail or {})})
 
         await self._write(change)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from gateway.domain.footage import CLOCK_COMPARED, GAPS, NOT_RECORDED, NOT_REPLAYED
+from gateway.domain.footage import CLOCK_COMPARED, GAPS, NOT_RECORDED, NOT_REPLAYED, TimeSource
 from gateway.evidence.contents import MANIFEST, PAGE, SM_KEY
 from gateway.footage import stationery
 from gateway.footage.instructions import LINUX, SECOND, WINDOWS_OPENSSL, spaced
@@ -71,6 +71,7 @@ _OTHERWISE: Final[Mapping[str, Pair]] = {
 }
 _SOURCES: Final = {"recorder": "录像机 recorder", "card": "摄像机存储卡 camera's own card"}
 _SILENT: Final = "未含声音（{0} 编码，无法存入 MP4） sound in {0} left out: it cannot be put into MP4"
+_RECKONED: Final = "时间由网关推算，设备未给出 reckoned by the gateway, not told by the device"
 _BLANK: Final = "　"
 _HANDS: Final = 4
 """Lines for those through whose hands the medium goes after it was handed over."""
@@ -202,6 +203,7 @@ def _camera(camera: Mapping[str, Any], number: int) -> str:
         *_clocks(camera),
         *_fetched_otherwise(camera),
         *_without_sound(camera),
+        *_reckoned(camera),
         (("申请时段（设备时间）", "Requested period, device's time"), _span(camera["requested_device_time"])),
         (("实际取得（北京时间）", "Obtained, Beijing time"), _spans(camera["obtained"])),
         (("缺失（北京时间）", "Missing, Beijing time"), _spans(camera["gaps"])),
@@ -246,6 +248,12 @@ def _without_sound(camera: Mapping[str, Any]) -> list[Row]:
         found.setdefault(file["sound_left_out"], []).append(file["name"])
     found.pop("", None)
     return [(("声音", "Sound"), f"{', '.join(names)}: {_SILENT.format(encoding)}") for encoding, names in found.items()]
+
+
+def _reckoned(camera: Mapping[str, Any]) -> list[Row]:
+    """The files whose times the device did not tell."""
+    names = [file["name"] for file in camera["files"] if file["time_source"] == TimeSource.RECKONED]
+    return [(("时间来源", "Times"), f"{', '.join(names)}: {_RECKONED}")] if names else []
 
 
 def _origin(of: Mapping[str, Any]) -> str:
@@ -320,10 +328,11 @@ def _file_cells(number: int, camera: Mapping[str, Any], file: Mapping[str, Any])
     named = f"{camera['camera']} {camera['name']}"
     given = f"<br>{text(_SOURCES[file['source']])}: {text(_origin(file))}" if file["device"] else ""
     given += f"<br>{text(_SILENT.format(file['sound_left_out']))}" if file["sound_left_out"] else ""
+    reckoned = f"<br>{text(_RECKONED)}" if file["time_source"] == TimeSource.RECKONED else ""
     held = f"<br>保全 hold {text(file['hold'])}" if file["hold"] else ""
     return (
         f'<td class="number">{number}</td><td class="name">{text(file["name"])}</td><td>{text(named)}{given}</td>'
-        f'<td class="moment">{_two(file["period"])}</td><td class="moment">{_two(file["device_time"])}</td>'
+        f'<td class="moment">{_two(file["period"])}</td><td class="moment">{_two(file["device_time"])}{reckoned}</td>'
         f'<td class="moment">{text(_moment(file["fetched_at"]))}{held}</td>'
         f'<td class="number">{file["size"]:,}</td><td class="number">{file["frames"]:,} / {file["damaged"]:,}</td>'
         f"<td><code>{text(file['sha256'])}</code></td>"

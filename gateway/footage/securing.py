@@ -362,6 +362,7 @@ def _held(keep: Keep, finished: Finished, clock: Clock) -> HeldFile:
         serial=keep.serial,
         recording=keep.recording,
         sound_left_out=finished.sound_left_out,
+        time_source=finished.time_source,
     )
 
 

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from gateway import errors
 from gateway.domain.devices import Credentials, DeviceId, Ports
+from gateway.domain.footage import TimeSource
 from gateway.drivers.base import Span, Target
 from gateway.drivers.rtsp.replay import replay
 from gateway.errors import DeviceError, DeviceFault, GatewayError, Unreachable
@@ -157,13 +158,14 @@ def _job(line: bytes) -> Job:
 
 
 def _file_message(finished: Finished) -> dict[str, Any]:
-    same = {name: getattr(finished, name) for name in ("name", "number", "sha256", "size", "frames", "damaged", "sound_left_out")}
+    told = ("name", "number", "sha256", "size", "frames", "damaged", "sound_left_out", "time_source")
+    same = {name: getattr(finished, name) for name in told}
     return {"file": same | {"runs": [[start.isoformat(), end.isoformat()] for start, end in finished.runs]}}
 
 
 def _finished(message: Mapping[str, Any]) -> Finished:
     runs = tuple((datetime.fromisoformat(start), datetime.fromisoformat(end)) for start, end in message["runs"])
-    return Finished(**{**message, "runs": runs})
+    return Finished(**{**message, "runs": runs, "time_source": TimeSource(message["time_source"])})
 
 
 _KINDS: Final[Mapping[str, type[GatewayError]]] = {

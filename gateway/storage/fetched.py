@@ -6,10 +6,10 @@ from typing import Any, Final, Protocol
 
 from sqlalchemy import Row
 
-from gateway.domain.footage import Period
+from gateway.domain.footage import Period, TimeSource
 from gateway.storage.spans import to_periods, to_spans
 
-TOLD_APART: Final = frozenset({"period", "runs", "offset"})
+TOLD_APART: Final = frozenset({"period", "runs", "offset", "time_source"})
 """The fields of a file that are written otherwise than they are."""
 
 
@@ -25,18 +25,22 @@ class Fetched(Protocol):
     @property
     def offset(self) -> timedelta | None: ...
 
+    @property
+    def time_source(self) -> TimeSource: ...
+
 
 def to_file_row(file: Fetched, same: Iterable[str]) -> dict[str, Any]:
     """The columns of a file; `same`: those that are as the file's fields are."""
     told = {name: getattr(file, name) for name in same}
     spans = {"start_at": file.period.start, "end_at": file.period.end, "runs": to_spans(file.runs)}
-    return told | spans | {"offset_s": to_seconds(file.offset)}
+    return told | spans | {"offset_s": to_seconds(file.offset), "time_source": file.time_source.value}
 
 
 def to_file_fields(row: Row[Any], same: Iterable[str]) -> dict[str, Any]:
     """What to make a file of, from its row."""
     told = {name: row._mapping[name] for name in same}
-    return told | {"period": Period(row.start_at, row.end_at), "runs": to_periods(row.runs), "offset": to_offset(row.offset_s)}
+    times = {"period": Period(row.start_at, row.end_at), "runs": to_periods(row.runs), "time_source": TimeSource(row.time_source)}
+    return told | times | {"offset": to_offset(row.offset_s)}
 
 
 def to_seconds(offset: timedelta | None) -> float | None:

@@ -152,6 +152,7 @@ footage_files = Table(
     Column("serial", Text, nullable=False),
     Column("recording", Text, nullable=False),
     Column("sound_left_out", Text, nullable=False),
+    Column("time_source", Text, nullable=False),
 )
 
 footage_custody = Table(

@@ -96,6 +96,7 @@ hold_files = Table(
     Column("serial", Text, nullable=False),
     Column("recording", Text, nullable=False),
     Column("sound_left_out", Text, nullable=False),
+    Column("time_source", Text, nullable=False),
 )
 
 

@@ -22,6 +22,7 @@ from gateway.domain.footage import (
     Period,
     RequestId,
     Step,
+    TimeSource,
     manifest,
 )
 from gateway.evidence import archive
@@ -74,7 +75,8 @@ def extended(folder: Path, signer: P256Signer) -> None:
         "taken_in_by": {"name": "窗口", "id": "api-key:desk", "at": NOW.isoformat()},
     }
     *others, last = (_file(folder, number) for number in range(len(FOOTAGE)))
-    files = (*others, replace(last, device=last.camera, serial="IPC-9", recording="card-1", sound_left_out="G726-32"))
+    carded = replace(last, device=last.camera, serial="IPC-9", recording="card-1", sound_left_out="G726-32")
+    files = (*others, replace(carded, time_source=TimeSource.RECKONED))
     content = manifest(dossier(files), described=described(), wordings=WORDINGS, version="9", made_at=NOW)
     footage = {file.name: file.sha256 for file in files} | {IMPORTED: str(listed["sha256"])}
     seal(folder, content | {"imported": [brought], "holds": [{"until": "2026-12-01T00:00:00+08:00"}]}, footage, signer)

@@ -6,6 +6,7 @@ from pathlib import Path
 import av
 import pytest
 
+from gateway.domain.footage import TimeSource
 from gateway.drivers.base import TrackDescription
 from gateway.errors import NotSupported
 from gateway.footage import cutting
@@ -82,6 +83,22 @@ def test_files_are_told_in_order_and_their_parts_are_gone(tmp_path: Path) -> Non
     files = cut(tmp_path, [picture(index) for index in range(300)])
     assert [file.name for file in files] == sorted(path.name for path in tmp_path.iterdir())
     assert [file.size for file in files] == [(tmp_path / file.name).stat().st_size for file in files]
+
+
+@pytest.mark.parametrize(
+    ("silent", "sources"),
+    [
+        (range(0), ["device", "device"]),
+        (range(200), ["reckoned", "reckoned"]),
+        (range(1), ["reckoned", "device"]),
+        (range(1, 200), ["device", "device"]),
+    ],
+    ids=["told", "never told", "told late", "told once"],
+)
+def test_a_file_says_whether_the_recorder_told_its_times(tmp_path: Path, silent: range, sources: list[str]) -> None:
+    """`silent`: the pictures without a time of their own."""
+    files = cut(tmp_path, [picture(index)._replace(ntp=None) if index in silent else picture(index) for index in range(200)])
+    assert [file.time_source for file in files] == [TimeSource(source) for source in sources]
 
 
 def test_what_a_recorder_replays_from_long_before_the_range_is_left_out(tmp_path: Path) -> None:

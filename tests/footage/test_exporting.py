@@ -10,15 +10,18 @@ from pathlib import Path
 import pytest
 
 from gateway.domain.devices import Credentials, DeviceId, Ports
+from gateway.domain.footage import TimeSource
 from gateway.drivers.base import MediaPacket, ReplaySession, Span, Target, TrackDescription
-from gateway.drivers.rtsp.replay import replay
+from gateway.drivers.rtsp.replay import ReplayManner, replay
 from gateway.errors import DeadlineExceeded, NotSupported, Unreachable
 from gateway.footage import worker
 from gateway.footage.cutting import Finished, Stretch
 from gateway.footage.exporting import fetch
 from gateway.footage.worker import Job, run_worker
 from simulators.faults import Answer, Fault
+from tests.drivers.rtsp.peer import REPLAY_SDP, Peer, frame, listening, rtp
 from tests.footage.desk import NOW, Street, keeping, street
+from tests.media.video import packets, pictures
 
 SECOND = timedelta(seconds=1)
 START = NOW - timedelta(hours=1)
@@ -163,6 +166,28 @@ async def test_a_worker_whose_daemon_is_gone_before_it_said_a_word_ends_without_
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "gateway.footage.worker", stdin=pipe, stdout=pipe, stderr=pipe)
     assert await process.communicate(b'{"target"') == (b"", b"")
     assert process.returncode == 0
+
+
+async def test_a_recorder_that_tells_no_times_and_plays_on_is_stopped_at_the_end_and_every_file_kept(tmp_path: Path) -> None:
+    ten_seconds = [nals for _ in range(5) for nals in pictures("H264", 50)]
+    sent = packets("H264", ten_seconds, mtu=60_000)
+    frames = [frame(0, rtp(one.sequence, one.timestamp, one.payload, marker=one.marker)) for one in sent]
+
+    async def play_on(peer: Peer) -> None:
+        assert peer.writer is not None
+        peer.writer.write(b"".join(frames))
+
+    reported: list[Finished] = []
+    async with listening(Peer(sdp=REPLAY_SDP, after_play=play_on)) as peer:
+        stretch = Stretch(START, START + 6 * SECOND, 3 * SECOND, tmp_path, "f_")
+        session = await replay(peer.target, "/recording", Span(START, stretch.end), timeout_s=10, manner=ReplayManner(stall_s=1.0))
+        await fetch(session, stretch, keeping(reported))
+        assert peer.methods()[-1] == "TEARDOWN"
+    assert [(file.name, file.time_source) for file in reported] == [
+        ("f_001.mp4", TimeSource.RECKONED),
+        ("f_002.mp4", TimeSource.RECKONED),
+    ]
+    assert [file.runs[0][1] for file in reported] == [START + 3 * SECOND, START + 6 * SECOND]
 
 
 def names(folder: Path) -> list[str]:

@@ -57,12 +57,15 @@ def test_the_sheet_tells_through_whose_hands_it_went_and_has_room_for_the_next(p
     assert all(label in told for label in ("交付后的保管", "移交人签字", "封条是否完好"))
 
 
-def test_a_film_that_somebody_brought_is_marked_on_both_papers(tmp_path: Path, package: Path) -> None:
+def test_a_film_that_somebody_brought_and_one_without_told_times_are_marked_on_both_papers(tmp_path: Path, package: Path) -> None:
     extended(package, open_signer(tmp_path / "keys", now=NOW))
     sheet, listed = words(package / SHEET), words(package / LIST)
     assert all(
         said in sheet for said in ("File 1 not fetched by the gateway", "孙志强", "超市收银台 3 号", "iVMS-4200 3.11", "ch03_20260921.mp4")
     )
+    reckoned = "时间由网关推算，设备未给出 reckoned by the gateway, not told by the device"
+    assert f"{FOOTAGE[-1]}: {reckoned}" in sheet
+    assert (sheet.count(reckoned), listed.count(reckoned)) == (1, 1)
     assert all(one in listed for one in (IMPORTED, "非网关提取 not fetched by the gateway", digest(package / IMPORTED), "4 / 2,729 B"))
 
 

@@ -176,5 +176,6 @@ async def test_sound_that_no_file_can_hold_is_told_wherever_the_footage_is(
     assert (dossier.request.state, dossier.exports[0].state) == (FootageState.READY, ExportState.DONE)
     assert dossier.request.reason == f"{channel.camera}: {said}"
     assert (told["reason"], [file["sound_left_out"] for file in told["files"]]) == (said, ["G726-32"])
+    assert [file["time_source"] for file in told["files"]] == ["device"]
     assert [line.detail["sound_left_out"] for line in dossier.custody if line.step == Step.EXPORTED] == ["G726-32"]
     assert all(f"未含声音（G726-32 编码，无法存入 MP4） {said}" in paper for paper in papers)

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import SYSTEM, Person
-from gateway.domain.footage import Period
+from gateway.domain.footage import Period, TimeSource
 from gateway.domain.holds import HeldFile, Hold, HoldAct, HoldId, Keep, KeepState, acted
 from gateway.errors import Conflict, GatewayError, NotFound
 from gateway.storage.store import Store, Tx
@@ -39,6 +39,7 @@ def held(one: Hold, number: int = 1) -> HeldFile:
         serial="S",
         recording="R1",
         sound_left_out="G722",
+        time_source=TimeSource.RECKONED,
     )
 
 

@@ -25,7 +25,7 @@ from gateway.domain.footage.asking import (
     missing,
     needed_to_file,
 )
-from gateway.domain.footage.clocks import CLOCK_SET, Basis, ClockPart, ClockReading, ClockRun, measured, read_clock
+from gateway.domain.footage.clocks import CLOCK_SET, Basis, ClockPart, ClockReading, ClockRun, TimeSource, measured, read_clock
 from gateway.domain.footage.custody import (
     CustodyEntry,
     Dossier,
@@ -136,6 +136,7 @@ __all__ = [
     "Route",
     "Search",
     "Step",
+    "TimeSource",
     "Urgency",
     "advanced",
     "amended",

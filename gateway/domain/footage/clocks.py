@@ -21,6 +21,14 @@ class ClockRun:
     offset: timedelta
 
 
+class TimeSource(StrEnum):
+    """Whose word the times of a file of footage are."""
+
+    DEVICE = "device"
+    RECKONED = "reckoned"  # the device told none: counted from the time that was asked for, which it may have begun before
+    UNKNOWN = "unknown"  # nobody wrote it down
+
+
 class Basis(StrEnum):
     """Where an offset comes from that footage of the past is found by."""
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from gateway.domain.devices import DeviceId
-from gateway.domain.footage.clocks import ClockReading
+from gateway.domain.footage.clocks import ClockReading, TimeSource
 from gateway.domain.footage.periods import OnDeviceClock, Period, clipped, gaps, joined
 from gateway.domain.footage.workflow import Act, RequestId
 
@@ -102,7 +102,7 @@ class FootageFile(OnDeviceClock):
     """One finished file. `period` is on the true clock; `runs` are the unbroken stretches in it.
 
     `device` gave it out of `recording`; `offset`: the device's clock less the true one when it did, None when it had never been measured.
-    `sound_left_out`: the encoding of the sound that was recorded and cannot be put into the file.
+    `sound_left_out`: the encoding of the sound that was recorded and cannot be put into the file. `time_source`: whose word its times are.
     """
 
     request: RequestId
@@ -123,6 +123,7 @@ class FootageFile(OnDeviceClock):
     serial: str = ""
     recording: str = ""
     sound_left_out: str = ""
+    time_source: TimeSource = TimeSource.UNKNOWN
 
     @property
     def source(self) -> str:

@@ -122,7 +122,7 @@ def _card(card: Origin) -> dict[str, Any]:
 
 
 def _file(file: FootageFile, held: Mapping[str, Any]) -> dict[str, Any]:
-    same = ("name", "sha256", "size", "frames", "damaged", "source", "device", "serial", "recording", "sound_left_out")
+    same = ("name", "sha256", "size", "frames", "damaged", "source", "device", "serial", "recording", "sound_left_out", "time_source")
     known = {name: getattr(file, name) for name in same}
     known |= {"clock_offset_s": _seconds(file.offset)}
     known |= {"period": _period(file.period), "device_time": _period(file.device_period(file.period))}

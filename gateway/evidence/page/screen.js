@@ -135,6 +135,8 @@ function cameraFacts(camera) {
   const silent = files.filter(file => file.get("sound_left_out"));
   if (carded.length) told.push([WORDS.card, carded.map(file => `${file.get("name")} · ${file.get("serial")}`).join("; ")]);
   if (silent.length) told.push([WORDS.silent, silent.map(file => `${file.get("name")} · ${file.get("sound_left_out")}`).join("; ")]);
+  const reckoned = files.filter(file => file.get("time_source") === "reckoned");
+  if (reckoned.length) told.push([WORDS.reckoned, reckoned.map(file => file.get("name")).join("; ")]);
   const gaps = Array.isArray(camera.get("gaps")) ? camera.get("gaps").filter(gap => gap instanceof Map) : [];
   return gaps.length ? [...told, [WORDS.gaps, gaps.map(gap => `${beijing(gap.get("start"))} – ${beijing(gap.get("end"))}`).join("; ")]] : told;
 }

@@ -32,6 +32,7 @@ const WORDS = {
   secondUnread: ["附有；本页只核对其文件未变，签名请用 openssl 核对（见 VERIFY.txt）。", "present; this page compares its files' digests, openssl checks it (VERIFY.txt)."],
   card: ["取自摄像机存储卡", "From the camera's own card"],
   silent: ["未含声音（编码无法存入 MP4）", "Sound left out (cannot be put into MP4)"],
+  reckoned: ["时间由网关推算，设备未给出", "Times reckoned by the gateway, not told by the device"],
   gaps: ["缺失", "Missing"],
   imported: ["非网关提取（据称来自）", "Not fetched by the gateway (said to be from)"],
   more: ["其他已签名内容", "Signed too, by a later version"],
