@@ -26,6 +26,8 @@ interface Brought {
 
 const PIECE = 4 << 20;
 const TRIES = 5;
+const PAUSE_MS = 1000;
+const PAUSES = 600;
 const WORDS = ["brought_by", "badge", "device", "client"] as const;
 
 /** The pieces of `size` bytes from `received` on, each as its first byte and the one behind its last. */
@@ -35,17 +37,24 @@ export function pieces(size: number, received: number): [number, number][] {
   return found;
 }
 
-/** Send what the gateway does not have yet of `file`; a piece that breaks off is sent again from where it stopped. */
-async function send(one: Brought, file: Blob, told: (received: number) => void): Promise<void> {
+/**
+ * Send what the gateway does not have yet of `file`; a piece that breaks off is sent again from where it stopped, and one for which the
+ * gateway has no room, with as many other files as it receives at once, a second later.
+ */
+export async function send(one: Pick<Brought, "id" | "received">, file: Blob, told: (received: number) => void): Promise<void> {
   const path = `/v1/brought-files/${encodeURIComponent(one.id)}`;
   let received = one.received;
-  for (let tries = 0; received < file.size; ) {
+  for (let tries = 0, pauses = 0; received < file.size; ) {
     const [first, end] = pieces(file.size, received)[0]!;
     const headers = { "Content-Type": "application/octet-stream", "Content-Range": `bytes ${first}-${end - 1}/${file.size}` };
     try {
       await call(`${path}/content`, { method: "PUT", headers, body: file.slice(first, end) });
-      [received, tries] = [end, 0];
+      [received, tries, pauses] = [end, 0, 0];
     } catch (error) {
+      if (error instanceof Refused && error.code === "overloaded" && ++pauses < PAUSES) {
+        await new Promise((goOn) => setTimeout(goOn, PAUSE_MS));
+        continue;
+      }
       if (error instanceof Refused || ++tries >= TRIES) throw error;
       received = (await get<Brought>(path)).received;
     }

@@ -223,6 +223,25 @@ describe("the footage desk", () => {
     expect(pieces(5, 5)).toEqual([]);
   });
 
+  it("waits with a brought file while there is no room for it, and gives up what is refused", async () => {
+    const { send } = await import("./footage-brought");
+    const answers = ["overloaded", "", "wrong-state"];
+    const asked: string[] = [];
+    vi.stubGlobal("fetch", async (path: string) => {
+      const code = answers[asked.push(path) - 1]!;
+      return new Response(JSON.stringify({ type: `urn:x:${code}` }), { status: code ? 503 : 200 });
+    });
+    vi.useFakeTimers();
+    const sent: number[] = [];
+    const done = send({ id: "B-1", received: 0 }, new Blob(["film"]), (received) => sent.push(received));
+    await vi.runAllTimersAsync();
+    await done;
+    expect([asked, sent]).toEqual([Array(2).fill("/v1/brought-files/B-1/content"), [4]]);
+    await expect(send({ id: "B-1", received: 0 }, new Blob(["film"]), () => undefined)).rejects.toBeInstanceOf(refused);
+    vi.useRealTimers();
+    vi.unstubAllGlobals();
+  });
+
   it("draws a period where it lies in the window, and tells how far the fetching is", () => {
     const window = { start: "2026-09-21T06:00:00Z", end: "2026-09-21T06:10:00Z" };
     const minutes = (from: number, to: number) => ({ start: new Date(Date.parse(window.start) + from * 60_000).toISOString(), end: new Date(Date.parse(window.start) + to * 60_000).toISOString() });

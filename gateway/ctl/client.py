@@ -145,5 +145,6 @@ def _refusal(error: HTTPError) -> Failed:
         problem = {}
     message = str(problem.get("detail") or f"The server answered {error.code} {error.reason}.")
     faults = [f"{fault.get('pointer', '')}: {fault.get('detail', '')}" for fault in problem.get("errors") or () if isinstance(fault, dict)]
-    code = _EXITS.get(error.code, Exit.FAILED)
-    return Failed(message, exit_code=code, hint=str(problem.get("hint") or ""), faults=faults, status=error.code)
+    code = str(problem.get("type") or "").rpartition(":")[2]
+    exit_code = _EXITS.get(error.code, Exit.FAILED)
+    return Failed(message, exit_code=exit_code, hint=str(problem.get("hint") or ""), faults=faults, status=error.code, code=code)

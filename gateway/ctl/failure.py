@@ -16,11 +16,21 @@ class Exit(IntEnum):
 
 
 class Failed(Exception):
-    """The command ends here. `faults`: places and reasons; `hint`: the next thing to do; `status`: of an HTTP answer, else 0."""
+    """The command ends here. `faults`: places and reasons; `hint`: the next thing to do; `status` and `code`: of an HTTP answer."""
 
-    def __init__(self, message: str, *, exit_code: Exit = Exit.FAILED, hint: str = "", faults: Sequence[str] = (), status: int = 0) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        exit_code: Exit = Exit.FAILED,
+        hint: str = "",
+        faults: Sequence[str] = (),
+        status: int = 0,
+        code: str = "",
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.code = code
         self.exit_code = exit_code
         self.hint = hint
         self.faults = tuple(faults)

@@ -17,7 +17,7 @@ from gateway.clock import Clock
 from gateway.domain.events import Person
 from gateway.domain.footage import Act, FootageState, RequestId, Step
 from gateway.domain.imports import ORIGIN, UNFINISHED, Brought, Import, ImportId, ImportState
-from gateway.errors import Conflict, GatewayError, InvalidInput, NotFound, StorageFailed
+from gateway.errors import Conflict, GatewayError, InvalidInput, NotFound, Overloaded, StorageFailed
 from gateway.footage.custody import write_down
 from gateway.footage.space import DiskFull, Space
 from gateway.storage.shelf import sync_folder
@@ -31,6 +31,7 @@ OPEN: Final = TAKES_FILES | {_S.APPROVED, _S.LOCATING, _S.EXPORTING}
 """States in which a file may be on its way in."""
 GIVEN_UP_AFTER: Final = timedelta(days=7)
 AT_ONCE: Final = 4
+"""Files that are being received, or finished, at once."""
 _PIECE: Final = 1 << 20
 
 
@@ -91,8 +92,9 @@ class ImportDesk:
         """Append `pieces`, which begin at byte `start` of the file; when all is there, check it and put it into the package.
 
         What had come when `pieces` break off stays. Conflict (`wrong-offset`) unless `start` is what was received so far, or while
-        another call sends; InvalidInput (`digest-mismatch`) when the whole is not what was announced: it is refused and removed;
-        StorageFailed (`brought-file-lost`) when the disk has less than is on record: never is the rest made up.
+        another call sends it; Overloaded while `AT_ONCE` others are sent; InvalidInput (`digest-mismatch`) when the whole is not what was
+        announced: it is refused and removed; StorageFailed (`brought-file-lost`) when the disk has less than is on record: never is the
+        rest made up.
         """
         with self._alone(one):
             known = await self.get(one)
@@ -106,9 +108,14 @@ class ImportDesk:
 
     @contextlib.contextmanager
     def _alone(self, one: ImportId) -> Iterator[None]:
-        """Nobody else touches the file inside; what is read of it inside stays true. Conflict while somebody does."""
-        if one in self._busy or len(self._busy) >= AT_ONCE:
+        """Nobody else touches the file inside; what is read of it inside stays true.
+
+        Conflict while somebody does; Overloaded while `AT_ONCE` other files are under way.
+        """
+        if one in self._busy:
             raise Conflict("another call is sending", code="wrong-offset", hint="wait until it has ended, then look how much is here")
+        if len(self._busy) >= AT_ONCE:
+            raise Overloaded(f"{AT_ONCE} other files are being sent", hint="try again soon; what has come of this one stays")
         self._busy.add(one)
         try:
             yield

@@ -107,6 +107,31 @@ async def test_a_broken_upload_goes_on_where_it_broke(house: House, folder: Path
     assert (status, kept["state"], kept["sha256"]) == (200, "kept", DIGEST)
 
 
+async def test_a_fifth_file_at_once_is_told_to_try_again_soon_and_then_comes_in(house: House, folder: Path):
+    first, *others = [await announced(house) for _ in range(5)]
+    go_on = asyncio.Event()
+
+    async def slowly():
+        yield CONTENT[:1]
+        await go_on.wait()
+        yield CONTENT[1:]
+
+    async def send_slowly(one: dict) -> int:
+        path = f"/v1/brought-files/{one['id']}/content"
+        return (await house.json("PUT", path, data=slowly(), headers=OCTETS, role=Role.LIAISON))[0]
+
+    sending = [asyncio.create_task(send_slowly(one)) for one in others]
+    await until(lambda: len(house.services.footage.imports._busy), wanted=lambda busy: busy == 4)
+    path = f"/v1/brought-files/{first['id']}/content"
+    async with house.call("PUT", path, data=CONTENT, headers=OCTETS, role=Role.LIAISON) as answer:
+        told = (await answer.json(content_type=None))["type"].rpartition(":")[2]
+        assert (answer.status, told, answer.headers["Retry-After"]) == (503, "overloaded", "1")
+    assert (await send(house, others[0], CONTENT))[0] == 409, "of one that another call is sending"
+    go_on.set()
+    assert await asyncio.gather(*sending) == [200] * 4
+    assert (await send(house, first, CONTENT))[1]["state"] == "kept"
+
+
 async def test_what_was_written_but_not_acknowledged_before_a_crash_is_written_again(house: House, folder: Path, tmp_path: Path):
     one = await announced(house)
     await send(house, one, CONTENT[:1000])

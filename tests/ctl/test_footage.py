@@ -12,6 +12,8 @@ import yaml
 from gateway.ctl.commands.footage_progress import drawn, fetched
 from gateway.ctl.commands.footage_times import length_of, window_of
 from gateway.domain.access import Role
+from gateway.domain.imports import ImportId
+from gateway.errors import Overloaded
 from tests.api.house import CAMERA, House, open_street
 from tests.api.test_broadcasts import sound
 from tests.api.test_brought_files import liaison
@@ -113,6 +115,30 @@ async def test_a_package_of_brought_files_alone_is_fetched_and_proved(house: Hou
         assert fetched.code == 0, fetched.err
         assert (await gatewayctl(None, "footage", "verify", more[-1])).code == 0
     assert (tmp_path / "F-1" / "brought_01_03.dav").read_bytes() == film.read_bytes()
+
+
+async def test_a_brought_file_for_which_there_is_no_room_yet_goes_on_by_itself(house: House, tmp_path: Path):
+    await unavailable(house.services.store, now=house.clock.now(), by=liaison(house))
+    imports, receive = house.services.footage.imports, house.services.footage.imports.receive
+    others = {ImportId(f"B-{number}") for number in range(4)}
+    imports._busy |= others
+    refused: list[str] = []
+
+    async def received(*args: object, **options: object) -> object:
+        try:
+            return await receive(*args, **options)
+        except Overloaded as error:
+            refused.append(error.code)
+            imports._busy.difference_update(others)
+            raise
+
+    imports.receive = received
+    film = tmp_path / "a.dav"
+    film.write_bytes(os.urandom(1_000))
+    said = ("--brought-by", "赵工", "--badge", "HK-0091", "--device", "DS-8632N, 10.3.0.7", "--client", "iVMS-4200 3.11")
+    done = await gatewayctl(house, "footage", "bring", "F-1", str(film), *said, "-o", "json", role=Role.LIAISON)
+    assert (done.code, refused) == (0, ["overloaded"]), done.err
+    assert json.loads(done.out)[0]["state"] == "kept"
 
 
 async def _brought(house: House, request: str, folder: Path) -> None:

@@ -17,7 +17,7 @@ from gateway.domain.access import Permission
 from gateway.domain.devices import DeviceId
 from gateway.domain.footage import Period, RequestId
 from gateway.domain.imports import ORIGIN, ORIGIN_WORDING, Brought, Import, ImportId, ImportState
-from gateway.errors import Conflict, Fault, Forbidden, InvalidInput, NotFound
+from gateway.errors import Conflict, Fault, Forbidden, InvalidInput, NotFound, Overloaded
 
 routes = Routes("brought files", "Footage that the gateway did not fetch: a vendor's client exported it, somebody brought it.")
 
@@ -95,14 +95,14 @@ async def announce_brought_file(call: Call, body: BroughtIn) -> BroughtOut:
     "PUT",
     "/v1/brought-files/{file_id}/content",
     needs=Permission.FOOTAGE_DOWNLOAD,
-    problems=(NotFound, Conflict, Forbidden, InvalidInput),
+    problems=(NotFound, Conflict, Forbidden, InvalidInput, Overloaded),
     headers={"Content-Range": "bytes FIRST-LAST/SIZE (RFC 9110, 14.4): this call brings these bytes; without it, all."},
 )
 async def send_brought_file(call: Call) -> BroughtOut:
     """Send the bytes, or go on sending from `received` on. What had come when a call breaks off stays.
 
-    The body is application/octet-stream, of any length. With the last byte the file is hashed as it lies on the disk, compared with the
-    digest that was announced, and the package is sealed anew with it.
+    The body is application/octet-stream, of any length. Four files are received at once; a fifth is told to try again soon. With the last
+    byte the file is hashed as it lies on the disk, compared with the digest that was announced, and the package is sealed anew with it.
     """
     one = ImportId(call.path("file_id"))
     start = _start(call.request)

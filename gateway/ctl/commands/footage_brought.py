@@ -1,9 +1,10 @@
 """Files that a vendor's client exported, brought into a request's package, on where an earlier attempt broke off."""
 
 import hashlib
+import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 import typer
 
@@ -15,6 +16,9 @@ from gateway.ctl.output import Column, Format, column, say, show
 from gateway.ctl.session import Output, client_of
 
 _PIECE: Final = 4 << 20
+_PAUSE_S: Final = 1.0
+_PAUSES: Final = 600
+"""How often it is tried again while the gateway receives as many other files as it can."""
 _COLUMNS: Final = (
     *(column(name) for name in ("id", "state", "name", "original_name", "camera", "size")),
     Column("RECEIVED", lambda file: file["received"]),
@@ -83,7 +87,19 @@ def _sent(door: Client, one: Mapping[str, Any], file: Path, bar: Bar) -> Mapping
             if not piece:
                 raise Failed(f"{file} became shorter.", hint="Bring a file that nobody writes to.")
             told = {"Content-Range": f"bytes {one['received']}-{one['received'] + len(piece) - 1}/{one['size']}"}
-            path = f"/v1/brought-files/{one['id']}/content"
-            one = door.call("PUT", path, data=piece, kind="application/octet-stream", headers=told)
+            one = _put(door, f"/v1/brought-files/{one['id']}/content", piece, told)
             bar.to(one["received"])
     return one
+
+
+def _put(door: Client, path: str, piece: bytes, headers: Mapping[str, str]) -> Mapping[str, Any]:
+    """Send a piece, as soon as the gateway has room for it. Failed."""
+    left = _PAUSES
+    while True:
+        try:
+            return cast("Mapping[str, Any]", door.call("PUT", path, data=piece, kind="application/octet-stream", headers=headers))
+        except Failed as failed:
+            if failed.code != "overloaded" or not left:
+                raise
+        left -= 1
+        time.sleep(_PAUSE_S)
