@@ -75,6 +75,7 @@ export interface File extends Period {
   camera: string;
   source: "recorder" | "card";
   sound_left_out: string;
+  sound_refused: string;
   time_source: "device" | "reckoned" | "unknown";
   sha256: string;
   size: number;

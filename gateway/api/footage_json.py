@@ -140,7 +140,8 @@ class FileOut(Output):
     serial: str
     recording: str
     clock_offset_s: float | None = Field(description="That device's clock less the true one then; null when it was never measured.")
-    sound_left_out: str = Field(description="The encoding of the sound that was recorded and cannot be put into MP4; empty: none.")
+    sound_left_out: str = Field(description="The encodings of the sound that was recorded and has no place in the file; empty: none.")
+    sound_refused: str = Field(description="The encodings of the sound that the device lists and would not give; empty: none.")
     time_source: TimeSource = Field(
         description="Whose word its times are: `device`, or `reckoned`, counted by the gateway from the time that was asked for."
     )

@@ -456,6 +456,11 @@ class ReplaySession(Protocol):
     @property
     def tracks(self) -> Sequence[TrackDescription]: ...
 
+    @property
+    def refused(self) -> Sequence[TrackDescription]:
+        """What the device lists, and would not give beside `tracks`."""
+        ...
+
     def packets(self) -> AsyncIterator[tuple[int, MediaPacket]]:
         """(index into `tracks`, packet) in order of arrival, until the device ends the range; back-pressure by not reading."""
         ...

@@ -69,4 +69,5 @@ class CameraFetch:
             recording=origin.recording,
             sound_left_out=finished.sound_left_out,
             time_source=finished.time_source,
+            sound_refused=finished.sound_refused,
         )

@@ -65,8 +65,8 @@ class Stretch:
 class Finished:
     """A file that is complete and safe on the disk. `runs`: its unbroken stretches, the last picture of each included.
 
-    `sound_left_out`: the encoding of the sound that was recorded and cannot be put into the file; "" when there was none such.
-    `time_source`: whose word `runs` are.
+    `sound_left_out`: the encodings of the sound that was recorded and has no place in the file; "" when there was none such.
+    `sound_refused`: those of the sound that the recorder lists and would not give. `time_source`: whose word `runs` are.
     """
 
     name: str
@@ -78,6 +78,7 @@ class Finished:
     runs: tuple[tuple[datetime, datetime], ...]
     sound_left_out: str = ""
     time_source: TimeSource = TimeSource.UNKNOWN
+    sound_refused: str = ""
 
 
 class Cutter:

@@ -3,7 +3,7 @@
 Runs in the worker process (`worker`). All times here are the recorder's own.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from gateway.drivers.base import MediaPacket, ReplaySession, TrackDescription
@@ -25,7 +25,7 @@ async def fetch(
     DeviceErrors and OSError; the file in hand is then dropped, those that were reported stay.
     """
     try:
-        writing = _Writing(session.tracks, stretch)
+        writing = _Writing(session.tracks, session.refused, stretch)
         watch(writing.cutter)
         try:
             async for which, packet in session.packets():
@@ -46,11 +46,12 @@ async def fetch(
 class _Writing:
     """What becomes of the packets of a session's tracks. NotSupported when there are no pictures, or such that cannot be kept."""
 
-    def __init__(self, tracks: Sequence[TrackDescription], stretch: Stretch) -> None:
+    def __init__(self, tracks: Sequence[TrackDescription], refused: Sequence[TrackDescription], stretch: Stretch) -> None:
         self._tracks = tracks
         self._seen, track = _video(tracks)
         self._heard, self._sound = _sound(tracks)
-        self._left_out = ""
+        self._left_out: set[str] = set()
+        self._refused = _named(track.encoding for track in refused)
         self._depacketizer = Depacketizer(track.encoding)
         self.cutter = Cutter(stretch, track, self._sound)
 
@@ -59,11 +60,11 @@ class _Writing:
         if which == self._seen:
             for unit in self._depacketizer.push(packet):
                 self.cutter.add(unit)
-        elif self._sound is None:
-            self._left_out = self._tracks[which].encoding
-        elif which == self._heard:
+        elif self._sound is not None and which == self._heard:
             for piece in self._sound.push(packet):
                 self.cutter.add_sound(piece)
+        else:
+            self._left_out.add(self._tracks[which].encoding)
 
     def finish(self) -> None:
         """No more packets."""
@@ -74,7 +75,11 @@ class _Writing:
     def finished(self) -> Iterator[Finished]:
         """The files that are safe and were not given yet."""
         while self.cutter.finished:
-            yield replace(self.cutter.finished.popleft(), sound_left_out=self._left_out)
+            yield replace(self.cutter.finished.popleft(), sound_left_out=_named(self._left_out), sound_refused=self._refused)
+
+
+def _named(encodings: Iterable[str]) -> str:
+    return ", ".join(sorted(set(encodings)))
 
 
 def _video(tracks: Sequence[TrackDescription]) -> tuple[int, TrackDescription]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from gateway.domain.footage import CLOCK_COMPARED, GAPS, NOT_RECORDED, NOT_REPLAYED, TimeSource
+from gateway.domain.footage import CLOCK_COMPARED, GAPS, NOT_RECORDED, NOT_REPLAYED, SOUND_LEFT_OUT, SOUND_REFUSED, TimeSource
 from gateway.evidence.contents import MANIFEST, PAGE, SM_KEY
 from gateway.footage import stationery
 from gateway.footage.instructions import LINUX, SECOND, WINDOWS_OPENSSL, spaced
@@ -70,7 +70,10 @@ _OTHERWISE: Final[Mapping[str, Pair]] = {
     "card": ("取自摄像机存储卡", "From the camera's own card"),
 }
 _SOURCES: Final = {"recorder": "录像机 recorder", "card": "摄像机存储卡 camera's own card"}
-_SILENT: Final = "未含声音（{0} 编码，无法存入 MP4） sound in {0} left out: it cannot be put into MP4"
+_SOUND: Final = {
+    "sound_left_out": f"未含声音（{{0}} 编码，文件无法存入） {SOUND_LEFT_OUT}",
+    "sound_refused": f"缺少声音（{{0}} 编码，设备列有但拒绝提供） {SOUND_REFUSED}",
+}
 _RECKONED: Final = "时间由网关推算，设备未给出 reckoned by the gateway, not told by the device"
 _BLANK: Final = "　"
 _HANDS: Final = 4
@@ -242,12 +245,16 @@ def _fetched_otherwise(camera: Mapping[str, Any]) -> list[Row]:
 
 
 def _without_sound(camera: Mapping[str, Any]) -> list[Row]:
-    """What was recorded and could not be put into the files."""
+    """What was recorded and is not in the files."""
     found: dict[str, list[str]] = {}
     for file in camera["files"]:
-        found.setdefault(file["sound_left_out"], []).append(file["name"])
-    found.pop("", None)
-    return [(("声音", "Sound"), f"{', '.join(names)}: {_SILENT.format(encoding)}") for encoding, names in found.items()]
+        for told in _silences(file):
+            found.setdefault(told, []).append(file["name"])
+    return [(("声音", "Sound"), f"{', '.join(names)}: {told}") for told, names in found.items()]
+
+
+def _silences(file: Mapping[str, Any]) -> list[str]:
+    return [told.format(file[name]) for name, told in _SOUND.items() if file[name]]
 
 
 def _reckoned(camera: Mapping[str, Any]) -> list[Row]:
@@ -327,7 +334,7 @@ _FILE_HEADS: Final[Sequence[Pair]] = (
 def _file_cells(number: int, camera: Mapping[str, Any], file: Mapping[str, Any]) -> str:
     named = f"{camera['camera']} {camera['name']}"
     given = f"<br>{text(_SOURCES[file['source']])}: {text(_origin(file))}" if file["device"] else ""
-    given += f"<br>{text(_SILENT.format(file['sound_left_out']))}" if file["sound_left_out"] else ""
+    given += "".join(f"<br>{text(told)}" for told in _silences(file))
     reckoned = f"<br>{text(_RECKONED)}" if file["time_source"] == TimeSource.RECKONED else ""
     held = f"<br>保全 hold {text(file['hold'])}" if file["hold"] else ""
     return (

@@ -363,6 +363,7 @@ def _held(keep: Keep, finished: Finished, clock: Clock) -> HeldFile:
         recording=keep.recording,
         sound_left_out=finished.sound_left_out,
         time_source=finished.time_source,
+        sound_refused=finished.sound_refused,
     )
 
 

@@ -97,6 +97,7 @@ hold_files = Table(
     Column("recording", Text, nullable=False),
     Column("sound_left_out", Text, nullable=False),
     Column("time_source", Text, nullable=False),
+    Column("sound_refused", Text, nullable=False),
 )
 
 
@@ -381,7 +382,7 @@ def _keep(row: Row[Any], prefix: str = "") -> Keep:
 
 _FILE_SAME: Final = (
     *("hold", "camera", "device", "number", "name", "sha256", "size", "frames", "damaged"),
-    *("created_at", "removed", "serial", "recording", "sound_left_out"),
+    *("created_at", "removed", "serial", "recording", "sound_left_out", "sound_refused"),
 )
 assert {*_FILE_SAME, *TOLD_APART} == {field.name for field in fields(HeldFile)}
 

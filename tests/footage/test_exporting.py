@@ -7,6 +7,7 @@ from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import pytest
 
 from gateway.domain.devices import Credentials, DeviceId, Ports
@@ -19,7 +20,8 @@ from gateway.footage.cutting import Finished, Stretch
 from gateway.footage.exporting import fetch
 from gateway.footage.worker import Job, run_worker
 from simulators.faults import Answer, Fault
-from tests.drivers.rtsp.peer import REPLAY_SDP, Peer, frame, listening, rtp
+from tests.drivers.rtsp.peer import REPLAY_SDP, Asked, Peer, Reply, frame, listening, rtp
+from tests.drivers.rtsp.test_replay import GOODBYE
 from tests.footage.desk import NOW, Street, keeping, street
 from tests.media.video import packets, pictures
 
@@ -58,6 +60,10 @@ class Breaking:
     @property
     def tracks(self) -> Sequence[TrackDescription]:
         return self._session.tracks
+
+    @property
+    def refused(self) -> Sequence[TrackDescription]:
+        return self._session.refused
 
     async def packets(self) -> AsyncIterator[tuple[int, MediaPacket]]:
         async for found in self._session.packets():
@@ -188,6 +194,41 @@ async def test_a_recorder_that_tells_no_times_and_plays_on_is_stopped_at_the_end
         ("f_002.mp4", TimeSource.RECKONED),
     ]
     assert [file.runs[0][1] for file in reported] == [START + 3 * SECOND, START + 6 * SECOND]
+
+
+SEVERAL = """m=audio 0 RTP/AVP 97
+a=rtpmap:97 G726-32/8000
+a=control:trackID=3
+m=audio 0 RTP/AVP 98
+a=rtpmap:98 MPEG4-GENERIC/16000
+a=fmtp:98 mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3;config=1408
+a=control:trackID=4
+"""
+
+
+async def test_of_several_kinds_of_sound_one_that_a_file_can_hold_is_kept_and_the_others_are_said(tmp_path: Path) -> None:
+    """The recorder refuses its first, of G.711."""
+
+    def answer(peer: Peer, asked: Asked) -> Reply:
+        taken = {"Session": peer.session, "Transport": asked.headers["transport"]}
+        return Reply("403 Forbidden") if asked.url.endswith("trackID=2") else Reply(headers=taken)
+
+    async def play(peer: Peer) -> None:
+        assert peer.writer is not None
+        sent = packets("H264", pictures("H264", 50))
+        shown = [frame(0, rtp(one.sequence, one.timestamp, one.payload, marker=one.marker)) for one in sent]
+        heard = [frame(4, rtp(0, 0, b"g726")), frame(6, rtp(0, 0, b"\x00\x10\x00\x18aac"))]
+        peer.writer.write(b"".join([*shown[:25], *heard, *shown[25:], *(frame(one, GOODBYE) for one in (1, 5, 7))]))
+
+    reported: list[Finished] = []
+    async with listening(Peer(sdp=REPLAY_SDP + SEVERAL, script={"SETUP": answer}, after_play=play)) as peer:
+        stretch = Stretch(START, START + 10 * SECOND, 10 * SECOND, tmp_path, "f_")
+        session = await replay(peer.target, "/recording", Span(START, stretch.end), timeout_s=10, kinds=("video", "audio"))
+        await fetch(session, stretch, keeping(reported))
+    (file,) = reported
+    assert (file.frames, file.sound_left_out, file.sound_refused) == (50, "G726-32", "PCMA")
+    with av.open(str(tmp_path / file.name)) as container:
+        assert [bytes(packet) for packet in container.demux(audio=0) if packet.size] == [b"aac"]
 
 
 def names(folder: Path) -> list[str]:

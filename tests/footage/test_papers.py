@@ -65,6 +65,8 @@ def test_a_film_that_somebody_brought_and_one_without_told_times_are_marked_on_b
     )
     reckoned = "时间由网关推算，设备未给出 reckoned by the gateway, not told by the device"
     assert f"{FOOTAGE[-1]}: {reckoned}" in sheet
+    assert f"{FOOTAGE[-1]}: 缺少声音（PCMA 编码，设备列有但拒绝提供） sound in PCMA missing: the device lists it" in sheet
+    assert "缺少声音（PCMA" in listed
     assert (sheet.count(reckoned), listed.count(reckoned)) == (1, 1)
     assert all(one in listed for one in (IMPORTED, "非网关提取 not fetched by the gateway", digest(package / IMPORTED), "4 / 2,729 B"))
 

@@ -172,10 +172,10 @@ async def test_sound_that_no_file_can_hold_is_told_wherever_the_footage_is(
         request = dossier.request.id
         told = json.loads(desk.file(request, "manifest.json").read_text())["cameras"][0]
         papers = [desk.file(request, name).read_text() for name in ("custody-sheet.html", "evidence-list.html")]
-    said = "sound in G726-32 left out: it cannot be put into MP4"
+    said = "sound in G726-32 left out: the file has no place for it"
     assert (dossier.request.state, dossier.exports[0].state) == (FootageState.READY, ExportState.DONE)
     assert dossier.request.reason == f"{channel.camera}: {said}"
     assert (told["reason"], [file["sound_left_out"] for file in told["files"]]) == (said, ["G726-32"])
     assert [file["time_source"] for file in told["files"]] == ["device"]
     assert [line.detail["sound_left_out"] for line in dossier.custody if line.step == Step.EXPORTED] == ["G726-32"]
-    assert all(f"未含声音（G726-32 编码，无法存入 MP4） {said}" in paper for paper in papers)
+    assert all(f"未含声音（G726-32 编码，文件无法存入） {said}" in paper for paper in papers)

@@ -40,6 +40,7 @@ def held(one: Hold, number: int = 1) -> HeldFile:
         recording="R1",
         sound_left_out="G722",
         time_source=TimeSource.RECKONED,
+        sound_refused="PCMA",
     )
 
 

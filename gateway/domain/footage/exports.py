@@ -102,7 +102,8 @@ class FootageFile(OnDeviceClock):
     """One finished file. `period` is on the true clock; `runs` are the unbroken stretches in it.
 
     `device` gave it out of `recording`; `offset`: the device's clock less the true one when it did, None when it had never been measured.
-    `sound_left_out`: the encoding of the sound that was recorded and cannot be put into the file. `time_source`: whose word its times are.
+    `sound_left_out`: the encodings of the sound that was recorded and has no place in the file; `sound_refused`: those of the sound that
+    the device lists and would not give. `time_source`: whose word its times are.
     """
 
     request: RequestId
@@ -124,6 +125,7 @@ class FootageFile(OnDeviceClock):
     recording: str = ""
     sound_left_out: str = ""
     time_source: TimeSource = TimeSource.UNKNOWN
+    sound_refused: str = ""
 
     @property
     def source(self) -> str:
@@ -134,6 +136,8 @@ class FootageFile(OnDeviceClock):
 NOT_RECORDED: Final = "not recorded"
 GAPS: Final = "gaps in the recording"
 NOT_REPLAYED: Final = "the device says to have it, and does not replay it"
+SOUND_LEFT_OUT: Final = "sound in {0} left out: the file has no place for it"
+SOUND_REFUSED: Final = "sound in {0} missing: the device lists it and refuses to give it"
 LEAST_GAP: Final = timedelta(seconds=1)
 """Footage that is missing for less is a late or lost picture, not a gap."""
 
@@ -150,9 +154,15 @@ def judged(export: Export, files: Sequence[FootageFile], window: Period, *, erro
     else:
         state = ExportState.PARTIAL if missing or error else ExportState.DONE
     reason = error or _why_missing(export, missing, nothing=state is ExportState.NOTHING)
-    unfit = ", ".join(sorted({file.sound_left_out for file in files} - {""}))
-    reason = "; ".join(filter(None, (reason, f"sound in {unfit} left out: it cannot be put into MP4" if unfit else "")))
+    reason = "; ".join(filter(None, (reason, *_without_sound(files))))
     return replace(export, state=state, reason=reason, obtained=obtained, gaps=missing)
+
+
+def _without_sound(files: Sequence[FootageFile]) -> list[str]:
+    """What is to be said of sound that is not in the files."""
+    unfit, refused = ({getattr(file, name) for file in files} - {""} for name in ("sound_left_out", "sound_refused"))
+    told = [SOUND_LEFT_OUT.format(", ".join(sorted(unfit)))] if unfit else []
+    return told + ([SOUND_REFUSED.format(", ".join(sorted(refused)))] if refused else [])
 
 
 def _why_missing(export: Export, missing: Sequence[Period], *, nothing: bool) -> str:

@@ -122,8 +122,8 @@ def _card(card: Origin) -> dict[str, Any]:
 
 
 def _file(file: FootageFile, held: Mapping[str, Any]) -> dict[str, Any]:
-    same = ("name", "sha256", "size", "frames", "damaged", "source", "device", "serial", "recording", "sound_left_out", "time_source")
-    known = {name: getattr(file, name) for name in same}
+    same = ("name", "sha256", "size", "frames", "damaged", "source", "device", "serial", "recording")
+    known = {name: getattr(file, name) for name in (*same, "sound_left_out", "sound_refused", "time_source")}
     known |= {"clock_offset_s": _seconds(file.offset)}
     known |= {"period": _period(file.period), "device_time": _period(file.device_period(file.period))}
     secured = datetime.fromisoformat(held["secured_at"]) if "secured_at" in held else None

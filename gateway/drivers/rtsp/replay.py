@@ -14,7 +14,7 @@ from gateway.drivers.rtsp.connection import Connection, connect, deadline
 from gateway.drivers.rtsp.messages import Frame
 from gateway.drivers.rtsp.sdp import Media, SessionDescription
 from gateway.drivers.rtsp.session import Transport, aggregate_url, describe, media_url, set_up
-from gateway.errors import DeadlineExceeded, DeviceError, DeviceFault, NotSupported, ProtocolError
+from gateway.errors import AuthenticationFailed, DeadlineExceeded, DeviceError, DeviceFault, NotSupported, ProtocolError
 
 REQUIRE = (("Require", "onvif-replay"),)
 # Reading stops at so many bytes that nobody has taken yet, and goes on at half; TCP then slows the device down.
@@ -64,7 +64,8 @@ async def replay(
 ) -> "Replay":
     """Start replaying `window` (device time) of the recording at `path` as fast as the device will; `timeout_s` covers the set-up.
 
-    `kinds`: which media, the first of each; the first kind must be there and decides how far the replay is, others may be missing.
+    `kinds`: which media: of the first kind the first, which must be there and decides how far the replay is; of the others all that there
+    are. What the device refuses of those is `refused`, and the rest is replayed.
     `bursts`: what there is of a picture of H.264 or H.265 may come as one packet with what is `following`, at a fraction of the cost.
     The device starts at the clean point at or before the window. Raises NotSupported (no-track), Busy and the other DeviceErrors.
     """
@@ -78,6 +79,7 @@ async def replay(
             wanted = _wanted(description, kinds)
             channels = await _set_up_all(connection, base, wanted)
             session = Replay(connection, url, [media.tracks()[0] for media in channels.values()], window, manner)
+            session.refused = tuple(media.tracks()[0] for media in wanted if media not in channels.values())
             session.channels = {channel: index for index, channel in enumerate(channels)}
             if bursts:
                 session.take_bursts()
@@ -90,12 +92,12 @@ async def replay(
 
 
 def _wanted(description: SessionDescription, kinds: Sequence[str]) -> list[Media]:
-    """The first media of each kind, in that order."""
+    """The first media of the first kind, and all of the others."""
     fit = [media for media in description.media if media.encodings and not (media.kind == "audio" and media.direction == "sendonly")]
-    wanted = [next((media for media in fit if media.kind == kind), None) for kind in kinds]
-    if wanted[0] is None:
+    first = [media for media in fit if media.kind == kinds[0]][:1]
+    if not first:
         raise NotSupported(f"the recording holds no {kinds[0]}", code="no-track")
-    return [media for media in wanted if media is not None]
+    return first + [media for media in fit if media.kind in kinds[1:]]
 
 
 async def _set_up_all(connection: Connection, base: str, wanted: Sequence[Media]) -> dict[int, Media]:
@@ -105,8 +107,8 @@ async def _set_up_all(connection: Connection, base: str, wanted: Sequence[Media]
         url = media_url(connection, base, media)
         try:
             wire = await set_up(connection, url, order=(Transport.TCP,), channel=2 * index, headers=REQUIRE)
-        except (DeviceFault, NotSupported):
-            if not channels:
+        except (DeviceFault, AuthenticationFailed) as refusal:
+            if not channels or (isinstance(refusal, AuthenticationFailed) and refusal.code != "forbidden"):
                 raise
             continue
         assert wire.channel is not None
@@ -138,6 +140,7 @@ class Replay:
         self, connection: Connection, url: str, tracks: Sequence[TrackDescription], window: Span, manner: ReplayManner = ReplayManner()
     ) -> None:
         self.channels: Mapping[int, int] = {}
+        self.refused: Sequence[TrackDescription] = ()
         self.ended: ReplayEnd | None = None
         self._connection = connection
         self._url = url

@@ -132,9 +132,11 @@ function cameraFacts(camera) {
   const told = [[WORDS.device, `${camera.get("camera")} · ${camera.get("recorder")} · ${camera.get("serial")}`], [WORDS.offset, shown]];
   const files = listOf(camera, "files").filter(file => file instanceof Map);
   const carded = files.filter(file => file.get("source") === "card" && file.get("device") !== camera.get("recorder"));
-  const silent = files.filter(file => file.get("sound_left_out"));
   if (carded.length) told.push([WORDS.card, carded.map(file => `${file.get("name")} · ${file.get("serial")}`).join("; ")]);
-  if (silent.length) told.push([WORDS.silent, silent.map(file => `${file.get("name")} · ${file.get("sound_left_out")}`).join("; ")]);
+  for (const [words, key] of [[WORDS.silent, "sound_left_out"], [WORDS.refusedSound, "sound_refused"]]) {
+    const silent = files.filter(file => file.get(key));
+    if (silent.length) told.push([words, silent.map(file => `${file.get("name")} · ${file.get(key)}`).join("; ")]);
+  }
   const reckoned = files.filter(file => file.get("time_source") === "reckoned");
   if (reckoned.length) told.push([WORDS.reckoned, reckoned.map(file => file.get("name")).join("; ")]);
   const gaps = Array.isArray(camera.get("gaps")) ? camera.get("gaps").filter(gap => gap instanceof Map) : [];

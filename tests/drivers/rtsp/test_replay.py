@@ -12,7 +12,7 @@ from gateway.drivers.rtsp import rtp as rtp_packets
 from gateway.drivers.rtsp.probe import first_packet
 from gateway.drivers.rtsp.replay import Replay, ReplayEnd, ReplayManner, clock_time, replay
 from gateway.errors import Busy, DeadlineExceeded, DeviceError, NotSupported, ProtocolError, Unreachable
-from tests.drivers.rtsp.peer import REPLAY_SDP, Login, Peer, Reply, frame, listening, rtp
+from tests.drivers.rtsp.peer import REPLAY_SDP, Asked, Login, Peer, Reply, frame, listening, rtp
 from tests.waiting import until
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
@@ -284,6 +284,25 @@ async def test_replay_authenticates_and_several_tracks_are_told_apart() -> None:
         await session.close()
     assert [track.kind for track in session.tracks] == ["video", "audio"]
     assert found == [(1, 5), (0, 0)]
+
+
+@pytest.mark.parametrize("status", ["403 Forbidden", "453 Not Enough Bandwidth", "461 Unsupported Transport"])
+async def test_all_sound_is_asked_for_and_what_is_refused_of_it_is_told(status: str) -> None:
+    second = "m=audio 0 RTP/AVP 0\na=control:trackID=3\n"
+
+    def answer(peer: Peer, asked: Asked) -> Reply:
+        taken = {"Session": peer.session, "Transport": asked.headers["transport"]}
+        return Reply(status) if asked.url.endswith("trackID=2") else Reply(headers=taken)
+
+    sound = frame(4, rtp(5, 0, b"sound"))
+    peer = Peer(sdp=REPLAY_SDP + second, script={"SETUP": answer}, after_play=sends(sound, picture(0), picture(10), frame(5, GOODBYE)))
+    async with listening(peer):
+        session = await replay(peer.target, "/recording", WINDOW, timeout_s=5, kinds=("video", "audio"), manner=QUICK)
+        found = [index async for index, _ in session.packets()]
+        await session.close()
+    assert [track.encoding for track in session.tracks] == ["H264", "PCMU"]
+    assert [track.encoding for track in session.refused] == ["PCMA"]
+    assert found == [1, 0]
 
 
 async def test_what_is_no_rtp_is_the_devices_fault() -> None:
