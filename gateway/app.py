@@ -126,6 +126,8 @@ class House:
         self._parts.add("footage", self._footage.service.run)
         self._parts.add("footage-looks", self._footage.looks.run)
         self._parts.add("holds", lambda: self._footage.securing.run(self._footage.holds))
+        if self._footage.precautions is not None:
+            self._parts.add("precautions", self._footage.precautions.run)
         self._parts.add("sound", self._broadcast.sounds.run)
         self._parts.add("broadcast", self._broadcast.service.run)
         self._parts.add("schedules", self._broadcast.schedules.run)

@@ -13,6 +13,7 @@ from gateway.footage.coverage import CoverageDesk
 from gateway.footage.fulfilment import Fetching
 from gateway.footage.holds import HoldDesk
 from gateway.footage.looks import Looks
+from gateway.footage.precautions import Precautions
 from gateway.footage.register import load_register, shipped_register
 from gateway.footage.securing import EvidenceStore, Securing
 from gateway.footage.service import FootageService
@@ -27,6 +28,7 @@ class FootageParts:
     coverage: CoverageDesk
     securing: Securing
     holds: HoldDesk
+    precautions: Precautions | None
     strips: StripDesk
 
 
@@ -44,6 +46,7 @@ def make_footage(ground: Ground, *, slowed: Callable[[DeviceId], bool]) -> Foota
         coverage=coverage,
         securing=securing,
         holds=holds,
+        precautions=_precautions(ground, holds),
         strips=StripDesk(
             store=store,
             city=city,
@@ -106,6 +109,14 @@ def _holds(ground: Ground, service: FootageService, coverage: CoverageDesk) -> t
         rules=rules,
     )
     return securing, desk
+
+
+def _precautions(ground: Ground, holds: HoldDesk) -> Precautions | None:
+    """None where the operator wants nothing held before somebody has approved it, or asked for it."""
+    footage = ground.config.footage
+    if not (footage.hold_unapproved and footage.hold_waiting):
+        return None
+    return Precautions(store=ground.store, clock=ground.clock, holds=holds, decide_for=timedelta(days=footage.decision_days))
 
 
 def _evidence_store(ground: Ground) -> EvidenceStore:

@@ -343,6 +343,7 @@ class Footage(Section):
     decision_days: Days = 7.0
     papers_hours: Annotated[float, Field(gt=0, le=720)] = 24.0
     hold_unapproved: bool = True
+    hold_waiting: bool = True
     hold_max_days: Annotated[float, Field(gt=0, le=3_650)] = 180.0
     expected_kbps: Annotated[int, Field(ge=64, le=100_000)] = 4_000
     keep_free_mib: Annotated[int, Field(ge=0, le=1 << 24)] = 256

@@ -84,6 +84,15 @@ class HoldDesk:
         InvalidInput with everything that is wrong with it, NotFound for an unknown request, Forbidden (`hold-needs-approval`) where nothing
         may be secured before an approval, Conflict (`no-space`) with the figures when the disk does not take what has to be secured.
         """
+        return await self._put(*await self._drawn_up(order, by), by=by)
+
+    async def place_if_needed(self, order: HoldOrder, *, by: Person) -> HoldFolder | None:
+        """As `place`; None, and nothing is written, where each device keeps its part beyond the end of the hold by itself, or has none."""
+        hold, kept = await self._drawn_up(order, by)
+        return await self._put(hold, kept, by=by) if any(keep.reserved for keep in kept) else None
+
+    async def _drawn_up(self, order: HoldOrder, by: Person) -> tuple[Hold, list[Keep]]:
+        """The hold that `order` means, and what is to be kept of it."""
         self._check(order)
         await self._check_approved(order)
         coverages = await self._asked(order)
@@ -100,7 +109,9 @@ class HoldDesk:
         )
         async with self._store.read() as tx:
             rates = await tx.holds.bytes_per_s(hold.cameras)
-        kept = [keep for one in coverages for keep in self._kept(hold, one, rates)]
+        return hold, [keep for one in coverages for keep in self._kept(hold, one, rates)]
+
+    async def _put(self, hold: Hold, kept: Sequence[Keep], *, by: Person) -> HoldFolder:
         wanted, free = sum(keep.reserved for keep in kept), await self._space.free()
 
         async def change(tx: Tx) -> HoldFolder:

@@ -50,6 +50,10 @@ STEPS: Final[Mapping[str, Telling]] = {
         *(Desk.APPROVERS, _ASK, "待审批", "awaits a decision"),
         *("由第二人批准或驳回", "a second person approves or refuses it"),
     ),
+    "unheld": Telling(
+        *(Desk.APPROVERS, _ASK, "待审批，录像可能被覆盖且未能锁定", "awaits a decision, and its footage may be overwritten unheld"),
+        *("尽快审批；磁盘空间不足时先腾出空间", "decide on it soon; where the disk is full, make room"),
+    ),
     "go-ahead": Telling(
         *(Desk.APPROVERS, _ASK, "未经审批，紧急先行调取", "goes ahead in an emergency, unapproved"),
         *("由第二人确认或撤销；手续须在期限内补办", "a second person confirms or revokes it; its papers have to follow in time"),

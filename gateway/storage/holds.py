@@ -26,11 +26,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import Actor, Person
-from gateway.domain.footage import Period, RequestId
+from gateway.domain.footage import FootageState, Period, RequestId
 from gateway.domain.holds import SETTLED, HeldFile, Hold, HoldId, HoldState, Keep, KeepState
 from gateway.errors import Conflict, NotFound
 from gateway.storage.fetched import TOLD_APART, to_file_fields, to_file_row, to_offset, to_seconds
-from gateway.storage.footage import footage_files
+from gateway.storage.footage import footage_files, footage_requests
 from gateway.storage.schema import Json, UtcTime, metadata
 from gateway.storage.spans import to_periods, to_spans
 
@@ -163,6 +163,14 @@ class HoldRepository:
         return [_hold(row) for row in await self._conn.execute(statement.order_by(table.expires_at).limit(limit))]
 
     # -- keeps --------------------------------------------------------------------------------------------------------
+
+    async def outlived(self, owner: Actor, states: Iterable[FootageState], *, limit: int) -> list[Hold]:
+        """Active holds of `owner` whose requests are in one of `states`."""
+        table = holds.c
+        whose = (table.state == HoldState.ACTIVE.value, table.owned_by == str(owner))
+        done = footage_requests.c.state.in_([state.value for state in states])
+        statement = select(holds).join(footage_requests, footage_requests.c.id == table.request).where(*whose, done)
+        return [_hold(row) for row in await self._conn.execute(statement.order_by(table.expires_at).limit(limit))]
 
     async def put_keep(self, keep: Keep) -> None:
         """Add or change one."""

@@ -61,6 +61,7 @@ TYPES = frozenset(
         "footage.hold",
         "footage.request",
         "footage.send-failed",
+        "footage.unheld",
         "footage.urgent",
         "incident.acknowledged",
         "incident.assigned",

@@ -1,0 +1,102 @@
+"""What waits for its decision and would be overwritten before is held by the gateway itself, and let go when nobody needs it."""
+
+from datetime import timedelta
+
+import pytest
+
+from gateway.clock import SimulatedClock
+from gateway.domain.devices import DeviceId
+from gateway.domain.events import SYSTEM
+from gateway.domain.footage import FootageRequest, Period
+from gateway.domain.holds import Hold, HoldState
+from gateway.footage.precautions import UNHELD_EVENT, Precautions
+from gateway.storage.store import Store
+from tests.footage.desk import NOW, WANG, ZHAO, Desk, Street, desk_of, filing
+from tests.footage.held import DAY, MINUTE, Bench, bench, clock, order, where
+
+__all__ = ["bench", "clock", "where"]
+
+
+@pytest.fixture
+def requests(bench: Bench, store: Store, clock: SimulatedClock) -> Desk:
+    return desk_of(bench.where, store, clock, bench.folder.with_name("footage"))
+
+
+@pytest.fixture
+def precautions(bench: Bench, store: Store, clock: SimulatedClock) -> Precautions:
+    return Precautions(store=store, clock=clock, holds=bench.desk, decide_for=7 * DAY)
+
+
+def recorded(where: Street) -> tuple[DeviceId, timedelta]:
+    """A camera without a card, and how long its recorder keeps what it records."""
+    cards = {camera.id for camera in where.simulated.of_kind("camera") if camera.card}
+    found = ((one, channel) for one in where.simulated.of_kind("recorder") for channel in one.channels if channel.camera not in cards)
+    recorder, channel = next(found)
+    return DeviceId(channel.camera), recorder.retention_days * DAY
+
+
+async def filed(requests: Desk, camera: DeviceId, ago: timedelta) -> FootageRequest:
+    window = Period(NOW - ago, NOW - ago + MINUTE)
+    return await requests.service.submit(filing(cameras=(camera,), window=window), by=WANG)
+
+
+async def holds(bench: Bench, request: FootageRequest) -> list[Hold]:
+    return await bench.desk.find(state=None, request=request.id, before=None, limit=10)
+
+
+async def test_what_would_be_overwritten_before_a_decision_is_held_once_and_what_would_not_is_not(
+    bench: Bench, requests: Desk, precautions: Precautions
+) -> None:
+    camera, keeps = recorded(bench.where)
+    soon, late = await filed(requests, camera, keeps - DAY), await filed(requests, camera, DAY)
+    for _ in range(3):
+        await precautions.look()
+        await bench.clock.advance(3_700)
+    (hold,) = await holds(bench, soon)
+    assert (hold.owner.actor, hold.cameras, hold.window, hold.everything) == (SYSTEM, (camera,), soon.window_of(camera), False)
+    assert hold.expires_at == NOW + 8 * DAY
+    assert await holds(bench, late) == []
+    assert (await bench.settled(hold.id)).files
+
+
+@pytest.mark.parametrize("approved", [False, True])
+async def test_it_is_let_go_when_the_request_is_over_and_not_while_it_is_worked_on(
+    bench: Bench, requests: Desk, precautions: Precautions, *, approved: bool
+) -> None:
+    camera, keeps = recorded(bench.where)
+    request = await filed(requests, camera, keeps - DAY)
+    await precautions.look()
+    if approved:
+        await requests.service.approve(request.id, by=ZHAO)
+        await precautions.look()
+        assert [one.state for one in await holds(bench, request)] == [HoldState.ACTIVE]
+        await requests.service.cancel(request.id, by=WANG)
+    else:
+        await requests.service.reject(request.id, by=ZHAO, note="无关")
+    await precautions.look()
+    assert [one.state for one in await holds(bench, request)] == [HoldState.RELEASED]
+
+
+async def test_a_persons_hold_stays_whatever_becomes_of_the_request(bench: Bench, requests: Desk, precautions: Precautions) -> None:
+    camera, _ = recorded(bench.where)
+    request = await filed(requests, camera, DAY)
+    placed = await bench.desk.place(order(camera, request=request.id), by=WANG)
+    await requests.service.cancel(request.id, by=WANG)
+    await precautions.look()
+    assert (await bench.desk.get(placed.hold.id)).hold.state is HoldState.ACTIVE
+
+
+async def test_a_full_disk_is_told_to_the_approvers_once_and_tried_again_within_the_hour(
+    bench: Bench, requests: Desk, precautions: Precautions, store: Store
+) -> None:
+    camera, keeps = recorded(bench.where)
+    request = await filed(requests, camera, keeps - DAY)
+    bench.free = 2 << 20
+    for _ in range(2):
+        await precautions.look()
+        await bench.clock.advance(3_700)
+    told = [event for event in await store.events.read_after(0, limit=100) if event.type == UNHELD_EVENT]
+    assert [(event.subject, event.data["code"]) for event in told] == [(request.id, "no-space")]
+    bench.free = 1 << 40
+    await precautions.look()
+    assert len(await holds(bench, request)) == 1
