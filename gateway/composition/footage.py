@@ -38,8 +38,9 @@ def make_footage(ground: Ground, *, slowed: Callable[[DeviceId], bool]) -> Foota
     clocks = KnownClocks(store, board)
     looks = Looks(store=store, city=city, board=board, clock=clock)
     coverage = CoverageDesk(city=city, clock=clock, clocks=clocks, looks=looks, keeper_of=drivers.onvif_of)
-    service = _service(ground, coverage, slowed)
-    securing, holds = _holds(ground, service, coverage)
+    space = Space(ground.config.data_dir, floor=ground.config.footage.keep_free_mib << 20)
+    service = _service(ground, coverage, space, slowed)
+    securing, holds = _holds(ground, service, coverage, space)
     return FootageParts(
         service=service,
         looks=looks,
@@ -59,7 +60,7 @@ def make_footage(ground: Ground, *, slowed: Callable[[DeviceId], bool]) -> Foota
     )
 
 
-def _service(ground: Ground, coverage: CoverageDesk, slowed: Callable[[DeviceId], bool]) -> FootageService:
+def _service(ground: Ground, coverage: CoverageDesk, space: Space, slowed: Callable[[DeviceId], bool]) -> FootageService:
     config, footage, drivers = ground.config, ground.config.footage, ground.drivers
     return FootageService(
         store=ground.store,
@@ -73,9 +74,10 @@ def _service(ground: Ground, coverage: CoverageDesk, slowed: Callable[[DeviceId]
         fetching=Fetching(
             config.data_dir / "footage",
             config.data_dir / "evidence",
-            _space(ground),
+            space,
             segment=timedelta(minutes=footage.segment_minutes),
             exports=footage.workers,
+            bytes_per_s=tuning.holds(footage).bytes_per_s,
         ),
         rules=tuning.footage(footage),
         destinations=tuning.destinations(footage),
@@ -85,8 +87,8 @@ def _service(ground: Ground, coverage: CoverageDesk, slowed: Callable[[DeviceId]
     )
 
 
-def _holds(ground: Ground, service: FootageService, coverage: CoverageDesk) -> tuple[Securing, HoldDesk]:
-    rules, space = tuning.holds(ground.config.footage), _space(ground)
+def _holds(ground: Ground, service: FootageService, coverage: CoverageDesk, space: Space) -> tuple[Securing, HoldDesk]:
+    rules = tuning.holds(ground.config.footage)
     securing = Securing(
         store=ground.store,
         city=ground.city,
@@ -121,7 +123,3 @@ def _precautions(ground: Ground, holds: HoldDesk) -> Precautions | None:
 
 def _evidence_store(ground: Ground) -> EvidenceStore:
     return EvidenceStore(ground.config.data_dir / "holds", segment=timedelta(minutes=ground.config.footage.segment_minutes))
-
-
-def _space(ground: Ground) -> Space:
-    return Space(ground.config.data_dir, floor=ground.config.footage.keep_free_mib << 20)

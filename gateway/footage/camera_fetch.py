@@ -1,22 +1,39 @@
 """What is known of one camera's footage while it is fetched: what is there, what is missing, and the rows of its files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
-from gateway.domain.footage import LEAST_GAP, Export, FootageFile, Origin, Period, gaps, joined, left_out, total
+from gateway.domain.footage import LEAST_GAP, Export, ExportState, FootageFile, Origin, Period, gaps, joined, left_out, total
+from gateway.domain.holds import expected_bytes
 from gateway.footage.cutting import Finished
 from gateway.footage.turns import Claim
 
+UNJUDGED: Final = frozenset({ExportState.PENDING, ExportState.EXPORTING})
+"""States of an export whose fetching has not ended."""
+
 
 class CameraFetch:
-    """What is known of one camera's footage while it is fetched."""
+    """What is known of one camera's footage while it is fetched. `held`: what holds have secured of it; `bytes_per_s`: of its footage."""
 
-    def __init__(self, export: Export, window: Period, files: list[FootageFile], prefix: str, claim: Claim) -> None:
+    def __init__(
+        self,
+        export: Export,
+        window: Period,
+        files: list[FootageFile],
+        *,
+        prefix: str,
+        claim: Claim,
+        held: Sequence[Period] = (),
+        bytes_per_s: float,
+    ) -> None:
         self.export = export
         self.window = window
         self.files = files
         self.prefix = prefix
         self.claim = claim
+        self._held = tuple(held)
+        self._bytes_per_s = bytes_per_s
 
     def done(self) -> timedelta:
         """How much of what there is is on the disk."""
@@ -25,6 +42,12 @@ class CameraFetch:
 
     def size(self) -> int:
         return sum(file.size for file in self.files)
+
+    def expected(self) -> int:
+        """How many bytes are to come still: of what there is and neither a file nor a hold has, nothing once it is judged."""
+        if self.export.state not in UNJUDGED:
+            return 0
+        return expected_bytes(left_out((*self._there(), *self._held), self.export.recorded, least=LEAST_GAP), self._bytes_per_s)
 
     def missing(self, origin: Origin) -> Iterator[tuple[Period, bool]]:
         """What `origin` has and no file (true time), each with whether a file ends where it begins.

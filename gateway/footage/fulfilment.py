@@ -3,8 +3,8 @@
 import asyncio
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -44,6 +44,7 @@ from gateway.domain.imports import Import
 from gateway.drivers.base import Target
 from gateway.errors import (
     Busy,
+    Conflict,
     DeadlineExceeded,
     DeviceError,
     GatewayError,
@@ -53,7 +54,7 @@ from gateway.errors import (
     StorageFailed,
 )
 from gateway.footage.adopting import Adoption
-from gateway.footage.camera_fetch import CameraFetch
+from gateway.footage.camera_fetch import UNJUDGED, CameraFetch
 from gateway.footage.clocks import KnownClocks
 from gateway.footage.cutting import Finished
 from gateway.footage.filework import to_the_end
@@ -64,7 +65,7 @@ from gateway.footage.progress import Gauge, Progress
 from gateway.footage.proving import Prover
 from gateway.footage.resealing import CHANGES, SEALS
 from gateway.footage.sealing import BESIDE
-from gateway.footage.space import DiskFull, Space
+from gateway.footage.space import NO_SPACE, DiskFull, Space
 from gateway.footage.stretches import Replay, Worker, fetch_stretch, next_number, prepare
 from gateway.footage.turns import Claim, GaveWay, Turns, Wanted, claim_of
 from gateway.footage.worker import Reached, run_worker
@@ -73,7 +74,6 @@ from gateway.storage.writer import Lane
 
 _REQUESTS_AT_ONCE: Final = 8
 """And so many emergencies beside them: neither waits for a place of the other."""
-_UNJUDGED: Final = frozenset({ExportState.PENDING, ExportState.EXPORTING})
 _ILL: Final = frozenset({HealthState.DEGRADED, HealthState.DOWN})
 
 
@@ -89,7 +89,8 @@ class _Broken:
 class Fetching:
     """How footage is fetched. `exports`: how many at once in all, of each recorder as `Turns` has it.
 
-    `space`: the disk, and what stays free on it. `keys`: where the evidence key lives; made at the first package.
+    `space`: the disk, and what stays free on it. `keys`: where the evidence key lives; made at the first package. `bytes_per_s`: what a
+    second of footage takes of a camera of which nothing was fetched yet.
     """
 
     folder: Path
@@ -97,6 +98,7 @@ class Fetching:
     space: Space
     segment: timedelta = timedelta(minutes=5)
     exports: int = 2
+    bytes_per_s: float = 4_000_000 / 8
 
 
 class Fulfilment:
@@ -220,7 +222,7 @@ class Fulfilment:
     async def _salvaged(self, dossier: Dossier, reason: str) -> bool:
         """Whether the request ended with what there is of it: sealed, or in the package that was made before this attempt."""
         request = dossier.request
-        await self._ledger.put_exports(*(_broken_off(export, dossier, reason) for export in dossier.exports if export.state in _UNJUDGED))
+        await self._ledger.put_exports(*(_broken_off(export, dossier, reason) for export in dossier.exports if export.state in UNJUDGED))
         if request.state not in WORKING or not (dossier.files or await self._prover.brought(request.id)):
             return False
         if request.state is not FootageState.EXPORTING:
@@ -250,10 +252,8 @@ class Fulfilment:
             request = await self._ledger.act(request.id, Act.LOCATE)
         if request.state is FootageState.LOCATING:
             request = await self._locate(request)
-        if request.state is FootageState.HOLDING:
-            request = await self._ledger.act(request.id, Act.EXPORT)
-        if request.state is FootageState.EXPORTING:
-            await self._export_all(request)
+        if request.state in (FootageState.HOLDING, FootageState.EXPORTING):
+            await self._fetch_all(request)
             await self._conclude(request.id)
 
     # -- where it is ---------------------------------------------------------------------------------------------------
@@ -288,20 +288,59 @@ class Fulfilment:
 
     # -- fetching it --------------------------------------------------------------------------------------------------
 
-    async def _export_all(self, request: FootageRequest) -> None:
+    async def _fetch_all(self, request: FootageRequest) -> None:
         await self._store.writer.settle(Lane.FOOTAGE)  # the row of a file, given by a run before this one that was cut off
         dossier = await self._ledger.dossier(request.id)
-        folder = self._prover.folder_of(request.id)
-        brought = await self._prover.brought_names(request.id)
-        known = {file.name for file in dossier.files} | brought | BESIDE  # an earlier proof holds until there is another
-        await to_the_end(prepare, folder, known)
-        async with asyncio.TaskGroup() as group:
-            for number, export in enumerate(dossier.exports, start=1):
-                if export.state in (ExportState.PENDING, ExportState.EXPORTING):
-                    files = [file for file in dossier.files if file.camera == export.camera]
-                    prefix = f"{number:02d}_{_safe(export.camera)}_"
-                    fetch = CameraFetch(export, request.window_of(export.camera), files, prefix, claim_of(request))
-                    group.create_task(self._export(fetch), name=f"export {export.camera}")
+        fetches = await self._fetches(dossier)
+        async with self._room(request, fetches) as short:
+            if request.state is FootageState.HOLDING:
+                await self._ledger.act(request.id, Act.EXPORT, reason=short)
+            brought = await self._prover.brought_names(request.id)
+            known = {file.name for file in dossier.files} | brought | BESIDE  # an earlier proof holds until there is another
+            await to_the_end(prepare, self._prover.folder_of(request.id), known)
+            async with asyncio.TaskGroup() as group:
+                for fetch in fetches:
+                    group.create_task(self._export(fetch), name=f"export {fetch.export.camera}")
+
+    async def _fetches(self, dossier: Dossier) -> list[CameraFetch]:
+        """What is to be fetched, camera by camera."""
+        async with self._store.read() as tx:
+            rates = await tx.holds.bytes_per_s(dossier.request.cameras)
+        fetches = []
+        for number, export in enumerate(dossier.exports, start=1):
+            if export.state in UNJUDGED:
+                window = dossier.request.window_of(export.camera)
+                held = await self._adoption.of(export.camera, export.recorder, window, (window,)) if self._adoption else []
+                fetch = CameraFetch(
+                    export,
+                    window,
+                    [file for file in dossier.files if file.camera == export.camera],
+                    prefix=f"{number:02d}_{_safe(export.camera)}_",
+                    claim=claim_of(dossier.request),
+                    held=[run for file in held for run in file.runs],
+                    bytes_per_s=rates.get(export.camera, self._fetching.bytes_per_s),
+                )
+                fetches.append(fetch)
+        return fetches
+
+    @asynccontextmanager
+    async def _room(self, request: FootageRequest, fetches: Sequence[CameraFetch]) -> AsyncIterator[str]:
+        """Room set aside for what is to come. Conflict (`no-space`) when it does not fit.
+
+        An emergency gets as much as fits, with what is told of that: a part may be what saves somebody.
+        """
+        space = self._fetching.space
+        free = await space.free()
+        try:
+            async with self._store.read() as tx:
+                short = space.reserve(fetches, free=free, promised=await tx.holds.outstanding_bytes())
+            if short:
+                self._log.warning("footage.no_space", request=request.id, reason=short)
+            if short and not request.filing.emergency:
+                raise Conflict(f"{NO_SPACE}: {short} Free some space or release a hold, then try again.", code=NO_SPACE)
+            yield f"{NO_SPACE}: {short} It is fetched as far as there is room: free some space or release a hold." if short else ""
+        finally:
+            space.give_back(fetches)
 
     async def _export(self, fetch: "CameraFetch") -> None:
         """Fetch the footage of one camera, from its card what its recorder leaves out; its export ends DONE, PARTIAL, NOTHING or FAILED."""
@@ -320,7 +359,8 @@ class Fulfilment:
             refused = refused and (broken.refused or not broken.told)
         if (adopted or card is not None) and not fetch.lacking():
             told = ""
-        await self._ledger.put_exports(judged(fetch.export, fetch.files, fetch.window, error=told, refused=refused))
+        fetch.export = judged(fetch.export, fetch.files, fetch.window, error=told, refused=refused)
+        await self._ledger.put_exports(fetch.export)
 
     async def _card(self, fetch: "CameraFetch") -> Origin | None:
         """The camera's own card, where it has something of what is still missing.

@@ -2,9 +2,10 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from gateway.errors import Conflict, GatewayError
 
@@ -25,27 +26,37 @@ def free_bytes(folder: Path) -> int:
     return told.f_bavail * told.f_frsize
 
 
+class Expecting(Protocol):
+    """Footage that is being fetched for a request."""
+
+    def expected(self) -> int:
+        """How many bytes of it are to come still."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Room:
-    """`free`: on the disk; `promised`: of that, to holds; `floor`: of that, what always stays free."""
+    """`free`: on the disk; `promised`: of that, to holds; `expected`: of that, for requests; `floor`: of that, what always stays free."""
 
     free: int
     promised: int
+    expected: int
     floor: int
 
     @property
     def left(self) -> int:
         """What may be promised now."""
-        return max(0, self.free - self.promised - self.floor)
+        return max(0, self.free - self.promised - self.expected - self.floor)
 
 
 class Space:
-    """The disk that footage lies on."""
+    """The disk that footage lies on. One for all who write there: what is set aside for requests is known to it, not to the store."""
 
     def __init__(self, folder: Path, *, floor: int, free_of: Callable[[Path], int] = free_bytes) -> None:
         self._folder = folder
         self._floor = floor
         self._free_of = free_of
+        self._reserved: set[Expecting] = set()
 
     async def free(self) -> int:
         """How many bytes may still be written. Reads the disk, so never to be asked inside a transaction."""
@@ -60,13 +71,28 @@ class Space:
 
     def check(self, wanted: int, *, free: int, promised: int) -> None:
         """Raise Conflict (`no-space`) with the figures when `wanted` of the `free` bytes do not fit beside those that are promised."""
-        room = Room(free, promised, self._floor)
+        room = self._room(free, promised)
         if wanted > room.left:
-            told = f"{_mib(wanted)} are needed and {_mib(room.left)} are left: {_mib(room.free)} free"
             hint = "Free some space, hold fewer cameras or a shorter window, or release another hold."
-            raise Conflict(
-                f"{told}, less {_mib(room.promised)} for other holds and {_mib(room.floor)} kept back.", code=NO_SPACE, hint=hint
-            )
+            raise Conflict(_short(wanted, room), code=NO_SPACE, hint=hint)
+
+    def reserve(self, fetches: Collection[Expecting], *, free: int, promised: int) -> str:
+        """Set aside what `fetches` expect, until they are given back, for as long as they expect it. "", or how much too little it is."""
+        wanted, room = sum(fetch.expected() for fetch in fetches), self._room(free, promised)
+        self._reserved.update(fetches)
+        return _short(wanted, room) if wanted > room.left else ""
+
+    def give_back(self, fetches: Collection[Expecting]) -> None:
+        """`fetches` need no room any more."""
+        self._reserved.difference_update(fetches)
+
+    def _room(self, free: int, promised: int) -> Room:
+        return Room(free, promised, sum(fetch.expected() for fetch in self._reserved), self._floor)
+
+
+def _short(wanted: int, room: Room) -> str:
+    told = f"{_mib(wanted)} are needed and {_mib(room.left)} are left: {_mib(room.free)} free, less {_mib(room.promised)} for holds"
+    return f"{told}, {_mib(room.expected)} for requests that are being fetched and {_mib(room.floor)} kept back."
 
 
 def _mib(size: int) -> str:

@@ -149,9 +149,11 @@ def desk_of(
     segment: timedelta = timedelta(minutes=5),
     keep_free: int = 1 << 20,
     free_of: Callable[[Path], int] = free_bytes,
+    bytes_per_s: float = 20_000,
     adoption: Adoption | None = None,
     cards: Cards | None = None,
 ) -> Desk:
+    space = Space(folder, floor=keep_free, free_of=free_of)
     service = FootageService(
         store=store,
         city=where.city,
@@ -161,7 +163,7 @@ def desk_of(
         search_of=where.search_of,
         target_of=where.target_of,
         new_id=lambda: f"fr-{next(_ids)}",
-        fetching=Fetching(folder, folder / "evidence", Space(folder, floor=keep_free, free_of=free_of), segment=segment),
+        fetching=Fetching(folder, folder / "evidence", space, segment=segment, bytes_per_s=bytes_per_s),
         rules=rules or Rules(),
         adoption=adoption,
         cards=cards,

@@ -394,7 +394,7 @@ async def test_a_full_disk_fails_the_request_and_says_so(where: Street, store: S
     async with working(desk_of(where, store, clock, tmp_path, keep_free=1 << 60)) as desk:
         dossier = await desk.fulfilled(filing(cameras=(camera_of(where),)))
     assert dossier.request.state is FootageState.FAILED
-    assert "MiB are free for footage" in dossier.request.reason
+    assert "kept back. Free some space or release a hold, then try again." in dossier.request.reason
 
 
 async def test_what_is_promised_to_a_hold_is_not_taken_by_an_export(
@@ -407,13 +407,13 @@ async def test_what_is_promised_to_a_hold_is_not_taken_by_an_export(
     async with working(desk_of(where, store, clock, tmp_path)) as desk:
         dossier = await desk.fulfilled(wanted)
     assert dossier.request.state is FootageState.FAILED
-    assert "MiB that are promised to holds" in dossier.request.reason
+    assert "less 1,099,511,627,776.0 MiB for holds" in dossier.request.reason
 
 
 async def test_a_disk_that_fills_up_meanwhile_ends_an_export_after_the_file_in_hand(
     where: Street, store: Store, clock: SimulatedClock, tmp_path: Path
 ) -> None:
-    left = iter((1 << 40,))
+    left = iter((1 << 40, 1 << 40))
     async with working(desk_of(where, store, clock, tmp_path, segment=timedelta(seconds=10), free_of=lambda _: next(left, 0))) as desk:
         dossier = await desk.fulfilled(filing(cameras=(camera_of(where),)))
     assert (dossier.request.state, len(dossier.files)) == (FootageState.PARTIAL, 1)

@@ -186,7 +186,7 @@ async def test_a_disk_that_fills_up_is_said_and_room_makes_the_rest_come(
         pytest.skip("a small disk: mount is not allowed here")
     try:
         _, channel = where.recorded(gappy=False)
-        async with working(desk_of(where, store, clock, small, segment=10 * SECOND, keep_free=0)) as desk:
+        async with working(desk_of(where, store, clock, small, segment=10 * SECOND, keep_free=0, bytes_per_s=1_000)) as desk:
             start = NOW - timedelta(hours=1)
             wanted = filing(cameras=(DeviceId(channel.camera),), window=Period(start, start + 5 * 60 * SECOND))
             dossier = await passing(clock, desk.fulfilled(wanted))
