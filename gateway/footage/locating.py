@@ -12,6 +12,7 @@ from gateway.domain.coverage import Holding, Told
 from gateway.domain.devices import DeviceId
 from gateway.domain.footage import (
     LEAST_GAP,
+    NO_RECORDER,
     NOT_RECORDED,
     ClockPart,
     Export,
@@ -123,7 +124,7 @@ class Locator:
     async def _on_recorder(self, request: FootageRequest, camera: DeviceId, asking: Round) -> Export:
         place = self._city.recorder_of(camera)
         if place is None:
-            return Export(request.id, camera, DeviceId(""), "", state=ExportState.FAILED, reason="no recorder keeps its footage")
+            return Export(request.id, camera, DeviceId(""), "", state=ExportState.FAILED, reason=NO_RECORDER)
         recorder, channel = place
         if not channel.recording_token:
             reason = f"the inventory names no recording for channel {channel.number} of {recorder.id}"

@@ -6,9 +6,10 @@ what the manifest says and tell its digest, so that a signature by hand on paper
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import Any, Final
 
-from gateway.domain.footage import CLOCK_COMPARED, GAPS, NOT_RECORDED, NOT_REPLAYED, SOUND_LEFT_OUT, SOUND_REFUSED, TimeSource
+from gateway.domain.footage import CLOCK_COMPARED, GAPS, NO_RECORDER, NOT_RECORDED, NOT_REPLAYED, SOUND_LEFT_OUT, SOUND_REFUSED, TimeSource
 from gateway.evidence.contents import MANIFEST, PAGE, SM_KEY
 from gateway.footage import stationery
 from gateway.footage.instructions import LINUX, SECOND, WINDOWS_OPENSSL, spaced
@@ -47,6 +48,7 @@ _STATES: Final = {"done": "完整 whole", "partial": "部分 in part", "nothing"
 _WHY: Final = {
     NOT_RECORDED: f"未录像 {NOT_RECORDED}",
     GAPS: f"录像有间断 {GAPS}",
+    NO_RECORDER: f"无录像机保存 {NO_RECORDER}",
     NOT_REPLAYED: f"设备称有录像，但未予回放 {NOT_REPLAYED}",
 }
 _MEASURED: Final = {CLOCK_COMPARED: "（ONVIF 校时查询，精度约 1 秒 asked by ONVIF, to about 1 s）"}
@@ -71,9 +73,10 @@ _OTHERWISE: Final[Mapping[str, Pair]] = {
 }
 _SOURCES: Final = {"recorder": "录像机 recorder", "card": "摄像机存储卡 camera's own card"}
 _SOUND: Final = {
-    "sound_left_out": f"未含声音（{{0}} 编码，文件无法存入） {SOUND_LEFT_OUT}",
-    "sound_refused": f"缺少声音（{{0}} 编码，设备列有但拒绝提供） {SOUND_REFUSED}",
+    "sound_left_out": (SOUND_LEFT_OUT, f"未含声音（{{0}} 编码，文件无法存入） {SOUND_LEFT_OUT}"),
+    "sound_refused": (SOUND_REFUSED, f"缺少声音（{{0}} 编码，设备列有但拒绝提供） {SOUND_REFUSED}"),
 }
+"""By the name of what a file says of its sound: the reason of an export, and that in both languages."""
 _RECKONED: Final = "时间由网关推算，设备未给出 reckoned by the gateway, not told by the device"
 _BLANK: Final = "　"
 _HANDS: Final = 4
@@ -217,8 +220,21 @@ def _camera(camera: Mapping[str, Any], number: int) -> str:
 
 
 def _reasons(told: str) -> list[str]:
-    """What `judged` gives as reasons in both languages, and what a device said as it said it."""
-    return [_WHY.get(reason, reason) for reason in told.split("; ") if reason]
+    """What the gateway judged, in both languages; what it or a device said besides as it was said, whole."""
+    found: list[str] = []
+    for known, parts in groupby(zip(map(_in_both, told.split("; ")), told.split("; "), strict=True), key=lambda part: part[0] != ""):
+        said = list(parts)
+        found += [both for both, _ in said] if known else [f"原文 as told: {'; '.join(each for _, each in said)}"]
+    return found if told else []
+
+
+def _in_both(reason: str) -> str:
+    """One reason in both languages, "" for one that is in nobody's list."""
+    for told, both in _SOUND.values():
+        before, _, after = told.partition("{0}")
+        if reason.startswith(before) and reason.endswith(after):
+            return both.format(reason[len(before) : len(reason) - len(after)])
+    return _WHY.get(reason, "")
 
 
 def _clocks(camera: Mapping[str, Any]) -> list[Row]:
@@ -254,7 +270,7 @@ def _without_sound(camera: Mapping[str, Any]) -> list[Row]:
 
 
 def _silences(file: Mapping[str, Any]) -> list[str]:
-    return [told.format(file[name]) for name, told in _SOUND.items() if file[name]]
+    return [both.format(file[name]) for name, (_, both) in _SOUND.items() if file[name]]
 
 
 def _reckoned(camera: Mapping[str, Any]) -> list[Row]:

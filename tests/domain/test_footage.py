@@ -366,3 +366,13 @@ def test_a_request_is_what_its_exports_make_of_it(states: list[str], act: Act) -
     found, reason = verdict(exports)
     assert found is act
     assert "why" in reason
+
+
+def test_of_many_reasons_as_many_are_told_whole_as_there_is_room_for_and_how_many_more_there_are() -> None:
+    exports = [replace(EXPORT, camera=DeviceId(f"cam-{n:03}"), state=ExportState.FAILED, reason="the line broke" * 5) for n in range(50)]
+    _, reason = verdict(exports)
+    *told, rest = reason.split("; ")
+    assert told == [f"{one.camera}: {one.reason}" for one in exports[: len(told)]]
+    assert 900 < len(reason) <= 1_020 and rest == f"and {50 - len(told)} more"
+    assert verdict([replace(EXPORT, state=ExportState.FAILED, reason="x" * 5_000)] * 2)[1].endswith("x; and 1 more")
+    assert verdict([replace(EXPORT, state=ExportState.DONE)]) == (Act.COMPLETE, "")

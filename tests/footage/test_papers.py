@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.domain.devices import DeviceId
-from gateway.domain.footage import FootageFile, manifest
+from gateway.domain.footage import GAPS, SOUND_LEFT_OUT, FootageFile, manifest
 from gateway.evidence.contents import LIST, MANIFEST, PAPERS, SHEET
 from gateway.footage.instructions import spaced
 from gateway.footage.keys import open_signer
@@ -170,3 +170,15 @@ def test_what_people_are_called_is_only_ever_text(tmp_path: Path, package: Path,
 )
 def test_a_clock_error_is_said_in_words(offset_s: float | None, said: str) -> None:
     assert clock_error(offset_s) == said
+
+
+def test_why_something_is_missing_is_said_in_both_languages_and_a_devices_own_words_stay_whole(package: Path) -> None:
+    content = json.loads((package / MANIFEST).read_text())
+    content["cameras"][0]["reason"] = f"{GAPS}; Session lost; try again: 设备忙; {SOUND_LEFT_OUT.format('G726')}"
+    sheet = said(custody_sheet(content, "0" * 64).decode())
+    known = (
+        "录像有间断 gaps in the recording",
+        "原文 as told: Session lost; try again: 设备忙",
+        "未含声音（G726 编码，文件无法存入） sound in G726",
+    )
+    assert " · ".join(known) in sheet

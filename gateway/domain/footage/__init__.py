@@ -34,6 +34,7 @@ from gateway.domain.footage.custody import (
 from gateway.domain.footage.exports import (
     GAPS,
     LEAST_GAP,
+    NO_RECORDER,
     NOT_RECORDED,
     NOT_REPLAYED,
     SOUND_LEFT_OUT,
@@ -98,6 +99,7 @@ __all__ = [
     "LEAST_GAP",
     "NOT_RECORDED",
     "NOT_REPLAYED",
+    "NO_RECORDER",
     "OPTIONAL_FIELDS",
     "OUTCOMES",
     "OVER",

@@ -133,11 +133,13 @@ class FootageFile(OnDeviceClock):
         return "card" if self.device == self.camera else "recorder"
 
 
+NO_RECORDER: Final = "no recorder keeps its footage"
 NOT_RECORDED: Final = "not recorded"
 GAPS: Final = "gaps in the recording"
 NOT_REPLAYED: Final = "the device says to have it, and does not replay it"
 SOUND_LEFT_OUT: Final = "sound in {0} left out: the file has no place for it"
 SOUND_REFUSED: Final = "sound in {0} missing: the device lists it and refuses to give it"
+_REASON_MOST: Final = 1_000
 LEAST_GAP: Final = timedelta(seconds=1)
 """Footage that is missing for less is a late or lost picture, not a gap."""
 
@@ -176,9 +178,22 @@ def _why_missing(export: Export, missing: Sequence[Period], *, nothing: bool) ->
 def verdict(exports: Sequence[Export]) -> tuple[Act, str]:
     """What all exports of a request together make of it, with the reason, or what is to be said of a whole one."""
     states = {export.state for export in exports}
-    told = "; ".join(f"{export.camera}: {export.reason}" for export in exports if export.reason)[:1_000]
+    told = _shortened([f"{export.camera}: {export.reason}" for export in exports if export.reason])
     if states == {ExportState.DONE}:
         return Act.COMPLETE, told
     if states & {ExportState.DONE, ExportState.PARTIAL}:
         return Act.COMPLETE_IN_PART, told
     return (Act.FAIL, told) if ExportState.FAILED in states else (Act.FIND_NOTHING, told or "nothing was recorded")
+
+
+def _shortened(reasons: Sequence[str]) -> str:
+    """All of them, or as many as there is room for, whole, and how many more there are; only the first may be cut off."""
+    room, shown = _REASON_MOST, 0
+    for reason in reasons:
+        room -= len(reason) + len("; ")
+        if room < 0:
+            break
+        shown += 1
+    more = len(reasons) - max(1, shown)
+    said = "; ".join([reasons[0][:_REASON_MOST], *reasons[1:shown]]) if reasons else ""
+    return f"{said}; and {more} more" if more > 0 else said
