@@ -258,7 +258,7 @@ function Files({ one }: { one: Dossier }) {
                 <span class="dim">{file.original_name}</span>
               </td>
               <td>
-                {sized(file.size)} <span class="chip">{t("footage.not-fetched")}</span>
+                {sized(file.size)} <span class="dim">{t("footage.downloads", { n: file.downloads })}</span> <span class="chip">{t("footage.not-fetched")}</span>
               </td>
               <td>
                 <code title="SHA-256">{file.sha256}</code>

@@ -91,6 +91,7 @@ export interface BroughtFile {
   original_name: string;
   sha256: string;
   size: number;
+  downloads: number;
   removed: boolean;
 }
 

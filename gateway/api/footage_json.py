@@ -165,6 +165,7 @@ class BroughtFileOut(Output):
     camera: str = Field(description="The inventory's camera, where it is said to be one; else empty.")
     sha256: str
     size: int
+    downloads: int
     removed: bool
 
 
@@ -289,7 +290,7 @@ def file_out(file: FootageFile) -> FileOut:
 
 
 def _brought(one: Import) -> BroughtFileOut:
-    same = {name: getattr(one, name) for name in ("name", "sha256", "size", "removed")}
+    same = {name: getattr(one, name) for name in ("name", "sha256", "size", "downloads", "removed")}
     return BroughtFileOut(**same, original_name=one.brought.original_name, camera=one.brought.camera)
 
 

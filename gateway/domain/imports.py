@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Final, NewType
 
 from gateway.domain.events import Person
-from gateway.domain.footage import BEIJING, Period, RequestId
+from gateway.domain.footage import BEIJING, FootageFile, Period, RequestId
 
 ImportId = NewType("ImportId", str)
 
@@ -69,6 +69,7 @@ class Import:
     sha256: str = ""
     kept_at: datetime | None = None
     removed: bool = False
+    downloads: int = 0
 
     @property
     def name(self) -> str:
@@ -77,6 +78,10 @@ class Import:
         plain = re.sub(r"[^A-Za-z0-9-]+", "_", stem or kind)[:60].strip("_")
         ending = re.sub(r"[^A-Za-z0-9]+", "", kind if stem else "")[:8].lower() or "bin"
         return f"brought_{self.number:02d}{'_' if plain else ''}{plain}.{ending}"
+
+
+Footage = FootageFile | Import
+"""A file of a package that shows something, whoever fetched it: it goes out so many times and no more."""
 
 
 def imported_section(imports: Iterable[Import]) -> list[dict[str, Any]]:

@@ -51,6 +51,8 @@ PROOF: Final = (MANIFEST, MANIFEST_SIGNATURE, CERTIFICATE, SUMS, SUMS_SIGNATURE,
 """What lies beside the footage in every package."""
 SECOND_PROOF: Final = (SM_SUMS, SM_SUMS_SIGNATURE)
 """What lies there beside, and in `SUMS` alone, when the package is signed a second time; `SM_KEY` the manifest lists."""
+BESIDE: Final = frozenset({*PROOF, *SECOND_PROOF, SM_KEY})
+"""What tells whether footage is right and shows nothing itself: it may go out any number of times."""
 LARGEST: Final[Mapping[str, int]] = {
     MANIFEST: 64 << 20,
     SUMS: 64 << 20,

@@ -18,6 +18,7 @@ from gateway.domain.footage import (
     TimeSource,
     advanced,
 )
+from gateway.domain.imports import Footage, Import
 from gateway.errors import Conflict
 from gateway.footage.disposal import HOLD_ENDED, RULES, write_disposal
 from gateway.storage.store import Store, Tx
@@ -159,26 +160,20 @@ class Ledger:
 
         await self._write(change)
 
-    async def download(self, request: FootageRequest, name: str, file: FootageFile | None, *, by: Person, most: int) -> None:
-        """Log that `name` goes out to `by`, and count it when it is footage. Conflict when `file` went out `most` times already."""
+    async def download(self, request: FootageRequest, name: str, film: Footage | None, *, by: Person, most: int) -> None:
+        """Log that `name` goes out to `by`, and count it when it is footage. Conflict when `film` went out `most` times already."""
 
         async def change(tx: Tx) -> None:
-            detail: dict[str, Any] = {"name": name}
-            if file is not None:
-                detail |= {"sha256": file.sha256, "download": await tx.footage.count_download(file, most=most)}
-            await self._note(tx, request, Step.DOWNLOADED, by, detail)
-            tx.record(AuditEntry(by.actor, "footage.download", request.id, self._clock.now(), detail | {"person": by.name}))
+            await self._note_download(tx, request, by, {"name": name} | ({} if film is None else await _went_out(tx, film, most)))
 
         await self._write(change)
 
-    async def download_all(self, request: FootageRequest, name: str, files: Sequence[FootageFile], *, by: Person, most: int) -> None:
-        """Log that all of it goes out to `by` as `name`, and count it for each of `files`. Conflict when one went out `most` times."""
+    async def download_all(self, request: FootageRequest, name: str, films: Sequence[Footage], *, by: Person, most: int) -> None:
+        """Log that all of it goes out to `by` as `name`, and count it for each of `films`. Conflict when one went out `most` times."""
 
         async def change(tx: Tx) -> None:
-            counted = [{"name": file.name, "download": await tx.footage.count_download(file, most=most)} for file in files]
-            detail = {"name": name, "files": counted}
-            await self._note(tx, request, Step.DOWNLOADED, by, detail)
-            tx.record(AuditEntry(by.actor, "footage.download", request.id, self._clock.now(), detail | {"person": by.name}))
+            counted = [{"name": film.name} | await _went_out(tx, film, most) for film in films]
+            await self._note_download(tx, request, by, {"name": name, "files": counted})
 
         await self._write(change)
 
@@ -192,6 +187,10 @@ class Ledger:
     async def _note(self, tx: Tx, request: FootageRequest, step: Step, by: Person, detail: Mapping[str, Any]) -> None:
         await tx.footage.log(CustodyEntry(request.id, step, by, self._clock.now(), detail))
 
+    async def _note_download(self, tx: Tx, request: FootageRequest, by: Person, detail: dict[str, Any]) -> None:
+        await self._note(tx, request, Step.DOWNLOADED, by, detail)
+        tx.record(AuditEntry(by.actor, "footage.download", request.id, self._clock.now(), detail | {"person": by.name}))
+
     def _alarm(self, tx: Tx, request: FootageRequest, event: str) -> None:
         """Tell whoever is to be alarmed: which emergency, of which unit, until when its papers may follow."""
         due = request.papers_due_at.isoformat() if request.papers_due_at else None
@@ -204,6 +203,13 @@ class Ledger:
         tx.emit(NewEvent(EVENT, request.id, at, {"state": request.state, "act": act}))
         told = {"state": request.state, "person": by.name, "case_number": request.filing.case_number, "reason": request.reason}
         tx.record(AuditEntry(by.actor, f"footage.{act}", request.id, at, told))
+
+
+async def _went_out(tx: Tx, film: Footage, most: int) -> dict[str, Any]:
+    """Count that `film` goes out once more: what the custody log says of it. Conflict when it went out `most` times already."""
+    if isinstance(film, Import):
+        return {"sha256": film.sha256, "download": await tx.imports.count_download(film, most=most)}
+    return {"sha256": film.sha256, "download": await tx.footage.count_download(film, most=most)}
 
 
 async def held_in(tx: Tx, request: RequestId) -> frozenset[str]:

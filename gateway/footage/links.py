@@ -19,7 +19,7 @@ from gateway.domain.footage import FootageRequest, RequestId, Step, check_releas
 from gateway.domain.handover import WRONG_CODES_MAX, Denial, Link, LinkId, Span, Take, denial, taken, written
 from gateway.errors import Conflict, Fault, Forbidden, InvalidInput, NotFound, Overloaded
 from gateway.evidence import archive
-from gateway.evidence.contents import PROOF, SECOND_PROOF, SM_KEY, SUMS, SUMS_SIGNATURE, names_in
+from gateway.evidence.contents import BESIDE, SUMS, SUMS_SIGNATURE, names_in
 from gateway.footage.custody import denials_on_record, write_down
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
@@ -29,7 +29,6 @@ AT_ONCE: Final = 16
 """Downloads under way at once, by all links together."""
 STANDING_MAX: Final = 20
 """Links of one request that open something at once."""
-_TELLS: Final = frozenset({*PROOF, *SECOND_PROOF, SM_KEY})
 _SHOWN_BADGE: Final = 64
 _ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"  # without what looks alike on paper
 
@@ -288,9 +287,9 @@ class LinkDesk:
         What tells whether it is right may go out at any time.
         """
         whole = _zip_of(request)
-        films = max((count for one, count in times.items() if one != whole and one not in _TELLS), default=0)
+        films = max((count for one, count in times.items() if one != whole and one not in BESIDE), default=0)
         used = times.get(whole, 0) + (films if name == whole else times.get(name, 0))
-        if name not in _TELLS and used >= self._downloads:
+        if name not in BESIDE and used >= self._downloads:
             hint = "file another request"
             raise Conflict(f"the file was downloaded {used} times already, by all links", code=Denial.USED_UP, hint=hint)
 

@@ -32,10 +32,11 @@ from gateway.domain.footage import (
     counted,
 )
 from gateway.domain.health import Board
+from gateway.domain.imports import HOLDING, Footage
 from gateway.drivers.base import Target
 from gateway.errors import Conflict, Fault, Forbidden, InvalidInput, NotFound
 from gateway.evidence import archive
-from gateway.evidence.contents import SUMS, digests_in, names_in
+from gateway.evidence.contents import BESIDE, SUMS, digests_in, names_in
 from gateway.footage.adopting import Adoption
 from gateway.footage.amending import AmendingDesk
 from gateway.footage.carrying import Carrier
@@ -383,30 +384,38 @@ class FootageService:
 
         NotFound when there is no such file, Conflict when it is too early or too late (`download-expired`), or was taken too often.
         """
-        dossier = await self.dossier(request)
+        known = await self.request(request)
         async with self._denials(request, by=by, name=name[:200]):
-            self._check_deliverable(dossier.request)
-            file = next((file for file in dossier.files if file.name == name), None)
+            self._check_deliverable(known)
             path = self._prover.folder_of(request) / name
-            if name not in await asyncio.to_thread(_sizes, path.parent):
+            film = (await self._films(request)).get(name)
+            if (film is None and name not in BESIDE) or name not in await asyncio.to_thread(_sizes, path.parent):
                 raise NotFound(f"no file {name[:100]!r} in footage request {request}")
-            await self._ledger.download(dossier.request, name, file, by=by, most=self._rules.downloads)
-        return Download(path, name, file.sha256 if file else "")
+            await self._ledger.download(known, name, film, by=by, most=self._rules.downloads)
+        return Download(path, name, film.sha256 if film else "")
 
     async def package(self, request: RequestId, *, by: Person) -> Package:
         """Let everything go out to `by` in one: counted for each file of footage, on record before the first byte.
 
         Conflict as `download` raises it; NotFound when files are missing on the disk.
         """
-        dossier = await self.dossier(request)
+        known = await self.request(request)
         folder = self._prover.folder_of(request)
         async with self._denials(request, by=by, name="package"):
-            self._check_deliverable(dossier.request)
+            self._check_deliverable(known)
             sizes = await asyncio.to_thread(_sizes, folder)
             digests = digests_in(await asyncio.to_thread((folder / SUMS).read_bytes))
             found = Package(f"{request}.zip", tuple(folder / name for name in sizes), archive.length(sizes), digests)
-            await self._ledger.download_all(dossier.request, found.name, dossier.files, by=by, most=self._rules.downloads)
+            films = [film for name, film in (await self._films(request)).items() if name in sizes]
+            await self._ledger.download_all(known, found.name, films, by=by, most=self._rules.downloads)
         return found
+
+    async def _films(self, request: RequestId) -> dict[str, Footage]:
+        """The footage of a request by name, what was brought behind what was fetched."""
+        async with self._store.read() as tx:
+            fetched, brought = await tx.footage.files(request), await tx.imports.of(request)
+        films: list[Footage] = [*fetched, *(one for one in brought if one.state in HOLDING)]
+        return {film.name: film for film in films}
 
     def gone(self, request: RequestId) -> bool:
         """Whether it ended in this life: what of it is on its way out stops."""

@@ -10,7 +10,7 @@ from gateway.domain.events import Actor, Person
 from gateway.domain.footage import Period, RequestId
 from gateway.domain.holds import HoldState
 from gateway.domain.imports import HOLDING, UNFINISHED, Brought, Import, ImportId, ImportState
-from gateway.errors import NotFound
+from gateway.errors import Conflict, NotFound
 from gateway.storage.footage import footage_cameras
 from gateway.storage.holds import hold_keeps, holds
 from gateway.storage.schema import UtcTime, metadata
@@ -34,10 +34,11 @@ footage_imports = Table(
     Column("sha256", Text, nullable=False),
     Column("kept_at", UtcTime),
     Column("removed", Boolean, nullable=False),
+    Column("downloads", BigInteger, nullable=False),
 )
 
 _BROUGHT: Final = ("brought_by", "badge", "device", "client", "original_name", "camera", "note")
-_SAME: Final = ("id", "request", "number", "size", "expected", "made_at", "received", "sha256", "kept_at", "removed")
+_SAME: Final = ("id", "request", "number", "size", "expected", "made_at", "received", "sha256", "kept_at", "removed", "downloads")
 
 
 class ImportRepository:
@@ -60,6 +61,14 @@ class ImportRepository:
         row = _row(one)
         changed = {name: row[name] for name in ("state", "received", "sha256", "kept_at")}
         await self._conn.execute(update(footage_imports).where(footage_imports.c.id == one.id).values(changed))
+
+    async def count_download(self, one: Import, *, most: int) -> int:
+        """One more download; how many there are now. Conflict (`downloads-used-up`) beyond `most`."""
+        table = footage_imports.c
+        statement = update(footage_imports).where(table.id == one.id, table.downloads < most, kept_import())
+        if (await self._conn.execute(statement.values(downloads=table.downloads + 1))).rowcount != 1:
+            raise Conflict(f"the file was downloaded {most} times already", code="downloads-used-up", hint="file another request")
+        return int(await self._conn.scalar(select(table.downloads).where(table.id == one.id)) or 0)
 
     async def mark_removed(self, request: RequestId, *, but: Collection[str] = ()) -> None:
         """What is in the package of `request`, `but` those names, may be taken off the disk. Conflict when a hold covers one."""

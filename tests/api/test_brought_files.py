@@ -107,6 +107,35 @@ async def test_a_broken_upload_goes_on_where_it_broke(house: House, folder: Path
     assert (status, kept["state"], kept["sha256"]) == (200, "kept", DIGEST)
 
 
+async def test_a_brought_film_goes_out_as_often_as_a_fetched_one_with_its_digest_on_record(house: House, folder: Path):
+    one = await announced(house)
+    await send(house, one, CONTENT)
+    path = "/v1/footage-requests/F-1"
+
+    async def fetched(what: str) -> int:
+        async with house.call("GET", f"{path}/{what}", role=Role.LIAISON) as answer:
+            await answer.read()
+            return answer.status
+
+    film = f"files/{one['name']}"
+    assert [await fetched(what) for what in (film, "package", film, film, "package", "manifest")] == [200, 200, 200, 409, 409, 200]
+    _, dossier = await house.json("GET", path, role=Role.LIAISON)
+    assert [file["downloads"] for file in (*dossier["files"], *dossier["brought"])] == [1, 3]
+    lines = [line["detail"] for line in dossier["custody"] if line["step"] in ("downloaded", "denied")]
+    by_itself, in_all, _, *refused, manifest = lines
+    assert by_itself == {"name": one["name"], "sha256": DIGEST, "download": 1}
+    assert {"name": one["name"], "sha256": DIGEST, "download": 2} in in_all["files"]
+    assert [detail["why"] for detail in refused] == ["downloads-used-up"] * 2
+    assert manifest == {"name": "manifest.json"}
+
+
+async def test_what_lies_in_the_package_and_is_neither_footage_on_record_nor_proof_does_not_go_out(house: House, folder: Path):
+    (folder / "other.mp4").write_bytes(CONTENT)
+    with (folder / "SHA256SUMS").open("a", encoding="ascii") as sums:
+        sums.write(f"{DIGEST} *other.mp4\n")
+    assert (await house.json("GET", "/v1/footage-requests/F-1/files/other.mp4", role=Role.LIAISON))[0] == 404
+
+
 async def test_a_fifth_file_at_once_is_told_to_try_again_soon_and_then_comes_in(house: House, folder: Path):
     first, *others = [await announced(house) for _ in range(5)]
     go_on = asyncio.Event()

@@ -451,13 +451,14 @@ async def test_a_whole_package_goes_out_as_one_and_counts_for_each_of_its_files(
     async with working(desk_of(where, store, clock, tmp_path / "footage", rules=Rules(downloads=2), segment=20 * SECOND)) as desk:
         dossier = await desk.fulfilled(filing(cameras=(camera_of(where),)))
         request, names = dossier.request.id, [file.name for file in dossier.files]
+        digests = [file.sha256 for file in dossier.files]
         package = await desk.service.package(request, by=WANG)
         whole = tmp_path / package.name
         whole.write_bytes(b"".join(archive.pieces(package.paths)))
         assert (whole.stat().st_size, package.name) == (package.length, f"{request}.zip")
         assert verify(whole, trusted=dossier.custody[-1].detail["certificate_sha256"]).altered == ()
         line = (await desk.service.dossier(request)).custody[-1]
-        counted = [{"name": name, "download": 1} for name in names]
+        counted = [{"name": name, "sha256": digest, "download": 1} for name, digest in zip(names, digests, strict=True)]
         assert (line.step, line.by, line.detail) == (Step.DOWNLOADED, WANG, {"name": package.name, "files": counted})
         await desk.service.download(request, names[1], by=WANG)
         with pytest.raises(Conflict) as used_up:
