@@ -22,6 +22,7 @@ from gateway.domain.talk import TalkBounds
 from gateway.domain.work_orders import Calendar, Target
 from gateway.drivers.sip.agent import Outbound, Way
 from gateway.drivers.sip.wire import Transport
+from gateway.footage.carrying import Retries
 from gateway.footage.destinations import Destination
 from gateway.footage.holds import HoldRules
 from gateway.footage.service import Rules as FootageRules
@@ -201,6 +202,11 @@ def footage(settings: config.Footage) -> FootageRules:
 def destinations(settings: config.Footage) -> tuple[Destination, ...]:
     """Where packages may be sent. InvalidInput for a file of authorities that cannot be read."""
     return tuple(_directory(one) if one.kind == "directory" else _bucket(one) for one in settings.destinations)
+
+
+def retries(settings: config.Footage) -> Retries:
+    """How long a package that does not arrive is tried."""
+    return Retries(for_s=settings.send_hours * 3_600)
 
 
 def _directory(one: config.Destination) -> DirectoryDestination:

@@ -30,6 +30,7 @@ interface Delivery {
   sha256: string;
   reason: string;
   at: string;
+  next_attempt_at: string | null;
   ended_at: string | null;
 }
 
@@ -126,6 +127,7 @@ function Sent({ delivery }: { delivery: Delivery }) {
       </span>
       {delivery.state === "sending" && <progress aria-label={t("footage.sending.state.sending")} value={delivery.sent} max={delivery.size} />}
       {delivery.reason !== "" && <p class="wrong">{refusal(code, words.join(": "))}</p>}
+      {delivery.next_attempt_at !== null && <p class="dim">{t("footage.sending.next", { when: exact(delivery.next_attempt_at) })}</p>}
       <p>
         <code>{delivery.target}</code>
       </p>

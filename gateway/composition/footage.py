@@ -81,6 +81,7 @@ def _service(ground: Ground, coverage: CoverageDesk, space: Space, slowed: Calla
         ),
         rules=tuning.footage(footage),
         destinations=tuning.destinations(footage),
+        retries=tuning.retries(footage),
         slowed=slowed,
         cards=coverage,
         adoption=Adoption(ground.store, _evidence_store(ground)),

@@ -348,6 +348,7 @@ class Footage(Section):
     expected_kbps: Annotated[int, Field(ge=64, le=100_000)] = 4_000
     keep_free_mib: Annotated[int, Field(ge=0, le=1 << 24)] = 256
     brought_gib: Annotated[float, Field(gt=0, le=10_000)] = 100.0
+    send_hours: Annotated[float, Field(ge=0, le=168)] = 24.0
     destinations: Annotated[tuple[Destination, ...], Field(max_length=20), AfterValidator(_names_once)] = ()
 
 

@@ -8,9 +8,10 @@ import asyncio
 import contextlib
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -27,14 +28,43 @@ from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 
 FAILED_EVENT: Final = "footage.send-failed"
-PAUSES_S: Final = (10.0, 60.0, 300.0, 900.0)
-"""How long is waited before each further attempt; when the one after the last of them fails, the delivery has."""
+DELAYED_EVENT: Final = "footage.send-delayed"
+"""Its first long pause begins."""
 _GATEWAY: Final = Person(SYSTEM, "gateway")
 _WAITING: Final = frozenset({FootageState.READY, FootageState.PARTIAL})
 
 
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How long is waited before each further attempt: one after the other of `first_s`, then `long_s` until it was ordered `for_s` ago."""
+
+    first_s: tuple[float, ...] = (10.0, 60.0, 300.0, 900.0)
+    long_s: float = 3_600.0
+    for_s: float = 86_400.0
+
+    def after(self, attempts: int, *, age_s: float) -> float | None:
+        """Seconds to wait when so many attempts came to nothing and it was ordered `age_s` ago; None when it has failed."""
+        if attempts <= len(self.first_s):
+            return self.first_s[attempts - 1]
+        return self.long_s if age_s + self.long_s <= self.for_s else None
+
+    def grow_long_after(self, attempts: int) -> bool:
+        """Whether the pause after so many attempts is the first long one."""
+        return attempts == len(self.first_s) + 1
+
+
+USUAL_RETRIES: Final = Retries()
+
+
+class _Due(NamedTuple):
+    """When the next attempt is due, by both clocks."""
+
+    monotonic: float
+    at: datetime
+
+
 class Carrier:
-    """Sends what the store has waiting. `stir` tells it that there may be more."""
+    """Sends what the store has waiting. `stir` tells it that there may be more, `hurry` that one shall wait no longer."""
 
     def __init__(
         self,
@@ -46,6 +76,7 @@ class Carrier:
         act: Callable[..., Awaitable[object]],
         gone: Callable[[RequestId], bool],
         alone: Callable[[RequestId], asyncio.Lock],
+        retries: Retries,
     ) -> None:
         """`act` does an `Act` with a request (`Ledger.act`); `gone`: whether one ended in this life (`Ledger.gone`).
 
@@ -58,13 +89,25 @@ class Carrier:
         self._act = act
         self._gone = gone
         self._alone = alone
+        self._retries = retries
         self._stirred = {name: asyncio.Event() for name in self.destinations}
+        self._due: dict[DeliveryId, _Due] = {}
         self._under_way: dict[DeliveryId, Parcel] = {}
         self._log = structlog.get_logger(__name__)
 
     def stir(self, destination: str) -> None:
         """There may be something to send to it."""
         self._stirred[destination].set()
+
+    def hurry(self, delivery: Delivery) -> None:
+        """Somebody asked for it again: what waits for its next attempt is tried at once."""
+        if self._due.pop(delivery.id, None):
+            self.stir(delivery.destination)
+
+    def next_attempt(self, delivery: Delivery) -> datetime | None:
+        """When it is tried again; None when it waits for no time."""
+        due = self._due.get(delivery.id)
+        return due.at if due else None
 
     def sent(self, delivery: Delivery) -> int:
         """How many bytes of it are on their way or there by now."""
@@ -88,17 +131,18 @@ class Carrier:
                 await self._break_off(delivery.id, NotSent("the configuration names this destination no more", code="no-destination"))
 
     async def _serve(self, destination: Destination) -> None:
-        stirred, due = self._stirred[destination.name], dict[DeliveryId, float]()
+        stirred = self._stirred[destination.name]
         while True:
             stirred.clear()
             async with self._store.read() as tx:
                 waiting = await tx.deliveries.open(destination.name)
-            due = {one.id: due.get(one.id, 0.0) for one in waiting}
-            ready = next((one for one in waiting if due[one.id] <= self._clock.monotonic()), None)
+            due = {one.id: self._due[one.id].monotonic for one in waiting if one.id in self._due}
+            ready = next((one for one in waiting if due.get(one.id, 0.0) <= self._clock.monotonic()), None)
             if ready is None:
                 await self._wait(stirred, min(due.values(), default=None))
-            elif (pause := await self._attempt(ready.id, destination)) is not None:
-                due[ready.id] = self._clock.monotonic() + pause
+            else:
+                self._due.pop(ready.id, None)
+                await self._attempt(ready.id, destination)
 
     async def _wait(self, stirred: asyncio.Event, until: float | None) -> None:
         """Until somebody orders something, or the next attempt is due."""
@@ -107,8 +151,8 @@ class Carrier:
         else:
             await sleep_unless(stirred, self._clock, until - self._clock.monotonic())
 
-    async def _attempt(self, name: DeliveryId, destination: Destination) -> float | None:
-        """Send it once; after how many seconds again, None for not again."""
+    async def _attempt(self, name: DeliveryId, destination: Destination) -> None:
+        """Send it once; what came to nothing is due again after a pause, or has failed."""
         delivery = await self._store.writer.write(lambda tx: self._begin(tx, name), lane=Lane.FOOTAGE)
         try:
             sha256 = await self._carry(delivery, destination)
@@ -117,12 +161,15 @@ class Carrier:
             raise
         except Exception as error:
             failure = error if isinstance(error, NotSent) else self._unforeseen(delivery, error)
-            more = failure.again and delivery.attempts <= len(PAUSES_S)
-            await self._break_off(name, failure, again=more)
-            return PAUSES_S[delivery.attempts - 1] if more else None
+            pause = self._pause(delivery) if failure.again else None
+            if pause is not None:
+                self._due[name] = _Due(self._clock.monotonic() + pause, self._clock.now() + timedelta(seconds=pause))
+            await self._break_off(name, failure, again=pause is not None)
         finally:
             self._under_way.pop(name, None)
-        return None
+
+    def _pause(self, delivery: Delivery) -> float | None:
+        return self._retries.after(delivery.attempts, age_s=(self._clock.now() - delivery.at).total_seconds())
 
     def _unforeseen(self, delivery: Delivery, error: Exception) -> NotSent:
         if isinstance(error, GatewayError):
@@ -198,9 +245,10 @@ class Carrier:
             await tx.deliveries.put(delivery)
             step = Step.SEND_BROKEN_OFF if more else Step.SEND_FAILED
             await note(tx, delivery, step, by=_GATEWAY, at=at, why=failure.code, reason=str(failure)[:500], sent=sent)
-            if not more:
+            if not more or self._retries.grow_long_after(delivery.attempts):
                 state = (await tx.footage.get(delivery.request)).state
-                tx.emit(NewEvent(FAILED_EVENT, delivery.request, at, {"state": state, "delivery": delivery.id}))
+                event = DELAYED_EVENT if more else FAILED_EVENT
+                tx.emit(NewEvent(event, delivery.request, at, {"state": state, "delivery": delivery.id}))
 
         await self._store.writer.write(change, lane=Lane.FOOTAGE)
 

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from gateway.clock import Clock
@@ -59,7 +60,7 @@ class SendingDesk:
         return tuple(self._carrier.destinations.values())
 
     async def send(self, request: RequestId, wanted: Consignment, *, by: Person) -> Delivery:
-        """Order that the package goes out; the one that is on its way or there already, when there is one.
+        """Order that the package goes out; the one that is on its way or there already, when there is one, tried at once if it waits.
 
         NotFound (`no-destination`), Conflict (`not-sealed`) and what the guards of a hand-over raise, all on record.
         """
@@ -73,6 +74,7 @@ class SendingDesk:
                 known = await tx.footage.get(request)
                 before = await tx.deliveries.same(request, destination.name, manifest)
             if before is not None:
+                self._carrier.hurry(before)
                 return before
             advanced(known, Act.HAND_OVER, by=by, at=self._clock.now())
             size = await self._size(request, manifest)
@@ -84,6 +86,10 @@ class SendingDesk:
     def sent(self, delivery: Delivery) -> int:
         """How many bytes of it are on their way or there by now."""
         return self._carrier.sent(delivery)
+
+    def next_attempt(self, delivery: Delivery) -> datetime | None:
+        """When it is tried again; None when it waits for no time."""
+        return self._carrier.next_attempt(delivery)
 
     def _destination(self, name: str) -> Destination:
         try:

@@ -39,7 +39,7 @@ from gateway.evidence import archive
 from gateway.evidence.contents import BESIDE, SUMS, digests_in, names_in
 from gateway.footage.adopting import Adoption
 from gateway.footage.amending import AmendingDesk
-from gateway.footage.carrying import Carrier
+from gateway.footage.carrying import USUAL_RETRIES, Carrier, Retries
 from gateway.footage.custody import denials_on_record
 from gateway.footage.destinations import Destination
 from gateway.footage.filing import Sought, accepted, looked_for
@@ -133,6 +133,7 @@ class FootageService:
         adoption: Adoption | None = None,
         worker: Worker = run_worker,
         destinations: Sequence[Destination] = (),
+        retries: Retries = USUAL_RETRIES,
     ) -> None:
         self.register = register
         self._store = store
@@ -166,7 +167,7 @@ class FootageService:
         self.links = self._make_links()
         self.viewings = self._make_viewings()
         self.deliveries = self._make_deliveries()
-        self._carrier = self._make_carrier(destinations)
+        self._carrier = self._make_carrier(destinations, retries)
         self.sendings = self._make_sendings()
         self.imports = self._make_imports(fetching.space)
 
@@ -214,7 +215,7 @@ class FootageService:
             alone=self._fulfilment.alone,
         )
 
-    def _make_carrier(self, destinations: Sequence[Destination]) -> Carrier:
+    def _make_carrier(self, destinations: Sequence[Destination], retries: Retries) -> Carrier:
         return Carrier(
             store=self._store,
             clock=self._clock,
@@ -223,6 +224,7 @@ class FootageService:
             act=self._ledger.act,
             gone=self._ledger.gone,
             alone=self._fulfilment.alone,
+            retries=retries,
         )
 
     def _make_sendings(self) -> SendingDesk:

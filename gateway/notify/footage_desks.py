@@ -75,6 +75,10 @@ STEPS: Final[Mapping[str, Telling]] = {
     ),
     "expiring": Telling(Desk.REQUESTERS, _ASK, "下载期限将至", "its time for downloads ends soon", *_FETCH),
     "give-up": Telling(Desk.REQUESTERS, _OVER, "无法取得", "not to be had"),
+    "send-delayed": Telling(
+        *(Desk.REQUESTERS, _ASK, "送达受阻，仍在每小时重试", "could not be sent yet, and is tried again each hour"),
+        *("查看受阻原因并排除；排除后重新发送即立刻重试", "see on its page why and mend it; sent again, it is tried at once"),
+    ),
     "send-failed": Telling(
         *(Desk.REQUESTERS, _ASK, "送达失败，未移交", "could not be sent, and is not handed over"),
         *("查看送达失败原因，排除后重新发送", "see on its page why, mend it and send it again"),

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from aiohttp import ClientError
 from gateway.domain.access import Role
 from gateway.domain.footage import Act, Emergency, FootageState, RequesterKind, RequestId
 from gateway.evidence.verifying import verify
-from gateway.footage.carrying import PAUSES_S
+from gateway.footage.carrying import USUAL_RETRIES as RETRIES
 from tests.api.house import House
 from tests.api.test_brought_files import liaison
 from tests.api.test_deliveries import amend
@@ -151,16 +151,54 @@ async def test_a_package_that_is_not_whole_is_not_sent(house: House, package: Pa
     assert names(share) == []
 
 
-async def test_a_lost_share_is_tried_again_and_again_and_then_it_has_failed(house: House, package: Path, tmp_path: Path):
-    made = await order(house)
-    for number, pause in enumerate(PAUSES_S, 1):
+async def delayed(house: House, made: dict) -> dict:
+    """The delivery when its first long pause has begun."""
+    for number, pause in enumerate(RETRIES.first_s, 1):
         waiting = await attempted(house, made, number)
         assert (waiting["state"], waiting["reason"].partition(":")[0]) == ("pending", "not-mounted")
+        assert datetime.fromisoformat(waiting["next_attempt_at"]) == house.clock.now() + timedelta(seconds=pause)
         await house.advance(pause)
+    return await attempted(house, made, len(RETRIES.first_s) + 1)
+
+
+async def alarms(house: House) -> list[str]:
+    return [one.type for one in await house.services.store.events.read_after(0, limit=1_000) if one.type.startswith("footage.send-")]
+
+
+async def test_a_share_that_is_lost_for_a_night_is_tried_each_hour_and_somebody_is_told(house: House, package: Path, tmp_path: Path):
+    made = await order(house)
+    waiting = await delayed(house, made)
+    assert datetime.fromisoformat(waiting["next_attempt_at"]) == house.clock.now() + timedelta(hours=1)
+    assert await alarms(house) == ["footage.send-delayed"]
+    for number in range(6, 9):
+        await house.advance(3_600)
+        waiting = await attempted(house, made, number)
+        assert waiting["state"] == "pending"
+    (tmp_path / "share").mkdir()
+    await house.advance(3_600)
+    done = await ended(house, made)
+    assert (done["state"], done["attempts"], done["next_attempt_at"]) == ("done", 9, None)
+    assert await alarms(house) == ["footage.send-delayed"]
+    assert (await told(house))[0] == "handed-over"
+
+
+async def test_what_waits_for_its_next_attempt_is_tried_at_once_when_it_is_ordered_again(house: House, package: Path, tmp_path: Path):
+    made = await order(house)
+    await delayed(house, made)
+    (tmp_path / "share").mkdir()
+    assert (await order(house))["id"] == made["id"]
+    assert (await ended(house, made))["state"] == "done"
+
+
+async def test_a_share_that_stays_lost_fails_in_the_end(house: House, package: Path, tmp_path: Path):
+    made = await order(house)
+    await delayed(house, made)
+    await house.advance(RETRIES.for_s)
     failed = await ended(house, made)
-    assert failed["state"] == "failed"
+    assert (failed["state"], failed["next_attempt_at"]) == ("failed", None)
+    assert await alarms(house) == ["footage.send-delayed", "footage.send-failed"]
     state, steps = await told(house)
-    assert (state, steps.count("send-begun"), steps[-1]) == ("ready", 5, "send-failed")
+    assert (state, steps.count("send-begun") > 5, steps[-1]) == ("ready", True, "send-failed")
     (tmp_path / "share").mkdir()
     again = await order(house)
     assert again["id"] != made["id"]
@@ -195,7 +233,7 @@ async def test_a_package_that_was_sealed_anew_while_it_waited_is_not_sent_as_it_
     await amend(house, approval_letter="补正〔2026〕7号")
     (tmp_path / "share").mkdir()
     failed = await until(
-        lambda: delivery(house, made), meanwhile=lambda: house.advance(PAUSES_S[0]), wanted=lambda one: one["state"] == "failed"
+        lambda: delivery(house, made), meanwhile=lambda: house.advance(RETRIES.first_s[0]), wanted=lambda one: one["state"] == "failed"
     )
     assert failed["reason"].startswith("package-changed:")
     assert names(tmp_path / "share") == []
@@ -218,7 +256,7 @@ async def test_of_a_request_that_ended_nothing_more_is_sent(house: House, packag
     await house.services.footage._ledger.act(RequestId("F-1"), Act.EXPIRE, reason="kept long enough")
     (tmp_path / "share").mkdir()
     failed = await until(
-        lambda: delivery(house, made), meanwhile=lambda: house.advance(PAUSES_S[0]), wanted=lambda one: one["state"] == "failed"
+        lambda: delivery(house, made), meanwhile=lambda: house.advance(RETRIES.first_s[0]), wanted=lambda one: one["state"] == "failed"
     )
     assert failed["reason"].startswith("request-ended:")
     assert names(tmp_path / "share") == []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gateway.domain.access import Role
 from gateway.domain.footage import RequestId
-from gateway.footage.carrying import PAUSES_S
+from gateway.footage.carrying import USUAL_RETRIES
 from tests.api.house import House
 from tests.api.test_brought_files import liaison
 from tests.ctl.running import gatewayctl, started
@@ -43,12 +43,13 @@ async def test_what_is_not_sent_ends_with_its_reason_and_what_to_do(house: House
     waiting = process.communicate()
     _, err = await passing(house, waiting)
     assert (process.returncode, "not-mounted" in err.decode()) == (1, True), err.decode()
+    assert "; next try at 2026-" in err.decode()
 
 
 async def passing(house: House, waiting: Coroutine[object, object, tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
     """What a command left, time passing meanwhile."""
     task = asyncio.ensure_future(waiting)
     while not task.done():
-        await house.advance(max(PAUSES_S))
+        await house.advance(USUAL_RETRIES.long_s)
         await asyncio.wait([task], timeout=0.05)
     return task.result()

@@ -96,6 +96,7 @@ class DeliveryOut(Output):
     sha256: str = Field(description="Of what was written there, once it is done.")
     reason: str = Field(description="Why the last attempt came to nothing: its code, and a sentence.")
     begun_at: Instant | None = Field(description="When the last attempt began.")
+    next_attempt_at: Instant | None = Field(description="Of one that is pending: when it is tried again; null: at once, in its turn.")
     ended_at: Instant | None
     note: str
     by: PersonOut
@@ -145,7 +146,8 @@ async def list_footage_destinations(call: Call) -> DestinationList:
 async def send_package(call: Call, body: SendIn) -> DeliveryOut:
     """Send the sealed package to a destination; when it is there, whole and compared, the request is handed over.
 
-    The same package goes to the same destination once: asked again, the answer is the delivery that is on its way or done.
+    The same package goes to the same destination once: asked again, the answer is the delivery that is on its way or done;
+    one that waits for its next attempt is tried at once.
     """
     footage, name = call.services.footage, await within(call)
     wanted = Consignment(call.path("destination"), **body.model_dump())
@@ -190,6 +192,7 @@ def _out(call: Call, one: Delivery) -> DeliveryOut:
         **{name: getattr(one, name) for name in (*same, *sending)},
         **{name: getattr(receipt, name) for name in ("receiver", "unit", "badge", "second_officer")},
         sent=call.services.footage.sendings.sent(one),
+        next_attempt_at=call.services.footage.sendings.next_attempt(one),
         by=shown_person(one.by),
         signed_sheet=signed,
     )

@@ -60,6 +60,7 @@ TYPES = frozenset(
         "footage.papers",
         "footage.hold",
         "footage.request",
+        "footage.send-delayed",
         "footage.send-failed",
         "footage.unheld",
         "footage.urgent",

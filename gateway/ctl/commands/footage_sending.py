@@ -17,6 +17,7 @@ _OPEN: Final = frozenset({"pending", "sending"})
 _DESTINATIONS: Final = tuple(column(name) for name in ("name", "way", "where", "plain_because"))
 _SENT: Final = (
     *(column(name) for name in ("id", "destination", "state", "attempts", "size", "sha256", "reason")),
+    column("next_attempt_at", "next"),
     *(column(name, wide=True) for name in ("target", "receiver", "manifest_sha256", "begun_at", "ended_at")),
 )
 
@@ -43,7 +44,11 @@ def send(
     wait: Annotated[bool, typer.Option(help="Wait until it is there, showing how far it is.")] = True,
     output: Output = Format.TABLE,
 ) -> None:
-    """Send the sealed package; when it is there, whole and compared, the request is handed over. Ends with 1 when it failed."""
+    """Send the sealed package; when it is there, whole and compared, the request is handed over. Ends with 1 when it failed.
+
+    What does not arrive is tried again by the gateway, for footage.send_hours, also when this command is ended; ordered again, it is
+    tried at once.
+    """
     client = client_of(ctx)
     body = {"receiver": receiver, "badge": badge, "unit": unit, "note": note}
     once = {"Idempotency-Key": uuid.uuid4().hex}
@@ -57,7 +62,7 @@ def send(
     if delivery["state"] == "failed":
         raise Failed(f"It was not sent: {delivery['reason']}", hint=f"mend that, then: gatewayctl footage send {request} {destination}")
     if delivery["state"] in _OPEN:
-        say(f"how far it is: gatewayctl footage send {request} {destination}")
+        say(f"how far it is: gatewayctl footage deliveries {request}; to try it at once: gatewayctl footage send {request} {destination}")
 
 
 def _waited(client: Client, delivery: dict[str, Any]) -> dict[str, Any]:
@@ -66,7 +71,7 @@ def _waited(client: Client, delivery: dict[str, Any]) -> dict[str, Any]:
     with bars() as shown:
         bar = shown.add(delivery["destination"], delivery["size"])
         while True:
-            step = f"is {delivery['state']}{': ' + delivery['reason'] if delivery['reason'] else ''}"
+            step = _step(delivery)
             if step != said:
                 said = step
                 say(f"{delivery['id']} {step}")
@@ -75,3 +80,9 @@ def _waited(client: Client, delivery: dict[str, Any]) -> dict[str, Any]:
                 return delivery
             time.sleep(POLL_S)
             delivery = client.get(f"/v1/footage-deliveries/{delivery['id']}")
+
+
+def _step(delivery: dict[str, Any]) -> str:
+    reason = f": {delivery['reason']}" if delivery["reason"] else ""
+    later = f"; next try at {delivery['next_attempt_at']}" if delivery["next_attempt_at"] else ""
+    return f"is {delivery['state']}{reason}{later}"
