@@ -241,6 +241,7 @@ function Files({ one }: { one: Dossier }) {
                 {sized(file.size)} <span class="dim">{t("footage.downloads", { n: file.downloads })}</span>
                 {file.sound_left_out !== "" && <span class="wrong"> {t("footage.silent", { encoding: file.sound_left_out })}</span>}
                 {file.sound_refused !== "" && <span class="wrong"> {t("footage.refused-sound", { encoding: file.sound_refused })}</span>}
+                {file.set_backs > 0 && <span class="wrong"> {t("footage.set-back")}</span>}
                 {file.time_source === "reckoned" && <span class="wrong"> {t("footage.reckoned")}</span>}
                 {file.source === "card" && <span class="chip">{t("footage.from-card")}</span>}
                 {file.damaged > 0 && <span class="wrong"> {t("footage.damaged", { n: file.damaged })}</span>}

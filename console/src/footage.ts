@@ -76,6 +76,7 @@ export interface File extends Period {
   source: "recorder" | "card";
   sound_left_out: string;
   sound_refused: string;
+  set_backs: number;
   time_source: "device" | "reckoned" | "unknown";
   sha256: string;
   size: number;

@@ -142,6 +142,10 @@ class FileOut(Output):
     clock_offset_s: float | None = Field(description="That device's clock less the true one then; null when it was never measured.")
     sound_left_out: str = Field(description="The encodings of the sound that was recorded and has no place in the file; empty: none.")
     sound_refused: str = Field(description="The encodings of the sound that the device lists and would not give; empty: none.")
+    set_backs: int = Field(
+        description="How often its device's time went back before it in the replay that gave it, as when the clock was set back: files of"
+        " another number may show the same time of the device's, and it is not known in which `start` and `end` are right."
+    )
     time_source: TimeSource = Field(
         description="Whose word its times are: `device`, or `reckoned`, counted by the gateway from the time that was asked for."
     )

@@ -130,7 +130,7 @@ class HeldFile(OnDeviceClock):
     """One finished file in the evidence store, safe on the disk before its row was written. `runs`: the unbroken stretches in it.
 
     `device` gave it out of `recording`; `offset`: the device's clock less the true one when it was fetched, None when it had never been
-    measured; `time_source`: whose word its times are. `sound_left_out`, `sound_refused`: as `FootageFile` has them.
+    measured; `time_source`: whose word its times are. `sound_left_out`, `sound_refused`, `set_backs`: as `FootageFile` has them.
     """
 
     hold: HoldId
@@ -152,6 +152,7 @@ class HeldFile(OnDeviceClock):
     sound_left_out: str = ""
     time_source: TimeSource = TimeSource.UNKNOWN
     sound_refused: str = ""
+    set_backs: int = 0
 
 
 AHEAD: Final = timedelta(days=1)

@@ -93,4 +93,5 @@ class CameraFetch:
             sound_left_out=finished.sound_left_out,
             time_source=finished.time_source,
             sound_refused=finished.sound_refused,
+            set_backs=finished.set_backs,
         )

@@ -2,12 +2,12 @@
 
 import os
 from collections import deque
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from gateway.domain.footage import LEAST_GAP, TimeSource
+from gateway.domain.footage import CLOCK_SET, LEAST_GAP, TimeSource
 from gateway.drivers.base import TrackDescription
 from gateway.errors import NotSupported
 from gateway.media.depacketize import AccessUnit
@@ -23,6 +23,9 @@ _LATE_SOUND: Final = timedelta(seconds=2)
 """So much footage a file stays open for sound that comes after its pictures."""
 _EARLY_SOUND_BYTES: Final = 1 << 20
 """So much sound may wait for its pictures, two minutes of G.711; beyond that the oldest goes where it came."""
+_BACKWARD_SOUND: Final = timedelta(seconds=1)
+"""Sound is in order: what is earlier by more was heard after the recorder's clock went back."""
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 _NO_TIME: Final = timedelta(0)
 _SAME_MOMENT: Final = timedelta(milliseconds=60)
 """The recorder's word about the time of a piece of sound that differs from the sample count by less is jitter."""
@@ -66,7 +69,8 @@ class Finished:
     """A file that is complete and safe on the disk. `runs`: its unbroken stretches, the last picture of each included.
 
     `sound_left_out`: the encodings of the sound that was recorded and has no place in the file; "" when there was none such.
-    `sound_refused`: those of the sound that the recorder lists and would not give. `time_source`: whose word `runs` are.
+    `sound_refused`: those of the sound that the recorder lists and would not give. `set_backs`: how often the recorder's clock went back
+    before it, so that files before may show the same times. `time_source`: whose word `runs` are.
     """
 
     name: str
@@ -79,13 +83,14 @@ class Finished:
     sound_left_out: str = ""
     time_source: TimeSource = TimeSource.UNKNOWN
     sound_refused: str = ""
+    set_backs: int = 0
 
 
 class Cutter:
     """Writes the files of one stretch; those that are safe wait in `finished`. `sound`: None when there is none to keep.
 
     What is outside the stretch is left out, but for up to ten seconds before it, from a key frame on; where a file ends right before it,
-    for no more than that key frame and what follows it.
+    for no more than that key frame and what follows it. Where the recorder's clock went back, another file begins.
     """
 
     def __init__(self, stretch: Stretch, track: TrackDescription, sound: SoundTrack | None) -> None:
@@ -99,6 +104,8 @@ class Cutter:
         self._closing: _File | None = None
         self._boundary = self._after(stretch.start)
         self._clock = _PictureClock(stretch.start)
+        self._backward = _Backward()
+        self._set_backs = 0
         self._lead = _Lead(stretch.start, stretch.after)
         self._past_end = 0
         self._taken = 0
@@ -114,7 +121,7 @@ class Cutter:
     @property
     def over(self) -> bool:
         """Whether the recorder plays on beyond the end: nothing of the stretch is still to come."""
-        return self._past_end >= _PAST_END
+        return self._past_end >= _PAST_END or self._lead.away
 
     @property
     def size(self) -> int:
@@ -136,7 +143,10 @@ class Cutter:
 
     def _put(self, unit: AccessUnit, at: datetime) -> None:
         self._weigh(unit, at)
-        if unit.key and at >= self._boundary:
+        back = self._clock.told and self._backward.see(at)
+        if unit.key and back:
+            self._turn_back()
+        if unit.key and (back or at >= self._boundary):
             self._cut()
             self._boundary = self._after(at)
         if self._file is None:
@@ -144,12 +154,19 @@ class Cutter:
                 return
             name = f"{self._stretch.prefix}{self._number:03d}.mp4"
             self._number += 1
-            self._file = _File(self._stretch.folder, name, self._number - 1, self._track, self._sound)
+            self._file = _File(self._stretch.folder, name, self._number - 1, self._track, self._sound, set_backs=self._set_backs)
         self._file.add(unit, at, told=self._clock.told)
         if self._sounds is not None:
             self._place(self._sounds.until(at))
             if self._file.holds(at - _LATE_SOUND):
                 self._close()
+
+    def _turn_back(self) -> None:
+        """The recorder's clock went back: what was heard by then belongs to what was seen by then."""
+        if self._sounds is not None:
+            self._place(self._sounds.turn_back())
+        self._backward.settle()
+        self._set_backs += 1
 
     def add_sound(self, unit: SoundUnit) -> None:
         """Put a piece of sound with the pictures of its time."""
@@ -204,7 +221,7 @@ class Cutter:
         for heard in sounds:
             if heard.at >= self._stretch.end:
                 continue
-            if self._file is not None and self._file.holds(heard.at):
+            if self._file is not None and heard.set_backs >= self._file.set_backs and self._file.holds(heard.at):
                 self._close()
                 self._file.add_sound(heard)
             elif self._closing is not None:
@@ -212,13 +229,18 @@ class Cutter:
 
 
 class _Lead:
-    """What a recorder replays from before the range: left out, but for the pictures without which those of the range are not decoded."""
+    """What a recorder replays from before the range: left out, but for the pictures without which those of the range are not decoded.
+
+    `away`: its clock went so far back, after pictures of the range, that no more of them are to be expected.
+    """
 
     def __init__(self, start: datetime, after: datetime | None) -> None:
         """`after`: what is there already ends with this moment."""
         self._begin = start - _LEAD if after is None else after + _TICK
         self._far = start - _FAR_EARLY
         self._far_early = 0
+        self._begun = False
+        self.away = False
         self._kept: list[tuple[AccessUnit, datetime]] = []  # from the latest key frame on; bounded in bytes
         self._bytes = 0
 
@@ -227,12 +249,14 @@ class _Lead:
         if at < self._begin and (unit.key or self._kept or not inside):
             self._keep(unit, at)
             return []
-        kept, self._kept, self._bytes = self._kept, [], 0
+        kept, self._kept, self._bytes, self._begun = self._kept, [], 0, True
         return [(unit, at)] if unit.key else [*kept, (unit, at)]
 
     def _keep(self, unit: AccessUnit, at: datetime) -> None:
         self._far_early += at < self._far
-        if self._far_early > _FAR_EARLY_PICTURES:
+        if self._far_early > _FAR_EARLY_PICTURES and self._begun:
+            self.away = True
+        elif self._far_early > _FAR_EARLY_PICTURES:
             told = f"the recorder replays from {at.isoformat()} on, long before the range that was asked for"
             raise NotSupported(told, code="range-ignored")
         if unit.key:
@@ -269,6 +293,26 @@ class _PictureClock:
         return self.latest
 
 
+class _Backward:
+    """Whether a recorder's clock went back, by more than pictures are out of order. A single picture of a wrong time is nothing."""
+
+    def __init__(self) -> None:
+        self._latest: deque[datetime] = deque(maxlen=2)
+        self._before: datetime | None = None
+
+    def see(self, at: datetime) -> bool:
+        """Whether the next picture, of `at`, and those since the last `settle` come after a step back."""
+        before = self._before or (min(self._latest) if len(self._latest) == 2 else at)
+        self._before = before if at < before - CLOCK_SET else None
+        self._latest.append(at)
+        return self._before is not None
+
+    def settle(self) -> None:
+        """From now on the earlier times count."""
+        self._before = None
+        self._latest.clear()
+
+
 def _step(timestamp: int, before: int) -> int:
     """How far an RTP timestamp is from another, which it may have wrapped around (RFC 3550, 5.1)."""
     return ((timestamp - before + 0x80000000) & 0xFFFFFFFF) - 0x80000000
@@ -278,6 +322,7 @@ def _step(timestamp: int, before: int) -> int:
 class _Heard:
     at: datetime
     unit: SoundUnit
+    set_backs: int
 
     def counted(self, unit: SoundUnit, rate: int) -> datetime:
         """When `unit`, which came after this, began by the count of samples."""
@@ -289,13 +334,16 @@ class _Sounds:
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
+        self._set_backs = self._shown_set_backs = 0
         self._last: _Heard | None = None
         self._waiting: deque[_Heard] = deque()  # bounded in bytes, see `take`
         self._bytes = 0
 
     def take(self, unit: SoundUnit, pictures: _PictureClock) -> list[_Heard]:
         """A piece that has come; those that are due by the pictures that there are."""
-        self._last = _Heard(self._moment(unit, pictures.latest), unit)
+        at = self._moment(unit, pictures.latest)
+        self._set_backs += self._last is not None and at < self._last.at - _BACKWARD_SOUND
+        self._last = _Heard(at, unit, self._set_backs)
         self._waiting.append(self._last)
         self._bytes += len(unit.data)
         due = self.until(pictures.latest) if pictures.begun else []
@@ -304,8 +352,16 @@ class _Sounds:
     def until(self, shown: datetime) -> list[_Heard]:
         """What was heard when the picture of `shown` was taken, and before."""
         due: list[_Heard] = []
-        while self._waiting and self._waiting[0].at <= shown:
+        while self._waiting and (self._waiting[0].set_backs, self._waiting[0].at) <= (self._shown_set_backs, shown):
             due.append(self._next())
+        return due
+
+    def turn_back(self) -> list[_Heard]:
+        """The pictures' clock went back: what was heard before that. Sound without times of its own goes on with theirs."""
+        due = self.until(_NEVER)
+        self._shown_set_backs += 1
+        if self._last is not None and self._last.unit.ntp is None:
+            self._last, self._set_backs = None, self._shown_set_backs
         return due
 
     def rest(self) -> list[_Heard]:
@@ -347,8 +403,11 @@ class _Runs:
 class _File:
     """One file on its way: written under another name, which it loses when every byte is on the disk."""
 
-    def __init__(self, folder: Path, name: str, number: int, track: TrackDescription, sound: SoundTrack | None) -> None:
+    def __init__(
+        self, folder: Path, name: str, number: int, track: TrackDescription, sound: SoundTrack | None, *, set_backs: int = 0
+    ) -> None:
         self._number = number
+        self.set_backs = set_backs
         self._path = folder / name
         self._part = folder / f"{name}.{os.getpid()}{PART}"
         self._stream = self._part.open("xb", buffering=0)
@@ -379,7 +438,7 @@ class _File:
         if self._begin is None or self._sound is None or heard.at < self._begin:
             return
         counted = self._heard.counted(heard.unit, self._sound.format.rate) if self._heard else heard.at
-        self._heard = heard if abs(counted - heard.at) > _SAME_MOMENT else _Heard(counted, heard.unit)
+        self._heard = heard if abs(counted - heard.at) > _SAME_MOMENT else replace(heard, at=counted)
         self._writer.add_sound(heard.unit.data, self._heard.at - self._begin, heard.unit.duration)
 
     def finish(self) -> Finished | None:
@@ -401,6 +460,7 @@ class _File:
             damaged=written.damaged,
             runs=self._runs.all(),
             time_source=self._time_source,
+            set_backs=self.set_backs,
         )
 
     def drop(self) -> None:

@@ -431,7 +431,7 @@ class Fulfilment:
                 await self._adoption.link(held, self._prover.folder_of(fetch.export.request) / name)
             except OSError as error:
                 raise DiskFull(f"what is held could not be linked: {error.strerror}") from error
-            told = (held.sound_left_out, held.time_source, held.sound_refused)
+            told = (held.sound_left_out, held.time_source, held.sound_refused, held.set_backs)
             finished = Finished(name, number, held.sha256, held.size, held.frames, held.damaged, (), *told)
             origin = Origin(held.device, held.recording, held.serial, held.offset)
             file = fetch.row(finished, origin, held.runs, at=held.created_at)

@@ -154,7 +154,7 @@ class Ledger:
             request = await tx.footage.get(file.request)
             offset_s = None if file.offset is None else file.offset.total_seconds()
             told = {name: getattr(file, name) for name in _TOLD_OF_FILES} | {"clock_offset_s": offset_s}
-            told |= {name: found for name in ("sound_left_out", "sound_refused") if (found := getattr(file, name))}
+            told |= {name: found for name in ("sound_left_out", "sound_refused", "set_backs") if (found := getattr(file, name))}
             told |= {"time_source": file.time_source} if file.time_source is TimeSource.RECKONED else {}
             await self._note(tx, request, Step.EXPORTED, GATEWAY, {**told, **(detail or {})})
 

@@ -78,6 +78,11 @@ _SOUND: Final = {
 }
 """By the name of what a file says of its sound: the reason of an export, and that in both languages."""
 _RECKONED: Final = "时间由网关推算，设备未给出 reckoned by the gateway, not told by the device"
+_DOUBLED: Final = (
+    "回放中设备时间倒退（如时钟被回拨）：同一设备时间出现在不止一个文件中，北京时间以何者为准无法确定"
+    " The device's time went back in the replay, as when its clock was set back: more than one file shows the same time of the device's,"
+    " and it is not known for which of them Beijing time is right"
+)
 _BLANK: Final = "　"
 _HANDS: Final = 4
 """Lines for those through whose hands the medium goes after it was handed over."""
@@ -210,6 +215,7 @@ def _camera(camera: Mapping[str, Any], number: int) -> str:
         *_fetched_otherwise(camera),
         *_without_sound(camera),
         *_reckoned(camera),
+        *_doubled(camera),
         (("申请时段（设备时间）", "Requested period, device's time"), _span(camera["requested_device_time"])),
         (("实际取得（北京时间）", "Obtained, Beijing time"), _spans(camera["obtained"])),
         (("缺失（北京时间）", "Missing, Beijing time"), _spans(camera["gaps"])),
@@ -277,6 +283,12 @@ def _reckoned(camera: Mapping[str, Any]) -> list[Row]:
     """The files whose times the device did not tell."""
     names = [file["name"] for file in camera["files"] if file["time_source"] == TimeSource.RECKONED]
     return [(("时间来源", "Times"), f"{', '.join(names)}: {_RECKONED}")] if names else []
+
+
+def _doubled(camera: Mapping[str, Any]) -> list[Row]:
+    """The files whose device's time stands in others too."""
+    told = [f"{file['name']}: {_spans(file['device_time_doubled'])}" for file in camera["files"] if file["device_time_doubled"]]
+    return [(("设备时间重复", "Device's time shown twice"), f"{'； '.join(told)} · {_DOUBLED}")] if told else []
 
 
 def _origin(of: Mapping[str, Any]) -> str:
@@ -352,10 +364,11 @@ def _file_cells(number: int, camera: Mapping[str, Any], file: Mapping[str, Any])
     given = f"<br>{text(_SOURCES[file['source']])}: {text(_origin(file))}" if file["device"] else ""
     given += "".join(f"<br>{text(told)}" for told in _silences(file))
     reckoned = f"<br>{text(_RECKONED)}" if file["time_source"] == TimeSource.RECKONED else ""
+    twice = f"<br>重复 shown twice: {text(_spans(file['device_time_doubled']))}" if file["device_time_doubled"] else ""
     held = f"<br>保全 hold {text(file['hold'])}" if file["hold"] else ""
     return (
         f'<td class="number">{number}</td><td class="name">{text(file["name"])}</td><td>{text(named)}{given}</td>'
-        f'<td class="moment">{_two(file["period"])}</td><td class="moment">{_two(file["device_time"])}{reckoned}</td>'
+        f'<td class="moment">{_two(file["period"])}</td><td class="moment">{_two(file["device_time"])}{reckoned}{twice}</td>'
         f'<td class="moment">{text(_moment(file["fetched_at"]))}{held}</td>'
         f'<td class="number">{file["size"]:,}</td><td class="number">{file["frames"]:,} / {file["damaged"]:,}</td>'
         f"<td><code>{text(file['sha256'])}</code></td>"

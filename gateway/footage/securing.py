@@ -364,6 +364,7 @@ def _held(keep: Keep, finished: Finished, clock: Clock) -> HeldFile:
         sound_left_out=finished.sound_left_out,
         time_source=finished.time_source,
         sound_refused=finished.sound_refused,
+        set_backs=finished.set_backs,
     )
 
 

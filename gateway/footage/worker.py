@@ -158,7 +158,7 @@ def _job(line: bytes) -> Job:
 
 
 def _file_message(finished: Finished) -> dict[str, Any]:
-    told = ("name", "number", "sha256", "size", "frames", "damaged", "sound_left_out", "time_source", "sound_refused")
+    told = ("name", "number", "sha256", "size", "frames", "damaged", "sound_left_out", "time_source", "sound_refused", "set_backs")
     same = {name: getattr(finished, name) for name in told}
     return {"file": same | {"runs": [[start.isoformat(), end.isoformat()] for start, end in finished.runs]}}
 

@@ -154,6 +154,7 @@ footage_files = Table(
     Column("sound_left_out", Text, nullable=False),
     Column("time_source", Text, nullable=False),
     Column("sound_refused", Text, nullable=False),
+    Column("set_backs", BigInteger, nullable=False),
 )
 
 footage_custody = Table(
@@ -555,7 +556,7 @@ def _export(row: Row[Any]) -> Export:
 
 _FILE_SAME: Final = (
     *("request", "camera", "number", "name", "sha256", "size", "frames", "damaged"),
-    *("created_at", "downloads", "removed", "device", "serial", "recording", "sound_left_out", "sound_refused"),
+    *("created_at", "downloads", "removed", "device", "serial", "recording", "sound_left_out", "sound_refused", "set_backs"),
 )
 assert {*_FILE_SAME, *TOLD_APART} == {field.name for field in fields(FootageFile)}
 

@@ -98,6 +98,7 @@ hold_files = Table(
     Column("sound_left_out", Text, nullable=False),
     Column("time_source", Text, nullable=False),
     Column("sound_refused", Text, nullable=False),
+    Column("set_backs", BigInteger, nullable=False),
 )
 
 
@@ -390,7 +391,7 @@ def _keep(row: Row[Any], prefix: str = "") -> Keep:
 
 _FILE_SAME: Final = (
     *("hold", "camera", "device", "number", "name", "sha256", "size", "frames", "damaged"),
-    *("created_at", "removed", "serial", "recording", "sound_left_out", "sound_refused"),
+    *("created_at", "removed", "serial", "recording", "sound_left_out", "sound_refused", "set_backs"),
 )
 assert {*_FILE_SAME, *TOLD_APART} == {field.name for field in fields(HeldFile)}
 

@@ -1,5 +1,6 @@
 """Sound that comes before or after the pictures of its time, and files cut on one grid whoever begins where."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -77,6 +78,41 @@ def test_what_is_there_already_is_dropped_but_for_what_the_next_picture_needs(tm
     after = START + there * SECOND / 25
     (file,) = cut(tmp_path, [picture(index) for index in range(25, 140)], start=after, after=after, segment=60 * SECOND)
     assert (file.runs[0][0], file.frames) == (START + begin * SECOND / 25, 140 - begin)
+
+
+def set_back(index: int, by: timedelta, *, told: bool = True) -> tuple[AccessUnit, SoundUnit | None]:
+    """Picture `index`, and the sound that begins with it, on a clock that is set back after eight seconds."""
+    back = by if index >= 200 else 0 * SECOND
+    heard = replace(sound(index // 25), ntp=START + index // 25 * SECOND - back if told else None) if index % 25 == 0 else None
+    return picture(index)._replace(ntp=START + index * SECOND / 25 - back), heard
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["sound with times", "sound without"])
+def test_what_comes_after_the_clock_was_set_back_is_a_section_of_its_own_with_its_sound(tmp_path: Path, told: bool) -> None:
+    pairs = [set_back(index, 5 * SECOND, told=told) for index in range(400)]
+    files = cut(tmp_path, [unit for pair in pairs for unit in pair if unit is not None])
+    assert [(file.set_backs, file.frames) for file in files] == [(0, 100), (0, 100), (1, 25), (1, 100), (1, 75)]
+    begun = [(file.runs[0][0] - START) // SECOND for file in files]
+    assert begun == [0, 4, 3, 4, 8]
+    assert [which for file in files for _, which in heard(tmp_path / file.name)] == list(range(16))
+
+
+def test_a_clock_that_is_set_far_back_ends_the_range_and_costs_no_file(tmp_path: Path) -> None:
+    folder_files = [set_back(index, timedelta(days=9_000))[0] for index in range(700)]
+    cutter = Cutter(Stretch(START, START + 60 * SECOND, 4 * SECOND, tmp_path, "f_"), VIDEO, None)
+    for unit in folder_files:
+        cutter.add(unit)
+    assert cutter.over
+    cutter.finish()
+    assert [file.frames for file in cutter.finished] == [100, 100]
+
+
+@pytest.mark.parametrize("by", [timedelta(seconds=-20), timedelta(seconds=20)], ids=["early", "late"])
+def test_one_picture_of_a_wrong_time_is_no_clock_that_was_set_back(tmp_path: Path, by: timedelta) -> None:
+    order = [picture(index + 750) for index in range(100)]
+    order[40] = order[40]._replace(ntp=START + 31 * SECOND + by)
+    files = cut(tmp_path, order)
+    assert (sum(file.frames for file in files), {file.set_backs for file in files}) == (100, {0})
 
 
 def test_files_are_told_in_order_and_their_parts_are_gone(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.domain.devices import DeviceId
-from gateway.domain.footage import GAPS, SOUND_LEFT_OUT, FootageFile, manifest
+from gateway.domain.footage import GAPS, SOUND_LEFT_OUT, FootageFile, Period, manifest
 from gateway.evidence.contents import LIST, MANIFEST, PAPERS, SHEET
 from gateway.footage.instructions import spaced
 from gateway.footage.keys import open_signer
@@ -129,6 +129,26 @@ def test_a_file_shows_the_devices_clock_as_it_was_when_the_file_was_fetched(pack
     assert f"{FOOTAGE[0]}: NVR-0012 · A-1 · 未测量 not measured" in sheet
     assert "2026-09-21 20:58:30" in said(evidence_list(whole, "00" * 32).decode())
     assert "Otherwise when fetched" not in words(package / SHEET)
+
+
+def test_what_a_device_showed_twice_is_marked_by_its_own_time(package: Path) -> None:
+    nvr, minute = DeviceId("NVR-0012"), timedelta(minutes=1)
+    film = FootageFile(REQUEST, DeviceId("CAM-0412-3"), 1, FOOTAGE[0], "00", 900, 1, 0, WINDOW, (WINDOW,), NOW, device=nvr, offset=minute)
+    later = Period(WINDOW.end - 2 * minute, WINDOW.end + minute)
+    content = manifest(
+        dossier((film, replace(film, name=FOOTAGE[1], number=2, period=later, set_backs=1))),
+        described=described(),
+        wordings={},
+        version="0",
+        made_at=NOW,
+    )
+    twice = {"start": "2026-09-21T21:09:00+08:00", "end": "2026-09-21T21:11:00+08:00"}
+    assert [(file["set_backs"], file["device_time_doubled"]) for file in content["cameras"][0]["files"]] == [(0, [twice]), (1, [twice])]
+    whole = {**json.loads((package / MANIFEST).read_text()), "cameras": content["cameras"]}
+    sheet, listed = (said(paper(whole, "00" * 32).decode()) for paper in (custody_sheet, evidence_list))
+    assert f"{FOOTAGE[1]}: 2026-09-21 21:09:00 – 2026-09-21 21:11:00 · 回放中设备时间倒退" in sheet
+    assert listed.count("重复 shown twice: 2026-09-21 21:09:00 – 2026-09-21 21:11:00") == 2
+    assert "shown twice" not in words(package / SHEET) + words(package / LIST)
 
 
 def test_replay_is_the_way_of_fetched_files_alone(tmp_path: Path, package: Path) -> None:

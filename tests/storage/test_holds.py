@@ -41,6 +41,7 @@ def held(one: Hold, number: int = 1) -> HeldFile:
         sound_left_out="G722",
         time_source=TimeSource.RECKONED,
         sound_refused="PCMA",
+        set_backs=2,
     )
 
 

@@ -91,6 +91,7 @@ async def test_parts_that_a_later_version_added_are_signed_too_and_so_are_their_
     assert f"{FOOTAGE[-1]} · IPC-9" in about
     assert f"{FOOTAGE[-1]} · G726-32" in about
     assert f"{FOOTAGE[-1]} · PCMA" in about
+    assert f"The device's time went back, it showed the same times twice\n{FOOTAGE[0]}; {FOOTAGE[1]}" in about
     assert "Times reckoned by the gateway" in about
     (package / IMPORTED).write_bytes((package / IMPORTED).read_bytes().replace(b"vendor", b"cousin"))
     assert await chosen(page, package) == "altered"

@@ -43,6 +43,7 @@ from gateway.domain.footage.exports import (
     ExportState,
     FootageFile,
     Origin,
+    doubled,
     judged,
     verdict,
 )
@@ -151,6 +152,7 @@ __all__ = [
     "clipped",
     "clocks_told",
     "counted",
+    "doubled",
     "gaps",
     "joined",
     "judged",

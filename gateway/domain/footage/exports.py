@@ -1,6 +1,6 @@
 """What was recorded of the wanted footage, camera by camera, what was obtained of it, and what that makes of the request."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -103,7 +103,8 @@ class FootageFile(OnDeviceClock):
 
     `device` gave it out of `recording`; `offset`: the device's clock less the true one when it did, None when it had never been measured.
     `sound_left_out`: the encodings of the sound that was recorded and has no place in the file; `sound_refused`: those of the sound that
-    the device lists and would not give. `time_source`: whose word its times are.
+    the device lists and would not give. `time_source`: whose word its times are. `set_backs`: how often the device's clock went back before
+    it, in the replay that gave it.
     """
 
     request: RequestId
@@ -126,11 +127,19 @@ class FootageFile(OnDeviceClock):
     sound_left_out: str = ""
     time_source: TimeSource = TimeSource.UNKNOWN
     sound_refused: str = ""
+    set_backs: int = 0
 
     @property
     def source(self) -> str:
         """What gave it: `card`, the camera's own, or `recorder`."""
         return "card" if self.device == self.camera else "recorder"
+
+
+def doubled(file: FootageFile, files: Iterable[FootageFile]) -> tuple[Period, ...]:
+    """What of `file`, on its device's clock, other `files` show too because the clock was set back in between."""
+    key = (file.camera, file.device, file.recording)
+    others = (one for one in files if (one.camera, one.device, one.recording) == key and one.set_backs != file.set_backs)
+    return clipped((one.device_period(one.period) for one in others), file.device_period(file.period))
 
 
 NO_RECORDER: Final = "no recorder keeps its footage"

@@ -1,6 +1,6 @@
 """What is written about a package of footage: case, people, devices and their clocks, times, gaps and digests, as plain JSON."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
@@ -10,7 +10,7 @@ from gateway.domain.events import SYSTEM, Person
 from gateway.domain.footage.amending import Document
 from gateway.domain.footage.asking import REGISTER_FIELDS
 from gateway.domain.footage.custody import CustodyEntry, Dossier, Step
-from gateway.domain.footage.exports import Export, FootageFile, Origin
+from gateway.domain.footage.exports import Export, FootageFile, Origin, doubled
 from gateway.domain.footage.periods import Period
 
 BEIJING: Final = timezone(timedelta(hours=8))
@@ -71,7 +71,7 @@ def manifest(
 
 
 def _camera(
-    export: Export, described: Described, window: Period, files: Iterable[FootageFile], held: Mapping[str, Mapping[str, Any]]
+    export: Export, described: Described, window: Period, files: Sequence[FootageFile], held: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     """`held`: by name of the file, what custody says of one that was secured under a hold before."""
     return {
@@ -94,7 +94,7 @@ def _camera(
         "card": None if export.card is None else _card(export.card),
         "obtained": [_period(period) for period in export.obtained],
         "gaps": [_period(period) for period in export.gaps],
-        "files": [_file(file, held.get(file.name, {})) for file in files if file.camera == export.camera],
+        "files": [_file(file, held.get(file.name, {}), files) for file in files if file.camera == export.camera],
     }
 
 
@@ -121,11 +121,12 @@ def _card(card: Origin) -> dict[str, Any]:
     return told | _clock(card)
 
 
-def _file(file: FootageFile, held: Mapping[str, Any]) -> dict[str, Any]:
+def _file(file: FootageFile, held: Mapping[str, Any], files: Iterable[FootageFile]) -> dict[str, Any]:
     same = ("name", "sha256", "size", "frames", "damaged", "source", "device", "serial", "recording")
-    known = {name: getattr(file, name) for name in (*same, "sound_left_out", "sound_refused", "time_source")}
+    known = {name: getattr(file, name) for name in (*same, "sound_left_out", "sound_refused", "time_source", "set_backs")}
     known |= {"clock_offset_s": _seconds(file.offset)}
     known |= {"period": _period(file.period), "device_time": _period(file.device_period(file.period))}
+    known |= {"device_time_doubled": [_period(part) for part in doubled(file, files)]}
     secured = datetime.fromisoformat(held["secured_at"]) if "secured_at" in held else None
     return known | {"fetched_at": _moment(file.created_at), "hold": held.get("hold", ""), "secured_at": _moment(secured) if secured else ""}
 

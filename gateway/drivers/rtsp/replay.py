@@ -21,6 +21,10 @@ REQUIRE = (("Require", "onvif-replay"),)
 _HIGH_WATER = 4 << 20
 # More than the largest picture: a device that sends so much without its footage getting any later is at fault.
 _STANDSTILL_LIMIT = 64 << 20
+# Footage that is earlier by so much is no picture out of order: the device's clock was set back, and what follows is a section of its own.
+_SET_BACK = timedelta(seconds=2)
+# More often it may not begin anew without getting any later than it was: a device that does replays the same again and again.
+_TURNS_LIMIT = 4
 # So much is read for the sound that is still to come once the pictures have: a device that goes on beyond the window sends them as well.
 _TRAIL_LIMIT = 64 << 20
 _LONGEST_PIECE = timedelta(seconds=1)
@@ -270,6 +274,8 @@ class _Progress:
         self._end = window.end
         self._manner = manner
         self._latest: datetime | int | None = None
+        self._furthest: datetime | None = None
+        self._turns = 0
         self._standstill = 0
         self._section_ended = False
         self._terminal = False
@@ -297,10 +303,12 @@ class _Progress:
         return ReplayEnd.TERMINAL if self._terminal and packet.marker else None
 
     def _note_progress(self, packet: MediaPacket, size: int) -> None:
-        """Footage gets later by its own time; a device that gives none is judged by its RTP timestamps."""
+        """Footage gets later by its own time, or begins anew with an earlier one; without any it is judged by its RTP timestamps."""
         latest = self._latest
         if packet.ntp is not None:
-            self.advanced = not isinstance(latest, datetime) or packet.ntp > latest
+            back = isinstance(latest, datetime) and packet.ntp < latest - _SET_BACK
+            self.advanced = back or not isinstance(latest, datetime) or packet.ntp > latest
+            self._note_turn(packet.ntp, back=back)
             seen: datetime | int | None = packet.ntp
         else:
             self.advanced = not isinstance(latest, datetime) and packet.timestamp != latest
@@ -311,6 +319,14 @@ class _Progress:
         self._standstill += size
         if self._standstill > _STANDSTILL_LIMIT:
             raise ProtocolError("the footage does not get any later", code="too-large")
+
+    def _note_turn(self, at: datetime, *, back: bool) -> None:
+        """`back`: footage of `at` begins anew, earlier than what came before."""
+        if self._furthest is None or at > self._furthest:
+            self._furthest, self._turns = at, 0
+        self._turns += back
+        if self._turns > _TURNS_LIMIT:
+            raise ProtocolError("the footage begins again and again and does not get any later", code="too-large")
 
     def silence(self, target: Target) -> ReplayEnd:
         """What it means that no later footage came for `patience_s`: the end, or DeadlineExceeded."""

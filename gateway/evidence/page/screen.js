@@ -137,6 +137,8 @@ function cameraFacts(camera) {
     const silent = files.filter(file => file.get(key));
     if (silent.length) told.push([words, silent.map(file => `${file.get("name")} · ${file.get(key)}`).join("; ")]);
   }
+  const doubled = files.filter(file => file.get("device_time_doubled")?.length > 0);
+  if (doubled.length) told.push([WORDS.doubled, doubled.map(file => file.get("name")).join("; ")]);
   const reckoned = files.filter(file => file.get("time_source") === "reckoned");
   if (reckoned.length) told.push([WORDS.reckoned, reckoned.map(file => file.get("name")).join("; ")]);
   const gaps = Array.isArray(camera.get("gaps")) ? camera.get("gaps").filter(gap => gap instanceof Map) : [];

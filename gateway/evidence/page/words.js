@@ -33,6 +33,7 @@ const WORDS = {
   card: ["取自摄像机存储卡", "From the camera's own card"],
   silent: ["未含声音（文件无法存入）", "Sound left out (the file has no place for it)"],
   refusedSound: ["缺少声音（设备列有但拒绝提供）", "Sound missing (the device lists it and refuses to give it)"],
+  doubled: ["回放中设备时间倒退，设备时间重复", "The device's time went back, it showed the same times twice"],
   reckoned: ["时间由网关推算，设备未给出", "Times reckoned by the gateway, not told by the device"],
   gaps: ["缺失", "Missing"],
   imported: ["非网关提取（据称来自）", "Not fetched by the gateway (said to be from)"],

@@ -198,6 +198,31 @@ async def test_more_may_follow_the_end_of_a_section() -> None:
     assert (len(found), session.ended) == (2, ReplayEnd.WINDOW)
 
 
+@pytest.mark.parametrize("flags", [CLEAN, CLEAN | GAP], ids=["unmarked", "marked"])
+async def test_a_clock_that_was_set_back_is_followed_however_much_comes_after(flags: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.drivers.rtsp.replay._STANDSTILL_LIMIT", 200)
+    seconds = [index / 10 for index in range(90)] + [index / 10 for index in range(30, 100)]
+    frames = [picture(second, sequence=number, flags=flags if number == 90 else CLEAN) for number, second in enumerate(seconds)]
+    async with listening(Peer(sdp=REPLAY_SDP, after_play=sends(*frames, picture(10)))) as peer:
+        found, session = await collect(peer)
+    assert (len(found), session.ended) == (160, ReplayEnd.WINDOW)
+
+
+async def test_a_device_that_begins_again_and_again_is_ended() -> None:
+    again = [picture(second, sequence=second) for _ in range(40) for second in range(8)]
+    async with listening(Peer(sdp=REPLAY_SDP, after_play=sends(*again))) as peer:
+        with pytest.raises(ProtocolError):
+            await collect(peer)
+
+
+async def test_a_device_whose_own_files_overlap_goes_on_as_long_as_it_gets_later() -> None:
+    seconds = [begin + second / 2 for begin in range(6) for second in range(8)]
+    frames = [picture(second, sequence=number) for number, second in enumerate(seconds)]
+    async with listening(Peer(sdp=REPLAY_SDP, after_play=sends(*frames, picture(10)))) as peer:
+        found, _ = await collect(peer)
+    assert len(found) == 48
+
+
 async def test_footage_that_stops_in_the_middle_is_an_error_and_never_an_end() -> None:
     async with listening(Peer(sdp=REPLAY_SDP, after_play=sends(picture(0)))) as peer:
         with pytest.raises(DeadlineExceeded) as caught:
