@@ -1,4 +1,8 @@
-"""What a key with scopes may act upon: the devices of its districts, zones, groups, its cameras, no others. Seeing is not narrowed."""
+"""What a key with scopes may act upon: the devices of its districts, zones, groups, its cameras, no others.
+
+Devices, their health and broadcasts are seen by whoever may see any. Footage is not: `footage_reach` narrows what is read of requests and
+holds to what the key reaches.
+"""
 
 from collections.abc import Iterable
 
@@ -58,6 +62,13 @@ def speakers_within(key: ApiKey | None, city: City) -> frozenset[DeviceId] | Non
     if key is None or not key.scopes:
         return None
     return frozenset(speaker.id for speaker in city.of_kind(DeviceKind.SPEAKER) if _within(speaker, key.scopes, city))
+
+
+def cameras_within(key: ApiKey | None, city: City) -> frozenset[DeviceId] | None:
+    """The cameras that `key` reaches; None: all of them."""
+    if key is None or not key.scopes:
+        return None
+    return frozenset(camera.id for camera in city.of_kind(DeviceKind.CAMERA) if _within(camera, key.scopes, city))
 
 
 def places(city: City) -> frozenset[str]:

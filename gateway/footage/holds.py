@@ -9,7 +9,7 @@ from gateway.clock import Clock
 from gateway.domain.coverage import Coverage
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import AuditEntry, NewEvent, Person
-from gateway.domain.footage import Period, RequestId
+from gateway.domain.footage import Period, Reach, RequestId
 from gateway.domain.holds import HeldFile, Hold, HoldAct, HoldId, HoldState, Keep, KeepState, acted, expected_bytes, is_safe, keeps
 from gateway.errors import Fault, Forbidden, InvalidInput
 from gateway.footage.coverage import CoverageDesk
@@ -151,11 +151,17 @@ class HoldDesk:
             return HoldFolder(await tx.holds.get(hold), await tx.holds.keeps(hold), await tx.holds.files(hold))
 
     async def find(
-        self, *, state: HoldState | None, request: RequestId | None, before: tuple[datetime, HoldId] | None, limit: int
+        self,
+        *,
+        state: HoldState | None,
+        request: RequestId | None,
+        reach: Reach | None,
+        before: tuple[datetime, HoldId] | None,
+        limit: int,
     ) -> list[Hold]:
-        """Holds, the newest first; `before` is (created_at, id) of the last one of the page before."""
+        """Holds, the newest first; `before` is (created_at, id) of the last one of the page before, `reach` whose eyes look."""
         async with self._store.read() as tx:
-            return await tx.holds.find(state=state, request=request, before=before, limit=limit)
+            return await tx.holds.find(state=state, request=request, reach=reach, before=before, limit=limit)
 
     async def _asked(self, order: HoldOrder) -> list[Coverage]:
         """What there is of it; the faults of the question are those of the order."""

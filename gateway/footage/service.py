@@ -24,7 +24,6 @@ from gateway.domain.footage import (
     Filing,
     FootageRequest,
     FootageState,
-    Period,
     RequestId,
     RequestsBy,
     Search,
@@ -51,6 +50,7 @@ from gateway.footage.links import LinkDesk
 from gateway.footage.locating import Cards, RecordingSearch
 from gateway.footage.progress import Progress
 from gateway.footage.proving import Prover
+from gateway.footage.reading import ReadingDesk
 from gateway.footage.register import Register
 from gateway.footage.resealing import Resealing
 from gateway.footage.sending import SendingDesk
@@ -162,6 +162,7 @@ class FootageService:
             adoption=adoption,
             worker=worker,
         )
+        self.readings = ReadingDesk(store=store, clock=clock)
         self._seals = self._make_seals()
         self.amending, self._shredder = self._make_shelf()
         self.links = self._make_links()
@@ -365,10 +366,10 @@ class FootageService:
         async with self._store.read() as tx:
             return await tx.footage.find(search, before=before, limit=limit)
 
-    async def statistics(self, by: RequestsBy, *, submitted: Period | None = None) -> list[Figures]:
-        """Requests that were filed in `submitted`, or all, counted into rows."""
+    async def statistics(self, by: RequestsBy, search: Search = EVERYTHING) -> list[Figures]:
+        """Requests counted into rows."""
         async with self._store.read() as tx:
-            found = await tx.footage.counted(submitted)
+            found = await tx.footage.counted(search)
         return await asyncio.to_thread(counted, found, by)
 
     # -- handing over -------------------------------------------------------------------------------------------------

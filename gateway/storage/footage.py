@@ -47,6 +47,7 @@ from gateway.domain.footage import (
     FootageState,
     Origin,
     Period,
+    Reach,
     RequesterKind,
     RequestId,
     Route,
@@ -58,6 +59,7 @@ from gateway.errors import Conflict, NotFound
 from gateway.storage.clocks import to_clock, to_clock_json
 from gateway.storage.fetched import TOLD_APART, to_file_fields, to_file_row, to_offset, to_seconds
 from gateway.storage.schema import Json, UtcTime, metadata
+from gateway.storage.seeing import shown
 from gateway.storage.spans import to_periods, to_spans
 
 _PLACES: Final = ("cameras", "groups", "cells", "left_out")
@@ -211,13 +213,13 @@ class FootageRepository:
             statement = statement.where(or_(table.submitted_at < at, and_(table.submitted_at == at, table.id < last)))
         return await self._requests(statement.where(*_matching(search)))
 
-    async def counted(self, submitted: Period | None) -> list[Counted]:
-        """What is counted of each request that was filed in `submitted`, or of all."""
+    async def counted(self, search: Search = EVERYTHING) -> list[Counted]:
+        """What is counted of each request."""
         table, cameras = footage_requests.c, footage_cameras.c
-        statement = select(*(table[name] for name in _COUNTED)).where(*_matching(Search(submitted=submitted)))
+        statement = select(*(table[name] for name in _COUNTED)).where(*_matching(search))
         asked = select(cameras.request, cameras.start_at, cameras.end_at).join(footage_requests, table.id == cameras.request)
         windows: dict[str, list[float]] = {}
-        for row in await self._conn.execute(asked.where(*_matching(Search(submitted=submitted)))):
+        for row in await self._conn.execute(asked.where(*_matching(search))):
             windows.setdefault(row.request, []).append((row.end_at - row.start_at).total_seconds() / 3600)
         return [_counted(row, windows.get(row.id, [])) for row in await self._conn.execute(statement)]
 
@@ -364,13 +366,24 @@ def _matching(search: Search) -> list[ColumnElement[bool]]:
     if search.kind is not None:
         found.append(table.kind == search.kind.value)
     if search.owing:
-        lacking = or_(table.papers_at.is_(None), table.decided_by.is_(None))
-        found.append(and_(table.papers_due_at.is_not(None), table.state.in_([state.value for state in UNDERTAKEN]), lacking))
+        found.append(_owing())
     if search.submitted is not None:
         found += [table.submitted_at >= search.submitted.start, table.submitted_at < search.submitted.end]
     if search.camera is not None or search.within is not None:
         found.append(table.id.in_(_reaching(search)))
-    return found
+    return found if search.reach is None else [*found, seen_by(search.reach)]
+
+
+def seen_by(reach: Reach) -> ColumnElement[bool]:
+    """The condition upon the table of requests under which one is shown to somebody who does not see all."""
+    table, cameras = footage_requests.c, footage_cameras.alias().c
+    return shown(reach, owner=table.submitted_by, row=table.id, of=cameras.request, camera=cameras.camera)
+
+
+def _owing() -> ColumnElement[bool]:
+    table = footage_requests.c
+    lacking = or_(table.papers_at.is_(None), table.decided_by.is_(None))
+    return and_(table.papers_due_at.is_not(None), table.state.in_([state.value for state in UNDERTAKEN]), lacking)
 
 
 def _reaching(search: Search) -> Select[tuple[str]]:

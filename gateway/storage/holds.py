@@ -26,12 +26,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import Actor, Person
-from gateway.domain.footage import FootageState, Period, RequestId
+from gateway.domain.footage import FootageState, Period, Reach, RequestId
 from gateway.domain.holds import SETTLED, HeldFile, Hold, HoldId, HoldState, Keep, KeepState
 from gateway.errors import Conflict, NotFound
 from gateway.storage.fetched import TOLD_APART, to_file_fields, to_file_row, to_offset, to_seconds
 from gateway.storage.footage import footage_files, footage_requests
 from gateway.storage.schema import Json, UtcTime, metadata
+from gateway.storage.seeing import shown
 from gateway.storage.spans import to_periods, to_spans
 
 holds = Table(
@@ -142,16 +143,20 @@ class HoldRepository:
         *,
         state: HoldState | None = None,
         request: RequestId | None = None,
+        reach: Reach | None = None,
         before: tuple[datetime, HoldId] | None = None,
         limit: int = 100,
     ) -> list[Hold]:
-        """Holds, the newest first, from after the place `before` (created_at, id) on."""
+        """Holds, the newest first, from after the place `before` (created_at, id) on. `reach`: whose eyes look, None when they see all."""
         table = holds.c
         statement = select(holds).order_by(table.created_at.desc(), table.id.desc()).limit(limit)
         if state is not None:
             statement = statement.where(table.state == state.value)
         if request is not None:
             statement = statement.where(table.request == request)
+        if reach is not None:  # a hold has a keep of each of its cameras at the least
+            keeps = hold_keeps.c
+            statement = statement.where(shown(reach, owner=table.owned_by, row=table.id, of=keeps.hold, camera=keeps.camera))
         if before is not None:
             at, last = before
             statement = statement.where(or_(table.created_at < at, and_(table.created_at == at, table.id < last)))

@@ -143,7 +143,7 @@ async def test_a_search_finds_what_it_means_and_takes_signs_as_they_are(store: S
     )
     async with store.read() as tx:
         assert [one.id for one in await tx.footage.find(search)] == found
-        rows = counted(await tx.footage.counted(None), RequestsBy.UNIT)
+        rows = counted(await tx.footage.counted(), RequestsBy.UNIT)
     assert {row.key: (row.requests, row.emergencies, row.owing, row.cameras) for row in rows} == {
         REQUEST.filing.unit: (1, 0, 0, 1),
         "Police Station 3": (1, 1, 1, 1),

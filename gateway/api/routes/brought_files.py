@@ -10,12 +10,12 @@ from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import Field
 
 from gateway.api.footage_json import PeriodOut, PersonOut
-from gateway.api.footage_reach import within
+from gateway.api.footage_reach import opened, within
 from gateway.api.models import Ident, Input, Instant, Line, Output, Text
 from gateway.api.routing import BODY_TIMEOUT_S, Call, Routes
 from gateway.domain.access import Permission
 from gateway.domain.devices import DeviceId
-from gateway.domain.footage import Period, RequestId
+from gateway.domain.footage import Period
 from gateway.domain.imports import ORIGIN, ORIGIN_WORDING, Brought, Import, ImportId, ImportState
 from gateway.errors import Conflict, Fault, Forbidden, InvalidInput, NotFound, Overloaded
 
@@ -110,16 +110,18 @@ async def send_brought_file(call: Call) -> BroughtOut:
     return _out(await call.services.footage.imports.receive(one, _pieces(call.request), start=start, by=call.caller.person))
 
 
-@routes.op("GET", "/v1/brought-files/{file_id}", needs=Permission.FOOTAGE_READ, problems=(NotFound,))
+@routes.op("GET", "/v1/brought-files/{file_id}", needs=Permission.FOOTAGE_READ, problems=(NotFound, Forbidden))
 async def read_brought_file(call: Call) -> BroughtOut:
     """How far a file is."""
-    return _out(await call.services.footage.imports.get(ImportId(call.path("file_id"))))
+    found = await call.services.footage.imports.get(ImportId(call.path("file_id")))
+    await opened(call, found.request)
+    return _out(found)
 
 
-@routes.op("GET", "/v1/footage-requests/{request_id}/brought-files", needs=Permission.FOOTAGE_READ, problems=(NotFound,))
+@routes.op("GET", "/v1/footage-requests/{request_id}/brought-files", needs=Permission.FOOTAGE_READ, problems=(NotFound, Forbidden))
 async def list_brought_files(call: Call) -> BroughtList:
     """The files that were brought for a request."""
-    return BroughtList(items=[_out(one) for one in await call.services.footage.imports.of(RequestId(call.path("request_id")))])
+    return BroughtList(items=[_out(one) for one in await call.services.footage.imports.of(await opened(call))])
 
 
 def _claimed(body: BroughtIn) -> Period | None:

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from gateway.api.footage_json import PersonOut, shown_person
-from gateway.api.footage_reach import request_id, within
+from gateway.api.footage_reach import opened, request_id, within
 from gateway.api.models import Input, Instant, Line, OptionalLine, Output, Text
 from gateway.api.routes.footage_papers import SCAN
 from gateway.api.routing import Call, Routes
@@ -155,16 +155,18 @@ async def send_package(call: Call, body: SendIn) -> DeliveryOut:
     return _out(call, await footage.sendings.send(name, wanted, by=call.caller.person))
 
 
-@routes.op("GET", "/v1/footage-deliveries/{delivery_id}", needs=Permission.FOOTAGE_READ, problems=(NotFound,))
+@routes.op("GET", "/v1/footage-deliveries/{delivery_id}", needs=Permission.FOOTAGE_READ, problems=(NotFound, Forbidden))
 async def read_footage_delivery(call: Call) -> DeliveryOut:
     """One hand-over, and how far it is."""
-    return _out(call, await call.services.footage.deliveries.get(DeliveryId(call.path("delivery_id"))))
+    found = await call.services.footage.deliveries.get(DeliveryId(call.path("delivery_id")))
+    await opened(call, found.request)
+    return _out(call, found)
 
 
-@routes.op("GET", "/v1/footage-requests/{request_id}/deliveries", needs=Permission.FOOTAGE_READ, problems=(NotFound,))
+@routes.op("GET", "/v1/footage-requests/{request_id}/deliveries", needs=Permission.FOOTAGE_READ, problems=(NotFound, Forbidden))
 async def list_footage_deliveries(call: Call) -> DeliveryList:
     """The hand-overs of a request; those whose signed sheet is still owed have none."""
-    return DeliveryList(items=[_out(call, one) for one in await call.services.footage.deliveries.of(request_id(call))])
+    return DeliveryList(items=[_out(call, one) for one in await call.services.footage.deliveries.of(await opened(call))])
 
 
 @routes.op(

@@ -1,6 +1,6 @@
 """Footage requests, found and read: what was recorded, what was fetched, and the chain of custody."""
 
-from typing import Self
+from typing import Final, Self
 
 from pydantic import Field, model_validator
 
@@ -16,16 +16,18 @@ from gateway.api.footage_json import (
     file_out,
     request_out,
 )
-from gateway.api.footage_reach import request_id
+from gateway.api.footage_reach import opened, reach
 from gateway.api.models import Instant, Output, Page, PageQuery
 from gateway.api.paging import moment_cursor, number_cursor, to_cursor
 from gateway.api.routing import Call, Routes
 from gateway.domain.access import Permission
 from gateway.domain.devices import DeviceId
-from gateway.domain.footage import DELIVERABLE, FootageRequest, FootageState, Period, RequesterKind, RequestId, Search
-from gateway.errors import NotFound
+from gateway.domain.footage import DELIVERABLE, FootageRequest, FootageState, Period, Reach, RequesterKind, RequestId, Search
+from gateway.errors import Forbidden, NotFound
 
 routes = Routes("footage", "Original footage for those who may have it, with its chain of custody.")
+
+_CLOSED: Final = (NotFound, Forbidden)
 
 
 class RequestPage(Page[RequestOut]):
@@ -73,7 +75,7 @@ class RequestQuery(PageQuery):
             raise ValueError("since and until go together")
         return self
 
-    def parsed(self) -> Search:
+    def parsed(self, reach: Reach | None) -> Search:
         return Search(
             states=(self.state,) if self.state else (),
             case_number=self.case_number or "",
@@ -84,37 +86,38 @@ class RequestQuery(PageQuery):
             kind=self.kind,
             owing=self.owing,
             within=Period(self.since, self.until) if self.since is not None and self.until is not None else None,
+            reach=reach,
         )
 
 
 @routes.op("GET", "/v1/footage-requests", needs=Permission.FOOTAGE_READ)
 async def list_footage_requests(call: Call, query: RequestQuery) -> RequestPage:
-    """Requests, newest first."""
+    """Requests, newest first; to a key with scopes those that it filed, and those whose cameras it all reaches."""
     found, following = await _find(call, query)
     return RequestPage(items=[request_out(call, request) for request in found], next=following)
 
 
-@routes.op("GET", "/v1/footage-requests/{request_id}", needs=Permission.FOOTAGE_READ, problems=(NotFound,))
+@routes.op("GET", "/v1/footage-requests/{request_id}", needs=Permission.FOOTAGE_READ, problems=_CLOSED)
 async def read_footage_request(call: Call) -> DossierOut:
-    """One request with its coverage, files and custody log."""
+    """One request with its coverage, files and custody log. Who reads it is on record: an audit row in a quarter of an hour."""
     footage = call.services.footage
-    dossier = await footage.dossier(request_id(call))
+    dossier = await footage.dossier(await opened(call))
     brought = await footage.imports.of(dossier.request.id)
     return dossier_out(call, dossier, brought, footage.progress(dossier.request.id))
 
 
-@routes.op("GET", "/v1/footage-requests/{request_id}/coverage", needs=Permission.FOOTAGE_READ, problems=(NotFound,))
+@routes.op("GET", "/v1/footage-requests/{request_id}/coverage", needs=Permission.FOOTAGE_READ, problems=_CLOSED)
 async def read_footage_coverage(call: Call) -> CoverageList:
     """What was recorded of the window and what was not, camera by camera."""
-    dossier = await call.services.footage.dossier(request_id(call))
+    dossier = await call.services.footage.dossier(await opened(call))
     return CoverageList(items=[coverage_out(export) for export in dossier.exports])
 
 
-@routes.op("GET", "/v1/footage-requests/{request_id}/custody", needs=Permission.FOOTAGE_READ, problems=(NotFound,))
+@routes.op("GET", "/v1/footage-requests/{request_id}/custody", needs=Permission.FOOTAGE_READ, problems=_CLOSED)
 async def read_footage_custody(call: Call, query: PageQuery) -> CustodyPage:
     """Who had what in hand, when: every line, in order."""
     after = number_cursor(query) or 0
-    lines = await call.services.footage.custody(request_id(call), after=after, limit=query.limit + 1)
+    lines = await call.services.footage.custody(await opened(call), after=after, limit=query.limit + 1)
     following = to_cursor(lines[query.limit - 1].number, query) if len(lines) > query.limit else None
     return CustodyPage(items=[custody_out(call, line) for line in lines[: query.limit]], next=following)
 
@@ -123,7 +126,9 @@ async def read_footage_custody(call: Call, query: PageQuery) -> CustodyPage:
 async def list_evidence(call: Call, query: RequestQuery) -> EvidencePage:
     """The files that are kept, request by request, newest first; a page holds the files of `limit` requests."""
     found, following = await _find(call, query)
-    dossiers = [await call.services.footage.dossier(request.id) for request in found if request.state in DELIVERABLE]
+    shown = [request.id for request in found if request.state in DELIVERABLE]
+    await call.services.footage.readings.note(shown, by=call.caller.person)
+    dossiers = [await call.services.footage.dossier(request) for request in shown]
     items = [
         EvidenceOut(**file_out(file).model_dump(), request=dossier.request.id, case_number=dossier.request.filing.case_number)
         for dossier in dossiers
@@ -135,7 +140,7 @@ async def list_evidence(call: Call, query: RequestQuery) -> EvidencePage:
 async def _find(call: Call, query: RequestQuery) -> tuple[list[FootageRequest], str | None]:
     place = moment_cursor(query)
     before = None if place is None else (place[0], RequestId(place[1]))
-    found = await call.services.footage.find(query.parsed(), before=before, limit=query.limit + 1)
+    found = await call.services.footage.find(query.parsed(reach(call)), before=before, limit=query.limit + 1)
     if len(found) <= query.limit:
         return found, None
     last = found[query.limit - 1]

@@ -8,10 +8,11 @@ from typing import Final, Self
 from aiohttp import web
 from pydantic import Field, model_validator
 
+from gateway.api.footage_reach import reach
 from gateway.api.models import Input, Instant, Output
 from gateway.api.routing import Call, Media, Routes
 from gateway.domain.access import Permission
-from gateway.domain.footage import Figures, FootageState, Period, RequestsBy
+from gateway.domain.footage import Figures, FootageState, Period, RequestsBy, Search
 from gateway.domain.spreadsheets import guarded
 
 routes = Routes("footage figures", "Footage requests by the number.")
@@ -65,7 +66,7 @@ class FiguresList(Output):
 
 @routes.op("GET", "/v1/footage-statistics", needs=Permission.FOOTAGE_READ)
 async def read_footage_statistics(call: Call, query: FiguresQuery) -> FiguresList:
-    """Count requests by unit, requester kind, kind of case, month or what came of them."""
+    """Count requests by unit, requester kind, kind of case, month or what came of them; for a key with scopes those that it sees."""
     return FiguresList(items=[_shown(row) for row in await _rows(call, query)])
 
 
@@ -79,7 +80,7 @@ async def export_footage_statistics(call: Call, query: FiguresQuery) -> web.Resp
 
 async def _rows(call: Call, query: FiguresQuery) -> list[Figures]:
     period = Period(query.since, query.until) if query.since is not None and query.until is not None else None
-    return await call.services.footage.statistics(query.by, submitted=period)
+    return await call.services.footage.statistics(query.by, Search(submitted=period, reach=reach(call)))
 
 
 def _shown(row: Figures) -> FiguresOut:

@@ -4,7 +4,7 @@ from aiohttp import web
 from pydantic import Field
 
 from gateway.api.footage_json import PersonOut, RequestOut, request_out, shown_person
-from gateway.api.footage_reach import request_id, within
+from gateway.api.footage_reach import opened, within
 from gateway.api.models import Input, Instant, Line, OptionalLine, Output, Text
 from gateway.api.routing import Call, Media, Routes
 from gateway.domain.access import Permission
@@ -90,10 +90,10 @@ async def add_footage_document(call: Call, query: DocumentQuery, content: bytes)
     return _shown(kept)
 
 
-@routes.op("GET", "/v1/footage-requests/{request_id}/documents", needs=Permission.FOOTAGE_READ, problems=(NotFound,))
+@routes.op("GET", "/v1/footage-requests/{request_id}/documents", needs=Permission.FOOTAGE_READ, problems=(NotFound, Forbidden))
 async def list_footage_documents(call: Call) -> DocumentList:
     """The documents of a request."""
-    found = await call.services.footage.amending.documents(request_id(call))
+    found = await call.services.footage.amending.documents(await opened(call))
     return DocumentList(items=[_shown(document) for document in found])
 
 
@@ -107,19 +107,19 @@ async def list_footage_documents(call: Call) -> DocumentList:
 )
 async def read_footage_document(call: Call) -> web.Response:
     """The document itself, to who filed the request and to who may approve it; each reading is a line of the custody log."""
-    desk = call.services.footage
-    owner = (await desk.request(request_id(call))).submitted_by
+    desk, name = call.services.footage, await opened(call)
+    owner = (await desk.request(name)).submitted_by
     if owner.actor != call.caller.actor and not call.caller.may(Permission.FOOTAGE_APPROVE):
         hint = f"{owner.name} filed the request; whoever approves may read it, too."
         raise Forbidden("This document is not for you.", code="not-yours", hint=hint)
-    opened = await desk.amending.open(request_id(call), DocumentId(call.path("document_id")), by=call.caller.person)
-    known = opened.document
+    document = await desk.amending.open(name, DocumentId(call.path("document_id")), by=call.caller.person)
+    known = document.document
     headers = {
         "Content-Disposition": f'attachment; filename="{known.id}{_ENDINGS[known.media]}"',
         "Cache-Control": "no-store",
         "X-Content-Type-Options": "nosniff",
     }
-    return web.Response(body=opened.data, content_type=known.media, headers=headers)
+    return web.Response(body=document.data, content_type=known.media, headers=headers)
 
 
 def _shown(document: Document) -> DocumentOut:

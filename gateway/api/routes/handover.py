@@ -12,6 +12,7 @@ from pydantic import Field
 from gateway.api.byte_ranges import Part, part_of
 from gateway.api.byte_ranges import headers as range_headers
 from gateway.api.footage_json import PersonOut, shown_person
+from gateway.api.footage_reach import opened
 from gateway.api.models import Input, Instant, Line, OptionalLine, Output
 from gateway.api.problems import Problem, Unauthenticated, problem_of
 from gateway.api.replies import content_reply
@@ -119,17 +120,19 @@ async def make_footage_link(call: Call, body: LinkIn) -> MadeOut:
     return MadeOut(**_link(made.link, ()).model_dump(), code=made.code)
 
 
-@routes.op("GET", "/v1/footage-requests/{request_id}/links", needs=Permission.FOOTAGE_READ, problems=(NotFound,))
+@routes.op("GET", "/v1/footage-requests/{request_id}/links", needs=Permission.FOOTAGE_READ, problems=(NotFound, Forbidden))
 async def list_footage_links(call: Call) -> LinkList:
     """The links of a request, what was taken by each, and what was denied."""
-    found = await call.services.footage.links.of(RequestId(call.path("request_id")))
+    found = await call.services.footage.links.of(await opened(call))
     return LinkList(items=[_link(link, takes) for link, takes in found])
 
 
-@routes.op("DELETE", "/v1/footage-links/{link_id}", needs=Permission.FOOTAGE_DOWNLOAD, problems=(NotFound,))
+@routes.op("DELETE", "/v1/footage-links/{link_id}", needs=Permission.FOOTAGE_DOWNLOAD, problems=(NotFound, Forbidden))
 async def revoke_footage_link(call: Call) -> LinkOut:
     """Revoke a link, whoever made it: it opens nothing from now on, and what is being downloaded by it is cut off."""
-    return _link(await call.services.footage.links.revoke(LinkId(call.path("link_id")), by=call.caller.person), ())
+    links, link = call.services.footage.links, LinkId(call.path("link_id"))
+    await opened(call, (await links.link(link)).request)
+    return _link(await links.revoke(link, by=call.caller.person), ())
 
 
 # -- using ------------------------------------------------------------------------------------------------------------

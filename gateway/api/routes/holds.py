@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from gateway.api.footage_reach import must_see, reach
 from gateway.api.models import Ident, Input, Instant, Output, Page, PageQuery, Text
 from gateway.api.paging import moment_cursor, to_cursor
 from gateway.api.routing import Call, Routes
@@ -125,11 +126,11 @@ async def place_hold(call: Call, body: HoldIn) -> HoldDetailOut:
 
 @routes.op("GET", "/v1/footage/holds", needs=Permission.FOOTAGE_READ)
 async def list_holds(call: Call, query: HoldQuery) -> HoldPage:
-    """Holds, newest first."""
+    """Holds, newest first; to a key with scopes its own, and those whose cameras it all reaches."""
     place = moment_cursor(query)
     before = None if place is None else (place[0], HoldId(place[1]))
     request = RequestId(query.request) if query.request else None
-    found = await call.services.holds.find(state=query.state, request=request, before=before, limit=query.limit + 1)
+    found = await call.services.holds.find(state=query.state, request=request, reach=reach(call), before=before, limit=query.limit + 1)
     following = None
     if len(found) > query.limit:
         last = found[query.limit - 1]
@@ -137,10 +138,12 @@ async def list_holds(call: Call, query: HoldQuery) -> HoldPage:
     return HoldPage(items=[_hold(hold) for hold in found[: query.limit]], next=following)
 
 
-@routes.op("GET", "/v1/footage/holds/{hold_id}", needs=Permission.FOOTAGE_READ, problems=(NotFound,))
+@routes.op("GET", "/v1/footage/holds/{hold_id}", needs=Permission.FOOTAGE_READ, problems=(NotFound, Forbidden))
 async def read_hold(call: Call) -> HoldDetailOut:
     """One hold with how far it is secured."""
-    return _detail(await call.services.holds.get(_id(call)))
+    found = await call.services.holds.get(_id(call))
+    must_see(call, found.hold.owner.actor, found.hold.cameras)
+    return _detail(found)
 
 
 @routes.op(

@@ -6,7 +6,7 @@ from aiohttp import web
 from pydantic import Field
 
 from gateway.api.footage_json import PersonOut, knows, masked, shown_person
-from gateway.api.footage_reach import request_id, within
+from gateway.api.footage_reach import opened, within
 from gateway.api.models import Input, Instant, Line, OptionalLine, Output, Text
 from gateway.api.replies import content_reply
 from gateway.api.routing import Call, Media, Routes
@@ -98,10 +98,10 @@ async def start_viewing(call: Call, body: ViewingIn) -> ViewingOut:
     return _out(call, await call.services.footage.viewings.start(request, look, by=call.caller.person))
 
 
-@routes.op("GET", "/v1/footage-requests/{request_id}/viewings", needs=Permission.FOOTAGE_READ, problems=(NotFound,))
+@routes.op("GET", "/v1/footage-requests/{request_id}/viewings", needs=Permission.FOOTAGE_READ, problems=(NotFound, Forbidden))
 async def list_viewings(call: Call) -> ViewingList:
     """The viewing records of a request."""
-    return ViewingList(items=[_out(call, one) for one in await call.services.footage.viewings.of(request_id(call))])
+    return ViewingList(items=[_out(call, one) for one in await call.services.footage.viewings.of(await opened(call))])
 
 
 @routes.op("POST", "/v1/footage-viewings/{viewing_id}/end", needs=Permission.FOOTAGE_DOWNLOAD, problems=_WRONG, repeatable=True)

@@ -65,7 +65,7 @@ from gateway.domain.footage.periods import (
     total,
 )
 from gateway.domain.footage.places import Direction, Route, passed, sighted
-from gateway.domain.footage.searching import EVERYTHING, Counted, Figures, RequestsBy, Search, counted
+from gateway.domain.footage.searching import EVERYTHING, Counted, Figures, Reach, RequestsBy, Search, counted
 from gateway.domain.footage.workflow import (
     DELIVERABLE,
     FRUITLESS,
@@ -137,6 +137,7 @@ __all__ = [
     "Origin",
     "Period",
     "Person",
+    "Reach",
     "RequestId",
     "RequesterKind",
     "RequestsBy",

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from gateway.domain.devices import DeviceId
+from gateway.domain.events import Actor
 from gateway.domain.footage.asking import RequesterKind
 from gateway.domain.footage.manifest import BEIJING
 from gateway.domain.footage.periods import Period
@@ -16,11 +17,19 @@ from gateway.domain.footage.workflow import FootageState
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """What somebody sees who does not see all: what `filer` filed, and what is wanted of `cameras` and of no other."""
+
+    filer: Actor
+    cameras: frozenset[DeviceId]
+
+
+@dataclass(frozen=True, slots=True)
 class Search:
     """Which requests; what is left as it is matches all. Texts are parts of words, in any case of letters.
 
     `text`: in requester, unit, numbers, purpose, destination or place; `person`: of requester, second officer, who filed it or who decided;
-    `within`: what is wanted of a camera overlaps it; `submitted`: filed in it.
+    `within`: what is wanted of a camera overlaps it; `submitted`: filed in it; `reach`: whose eyes look, None when they see all.
     """
 
     states: tuple[FootageState, ...] = ()
@@ -33,6 +42,7 @@ class Search:
     owing: bool = False
     within: Period | None = None
     submitted: Period | None = None
+    reach: Reach | None = None
 
 
 EVERYTHING: Final = Search()

@@ -1,0 +1,114 @@
+"""Whose footage requests a key reads: its own and those whose cameras it all reaches, by every door; and what is on record of it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from gateway.domain.access import Role
+from gateway.domain.devices import DeviceId, GroupId
+from gateway.domain.footage import FootageRequest, Period, RequestId
+from gateway.footage.reading import READ_ONCE_IN
+from gateway.storage.writer import Lane
+from tests.api.house import CAMERA, House
+from tests.api.test_brought_files import announced, liaison
+from tests.api.test_deliveries import STICK
+from tests.api.test_footage import filing, submitted
+from tests.api.test_footage_links import LINKS, RECEIVER
+from tests.api.test_footage_scopes import PATH, key
+from tests.api.test_holds import order, placed
+from tests.footage.desk import filing as desk_filing
+from tests.footage.shelf import ready
+
+PARTS = ("", "/coverage", "/custody", "/viewings", "/documents", "/links", "/deliveries", "/brought-files")
+LISTS = ("/v1/footage-requests", "/v1/evidence", "/v1/footage/holds")
+
+
+async def filed(house: House, name: str, *cameras: str) -> None:
+    """A request of the liaison desk for a minute of `cameras`."""
+    now = house.clock.now()
+    asked = desk_filing(window=Period(now - timedelta(hours=1), now - timedelta(minutes=59)))
+    request = FootageRequest(RequestId(name), asked, tuple(map(DeviceId, cameras)), liaison(house), now)
+    await house.services.store.writer.write(lambda tx: tx.footage.add(request), lane=Lane.FOOTAGE)
+
+
+async def listed(house: House, path: str, headers: Mapping[str, str]) -> list[str]:
+    status, page = await house.json("GET", path, headers=headers)
+    assert status == 200, page
+    return [item.get("request") or item["id"] for item in page["items"]]
+
+
+async def refused(house: House, method: str, path: str, headers: Mapping[str, str]) -> None:
+    """It is, without a word of what lies beyond."""
+    status, problem = await house.json(method, path, headers=headers)
+    assert (status, problem["type"].rpartition(":")[2], CAMERA in json.dumps(problem)) == (403, "out-of-scope", False), path
+
+
+async def readings(house: House) -> list[tuple[str, str]]:
+    """Who read what, the newest first."""
+    _, page = await house.json("GET", "/v1/audit?limit=200", role=Role.ADMIN)
+    return [(row["data"]["person"], row["subject"]) for row in page["items"] if row["action"] == "footage.read"]
+
+
+async def test_lists_and_figures_have_what_a_key_reaches(house: House):
+    for name, cameras in (("east", ("cam-1", "cam-2")), ("both", ("cam-2", "cam-3")), ("square", ("cam-3",))):
+        await filed(house, name, *cameras)
+    near = await key(house, "liaison", scopes=["历下"])
+    _, page = await house.json("GET", "/v1/footage-requests?limit=1", headers=near)
+    assert ([one["id"] for one in page["items"]], page["next"]) == (["east"], None)
+    assert await listed(house, LISTS[0], await key(house, "approver", scopes=["cam-3"])) == ["square"]
+    assert await listed(house, LISTS[0], await key(house, "approver", scopes=["z-1"])) == []
+    assert set(await listed(house, LISTS[0], await key(house, "approver"))) == {"square", "both", "east"}
+    _, figures = await house.json("GET", "/v1/footage-statistics", headers=near)
+    assert [(row["requests"], row["cameras"]) for row in figures["items"]] == [(1, 2)]
+    async with house.call("GET", "/v1/footage-statistics/export", headers=near) as answer:
+        assert [line.split(",")[1] for line in (await answer.text()).splitlines()[1:]] == ["1"]
+
+
+async def test_what_one_filed_or_holds_stays_ones_own_when_its_camera_moves_away(house: House):
+    near = await key(house, "liaison", scopes=["g-1"])
+    _, mine = await house.json("POST", LISTS[0], json=filing(house), headers=near)
+    _, hold = await house.json("POST", LISTS[2], json=order(house, CAMERA), headers=near)
+    theirs, other = await submitted(house), await placed(house)
+    city = house.services.city
+    devices = [replace(one, group=GroupId("g-2")) if one.id == CAMERA else one for one in city.devices.values()]
+    city.replace(devices=devices, groups=city.groups.values(), zones=city.zones.values())
+    assert (await listed(house, LISTS[0], near), await listed(house, LISTS[2], near)) == ([mine["id"]], [hold["id"]])
+    for path in (f"{LISTS[0]}/{mine['id']}", f"{LISTS[2]}/{hold['id']}"):
+        assert (await house.json("GET", path, headers=near))[0] == 200
+    for path in (f"{LISTS[0]}/{theirs['id']}", f"{LISTS[2]}/{other['id']}"):
+        await refused(house, "GET", path, near)
+
+
+async def test_nothing_that_belongs_to_a_request_is_read_beyond_the_scopes(house: House, tmp_path: Path):
+    await ready(house.services.store, tmp_path / "footage", now=house.clock.now(), by=liaison(house))
+    file = await announced(house)
+    _, delivery = await house.json("POST", f"{PATH}/deliveries", json=STICK, role=Role.LIAISON)
+    far, near = await key(house, "approver", scopes=["g-2"]), await key(house, "approver", scopes=["g-1"])
+    for path in (*(PATH + part for part in PARTS), f"/v1/brought-files/{file['id']}", f"/v1/footage-deliveries/{delivery['id']}"):
+        await refused(house, "GET", path, far)
+        assert (await house.json("GET", path, headers=near))[0] == 200, path
+    await refused(house, "GET", f"{PATH}/documents/D-1", far)
+    assert [await listed(house, path, far) for path in LISTS] == [[], [], []]
+    assert await listed(house, "/v1/evidence", near) == ["F-1"]
+    assert await readings(house) == [("another desk", "F-1")]
+
+
+async def test_a_link_is_revoked_by_a_key_that_reaches_its_request(house: House, tmp_path: Path):
+    await ready(house.services.store, tmp_path / "footage", now=house.clock.now(), by=liaison(house))
+    _, link = await house.json("POST", LINKS, json=RECEIVER, role=Role.LIAISON)
+    await refused(house, "DELETE", f"/v1/footage-links/{link['id']}", await key(house, "liaison", scopes=["g-2"]))
+    status, gone = await house.json("DELETE", f"/v1/footage-links/{link['id']}", headers=await key(house, "liaison", scopes=["g-1"]))
+    assert (status, gone["revoked_by"]["name"]) == (200, "another desk")
+
+
+async def test_who_reads_a_request_is_on_record_once_in_a_quarter_of_an_hour(house: House):
+    one, other = (await submitted(house))["id"], (await submitted(house))["id"]
+    for path in (one, one, f"{one}/custody", other):
+        assert (await house.json("GET", f"{LISTS[0]}/{path}", role=Role.ADMIN))[0] == 200
+    await house.json("GET", f"{LISTS[0]}/{one}", role=Role.LIAISON)
+    assert await readings(house) == [("liaison key", one), ("admin key", other), ("admin key", one)]
+    await house.advance(READ_ONCE_IN.total_seconds())
+    await house.json("GET", f"{LISTS[0]}/{one}", role=Role.ADMIN)
+    assert await readings(house) == [("admin key", one), ("liaison key", one), ("admin key", other), ("admin key", one)]
