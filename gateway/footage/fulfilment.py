@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from weakref import WeakValueDictionary
 
 import structlog
@@ -44,7 +44,6 @@ from gateway.domain.imports import Import
 from gateway.drivers.base import Target
 from gateway.errors import (
     Busy,
-    Conflict,
     DeadlineExceeded,
     DeviceError,
     GatewayError,
@@ -74,6 +73,8 @@ from gateway.storage.writer import Lane
 
 _REQUESTS_AT_ONCE: Final = 8
 """And so many emergencies beside them: neither waits for a place of the other."""
+_ANSWER_S: Final = 10.0
+"""So long the fetching waits for recorders that have not said yet what they have: one may be busy for half an hour."""
 _ILL: Final = frozenset({HealthState.DEGRADED, HealthState.DOWN})
 
 
@@ -260,21 +261,38 @@ class Fulfilment:
 
     async def _locate(self, request: FootageRequest) -> FootageRequest:
         """Ask the recorders what they have. The request is then HOLDING, or at its end when there is nothing to fetch."""
-        dossier = await self._ledger.dossier(request.id)
-        asking = Round()
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._located_again(dossier, camera, asking), name=f"locate {camera}") for camera in request.cameras]
-        exports = [task.result() for task in tasks]
+        exports = await self._answers(await self._ledger.dossier(request.id))
         await self._ledger.put_exports(*exports)
         if any(export.state is ExportState.PENDING for export in exports):
-            found = {export.camera: _told(export.recorded) for export in exports}
-            cards = {export.camera: _told(export.card.recorded) for export in exports if export.card}
-            detail = {"recorded": found, "clocks": clocks_told(exports)} | ({"on_cards": cards} if cards else {})
-            return await self._ledger.act(request.id, Act.HOLD, detail=detail)
+            return await self._ledger.act(request.id, Act.HOLD, detail=_located(exports))
         act, reason = _with_brought(verdict(exports), await self._prover.brought(request.id))
         if act in (Act.FIND_NOTHING, Act.FAIL):
             return await self._ledger.act(request.id, act, reason=reason)
         return await self._ledger.act(request.id, Act.EXPORT)  # all was there already: only the manifest is missing
+
+    async def _answers(self, dossier: Dossier) -> list[Export]:
+        """What there is, camera by camera. Once there is something to fetch, whoever has not answered in `_ANSWER_S` is `awaited`."""
+        cameras, asking = dossier.request.cameras, Round()
+        found: dict[DeviceId, Export] = {}
+
+        async def ask(camera: DeviceId) -> None:
+            found[camera] = await self._located_again(dossier, camera, asking)
+
+        async with asyncio.TaskGroup() as group:
+            patience = group.create_task(self._clock.sleep(_ANSWER_S), name="locate patience")
+            waiting = {patience, *(group.create_task(ask(camera), name=f"locate {camera}") for camera in cameras)}
+            while waiting - {patience} and (patience in waiting or all(one.state is not ExportState.PENDING for one in found.values())):
+                _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in waiting:
+                task.cancel()
+        return [found[camera] if camera in found else self._awaited(dossier, camera) for camera in cameras]
+
+    def _awaited(self, dossier: Dossier, camera: DeviceId) -> Export:
+        """The export of a camera whose recorder has not answered yet; what an earlier attempt obtained of it stays."""
+        before = next((export for export in dossier.exports if export.camera == camera), None)
+        if before is None:
+            return self._locator.awaited(dossier.request, camera)
+        return replace(before, state=ExportState.PENDING, reason="", coverage=(), card=None)
 
     async def _located_again(self, dossier: Dossier, camera: DeviceId, asking: Round) -> Export:
         """As `_located`; what an earlier attempt obtained stays obtained, whatever the recorder says by now."""
@@ -298,9 +316,11 @@ class Fulfilment:
             brought = await self._prover.brought_names(request.id)
             known = {file.name for file in dossier.files} | brought | BESIDE  # an earlier proof holds until there is another
             await to_the_end(prepare, self._prover.folder_of(request.id), known)
+            asking = Round()
             async with asyncio.TaskGroup() as group:
                 for fetch in fetches:
-                    group.create_task(self._export(fetch), name=f"export {fetch.export.camera}")
+                    export = self._export_late(fetch, dossier, asking) if fetch.export.awaited else self._export(fetch)
+                    group.create_task(export, name=f"export {fetch.export.camera}")
 
     async def _fetches(self, dossier: Dossier) -> list[CameraFetch]:
         """What is to be fetched, camera by camera."""
@@ -325,7 +345,7 @@ class Fulfilment:
 
     @asynccontextmanager
     async def _room(self, request: FootageRequest, fetches: Sequence[CameraFetch]) -> AsyncIterator[str]:
-        """Room set aside for what is to come. Conflict (`no-space`) when it does not fit.
+        """Room set aside for what is to come. DiskFull (`no-space`) when it does not fit.
 
         An emergency gets as much as fits, with what is told of that: a part may be what saves somebody.
         """
@@ -337,10 +357,23 @@ class Fulfilment:
             if short:
                 self._log.warning("footage.no_space", request=request.id, reason=short)
             if short and not request.filing.emergency:
-                raise Conflict(f"{NO_SPACE}: {short} Free some space or release a hold, then try again.", code=NO_SPACE)
+                raise DiskFull(f"{NO_SPACE}: {short} Free some space or release a hold, then try again.", code=NO_SPACE)
             yield f"{NO_SPACE}: {short} It is fetched as far as there is room: free some space or release a hold." if short else ""
         finally:
             space.give_back(fetches)
+
+    async def _export_late(self, fetch: CameraFetch, dossier: Dossier, asking: Round) -> None:
+        """As `_export`, once the camera's recorder has said what it has: the others are not kept waiting for that."""
+        fetch.export = await self._located_again(dossier, fetch.export.camera, asking)
+        await self._ledger.put_located(fetch.export, detail=_located([fetch.export]))
+        if fetch.export.state is not ExportState.PENDING:
+            return
+        try:
+            async with self._room(dossier.request, [fetch]):
+                await self._export(fetch)
+        except DiskFull as failure:
+            fetch.export = judged(fetch.export, fetch.files, fetch.window, error=str(failure))
+            await self._ledger.put_exports(fetch.export)
 
     async def _export(self, fetch: "CameraFetch") -> None:
         """Fetch the footage of one camera, from its card what its recorder leaves out; its export ends DONE, PARTIAL, NOTHING or FAILED."""
@@ -518,6 +551,15 @@ def _clear(folder: Path, held: frozenset[str]) -> None:
 def _safe(name: str) -> str:
     """An id as part of a file name: letters and digits of ASCII, the rest as underscores."""
     return re.sub(r"[^A-Za-z0-9-]+", "_", name)[:64]
+
+
+def _located(exports: Sequence[Export]) -> dict[str, Any]:
+    """What the custody log says of what there is, and of which cameras that is not known yet."""
+    answered = [export for export in exports if not export.awaited]
+    cards = {export.camera: _told(export.card.recorded) for export in answered if export.card}
+    awaited = [export.camera for export in exports if export.awaited]
+    told = {"recorded": {export.camera: _told(export.recorded) for export in answered}, "clocks": clocks_told(answered)}
+    return told | ({"on_cards": cards} if cards else {}) | ({"awaited": awaited} if awaited else {})
 
 
 def _told(periods: Sequence[Period]) -> list[list[str]]:

@@ -146,6 +146,15 @@ class Ledger:
 
         await self._write(change)
 
+    async def put_located(self, export: Export, *, detail: Mapping[str, Any]) -> None:
+        """Store what there is of one camera, known only when others were being fetched already; `detail`: for its custody."""
+
+        async def change(tx: Tx) -> None:
+            await tx.footage.put_export(export)
+            await self._note(tx, await tx.footage.get(export.request), Step.LOCATED, GATEWAY, detail)
+
+        await self._write(change)
+
     async def add_file(self, file: FootageFile, *, detail: Mapping[str, Any] | None = None) -> None:
         """Store a file that is safe on the disk; `detail`: what its custody says beside what it is and where it comes from."""
 

@@ -116,6 +116,11 @@ class Locator:
         holding = await self._cards.card(camera, window)
         return export if holding is None else self._with_card(export, holding, window)
 
+    def awaited(self, request: FootageRequest, camera: DeviceId) -> Export:
+        """The export of a camera whose recorder has not answered yet."""
+        place = self._city.recorder_of(camera)
+        return Export(request.id, camera, place[0].id if place else DeviceId(""), "")
+
     async def card(self, camera: DeviceId, window: Period) -> Origin | None:
         """What the camera's own card has of `window` now; None where it has nothing, or does not say."""
         holding = await self._cards.card(camera, window) if self._cards else None

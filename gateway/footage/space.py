@@ -78,6 +78,7 @@ class Space:
 
     def reserve(self, fetches: Collection[Expecting], *, free: int, promised: int) -> str:
         """Set aside what `fetches` expect, until they are given back, for as long as they expect it. "", or how much too little it is."""
+        self.give_back(fetches)
         wanted, room = sum(fetch.expected() for fetch in fetches), self._room(free, promised)
         self._reserved.update(fetches)
         return _short(wanted, room) if wanted > room.left else ""

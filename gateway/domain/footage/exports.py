@@ -83,6 +83,11 @@ class Export(OnDeviceClock):
         return Origin(self.recorder, self.recording, self.serial, self.offset, self.coverage, self.clock)
 
     @property
+    def awaited(self) -> bool:
+        """Whether its recorder has not said yet what it has."""
+        return self.state is ExportState.PENDING and not self.recorded
+
+    @property
     def recorded(self) -> tuple[Period, ...]:
         """What there is of it, wherever it lies."""
         return joined((*self.coverage, *(self.card.recorded if self.card else ())))
