@@ -2,20 +2,18 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
-import structlog
 from aiohttp import web
 
 from gateway.api.byte_ranges import Part
 from gateway.domain.handover import Span
 from gateway.evidence.contents import Altered
 
-_LOG: Final = structlog.get_logger(__name__)
 _PIECE: Final = 256 << 10
 _LOOK_S: Final = 1.0
 _OVER: Final = "it may go out no more, or nobody reads it"
@@ -57,6 +55,10 @@ def pieces_of(path: Path, span: Span) -> Iterator[bytes]:
             yield piece
 
 
+async def _unheard(_: Altered) -> None:
+    """Nothing that was sealed goes out."""
+
+
 async def send(
     request: web.Request,
     part: Part,
@@ -65,11 +67,12 @@ async def send(
     headers: Mapping[str, str],
     stop: Callable[[], bool],
     sent: Callable[[int], object] = lambda _: None,
+    damaged: Callable[[Altered], Awaitable[object]] = _unheard,
 ) -> web.StreamResponse:
     """Answer with `part`, whose bytes are `pieces`; `sent` is told how many bytes have gone out, piece by piece.
 
     An empty piece means that there is none yet. ConnectionError, which the reader sees as broken off, when `stop` says so meanwhile, the
-    reader has gone, the file became shorter or differs from its digest (`Altered`, logged).
+    reader has gone, the file became shorter or is not what was sealed (`Altered`): `damaged` is told before the reader sees it.
     """
     loop = asyncio.get_running_loop()
     answer = web.StreamResponse(status=HTTPStatus.OK if part.whole else HTTPStatus.PARTIAL_CONTENT, headers=headers)
@@ -79,7 +82,7 @@ async def send(
         try:
             piece = await loop.run_in_executor(_READERS, next, pieces, None)
         except Altered as error:
-            _LOG.error("footage.damaged", path=request.path, file=error.name, why=error.why)
+            await damaged(error)
             break
         if piece is None:
             break

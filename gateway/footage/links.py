@@ -20,11 +20,11 @@ from gateway.domain.handover import WRONG_CODES_MAX, Denial, Link, LinkId, Span,
 from gateway.errors import Conflict, Fault, Forbidden, InvalidInput, NotFound, Overloaded
 from gateway.evidence import archive
 from gateway.evidence.contents import BESIDE, SUMS, SUMS_SIGNATURE, names_in
+from gateway.footage.comparing import Comparer
 from gateway.footage.custody import denials_on_record, write_down
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 
-PIECE: Final = 256 << 10
 AT_ONCE: Final = 16
 """Downloads under way at once, by all links together."""
 STANDING_MAX: Final = 20
@@ -55,23 +55,17 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """A file that a link opens. `sha256`: of its bytes, "" for the ZIP of several `paths`; `mark` tells its bytes from all others."""
+    """A file that a link opens. `sha256`: of its bytes, "" for the ZIP of several `paths`; `mark` tells its bytes from all others.
+
+    `digests`: name to SHA-256 (hex) of what goes out, as far as it is listed.
+    """
 
     name: str
     paths: tuple[Path, ...]
     size: int
     mark: str
+    digests: Mapping[str, str]
     sha256: str = ""
-
-    def pieces(self, span: Span) -> Iterator[bytes]:
-        """The bytes of `span`; some pieces may be empty. OSError. What of a ZIP lies before `span` is read once, for its CRC-32."""
-        whole = _read(self.paths[0], span.start) if self.sha256 else archive.pieces(self.paths, span.start)
-        left = span.length
-        for piece in whole:
-            yield piece[:left]
-            left -= len(piece)
-            if left <= 0:
-                return
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +88,7 @@ class LinkDesk:
         clock: Clock,
         folder_of: Callable[[RequestId], Path],
         gone: Callable[[RequestId], bool],
+        comparer: Comparer,
         downloads: int,
         lasts: timedelta,
         new_id: Callable[[], str] = lambda: f"L-{secrets.token_hex(10)}",
@@ -107,6 +102,7 @@ class LinkDesk:
         self._clock = clock
         self._folder_of = folder_of
         self._gone = gone
+        self._comparer = comparer
         self._downloads = downloads
         self._lasts = lasts
         self._new_id = new_id
@@ -245,6 +241,15 @@ class LinkDesk:
             self._under_way -= 1
             raise
 
+    def pieces(self, file: Offered, span: Span) -> Iterator[bytes]:
+        """The bytes of `span` of `file`; some pieces may be empty. OSError; Altered instead of what is not as it was sealed.
+
+        What of a ZIP lies before `span` is read once, for its CRC-32 and its digest; another file as `Comparer.pieces` has it.
+        """
+        if file.sha256:
+            return self._comparer.pieces(file.paths[0], span, file.sha256)
+        return _first(archive.pieces(file.paths, span.start, digests=file.digests), span.length)
+
     async def end(self, take: Take, *, unsent: int) -> None:
         """The call is over; `unsent` bytes of what was booked for it did not go out."""
         self._under_way -= 1
@@ -364,12 +369,12 @@ def _package(folder: Path) -> dict[str, str]:
 def _found(folder: Path, link: Link, wanted: str | None) -> list[Offered]:
     """What the link opens and is on the disk: the file `wanted`, or all."""
     package = _package(folder)
-    found = [] if link.names or not package else _zipped(folder, _zip_of(link.request), tuple(package))
+    found = [] if link.names or not package else _zipped(folder, _zip_of(link.request), package)
     for name, listed in package.items():
         path = folder / name
         if wanted in (None, name) and (not link.names or name in link.names) and path.is_file():
             digest = listed or _digest(path)
-            found.append(Offered(name, (path,), path.stat().st_size, digest, digest))
+            found.append(Offered(name, (path,), path.stat().st_size, digest, {name: digest}, digest))
     return [file for file in found if wanted in (None, file.name)]
 
 
@@ -377,23 +382,25 @@ def _zip_of(request: RequestId) -> str:
     return f"{request}.zip"
 
 
-def _zipped(folder: Path, name: str, names: Sequence[str]) -> list[Offered]:
+def _zipped(folder: Path, name: str, package: Mapping[str, str]) -> list[Offered]:
     """The whole package as one; SHA256SUMS and its signature tell every byte of it. Nothing while a file is missing."""
-    paths = tuple(folder / one for one in names)
+    paths = tuple(folder / one for one in package)
     try:
         size = archive.length({path.name: path.stat().st_size for path in paths})
         mark = hashlib.sha256(f"{_digest(folder / SUMS)} {_digest(folder / SUMS_SIGNATURE)}".encode()).hexdigest()
     except FileNotFoundError:
         return []
-    return [Offered(name, paths, size, mark)]
+    return [Offered(name, paths, size, mark, {one: digest for one, digest in package.items() if digest})]
 
 
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _read(path: Path, start: int) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        file.seek(start)
-        while piece := file.read(PIECE):
-            yield piece
+def _first(pieces: Iterator[bytes], left: int) -> Iterator[bytes]:
+    """The first `left` bytes of `pieces`."""
+    for piece in pieces:
+        yield piece[:left]
+        left -= len(piece)
+        if left <= 0:
+            return

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -30,6 +31,7 @@ from gateway.domain.footage import (
     check_release,
     counted,
 )
+from gateway.domain.handover import Span
 from gateway.domain.health import Board
 from gateway.domain.imports import HOLDING, Footage
 from gateway.drivers.base import Target
@@ -39,7 +41,9 @@ from gateway.evidence.contents import BESIDE, SUMS, digests_in, names_in
 from gateway.footage.adopting import Adoption
 from gateway.footage.amending import AmendingDesk
 from gateway.footage.carrying import USUAL_RETRIES, Carrier, Retries
+from gateway.footage.comparing import Comparer
 from gateway.footage.custody import denials_on_record
+from gateway.footage.damage import DamageDesk
 from gateway.footage.destinations import Destination
 from gateway.footage.filing import Sought, accepted, looked_for
 from gateway.footage.fulfilment import Fetching, Fulfilment
@@ -91,11 +95,11 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file that may go out now: where it is, what it is called outside, and its digest ("" for what lies beside the footage)."""
+    """A file that may go out now: where it is, what it is called outside, and its SHA-256 as it was sealed."""
 
     path: Path
     name: str
-    sha256: str = ""
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +169,8 @@ class FootageService:
         self.readings = ReadingDesk(store=store, clock=clock)
         self._seals = self._make_seals()
         self.amending, self._shredder = self._make_shelf()
+        self._comparer = Comparer(clock)
+        self.damage = DamageDesk(store=store, clock=clock, folder_of=self._prover.folder_of, alone=self._fulfilment.alone)
         self.links = self._make_links()
         self.viewings = self._make_viewings()
         self.deliveries = self._make_deliveries()
@@ -192,6 +198,7 @@ class FootageService:
             clock=self._clock,
             folder_of=self._prover.folder_of,
             gone=self._ledger.gone,
+            comparer=self._comparer,
             downloads=self._rules.downloads,
             lasts=self._rules.download_for,
         )
@@ -394,8 +401,13 @@ class FootageService:
             film = (await self._films(request)).get(name)
             if (film is None and name not in BESIDE) or name not in await asyncio.to_thread(_sizes, path.parent):
                 raise NotFound(f"no file {name[:100]!r} in footage request {request}")
+            sealed = film.sha256 if film else await asyncio.to_thread(_sealed, path)
             await self._ledger.download(known, name, film, by=by, most=self._rules.downloads)
-        return Download(path, name, film.sha256 if film else "")
+        return Download(path, name, sealed)
+
+    def pieces(self, file: Download, span: Span) -> Iterator[bytes]:
+        """The bytes of `span` of `file`, compared as `Comparer.pieces` has it."""
+        return self._comparer.pieces(file.path, span, file.sha256)
 
     async def package(self, request: RequestId, *, by: Person) -> Package:
         """Let everything go out to `by` in one: counted for each file of footage, on record before the first byte.
@@ -486,6 +498,12 @@ def _sizes(folder: Path) -> dict[str, int]:
         return {name: (folder / name).stat().st_size for name in names_in((folder / SUMS).read_bytes())}
     except FileNotFoundError as error:
         raise NotFound(f"footage request {folder.name} has no whole package") from error
+
+
+def _sealed(path: Path) -> str:
+    """The SHA-256 that the package's list has of a file of it; of the list and its signature, which nothing lists, that of their bytes."""
+    listed = digests_in((path.parent / SUMS).read_bytes())
+    return listed.get(path.name) or hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _note(text: str) -> str:

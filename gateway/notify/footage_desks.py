@@ -83,6 +83,10 @@ STEPS: Final[Mapping[str, Telling]] = {
         *(Desk.REQUESTERS, _ASK, "送达失败，未移交", "could not be sent, and is not handed over"),
         *("查看送达失败原因，排除后重新发送", "see on its page why, mend it and send it again"),
     ),
+    "damaged": Telling(
+        *(Desk.BOTH, _ASK, "证据文件已损坏，下载已中断", "a file of its package is damaged, a download was broken off"),
+        *("检查磁盘，从备份恢复该文件；在此之前勿移交", "look after the disk, bring the file back from a backup; hand nothing over before"),
+    ),
     "hand-over": Telling(Desk.REQUESTERS, _OVER, "已移交", "handed over"),
     "close-nothing-found": Telling(Desk.REQUESTERS, _OVER, "已查看，未发现", "viewed, nothing found"),
     "close-no-copy": Telling(Desk.REQUESTERS, _OVER, "已查看，未取复制件", "viewed, no copy taken"),

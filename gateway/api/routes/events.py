@@ -57,6 +57,7 @@ TYPES = frozenset(
         "excuse.rejected",
         "discovery.ended",
         "footage.custody",
+        "footage.damaged",
         "footage.papers",
         "footage.hold",
         "footage.request",

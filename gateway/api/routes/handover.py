@@ -200,8 +200,10 @@ async def _send(call: Call, visit: Visit, file: Offered, part: Part, etag: str) 
     links, gone = call.services.footage.links, list[int]()
     take = await links.begin(visit, file, part.span)
     head, stop = attachment(file.name, file.sha256) | range_headers(part, file.size, etag), partial(links.cut_off, visit.link)
+    damaged = partial(call.services.footage.damage.found, visit.link.request, sealed=file.digests, to=visit.link.holder)
     try:
-        return await send(call.request, part, file.pieces(part.span), headers=head, stop=stop, sent=gone.append)
+        pieces = links.pieces(file, part.span)
+        return await send(call.request, part, pieces, headers=head, stop=stop, sent=gone.append, damaged=damaged)
     finally:
         await links.end(take, unsent=part.span.length - sum(gone))
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import typer
 
 from gateway.ctl.bars import Bars, bars
-from gateway.ctl.client import Client
+from gateway.ctl.client import TIMEOUT_S, Client
 from gateway.ctl.failure import Exit, Failed
 from gateway.ctl.output import say
 from gateway.ctl.session import client_of
@@ -20,6 +20,8 @@ from gateway.ctl.session import client_of
 _SUMS: Final = "SHA256SUMS"
 _CHUNK: Final = 1 << 20
 _PARTIAL_CONTENT: Final = 206
+_COMPARED_PER_S: Final = 50 << 20
+"""Bytes that a slow gateway compares in a second before it goes on with a file that broke off."""
 _TAKES_BROUGHT: Final = ("unavailable", "failed")
 
 
@@ -120,7 +122,8 @@ def _fetch(client: Client, request: str, file: dict[str, Any], folder: Path, pro
     begun = part.stat().st_size if part.is_file() else 0
     if begun < file["size"]:
         headers = {"Range": f"bytes={begun}-"} if begun else {}
-        with client.open("GET", f"/v1/footage-requests/{request}/files/{name}", headers=headers) as answer:
+        patience_s = TIMEOUT_S + (file["size"] / _COMPARED_PER_S if begun else 0)
+        with client.open("GET", f"/v1/footage-requests/{request}/files/{name}", headers=headers, timeout_s=patience_s) as answer:
             goes_on = answer.status == _PARTIAL_CONTENT
             with part.open("ab" if goes_on else "wb") as out, _unbroken(name):
                 for size in _copied(answer, out, begun if goes_on else 0):

@@ -39,6 +39,7 @@ class Step(StrEnum):
     LOOKED = "looked"
     DENIED = "denied"
     DOWNLOADED = "downloaded"
+    DAMAGED = "damaged"
     VIEWED = "viewed"
     CLOSED = "closed"
     HANDED_OVER = "handed-over"

@@ -1,0 +1,68 @@
+"""Puts on record, with an alarm, that the disk altered a file of a package: its download was broken off."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from gateway.clock import Clock
+from gateway.domain.events import NewEvent, Person
+from gateway.domain.footage import RequestId, Step
+from gateway.evidence.contents import BESIDE, SUMS, Altered, digests_in
+from gateway.footage.custody import write_down
+from gateway.footage.ledger import GATEWAY
+from gateway.storage.store import Store, Tx
+from gateway.storage.writer import Lane
+
+EVENT: Final = "footage.damaged"
+
+
+class DamageDesk:
+    """Hears of files that are not what was sealed. `alone`: while it is held nobody seals the request anew."""
+
+    def __init__(
+        self, *, store: Store, clock: Clock, folder_of: Callable[[RequestId], Path], alone: Callable[[RequestId], asyncio.Lock]
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._folder_of = folder_of
+        self._alone = alone
+        self._told: dict[tuple[RequestId, str], tuple[int, ...]] = {}
+        self._log = structlog.get_logger()
+
+    async def found(self, request: RequestId, altered: Altered, *, sealed: Mapping[str, str], to: Person) -> None:
+        """A download that went out to `to`, which was compared with `sealed` (name to SHA-256, hex), was broken off at a file.
+
+        On record once as long as that file stays as it is: whoever tries again and again raises no second alarm. Nothing when the proof was
+        written anew meanwhile, which alters nothing that was sealed.
+        """
+        name = altered.name
+        async with self._alone(request):
+            listed, state = await asyncio.to_thread(_state, self._folder_of(request), name)
+            if name in BESIDE and listed != sealed.get(name):
+                self._log.info("footage.sealed_meanwhile", request=request, file=name)
+                return
+            self._log.error("footage.damaged", request=request, file=name, why=altered.why)
+            if self._told.get((request, name)) == state:
+                return
+            await self._put_down(request, {"name": name, "sha256": sealed.get(name, ""), "why": altered.why, "sent_to": to.name})
+            self._told[request, name] = state
+
+    async def _put_down(self, request: RequestId, detail: Mapping[str, str]) -> None:
+        async def change(tx: Tx) -> None:
+            known, at = await tx.footage.get(request), self._clock.now()
+            await write_down(tx, request, Step.DAMAGED, by=GATEWAY, at=at, detail=detail)
+            tx.emit(NewEvent(EVENT, request, at, {"state": known.state, "file": detail["name"]}))
+
+        await self._store.writer.write(change, lane=Lane.FOOTAGE)
+
+
+def _state(folder: Path, name: str) -> tuple[str, tuple[int, ...]]:
+    """The digest that is listed for a file now, "" for none, and what tells the file as it lies there; nothing when it cannot be read."""
+    try:
+        told, listed = (folder / name).stat(), digests_in((folder / SUMS).read_bytes())
+    except (OSError, ValueError):
+        return "", ()
+    return listed.get(name, ""), (told.st_ino, told.st_size, told.st_mtime_ns, told.st_ctime_ns)
