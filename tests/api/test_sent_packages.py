@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import itertools
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from aiohttp import ClientError
 from gateway.domain.access import Role
 from gateway.domain.footage import Act, Emergency, FootageState, RequesterKind, RequestId
 from gateway.evidence.verifying import verify
-from gateway.footage.carrying import USUAL_RETRIES as RETRIES
+from gateway.footage.carrying import Retries
 from tests.api.house import House
 from tests.api.test_brought_files import liaison
 from tests.api.test_deliveries import amend
@@ -21,6 +22,7 @@ from tests.waiting import until
 
 REQUEST = "/v1/footage-requests/F-1"
 SEND = f"{REQUEST}/deliveries/share"
+QUICK = Retries(first_s=(10.0, 20.0), long_s=60.0, for_s=600.0)
 STEPS = ["send-asked", "send-begun", "handed-over", "sent"]
 
 
@@ -151,37 +153,51 @@ async def test_a_package_that_is_not_whole_is_not_sent(house: House, package: Pa
     assert names(share) == []
 
 
+def test_a_package_is_tried_for_a_day_by_default_and_at_least_after_the_short_pauses():
+    tries, ages = Retries(), [0.0]
+    while (pause := tries.after(len(ages), age_s=ages[-1])) is not None:
+        ages.append(ages[-1] + pause)
+    assert [round(later - age) for age, later in itertools.pairwise(ages[:7])] == [10, 60, 300, 900, 3600, 3600]
+    assert 23 * 3600 < ages[-1] <= 24 * 3600
+    assert [Retries(for_s=0).after(number, age_s=1e6) for number in (1, 4, 5)] == [10.0, 900.0, None]
+
+
 async def delayed(house: House, made: dict) -> dict:
     """The delivery when its first long pause has begun."""
-    for number, pause in enumerate(RETRIES.first_s, 1):
+    for number, pause in enumerate(QUICK.first_s, 1):
         waiting = await attempted(house, made, number)
         assert (waiting["state"], waiting["reason"].partition(":")[0]) == ("pending", "not-mounted")
         assert datetime.fromisoformat(waiting["next_attempt_at"]) == house.clock.now() + timedelta(seconds=pause)
         await house.advance(pause)
-    return await attempted(house, made, len(RETRIES.first_s) + 1)
+    return await attempted(house, made, len(QUICK.first_s) + 1)
 
 
 async def alarms(house: House) -> list[str]:
     return [one.type for one in await house.services.store.events.read_after(0, limit=1_000) if one.type.startswith("footage.send-")]
 
 
-async def test_a_share_that_is_lost_for_a_night_is_tried_each_hour_and_somebody_is_told(house: House, package: Path, tmp_path: Path):
+@pytest.fixture
+def quick(house: House) -> None:
+    house.services.footage._carrier._retries = QUICK
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_share_that_is_lost_for_a_night_is_tried_until_it_is_back_and_somebody_is_told(house: House, package: Path, tmp_path: Path):
     made = await order(house)
     waiting = await delayed(house, made)
-    assert datetime.fromisoformat(waiting["next_attempt_at"]) == house.clock.now() + timedelta(hours=1)
-    assert await alarms(house) == ["footage.send-delayed"]
-    for number in range(6, 9):
-        await house.advance(3_600)
-        waiting = await attempted(house, made, number)
-        assert waiting["state"] == "pending"
+    assert datetime.fromisoformat(waiting["next_attempt_at"]) == house.clock.now() + timedelta(seconds=QUICK.long_s)
+    for number in (4, 5):
+        await house.advance(QUICK.long_s)
+        assert (await attempted(house, made, number))["state"] == "pending"
     (tmp_path / "share").mkdir()
-    await house.advance(3_600)
+    await house.advance(QUICK.long_s)
     done = await ended(house, made)
-    assert (done["state"], done["attempts"], done["next_attempt_at"]) == ("done", 9, None)
+    assert (done["state"], done["attempts"], done["next_attempt_at"]) == ("done", 6, None)
     assert await alarms(house) == ["footage.send-delayed"]
     assert (await told(house))[0] == "handed-over"
 
 
+@pytest.mark.usefixtures("quick")
 async def test_what_waits_for_its_next_attempt_is_tried_at_once_when_it_is_ordered_again(house: House, package: Path, tmp_path: Path):
     made = await order(house)
     await delayed(house, made)
@@ -190,15 +206,16 @@ async def test_what_waits_for_its_next_attempt_is_tried_at_once_when_it_is_order
     assert (await ended(house, made))["state"] == "done"
 
 
+@pytest.mark.usefixtures("quick")
 async def test_a_share_that_stays_lost_fails_in_the_end(house: House, package: Path, tmp_path: Path):
     made = await order(house)
     await delayed(house, made)
-    await house.advance(RETRIES.for_s)
+    await house.advance(QUICK.for_s)
     failed = await ended(house, made)
     assert (failed["state"], failed["next_attempt_at"]) == ("failed", None)
     assert await alarms(house) == ["footage.send-delayed", "footage.send-failed"]
     state, steps = await told(house)
-    assert (state, steps.count("send-begun") > 5, steps[-1]) == ("ready", True, "send-failed")
+    assert (state, steps.count("send-begun") > 3, steps[-1]) == ("ready", True, "send-failed")
     (tmp_path / "share").mkdir()
     again = await order(house)
     assert again["id"] != made["id"]
@@ -233,7 +250,7 @@ async def test_a_package_that_was_sealed_anew_while_it_waited_is_not_sent_as_it_
     await amend(house, approval_letter="补正〔2026〕7号")
     (tmp_path / "share").mkdir()
     failed = await until(
-        lambda: delivery(house, made), meanwhile=lambda: house.advance(RETRIES.first_s[0]), wanted=lambda one: one["state"] == "failed"
+        lambda: delivery(house, made), meanwhile=lambda: house.advance(Retries().first_s[0]), wanted=lambda one: one["state"] == "failed"
     )
     assert failed["reason"].startswith("package-changed:")
     assert names(tmp_path / "share") == []
@@ -256,7 +273,7 @@ async def test_of_a_request_that_ended_nothing_more_is_sent(house: House, packag
     await house.services.footage._ledger.act(RequestId("F-1"), Act.EXPIRE, reason="kept long enough")
     (tmp_path / "share").mkdir()
     failed = await until(
-        lambda: delivery(house, made), meanwhile=lambda: house.advance(RETRIES.first_s[0]), wanted=lambda one: one["state"] == "failed"
+        lambda: delivery(house, made), meanwhile=lambda: house.advance(Retries().first_s[0]), wanted=lambda one: one["state"] == "failed"
     )
     assert failed["reason"].startswith("request-ended:")
     assert names(tmp_path / "share") == []

@@ -5,9 +5,10 @@ import json
 from collections.abc import Coroutine
 from pathlib import Path
 
+from gateway.ctl.commands.footage_sending import _step
 from gateway.domain.access import Role
 from gateway.domain.footage import RequestId
-from gateway.footage.carrying import USUAL_RETRIES
+from gateway.footage.carrying import Retries
 from tests.api.house import House
 from tests.api.test_brought_files import liaison
 from tests.ctl.running import gatewayctl, started
@@ -39,17 +40,23 @@ async def test_what_is_not_sent_ends_with_its_reason_and_what_to_do(house: House
     assert (nowhere.code, "known are share" in nowhere.err) == (4, True), nowhere.err
     later = await gatewayctl(house, "footage", "send", "F-1", "share", "--no-wait", role=Role.LIAISON)
     assert (later.code, "gatewayctl footage send F-1 share" in later.err) == (0, True), later.err
+    house.services.footage._carrier._retries = Retries(first_s=(60.0, 60.0), for_s=0)
     process = await started(house, "footage", "send", "F-1", "share", role=Role.LIAISON)
     waiting = process.communicate()
     _, err = await passing(house, waiting)
     assert (process.returncode, "not-mounted" in err.decode()) == (1, True), err.decode()
-    assert "; next try at 2026-" in err.decode()
+
+
+def test_what_waits_says_why_and_when_it_is_tried_again():
+    waiting = {"state": "pending", "reason": "not-mounted: nothing is mounted", "next_attempt_at": "2026-01-01T01:00:00Z"}
+    assert _step(waiting) == "is pending: not-mounted: nothing is mounted; next try at 2026-01-01T01:00:00Z"
+    assert _step({"state": "sending", "reason": "", "next_attempt_at": None}) == "is sending"
 
 
 async def passing(house: House, waiting: Coroutine[object, object, tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
     """What a command left, time passing meanwhile."""
     task = asyncio.ensure_future(waiting)
     while not task.done():
-        await house.advance(USUAL_RETRIES.long_s)
+        await house.advance(60)
         await asyncio.wait([task], timeout=0.05)
     return task.result()
