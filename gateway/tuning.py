@@ -220,7 +220,7 @@ def _bucket(one: config.Destination) -> ObjectStoreDestination:
     authorities = config.read_secret(one.ca_file) if one.ca_file else ""
     return ObjectStoreDestination(
         one.name,
-        Bucket(one.endpoint, one.bucket, one.prefix or "", one.region, authorities),
+        Bucket(one.endpoint, one.bucket, one.prefix or "", one.region, authorities, by_host=one.addressing == "host"),
         lambda: Login(config.read_secret(access), config.read_secret(secret)),
         plain_because=one.plain_because,
     )

@@ -19,6 +19,7 @@ from gateway.config.values import (
     device_range,
     host_name,
     host_url,
+    is_address,
     is_here,
     listed,
     read_secret,
@@ -287,6 +288,7 @@ class Destination(Section):
     endpoint: Annotated[str, AfterValidator(without_password), with_scheme("https", "http"), AfterValidator(bare_endpoint)] | None = None
     bucket: Annotated[str, Field(pattern=_BUCKET)] | None = None
     prefix: Annotated[str, Field(pattern=_KEY_PREFIX, max_length=200)] | None = None
+    addressing: Literal["path", "host"] = "path"
     region: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")] = "us-east-1"
     access_key_file: Path | None = None
     secret_key_file: Path | None = None
@@ -317,9 +319,11 @@ class Destination(Section):
             raise ValueError(f"{self.name}: plain_because belongs to an endpoint with http://")
         if self.ca_file is not None and plain:
             raise ValueError(f"{self.name}: ca_file belongs to an endpoint with https://")
+        if self.addressing == "host" and (is_address(self.endpoint or "") or "." in (self.bucket or "")):
+            raise ValueError(f"{self.name}: addressing by host needs an endpoint with a name and a bucket without dots; else it is path")
 
 
-_OF_S3 = ("endpoint", "bucket", "prefix", "region", "access_key_file", "secret_key_file", "ca_file", "plain_because")
+_OF_S3 = ("endpoint", "bucket", "prefix", "addressing", "region", "access_key_file", "secret_key_file", "ca_file", "plain_because")
 
 
 def _names_once(destinations: Sequence[Destination]) -> Sequence[Destination]:

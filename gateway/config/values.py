@@ -77,6 +77,15 @@ def bare_endpoint(url: str) -> str:
     return url.rstrip("/")
 
 
+def is_address(url: str) -> bool:
+    """Whether the host of `url` is an IP address."""
+    try:
+        ipaddress.ip_address(urlsplit(url).hostname or "")
+    except ValueError:
+        return False
+    return True
+
+
 def is_here(url: str) -> bool:
     """Whether `url` leads to this machine and no further."""
     host = urlsplit(url).hostname or ""

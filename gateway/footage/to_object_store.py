@@ -1,4 +1,4 @@
-"""A destination that is a bucket of an S3-compatible store: in parts, each with its SHA-256, whole only when all have arrived.
+"""A destination that is a bucket of an S3-compatible store: in parts, whole only when all have arrived, and then read back.
 
 The only home of obstore, which is loaded when the first package goes out.
 """
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from gateway.domain.deliveries import Way
 from gateway.footage.destinations import NotSent, Parcel
@@ -31,13 +32,25 @@ _SHOWN: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """Where it is. `endpoint`: an URL; `authorities`: PEM of certificates to trust beside the usual ones, "" for none."""
+    """Where it is. `endpoint`: an URL; `authorities`: PEM of certificates to trust beside the usual ones, "" for none.
+
+    `by_host`: it is addressed by the name of the host (`bucket.endpoint/key`), else by path (`endpoint/bucket/key`).
+    """
 
     endpoint: str
     bucket: str
     prefix: str = ""
     region: str = "us-east-1"
     authorities: str = ""
+    by_host: bool = False
+
+    @property
+    def url(self) -> str:
+        """The address of the whole bucket."""
+        if not self.by_host:
+            return f"{self.endpoint}/{self.bucket}"
+        parts = urlsplit(self.endpoint)
+        return f"{parts.scheme}://{self.bucket}.{parts.netloc}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +73,7 @@ class ObjectStoreDestination:
         self._login = login
 
     def where(self, key: str = "") -> str:
-        return f"{self._bucket.endpoint}/{self._bucket.bucket}/{self._at(key)}"
+        return f"{self._bucket.url}/{self._at(key)}"
 
     async def size_of(self, key: str) -> int | None:
         import obstore  # noqa: PLC0415 -- loaded when a package goes out
@@ -85,8 +98,9 @@ class ObjectStoreDestination:
                 chunk_size=part,
                 max_concurrency=_PARTS_AT_ONCE,
             )
-        if await self.size_of(key) != parcel.size:
-            raise NotSent("the store has another number of bytes than were sent", code="destination-differs", again=True)
+        if await self.size_of(key) != parcel.size or await self.digest_of(key) != parcel.sha256:
+            await self._clear(key)
+            raise NotSent("what was written there reads otherwise", code="destination-differs", hint="look after that store", again=True)
 
     async def digest_of(self, key: str) -> str:
         import obstore  # noqa: PLC0415 -- as above
@@ -96,6 +110,19 @@ class ObjectStoreDestination:
             async for piece in (await obstore.get_async(self._store(), self._at(key))).stream(min_chunk_size=1 << 20):
                 digest.update(piece)
         return digest.hexdigest()
+
+    async def _clear(self, key: str) -> None:
+        """Take away what was written and reads otherwise, so that it is taken for no package. NotSent when it has to stay."""
+        import obstore  # noqa: PLC0415 -- as above
+
+        try:
+            with _told():
+                await obstore.delete_async(self._store(), self._at(key))
+        except _Missing:
+            pass
+        except NotSent as error:
+            words = f"what was written there reads otherwise, and could not be removed: {error}"
+            raise NotSent(words, code="destination-differs", hint=f"remove {self.where(key)}, then send again") from error
 
     def _at(self, key: str) -> str:
         return f"{self._bucket.prefix.strip('/')}/{key}".lstrip("/")
@@ -114,11 +141,11 @@ class ObjectStoreDestination:
             client["root_certificate"] = self._bucket.authorities
         return S3Store(
             self._bucket.bucket,
-            endpoint=self._bucket.endpoint,
+            endpoint=self._bucket.url if self._bucket.by_host else self._bucket.endpoint,
             region=self._bucket.region,
             access_key_id=login.access_key,
             secret_access_key=login.secret_key,
-            virtual_hosted_style_request=False,
+            virtual_hosted_style_request=self._bucket.by_host,
             checksum_algorithm="SHA256",
             client_options=client,
             retry_config={"max_retries": _RETRIES},

@@ -26,8 +26,10 @@ class Shelf:
     endpoint: str
     http: aiohttp.ClientSession
 
-    def destination(self, prefix: str = "", *, bucket: str = BUCKET) -> ObjectStoreDestination:
-        return ObjectStoreDestination("platform", Bucket(self.endpoint, bucket, prefix), lambda: LOGIN)
+    def destination(self, prefix: str = "", *, bucket: str = BUCKET, door: int | None = None) -> ObjectStoreDestination:
+        """`door`: the port by which it is reached, unless it is its own."""
+        endpoint = f"http://127.0.0.1:{door}" if door else self.endpoint
+        return ObjectStoreDestination("platform", Bucket(endpoint, bucket, prefix), lambda: LOGIN)
 
     async def objects(self) -> dict[str, str]:
         """Key → SHA-256 of what lies there."""
@@ -108,6 +110,53 @@ class Gate:
         if self._left < 0 and not self._opened.is_set():
             self.shut.set()
             await self._opened.wait()
+
+
+class Spoiler:
+    """A store behind which the disk flips one bit of what came in by this door after so many bytes; `keeping`: it refuses to remove."""
+
+    def __init__(self, port: int, *, after: int, keeping: bool = False) -> None:
+        self._port = port
+        self._left = after
+        self._keeping = keeping
+
+    @contextlib.asynccontextmanager
+    async def standing(self, port: int) -> AsyncIterator[None]:
+        """While it stands at `port` of loopback."""
+        server = await asyncio.start_server(self._pass, "127.0.0.1", port)
+        try:
+            yield
+        finally:
+            server.close()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        theirs, mine = await asyncio.open_connection("127.0.0.1", self._port)
+        with contextlib.suppress(ConnectionError):
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_copied(theirs, writer))
+                group.create_task(self._spoilt(reader, mine, writer))
+
+    async def _spoilt(self, reader: asyncio.StreamReader, mine: asyncio.StreamWriter, back: asyncio.StreamWriter) -> None:
+        while data := await reader.read(1 << 16):
+            if self._keeping and b"?delete HTTP" in data:
+                back.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+                await reader.read()
+                break
+            before, self._left = self._left, self._left - len(data)
+            mine.write(_flipped(data, before) if 0 <= before < len(data) else data)
+            await mine.drain()
+        mine.close()
+
+
+async def _copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(1 << 16):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+
+
+def _flipped(data: bytes, place: int) -> bytes:
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
 
 
 async def _made(http: aiohttp.ClientSession, url: str) -> bool:

@@ -1,5 +1,6 @@
 """A package goes into an S3-compatible store, moto's, over its wire: in parts, whole or not at all, in little memory."""
 
+import asyncio
 import hashlib
 import os
 import threading
@@ -13,7 +14,7 @@ from gateway.domain.footage import RequestId
 from gateway.evidence import archive
 from gateway.footage.destinations import NotSent, Parcel, key_of
 from gateway.footage.to_object_store import Bucket, ObjectStoreDestination
-from tests.footage.buckets import LOGIN, Shelf, shelf
+from tests.footage.buckets import LOGIN, Shelf, Spoiler, shelf
 
 KEY = key_of(RequestId("F-1"), "a" * 64)
 LARGE = 208 << 20
@@ -23,6 +24,10 @@ LARGE = 208 << 20
 async def bucket() -> AsyncIterator[Shelf]:
     async with shelf(free_port(0)) as standing:
         yield standing
+
+
+def port_of(bucket: Shelf) -> int:
+    return int(bucket.endpoint.rpartition(":")[2])
 
 
 def parcel(folder: Path, *sizes: int, check=lambda: None) -> Parcel:
@@ -78,6 +83,45 @@ async def test_a_bucket_that_is_not_there_is_refused_once_and_a_store_that_is_no
     assert (caught.value.code, caught.value.again) == ("destination-unreachable", True)
     assert "http" not in str(caught.value).lower().replace("http error", "")
     assert LOGIN.secret_key not in str(caught.value)
+
+
+async def test_a_bit_that_the_store_flipped_is_found_and_taken_away_and_the_next_attempt_arrives(bucket: Shelf, tmp_path: Path):
+    sent, door = parcel(tmp_path / "package", 20 << 20), free_port(0)
+    there = bucket.destination(door=door)
+    async with Spoiler(port_of(bucket), after=2 << 20).standing(door):
+        with pytest.raises(NotSent) as caught:
+            await there.write(KEY, sent)
+        assert (caught.value.code, caught.value.again) == ("destination-differs", True)
+        assert await bucket.objects() == {}
+        await there.write(KEY, sent)
+    assert await bucket.objects() == {KEY: sent.sha256}
+
+
+async def test_where_what_was_spoilt_may_not_be_removed_a_person_is_asked_to(bucket: Shelf, tmp_path: Path):
+    door = free_port(0)
+    async with Spoiler(port_of(bucket), after=2 << 20, keeping=True).standing(door):
+        with pytest.raises(NotSent) as caught:
+            await bucket.destination(door=door).write(KEY, parcel(tmp_path / "package", 20 << 20))
+    assert (caught.value.code, caught.value.again) == ("destination-differs", False)
+    assert KEY in caught.value.hint
+    assert list(await bucket.objects()) == [KEY]
+
+
+async def test_a_bucket_is_addressed_by_path_or_by_host(monkeypatch: pytest.MonkeyPatch):
+    asked = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).split()[1].decode())
+        writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: "a"\r\nLast-Modified: Fri, 27 Nov 2026 02:00:00 GMT\r\n\r\n')
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as proxy:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")  # the names stay on loopback so
+        for by_host in (False, True):
+            there = ObjectStoreDestination("oss", Bucket("http://oss.test:9000", "evidence", "city", by_host=by_host), lambda: LOGIN)
+            assert await there.size_of("F-1.zip") == 5
+            assert asked[-1] == there.where("F-1.zip")
+    assert asked == ["http://oss.test:9000/evidence/city/F-1.zip", "http://evidence.oss.test:9000/city/F-1.zip"]
 
 
 async def test_what_is_read_into_memory_does_not_grow_with_the_package(bucket: Shelf, tmp_path: Path):

@@ -44,7 +44,7 @@ def send(
     wait: Annotated[bool, typer.Option(help="Wait until it is there, showing how far it is.")] = True,
     output: Output = Format.TABLE,
 ) -> None:
-    """Send the sealed package; when it is there, whole and compared, the request is handed over. Ends with 1 when it failed.
+    """Send the sealed package; when it is there, read back and the same, the request is handed over. Ends with 1 when it failed.
 
     What does not arrive is tried again by the gateway, for footage.send_hours, also when this command is ended; ordered again, it is
     tried at once.
