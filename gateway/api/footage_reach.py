@@ -6,9 +6,11 @@ from gateway.api.routing import Call, allowed
 from gateway.api.scopes import cameras_within, reaches
 from gateway.domain.access import Permission
 from gateway.domain.devices import DeviceId
-from gateway.domain.events import Actor
+from gateway.domain.events import Actor, Event
 from gateway.domain.footage import Reach, RequestId
-from gateway.errors import Forbidden
+from gateway.domain.holds import HoldId
+from gateway.errors import Forbidden, NotFound
+from gateway.footage.holds import EVENT as HOLD_EVENT
 
 
 def request_id(call: Call) -> RequestId:
@@ -28,14 +30,19 @@ def must_see(call: Call, owner: Actor, cameras: Collection[DeviceId]) -> None:
 
 
 def _must_reach(call: Call, cameras: Collection[DeviceId]) -> None:
-    """As `scopes.must_reach`, without naming what lies beyond; what has no camera is reached by keys without scopes alone."""
+    """As `scopes.must_reach`, without naming what lies beyond."""
+    if not _reached(call, cameras):
+        scopes = call.caller.key.scopes if call.caller.key else ()
+        hint = f"It reaches {', '.join(sorted(scopes))}."
+        raise Forbidden("Your key does not reach all cameras of this.", code="out-of-scope", hint=hint)
+
+
+def _reached(call: Call, cameras: Collection[DeviceId]) -> bool:
+    """Whether the key reaches all of `cameras`; what has none is reached by keys without scopes alone."""
     key = call.caller.key
     if key is None or not key.scopes:
-        return
-    if not cameras or not all(reaches(key, camera, call.services.city) for camera in cameras):
-        raise Forbidden(
-            "Your key does not reach all cameras of this.", code="out-of-scope", hint=f"It reaches {', '.join(sorted(key.scopes))}."
-        )
+        return True
+    return bool(cameras) and all(reaches(key, camera, call.services.city) for camera in cameras)
 
 
 async def within(call: Call, request: RequestId | None = None) -> RequestId:
@@ -55,6 +62,31 @@ async def opened(call: Call, request: RequestId | None = None) -> RequestId:
     must_see(call, known.submitted_by.actor, known.cameras)
     await call.services.footage.readings.note([name], by=call.caller.person)
     return name
+
+
+async def hears(call: Call, event: Event) -> bool:
+    """Whether the caller may hear of `event`: one of footage if the request or hold that it tells of may be read. The errors of storage."""
+    if not event.type.startswith("footage."):
+        return True
+    if not call.caller.may(Permission.FOOTAGE_READ):
+        return False
+    if call.caller.key is None or not call.caller.key.scopes:
+        return True
+    try:
+        owner, cameras = await _told_of(call, event)
+    except NotFound:
+        return False
+    return owner == call.caller.actor or _reached(call, cameras)
+
+
+async def _told_of(call: Call, event: Event) -> tuple[Actor, Collection[DeviceId]]:
+    """Whose the request or hold is that an event of footage tells of, and its cameras. NotFound."""
+    async with call.services.store.read() as tx:
+        if event.type == HOLD_EVENT:
+            hold = await tx.holds.get(HoldId(event.subject))
+            return hold.owner.actor, hold.cameras
+        request = await tx.footage.get(RequestId(event.subject))
+        return request.submitted_by.actor, request.cameras
 
 
 async def owned(call: Call, wish: str, needs: Permission) -> RequestId:

@@ -1,7 +1,7 @@
 """What a key with scopes may act upon: the devices of its districts, zones, groups, its cameras, no others.
 
 Devices, their health and broadcasts are seen by whoever may see any. Footage is not: `footage_reach` narrows what is read of requests and
-holds to what the key reaches.
+holds, their events and their rows of the audit record to what the key reaches.
 """
 
 from collections.abc import Iterable

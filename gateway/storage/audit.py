@@ -7,12 +7,32 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Row, Select, Table, Text, bindparam, insert, select, type_coerce, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    ForeignKey,
+    Row,
+    Select,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    exists,
+    insert,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.events import GENESIS, SYSTEM, Actor, ActorKind, AuditEntry, chain_hash
+from gateway.domain.footage import Reach
 from gateway.errors import InvalidInput
 from gateway.storage.events import storable
+from gateway.storage.footage import footage_requests, request_seen_by
+from gateway.storage.holds import hold_seen_by, holds
 from gateway.storage.schema import canonical, metadata, utc
 
 STARTED = "audit.chain-started"  # the first row of a chain: its subject is the chain's name, so that chains cannot change names
@@ -111,18 +131,37 @@ async def append(conn: AsyncConnection, chain: str, entries: Sequence[AuditEntry
     await conn.execute(_MOVE_HEAD, {"of": chain, "seq": seq, "hash": hash_})
 
 
+def _seen_by(reach: Reach) -> ColumnElement[bool]:
+    c = audit.c
+    request = exists().where(footage_requests.c.id == c.subject, request_seen_by(reach))
+    hold = exists().where(holds.c.id == c.subject, hold_seen_by(reach))
+    return and_(or_(c.action.not_like("footage.%"), request), or_(c.action.not_like("hold.%"), hold))
+
+
 class AuditRepository:
     """Reads the record; rows are only ever added, by `Tx.record`."""
 
     def __init__(self, conn: AsyncConnection) -> None:
         self._conn = conn
 
-    async def page(self, *, before: tuple[str, str, int] | None = None, subject: str | None = None, limit: int = 100) -> list[AuditRow]:
-        """The newest `limit` rows of all chains, newest first; `before`: (at, chain, seq) of the last row of the page before."""
+    async def page(
+        self,
+        *,
+        before: tuple[str, str, int] | None = None,
+        subject: str | None = None,
+        reach: Reach | None = None,
+        limit: int = 100,
+    ) -> list[AuditRow]:
+        """The newest `limit` rows of all chains, newest first; `before`: (at, chain, seq) of the last row of the page before.
+
+        `reach`: whose eyes look; of footage requests and holds, they see the rows of those that are shown to them. None: all.
+        """
         c = audit.c
         statement = select(audit).order_by(c.at.desc(), c.chain.desc(), c.seq.desc()).limit(limit)
         if subject is not None:
             statement = statement.where(c.subject == subject)
+        if reach is not None:
+            statement = statement.where(_seen_by(reach))
         if before is not None:
             at, chain, seq = before
             statement = statement.where((c.at < at) | ((c.at == at) & ((c.chain < chain) | ((c.chain == chain) & (c.seq < seq)))))

@@ -371,10 +371,10 @@ def _matching(search: Search) -> list[ColumnElement[bool]]:
         found += [table.submitted_at >= search.submitted.start, table.submitted_at < search.submitted.end]
     if search.camera is not None or search.within is not None:
         found.append(table.id.in_(_reaching(search)))
-    return found if search.reach is None else [*found, seen_by(search.reach)]
+    return found if search.reach is None else [*found, request_seen_by(search.reach)]
 
 
-def seen_by(reach: Reach) -> ColumnElement[bool]:
+def request_seen_by(reach: Reach) -> ColumnElement[bool]:
     """The condition upon the table of requests under which one is shown to somebody who does not see all."""
     table, cameras = footage_requests.c, footage_cameras.alias().c
     return shown(reach, owner=table.submitted_by, row=table.id, of=cameras.request, camera=cameras.camera)

@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Double,
     Exists,
     Row,
@@ -108,6 +109,12 @@ _BOTH: Final = select(holds, *(column.label(f"keep_{column.name}") for column in
 )
 
 
+def hold_seen_by(reach: Reach) -> ColumnElement[bool]:
+    """The condition upon the table of holds under which one is shown to somebody who does not see all."""
+    table, keeps = holds.c, hold_keeps.alias().c  # a hold has a keep of each of its cameras at the least
+    return shown(reach, owner=table.owned_by, row=table.id, of=keeps.hold, camera=keeps.camera)
+
+
 class HoldRepository:
     """Holds, keeps and held files over one connection."""
 
@@ -154,9 +161,8 @@ class HoldRepository:
             statement = statement.where(table.state == state.value)
         if request is not None:
             statement = statement.where(table.request == request)
-        if reach is not None:  # a hold has a keep of each of its cameras at the least
-            keeps = hold_keeps.c
-            statement = statement.where(shown(reach, owner=table.owned_by, row=table.id, of=keeps.hold, camera=keeps.camera))
+        if reach is not None:
+            statement = statement.where(hold_seen_by(reach))
         if before is not None:
             at, last = before
             statement = statement.where(or_(table.created_at < at, and_(table.created_at == at, table.id < last)))

@@ -14,6 +14,7 @@ from gateway.storage.writer import Lane
 from tests.api.house import CAMERA, House
 from tests.api.test_brought_files import announced, liaison
 from tests.api.test_deliveries import STICK
+from tests.api.test_events import Listener
 from tests.api.test_footage import filing, submitted
 from tests.api.test_footage_links import LINKS, RECEIVER
 from tests.api.test_footage_scopes import PATH, key
@@ -49,6 +50,23 @@ async def readings(house: House) -> list[tuple[str, str]]:
     """Who read what, the newest first."""
     _, page = await house.json("GET", "/v1/audit?limit=200", role=Role.ADMIN)
     return [(row["data"]["person"], row["subject"]) for row in page["items"] if row["action"] == "footage.read"]
+
+
+async def heard_by(house: House, headers: Mapping[str, str]) -> list[str]:
+    """What the footage events from the first on are about, each once, as a listener hears them."""
+    await house.emit(house.event("the end"))
+    heard: list[str] = []
+    async with house.call("GET", "/v1/events?after=0&types=footage.*,device.state", headers=headers) as answer:
+        listener = Listener(answer)
+        while (subject := json.loads((await listener.event())["data"])["subject"]) != "the end":
+            heard.append(subject)
+    return list(dict.fromkeys(heard))
+
+
+async def audited_for(house: House, headers: Mapping[str, str]) -> set[str]:
+    _, page = await house.json("GET", "/v1/audit?limit=200", headers=headers)
+    assert "key.created" in {row["action"] for row in page["items"]}
+    return {row["subject"] for row in page["items"]}
 
 
 async def test_lists_and_figures_have_what_a_key_reaches(house: House):
@@ -93,6 +111,15 @@ async def test_nothing_that_belongs_to_a_request_is_read_beyond_the_scopes(house
     assert [await listed(house, path, far) for path in LISTS] == [[], [], []]
     assert await listed(house, "/v1/evidence", near) == ["F-1"]
     assert await readings(house) == [("another desk", "F-1")]
+
+
+async def test_events_and_audit_rows_of_footage_come_to_whom_it_is_shown(house: House):
+    request, hold = await submitted(house), await placed(house)
+    subjects = [request["id"], hold["id"]]
+    near, far = await key(house, "approver", scopes=["g-1"]), await key(house, "approver", scopes=["g-2"])
+    listeners = (near, far, await key(house, "operator"), await key(house, "liaison"))
+    assert [await heard_by(house, listener) for listener in listeners] == [subjects, [], [], subjects]
+    assert [await audited_for(house, reader) & set(subjects) for reader in (near, far)] == [set(subjects), set()]
 
 
 async def test_a_link_is_revoked_by_a_key_that_reaches_its_request(house: House, tmp_path: Path):

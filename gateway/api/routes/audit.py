@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
+from gateway.api.footage_reach import reach
 from gateway.api.models import Instant, Output, Page, PageQuery
 from gateway.api.paging import from_cursor, to_cursor, to_number, wrong_cursor
 from gateway.api.routing import Call, Routes
@@ -59,9 +60,9 @@ class VerdictOut(Output):
 
 @routes.op("GET", "/v1/audit", needs=Permission.AUDIT_READ)
 async def list_audit(call: Call, query: AuditQuery) -> AuditPage:
-    """What was done, newest first."""
+    """What was done, newest first; of footage requests and holds, to a key with scopes, to those that it sees."""
     async with call.services.store.read() as tx:
-        rows = await tx.audit.page(before=_place(query), subject=query.subject, limit=query.limit + 1)
+        rows = await tx.audit.page(before=_place(query), subject=query.subject, reach=reach(call), limit=query.limit + 1)
     shown = rows[: query.limit]
     following = None
     if len(rows) > query.limit:

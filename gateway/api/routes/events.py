@@ -8,6 +8,7 @@ import structlog
 from aiohttp import web
 from pydantic import Field, field_validator
 
+from gateway.api.footage_reach import hears
 from gateway.api.models import Input, instant_text
 from gateway.api.routing import Call, Media, Routes
 from gateway.domain.access import Permission
@@ -158,6 +159,8 @@ STREAMS: web.AppKey[EventStreams] = web.AppKey("streams", EventStreams)
 async def follow_events(call: Call, query: EventsQuery) -> web.StreamResponse:
     """Follow the events, from a cursor or from now on, without end.
 
+    Those of footage come to whoever may read the requests or holds that they tell of, and to nobody else.
+
     Each has its cursor as `id`, its type as `event` and `{"cursor","type","subject","at","data"}` as `data`. Every 15 seconds without
     one comes a heartbeat that moves `id` on. When retention has passed a listener, it gets 410, or the event `gap` in a stream that has
     begun: read the state anew then.
@@ -231,7 +234,7 @@ class _Stream:
             try:
                 async for event in self._call.services.store.events.follow(after=self._cursor):
                     self._cursor = event.cursor
-                    if self._wanted.wants(event.type):
+                    if self._wanted.wants(event.type) and await hears(self._call, event):
                         self._quiet = False
                         await self._response.write(self._streams.text(event))
             except CursorTooOld as gap:
