@@ -4,7 +4,7 @@ import asyncio
 import re
 import shutil
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -44,6 +44,7 @@ from gateway.domain.imports import Import
 from gateway.drivers.base import Target
 from gateway.errors import (
     Busy,
+    Conflict,
     DeadlineExceeded,
     DeviceError,
     GatewayError,
@@ -75,6 +76,9 @@ _REQUESTS_AT_ONCE: Final = 8
 """And so many emergencies beside them: neither waits for a place of the other."""
 _ANSWER_S: Final = 10.0
 """So long the fetching waits for recorders that have not said yet what they have: one may be busy for half an hour."""
+_ROOM_EVERY_S: Final = 60.0
+_LOOKED_AT: Final = 500
+"""So many failed requests are looked at for whether there is room for them by now, those that were filed first."""
 _ILL: Final = frozenset({HealthState.DEGRADED, HealthState.DOWN})
 
 
@@ -141,6 +145,7 @@ class Fulfilment:
         self._tasks: dict[RequestId, asyncio.Task[None]] = {}
         self._emergencies: set[RequestId] = set()  # of those
         self._turns = Turns(fetching.exports, ailing=lambda recorder: board[recorder].state in _ILL or slowed(recorder))
+        self._short: dict[RequestId, int] = {}  # what failed for want of room, and how many bytes it needs
         self._gauges: dict[tuple[RequestId, DeviceId], Gauge] = {}
         self._log = structlog.get_logger()
 
@@ -173,6 +178,7 @@ class Fulfilment:
     async def run(self) -> None:
         """Work until cancelled; begins with what an earlier run left unfinished. Raises StorageFailed when the store does."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._look_for_room(), name="footage room")
             while True:
                 self._stirred.clear()
                 for request in await self._waiting():
@@ -180,6 +186,24 @@ class Fulfilment:
                         self._emergencies.update([request.id] if request.filing.emergency else [])
                         self._tasks[request.id] = group.create_task(self._work_on(request), name=f"footage {request.id}")
                 await self._stirred.wait()
+
+    async def _look_for_room(self) -> None:
+        """What failed for want of room is tried again once there is enough, or when, after a start, nobody knows how much it needs."""
+        space = self._fetching.space
+        while True:
+            await self._clock.sleep(_ROOM_EVERY_S)
+            async with self._store.read() as tx:
+                failed = await tx.footage.oldest([FootageState.FAILED], limit=_LOOKED_AT)
+                promised = await tx.holds.outstanding_bytes()
+            waiting = [request.id for request in failed if request.reason.startswith(NO_SPACE)]
+            self._short = {request: self._short.get(request, 0) for request in waiting}
+            left = space.left(free=await space.free(), promised=promised) if waiting else 0
+            for request in waiting:
+                if self._short[request] <= left:
+                    left -= self._short[request]
+                    with suppress(Conflict):  # somebody has acted meanwhile
+                        await self._ledger.act(request, Act.RETRY)
+                        self.stir()
 
     def _has_place(self, request: FootageRequest) -> bool:
         """Emergencies have places of their own."""
@@ -357,6 +381,7 @@ class Fulfilment:
             if short:
                 self._log.warning("footage.no_space", request=request.id, reason=short)
             if short and not request.filing.emergency:
+                self._short[request.id] = sum(fetch.expected() for fetch in fetches)
                 raise DiskFull(f"{NO_SPACE}: {short} Free some space or release a hold, then try again.", code=NO_SPACE)
             yield f"{NO_SPACE}: {short} It is fetched as far as there is room: free some space or release a hold." if short else ""
         finally:

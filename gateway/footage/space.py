@@ -83,6 +83,10 @@ class Space:
         self._reserved.update(fetches)
         return _short(wanted, room) if wanted > room.left else ""
 
+    def left(self, *, free: int, promised: int) -> int:
+        """How many of the `free` bytes could be set aside now."""
+        return self._room(free, promised).left
+
     def give_back(self, fetches: Collection[Expecting]) -> None:
         """`fetches` need no room any more."""
         self._reserved.difference_update(fetches)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.clock import SimulatedClock
-from gateway.domain.footage import Emergency, FootageRequest, FootageState
+from gateway.domain.footage import Emergency, FootageRequest, FootageState, Step
 from gateway.domain.holds import KeepState
 from gateway.errors import Conflict
 from gateway.footage.adopting import Adoption
@@ -32,10 +32,15 @@ class Disk:
     free: int
     open: asyncio.Event = field(default_factory=asyncio.Event)
     jobs: list[str] = field(default_factory=list)
+    looks: int = 0
 
     def desk(self, where: Street, store: Store, clock: SimulatedClock, folder: Path, adoption: Adoption | None = None) -> Desk:
         """One whose cameras are expected to record a MiB a second: a minute needs 72 of them."""
-        return desk_of(*(where, store, clock, folder), worker=self.work, free_of=lambda _: self.free, bytes_per_s=MIB, adoption=adoption)
+        return desk_of(*(where, store, clock, folder), worker=self.work, free_of=self.look, bytes_per_s=MIB, adoption=adoption)
+
+    def look(self, _: Path) -> int:
+        self.looks += 1
+        return self.free
 
     async def work(self, job: Job, on_file: Callable[[Finished], Awaitable[None]]) -> None:
         self.jobs.append(job.stretch.folder.name)
@@ -47,6 +52,10 @@ async def approved(desk: Desk, **changes: object) -> FootageRequest:
     """A request for a minute of a camera, which the gateway may work on."""
     request = await desk.service.submit(filing(cameras=(camera_of(desk.street),), **changes), by=WANG)
     return request if request.filing.emergency else await desk.service.approve(request.id, by=ZHAO)
+
+
+def ready(request: FootageRequest) -> bool:
+    return request.state is FootageState.READY
 
 
 async def begun(desk: Desk, request: FootageRequest) -> FootageRequest:
@@ -64,9 +73,12 @@ async def test_what_does_not_fit_is_refused_with_the_figures_before_any_replay_a
         reason = refused.request.reason
         assert reason.startswith("no-space: 72.0 MiB are needed and 49.0 MiB are left: 50.0 MiB free, less 0.0 MiB for holds, 0.0 MiB for")
         assert reason.endswith("and 1.0 MiB kept back. Free some space or release a hold, then try again.")
+        looks = disk.looks
+        await until(lambda: disk.looks > looks + 2, 30, lambda: clock.advance(60))
         disk.free = 100 * MIB
-        await desk.service.retry(refused.request.id, by=WANG)
-        assert (await desk.settled(refused.request.id)).request.state is FootageState.READY
+        await until(lambda: desk.service.request(refused.request.id), 30, lambda: clock.advance(10), wanted=ready)
+    custody = (await desk.service.dossier(refused.request.id)).custody
+    assert [line.by.name for line in custody if line.step is Step.RETRIED] == ["gateway"]
 
 
 async def test_two_requests_do_not_take_the_same_room(where: Street, store: Store, clock: SimulatedClock, tmp_path: Path) -> None:
