@@ -214,7 +214,7 @@ def dossier_out(call: Call, dossier: Dossier, brought: Iterable[Import], progres
         progress=[_progress(camera, found) for camera, found in progress.items()],
         coverage=[coverage_out(export) for export in dossier.exports],
         files=[file_out(file) for file in dossier.files],
-        brought=[_brought(one) for one in brought if one.state is ImportState.KEPT],
+        brought=brought_out(brought),
         custody=[custody_out(call, entry) for entry in dossier.custody],
     )
 
@@ -291,6 +291,11 @@ def _period(period: Period) -> PeriodOut:
 def file_out(file: FootageFile) -> FileOut:
     same = {name: getattr(file, name) for name in FileOut.model_fields if name not in {"start", "end", "clock_offset_s"}}
     return FileOut(**same, start=file.period.start, end=file.period.end, clock_offset_s=_seconds(file.offset))
+
+
+def brought_out(brought: Iterable[Import]) -> list[BroughtFileOut]:
+    """Those that are in the signed package."""
+    return [_brought(one) for one in brought if one.state is ImportState.KEPT]
 
 
 def _brought(one: Import) -> BroughtFileOut:

@@ -129,6 +129,20 @@ async def test_a_brought_film_goes_out_as_often_as_a_fetched_one_with_its_digest
     assert manifest == {"name": "manifest.json"}
 
 
+async def test_the_list_of_evidence_has_brought_files_marked_as_not_fetched(house: House, folder: Path):
+    one = await announced(house)
+    await announced(house, original_name="on its way.dav")
+    await send(house, one, CONTENT)
+    _, evidence = await house.json("GET", "/v1/evidence", role=Role.LIAISON)
+    assert [(item["name"], item["fetched"], item["request"]) for item in evidence["items"]] == [
+        (FILM, True, "F-1"),
+        (one["name"], False, "F-1"),
+    ]
+    brought = evidence["items"][1]
+    told = (brought["sha256"], brought["downloads"], brought["origin"], brought["origin_wording"], brought["original_name"])
+    assert told == (DIGEST, 0, "not-fetched-by-the-gateway", "非网关提取", SAID["original_name"])
+
+
 async def test_what_lies_in_the_package_and_is_neither_footage_on_record_nor_proof_does_not_go_out(house: House, folder: Path):
     (folder / "other.mp4").write_bytes(CONTENT)
     with (folder / "SHA256SUMS").open("a", encoding="ascii") as sums:

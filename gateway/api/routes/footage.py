@@ -1,15 +1,17 @@
 """Footage requests, found and read: what was recorded, what was fetched, and the chain of custody."""
 
-from typing import Final, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from gateway.api.footage_json import (
+    BroughtFileOut,
     CoverageOut,
     CustodyOut,
     DossierOut,
     FileOut,
     RequestOut,
+    brought_out,
     coverage_out,
     custody_out,
     dossier_out,
@@ -23,6 +25,7 @@ from gateway.api.routing import Call, Routes
 from gateway.domain.access import Permission
 from gateway.domain.devices import DeviceId
 from gateway.domain.footage import DELIVERABLE, FootageRequest, FootageState, Period, Reach, RequesterKind, RequestId, Search
+from gateway.domain.imports import ORIGIN, ORIGIN_WORDING
 from gateway.errors import Forbidden, NotFound
 
 routes = Routes("footage", "Original footage for those who may have it, with its chain of custody.")
@@ -44,14 +47,25 @@ class CoverageList(Output):
     items: list[CoverageOut]
 
 
-class EvidenceOut(FileOut):
+class FetchedEvidenceOut(FileOut):
     """A file with the request that it was fetched for."""
 
+    fetched: Literal[True] = True
     request: str
     case_number: str
 
 
-class EvidencePage(Page[EvidenceOut]):
+class BroughtEvidenceOut(BroughtFileOut):
+    """A file that the gateway did not fetch, with the request that somebody brought it for."""
+
+    fetched: Literal[False] = False
+    origin: str
+    origin_wording: str
+    request: str
+    case_number: str
+
+
+class EvidencePage(Page[FetchedEvidenceOut | BroughtEvidenceOut]):
     """The files of one page of requests, newest request first."""
 
 
@@ -124,17 +138,21 @@ async def read_footage_custody(call: Call, query: PageQuery) -> CustodyPage:
 
 @routes.op("GET", "/v1/evidence", needs=Permission.FOOTAGE_READ)
 async def list_evidence(call: Call, query: RequestQuery) -> EvidencePage:
-    """The files that are kept, request by request, newest first; a page holds the files of `limit` requests."""
+    """The files that are kept, fetched and brought, request by request, newest first; a page holds the files of `limit` requests."""
     found, following = await _find(call, query)
     shown = [request.id for request in found if request.state in DELIVERABLE]
     await call.services.footage.readings.note(shown, by=call.caller.person)
-    dossiers = [await call.services.footage.dossier(request) for request in shown]
-    items = [
-        EvidenceOut(**file_out(file).model_dump(), request=dossier.request.id, case_number=dossier.request.filing.case_number)
-        for dossier in dossiers
-        for file in dossier.files
-    ]
+    items = [item for request in shown for item in await _evidence(call, request)]
     return EvidencePage(items=items, next=following)
+
+
+async def _evidence(call: Call, request: RequestId) -> list[FetchedEvidenceOut | BroughtEvidenceOut]:
+    """The files of a request, those that were brought behind those that were fetched."""
+    dossier, brought = await call.services.footage.dossier(request), await call.services.footage.imports.of(request)
+    of: dict[str, Any] = {"request": request, "case_number": dossier.request.filing.case_number}
+    fetched = [FetchedEvidenceOut(**file_out(file).model_dump(), **of) for file in dossier.files]
+    marked = of | {"origin": ORIGIN, "origin_wording": ORIGIN_WORDING}
+    return [*fetched, *(BroughtEvidenceOut(**one.model_dump(), **marked) for one in brought_out(brought))]
 
 
 async def _find(call: Call, query: RequestQuery) -> tuple[list[FootageRequest], str | None]:

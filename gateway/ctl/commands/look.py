@@ -110,7 +110,7 @@ RESOURCES: Mapping[str, Resource] = {
         _columns("id state case_number requester submitted_at reason", "unit cameras start end decided_at"),
         "footage.request",
     ),
-    "evidence": Resource("/v1/evidence", _columns("request name camera size start end downloads", "sha256")),
+    "evidence": Resource("/v1/evidence", _columns("request name camera fetched size start end downloads", "sha256")),
     "keys": Resource("/v1/keys", _columns("id name roles scopes created_at expires_at revoked_at", "username max_speakers last_used_at")),
 }
 _FILTERS = {
