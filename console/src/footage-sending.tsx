@@ -28,6 +28,7 @@ interface Delivery {
   size: number;
   sent: number;
   sha256: string;
+  outside_sha256: string;
   reason: string;
   at: string;
   next_attempt_at: string | null;
@@ -131,6 +132,11 @@ function Sent({ delivery }: { delivery: Delivery }) {
       <p>
         <code>{delivery.target}</code>
       </p>
+      {delivery.outside_sha256 !== "" && (
+        <p class="wrong">
+          {t("footage.sending.outside")} SHA-256 <code>{delivery.outside_sha256}</code>
+        </p>
+      )}
       {delivery.sha256 !== "" && (
         <p>
           SHA-256 <code>{delivery.sha256}</code>

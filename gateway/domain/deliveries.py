@@ -74,6 +74,7 @@ class Delivery:
 
     Of one that is sent: `destination` is the name of the configured one, `target` where the package lies there, `size` and `sent` bytes of
     its ZIP, `sha256` the digest of what was written; `attempts` counts sendings, `reason` says why the last of them came to nothing.
+    `outside_sha256`: of one that FAILED, the digest of a whole copy that lies at `target` all the same; "" for none.
     """
 
     id: DeliveryId
@@ -98,6 +99,7 @@ class Delivery:
     sha256: str = ""
     begun_at: datetime | None = None
     ended_at: datetime | None = None
+    outside_sha256: str = ""
 
     @property
     def open(self) -> bool:
@@ -110,10 +112,14 @@ def begun(delivery: Delivery, *, at: datetime) -> Delivery:
     return replace(_moved(delivery, DeliveryState.SENDING), attempts=delivery.attempts + 1, begun_at=at, reason="", sent=0)
 
 
-def broken_off(delivery: Delivery, reason: str, *, at: datetime, again: bool) -> Delivery:
-    """`delivery` whose attempt came to nothing; it waits for another when there is to be one `again`. Conflict (`wrong-state`)."""
+def broken_off(delivery: Delivery, reason: str, *, at: datetime, again: bool, outside_sha256: str = "") -> Delivery:
+    """`delivery` whose attempt came to nothing; it waits for another when there is to be one `again`. Conflict (`wrong-state`).
+
+    `outside_sha256`: the digest of the copy that stays at the destination of one that is not tried again.
+    """
     state = DeliveryState.PENDING if again else DeliveryState.FAILED
-    return replace(_moved(delivery, state), reason=reason[:1_000], ended_at=None if again else at)
+    ended_at, outside = (None, "") if again else (at, outside_sha256)
+    return replace(_moved(delivery, state), reason=reason[:1_000], ended_at=ended_at, outside_sha256=outside)
 
 
 def arrived(delivery: Delivery, sha256: str, *, at: datetime) -> Delivery:

@@ -31,6 +31,8 @@ FAILED_EVENT: Final = "footage.send-failed"
 DELAYED_EVENT: Final = "footage.send-delayed"
 """Its first long pause begins."""
 _GATEWAY: Final = Person(SYSTEM, "gateway")
+_OUTDATED: Final = frozenset({"package-changed", "package-gone", "request-ended"})
+"""Codes that a package which is not to be sent any more ends with."""
 _WAITING: Final = frozenset({FootageState.READY, FootageState.PARTIAL})
 
 
@@ -180,7 +182,12 @@ class Carrier:
     async def _carry(self, delivery: Delivery, destination: Destination) -> str:
         """Bring the package there, or see that an attempt before this one did; the SHA-256 of what lies there."""
         key = key_of(delivery.request, delivery.manifest_sha256)
-        parcel = await self._parcel(delivery)
+        try:
+            parcel = await self._parcel(delivery)
+        except NotSent as failure:
+            if failure.code in _OUTDATED and delivery.attempts > 1:
+                raise await _with_copy(failure, delivery, destination) from failure
+            raise
         self._under_way[delivery.id] = parcel
         there = await destination.size_of(key)
         if there is None:
@@ -194,10 +201,8 @@ class Carrier:
         return parcel.sha256
 
     async def _parcel(self, delivery: Delivery) -> Parcel:
-        async with self._store.read() as tx:
-            request = await tx.footage.get(delivery.request)
-        if request.state not in DELIVERABLE:
-            raise NotSent(f"the request is {request.state}", code="request-ended")
+        if ended := await self._ended(delivery):
+            raise ended
         folder = self._folder_of(delivery.request)
         sizes = await asyncio.to_thread(sizes_of, folder)
         if await asyncio.to_thread(manifest_of, folder) != delivery.manifest_sha256 or archive.length(sizes) != delivery.size:
@@ -210,8 +215,14 @@ class Carrier:
         digests = digests_in(await asyncio.to_thread((folder / SUMS).read_bytes))
         return Parcel([folder / name for name in sizes], delivery.size, digests=digests, check=check)
 
+    async def _ended(self, delivery: Delivery, sha256: str = "") -> NotSent | None:
+        """That its request is none to be delivered any more, when so. `sha256`: of the copy that lies there."""
+        async with self._store.read() as tx:
+            state = (await tx.footage.get(delivery.request)).state
+        return None if state in DELIVERABLE else NotSent(f"the request is {state}", code="request-ended", outside_sha256=sha256)
+
     async def _conclude(self, delivery: Delivery, sha256: str) -> None:
-        """It is there: on record, and with it the request is handed over, unless it was before."""
+        """It is there: on record, and with it the request is handed over, unless it was before. NotSent when it was overtaken."""
 
         async def done(tx: Tx) -> None:
             now = arrived(await tx.deliveries.get(delivery.id), sha256, at=self._clock.now())
@@ -220,7 +231,7 @@ class Carrier:
 
         async with self._alone(delivery.request):
             if await asyncio.to_thread(manifest_of, self._folder_of(delivery.request)) != delivery.manifest_sha256:
-                raise _changed()
+                raise await self._ended(delivery, sha256) or _changed(sha256)
             async with self._store.read() as tx:
                 state = (await tx.footage.get(delivery.request)).state
             if state in _WAITING:
@@ -241,7 +252,8 @@ class Carrier:
 
         async def change(tx: Tx) -> None:
             at = self._clock.now()
-            delivery = broken_off(await tx.deliveries.get(name), f"{failure.code}: {failure}", at=at, again=more)
+            why = f"{failure.code}: {failure}"
+            delivery = broken_off(await tx.deliveries.get(name), why, at=at, again=more, outside_sha256=failure.outside_sha256)
             await tx.deliveries.put(delivery)
             step = Step.SEND_BROKEN_OFF if more else Step.SEND_FAILED
             await note(tx, delivery, step, by=_GATEWAY, at=at, why=failure.code, reason=str(failure)[:500], sent=sent)
@@ -273,11 +285,24 @@ def told(delivery: Delivery) -> dict[str, object]:
         "manifest_sha256": delivery.manifest_sha256,
         "size": delivery.size,
     }
-    return words | ({"sha256": delivery.sha256} if delivery.sha256 else {})
+    return words | {name: digest for name in ("sha256", "outside_sha256") if (digest := getattr(delivery, name))}
 
 
-def _changed() -> NotSent:
-    return NotSent("the package was sealed anew meanwhile", code="package-changed", hint="send it again")
+def _changed(sha256: str = "") -> NotSent:
+    """`sha256`: of the copy of what it was before, which lies there."""
+    return NotSent("the package was sealed anew meanwhile", code="package-changed", hint="send it again", outside_sha256=sha256)
+
+
+async def _with_copy(failure: NotSent, delivery: Delivery, destination: Destination) -> NotSent:
+    """`failure`, with the copy that an earlier attempt brought there and nobody acknowledged."""
+    key = key_of(delivery.request, delivery.manifest_sha256)
+    words, digest = str(failure), ""
+    try:
+        if await destination.size_of(key) == delivery.size:
+            digest = await destination.digest_of(key)
+    except NotSent as unseen:
+        words += f"; whether a copy of an earlier attempt lies there could not be seen: {unseen}"
+    return NotSent(words, code=failure.code, hint=failure.hint, outside_sha256=digest)
 
 
 def manifest_of(folder: Path) -> str:

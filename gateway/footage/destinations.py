@@ -16,15 +16,18 @@ from gateway.footage.filework import to_the_end
 class NotSent(GatewayError):
     """A package did not arrive. `again`: another attempt may help; what lies at the destination was not acknowledged.
 
+    `outside_sha256`: the digest of a whole copy that lies there all the same, "" for none.
+
     Codes: destination-unreachable, destination-refused, destination-full, destination-differs, destination-occupied, not-mounted,
     no-destination, package-gone, package-changed, package-damaged, request-ended, interrupted.
     """
 
     code = "destination-unreachable"
 
-    def __init__(self, message: str, *, code: str | None = None, hint: str = "", again: bool = False) -> None:
+    def __init__(self, message: str, *, code: str | None = None, hint: str = "", again: bool = False, outside_sha256: str = "") -> None:
         super().__init__(message, code=code, hint=hint)
         self.again = again
+        self.outside_sha256 = outside_sha256
 
 
 class Parcel:

@@ -23,7 +23,7 @@ HOLD_ENDED: Final = "hold-ended"
 async def write_disposal(tx: Tx, request: RequestId, rule: str, *, by: Person, at: datetime, held: Collection[str] = ()) -> None:
     """The line `disposed`, before the files go; none when there is nothing to delete. What is `held` stays and is named.
 
-    `outside`: copies that were handed over lie where the gateway deletes nothing; where, and with which digest.
+    `outside`: copies that were sent or handed over lie where the gateway deletes nothing; where, since when, and with which digest.
     In the transaction that marks the files as removed, before it does. A crash afterwards leaves files that the next life removes.
     """
     fetched = [
@@ -38,15 +38,17 @@ async def write_disposal(tx: Tx, request: RequestId, rule: str, *, by: Person, a
 
 
 async def _outside(tx: Tx, request: RequestId) -> list[dict[str, object]]:
-    """The copies that left on a medium or to a destination, and stay there."""
-    gone = [one for one in await tx.deliveries.of(request) if one.state is DeliveryState.DONE]
+    """The copies that left on a medium or to a destination, and stay there; superseded ones, too, which nobody acknowledged."""
+    gone = [one for one in await tx.deliveries.of(request) if one.state is DeliveryState.DONE or one.outside_sha256]
     return [
         {
             "delivery": one.id,
             "way": one.way,
             "where": one.target or f"{one.medium} {one.number}",
             "receiver": one.receipt.receiver,
-            "sha256": one.sha256,
+            "sha256": one.sha256 or one.outside_sha256,
+            "at": (one.ended_at or one.at).isoformat(),
+            "superseded": bool(one.outside_sha256),
             "manifest_sha256": one.manifest_sha256,
         }
         for one in gone

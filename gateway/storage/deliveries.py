@@ -13,9 +13,9 @@ from gateway.storage.schema import UtcTime, metadata
 
 _RECEIPT: Final = ("receiver", "unit", "badge", "second_officer")
 _PLAIN: Final = ("id", "request", "manifest_sha256", "at", "number", "seal", "target", "reason", "note", "sent")
-_SENDING: Final = ("destination", "attempts", "size", "sha256", "begun_at", "ended_at")
+_SENDING: Final = ("destination", "attempts", "size", "sha256", "begun_at", "ended_at", "outside_sha256")
 _SAME: Final = (*_PLAIN, *_SENDING)
-_CHANGES: Final = frozenset({"state", "reason", "sent", "attempts", "size", "sha256", "begun_at", "ended_at"})
+_CHANGES: Final = frozenset({"state", "reason", "sent", "attempts", "size", "sha256", "begun_at", "ended_at", "outside_sha256"})
 
 footage_deliveries = Table(
     "footage_deliveries",
@@ -41,6 +41,7 @@ footage_deliveries = Table(
     Column("sha256", Text, nullable=False),
     Column("begun_at", UtcTime),
     Column("ended_at", UtcTime),
+    Column("outside_sha256", Text, nullable=False),
 )
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import itertools
+import shutil
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from gateway.domain.access import Role
 from gateway.domain.footage import Act, Emergency, FootageState, RequesterKind, RequestId
 from gateway.evidence.verifying import verify
 from gateway.footage.carrying import Retries
+from gateway.footage.destinations import NotSent, Parcel
 from tests.api.house import House
 from tests.api.test_brought_files import liaison
 from tests.api.test_deliveries import amend
@@ -255,6 +258,76 @@ async def test_a_package_that_was_sealed_anew_while_it_waited_is_not_sent_as_it_
     assert failed["reason"].startswith("package-changed:")
     assert names(tmp_path / "share") == []
     assert (await ended(house, await order(house)))["state"] == "done"
+
+
+def after_writing(house: House, monkeypatch: pytest.MonkeyPatch, deed: Callable[[], Awaitable[object]]) -> None:
+    """Let `deed` be done when a package was written whole and nothing is on record of it yet; once."""
+    share = house.services.footage._carrier.destinations["share"]
+    write = share.write
+
+    async def written(key: str, parcel: Parcel) -> None:
+        monkeypatch.undo()
+        await write(key, parcel)
+        await deed()
+
+    monkeypatch.setattr(share, "write", written)
+
+
+async def disposed_outside(house: House) -> list[dict]:
+    _, dossier = await house.json("GET", REQUEST, role=Role.LIAISON)
+    (line,) = [entry for entry in dossier["custody"] if entry["step"] == "disposed"]
+    return line["detail"]["outside"]
+
+
+async def test_a_copy_that_arrived_while_its_package_was_sealed_anew_is_on_record(
+    house: House, package: Path, share: Path, monkeypatch: pytest.MonkeyPatch
+):
+    after_writing(house, monkeypatch, lambda: amend(house, approval_letter="补正〔2026〕7号"))
+    failed = await ended(house, await order(house))
+    assert (failed["state"], failed["reason"].partition(":")[0]) == ("failed", "package-changed")
+    assert (failed["outside_sha256"], failed["sha256"]) == (digest(Path(failed["target"])), "")
+    _, dossier = await house.json("GET", REQUEST, role=Role.LIAISON)
+    (line,) = [entry["detail"] for entry in dossier["custody"] if entry["step"] == "send-failed"]
+    assert (line["target"], line["outside_sha256"]) == (failed["target"], failed["outside_sha256"])
+    done = await ended(house, await order(house))
+    await house.services.footage._ledger.act(RequestId("F-1"), Act.EXPIRE, reason="kept long enough")
+    assert [(one["where"], one["sha256"], one["superseded"]) for one in await disposed_outside(house)] == [
+        (failed["target"], failed["outside_sha256"], True),
+        (done["target"], done["sha256"], False),
+    ]
+
+
+@pytest.mark.parametrize("seen", [True, False])
+async def test_a_copy_of_an_earlier_attempt_is_looked_for_when_the_package_was_sealed_anew(
+    house: House, package: Path, share: Path, monkeypatch: pytest.MonkeyPatch, seen: bool
+):
+    async def broken() -> None:
+        raise NotSent("the line broke", again=True)
+
+    after_writing(house, monkeypatch, broken)
+    made = await order(house)
+    there = Path((await attempted(house, made, 1))["target"])
+    await amend(house, approval_letter="补正〔2026〕7号")
+    if not seen:
+        await asyncio.to_thread(share.rename, share.with_name("elsewhere"))
+    await house.advance(Retries().first_s[0])
+    failed = await ended(house, made)
+    assert failed["reason"].startswith("package-changed:")
+    assert failed["outside_sha256"] == (digest(there) if seen else "")
+    assert ("could not be seen" in failed["reason"]) is not seen
+
+
+async def test_a_copy_that_arrived_when_its_request_had_ended_is_on_record(
+    house: House, package: Path, share: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async def over() -> None:
+        await house.services.footage._ledger.act(RequestId("F-1"), Act.EXPIRE, reason="kept long enough")
+        shutil.rmtree(package)
+
+    after_writing(house, monkeypatch, over)
+    failed = await ended(house, await order(house))
+    assert (failed["state"], failed["reason"].partition(":")[0]) == ("failed", "request-ended")
+    assert failed["outside_sha256"] == digest(Path(failed["target"]))
 
 
 async def test_what_a_part_of_an_earlier_life_left_does_not_get_into_the_package(house: House, package: Path, share: Path):

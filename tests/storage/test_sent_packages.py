@@ -40,7 +40,7 @@ def in_state(state: DeliveryState, name: str = "D-1") -> list[Delivery]:
     """The steps by which a delivery comes to `state`."""
     first = delivery(name)
     sending = begun(first, at=NOW)
-    last = {S.DONE: arrived(sending, "b" * 64, at=NOW), S.FAILED: broken_off(sending, "why", at=NOW, again=False)}
+    last = {S.DONE: arrived(sending, "b" * 64, at=NOW), S.FAILED: broken_off(sending, "why", at=NOW, again=False, outside_sha256="c" * 64)}
     return [first] if state is S.PENDING else [first, sending, *([last[state]] if state in last else [])]
 
 
@@ -102,3 +102,14 @@ async def test_what_begins_otherwise_than_waiting_or_changes_its_place_is_refuse
         await save(store, delivery(target=""))
     with pytest.raises(Conflict):
         await save(store, delivery(destination=""))
+
+
+@pytest.mark.usefixtures("request_")
+async def test_a_copy_that_lies_outside_is_of_one_that_failed_and_never_forgotten(store: Store) -> None:
+    await save(store, delivery("D-2", destination="share"))
+    with pytest.raises(Conflict):
+        await put(store, delivery("D-2", destination="share", outside_sha256="c" * 64))
+    failed = in_state(S.FAILED)
+    await save(store, *failed)
+    with pytest.raises(Conflict):
+        await put(store, replace(failed[-1], outside_sha256=""))

@@ -94,6 +94,10 @@ class DeliveryOut(Output):
     size: int = Field(description="Bytes of the package's ZIP.")
     sent: int = Field(description="Bytes that are on their way or there; those of a broken attempt count no more.")
     sha256: str = Field(description="Of what was written there, once it is done.")
+    outside_sha256: str = Field(
+        description="Of one that failed: of a whole copy that lies at `target` all the same, since the package was sealed anew or its "
+        "request ended before it was acknowledged; empty for none."
+    )
     reason: str = Field(description="Why the last attempt came to nothing: its code, and a sentence.")
     begun_at: Instant | None = Field(description="When the last attempt began.")
     next_attempt_at: Instant | None = Field(description="Of one that is pending: when it is tried again; null: at once, in its turn.")
@@ -189,7 +193,7 @@ def _out(call: Call, one: Delivery) -> DeliveryOut:
     if sheet is not None:
         signed = SheetOut(sha256=sheet.sha256, media=sheet.kind, size=sheet.size, by=shown_person(sheet.by), at=sheet.at)
     same = ("id", "request", "way", "state", "medium", "number", "seal", "manifest_sha256", "note", "at")
-    sending = ("destination", "target", "attempts", "size", "sha256", "reason", "begun_at", "ended_at")
+    sending = ("destination", "target", "attempts", "size", "sha256", "outside_sha256", "reason", "begun_at", "ended_at")
     return DeliveryOut(
         **{name: getattr(one, name) for name in (*same, *sending)},
         **{name: getattr(receipt, name) for name in ("receiver", "unit", "badge", "second_officer")},

@@ -15,7 +15,10 @@ _COLUMNS: Final = (
     Column("WHERE", lambda delivery: delivery["destination"] or f"{delivery['medium']} {delivery['number']}"),
     *(column(name) for name in ("seal", "receiver", "second_officer", "at")),
     Column("SIGNED", lambda delivery: delivery["signed_sheet"] and delivery["signed_sheet"]["at"]),
-    *(column(name, wide=True) for name in ("badge", "unit", "target", "reason", "next_attempt_at", "manifest_sha256", "note")),
+    *(
+        column(name, wide=True)
+        for name in ("badge", "unit", "target", "reason", "next_attempt_at", "outside_sha256", "manifest_sha256", "note")
+    ),
 )
 
 RequestId = Annotated[str, typer.Argument(help="The request's id.", metavar="REQUEST")]

@@ -18,7 +18,7 @@ _DESTINATIONS: Final = tuple(column(name) for name in ("name", "way", "where", "
 _SENT: Final = (
     *(column(name) for name in ("id", "destination", "state", "attempts", "size", "sha256", "reason")),
     column("next_attempt_at", "next"),
-    *(column(name, wide=True) for name in ("target", "receiver", "manifest_sha256", "begun_at", "ended_at")),
+    *(column(name, wide=True) for name in ("target", "receiver", "manifest_sha256", "outside_sha256", "begun_at", "ended_at")),
 )
 
 
@@ -59,6 +59,8 @@ def send(
         show([delivery], _SENT, output)
     else:
         tell(delivery, output)
+    if delivery["outside_sha256"]:
+        say(f"a whole copy of the package that it was lies at {delivery['target']}, SHA-256 {delivery['outside_sha256']}")
     if delivery["state"] == "failed":
         raise Failed(f"It was not sent: {delivery['reason']}", hint=f"mend that, then: gatewayctl footage send {request} {destination}")
     if delivery["state"] in _OPEN:
