@@ -119,7 +119,13 @@ def _precautions(ground: Ground, holds: HoldDesk) -> Precautions | None:
     footage = ground.config.footage
     if not (footage.hold_unapproved and footage.hold_waiting):
         return None
-    return Precautions(store=ground.store, clock=ground.clock, holds=holds, decide_for=timedelta(days=footage.decision_days))
+    return Precautions(
+        store=ground.store,
+        clock=ground.clock,
+        holds=holds,
+        decide_for=timedelta(days=footage.decision_days),
+        longest=tuning.holds(footage).longest,
+    )
 
 
 def _evidence_store(ground: Ground) -> EvidenceStore:

@@ -145,7 +145,6 @@ class Fulfilment:
         self._tasks: dict[RequestId, asyncio.Task[None]] = {}
         self._emergencies: set[RequestId] = set()  # of those
         self._turns = Turns(fetching.exports, ailing=lambda recorder: board[recorder].state in _ILL or slowed(recorder))
-        self._short: dict[RequestId, int] = {}  # what failed for want of room, and how many bytes it needs
         self._gauges: dict[tuple[RequestId, DeviceId], Gauge] = {}
         self._log = structlog.get_logger()
 
@@ -188,22 +187,29 @@ class Fulfilment:
                 await self._stirred.wait()
 
     async def _look_for_room(self) -> None:
-        """What failed for want of room is tried again once there is enough, or when, after a start, nobody knows how much it needs."""
-        space = self._fetching.space
+        """What failed for want of room is tried again once there is enough."""
         while True:
             await self._clock.sleep(_ROOM_EVERY_S)
             async with self._store.read() as tx:
-                failed = await tx.footage.oldest([FootageState.FAILED], limit=_LOOKED_AT)
-                promised = await tx.holds.outstanding_bytes()
-            waiting = [request.id for request in failed if request.reason.startswith(NO_SPACE)]
-            self._short = {request: self._short.get(request, 0) for request in waiting}
-            left = space.left(free=await space.free(), promised=promised) if waiting else 0
-            for request in waiting:
-                if self._short[request] <= left:
-                    left -= self._short[request]
+                failed = await tx.footage.failed_by(NO_SPACE, limit=_LOOKED_AT)
+            taken = 0
+            for request in failed:
+                needs, left = await self._needs(request)
+                if needs <= left - taken:
+                    taken += needs
                     with suppress(Conflict):  # somebody has acted meanwhile
                         await self._ledger.act(request, Act.RETRY)
                         self.stir()
+
+    async def _needs(self, request: RequestId) -> tuple[int, int]:
+        """How many bytes a request needs that is tried again, by what there is of it now, and how many it could have."""
+        dossier = await self._ledger.dossier(request)
+        anew = [export if export.state is ExportState.DONE else replace(export, state=ExportState.PENDING) for export in dossier.exports]
+        fetches = await self._fetches(replace(dossier, exports=tuple(anew)))
+        async with self._store.read() as tx:
+            promised = await tx.holds.outstanding_bytes(but_for=request)
+        left = self._fetching.space.left(free=await self._fetching.space.free(), promised=promised)
+        return sum(fetch.expected() for fetch in fetches), left
 
     def _has_place(self, request: FootageRequest) -> bool:
         """Emergencies have places of their own."""
@@ -381,7 +387,6 @@ class Fulfilment:
             if short:
                 self._log.warning("footage.no_space", request=request.id, reason=short)
             if short and not request.filing.emergency:
-                self._short[request.id] = sum(fetch.expected() for fetch in fetches)
                 raise DiskFull(f"{NO_SPACE}: {short} Free some space or release a hold, then try again.", code=NO_SPACE)
             yield f"{NO_SPACE}: {short} It is fetched as far as there is room: free some space or release a hold." if short else ""
         finally:

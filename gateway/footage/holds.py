@@ -18,6 +18,8 @@ from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 
 EVENT: Final = "footage.hold"
+WINDOW_MAX: Final = timedelta(hours=24)
+"""What one hold covers at the most."""
 T = TypeVar("T")
 
 
@@ -30,7 +32,6 @@ class HoldRules:
 
     unapproved: bool = True
     longest: timedelta = timedelta(days=180)
-    window_max: timedelta = timedelta(hours=24)
     bytes_per_s: float = 4_000_000 / 8
 
 
@@ -181,13 +182,13 @@ class HoldDesk:
         now, faults = self._clock.now(), []
         if not order.reason.strip():
             faults.append(Fault("/reason", "is missing", "missing"))
-        if order.window.length > self._rules.window_max:
+        if order.window.length > WINDOW_MAX:
             faults.append(
                 Fault(
                     "/end",
-                    f"is more than {self._rules.window_max} after the start; hold it in parts",
+                    f"is more than {WINDOW_MAX} after the start; hold it in parts",
                     "window-too-long",
-                    {"most": str(self._rules.window_max)},
+                    {"most": str(WINDOW_MAX)},
                 )
             )
         if order.expires_at <= now:

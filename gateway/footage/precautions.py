@@ -4,7 +4,8 @@ The gateway places these holds by itself, whoever filed the request; to hold is 
 They end when the request has what it wants or is over, and otherwise run out.
 """
 
-from collections.abc import Collection
+import asyncio
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,10 +14,10 @@ import structlog
 from gateway.clock import Clock
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import SYSTEM, NewEvent, Person
-from gateway.domain.footage import KEPT, OVER, FootageRequest, FootageState, Period
-from gateway.domain.holds import Hold
-from gateway.errors import Conflict, GatewayError, StorageFailed
-from gateway.footage.holds import HoldDesk, HoldOrder
+from gateway.domain.footage import KEPT, OVER, FootageRequest, FootageState, Period, left_out
+from gateway.domain.holds import Hold, HoldState
+from gateway.errors import Conflict, GatewayError, InvalidInput, StorageFailed
+from gateway.footage.holds import WINDOW_MAX, HoldDesk, HoldOrder
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 
@@ -29,21 +30,28 @@ _LOOK_S: Final = 30.0
 _AGAIN: Final = timedelta(hours=1)
 """After so long devices are asked anew about a request of which they kept everything."""
 _FETCHED_WITHIN: Final = timedelta(days=1)
-_LOOKED_AT: Final = 50
+_SOON: Final = timedelta(minutes=5)
+"""After so long it is tried again to hold what could not be held."""
+_LOOKED_AT: Final = 500
+_AT_ONCE: Final = 8
 _DONE: Final = (KEPT | OVER) - {FootageState.PARTIAL}
 """States in which a request needs nothing more of its holds. One that lacks something may be tried again: its holds run out."""
 
 
 class Precautions:
-    """Holds for requests that wait. `run` must be running. `decide_for`: how long a request may wait for a decision."""
+    """Holds for requests that wait. `run` must be running.
 
-    def __init__(self, *, store: Store, clock: Clock, holds: HoldDesk, decide_for: timedelta) -> None:
+    `decide_for`: how long a request may wait for a decision; `longest`: how long a hold may last.
+    """
+
+    def __init__(self, *, store: Store, clock: Clock, holds: HoldDesk, decide_for: timedelta, longest: timedelta) -> None:
         self._store = store
         self._clock = clock
         self._holds = holds
-        self._decide_for = decide_for
+        self._lasts = min(decide_for + _FETCHED_WITHIN, longest)
         self._next: dict[str, datetime] = {}  # of the requests that wait: when to look again
-        self._told: dict[str, str] = {}  # of the same: why they could not be held
+        self._told: dict[str, set[str]] = {}  # of the same: why they could not be held
+        self._at_once = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self) -> None:
         """Hold for who waits and let go for who does not, until cancelled. StorageFailed."""
@@ -58,35 +66,37 @@ class Precautions:
             waiting = await tx.footage.oldest([FootageState.SUBMITTED], limit=_LOOKED_AT)
             needless = await tx.holds.outlived(SYSTEM, _DONE, limit=_LOOKED_AT)
         self._next = {request.id: self._next.get(request.id, now) for request in waiting}
-        self._told = {request.id: self._told.get(request.id, "") for request in waiting}
-        for request in waiting:
-            if self._next[request.id] <= now:
-                await self._hold(request)
+        self._told = {request.id: self._told.get(request.id, set()) for request in waiting}
         for hold in needless:
             await self._let_go(hold)
+        async with asyncio.TaskGroup() as group:
+            for request in waiting:
+                if self._next[request.id] <= now:
+                    group.create_task(self._hold(request), name=f"precaution {request.id}")
 
     async def _hold(self, request: FootageRequest) -> None:
         """Hold what would be lost, window by window; told to the approvers, once for each reason, where it cannot be."""
         self._next[request.id] = self._clock.now() + _AGAIN
-        async with self._store.read() as tx:
-            placed = await tx.holds.find(request=request.id)
-        held = {camera for hold in placed if hold.owner == _GATEWAY for camera in hold.cameras}
-        for window, cameras in _by_window(request, held).items():
-            until = request.submitted_at + self._decide_for + _FETCHED_WITHIN
-            order = HoldOrder(cameras, window, _REASON, until, request.id)
-            try:
-                await self._holds.place_if_needed(order, by=_GATEWAY)
-            except StorageFailed:
-                raise
-            except GatewayError as failure:
-                await self._tell(request, failure)
+        until = request.submitted_at + self._lasts
+        async with self._at_once:
+            async with self._store.read() as tx:
+                placed = await tx.holds.find(request=request.id)
+            for window, cameras in _unheld(request, placed, until).items():
+                try:
+                    await self._holds.place_if_needed(HoldOrder(cameras, window, _REASON, until, request.id), by=_GATEWAY)
+                except StorageFailed:
+                    raise
+                except GatewayError as failure:
+                    self._next[request.id] = self._clock.now() + _SOON
+                    await self._tell(request, failure)
 
     async def _tell(self, request: FootageRequest, failure: GatewayError) -> None:
-        if self._told[request.id] == failure.code:
+        if failure.code in self._told[request.id]:
             return
-        self._told[request.id] = failure.code
+        self._told[request.id].add(failure.code)
         log.warning("footage.unheld", request=request.id, code=failure.code, reason=str(failure))
-        data = {"code": failure.code, "reason": str(failure)}
+        wrong = failure.faults if isinstance(failure, InvalidInput) else ()
+        data = {"state": request.state, "code": failure.code, "reason": " ".join([str(failure), *(fault.why for fault in wrong)])}
 
         async def change(tx: Tx) -> None:
             tx.emit(NewEvent(UNHELD_EVENT, request.id, self._clock.now(), data))
@@ -100,11 +110,21 @@ class Precautions:
             return
 
 
-def _by_window(request: FootageRequest, held: Collection[DeviceId]) -> dict[Period, tuple[DeviceId, ...]]:
-    """Its cameras that are not held, by what is wanted of them."""
+def _unheld(request: FootageRequest, placed: Iterable[Hold], until: datetime) -> dict[Period, tuple[DeviceId, ...]]:
+    """What is wanted of its cameras and neither the gateway has held, once, nor a person holds for it as long."""
+    holding = [one for one in placed if one.owner == _GATEWAY or (one.state is HoldState.ACTIVE and one.expires_at >= until)]
     found: dict[Period, tuple[DeviceId, ...]] = {}
     for camera in request.cameras:
-        if camera not in held:
-            window = request.window_of(camera)
-            found[window] = (*found.get(window, ()), camera)
+        for part in _parts(request.window_of(camera)):
+            if not any(camera in hold.cameras and not any(left_out((hold.window,), (part,))) for hold in holding):
+                found[part] = (*found.get(part, ()), camera)
     return found
+
+
+def _parts(window: Period) -> Iterator[Period]:
+    """`window` in pieces that one hold may cover."""
+    start = window.start
+    while start < window.end:
+        end = min(window.end, start + WINDOW_MAX)
+        yield Period(start, end)
+        start = end

@@ -161,7 +161,7 @@ class Securing:
         needed = joined(period for one in (keep, *fresh) if one.device == keep.device for period in one.needed)
         keep = await self._locked(hold, replace(kept_by(keep, holding), needed=needed, serial=self._serial(keep.device)))
         if is_safe(keep, hold, holding.recorded):
-            await self._put(replace(keep, state=KeepState.SAFE, attempts=0, next_at=self._clock.now() + _SAFE_FOR))
+            await self._put(replace(keep, state=KeepState.SAFE, reserved=0, attempts=0, next_at=self._clock.now() + _SAFE_FOR))
             return
         keep = await self._reserved(replace(keep, state=KeepState.WAITING, next_at=None))
         now = self._clock.now()

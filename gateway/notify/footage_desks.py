@@ -120,6 +120,8 @@ class FootageDesk:
 
 def step_of(event: str, data: Mapping[str, Any]) -> str:
     """Which step of a request an event of this type tells of; "" for none that is told."""
+    if event == "footage.hold":  # its subject is no request
+        return ""
     step = f"papers-{data['papers']}" if "papers" in data else str(data.get("act") or event.removeprefix(FOOTAGE))
     return step if step in STEPS else ""
 

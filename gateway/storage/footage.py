@@ -235,6 +235,13 @@ class FootageRepository:
         statement = select(footage_requests).where(table.state.in_([state.value for state in states]))
         return await self._requests(statement.order_by(table.emergency.is_(None), table.submitted_at, table.id).limit(limit))
 
+    async def failed_by(self, reason: str, *, limit: int) -> list[RequestId]:
+        """The FAILED requests whose reason begins with `reason`, those that were filed first before later ones."""
+        table = footage_requests.c
+        statement = select(table.id).where(table.state == FootageState.FAILED.value, table.reason.startswith(reason, autoescape=True))
+        found = await self._conn.scalars(statement.order_by(table.submitted_at, table.id).limit(limit))
+        return [RequestId(name) for name in found]
+
     async def ready_before(
         self, states: Iterable[FootageState], moment: datetime, *, limit: int, after: datetime | None = None
     ) -> list[FootageRequest]:

@@ -26,8 +26,8 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.devices import DeviceId
-from gateway.domain.events import Actor, Person
-from gateway.domain.footage import FootageState, Period, Reach, RequestId
+from gateway.domain.events import SYSTEM, Actor, Person
+from gateway.domain.footage import WORKING, FootageState, Period, Reach, RequestId
 from gateway.domain.holds import SETTLED, HeldFile, Hold, HoldId, HoldState, Keep, KeepState
 from gateway.errors import Conflict, NotFound
 from gateway.storage.fetched import TOLD_APART, to_file_fields, to_file_row, to_offset, to_seconds
@@ -168,14 +168,6 @@ class HoldRepository:
             statement = statement.where(or_(table.created_at < at, and_(table.created_at == at, table.id < last)))
         return [_hold(row) for row in await self._conn.execute(statement)]
 
-    async def due(self, now: datetime, *, limit: int) -> list[Hold]:
-        """Active holds that have run out, the longest first."""
-        table = holds.c
-        statement = select(holds).where(table.state == HoldState.ACTIVE.value, table.expires_at <= now)
-        return [_hold(row) for row in await self._conn.execute(statement.order_by(table.expires_at).limit(limit))]
-
-    # -- keeps --------------------------------------------------------------------------------------------------------
-
     async def outlived(self, owner: Actor, states: Iterable[FootageState], *, limit: int) -> list[Hold]:
         """Active holds of `owner` whose requests are in one of `states`."""
         table = holds.c
@@ -183,6 +175,14 @@ class HoldRepository:
         done = footage_requests.c.state.in_([state.value for state in states])
         statement = select(holds).join(footage_requests, footage_requests.c.id == table.request).where(*whose, done)
         return [_hold(row) for row in await self._conn.execute(statement.order_by(table.expires_at).limit(limit))]
+
+    async def due(self, now: datetime, *, limit: int) -> list[Hold]:
+        """Active holds that have run out, the longest first."""
+        table = holds.c
+        statement = select(holds).where(table.state == HoldState.ACTIVE.value, table.expires_at <= now)
+        return [_hold(row) for row in await self._conn.execute(statement.order_by(table.expires_at).limit(limit))]
+
+    # -- keeps --------------------------------------------------------------------------------------------------------
 
     async def put_keep(self, keep: Keep) -> None:
         """Add or change one."""
@@ -203,11 +203,11 @@ class HoldRepository:
         return tuple(_keep(row) for row in await self._conn.execute(statement))
 
     async def unsettled(self, now: datetime, *, limit: int) -> list[tuple[Hold, Keep]]:
-        """What is still to be done for active holds at `now`."""
+        """What is still to be done for active holds at `now`, but for those that stand back."""
         table = hold_keeps.c
         statement = (
             _BOTH.where(holds.c.state == HoldState.ACTIVE.value, table.state.not_in([state.value for state in SETTLED]))
-            .where(or_(table.next_at.is_(None), table.next_at <= now))
+            .where(or_(table.next_at.is_(None), table.next_at <= now), ~_stands_back())
             .order_by(table.overwrite_at, table.hold, table.camera, table.device)
             .limit(limit)
         )
@@ -225,8 +225,8 @@ class HoldRepository:
         statement = select(table.hold).join(holds, holds.c.id == table.hold).where(*keys, _relied_on())
         return (await self._conn.scalar(statement)) is not None
 
-    async def outstanding_bytes(self) -> int:
-        """Bytes that active holds have set aside and not used yet."""
+    async def outstanding_bytes(self, *, but_for: RequestId | None = None) -> int:
+        """Bytes that active holds have set aside and not used yet, but for those that stand back, or would for the request `but_for`."""
         stored = (
             select(func.coalesce(func.sum(hold_files.c.size), 0))
             .where(hold_files.c.hold == hold_keeps.c.hold, hold_files.c.camera == hold_keeps.c.camera)
@@ -237,6 +237,7 @@ class HoldRepository:
             select(hold_keeps.c.reserved, stored)
             .join(holds, holds.c.id == hold_keeps.c.hold)
             .where(holds.c.state == HoldState.ACTIVE.value, hold_keeps.c.state.not_in([state.value for state in SETTLED]))
+            .where(~_stands_back(but_for))
         )
         return sum(max(0, int(reserved) - int(used)) for reserved, used in await self._conn.execute(statement))
 
@@ -306,6 +307,13 @@ def covered(files: Table) -> Exists:
         .where(hold_keeps.c.camera == files.c.camera, holds.c.state == HoldState.ACTIVE.value)
         .where(holds.c.start_at < files.c.end_at, holds.c.end_at > files.c.start_at)
     )
+
+
+def _stands_back(request: RequestId | None = None) -> ColumnElement[bool]:
+    """A hold of the gateway's own whose request is being worked on, or is `request`: that itself fetches what the hold would."""
+    working = footage_requests.c.state.in_([state.value for state in WORKING])
+    worked_on = exists().where(footage_requests.c.id == holds.c.request, working)
+    return and_(holds.c.owned_by == str(SYSTEM), holds.c.request.is_not(None), or_(worked_on, holds.c.request == (request or "")))
 
 
 def _relied_on() -> Any:

@@ -1,16 +1,19 @@
 """What waits for its decision and would be overwritten before is held by the gateway itself, and let go when nobody needs it."""
 
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from gateway.clock import SimulatedClock
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import SYSTEM
-from gateway.domain.footage import FootageRequest, Period
-from gateway.domain.holds import Hold, HoldState
+from gateway.domain.footage import FootageRequest, Period, RequestId
+from gateway.domain.holds import Hold, HoldState, KeepState
 from gateway.footage.precautions import UNHELD_EVENT, Precautions
 from gateway.storage.store import Store
+from gateway.storage.writer import Lane
 from tests.footage.desk import NOW, WANG, ZHAO, Desk, Street, desk_of, filing
 from tests.footage.held import DAY, MINUTE, Bench, bench, clock, order, where
 
@@ -24,7 +27,7 @@ def requests(bench: Bench, store: Store, clock: SimulatedClock) -> Desk:
 
 @pytest.fixture
 def precautions(bench: Bench, store: Store, clock: SimulatedClock) -> Precautions:
-    return Precautions(store=store, clock=clock, holds=bench.desk, decide_for=7 * DAY)
+    return Precautions(store=store, clock=clock, holds=bench.desk, decide_for=7 * DAY, longest=180 * DAY)
 
 
 def recorded(where: Street) -> tuple[DeviceId, timedelta]:
@@ -41,7 +44,8 @@ async def filed(requests: Desk, camera: DeviceId, ago: timedelta) -> FootageRequ
 
 
 async def holds(bench: Bench, request: FootageRequest) -> list[Hold]:
-    return await bench.desk.find(state=None, request=request.id, before=None, limit=10)
+    async with bench.store.read() as tx:
+        return await tx.holds.find(request=request.id)
 
 
 async def test_what_would_be_overwritten_before_a_decision_is_held_once_and_what_would_not_is_not(
@@ -100,3 +104,52 @@ async def test_a_full_disk_is_told_to_the_approvers_once_and_tried_again_within_
     bench.free = 1 << 40
     await precautions.look()
     assert len(await holds(bench, request)) == 1
+
+
+async def test_what_a_person_holds_for_it_as_long_is_not_held_again(bench: Bench, requests: Desk, precautions: Precautions) -> None:
+    camera, keeps = recorded(bench.where)
+    request = await filed(requests, camera, keeps - DAY)
+    wanted = order(camera, ago=keeps - DAY, request=request.id, expires_at=NOW + 30 * DAY)
+    placed = await bench.desk.place(wanted, by=WANG)
+    await precautions.look()
+    assert [one.id for one in await holds(bench, request)] == [placed.hold.id]
+
+
+async def test_a_long_window_is_held_in_parts(bench: Bench, requests: Desk, precautions: Precautions, store: Store) -> None:
+    camera, keeps = recorded(bench.where)
+    window = Period(NOW - keeps + DAY, NOW - keeps + 2 * DAY + MINUTE)
+    made = FootageRequest(RequestId("F-long"), filing(cameras=(camera,), window=window), (camera,), WANG, NOW)
+    await store.writer.write(lambda tx: tx.footage.add(made), lane=Lane.FOOTAGE)
+    await precautions.look()
+    assert sorted(one.window.length for one in await holds(bench, made)) == [MINUTE, DAY]
+
+
+async def test_it_stands_back_while_its_request_is_fetched_and_promises_no_room_to_itself(
+    where: Street, store: Store, clock: SimulatedClock, tmp_path: Path
+) -> None:
+    made = Bench(where, store, clock, tmp_path / "holds")  # nobody secures
+    requests = desk_of(where, store, clock, tmp_path / "footage")
+    camera, keeps = recorded(where)
+    request = await filed(requests, camera, keeps - DAY)
+    await Precautions(store=store, clock=clock, holds=made.desk, decide_for=7 * DAY, longest=180 * DAY).look()
+
+    async def standing() -> tuple[int, bool]:
+        async with store.read() as tx:
+            return len(await tx.holds.unsettled(clock.now(), limit=9)), await tx.holds.outstanding_bytes() > 0
+
+    assert await standing() == (1, True)
+    async with store.read() as tx:
+        assert await tx.holds.outstanding_bytes(but_for=request.id) == 0
+    await requests.service.approve(request.id, by=ZHAO)
+    assert await standing() == (0, False)
+
+
+async def test_room_for_what_proves_safe_is_given_back(bench: Bench, requests: Desk, store: Store) -> None:
+    camera, _ = recorded(bench.where)
+    placed = await bench.desk.place(order(camera, ago=DAY, everything=False), by=WANG)
+    (keep,) = (await bench.settled(placed.hold.id, KeepState.SAFE)).keeps
+    assert keep.reserved == 0
+    promised = replace(keep, state=KeepState.WAITING, reserved=72 << 20, next_at=None)  # as of a device that was silent at first
+    await store.writer.write(lambda tx: tx.holds.put_keep(promised), lane=Lane.FOOTAGE)
+    bench.securing.stir()
+    assert (await bench.settled(placed.hold.id, KeepState.SAFE)).keeps[0].reserved == 0

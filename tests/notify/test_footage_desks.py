@@ -158,6 +158,7 @@ def test_an_emergency_is_told_at_once_with_until_when_its_papers_are_due_and_not
 
 def test_which_step_goes_to_whom() -> None:
     assert [step_of("footage.request", {"act": act}) for act in ("submit", "locate", "complete")] == ["submit", "", "complete"]
+    assert step_of("footage.hold", {"act": "expire"}) == ""  # of a hold, which is no request
     assert [step_of("footage.papers", {"papers": what}) for what in ("supplied", "overdue")] == ["papers-supplied", "papers-overdue"]
     assert step_of("footage.custody", {"step": "looked"}) == ""
     both = FootageDesk(("a",), Desk.BOTH)
