@@ -76,7 +76,7 @@ def extended(folder: Path, signer: P256Signer) -> None:
     }
     *others, last = (_file(folder, number) for number in range(len(FOOTAGE)))
     carded = replace(last, device=last.camera, serial="IPC-9", recording="card-1", sound_left_out="G726-32")
-    others[1] = replace(others[1], period=others[0].period, set_backs=1)
+    others[1] = replace(others[1], period=others[0].period, runs=others[0].runs, set_backs=1)
     files = (*others, replace(carded, time_source=TimeSource.RECKONED, sound_refused="PCMA"))
     content = manifest(dossier(files), described=described(), wordings=WORDINGS, version="9", made_at=NOW)
     footage = {file.name: file.sha256 for file in files} | {IMPORTED: str(listed["sha256"])}

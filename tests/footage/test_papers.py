@@ -134,9 +134,11 @@ def test_a_file_shows_the_devices_clock_as_it_was_when_the_file_was_fetched(pack
 def test_what_a_device_showed_twice_is_marked_by_its_own_time(package: Path) -> None:
     nvr, minute = DeviceId("NVR-0012"), timedelta(minutes=1)
     film = FootageFile(REQUEST, DeviceId("CAM-0412-3"), 1, FOOTAGE[0], "00", 900, 1, 0, WINDOW, (WINDOW,), NOW, device=nvr, offset=minute)
-    later = Period(WINDOW.end - 2 * minute, WINDOW.end + minute)
+    later = Period(WINDOW.end - 3 * minute, WINDOW.end + minute)
+    runs = (Period(later.start, later.start + minute / 2), Period(WINDOW.end - 2 * minute, later.end))
+    film = replace(film, runs=(Period(WINDOW.start, later.start), Period(later.start + minute / 2, WINDOW.end)))
     content = manifest(
-        dossier((film, replace(film, name=FOOTAGE[1], number=2, period=later, set_backs=1))),
+        dossier((film, replace(film, name=FOOTAGE[1], number=2, period=later, runs=runs, set_backs=1))),
         described=described(),
         wordings={},
         version="0",

@@ -144,7 +144,8 @@ def doubled(file: FootageFile, files: Iterable[FootageFile]) -> tuple[Period, ..
     """What of `file`, on its device's clock, other `files` show too because the clock was set back in between."""
     key = (file.camera, file.device, file.recording)
     others = (one for one in files if (one.camera, one.device, one.recording) == key and one.set_backs != file.set_backs)
-    return clipped((one.device_period(one.period) for one in others), file.device_period(file.period))
+    shown = joined(one.device_period(run) for one in others for run in one.runs)
+    return joined(part for run in file.runs for part in clipped(shown, file.device_period(run)))
 
 
 NO_RECORDER: Final = "no recorder keeps its footage"
