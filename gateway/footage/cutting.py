@@ -3,7 +3,7 @@
 import os
 from collections import deque
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -23,9 +23,6 @@ _LATE_SOUND: Final = timedelta(seconds=2)
 """So much footage a file stays open for sound that comes after its pictures."""
 _EARLY_SOUND_BYTES: Final = 1 << 20
 """So much sound may wait for its pictures, two minutes of G.711; beyond that the oldest goes where it came."""
-_BACKWARD_SOUND: Final = timedelta(seconds=1)
-"""Sound is in order: what is earlier by more was heard after the recorder's clock went back."""
-_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 _NO_TIME: Final = timedelta(0)
 _SAME_MOMENT: Final = timedelta(milliseconds=60)
 """The recorder's word about the time of a piece of sound that differs from the sample count by less is jitter."""
@@ -106,6 +103,7 @@ class Cutter:
         self._clock = _PictureClock(stretch.start)
         self._backward = _Backward()
         self._set_backs = 0
+        self._doubted: tuple[AccessUnit, datetime] | None = None  # the next picture tells
         self._lead = _Lead(stretch.start, stretch.after)
         self._past_end = 0
         self._taken = 0
@@ -142,10 +140,23 @@ class Cutter:
             self._put(passed, moment)
 
     def _put(self, unit: AccessUnit, at: datetime) -> None:
+        """A key picture that is the first to be earlier waits for the next one: alone it is one of a wrong time."""
         self._weigh(unit, at)
+        known_back = self._backward.before is not None
         back = self._clock.told and self._backward.see(at)
+        if self._doubted is not None:
+            doubted, self._doubted = self._doubted, None
+            self._write(*doubted, back=back)
+            self._write(unit, at, back=False)
+        elif unit.key and back and not known_back:
+            self._doubted = (unit, at)
+        else:
+            self._write(unit, at, back=back)
+
+    def _write(self, unit: AccessUnit, at: datetime, *, back: bool) -> None:
+        """`back`: it comes after the recorder's clock went back, and no file has begun since."""
         if unit.key and back:
-            self._turn_back()
+            self._turn_back(at)
         if unit.key and (back or at >= self._boundary):
             self._cut()
             self._boundary = self._after(at)
@@ -158,14 +169,14 @@ class Cutter:
         self._file.add(unit, at, told=self._clock.told)
         if self._sounds is not None:
             self._place(self._sounds.until(at))
-            if self._file.holds(at - _LATE_SOUND):
+            if self._file.holds(at - _LATE_SOUND) and not self._sounds.ahead:
                 self._close()
 
-    def _turn_back(self) -> None:
-        """The recorder's clock went back: what was heard by then belongs to what was seen by then."""
+    def _turn_back(self, at: datetime) -> None:
+        """The recorder's clock went back to `at`: what was heard by then belongs to what was seen by then."""
+        before = self._backward.settle()
         if self._sounds is not None:
-            self._place(self._sounds.turn_back())
-        self._backward.settle()
+            self._place(self._sounds.turn_back(before, at))
         self._set_backs += 1
 
     def add_sound(self, unit: SoundUnit) -> None:
@@ -175,6 +186,8 @@ class Cutter:
 
     def finish(self) -> None:
         """Complete the files in hand, if there are any."""
+        if self._doubted is not None:
+            self._write(*self._doubted, back=False)
         if self._sounds is not None:
             self._place(self._sounds.rest())
         self._cut()
@@ -221,11 +234,24 @@ class Cutter:
         for heard in sounds:
             if heard.at >= self._stretch.end:
                 continue
-            if self._file is not None and heard.set_backs >= self._file.set_backs and self._file.holds(heard.at):
-                self._close()
-                self._file.add_sound(heard)
-            elif self._closing is not None:
-                self._closing.add_sound(heard)
+            file = self._file_of(heard)
+            if file is not None:
+                if file is self._file and file.holds(heard.at):
+                    self._close()
+                file.add_sound(heard)
+
+    def _file_of(self, heard: "_Heard") -> "_File | None":
+        """None for what is too late, or comes before the first picture."""
+        file, closing = self._file, self._closing
+        before = closing is not None and closing.set_backs < self._set_backs
+        if before and (heard.late or file is None or not file.holds(heard.at)):
+            return closing
+        if file is not None and file.holds(heard.at):
+            return file
+        if closing is not None and closing.holds(heard.at):
+            return closing
+        begun = self._number > self._stretch.first + 1 or (file is not None and file.goes_back)
+        return file if begun and heard.timely else None  # as the pictures that come with it
 
 
 class _Lead:
@@ -294,23 +320,31 @@ class _PictureClock:
 
 
 class _Backward:
-    """Whether a recorder's clock went back, by more than pictures are out of order. A single picture of a wrong time is nothing."""
+    """Whether a recorder's clock went back, by more than pictures are out of order. A single picture of a wrong time is nothing.
+
+    `before`: the latest time before the step back, None when there is none since the last `settle`.
+    """
 
     def __init__(self) -> None:
         self._latest: deque[datetime] = deque(maxlen=2)
-        self._before: datetime | None = None
+        self.before: datetime | None = None
 
     def see(self, at: datetime) -> bool:
         """Whether the next picture, of `at`, and those since the last `settle` come after a step back."""
-        before = self._before or (min(self._latest) if len(self._latest) == 2 else at)
-        self._before = before if at < before - CLOCK_SET else None
+        if self.before is None:
+            before = min(self._latest) if len(self._latest) == 2 else at
+            self.before = before if at < before - CLOCK_SET else None
+        elif at >= self.before - CLOCK_SET and at > self._latest[-1] + CLOCK_SET:
+            self.before = None
         self._latest.append(at)
-        return self._before is not None
+        return self.before is not None
 
-    def settle(self) -> None:
-        """From now on the earlier times count."""
-        self._before = None
+    def settle(self) -> datetime:
+        """From now on the earlier times count; the latest one before them. Only after a step back."""
+        before, self.before = self.before, None
         self._latest.clear()
+        assert before is not None
+        return before
 
 
 def _step(timestamp: int, before: int) -> int:
@@ -318,33 +352,64 @@ def _step(timestamp: int, before: int) -> int:
     return ((timestamp - before + 0x80000000) & 0xFFFFFFFF) - 0x80000000
 
 
+def _nearer(at: datetime, one: datetime, other: datetime) -> bool:
+    """Whether `at` is nearer to `one` than to `other`."""
+    return abs(at - one) < abs(at - other)
+
+
 @dataclass(frozen=True, slots=True)
 class _Heard:
+    """A piece of sound. `timely`: it came with the pictures of its time or before.
+
+    `ahead`: it is the first after a step back; should the pictures not follow, they have passed it at this time. `late`: it was heard with
+    the pictures before a step back that have come already.
+    """
+
     at: datetime
     unit: SoundUnit
-    set_backs: int
+    timely: bool
+    ahead: datetime | None = None
+    late: bool = False
 
     def counted(self, unit: SoundUnit, rate: int) -> datetime:
         """When `unit`, which came after this, began by the count of samples."""
         return self.at + timedelta(seconds=_step(unit.timestamp, self.unit.timestamp) / rate)
 
+    def ends(self, rate: int) -> datetime:
+        return self.at + timedelta(seconds=self.unit.duration / rate)
+
 
 class _Sounds:
-    """When sound was heard, and what of it waits for the pictures of its time."""
+    """When sound was heard, and what of it waits for the pictures of its time.
+
+    Whether the clock went back the pictures decide. Sound may step back before them and waits then, or after them, or not at all.
+    """
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
-        self._set_backs = self._shown_set_backs = 0
+        self._told = False
         self._last: _Heard | None = None
+        self._before: datetime | None = None  # the last picture before a step back that sound has not followed yet
         self._waiting: deque[_Heard] = deque()  # bounded in bytes, see `take`
         self._bytes = 0
 
+    @property
+    def ahead(self) -> bool:
+        """Whether sound that has stepped back is next, and waits for pictures to do so."""
+        return bool(self._waiting) and self._waiting[0].ahead is not None
+
     def take(self, unit: SoundUnit, pictures: _PictureClock) -> list[_Heard]:
         """A piece that has come; those that are due by the pictures that there are."""
-        at = self._moment(unit, pictures.latest)
-        self._set_backs += self._last is not None and at < self._last.at - _BACKWARD_SOUND
-        self._last = _Heard(at, unit, self._set_backs)
-        self._waiting.append(self._last)
+        at, last = self._moment(unit, pictures.latest), self._last
+        self._told = self._told or unit.ntp is not None
+        self._last = heard = _Heard(at, unit, timely=at >= pictures.latest - _LATE_SOUND)
+        back = last is not None and at < last.ends(self._rate) - CLOCK_SET
+        if self._before is not None and not back and _nearer(at, self._before, pictures.latest):
+            return [replace(heard, late=True)]
+        if last is not None and back and self._before is None:
+            heard = replace(heard, ahead=last.ends(self._rate) + _LATE_SOUND)
+        self._before = None
+        self._waiting.append(heard)
         self._bytes += len(unit.data)
         due = self.until(pictures.latest) if pictures.begun else []
         return due if due or self._bytes <= _EARLY_SOUND_BYTES else [self._next()]
@@ -352,16 +417,23 @@ class _Sounds:
     def until(self, shown: datetime) -> list[_Heard]:
         """What was heard when the picture of `shown` was taken, and before."""
         due: list[_Heard] = []
-        while self._waiting and (self._waiting[0].set_backs, self._waiting[0].at) <= (self._shown_set_backs, shown):
+        while self._waiting and (self._waiting[0].ahead or self._waiting[0].at) <= shown:
             due.append(self._next())
         return due
 
-    def turn_back(self) -> list[_Heard]:
-        """The pictures' clock went back: what was heard before that. Sound without times of its own goes on with theirs."""
-        due = self.until(_NEVER)
-        self._shown_set_backs += 1
-        if self._last is not None and self._last.unit.ntp is None:
-            self._last, self._set_backs = None, self._shown_set_backs
+    def turn_back(self, before: datetime, shown: datetime) -> list[_Heard]:
+        """The pictures' clock went back from `before` to `shown`: what was heard by then. Sound without times goes on with theirs."""
+        if not self._told:
+            self._last = None
+            return self.rest()
+        stepped = next((index for index, heard in enumerate(self._waiting) if heard.ahead is not None), None)
+        if stepped is not None:
+            due = [self._next() for _ in range(stepped)]
+            self._waiting[0] = replace(self._waiting[0], ahead=None)
+            return due
+        self._before, due = before, []
+        while self._waiting and self._waiting[0].at <= before + CLOCK_SET and _nearer(self._waiting[0].at, before, shown):
+            due.append(self._next())
         return due
 
     def rest(self) -> list[_Heard]:
@@ -417,6 +489,8 @@ class _File:
         self._runs: _Runs | None = None
         self._begin: datetime | None = None
         self._time_source = TimeSource.DEVICE
+        self.goes_back = False
+        """Whether a picture in it is earlier than its first."""
         self.size = 0
 
     def add(self, unit: AccessUnit, at: datetime, *, told: bool) -> None:
@@ -428,6 +502,7 @@ class _File:
         if self._runs is None:
             self._runs, self._begin = _Runs(at), at
         self._runs.add(at)
+        self.goes_back = self.goes_back or not self.holds(at)
 
     def holds(self, at: datetime) -> bool:
         """Whether `at` is not before the file's first picture."""
@@ -435,7 +510,7 @@ class _File:
 
     def add_sound(self, heard: _Heard) -> None:
         """Samples are counted from the file's first piece, unless the recorder says that something is missing."""
-        if self._begin is None or self._sound is None or heard.at < self._begin:
+        if self._begin is None or self._sound is None:
             return
         counted = self._heard.counted(heard.unit, self._sound.format.rate) if self._heard else heard.at
         self._heard = heard if abs(counted - heard.at) > _SAME_MOMENT else replace(heard, at=counted)

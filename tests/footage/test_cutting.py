@@ -1,5 +1,6 @@
 """Sound that comes before or after the pictures of its time, and files cut on one grid whoever begins where."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -95,6 +96,45 @@ def test_what_comes_after_the_clock_was_set_back_is_a_section_of_its_own_with_it
     begun = [(file.runs[0][0] - START) // SECOND for file in files]
     assert begun == [0, 4, 3, 4, 8]
     assert [which for file in files for _, which in heard(tmp_path / file.name)] == list(range(16))
+
+
+def cut_with_sound(
+    folder: Path, clock: Callable[[float], float], lag: float, silent: tuple[float, float] = (0, 0), wrong: int = -1
+) -> list[Finished]:
+    """Twenty-four seconds, sound in pieces of a fifth of one, late by `lag`. `clock`: the device's time; `wrong`: a picture dated early."""
+    times = [clock(index / 25) - 5 * (index == wrong) for index in range(600)]
+    comes: list[tuple[float, AccessUnit | SoundUnit]]
+    comes = [(index / 25, picture(index)._replace(ntp=START + at * SECOND)) for index, at in enumerate(times)]
+    for index in range(120):
+        if not silent[0] <= index / 5 < silent[1]:
+            piece = SoundUnit(bytes((index,)) * 1_600, index * 1_600, 1_600, START + clock(index / 5) * SECOND)
+            comes.append((index / 5 + lag, piece))
+    return cut(folder, [unit for _, unit in sorted(comes, key=lambda one: one[0])], segment=10 * SECOND)
+
+
+@pytest.mark.parametrize("lag", [-4.0, 0.0, 1.5])
+@pytest.mark.parametrize(
+    ("by", "at", "set_backs"),
+    [(1.5, 10.6, 0), (2.4, 10.6, 1), (5.0, 12.0, 1), (5.0, 16.8, 1)],
+)
+@pytest.mark.parametrize("silence", [(0.0, 0.0), (-5.0, 5.0), (-4.0, -0.6), (0.4, 3.0)], ids=["sound", "silent", "before", "after"])
+def test_no_sound_is_lost_where_a_clock_is_set_back(
+    tmp_path: Path, lag: float, by: float, at: float, set_backs: int, silence: tuple[float, float]
+) -> None:
+    silent = (at + silence[0], at + silence[1])
+    files = cut_with_sound(tmp_path, lambda moment: moment - by * (moment >= at), lag, silent)
+    assert max(file.set_backs for file in files) == set_backs
+    kept = [which for file in files for _, which in heard(tmp_path / file.name)]
+    assert sorted(kept) == [index for index in range(120) if not silent[0] <= index / 5 < silent[1]]
+
+
+@pytest.mark.parametrize("lag", [-4.0, 0.0, 1.5])
+@pytest.mark.parametrize("wrong", [200, 300, 335])
+def test_one_picture_dated_early_begins_no_section_and_costs_no_sound(tmp_path: Path, lag: float, wrong: int) -> None:
+    files = cut_with_sound(tmp_path, lambda moment: moment, lag, wrong=wrong)
+    assert {file.set_backs for file in files} == {0}
+    kept = [which for file in files for _, which in heard(tmp_path / file.name)]
+    assert sorted(kept) == list(range(120))
 
 
 def test_a_clock_that_is_set_far_back_ends_the_range_and_costs_no_file(tmp_path: Path) -> None:
