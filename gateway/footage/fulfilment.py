@@ -66,7 +66,7 @@ from gateway.footage.proving import Prover
 from gateway.footage.resealing import CHANGES, SEALS
 from gateway.footage.sealing import BESIDE
 from gateway.footage.space import NO_SPACE, DiskFull, Space
-from gateway.footage.stretches import Replay, Worker, fetch_stretch, next_number, prepare
+from gateway.footage.stretches import Replay, Worker, fetch_stretch, may_give_way, next_number, prepare
 from gateway.footage.turns import Claim, GaveWay, Turns, Wanted, claim_of
 from gateway.footage.worker import Reached, run_worker
 from gateway.storage.store import Store
@@ -517,7 +517,7 @@ class Fulfilment:
             fetch.files.append(file)
             if any(fetch.missing(origin)):
                 await self._check_space()
-                if wanted():
+                if wanted() and may_give_way(file, fetch.files):
                     raise GaveWay
 
         grid = origin.device_period(fetch.window).start

@@ -27,7 +27,7 @@ from gateway.footage.filework import to_the_end
 from gateway.footage.holds import HoldDesk
 from gateway.footage.ledger import GATEWAY
 from gateway.footage.space import Space
-from gateway.footage.stretches import Replay, Worker, fetch_stretch, next_number, prepare
+from gateway.footage.stretches import Replay, Worker, fetch_stretch, may_give_way, next_number, prepare
 from gateway.footage.turns import GaveWay, Turn, Wanted, claim_on
 from gateway.footage.worker import run_worker, unheeded
 from gateway.storage.store import Store, Tx
@@ -223,7 +223,7 @@ class Securing:
             await self._add(file, keep)
             if keep.missing:
                 await asyncio.to_thread(self._space.keep_floor)
-                if wanted():
+                if wanted() and may_give_way(file, files):
                     raise GaveWay
 
         for part, hole in _holes(keep, clock):

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from gateway.domain.footage import LEAST_GAP, Period
+from gateway.domain.footage import LEAST_GAP, FootageFile, Period
+from gateway.domain.holds import HeldFile
 from gateway.drivers.base import Target
 from gateway.errors import DeviceFault
 from gateway.footage.cutting import Finished, Stretch
@@ -71,6 +72,14 @@ async def fetch_stretch(
             return
         if end - begin < LEAST_GAP or stretch.end - end < LEAST_GAP:
             return
+
+
+def may_give_way(file: FootageFile | HeldFile, files: Iterable[FootageFile] | Iterable[HeldFile]) -> bool:
+    """Whether what follows `file` can be asked for later, when `files` are there.
+
+    Not amid what a device shows twice because its clock was set back: by its times the rest of it is there already.
+    """
+    return not file.set_backs or all(one.period.end <= file.period.end for one in files if one.device == file.device)
 
 
 def next_number(numbers: Iterable[int]) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,6 +25,8 @@ class Watch:
     files: list[str] = field(default_factory=list)
     told: Callable[[], Awaitable[object]] | None = None
     shut: bool = False
+    set_back: int = 0
+    """The number of the file that shows times again that the one before shows."""
 
     async def work(self, job: Job, on_file: Callable[[Finished], Awaitable[None]]) -> None:
         if self.shut:
@@ -35,6 +37,9 @@ class Watch:
             if self.told is not None:
                 told, self.told = self.told, None
                 await told()
+            if finished.number == self.set_back:
+                again = tuple((start - 1.2 * job.stretch.segment, end - 1.2 * job.stretch.segment) for start, end in finished.runs)
+                finished = replace(finished, runs=again, set_backs=1)
             await on_file(finished)
 
         await run_worker(job, on)
@@ -85,6 +90,23 @@ async def test_an_export_makes_room_for_an_emergency_at_its_next_file(desk: Desk
     ends.append(await desk.settled(first.id))
     assert [end.request.state for end in ends] == [FootageState.READY] * 2
     assert watch.files == [request.id] + [first.id] * 3 + [request.id] * 2
+
+
+async def test_an_export_makes_no_room_amid_what_a_device_shows_twice(desk: Desk, watch: Watch) -> None:
+    """By its times the rest of that is there already, and nobody would ask for it again."""
+    urgent: list[FootageRequest] = []
+
+    async def come() -> None:
+        urgent.append(await emergency(desk))
+        await until(lambda: desk.service._fulfilment._turns._waiting)
+
+    async def at_the_second() -> None:
+        watch.told = come
+
+    watch.told, watch.set_back = at_the_second, 2
+    request = await approved(desk)
+    assert (await desk.settled(request.id)).request.state is FootageState.READY
+    assert watch.files[:4] == [request.id] * 3 + [urgent[0].id]
 
 
 async def test_an_emergency_has_a_place_however_many_requests_are_being_worked_on(desk: Desk, watch: Watch) -> None:
