@@ -17,20 +17,20 @@ import structlog
 
 from gateway.clock import Clock, sleep_unless
 from gateway.domain.deliveries import Delivery, DeliveryId, DeliveryState, arrived, begun, broken_off
-from gateway.domain.events import SYSTEM, NewEvent, Person
+from gateway.domain.events import NewEvent, Person
 from gateway.domain.footage import DELIVERABLE, Act, FootageState, RequestId, Step
 from gateway.errors import Conflict, Forbidden, GatewayError, StorageFailed
 from gateway.evidence import archive
 from gateway.evidence.contents import MANIFEST, SUMS, digests_in, names_in
 from gateway.footage.custody import write_down
 from gateway.footage.destinations import Destination, NotSent, Parcel, key_of
+from gateway.footage.ledger import GATEWAY
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 
 FAILED_EVENT: Final = "footage.send-failed"
 DELAYED_EVENT: Final = "footage.send-delayed"
 """Its first long pause begins."""
-_GATEWAY: Final = Person(SYSTEM, "gateway")
 _OUTDATED: Final = frozenset({"package-changed", "package-gone", "request-ended"})
 """Codes that a package which is not to be sent any more ends with."""
 _WAITING: Final = frozenset({FootageState.READY, FootageState.PARTIAL})
@@ -227,7 +227,7 @@ class Carrier:
         async def done(tx: Tx) -> None:
             now = arrived(await tx.deliveries.get(delivery.id), sha256, at=self._clock.now())
             await tx.deliveries.put(now)
-            await note(tx, now, Step.SENT, by=_GATEWAY, at=self._clock.now())
+            await note(tx, now, Step.SENT, by=GATEWAY, at=self._clock.now())
 
         async with self._alone(delivery.request):
             if await asyncio.to_thread(manifest_of, self._folder_of(delivery.request)) != delivery.manifest_sha256:
@@ -243,7 +243,7 @@ class Carrier:
     async def _begin(self, tx: Tx, name: DeliveryId) -> Delivery:
         delivery = begun(await tx.deliveries.get(name), at=self._clock.now())
         await tx.deliveries.put(delivery)
-        await note(tx, delivery, Step.SEND_BEGUN, by=_GATEWAY, at=self._clock.now())
+        await note(tx, delivery, Step.SEND_BEGUN, by=GATEWAY, at=self._clock.now())
         return delivery
 
     async def _break_off(self, name: DeliveryId, failure: NotSent, *, again: bool | None = None) -> None:
@@ -256,7 +256,7 @@ class Carrier:
             delivery = broken_off(await tx.deliveries.get(name), why, at=at, again=more, outside_sha256=failure.outside_sha256)
             await tx.deliveries.put(delivery)
             step = Step.SEND_BROKEN_OFF if more else Step.SEND_FAILED
-            await note(tx, delivery, step, by=_GATEWAY, at=at, why=failure.code, reason=str(failure)[:500], sent=sent)
+            await note(tx, delivery, step, by=GATEWAY, at=at, why=failure.code, reason=str(failure)[:500], sent=sent)
             if not more or self._retries.grow_long_after(delivery.attempts):
                 state = (await tx.footage.get(delivery.request)).state
                 event = DELAYED_EVENT if more else FAILED_EVENT

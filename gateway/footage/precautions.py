@@ -13,18 +13,18 @@ import structlog
 
 from gateway.clock import Clock
 from gateway.domain.devices import DeviceId
-from gateway.domain.events import SYSTEM, NewEvent, Person
+from gateway.domain.events import SYSTEM, NewEvent
 from gateway.domain.footage import KEPT, OVER, FootageRequest, FootageState, Period, left_out
 from gateway.domain.holds import Hold, HoldState
 from gateway.errors import Conflict, GatewayError, InvalidInput, StorageFailed
 from gateway.footage.holds import WINDOW_MAX, HoldDesk, HoldOrder
+from gateway.footage.ledger import GATEWAY
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 
 log = structlog.get_logger()
 
 UNHELD_EVENT: Final = "footage.unheld"
-_GATEWAY: Final = Person(SYSTEM, "gateway")
 _REASON: Final = "待审批 awaits its decision"
 _LOOK_S: Final = 30.0
 _AGAIN: Final = timedelta(hours=1)
@@ -83,7 +83,7 @@ class Precautions:
                 placed = await tx.holds.find(request=request.id)
             for window, cameras in _unheld(request, placed, until).items():
                 try:
-                    await self._holds.place_if_needed(HoldOrder(cameras, window, _REASON, until, request.id), by=_GATEWAY)
+                    await self._holds.place_if_needed(HoldOrder(cameras, window, _REASON, until, request.id), by=GATEWAY)
                 except StorageFailed:
                     raise
                 except GatewayError as failure:
@@ -105,14 +105,14 @@ class Precautions:
 
     async def _let_go(self, hold: Hold) -> None:
         try:
-            await self._holds.release(hold.id, by=_GATEWAY, note="the request needs it no more")
+            await self._holds.release(hold.id, by=GATEWAY, note="the request needs it no more")
         except Conflict:  # it has ended meanwhile
             return
 
 
 def _unheld(request: FootageRequest, placed: Iterable[Hold], until: datetime) -> dict[Period, tuple[DeviceId, ...]]:
     """What is wanted of its cameras and neither the gateway has held, once, nor a person holds for it as long."""
-    holding = [one for one in placed if one.owner == _GATEWAY or (one.state is HoldState.ACTIVE and one.expires_at >= until)]
+    holding = [one for one in placed if one.owner == GATEWAY or (one.state is HoldState.ACTIVE and one.expires_at >= until)]
     found: dict[Period, tuple[DeviceId, ...]] = {}
     for camera in request.cameras:
         for part in _parts(request.window_of(camera)):

@@ -14,17 +14,17 @@ from typing import Final, Protocol
 
 from gateway.clock import Clock
 from gateway.domain.devices import DeviceId
-from gateway.domain.events import SYSTEM, Person
+from gateway.domain.events import Person
 from gateway.domain.footage import BEIJING, Act, FootageState, Period, RequestId, Step, check_viewable
 from gateway.domain.imports import Import, ImportState
 from gateway.domain.viewing import LASTS, Viewing, ViewingId, ViewingOutcome, check_viewing, ended
 from gateway.errors import Conflict, Forbidden, NotFound, ProtocolError
 from gateway.footage.custody import denials_on_record, write_down
+from gateway.footage.ledger import GATEWAY
 from gateway.media.mp4_head import read_head
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 
-_GATEWAY: Final = Person(SYSTEM, "gateway")
 _CLOSES: Final = {ViewingOutcome.NOTHING_FOUND: Act.CLOSE_NOTHING_SEEN, ViewingOutcome.NO_COPY: Act.CLOSE_NO_COPY}
 
 
@@ -186,7 +186,7 @@ class ViewingDesk:
         async with self._store.read() as tx:
             known = await tx.viewings.get(viewing)
             state = (await tx.footage.get(known.request)).state
-        if by != _GATEWAY:
+        if by != GATEWAY:
             async with denials_on_record(self._store, self._clock, known.request, by=by, name=f"end of viewing {viewing}"):
                 _must_supervise(known, by)
         over = ended(known, outcome, now=self._clock.now(), note=note)
@@ -227,7 +227,7 @@ class ViewingDesk:
             late = [one for one in await tx.viewings.open() if not one.open_at(self._clock.now())]
         for one in late:
             with contextlib.suppress(Conflict):  # its supervisor has ended it meanwhile
-                await self.end(one.id, ViewingOutcome.INTERRUPTED, by=_GATEWAY, note="nobody ended it in time")
+                await self.end(one.id, ViewingOutcome.INTERRUPTED, by=GATEWAY, note="nobody ended it in time")
 
     async def _put_play(self, film: Film, from_s: float, by: Person) -> None:
         viewing = film.viewing

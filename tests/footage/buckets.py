@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
@@ -68,90 +68,78 @@ async def shelf(port: int) -> AsyncIterator[Shelf]:
         await process.wait()
 
 
-class Gate:
-    """A door in front of the store that lets bytes in until it has seen `after` of them and then none, until `open` is called."""
+class _Door:
+    """Stands in front of the store and passes on what comes and goes; what is done with what comes in, `_let_in` says."""
 
     def __init__(self, port: int, *, after: int) -> None:
         self._port = port
         self._left = after
+
+    @contextlib.asynccontextmanager
+    async def standing(self, port: int) -> AsyncIterator[None]:
+        """While it stands at `port` of loopback."""
+        server = await asyncio.start_server(self._pass, "127.0.0.1", port)
+        try:
+            yield
+        finally:
+            server.close()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        theirs, mine = await asyncio.open_connection("127.0.0.1", self._port)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_flow(theirs, writer))
+            group.create_task(_flow(reader, mine, lambda data: self._let_in(data, reader, writer)))
+
+    async def _let_in(self, data: bytes, reader: asyncio.StreamReader, back: asyncio.StreamWriter) -> bytes:
+        """What goes on to the store of `data`; nothing ends that."""
+        raise NotImplementedError
+
+
+class Gate(_Door):
+    """Lets bytes in until it has seen `after` of them and then none, until `open` is called."""
+
+    def __init__(self, port: int, *, after: int) -> None:
+        super().__init__(port, after=after)
         self._opened = asyncio.Event()
         self.shut = asyncio.Event()
 
     def open(self) -> None:
         self._opened.set()
 
-    @contextlib.asynccontextmanager
-    async def standing(self, port: int) -> AsyncIterator[None]:
-        """While it stands at `port` of loopback."""
-        server = await asyncio.start_server(self._pass, "127.0.0.1", port)
-        try:
-            yield
-        finally:
-            server.close()
-
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        theirs, mine = await asyncio.open_connection("127.0.0.1", self._port)
-        with contextlib.suppress(ConnectionError):
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._flow(reader, mine, counted=True))
-                group.create_task(self._flow(theirs, writer, counted=False))
-
-    async def _flow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, counted: bool) -> None:
-        with contextlib.suppress(ConnectionError):
-            while data := await reader.read(1 << 16):
-                if counted:
-                    await self._count(len(data))
-                writer.write(data)
-                await writer.drain()
-        writer.close()
-
-    async def _count(self, size: int) -> None:
-        self._left -= size
+    async def _let_in(self, data: bytes, reader: asyncio.StreamReader, back: asyncio.StreamWriter) -> bytes:
+        self._left -= len(data)
         if self._left < 0 and not self._opened.is_set():
             self.shut.set()
             await self._opened.wait()
+        return data
 
 
-class Spoiler:
+class Spoiler(_Door):
     """A store behind which the disk flips one bit of what came in by this door after so many bytes; `keeping`: it refuses to remove."""
 
     def __init__(self, port: int, *, after: int, keeping: bool = False) -> None:
-        self._port = port
-        self._left = after
+        super().__init__(port, after=after)
         self._keeping = keeping
 
-    @contextlib.asynccontextmanager
-    async def standing(self, port: int) -> AsyncIterator[None]:
-        """While it stands at `port` of loopback."""
-        server = await asyncio.start_server(self._pass, "127.0.0.1", port)
-        try:
-            yield
-        finally:
-            server.close()
+    async def _let_in(self, data: bytes, reader: asyncio.StreamReader, back: asyncio.StreamWriter) -> bytes:
+        if self._keeping and b"?delete HTTP" in data:
+            back.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+            await reader.read()
+            return b""
+        before, self._left = self._left, self._left - len(data)
+        return _flipped(data, before) if 0 <= before < len(data) else data
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        theirs, mine = await asyncio.open_connection("127.0.0.1", self._port)
-        with contextlib.suppress(ConnectionError):
-            async with asyncio.TaskGroup() as group:
-                group.create_task(_copied(theirs, writer))
-                group.create_task(self._spoilt(reader, mine, writer))
 
-    async def _spoilt(self, reader: asyncio.StreamReader, mine: asyncio.StreamWriter, back: asyncio.StreamWriter) -> None:
+async def _flow(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, change: Callable[[bytes], Awaitable[bytes]] | None = None
+) -> None:
+    with contextlib.suppress(ConnectionError):
         while data := await reader.read(1 << 16):
-            if self._keeping and b"?delete HTTP" in data:
-                back.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
-                await reader.read()
+            changed = await change(data) if change else data
+            if not changed:
                 break
-            before, self._left = self._left, self._left - len(data)
-            mine.write(_flipped(data, before) if 0 <= before < len(data) else data)
-            await mine.drain()
-        mine.close()
-
-
-async def _copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(1 << 16):
-        writer.write(data)
-        await writer.drain()
+            writer.write(changed)
+            await writer.drain()
     writer.close()
 
 

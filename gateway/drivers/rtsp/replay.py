@@ -14,7 +14,7 @@ from gateway.drivers.rtsp.connection import Connection, connect, deadline
 from gateway.drivers.rtsp.messages import Frame
 from gateway.drivers.rtsp.sdp import Media, SessionDescription
 from gateway.drivers.rtsp.session import Transport, aggregate_url, describe, media_url, set_up
-from gateway.errors import AuthenticationFailed, Busy, DeadlineExceeded, DeviceError, DeviceFault, NotSupported, ProtocolError
+from gateway.errors import AuthenticationFailed, DeadlineExceeded, DeviceError, DeviceFault, NotSupported, ProtocolError
 
 REQUIRE = (("Require", "onvif-replay"),)
 # Reading stops at so many bytes that nobody has taken yet, and goes on at half; TCP then slows the device down.
@@ -111,8 +111,6 @@ async def _set_up_all(connection: Connection, base: str, wanted: Sequence[Media]
         url = media_url(connection, base, media)
         try:
             wire = await set_up(connection, url, order=(Transport.TCP,), channel=2 * index, headers=REQUIRE)
-        except Busy:
-            raise  # nothing is refused: what is in use by somebody else is given later
         except (DeviceFault, AuthenticationFailed) as refusal:
             if not channels or (isinstance(refusal, AuthenticationFailed) and refusal.code != "forbidden"):
                 raise
