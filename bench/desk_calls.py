@@ -127,7 +127,8 @@ class Desk:
     async def call(self, who: str, deed: str, /, body: Mapping[str, Any] | None = None, **path: str) -> BaseModel | None:
         """Call an operation as its dispatch does: policy, models, handler. None when it was refused; the answer is counted."""
         operation, caller = _OPERATIONS[deed], _callers()[who]
-        request = _asking(path) if isinstance(operation.answers, Media) else cast("web.Request", SimpleNamespace(match_info=path))
+        asked = SimpleNamespace(match_info=path, method=operation.method, path=operation.path)
+        request = _asking(path) if isinstance(operation.answers, Media) else cast("web.Request", asked)
         services = cast("Services", SimpleNamespace(footage=self.service, city=self.city, clock=self.clock, store=self.store))
         call = Call(request, services, caller, cast("Any", None))
         given: dict[str, Any] = {}

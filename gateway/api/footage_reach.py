@@ -1,14 +1,16 @@
 """Whose footage request it is, whether the caller's key reaches it, and what the caller sees of those of others."""
 
 from collections.abc import Collection
+from typing import NoReturn
 
+from gateway.api.models import PageQuery
 from gateway.api.routing import Call, allowed
 from gateway.api.scopes import cameras_within, reaches
 from gateway.domain.access import Permission
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import Actor, Event
-from gateway.domain.footage import Reach, RequestId
-from gateway.domain.holds import HoldId
+from gateway.domain.footage import FootageRequest, Reach, RequestId
+from gateway.domain.holds import Hold, HoldId
 from gateway.errors import Forbidden, NotFound
 from gateway.footage.holds import EVENT as HOLD_EVENT
 
@@ -23,18 +25,46 @@ def reach(call: Call) -> Reach | None:
     return None if cameras is None else Reach(call.caller.actor, cameras)
 
 
-def must_see(call: Call, owner: Actor, cameras: Collection[DeviceId]) -> None:
-    """Forbidden (`out-of-scope`) unless the caller is `owner`, or its key reaches all of `cameras`."""
-    if owner != call.caller.actor:
-        _must_reach(call, cameras)
+async def searched(call: Call, query: PageQuery, found: int) -> None:
+    """That the caller asks a list of footage for `query` and is shown `found` rows is on record when this returns."""
+    asked = query.model_dump(mode="json", exclude_defaults=True, exclude={"limit", "cursor"})
+    await call.services.footage.readings.note_search(call.request.path, asked, found=found, by=call.caller.person)
 
 
-def _must_reach(call: Call, cameras: Collection[DeviceId]) -> None:
-    """As `scopes.must_reach`, without naming what lies beyond."""
-    if not _reached(call, cameras):
-        scopes = call.caller.key.scopes if call.caller.key else ()
-        hint = f"It reaches {', '.join(sorted(scopes))}."
-        raise Forbidden("Your key does not reach all cameras of this.", code="out-of-scope", hint=hint)
+async def must_see_hold(call: Call, hold: Hold) -> None:
+    """Forbidden (`out-of-scope`), on record, unless the caller owns `hold`, or its key reaches all its cameras."""
+    if hold.owner.actor != call.caller.actor:
+        await must_reach_hold(call, hold)
+
+
+async def must_reach_hold(call: Call, hold: Hold) -> None:
+    """Forbidden (`out-of-scope`), on record, unless the caller's key reaches all cameras of `hold`."""
+    if not _reached(call, hold.cameras):
+        refusal = _beyond(call)
+        await call.services.footage.refusals.of_hold(hold.id, refusal, by=call.caller.person, wish=_wish(call))
+        raise refusal
+
+
+async def _must_reach(call: Call, request: FootageRequest) -> None:
+    if not _reached(call, request.cameras):
+        await refuse(call, request.id, _beyond(call))
+
+
+async def refuse(call: Call, request: RequestId, refusal: Forbidden) -> NoReturn:
+    """Raise `refusal` of something that belongs to `request`, once it is on record. The errors of storage instead."""
+    await call.services.footage.refusals.of_request(request, refusal, by=call.caller.person, wish=_wish(call))
+    raise refusal
+
+
+def _wish(call: Call) -> str:
+    return f"{call.request.method} {call.request.path}"
+
+
+def _beyond(call: Call) -> Forbidden:
+    """As `scopes.must_reach` has it, without naming what lies beyond."""
+    scopes = call.caller.key.scopes if call.caller.key else ()
+    hint = f"It reaches {', '.join(sorted(scopes))}."
+    return Forbidden("Your key does not reach all cameras of this.", code="out-of-scope", hint=hint)
 
 
 def _reached(call: Call, cameras: Collection[DeviceId]) -> bool:
@@ -46,20 +76,22 @@ def _reached(call: Call, cameras: Collection[DeviceId]) -> bool:
 
 
 async def within(call: Call, request: RequestId | None = None) -> RequestId:
-    """The `request`, or the one in the call's path, when the key reaches all its cameras. NotFound; Forbidden (`out-of-scope`)."""
+    """The `request`, or the one in the call's path, when the key reaches all its cameras. NotFound; Forbidden
+    (`out-of-scope`), on record."""
     name = request or request_id(call)
-    _must_reach(call, (await call.services.footage.request(name)).cameras)
+    await _must_reach(call, await call.services.footage.request(name))
     return name
 
 
 async def opened(call: Call, request: RequestId | None = None) -> RequestId:
     """The `request`, or the one in the call's path, for a caller who may read it: who filed it, or whose key reaches all its cameras.
 
-    That it is read is on record when this returns. NotFound; Forbidden (`out-of-scope`).
+    That it is read is on record when this returns. NotFound; Forbidden (`out-of-scope`), on record as well.
     """
     name = request or request_id(call)
     known = await call.services.footage.request(name)
-    must_see(call, known.submitted_by.actor, known.cameras)
+    if known.submitted_by.actor != call.caller.actor:
+        await _must_reach(call, known)
     await call.services.footage.readings.note([name], by=call.caller.person)
     return name
 

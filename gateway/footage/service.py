@@ -55,6 +55,7 @@ from gateway.footage.locating import Cards, RecordingSearch
 from gateway.footage.progress import Progress
 from gateway.footage.proving import Prover
 from gateway.footage.reading import ReadingDesk
+from gateway.footage.refusals import RefusalDesk
 from gateway.footage.register import Register
 from gateway.footage.resealing import Resealing
 from gateway.footage.sending import SendingDesk
@@ -167,6 +168,7 @@ class FootageService:
             worker=worker,
         )
         self.readings = ReadingDesk(store=store, clock=clock)
+        self.refusals = RefusalDesk(store=store, clock=clock)
         self._seals = self._make_seals()
         self.amending, self._shredder = self._make_shelf()
         self._comparer = Comparer(clock)
@@ -462,6 +464,7 @@ class FootageService:
         while True:
             await self.imports.tend()
             await self.viewings.tend()
+            await self.refusals.tend()
             now = self._clock.now()
             async with self._store.read() as tx:
                 due = await tx.disposal.due(KEPT, FRUITLESS, now - self._rules.keep, limit=_EXPIRED_AT_ONCE)

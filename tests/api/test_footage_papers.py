@@ -101,6 +101,7 @@ async def test_a_document_is_read_by_who_filed_and_who_approves_on_record_and_wh
     assert [(entry["step"], entry["by"]["name"]) for entry in dossier["custody"]][1:] == [
         ("document-added", "liaison key"),
         ("document-read", "approver key"),
+        ("denied", "admin key"),
     ]
     kept = next(tmp_path.rglob(f"{DOCUMENTS}/{document['sha256']}"))
     kept.write_bytes(b"%PDF-forged")

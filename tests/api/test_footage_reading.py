@@ -9,7 +9,8 @@ from pathlib import Path
 from gateway.domain.access import Role
 from gateway.domain.devices import DeviceId, GroupId
 from gateway.domain.footage import FootageRequest, Period, RequestId
-from gateway.footage.reading import READ_ONCE_IN
+from gateway.footage.reading import READ_ONCE_IN, SEARCHES_MAX
+from gateway.footage.refusals import SUBJECTS_MAX, TOLD_EVERY
 from gateway.storage.writer import Lane
 from tests.api.house import CAMERA, House
 from tests.api.test_brought_files import announced, liaison
@@ -21,6 +22,7 @@ from tests.api.test_footage_scopes import PATH, key
 from tests.api.test_holds import order, placed
 from tests.footage.desk import filing as desk_filing
 from tests.footage.shelf import ready
+from tests.waiting import until
 
 PARTS = ("", "/coverage", "/custody", "/viewings", "/documents", "/links", "/deliveries", "/brought-files")
 LISTS = ("/v1/footage-requests", "/v1/evidence", "/v1/footage/holds")
@@ -139,3 +141,72 @@ async def test_who_reads_a_request_is_on_record_once_in_a_quarter_of_an_hour(hou
     await house.advance(READ_ONCE_IN.total_seconds())
     await house.json("GET", f"{LISTS[0]}/{one}", role=Role.ADMIN)
     assert await readings(house) == [("admin key", one), ("liaison key", one), ("admin key", other), ("admin key", one)]
+
+
+async def rows_of(house: House, action: str) -> list[tuple[str, dict[str, object]]]:
+    """The subjects and data of the audit rows of `action`, the oldest first."""
+    _, page = await house.json("GET", "/v1/audit?limit=1000", role=Role.ADMIN)
+    return [(row["subject"], row["data"]) for row in reversed(page["items"]) if row["action"] == action]
+
+
+async def test_what_is_refused_for_scope_is_on_record_at_once_and_then_counted_once_a_minute(house: House):
+    request, hold = (await submitted(house))["id"], (await placed(house))["id"]
+    far = await key(house, "approver", scopes=["g-2"])
+    person = {"person": "another desk", "why": "out-of-scope"}
+    for _ in range(5):
+        await refused(house, "GET", f"{LISTS[0]}/{request}/custody", far)
+        await refused(house, "GET", f"{LISTS[2]}/{hold}", far)
+    first = [(request, person | {"wish": f"GET {LISTS[0]}/{request}/custody"})]
+    assert await rows_of(house, "footage.denied") == first
+    assert await rows_of(house, "hold.denied") == [(hold, person | {"wish": f"GET {LISTS[2]}/{hold}"})]
+    await house.advance(TOLD_EVERY.total_seconds() + 1)
+    await until(lambda: rows_of(house, "hold.denied"), wanted=lambda rows: len(rows) == 2)
+    assert await rows_of(house, "footage.denied") == [*first, (request, person | {"times": 4})]
+    assert (await rows_of(house, "hold.denied"))[1] == (hold, person | {"times": 4})
+    _, dossier = await house.json("GET", f"{LISTS[0]}/{request}", role=Role.LIAISON)
+    assert [line["detail"]["why"] for line in dossier["custody"] if line["step"] == "denied"] == ["out-of-scope"]
+    await house.advance(3 * TOLD_EVERY.total_seconds())
+    await refused(house, "GET", f"{LISTS[0]}/{request}", far)
+    assert (await rows_of(house, "footage.denied"))[-1] == (request, person | {"wish": f"GET {LISTS[0]}/{request}"})
+
+
+async def test_refusals_of_many_requests_share_a_row_once_there_are_too_many(house: House):
+    far = await key(house, "approver", scopes=["g-2"])
+    for number in range(SUBJECTS_MAX + 9):
+        await filed(house, f"many-{number:02d}", "cam-1")
+        await refused(house, "GET", f"{LISTS[0]}/many-{number:02d}", far)
+    rows = await rows_of(house, "footage.denied")
+    assert [subject for subject, _ in rows] == [*(f"many-{number:02d}" for number in range(SUBJECTS_MAX)), ""]
+    await house.advance(TOLD_EVERY.total_seconds() + 1)
+    rows = await until(lambda: rows_of(house, "footage.denied"), wanted=lambda rows: len(rows) > SUBJECTS_MAX + 1)
+    assert rows[-1] == ("", {"why": "out-of-scope", "times": 8, "person": "another desk"})
+
+
+async def test_a_document_that_is_not_for_the_reader_is_on_record(house: House, tmp_path: Path):
+    await ready(house.services.store, tmp_path / "footage", now=house.clock.now(), by=liaison(house))
+    assert (await house.json("GET", f"{PATH}/documents/D-1", headers=await key(house, "liaison")))[0] == 403
+    assert [(subject, data["why"]) for subject, data in await rows_of(house, "footage.denied")] == [("F-1", "not-yours")]
+
+
+async def test_a_search_is_on_record_with_what_was_asked_and_how_many_were_found(house: House):
+    await filed(house, "east", "cam-1")
+    near = await key(house, "liaison", scopes=["g-1"])
+    for path in (f"{LISTS[0]}?q=nobody", f"{LISTS[0]}?q=nobody&limit=7", f"{LISTS[0]}?camera=cam-1", LISTS[1], f"{LISTS[2]}?state=active"):
+        await listed(house, path, near)
+    told = [(data["list"], data["asked"], data["found"]) for _, data in await rows_of(house, "footage.search")]
+    assert told == [
+        (LISTS[0], {"q": "nobody"}, 0),
+        (LISTS[0], {"camera": "cam-1"}, 1),
+        (LISTS[1], {}, 1),
+        (LISTS[2], {"state": "active"}, 0),
+    ]
+    await house.advance(READ_ONCE_IN.total_seconds())
+    await listed(house, f"{LISTS[0]}?q=nobody", near)
+    assert len(await rows_of(house, "footage.search")) == 5
+
+
+async def test_searches_for_ever_other_things_share_a_row_once_there_are_too_many(house: House):
+    for number in range(SEARCHES_MAX + 5):
+        await listed(house, f"{LISTS[0]}?q=word-{number}", {"Authorization": f"Bearer {house.keys[Role.LIAISON]}"})
+    rows = await rows_of(house, "footage.search")
+    assert (len(rows), rows[-1][1]) == (SEARCHES_MAX + 1, {"others": True, "person": "liaison key"})

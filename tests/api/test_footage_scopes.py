@@ -69,7 +69,7 @@ async def test_a_viewing_is_ended_by_its_supervisor(house: House, tmp_path: Path
     path, outcome = f"/v1/footage-viewings/{viewing['id']}/end", {"outcome": "nothing-found"}
     assert await refused(house, path, await key(house, "liaison", scopes=["g-2"]), outcome) == "out-of-scope"
     assert await refused(house, path, await key(house, "liaison"), outcome) == "not-yours"
-    assert await told(house) == ("ready", ["viewing-started", "not-yours"])
+    assert await told(house) == ("ready", ["viewing-started", "out-of-scope", "not-yours"])
 
 
 async def test_bytes_come_in_by_keys_that_reach_the_request_and_the_record_names_whose_they_were(house: House, tmp_path: Path):

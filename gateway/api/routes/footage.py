@@ -18,7 +18,7 @@ from gateway.api.footage_json import (
     file_out,
     request_out,
 )
-from gateway.api.footage_reach import opened, reach
+from gateway.api.footage_reach import opened, reach, searched
 from gateway.api.models import Instant, Output, Page, PageQuery
 from gateway.api.paging import moment_cursor, number_cursor, to_cursor
 from gateway.api.routing import Call, Routes
@@ -159,6 +159,7 @@ async def _find(call: Call, query: RequestQuery) -> tuple[list[FootageRequest], 
     place = moment_cursor(query)
     before = None if place is None else (place[0], RequestId(place[1]))
     found = await call.services.footage.find(query.parsed(reach(call)), before=before, limit=query.limit + 1)
+    await searched(call, query, min(len(found), query.limit))
     if len(found) <= query.limit:
         return found, None
     last = found[query.limit - 1]

@@ -4,7 +4,7 @@ from aiohttp import web
 from pydantic import Field
 
 from gateway.api.footage_json import PersonOut, RequestOut, request_out, shown_person
-from gateway.api.footage_reach import opened, within
+from gateway.api.footage_reach import opened, refuse, within
 from gateway.api.models import Input, Instant, Line, OptionalLine, Output, Text
 from gateway.api.routing import Call, Media, Routes
 from gateway.domain.access import Permission
@@ -111,7 +111,7 @@ async def read_footage_document(call: Call) -> web.Response:
     owner = (await desk.request(name)).submitted_by
     if owner.actor != call.caller.actor and not call.caller.may(Permission.FOOTAGE_APPROVE):
         hint = f"{owner.name} filed the request; whoever approves may read it, too."
-        raise Forbidden("This document is not for you.", code="not-yours", hint=hint)
+        await refuse(call, name, Forbidden("This document is not for you.", code="not-yours", hint=hint))
     document = await desk.amending.open(name, DocumentId(call.path("document_id")), by=call.caller.person)
     known = document.document
     headers = {

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from gateway.api.footage_reach import must_see, reach
+from gateway.api.footage_reach import must_reach_hold, must_see_hold, reach, searched
 from gateway.api.models import Ident, Input, Instant, Output, Page, PageQuery, Text
 from gateway.api.paging import moment_cursor, to_cursor
 from gateway.api.routing import Call, Routes
@@ -131,6 +131,7 @@ async def list_holds(call: Call, query: HoldQuery) -> HoldPage:
     before = None if place is None else (place[0], HoldId(place[1]))
     request = RequestId(query.request) if query.request else None
     found = await call.services.holds.find(state=query.state, request=request, reach=reach(call), before=before, limit=query.limit + 1)
+    await searched(call, query, min(len(found), query.limit))
     following = None
     if len(found) > query.limit:
         last = found[query.limit - 1]
@@ -142,7 +143,7 @@ async def list_holds(call: Call, query: HoldQuery) -> HoldPage:
 async def read_hold(call: Call) -> HoldDetailOut:
     """One hold with how far it is secured."""
     found = await call.services.holds.get(_id(call))
-    must_see(call, found.hold.owner.actor, found.hold.cameras)
+    await must_see_hold(call, found.hold)
     return _detail(found)
 
 
@@ -167,7 +168,7 @@ async def release_hold(call: Call, body: ReleaseIn) -> HoldOut:
 
 async def _within(call: Call) -> Hold:
     hold = (await call.services.holds.get(_id(call))).hold
-    must_reach(call.caller.key, hold.cameras, call.services.city)
+    await must_reach_hold(call, hold)
     return hold
 
 
