@@ -15,18 +15,18 @@ from gateway.domain.broadcast import Speech
 from gateway.domain.spoken import TEXT_LIMIT, Script, clean, script_of
 from gateway.errors import Fault, InvalidInput, Overloaded
 from gateway.media.clips import CHAIN, NARROW, Leveller, PreparedClip
-from gateway.media.speech import TtsEngine, Voice
+from gateway.media.speech import StandbyEngine, TtsEngine, Voice
 
 log = structlog.get_logger()
 
 _READY_BYTES = 32 << 20  # in memory
 _WAITING = 32  # texts that are being spoken or wait for it
 _TO_KEEP = 16  # sounds on their way to the disk; the next is not kept
-_IDLE_S = 300.0  # so long after the last text the levelling process goes
+_IDLE_S = 300.0  # so long after the last text the processes that wait for the next one go
 
 
 class SpeechDesk:
-    """All texts. While `run` runs, sounds get to the disk, and the process that levels them ends when it is not needed."""
+    """All texts. While `run` runs, sounds get to the disk, and processes wait for the next text as long as one may come soon."""
 
     def __init__(self, engine: TtsEngine, leveller: Leveller, kept: KeptSounds, clock: Clock) -> None:
         self._engine = engine
@@ -36,11 +36,13 @@ class SpeechDesk:
         self._ready: OrderedDict[str, PreparedClip] = OrderedDict()
         self._to_keep: asyncio.Queue[tuple[str, PreparedClip]] = asyncio.Queue(_TO_KEEP)
         self._used = asyncio.Event()
+        self._next = asyncio.Event()
         self._waiting = 0
 
     async def voices(self) -> Sequence[Voice]:
-        """All that the engine has. Whoever asks is about to speak: the levelling process is started meanwhile."""
+        """All that the engine has. Whoever asks is about to speak: the levelling process is started meanwhile, the engine's stand by."""
         self._used.set()
+        self._next.set()
         voices, _ = await asyncio.gather(self._engine.voices(), self._leveller.start())
         return voices
 
@@ -67,8 +69,10 @@ class SpeechDesk:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._keep_all(), name="speech to disk")
                 group.create_task(self._rest(), name="speech at rest")
+                if isinstance(self._engine, StandbyEngine):
+                    group.create_task(self._stand_by(self._engine), name="speech stands by")
         finally:
-            await self._leveller.close()
+            await self._let_go()
 
     async def _spoken(self, text: str, voice: str) -> PreparedClip:
         if self._waiting >= _WAITING:
@@ -80,6 +84,7 @@ class SpeechDesk:
             return await self._leveller.prepare(sound)
         finally:
             self._waiting -= 1
+            self._next.set()
 
     async def _voice(self, wanted: str, text: str) -> str:
         """The voice of that name, or the first that suits the text."""
@@ -110,7 +115,18 @@ class SpeechDesk:
             self._used.clear()
             await self._clock.sleep(_IDLE_S)
             if not self._used.is_set():
-                await self._leveller.close()
+                await self._let_go()
+
+    async def _let_go(self) -> None:
+        await self._leveller.close()
+        if isinstance(self._engine, StandbyEngine):
+            await self._engine.rest()
+
+    async def _stand_by(self, engine: StandbyEngine) -> None:
+        while True:
+            await self._next.wait()
+            self._next.clear()
+            await engine.stand_by()
 
     def _remember(self, key: str, sound: PreparedClip) -> None:
         self._ready[key] = sound

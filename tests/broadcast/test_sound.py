@@ -38,6 +38,19 @@ class Humming:
         return wav_of(tone(0.5, rate=22_050), rate=22_050)
 
 
+class Waiting(Humming):
+    """One that stands by, and counts that, too."""
+
+    stood_by = 0
+    rested = 0
+
+    async def stand_by(self) -> None:
+        self.stood_by += 1
+
+    async def rest(self) -> None:
+        self.rested += 1
+
+
 @pytest.fixture
 async def leveller() -> AsyncIterator[Leveller]:
     leveller = Leveller()
@@ -129,6 +142,25 @@ async def test_the_levelling_process_goes_when_nothing_was_said_for_a_while(
         assert (await speech.prepared(Speech("谢谢"))).pcm
         running.cancel()
     assert not leveller.running
+
+
+async def test_an_engine_stands_by_after_each_text_and_rests_when_nothing_was_said_for_a_while(
+    leveller: Leveller, tmp_path: Path, clock: SimulatedClock
+) -> None:
+    engine = Waiting()
+    speech = SpeechDesk(engine, leveller, KeptSounds(tmp_path / "speech"), clock)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(speech.run())
+        for count, text in enumerate(("请离开", "谢谢"), 1):
+            await speech.prepared(Speech(text))
+            await until(lambda: engine.stood_by, wanted=count.__eq__)
+        await speech.voices()  # whoever asks is about to speak
+        await until(lambda: engine.stood_by == 3)
+        assert not engine.rested
+        await clock.advance(601)
+        await until(lambda: engine.rested == 1)
+        running.cancel()
+    assert engine.rested == 2
 
 
 async def test_chime_repeats_and_pauses_are_put_together_in_each_encoding(shelf: ClipShelf, speech: SpeechDesk) -> None:

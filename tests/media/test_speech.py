@@ -1,13 +1,16 @@
 import asyncio
 import io
+import os
 import shutil
+import signal
 import wave
 from pathlib import Path
 
 import pytest
 
 from gateway.errors import InvalidInput, Overloaded
-from gateway.media.speech import EspeakEngine, load_engine
+from gateway.media.speech import EspeakEngine, StandbyEngine, load_engine
+from tests.waiting import until
 
 needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="speech from text: espeak-ng is not installed")
 
@@ -58,6 +61,81 @@ async def test_texts_reach_the_program_by_standard_input_only(tmp_path: Path) ->
     await EspeakEngine(longest_s=60, program=program).speak("-w /tmp/x $HOME", "en-gb")
     assert (tmp_path / "text").read_text() == "-w /tmp/x $HOME"
     assert "HOME" not in (tmp_path / "options").read_text()
+
+
+class Diary:
+    """A stand-in for espeak-ng that writes down each of its processes, and each text with the process that spoke it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        listing = 'if [ "$1" = --voices ]; then echo header; echo " 5 en-gb --/M English gmw/en"; exit; fi\n'
+        diary = f'echo $$ $2 >> {folder}/started\nread -r text || exit 1\necho $$ "$text" >> {folder}/spoken\n'
+        self.program = stand_in(folder, listing + diary + "/usr/bin/head -c 1044 /dev/zero\n")
+
+    def started(self) -> list[tuple[int, str]]:
+        return self._rows("started")
+
+    def spoken(self) -> list[tuple[int, str]]:
+        return self._rows("spoken")
+
+    async def begun(self, *, after: int) -> int:
+        """The process that was started after so many, once it was."""
+        rows = await until(lambda: self.started()[after:])
+        return int(rows[0][0])
+
+    def _rows(self, name: str) -> list[tuple[int, str]]:
+        file = self._folder / name
+        lines = file.read_text().splitlines() if file.exists() else []
+        return [(int(number), words) for number, words in (line.split(" ", 1) for line in lines)]
+
+
+def alive(number: int) -> bool:
+    return Path(f"/proc/{number}").exists()
+
+
+async def killed(number: int) -> None:
+    os.kill(number, signal.SIGKILL)
+    await until(lambda: not alive(number))
+
+
+async def test_a_process_that_stands_by_speaks_the_next_text_and_no_other(tmp_path: Path) -> None:
+    diary = Diary(tmp_path)
+    engine = EspeakEngine(longest_s=60, program=diary.program)
+    assert isinstance(engine, StandbyEngine)
+    await engine.speak("one\n", "en-gb")
+    await engine.stand_by()
+    await engine.stand_by()
+    ready = await diary.begun(after=1)
+    await engine.speak("two\n", "en-gb")
+    assert diary.spoken()[1:] == [(ready, "two")]
+    await engine.speak("three\n", "en-gb")
+    assert len({number for number, _ in diary.spoken()}) == len(diary.started()) == 3
+
+
+async def test_a_process_that_died_while_it_stood_by_is_replaced(tmp_path: Path) -> None:
+    diary = Diary(tmp_path)
+    engine = EspeakEngine(longest_s=60, program=diary.program)
+    await engine.speak("one\n", "en-gb")
+    for text in ("two", "three"):
+        before = len(diary.started())
+        await engine.stand_by()
+        await killed(await diary.begun(after=before))
+        if text == "three":
+            await engine.stand_by()
+        await engine.speak(f"{text}\n", "en-gb")
+    assert [text for _, text in diary.spoken()] == ["one", "two", "three"]
+    await engine.rest()
+
+
+async def test_the_two_voices_that_spoke_last_stand_by_until_they_may_rest(tmp_path: Path) -> None:
+    diary = Diary(tmp_path)
+    engine = EspeakEngine(longest_s=60, program=diary.program)
+    for voice in ("en-gb", "fr", "en-gb", "de"):
+        await engine.speak("one\n", voice)
+        await engine.stand_by()
+    await until(lambda: sorted(voice for number, voice in diary.started() if alive(number)) == ["de", "en-gb"])
+    await engine.rest()
+    assert not any(alive(number) for number, _ in diary.started())
 
 
 async def test_what_takes_too_long_to_say_is_refused_before_it_is_all_there(tmp_path: Path) -> None:
