@@ -82,6 +82,7 @@ class Connection(asyncio.Protocol):
 
     `on_frame` gets the frames that the device sends; unwanted ones are dropped where they arrive. `on_end` is called with None when
     the device sends TEARDOWN, and with the error when the connection is lost. `farewell_headers` go with our own TEARDOWN.
+    `password_refused`: the device has refused the inventory's password; it is not said again here.
     """
 
     def __init__(self, target: Target, loop: asyncio.AbstractEventLoop) -> None:
@@ -93,6 +94,7 @@ class Connection(asyncio.Protocol):
         self.session_timeout_s = float(_DEFAULT_SESSION_S)
         self.failure: DeviceError | None = None
         self.torn_down = False
+        self.password_refused = False
         self._loop = loop
         self._parser = messages.Parser()
         self._on_burst: BurstSink = _ignore_burst
@@ -115,20 +117,27 @@ class Connection(asyncio.Protocol):
         Raises AuthenticationFailed after one refusal of the same credentials (rule 5), Busy (453, 503), NotSupported (501, 551),
         DeviceFault for other statuses, Unreachable, ProtocolError. The caller's deadline bounds the wait.
         """
-        response = await self._exchange(method, url, headers)
-        for _ in range(2):
-            if response.status != 401:
-                break
-            self._take_challenge(response)
+        for _ in range(3):
+            login = self._digest
             response = await self._exchange(method, url, headers)
-        if response.status == 401:
-            raise self._refused()
-        self._trusted = self._digest is not None
-        return self._judge(method, response)
+            if response.status != 401:
+                self._take_trust(login)
+                return self._judge(method, response)
+            self._take_challenge(response, login)
+        raise self._refused()
 
-    def _take_challenge(self, response: Response) -> None:
-        """Prepare a second try; raises AuthenticationFailed when what we know has been refused already."""
+    def _take_trust(self, login: digest.Digest | None) -> None:
+        """What was asked with `login` was not refused for it: a 401 that follows means that the nonce has had its time."""
+        if login is not None and login is self._digest:
+            self._trusted = True
+
+    def _take_challenge(self, response: Response, login: digest.Digest | None) -> None:
+        """Prepare another try of what was asked with `login`; raises AuthenticationFailed when what we know has been refused already."""
+        if login is not None and self._digest is not None and login is not self._digest:
+            return  # another request has brought a newer nonce meanwhile
         credentials = self.target.credentials
+        if self.password_refused:
+            raise self._refused()
         if not credentials.username:
             raise AuthenticationFailed(
                 f"{self.target.device}: asks for a password over RTSP and the inventory has none",
@@ -143,6 +152,8 @@ class Connection(asyncio.Protocol):
         self._digest = digest.Digest(challenge, credentials)
 
     def _refused(self) -> AuthenticationFailed:
+        """The password is not said again on this connection, not even in our farewell."""
+        self.password_refused, self._digest = True, None
         return AuthenticationFailed(
             f"{self.target.device}: refuses our password over RTSP",
             hint="Correct the device's password in the inventory; it is not tried again until then.",
@@ -286,27 +297,38 @@ class Connection(asyncio.Protocol):
 
     def _ask_harmlessly(self, url: str) -> None:
         self.keep_alive(url)
-        if len(self._pending) >= _UNANSWERED_LIMIT:  # while we do not read a replay, no answer can reach us
-            return
+        if len(self._pending) < _UNANSWERED_LIMIT:  # while we do not read a replay, no answer can reach us
+            self._say_that_we_live(url)
+
+    def _say_that_we_live(self, url: str, *, again: bool = False) -> None:
+        login = self._digest
         try:
             number, answer = self._send(self._keep_alive_method, url, ())
         except DeviceError:
             return
         self._pending[number] = answer
-        answer.add_done_callback(lambda done: self._kept_alive(number, done))
 
-    def _kept_alive(self, number: int, answer: asyncio.Future[Response]) -> None:
-        self._pending.pop(number, None)
-        if answer.cancelled() or answer.exception() is not None:
+        def take(done: asyncio.Future[Response]) -> None:
+            self._pending.pop(number, None)
+            if not done.cancelled() and done.exception() is None:
+                self._kept_alive(url, done.result(), login, again=again)
+
+        answer.add_done_callback(take)
+
+    def _kept_alive(self, url: str, response: Response, login: digest.Digest | None, *, again: bool) -> None:
+        """What a device refuses for its nonce alone, it hears at once with the new one: half a timeout later may be too late."""
+        if response.status != 401:
+            self._take_trust(login)
+            if response.status in (405, 451, 501, 551):
+                self._keep_alive_method = "OPTIONS"
             return
-        response = answer.result()
-        if response.status == 401:
-            try:
-                self._take_challenge(response)
-            except DeviceError as error:
-                self._fail(error)
-        elif response.status in (405, 451, 501, 551):
-            self._keep_alive_method = "OPTIONS"
+        try:
+            self._take_challenge(response, login)
+        except DeviceError as error:
+            self._fail(error)
+            return
+        if not again:
+            self._say_that_we_live(url, again=True)
 
     async def close(self, url: str = "") -> None:
         """End the session, if there is one, by TEARDOWN on `url`, then the connection. Never raises for what the device does."""
@@ -425,8 +447,9 @@ async def take_leave(broken: Connection, url: str) -> None:
     """End the session of a connection that broke from a new one: some devices keep a talker's place until they hear TEARDOWN.
 
     Sessions do not depend on connections (RFC 2326, 1.1). Takes two seconds at the most, and never raises for what the device does.
+    A password that was refused is not said again: then TEARDOWN goes without one, as some devices want none for it.
     """
-    if not broken.session or broken.torn_down or broken.failure is None or isinstance(broken.failure, AuthenticationFailed):
+    if not broken.session or broken.torn_down or broken.failure is None:
         return
     try:
         async with asyncio.timeout(_FAREWELL_S):
@@ -434,6 +457,7 @@ async def take_leave(broken: Connection, url: str) -> None:
     except (TimeoutError, OSError):
         return  # who cannot be reached hears no farewell
     connection.session, connection.farewell_headers = broken.session, broken.farewell_headers
+    connection.password_refused = broken.password_refused
     await connection.close(url)
 
 

@@ -61,7 +61,7 @@ Answer = Callable[["Peer", Asked], Reply | bytes | None]
 @dataclass
 class Login:
     """What the server wants: RFC 7616 digest. `refuses_as_stale`: how many right answers are still refused; `rotates`: a new nonce in
-    each challenge, without a word of the old one being stale."""
+    each challenge, without a word of the old one being stale; `one_time`: such a nonce is good for one request."""
 
     user: str = "admin"
     password: str = "secret"
@@ -69,10 +69,12 @@ class Login:
     qop: bool = False
     refuses_as_stale: int = 0
     rotates: bool = False
+    one_time: bool = False
     nonce: str = "nonce-0"
+    spent: str = ""
 
     def challenge(self, *, stale: bool = False) -> str:
-        self.nonce += "y" if self.rotates else ""
+        self.nonce += "y" if self.rotates or self.one_time else ""
         parts = ['realm="device"', f'nonce="{self.nonce}"', f"algorithm={self.algorithm}"]
         parts += ['qop="auth,auth-int"'] if self.qop else []
         parts += ["stale=true"] if stale else []
@@ -85,7 +87,10 @@ class Login:
         second = hash_of(f"{asked.method}:{asked.url}".encode()).hexdigest()
         middle = f"{given.get('nc')}:{given.get('cnonce')}:auth:" if self.qop else ""
         right = hash_of(f"{first}:{self.nonce}:{middle}{second}".encode()).hexdigest()
-        return given.get("response") == right and given.get("nonce") == self.nonce and given.get("uri") == asked.url
+        if given.get("response") != right or given.get("nonce") != self.nonce or given.get("uri") != asked.url or self.nonce == self.spent:
+            return False
+        self.spent = self.nonce if self.one_time else ""
+        return True
 
 
 @dataclass

@@ -254,6 +254,52 @@ async def test_an_endless_row_of_stale_nonces_ends() -> None:
     assert len(peer.asked) <= 3
 
 
+def brief(peer: Peer, asked: Asked) -> Reply:
+    """A SETUP whose session wants to be kept alive each second."""
+    return Reply(headers={"Session": f"{peer.session};timeout=2", "Transport": asked.headers["transport"]})
+
+
+async def test_a_nonce_that_expires_without_a_word_costs_neither_the_sound_nor_the_farewell() -> None:
+    heard: list[str] = []
+
+    def hear(peer: Peer, asked: Asked) -> Reply:
+        heard.append(asked.method)
+        return Reply()
+
+    script = {"SETUP": brief, "GET_PARAMETER": hear, "TEARDOWN": hear}
+    async with listening(Peer(login=Login(one_time=True), script=script)) as peer, asyncio.timeout(10):
+        session = await opened(peer)
+        await peer.until(lambda: len(heard) == 2)
+        assert peer.methods().count("GET_PARAMETER") == 4  # each is repeated at once
+        assert not session.ended
+        await session.close()
+        assert heard == ["GET_PARAMETER", "GET_PARAMETER", "TEARDOWN"]
+
+
+@pytest.mark.parametrize(("rotates", "tries"), [(False, 1), (True, 2)])  # a nonce that changed may have been all that was wrong
+async def test_a_password_that_is_changed_amid_a_talk_ends_it_and_is_not_tried_for_the_farewell(rotates: bool, tries: int) -> None:
+    login = Login(rotates=rotates)
+    async with listening(Peer(login=login, script={"SETUP": brief})) as peer, asyncio.timeout(10):
+        session = await opened(peer)
+        login.password = "changed"
+        await peer.gone.wait()
+        assert session.ended
+        await session.close()
+        assert peer.refused == tries
+        assert (peer.asked[-1].method, peer.asked[-1].headers["session"]) == ("TEARDOWN", peer.session)
+        assert "authorization" not in peer.asked[-1].headers
+
+
+async def test_a_password_that_is_refused_amid_the_set_up_is_not_tried_again_by_the_farewell() -> None:
+    challenge = Reply("401 Unauthorized", {"WWW-Authenticate": 'Digest realm="device", nonce="n"'})
+    async with listening(Peer(script={"PLAY": lambda p, a: challenge})) as peer, asyncio.timeout(10):
+        with pytest.raises(AuthenticationFailed):
+            await opened(peer)
+        await peer.gone.wait()
+        assert [asked.method for asked in peer.asked if "authorization" in asked.headers] == ["PLAY"]
+        assert peer.methods()[-1] == "TEARDOWN"
+
+
 # -- what goes wrong --------------------------------------------------------------------------------------------------
 
 
@@ -359,10 +405,7 @@ async def test_a_session_that_changes_its_name_is_refused() -> None:
 
 
 async def test_the_session_is_kept_alive_by_the_method_that_the_device_knows() -> None:
-    def setup(peer: Peer, asked: Asked) -> Reply:
-        return Reply(headers={"Session": "9;timeout=2", "Transport": asked.headers["transport"]})
-
-    script = {"SETUP": setup, "GET_PARAMETER": lambda p, a: Reply("501 Not Implemented")}
+    script = {"SETUP": brief, "GET_PARAMETER": lambda p, a: Reply("501 Not Implemented")}
     async with listening(Peer(script=script, session="9")) as peer:
         session = await opened(peer)
         await peer.until(lambda: "OPTIONS" in peer.methods())
