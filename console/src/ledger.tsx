@@ -199,6 +199,13 @@ function Looked({ one }: { one: Entry }) {
           <button onClick={() => void deed(one.id, "decline", undefined)}>{t("ledger.decline")}</button>
         </p>
       )}
+      {one.open && !waits && may("broadcast:send") && (
+        <p class="one-key">
+          <button class="silence" onClick={() => void deed(one.id, "cancel", undefined)}>
+            {t("shout.silence")}
+          </button>
+        </p>
+      )}
       {may("broadcast:send") && (
         <p class="one-key">
           {OUTCOMES.map((outcome, number) => (

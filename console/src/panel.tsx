@@ -118,6 +118,7 @@ export function Page({ city, desk, device }: { city: City; desk: Desk; device: D
         {t(`state.${state}`)} {why !== "" && <em title={why}>{reason(why)}</em>} {since !== null && <span class="dim">{lasted(since)}</span>}
       </p>
       <Beside city={city} desk={desk} device={device} />
+      {(device.kind === "camera" || device.kind === "speaker") && <Shout city={city} device={device} />}
       <dl class="facts">
         {facts
           .filter(([, value]) => value !== "")
@@ -128,7 +129,6 @@ export function Page({ city, desk, device }: { city: City; desk: Desk; device: D
             </div>
           ))}
       </dl>
-      {(device.kind === "camera" || device.kind === "speaker") && <Shout city={city} device={device} />}
       {device.kind === "camera" && <Speakers camera={device} />}
       {mayAct.value && (
         <p class="repair">

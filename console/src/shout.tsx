@@ -6,7 +6,7 @@ import { reason, t } from "./i18n";
 import { presetsBound, Refused } from "./api";
 import { may, tell } from "./session";
 import { type Stage, TalkKey } from "./talk";
-import { beside, type Broadcast, type Choice, type Clip, clips, say, type SayOrder, stopAll, watch } from "./voice";
+import { beside, type Broadcast, type Choice, type Clip, clips, say, type SayOrder, silence, stopAll, watch } from "./voice";
 import { reasons, remember } from "./why";
 
 const NEAREST = "";
@@ -96,10 +96,6 @@ function Desk({ city, device }: { city: City; device: Device }) {
         <button type="submit">{t("shout.say")}</button>
       </form>
       <Library play={(clip) => send({ clip })} />
-      <label class="line">
-        {t("shout.case")} <input value={caseNumber.value} maxLength={200} onInput={(event) => (caseNumber.value = event.currentTarget.value)} />
-      </label>
-      <Why why={why.value} give={(given) => (why.value = given)} />
       {quiet.value && may("broadcast:override") && (
         <label class="line">
           {t("shout.override")}{" "}
@@ -112,6 +108,15 @@ function Desk({ city, device }: { city: City; device: Device }) {
         </p>
       )}
       <Outcome city={city} broadcast={heard.value} />
+      {heard.value?.open && (
+        <button class="silence" onClick={() => void silence(heard.value!.id).then((now) => (heard.value = now), complain)}>
+          {t("shout.silence")}
+        </button>
+      )}
+      <label class="line">
+        {t("shout.case")} <input value={caseNumber.value} maxLength={200} onInput={(event) => (caseNumber.value = event.currentTarget.value)} />
+      </label>
+      <Why why={why.value} give={(given) => (why.value = given)} />
       <StopAll />
     </>
   );

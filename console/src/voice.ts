@@ -1,5 +1,5 @@
 // What the console asks of the gateway to be heard in the street: who would speak, say this, what became of it, silence all.
-import { get, post } from "./api";
+import { freshKey, gatewayNow, get, post } from "./api";
 
 export type Place = { camera: string } | { speaker: string };
 
@@ -55,8 +55,13 @@ export async function clips(): Promise<Clip[]> {
 
 /** Have a text or a clip heard, soon or not at all. */
 export async function say(order: SayOrder, what: { text: string } | { clip: string }): Promise<Broadcast> {
-  const not_after = new Date(Date.now() + WITHIN_MS).toISOString();
-  return post<Broadcast>("/v1/broadcasts", { ...order, ...what, priority: "enforcement", not_after, id: `console-${crypto.randomUUID()}` });
+  const not_after = new Date(gatewayNow() + WITHIN_MS).toISOString();
+  return post<Broadcast>("/v1/broadcasts", { ...order, ...what, priority: "enforcement", not_after, id: `console-${freshKey()}` });
+}
+
+/** Silence one broadcast, now; those of others sound on. */
+export async function silence(id: string): Promise<Broadcast> {
+  return post<Broadcast>(`/v1/broadcasts/${encodeURIComponent(id)}/cancel`, undefined);
 }
 
 /** Tell how a broadcast goes until it has ended, or nobody wants to know. */

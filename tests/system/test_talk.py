@@ -14,6 +14,7 @@ from tests.sweeps import PAUSE_S, SWEEP_S, clearest_db, sweeps, wav
 from tests.system.chromium import Page, browser, program
 from tests.system.conftest import ROOT, Demo
 from tests.system.test_console import api, fill, sign_in
+from tests.system.test_console import press as shortcut
 from tests.waiting import until
 
 pytestmark = [
@@ -115,6 +116,37 @@ async def test_a_text_is_said_there_and_one_press_silences_all(demo: Demo, tmp_p
         await page.screenshot(tmp_path / "text.png")
         await page.run("document.querySelector('.top .stop-all').click()")
         await page.until(f"document.querySelector('.outcome [data-speaker={speaker}]')?.dataset.state === 'cancelled'")
+        assert page.errors == []
+
+
+async def test_one_broadcast_is_silenced_while_others_sound_on(demo: Demo, tmp_path: Path) -> None:
+    async with browser(tmp_path / "profile") as page, api(demo, "operator") as http:
+        camera, speaker = await a_view(http)
+        other = next(one for one in await speakers(http) if one != speaker)
+        soon = (datetime.now(UTC) + timedelta(seconds=30)).isoformat()
+        body = {"id": "sounding-on", "text": "请保持通道畅通。" * 30, "targets": {"speakers": [other]}, "not_after": soon}
+        async with http.post("/v1/broadcasts", json=body) as answer:
+            assert answer.status == 202, await answer.text()
+            sounding = (await answer.json())["id"]
+        await sign_in(page, demo, "operator")
+        await show(page, http, camera)
+        await page.until("document.querySelector('.hearers')")
+        await page.run(fill(".shout input[name=text]", "请勿占道经营,谢谢配合。" * 8))
+        await page.run("document.querySelector('.shout form').requestSubmit()")
+        await page.until(f"document.querySelector('.outcome [data-speaker={speaker}]')?.dataset.state === 'playing'")
+        await page.screenshot(tmp_path / "silence.png")
+        await page.run("document.querySelector('.shout .silence').click()")
+        await page.until(f"document.querySelector('.outcome [data-speaker={speaker}]')?.dataset.state === 'cancelled'")
+        await page.until("!document.querySelector('.shout .silence')")
+        async with http.get(f"/v1/broadcasts/{sounding}") as answer:
+            assert [one["state"] for one in (await answer.json())["deliveries"]] == ["playing"]
+        await shortcut(page, "b")
+        await page.until(f"document.querySelector('[data-broadcast={sounding}]')")
+        await page.run(f"document.querySelector('[data-broadcast={sounding}]').click()")
+        await page.until("document.querySelector('.looked .silence')")
+        await page.screenshot(tmp_path / "ledger.png")
+        await page.run("document.querySelector('.looked .silence').click()")
+        await page.until("document.querySelector('.looked [data-state=cancelled]')")
         assert page.errors == []
 
 

@@ -1,0 +1,50 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { say, silence, stopAll } from "./voice";
+
+vi.hoisted(() =>
+  Object.assign(globalThis, { localStorage: { getItem: () => "en", setItem: () => undefined }, document: { documentElement: {} } }),
+);
+
+interface Asked {
+  path: string;
+  init: RequestInit;
+}
+
+describe("what the console has heard", () => {
+  let asked: Asked[];
+  let gateway: number;
+
+  beforeEach(() => {
+    asked = [];
+    gateway = Date.now();
+    const bytes = crypto.getRandomValues.bind(crypto);
+    vi.stubGlobal("crypto", { getRandomValues: bytes }); // as on a page without TLS: no randomUUID
+    vi.stubGlobal("fetch", async (path: string, init: RequestInit) => {
+      asked.push({ path, init });
+      return new Response(JSON.stringify({ id: "b1", open: true, deliveries: [] }), { headers: { Date: new Date(gateway).toUTCString() } });
+    });
+  });
+  afterEach(() => vi.unstubAllGlobals());
+
+  const sent = () => JSON.parse(asked.at(-1)!.init.body as string) as { id: string; not_after: string };
+
+  it("has a name of its own where the page is not served over TLS", async () => {
+    await say({ targets: { speakers: ["s1"] } }, { text: "please leave" });
+    const first = sent().id;
+    await say({ targets: { speakers: ["s1"] } }, { text: "please leave" });
+    expect(first).toMatch(/^console-[0-9a-f]{24}$/);
+    expect(sent().id).not.toBe(first);
+  });
+
+  it.each([-3_600_000, 0, 3_600_000])("has its deadline by the gateway's clock, %d ms ahead of the desk's", async (ahead) => {
+    gateway = Date.now() + ahead;
+    await stopAll(); // any answer tells the gateway's time
+    await say({ targets: { speakers: ["s1"] } }, { text: "please leave" });
+    expect(Math.abs(Date.parse(sent().not_after) - gateway - 20_000)).toBeLessThan(2_000);
+  });
+
+  it("is silenced alone", async () => {
+    await silence("b 1");
+    expect(asked.at(-1)).toMatchObject({ path: "/v1/broadcasts/b%201/cancel", init: { method: "POST" } });
+  });
+});
