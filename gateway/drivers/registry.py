@@ -26,6 +26,7 @@ from gateway.drivers.onvif.volume import Volumes
 from gateway.drivers.onvif.wsdl import WSDLS
 from gateway.drivers.profiles.library import Profiles
 from gateway.drivers.profiles.model import Profile, Traits
+from gateway.drivers.refusals import Refusals
 from gateway.drivers.sip.agent import Outbound, SipAgent
 from gateway.drivers.sip.speaker import SipSpeaker
 from gateway.drivers.snmp.neighbours import SwitchTables, read_neighbours
@@ -93,6 +94,7 @@ class Drivers:
         self._sip = SipAgent(outbound=outbound)
         self._heir: Heir = no_heir
         self._telephones: dict[DeviceId, SipSpeaker] = {}
+        self._refusals: dict[DeviceId, Refusals] = {}
         self._volumes: dict[DeviceId, Volumes] = {}
         self._subscribers: dict[DeviceId, Subscriber] = {}
 
@@ -127,7 +129,7 @@ class Drivers:
         """Take up the city and the credentials as they are now; a device that has changed is met anew, one that is gone forgotten."""
         self._credentials = credentials
         self._met.clear()
-        for kept in (self._onvif, self._speakers, self._telephones, self._volumes, self._subscribers, self._identities):
+        for kept in (self._onvif, self._speakers, self._telephones, self._refusals, self._volumes, self._subscribers, self._identities):
             for device in kept.keys() - self._city.devices.keys():
                 del kept[device]
         for device, driver in self._onvif.items():
@@ -192,6 +194,8 @@ class Drivers:
             self._onvif[device_id].try_again()
         if device_id in self._telephones:
             self._telephones[device_id].try_again()
+        if device_id in self._refusals:
+            self._refusals[device_id].forget()
         self.sensors.forget(device_id)
 
     def onvif_of(self, device_id: DeviceId) -> OnvifDevice:
@@ -239,8 +243,15 @@ class Drivers:
     def _called(self, device_id: DeviceId) -> SipSpeaker:
         speaker = self._telephones.get(device_id)
         if speaker is None:
-            speaker = self._telephones[device_id] = SipSpeaker(self._sip, partial(self.target_of, device_id), self._clock)
+            refusals = None if self._sip.outbound else self._refusals_of(device_id)  # an exchange has its own login
+            speaker = self._telephones[device_id] = SipSpeaker(self._sip, partial(self.target_of, device_id), self._clock, refusals)
         return speaker
+
+    def _refusals_of(self, device_id: DeviceId) -> Refusals:
+        found = self._refusals.get(device_id)
+        if found is None:
+            found = self._refusals[device_id] = Refusals(self.onvif_of(device_id))
+        return found
 
     def volume_of(self, device_id: DeviceId) -> Volumes:
         found = self._volumes.get(device_id)
@@ -253,7 +264,7 @@ class Drivers:
         if speaker is None:
             onvif = self.onvif_of(device_id)
             paths: dict[SpeakerPath, StreamPath] = {
-                SpeakerPath.BACKCHANNEL: BackchannelPath(onvif, self._bequeath),
+                SpeakerPath.BACKCHANNEL: BackchannelPath(onvif, self._bequeath, self._refusals_of(device_id)),
                 SpeakerPath.SIP: self._called(device_id),
             }
             target_of, clips = partial(self.target_of, device_id), Clips(onvif, self._clock)

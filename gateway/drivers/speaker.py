@@ -11,6 +11,7 @@ from gateway.domain.speaking import SpeakerPath
 from gateway.drivers.base import AudioSession, ClipPlayer, DeviceClip, Heir, Loaded, MediaProfile, Target, no_heir
 from gateway.drivers.onvif.clips import Clips
 from gateway.drivers.onvif.device import OnvifDevice
+from gateway.drivers.refusals import Refusals
 from gateway.drivers.rtsp.backchannel import Habits, manner_of, open_audio
 from gateway.drivers.rtsp.connection import deadline
 from gateway.errors import AuthenticationFailed, Busy, DeviceError, DeviceFault, NotSupported, WrongDevice
@@ -166,14 +167,15 @@ class BackchannelPath:
     """The RTSP backchannel, its way found through ONVIF media (ONVIF Streaming, 5.3).
 
     The path of the stream is asked for once, by `prepare` or by the first `open`, and kept until the device refuses it. So is what talks
-    taught of the device; how it wants to be spoken to beside that, its profile says.
+    taught of the device; how it wants to be spoken to beside that, its profile says. A password that was refused is not tried again.
     """
 
-    __slots__ = ("_finding", "_habits", "_heir", "_onvif", "_path")
+    __slots__ = ("_finding", "_habits", "_heir", "_onvif", "_path", "_refusals")
 
-    def __init__(self, onvif: OnvifDevice, heir: Heir = no_heir) -> None:
-        """`heir`: who ends a session that is being set up when the daemon dies."""
+    def __init__(self, onvif: OnvifDevice, heir: Heir = no_heir, refusals: Refusals | None = None) -> None:
+        """`heir`: who ends a session that is being set up when the daemon dies; `refusals`: the device's, its own without."""
         self._onvif = onvif
+        self._refusals = refusals or Refusals()
         self._heir = heir
         self._habits = Habits()
         self._path = ""
@@ -186,13 +188,18 @@ class BackchannelPath:
             self._path = self._path or await self._find_path(timeout_s)
 
     async def open(self, *, prefer: Sequence[str], timeout_s: float) -> AudioSession:
+        target = self._onvif.target
+        refused = self._refusals.known(target)
+        if refused is not None:
+            raise refused
         await self.prepare(timeout_s=timeout_s)
         try:
-            target = self._onvif.target
             manner = manner_of(target.speaker, path=self._path)
             return await open_audio(target, prefer=prefer, timeout_s=timeout_s, manner=manner, habits=self._habits, heir=self._heir)
-        except (DeviceFault, AuthenticationFailed):
+        except (DeviceFault, AuthenticationFailed) as error:
             self._path = ""  # it may have moved: ask anew the next time
+            if isinstance(error, AuthenticationFailed):
+                self._refusals.note(target, error)
             raise
 
     async def _find_path(self, timeout_s: float) -> str:

@@ -75,8 +75,14 @@ class Access:
         """Whether nothing is to be signed at the moment."""
         return bool(self.verdict) and now < self._not_before
 
+    def hopeless(self, now: float) -> bool:
+        """Whether the password itself is not to be tried, by no other protocol either: it is known bad, or the device has locked us out."""
+        for_good = self.verdict == "bad-credentials" and self._not_before == float("inf")
+        return self.rests(now) and (for_good or self.verdict == "locked-out")
+
     def suspect(self) -> None:
-        """Something signed was refused, and it is not known yet whether for the password or for want of a right."""
+        """Something signed was refused, and it is not known yet whether for the password or for want of a right, or it was said by
+        another protocol."""
         self._refused += 1
 
     def accepted(self) -> None:

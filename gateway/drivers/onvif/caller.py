@@ -119,6 +119,20 @@ class Caller:
         self._access.try_again()
         self._digest = self._web_digest = None
 
+    def known_bad(self) -> AuthenticationFailed | None:
+        """Why other protocols are not to try the same credentials, None when they may."""
+        if not self._access.hopeless(self._clock.monotonic()):
+            return None
+        return AuthenticationFailed(
+            "not tried again: the device refused these credentials over ONVIF",
+            code=self._access.verdict,
+            hint="Correct the device's password in the inventory; it is not tried again until then.",
+        )
+
+    def suspect(self) -> None:
+        """Another protocol was refused with the same credentials: that spends of the same budget."""
+        self._access.suspect()
+
     @property
     def refusals(self) -> int:
         """Signed requests that the device refused since the last one that it accepted."""

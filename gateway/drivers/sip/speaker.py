@@ -7,6 +7,7 @@ from functools import partial
 from gateway.clock import Clock
 from gateway.domain.devices import Credentials
 from gateway.drivers.base import AudioSession, Identity, Target
+from gateway.drivers.refusals import Refusals
 from gateway.drivers.sip.agent import SipAgent, Way, deadline
 from gateway.drivers.sip.call import Plan
 from gateway.drivers.sip.manner import manner_of
@@ -31,19 +32,19 @@ class SipSpeaker:
     A password that it has refused is not tried again until the inventory has another one, or somebody says so (rule 5).
     """
 
-    __slots__ = ("_agent", "_clock", "_refused", "_target_now", "_told")
+    __slots__ = ("_agent", "_clock", "_refusals", "_target_now", "_told")
 
-    def __init__(self, agent: SipAgent, target: Callable[[], Target], clock: Clock) -> None:
-        """`target`: how the inventory has the device now."""
+    def __init__(self, agent: SipAgent, target: Callable[[], Target], clock: Clock, refusals: Refusals | None = None) -> None:
+        """`target`: how the inventory has the device now; `refusals`: the device's, its own without."""
         self._agent = agent
         self._clock = clock
         self._target_now = target
         self._told: tuple[float, str, Told] | None = None
-        self._refused: tuple[Credentials, AuthenticationFailed] | None = None
+        self._refusals = refusals or Refusals()
 
     def try_again(self) -> None:
         """Somebody says that the password is right now."""
-        self._refused = None
+        self._refusals.forget()
 
     async def prepare(self, *, timeout_s: float) -> None:
         """There is nothing to find: a telephone is called where the inventory says."""
@@ -51,13 +52,13 @@ class SipSpeaker:
     async def open(self, *, prefer: Sequence[str], timeout_s: float) -> AudioSession:
         """Call it until it has taken the call; see `open_call`."""
         target = self._target_now()
-        known = self._known_refusal(target)
+        known = self._refusals.known(target)
         if known is not None:
             raise known
         try:
             return await open_call(self._agent, target, prefer=prefer, timeout_s=timeout_s, manner=manner_of(target.speaker))
         except AuthenticationFailed as error:
-            self._note(target, error)
+            self._refusals.note(target, error)
             raise
 
     async def ask(self, *, timeout_s: float) -> Told:
@@ -66,7 +67,7 @@ class SipSpeaker:
         Raises Unreachable, DeadlineExceeded.
         """
         target = self._target_now()
-        known = self._known_refusal(target)
+        known = self._refusals.known(target)
         credentials = target.credentials if known is None else Credentials()
         async with deadline(target, timeout_s):
             conversation = await self._agent.open(_way(target), partial(self._inquiry, target, credentials))
@@ -78,7 +79,7 @@ class SipSpeaker:
         if inquiry.answer is None:
             raise DeadlineExceeded(f"{target.device}: no answer over SIP")
         if known is None and inquiry.refused is not None:
-            self._note(target, inquiry.refused)
+            self._refusals.note(target, inquiry.refused)
         identity, hardware = identity_of(inquiry.answer)
         told = Told(identity, tuple(hardware), (known or inquiry.refused) if inquiry.answer.status in (401, 407) else None)
         self._told = self._clock.monotonic(), target.address, told
@@ -110,15 +111,6 @@ class SipSpeaker:
             credentials=credentials,
         )
         return Inquiry(plan, token=self._agent.token, now=now, timing=self._agent.timing)
-
-    def _known_refusal(self, target: Target) -> AuthenticationFailed | None:
-        if self._refused is None or self._refused[0] != target.credentials:
-            return None
-        return self._refused[1]
-
-    def _note(self, target: Target, error: AuthenticationFailed) -> None:
-        if error.code == AuthenticationFailed.code:
-            self._refused = target.credentials, error
 
 
 def _way(target: Target) -> Way:

@@ -193,8 +193,8 @@ def _parsed(head: str) -> Asked:
 
 
 @contextlib.asynccontextmanager
-async def listening(peer: Peer) -> AsyncIterator[Peer]:
-    server = await asyncio.start_server(peer.serve, "127.0.0.1", 0)
+async def listening(peer: Peer, *, host: str = "127.0.0.1") -> AsyncIterator[Peer]:
+    server = await asyncio.start_server(peer.serve, host, 0)
     peer.port = server.sockets[0].getsockname()[1]
     try:
         yield peer
