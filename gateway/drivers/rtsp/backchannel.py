@@ -289,9 +289,9 @@ def choose(description: SessionDescription, prefer: Sequence[str]) -> tuple[Medi
     for name in prefer:
         for media in open_to_us:
             for encoding in media.encodings:
-                if encoding.name == name:
+                if encoding.is_telephony(name):
                     return media, encoding
-    offered = sorted({encoding.name for media in open_to_us for encoding in media.encodings})
+    offered = sorted({str(encoding) for media in open_to_us for encoding in media.encodings})
     raise NotSupported(f"the device takes {', '.join(offered) or 'nothing known'}, not {', '.join(prefer)}", code="no-common-encoding")
 
 

@@ -13,7 +13,7 @@ SHORTEST_PACKET_MS = 5.0
 LONGEST_PACKET_MS = 150.0  # 1,200 bytes of G.711: what goes through every network in one piece
 MEDIA_LIMIT = 32
 
-_RTPMAP = re.compile(r"(\d{1,3}) ([A-Za-z0-9._\-]{1,32})/(\d{1,7})(?:/\d+)?")
+_RTPMAP = re.compile(r"(\d{1,3}) ([A-Za-z0-9._\-]{1,32})/(\d{1,7})(?:/(\d{1,3}))?")
 _PACKET_TIME = re.compile(r"\d{1,4}(?:\.\d{1,3})?")
 _NUMBER = re.compile(r"\d{1,3}")
 _DIRECTIONS = ("sendonly", "recvonly", "sendrecv", "inactive")
@@ -23,12 +23,21 @@ _STATIC = {0: ("PCMU", 8000), 8: ("PCMA", 8000), 9: ("G722", 8000), 14: ("MPA", 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """One payload type of a media: encoding name (upper case), clock rate in Hz, format parameters."""
+    """One payload type of a media: encoding name (upper case), clock rate in Hz, format parameters, channels of sound."""
 
     payload_type: int
     name: str
     clock_rate: int
     parameters: Mapping[str, str] = field(default_factory=dict)
+    channels: int = 1
+
+    def is_telephony(self, name: str) -> bool:
+        """Whether it is the sound of that name as we make it: 8000 Hz (G.722 says so too: RFC 3551, 4.5.2) and one channel."""
+        return (self.name, self.clock_rate, self.channels) == (name, 8000, 1)
+
+    def __str__(self) -> str:
+        """Its name, with what is unusual about it."""
+        return self.name if self.is_telephony(self.name) else f"{self.name}/{self.clock_rate}" + f"/{self.channels}" * (self.channels != 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +128,15 @@ def _milliseconds(attributes: list[tuple[str, str]], name: str) -> list[float]:
 
 def _encoding(payload_type: int, attributes: list[tuple[str, str]]) -> Encoding | None:
     """None for a payload type that is neither static nor mapped: nobody can tell what it is."""
-    name, rate = _STATIC.get(payload_type, ("", 0))
+    (name, rate), channels = _STATIC.get(payload_type, ("", 0)), 1
     for value in (value for key, value in attributes if key == "rtpmap"):
         match = _RTPMAP.match(value)
         if match and int(match[1]) == payload_type:
-            name, rate = match[2].upper(), int(match[3])
+            name, rate, channels = match[2].upper(), int(match[3]), int(match[4] or 1)
             break
-    return Encoding(payload_type, name, rate, _parameters(payload_type, attributes)) if name and payload_type < 128 else None
+    if not name or payload_type > 127:
+        return None
+    return Encoding(payload_type, name, rate, _parameters(payload_type, attributes), channels)
 
 
 def _parameters(payload_type: int, attributes: list[tuple[str, str]]) -> dict[str, str]:

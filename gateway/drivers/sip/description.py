@@ -49,7 +49,8 @@ def agreed(answer: bytes, encodings: Sequence[str], *, packet_ms: float = 0.0) -
     if port < FIRST_UNPRIVILEGED_PORT:
         raise ProtocolError("the device names no usable port for RTP")
     for encoding in media.encodings:  # in the device's own order: the first one is what it wants (RFC 3264, 6.1)
-        if encoding.name in encodings and PAYLOAD_TYPES.get(encoding.name) == encoding.payload_type:
+        ours = PAYLOAD_TYPES.get(encoding.name) == encoding.payload_type and encoding.is_telephony(encoding.name)
+        if ours and encoding.name in encodings:
             return Agreed(port, encoding.name, encoding.payload_type, packet_ms or media.packet_ms)
-    offered = sorted({encoding.name for encoding in media.encodings})
+    offered = sorted({str(encoding) for encoding in media.encodings})
     raise NotSupported(f"the device takes {', '.join(offered) or 'nothing known'}, not {', '.join(encodings)}", code="no-common-encoding")

@@ -54,6 +54,15 @@ async def test_the_preferred_encoding_is_chosen_among_those_of_one_line() -> Non
             await session.close()
 
 
+@pytest.mark.parametrize("faster", ["PCMA/16000", "PCMA/8000/2", "PCMU/48000"])
+async def test_sound_of_another_clock_or_of_two_channels_is_not_taken_for_ours(faster: str) -> None:
+    lines = f"m=audio 0 RTP/AVP 97 8\na=rtpmap:97 {faster}\na=rtpmap:8 PCMA/8000\na=sendonly\na=control:back\n"
+    async with listening(Peer(sdp=SPEAKER_SDP.partition("m=audio")[0] + lines)) as peer:
+        session = await opened(peer)
+        assert (session.format.payload_type, session.format.clock_rate, session.format.packet_samples) == (8, 8000, 160)
+        await session.close()
+
+
 async def test_packets_arrive_whole_and_numbered_on_the_channel_that_the_device_chose() -> None:
     def setup(peer: Peer, asked: Asked) -> Reply:
         return Reply(headers={"Session": peer.session, "Transport": "RTP/AVP/TCP;unicast;interleaved=6-7"})
@@ -328,6 +337,7 @@ async def test_each_status_has_its_error_and_the_session_is_torn_down(method: st
     [
         (SPEAKER_SDP.replace("a=sendonly\n", ""), "no-backchannel"),
         (SPEAKER_SDP.replace("RTP/AVP 0 8", "RTP/AVP 9"), "no-common-encoding"),
+        (SPEAKER_SDP.replace("/8000", "/16000"), "no-common-encoding"),
     ],
 )
 async def test_a_device_without_a_usable_backchannel_is_said_to_lack_it(sdp: str, code: str) -> None:

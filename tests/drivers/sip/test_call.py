@@ -15,7 +15,7 @@ from gateway.drivers.sip.description import agreed
 from gateway.drivers.sip.messages import Message, answer, encode, parse, sequence_of, tag_of
 from gateway.drivers.sip.transactions import INVITE_STEPS, OTHER_STEPS, ClientTransaction, State, Timing
 from gateway.drivers.textual import Headers, Request, Response
-from gateway.errors import DeviceError
+from gateway.errors import DeviceError, NotSupported
 
 OFFER = b"v=0\r\nm=audio 4000 RTP/AVP 8\r\na=sendonly\r\n"
 ANSWER = b"v=0\r\nm=audio 5000 RTP/AVP 8\r\na=recvonly\r\n"
@@ -627,6 +627,16 @@ def test_nothing_that_a_device_sends_raises_or_goes_on_without_end(data: st.Data
         call.tick(now)
         call.outbox.clear()
     assert ticks < 500
+
+
+def test_an_answer_of_another_clock_or_of_two_channels_is_not_taken_for_our_sound() -> None:
+    lines = b"v=0\r\nm=audio 5004 RTP/AVP 8 0\r\na=rtpmap:8 PCMA/%b\r\n"
+    assert agreed(lines % b"8000", ("PCMA", "PCMU")).payload_type == 8
+    assert agreed(lines % b"8000/1", ("PCMA", "PCMU")).payload_type == 8
+    for faster in (b"16000", b"8000/2"):
+        assert agreed(lines % faster, ("PCMA", "PCMU")).payload_type == 0
+        with pytest.raises(NotSupported, match=f"takes PCMA/{faster.decode()}, PCMU, not PCMA"):
+            agreed(lines % faster, ("PCMA",))
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: b"v=0\r\n" + text.encode("utf-8", "replace")))
