@@ -11,7 +11,8 @@ from gateway.domain.broadcast import Priority, Verdict, arbitrate
 from gateway.domain.devices import DeviceId
 from gateway.errors import Busy
 
-WAITING_LIMIT = 8  # at one speaker; the next one is refused as busy
+WAITING_LIMIT = 8
+"""At one speaker. One more: of the least important the youngest, the new one or another, is told that it is busy."""
 
 
 class Holder(Protocol):
@@ -41,6 +42,18 @@ class _Speaker:
         left, self.left = self.left, None
         if left is not None:
             await left.close()
+
+    def enqueue(self, holder: Holder, *, first: bool) -> asyncio.Future[None]:
+        """A turn to wait for, before or after those that came earlier. It is over with Busy where too many as important ones wait."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = [entry for entry in self.waiting if not entry[1].done()]
+        waiting.insert(0 if first else len(waiting), (holder, turn))
+        if len(waiting) > WAITING_LIMIT:
+            least = min(reversed(waiting), key=lambda entry: entry[0].priority)
+            waiting.remove(least)
+            least[1].set_exception(Busy(f"{WAITING_LIMIT} broadcasts as important wait already"))
+        self.waiting = waiting
+        return turn
 
     def grant_next(self) -> None:
         """Give the speaker to the most important of those who wait; among equals, to the first that came."""
@@ -83,7 +96,7 @@ class Leases:
 
     @asynccontextmanager
     async def hold(self, speaker: DeviceId, holder: Holder, *, ahead: bool = False, waits: bool = True) -> AsyncIterator[None]:
-        """Hold the speaker for the block; the caller bounds the wait. Raises Busy when too many wait already.
+        """Hold the speaker for the block; the caller bounds the wait. Raises Busy, at once or later, when too many as important wait.
 
         `ahead`: before others of the same priority, for who was interrupted; `waits`: where something as important has the speaker, else
         that is Busy (`speaker-busy`) at once.
@@ -113,12 +126,9 @@ class Leases:
             return
         if verdict is Verdict.WAIT and not waits:
             raise Busy(f"{speaker}: something as important has it", code="speaker-busy")
-        if len(entry.waiting) >= WAITING_LIMIT:
-            raise Busy(f"{speaker}: {WAITING_LIMIT} broadcasts wait already")
-        if verdict is Verdict.PREEMPT and entry.running:
+        turn = entry.enqueue(holder, first=ahead)
+        if verdict is Verdict.PREEMPT and entry.running and not turn.done():
             entry.running.preempt()
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        entry.waiting.insert(0 if ahead else len(entry.waiting), (holder, turn))
         try:
             await turn
         finally:

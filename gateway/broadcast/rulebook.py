@@ -56,14 +56,14 @@ class Rulebook:
 
     # -- orders -------------------------------------------------------------------------------------------------------
 
-    def check_rate(self, sender: str) -> None:
+    def check_rate(self, sender: str, priority: Priority) -> None:
         """Count an order of `sender`. Raises Conflict (`too-many-broadcasts`): who waits for room would only add to them."""
         now = self._clock.monotonic()
-        wait_s = self._rate.wait_s(sender, now)
+        wait_s = self._rate.wait_s(sender, priority, now)
         if wait_s > 0:
             why = f"{self._restraint.per_minute} broadcasts were ordered within a minute"
             raise Conflict(why, code="too-many-broadcasts", hint=f"Order again in {wait_s:.0f} s.")
-        self._rate.count(sender, now)
+        self._rate.count(sender, priority, now)
 
     def reached(self, sender: str, *, priority: Priority, going_on: Container[BroadcastId]) -> frozenset[DeviceId]:
         """The loudspeakers that `sender` reaches without a second person, by broadcasts of the last minute or that are `going_on`.

@@ -59,7 +59,9 @@ log = structlog.get_logger()
 APPROVED_EVENT = "broadcast.approved"
 DECLINED_EVENT = "broadcast.declined"
 PACER_DIED_EVENT = "broadcast.pacer-died"
-ACTIVE_LIMIT = 500  # broadcasts under way; the next is refused with Overloaded
+ACTIVE_LIMITS: Mapping[Priority, int] = {Priority.TALK: 550, Priority.EMERGENCY: 600}
+ACTIVE_LIMIT = 500
+"""Broadcasts under way before one more is refused with Overloaded; what is more important finds some room beyond."""
 _SETTLE_S = 3.0  # how long a shutdown waits for the last outcomes to be written
 
 
@@ -124,7 +126,7 @@ class BroadcastService:
         )
         self._router = Router(city, board, circumstances or Circumstances(), leases.priority)
         self._asked: dict[BroadcastId, Asked] = {}  # those of _active that wait for a second person
-        self._active: dict[BroadcastId, list[Part]] = {}  # bounded by ACTIVE_LIMIT
+        self._active: dict[BroadcastId, list[Part]] = {}  # bounded by ACTIVE_LIMITS
         self._accepting = 0
         self._stops = Stops(clock, longest_s=rules.not_after_max_s)
         self._group: asyncio.TaskGroup | None = None
@@ -151,7 +153,7 @@ class BroadcastService:
         if known is not None:
             return refuse_again(known) if live else known
         self._stops.check(order.issued_at)
-        self._rulebook.check_rate(str(order.actor))
+        self._rulebook.check_rate(str(order.actor), order.priority)
         self._rulebook.check_override(wanted, may_override=order.may_override)
         cap = self._cap(order.speaker_cap)
         chosen = self._route(wanted, order)
@@ -162,7 +164,7 @@ class BroadcastService:
         if order.targets.views:  # who speaks to a view is decided at the last moment, when it is known for how long
             chosen = self._route(wanted, order, length)
         self._rulebook.check_duration(length)
-        group = self._room()
+        group = self._room(order.priority)
         reach = self._reach(
             chosen, order.actor, order.priority, alone=order.seconded
         )  # another order may have come while the sound was made
@@ -436,10 +438,10 @@ class BroadcastService:
     def _cap(self, own: int | None) -> int:
         return self._rules.max_speakers if own is None else own
 
-    def _room(self) -> asyncio.TaskGroup:
+    def _room(self, priority: Priority) -> asyncio.TaskGroup:
         if self._group is None:
             raise Overloaded("the broadcast service is starting", hint="try again in a few seconds")
-        if len(self._active) + self._accepting >= ACTIVE_LIMIT:
+        if len(self._active) + self._accepting >= ACTIVE_LIMITS.get(priority, ACTIVE_LIMIT):
             raise Overloaded(f"{ACTIVE_LIMIT} broadcasts are under way")
         if self._journal.full:
             raise Overloaded("the store does not keep up with what was broadcast")

@@ -319,25 +319,28 @@ def _folded(name: str) -> str:
 
 
 class Rate:
-    """How many broadcasts each sender has ordered within the last minute."""
+    """How many broadcasts each sender has ordered within the last minute.
+
+    A talk is reckoned with talks and emergencies alone, an emergency with emergencies: no notice that went before makes them wait.
+    """
 
     def __init__(self, per_minute: int) -> None:
         self._per_minute = per_minute
-        self._ordered: dict[str, list[float]] = {}
+        self._ordered: dict[str, list[tuple[float, Priority]]] = {}
 
-    def wait_s(self, sender: str, now: float) -> float:
-        """After how many seconds `sender` may order again; 0: now."""
-        recent = self._recent(sender, now)
+    def wait_s(self, sender: str, priority: Priority, now: float) -> float:
+        """After how many seconds `sender` may order one of `priority` again; 0: now."""
+        recent = [at for at, other in self._recent(sender, now) if priority < Priority.TALK or other >= priority]
         return 0.0 if len(recent) < self._per_minute else recent[-self._per_minute] + 60 - now
 
-    def count(self, sender: str, now: float) -> None:
-        """`sender` orders now."""
+    def count(self, sender: str, priority: Priority, now: float) -> None:
+        """`sender` orders one of `priority` now."""
         for other in [other for other in self._ordered if not self._recent(other, now)]:
             del self._ordered[other]
-        self._ordered[sender] = [*self._recent(sender, now), now]
+        self._ordered[sender] = [*self._recent(sender, now), (now, priority)]
 
-    def _recent(self, sender: str, now: float) -> list[float]:
-        return [at for at in self._ordered.get(sender, ()) if now - at < 60]
+    def _recent(self, sender: str, now: float) -> list[tuple[float, Priority]]:
+        return [order for order in self._ordered.get(sender, ()) if now - order[0] < 60]
 
 
 class Reached:

@@ -3,8 +3,12 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
+from gateway.broadcast import service
 from gateway.domain.broadcast import DeliveryState, Priority
 from gateway.domain.devices import DeviceId
+from gateway.errors import Overloaded
 from tests.broadcast.house import ACTOR, House, Session, playing
 from tests.waiting import until
 
@@ -113,3 +117,40 @@ async def test_a_speaker_for_whom_too_many_wait_is_busy(house: House) -> None:
     await house.service.written()
     delivery = await house.delivery("last")
     assert (delivery.state, delivery.reason) == (DeliveryState.FAILED, "busy")
+
+
+async def test_an_emergency_gets_past_a_full_queue_in_the_place_of_the_youngest_of_the_least_important(house: House) -> None:
+    await playing(house, priority=Priority.ENFORCEMENT)
+    for number in range(4):
+        await house.service.submit(house.order(f"schedule-{number}", priority=Priority.SCHEDULE))
+        await house.service.submit(house.order(f"notice-{number}", again=True))
+    await house.clock.advance(0.02)
+    await house.service.submit(house.order("urgent", priority=Priority.EMERGENCY))
+    await house.ended("urgent")
+    assert (await house.delivery("urgent")).state is DeliveryState.DONE
+    assert (await house.delivery("b1")).state is DeliveryState.PREEMPTED
+    youngest = await house.delivery("schedule-3")
+    assert (youngest.state, youngest.reason) == (DeliveryState.FAILED, "busy")
+    for name in ("schedule-0", "schedule-2", "notice-3"):
+        assert (await house.delivery(name)).open
+
+
+async def test_what_goes_on_keeps_its_place_in_a_full_queue(house: House) -> None:
+    await playing(house, resume=True)
+    for number in range(8):
+        await house.service.submit(house.order(f"w{number}"))
+    await house.clock.advance(0.02)
+    await house.service.submit(house.order("urgent", priority=Priority.EMERGENCY))
+    await house.ended("b1")
+    assert (await house.delivery("b1")).state is DeliveryState.DONE
+    assert [(await house.delivery(f"w{number}")).reason for number in (5, 6, 7)] == ["", "", "busy"]
+
+
+async def test_an_emergency_finds_room_where_too_many_broadcasts_are_under_way(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "ACTIVE_LIMIT", 1)
+    await playing(house)
+    with pytest.raises(Overloaded):
+        await house.service.submit(house.order("b2", "s2"))
+    await house.service.submit(house.order("urgent", "s2", priority=Priority.EMERGENCY))
+    await house.ended("urgent")
+    assert (await house.delivery("urgent", "s2")).state is DeliveryState.DONE

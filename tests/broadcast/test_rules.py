@@ -126,6 +126,7 @@ async def test_nobody_orders_more_than_so_many_a_minute_and_others_do(make: Make
         error = await refused(house, house.order("b2"))
         assert isinstance(error, Conflict) and error.code == "too-many-broadcasts"
         await house.service.submit(house.order("b3", actor=SECOND.actor))
+        await house.service.submit(house.order("urgent", "s2", priority=Priority.EMERGENCY))
         await house.clock.advance(60)
         await house.service.submit(house.order("b4"))
         await house.ended("b4")

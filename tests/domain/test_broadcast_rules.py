@@ -330,10 +330,19 @@ def test_the_past_is_forgotten_when_it_counts_no_more() -> None:
 
 def test_nobody_orders_more_than_so_many_in_a_minute() -> None:
     rate = Rate(2)
-    rate.count("a", 0.0)
-    rate.count("a", 10.0)
-    assert (rate.wait_s("a", 10.0), rate.wait_s("b", 10.0)) == (50.0, 0.0)
-    assert rate.wait_s("a", 60.0) == 0.0
+    rate.count("a", Priority.NOTICE, 0.0)
+    rate.count("a", Priority.ENFORCEMENT, 10.0)
+    assert (rate.wait_s("a", Priority.NOTICE, 10.0), rate.wait_s("b", Priority.NOTICE, 10.0)) == (50.0, 0.0)
+    assert rate.wait_s("a", Priority.NOTICE, 60.0) == 0.0
+
+
+def test_a_talk_and_an_emergency_wait_for_nothing_that_is_less_important() -> None:
+    rate = Rate(1)
+    for priority in (Priority.ENFORCEMENT, Priority.TALK, Priority.EMERGENCY):
+        assert rate.wait_s("a", priority, 0.0) == 0.0
+        rate.count("a", priority, 0.0)
+        assert rate.wait_s("a", priority, 0.0) == 60.0
+        assert rate.wait_s("a", Priority.SCHEDULE, 0.0) == 60.0
 
 
 # -- the verdict ------------------------------------------------------------------------------------------------------
