@@ -59,6 +59,15 @@ def test_the_level_is_that_of_the_sound_and_clipping_is_told() -> None:
     assert meter.level().silent
 
 
+def test_the_level_of_a_stretch_is_that_of_its_power_and_of_its_highest_peak() -> None:
+    meter = Meter()
+    for frame in (sine(1_000, level=3_276.8, frames=1).tobytes(), bytes(640), bytes(640), bytes(640)):
+        meter.take(frame)
+    level = meter.level()
+    assert (level.rms_db, level.peak_db) == (-29.0, -20.0)  # a quarter of the power: 6 dB less
+    assert meter.level().silent
+
+
 @pytest.mark.parametrize("size", [0, 638, 642, 1280])
 def test_a_frame_of_another_size_is_refused(size: int) -> None:
     with pytest.raises(InvalidInput, match="640 bytes"):
