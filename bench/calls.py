@@ -33,7 +33,7 @@ from gateway.domain.broadcast import BroadcastId, Priority, Programme, Speech, T
 from gateway.domain.city import City
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import Actor, ActorKind
-from gateway.domain.health import Board, HealthState, Standing
+from gateway.domain.health import Board, HealthState, Introduction, Standing
 from gateway.drivers.base import Line
 from gateway.drivers.profiles.library import Profiles
 from gateway.drivers.registry import Drivers
@@ -69,17 +69,18 @@ class House:
     service: BroadcastService
     speakers: Sequence[str]
     addresses: dict[str, str]
-    serials: dict[str, str]
+    city: City
     board: Board
     pacer: ChildPacer
     ear: "subprocess.Popen[str]"
 
     def meet(self, speakers: Sequence[str]) -> None:
         """As if a health check had just been told who these are."""
-        now = SystemClock().now()
-        for speaker in speakers:
-            facts = {"identity": {"serial": self.serials[speaker]}}
-            self.board.put(Standing(DeviceId(speaker), state=HealthState.UP, last_seen=now, facts=facts))
+        clock = SystemClock()
+        for device in (self.city.devices[DeviceId(speaker)] for speaker in speakers):
+            told = Introduction(device.address, device.ports, clock.monotonic())
+            facts = {"identity": {"serial": device.serial}}
+            self.board.put(Standing(device.id, HealthState.UP, last_seen=clock.now(), facts=facts, introduction=told))
 
     async def order(self, name: str, speakers: Sequence[str], priority: Priority = Priority.NOTICE) -> float:
         """Give one order; when that was."""
@@ -262,16 +263,18 @@ async def street(*, seconds: float) -> AsyncIterator[House]:
         file = Path(folder) / "city.json"
         planned.save(file)
         with _onvif(file):
-            board, pacer = Board(), ChildPacer(SystemClock())
-            async with _service(Path(folder), planned, board, pacer, seconds) as service:
+            city, board, pacer = City(), Board(), ChildPacer(SystemClock())
+            city.replace(devices=[replace(entry(device, planned), serial=device.serial) for device in planned.devices])
+            async with _service(Path(folder), planned, city, board, pacer, seconds=seconds) as service:
                 addresses = {device.id: device.address for device in chosen}
-                yield House(service, list(addresses), addresses, {device.id: device.serial for device in chosen}, board, pacer, ear)
+                yield House(service, list(addresses), addresses, city, board, pacer, ear)
 
 
 @contextlib.asynccontextmanager
-async def _service(folder: Path, planned: SimCity, board: Board, pacer: ChildPacer, seconds: float) -> AsyncIterator[BroadcastService]:
-    clock, city = SystemClock(), City()
-    city.replace(devices=[replace(entry(device, planned), serial=device.serial) for device in planned.devices])
+async def _service(
+    folder: Path, planned: SimCity, city: City, board: Board, pacer: ChildPacer, *, seconds: float
+) -> AsyncIterator[BroadcastService]:
+    clock = SystemClock()
     async with (
         Store.open(f"sqlite:///{folder}/bench.db", clock=clock, key=bytes(32)) as store,
         Drivers(city, clock, Profiles.load(PROFILES), walk_every_s=60) as drivers,

@@ -29,7 +29,7 @@ from bench.virtual import Line, LoopClock, VirtualLoop
 from gateway.domain.city import City
 from gateway.domain.devices import Credentials, Device, DeviceId, DeviceKind, Ports, SnmpCredentials
 from gateway.domain.health import Board, HealthState, Outcome, Standing
-from gateway.drivers.base import DeviceClock, Identity, Target
+from gateway.drivers.base import DeviceClock, Hardware, Identity, Target
 from gateway.drivers.snmp.polling import TRIES
 from gateway.drivers.snmp.reader import Reading
 from gateway.drivers.snmp.sensors import Readings
@@ -82,10 +82,10 @@ class Script:
         await self._requests(1, timeout_s)
         return _CLOCK
 
-    async def hardware_addresses(self, *, fresh_s: float, timeout_s: float) -> Sequence[str]:  # noqa: ARG002 (nothing is kept here)
+    async def hardware(self, *, fresh_s: float, timeout_s: float) -> Hardware:  # noqa: ARG002 (nothing is kept here)
         """None is told, as the inventory names none."""
         await self._requests(1, timeout_s)
-        return ()
+        return Hardware((), 0.0)
 
     async def read(self, target: Target, *, timeout_s: float) -> Reading:
         """An SNMP poll."""

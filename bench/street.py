@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from gateway.clock import Clock
 from gateway.domain.devices import DeviceId
 from gateway.domain.speaking import SpeakerPath
-from gateway.drivers.base import AudioFormat, Identity
+from gateway.drivers.base import AudioFormat, Hardware, Identity
 from gateway.errors import Busy, DeviceError, DeviceFault, Unreachable
 
 SILENCE = 0xD5  # of the A-law (ITU-T G.711)
@@ -87,9 +87,9 @@ class Way:
         horn = await self._street.reach(self._speaker, timeout_s)
         return Identity("Simulated", "horn", "1", horn.serial)
 
-    async def hardware_addresses(self, *, fresh_s: float, timeout_s: float) -> Sequence[str]:  # noqa: ARG002 (they have none)
+    async def hardware(self, *, fresh_s: float, timeout_s: float) -> Hardware:  # noqa: ARG002 (they have none)
         await self._street.reach(self._speaker, timeout_s)
-        return ()
+        return Hardware((), self._street.clock.monotonic())
 
     async def prepare(self, *, timeout_s: float) -> None:
         """Nothing can be done ahead."""

@@ -1,19 +1,18 @@
 """The right loudspeaker: nothing is said through a device before it has shown that it is the one that the inventory means."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
 from typing import Any, Final, Protocol
 
 from gateway.clock import Clock
 from gateway.domain import identity as rules
 from gateway.domain.city import City
 from gateway.domain.devices import Device, DeviceId
-from gateway.domain.health import Board
+from gateway.domain.health import Board, Introduction, Standing
 from gateway.domain.quirks import Quirks
 from gateway.drivers.base import Identity, IdentitySource
 from gateway.errors import DeviceFault, NotFound, NotSupported, WrongDevice
 
-FRESH: Final = timedelta(seconds=60)
+FRESH_S: Final = 60.0
 _SHOWN: Final = 64
 TIMEOUT_S: Final = 3.0
 
@@ -36,16 +35,16 @@ def verification(
 ) -> Verify:
     """A function that raises WrongDevice when another device than the inventory's answers at a speaker's address (`domain.identity`).
 
-    What a health check found within the last `FRESH` counts; otherwise the speaker is asked, signed, within `TIMEOUT_S`, and may
-    raise what drivers raise. Where nothing can be compared, because the inventory has nothing to know it by or the device tells nothing, it
-    passes, known by its address alone; why is what the function gives, "" for one that has shown who it is. A telephone has no serial
-    number to tell, only its hardware.
+    What a health check asked within the last `FRESH_S`, where the inventory has the speaker now, counts; otherwise the speaker is asked,
+    signed, within `TIMEOUT_S`, and may raise what drivers raise. Where nothing can be compared, because the inventory has nothing to know
+    it by or the device tells nothing, it passes, known by its address alone; why is what the function gives, "" for one that has shown
+    who it is. A telephone has no serial number to tell, only its hardware.
     """
 
     async def by_hardware(device: Device) -> str:
         if not rules.known_hardware(device):
             return f"{UNCHECKED}the inventory has no hardware address of it"
-        told = _seen_hardware(board, device.id, clock) or await _hardware(identity_of(device.id))
+        told = _seen_hardware(board, device, clock) or await _hardware(identity_of(device.id))
         if rules.has_other_hardware(device, told):
             raise _wrong(device.id, f"hardware address {_printable(', '.join(told))}", rules.known_hardware(device))
         return "" if rules.tells_hardware(told) else f"{UNCHECKED}it tells no hardware address"
@@ -58,7 +57,7 @@ def verification(
             return f"{UNCHECKED}the inventory has neither its serial number nor its hardware address"
         if is_telephone(speaker) or not device.serial:
             return await by_hardware(device)
-        told = _seen(board, speaker, clock) or await identity_of(speaker).identity(timeout_s=TIMEOUT_S)
+        told = _seen(board, device, clock) or await identity_of(speaker).identity(timeout_s=TIMEOUT_S)
         if not rules.serial_tells(device, quirks_of(speaker), manufacturer=told.manufacturer, model=told.model):
             return await by_hardware(device)
         if not told.serial or rules.has_other_serial(device, told.serial):
@@ -79,24 +78,34 @@ def _printable(told: str) -> str:
     return shown or "none"
 
 
-def _seen_hardware(board: Board, speaker: DeviceId, clock: Clock) -> Sequence[str]:
-    """The hardware addresses that a fresh health check was told; none when there is no such check."""
-    told = str(_seen_facts(board, speaker, clock).get("hardware", ""))
+def _seen_hardware(board: Board, device: Device, clock: Clock) -> Sequence[str]:
+    """The hardware addresses that a health check was told a moment ago; none when there is no such check."""
+    standing = board[device.id]
+    known = standing.introduction
+    if known is None or known.hardware_asked_at is None or not _counts(known, known.hardware_asked_at, device, clock):
+        return ()
+    told = str(_words(standing).get("hardware", ""))
     return told.split(", ") if told else ()
 
 
-def _seen(board: Board, speaker: DeviceId, clock: Clock) -> Identity | None:
-    """Who a fresh health check found; None when there is none, or it was told no serial number."""
-    found = _seen_facts(board, speaker, clock)
+def _seen(board: Board, device: Device, clock: Clock) -> Identity | None:
+    """Who a health check found a moment ago; None when there is no such check, or it was told no serial number."""
+    standing = board[device.id]
+    known = standing.introduction
+    if known is None or not _counts(known, known.asked_at, device, clock):
+        return None
+    found = _words(standing)
     told = Identity(*(str(found.get(name, "")) for name in ("manufacturer", "model", "firmware", "serial")))
     return told if told.serial else None
 
 
-def _seen_facts(board: Board, speaker: DeviceId, clock: Clock) -> Mapping[str, Any]:
-    """What the device said of itself within the last `FRESH`. That it has answered anything else since makes it no fresher."""
-    standing = board[speaker]
-    if standing.identified is None or clock.now() - standing.identified > FRESH:
-        return {}
+def _counts(known: Introduction, asked_at: float, device: Device, clock: Clock) -> bool:
+    """Whether what was asked at `asked_at` still says who answers. That the device has answered anything else since makes it no fresher."""
+    return known.counts_for(device) and clock.monotonic() - asked_at <= FRESH_S
+
+
+def _words(standing: Standing) -> Mapping[str, Any]:
+    """What the device said of itself."""
     told: Mapping[str, Any] = standing.facts.get("identity", {})
     return told
 
@@ -104,6 +113,6 @@ def _seen_facts(board: Board, speaker: DeviceId, clock: Clock) -> Mapping[str, A
 async def _hardware(speaker: IdentitySource) -> Sequence[str]:
     """The hardware addresses that it tells; none where it cannot."""
     try:
-        return await speaker.hardware_addresses(fresh_s=FRESH.total_seconds(), timeout_s=TIMEOUT_S)
+        return (await speaker.hardware(fresh_s=FRESH_S, timeout_s=TIMEOUT_S)).addresses
     except (NotSupported, DeviceFault):
         return ()

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from gateway.domain.devices import DeviceId
+from gateway.domain.devices import Device, DeviceId, Ports
 
 
 class Outcome(StrEnum):
@@ -25,10 +25,29 @@ class HealthState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Introduction:
+    """That a device said who it is when it was asked at `address` and `ports`, at the moment `asked_at`.
+
+    `hardware_asked_at`: when it was asked for its hardware addresses, which may be long before; None where it told none. Both by our
+    monotonic clock, in seconds: they mean nothing to another run.
+    """
+
+    address: str
+    ports: Ports
+    asked_at: float
+    hardware_asked_at: float | None = None
+
+    def counts_for(self, device: Device) -> bool:
+        """Whether it was asked where the inventory has `device` now."""
+        return (self.address, self.ports) == (device.address, device.ports)
+
+
+@dataclass(frozen=True, slots=True)
 class CheckResult:
     """What one check of one device found. `reason` is a stable code ("" when ok); `facts` are plain JSON values.
 
-    `at_once`: it is told once, as a trap is, and counts without being told again.
+    `at_once`: it is told once, as a trap is, and counts without being told again. `introduction`: the device said who it is, be it the
+    right one or another.
     """
 
     device: DeviceId
@@ -39,6 +58,7 @@ class CheckResult:
     facts: Mapping[str, Any] = field(default_factory=dict)
     took_ms: float = 0.0
     at_once: bool = False
+    introduction: Introduction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +78,8 @@ class Transition:
 class Standing:
     """Where a device stands now. `offset` is its clock minus ours, when known; `last_seen` its last successful answer.
 
-    `identified`: when it last told who it is, which is older than `last_seen` while it answers that with faults.
+    `introduction`: when and where it last told who it is, which is older than `last_seen` while it answers that with faults; None until
+    it has told this run of the gateway.
     """
 
     device: DeviceId
@@ -69,7 +90,7 @@ class Standing:
     last_seen: datetime | None = None
     offset: timedelta | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
-    identified: datetime | None = None
+    introduction: Introduction | None = None
 
 
 class Board:

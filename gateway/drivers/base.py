@@ -34,6 +34,11 @@ class Target:
     quirks: Quirks = NO_QUIRKS
     speaker: SpeakerWays = USUAL_WAYS
 
+    @property
+    def place(self) -> tuple[str, Ports]:
+        """Where it answers: what answers elsewhere is another device."""
+        return self.address, self.ports
+
 
 # -- clock and identity -----------------------------------------------------------------------------------------------
 
@@ -65,6 +70,14 @@ class Identity:
     hardware_id: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """The hardware addresses that a device told of itself. `asked_at`: when it was asked, by our monotonic clock (s)."""
+
+    addresses: Sequence[str]
+    asked_at: float
+
+
 class ClockSource(Protocol):
     async def read_clock(self, *, timeout_s: float) -> DeviceClock: ...
 
@@ -72,7 +85,7 @@ class ClockSource(Protocol):
 class IdentitySource(Protocol):
     async def identity(self, *, timeout_s: float) -> Identity: ...
 
-    async def hardware_addresses(self, *, fresh_s: float, timeout_s: float) -> Sequence[str]:
+    async def hardware(self, *, fresh_s: float, timeout_s: float) -> Hardware:
         """What its network interfaces are called, asked within the last `fresh_s` seconds."""
         ...
 

@@ -199,9 +199,12 @@ class Drivers:
         self.sensors.forget(device_id)
 
     def onvif_of(self, device_id: DeviceId) -> OnvifDevice:
-        driver = self._onvif.get(device_id)
+        """The device where the city has it now, also before `renew`."""
+        target, driver = self.target_of(device_id), self._onvif.get(device_id)
         if driver is None:
-            driver = self._onvif[device_id] = OnvifDevice(self.target_of(device_id), self._http, self._clock)
+            driver = self._onvif[device_id] = OnvifDevice(target, self._http, self._clock)
+        elif driver.target is not target:
+            driver.retarget(target)
         return driver
 
     def events_of(self, device_id: DeviceId) -> Subscriber:
@@ -220,7 +223,7 @@ class Drivers:
 
     async def addresses_of(self, device_id: DeviceId) -> Sequence[str]:
         """The hardware addresses that a device tells of itself, over ONVIF or SIP. Raises its DeviceErrors."""
-        return await self.identity_of(device_id).hardware_addresses(fresh_s=ADDRESSES_FRESH_S, timeout_s=ADDRESSES_S)
+        return (await self.identity_of(device_id).hardware(fresh_s=ADDRESSES_FRESH_S, timeout_s=ADDRESSES_S)).addresses
 
     async def describe(self, device_id: DeviceId) -> DeviceDescription:
         """Ask an ONVIF device for everything that it tells of itself. Raises the DeviceErrors of its check."""
@@ -260,9 +263,8 @@ class Drivers:
         return found
 
     def speaker_of(self, device_id: DeviceId) -> Loudspeaker:
-        speaker = self._speakers.get(device_id)
+        onvif, speaker = self.onvif_of(device_id), self._speakers.get(device_id)
         if speaker is None:
-            onvif = self.onvif_of(device_id)
             paths: dict[SpeakerPath, StreamPath] = {
                 SpeakerPath.BACKCHANNEL: BackchannelPath(onvif, self._bequeath, self._refusals_of(device_id)),
                 SpeakerPath.SIP: self._called(device_id),

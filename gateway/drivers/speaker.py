@@ -220,7 +220,7 @@ class _Failure:
 
 def _place(target: Target) -> object:
     """What makes it another device, of which nothing is known."""
-    return target.address, target.ports, target.speaker
+    return target.place, target.speaker
 
 
 def _best(profiles: Sequence[MediaProfile]) -> MediaProfile:

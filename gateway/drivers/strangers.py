@@ -97,7 +97,7 @@ class Strangers:
 
     async def _introduced(self, device: OnvifDevice, identity: Identity, login: Login, *, refused: int, timeout_s: float) -> Introduced:
         try:
-            told = await device.hardware_addresses(fresh_s=0, timeout_s=timeout_s)
+            told = (await device.hardware(fresh_s=0, timeout_s=timeout_s)).addresses
         except DeviceError:
             told = ()
         macs = tuple(dict.fromkeys(mac for address in told if (mac := hardware_address(address))))

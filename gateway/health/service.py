@@ -17,7 +17,6 @@ from gateway.domain.events import NewEvent
 from gateway.domain.health import Board, CheckResult, HealthState, Outcome, Standing, Transition
 from gateway.domain.policy import REACH, Limits, PolicyState, hear, judge, restored
 from gateway.errors import NotFound, Overloaded, StorageFailed
-from gateway.health.checks import identity
 from gateway.health.checks.clock import CLOCK
 from gateway.health.checks.reach import SLOW
 from gateway.health.checks.subject import Subject, Tools
@@ -366,7 +365,7 @@ def _told(transition: Transition) -> dict[str, Any]:
 
 def _shown(before: Standing, after: PolicyState, transition: Transition | None, results: Sequence[CheckResult]) -> Standing:
     """The standing after a visit: facts by check, each as it was last found."""
-    last_seen, offset, identified, facts = before.last_seen, before.offset, before.identified, dict(before.facts)
+    last_seen, offset, introduction, facts = before.last_seen, before.offset, before.introduction, dict(before.facts)
     for result in results:
         if result.outcome is Outcome.UNKNOWN:
             continue
@@ -374,9 +373,9 @@ def _shown(before: Standing, after: PolicyState, transition: Transition | None, 
             facts[result.check] = result.facts
         if result.check == REACH and result.outcome is Outcome.OK:
             last_seen = result.at
-        elif identity.told(result):
-            identified = result.at
+        elif result.introduction is not None:
+            introduction = result.introduction
         elif result.check == CLOCK and "offset_s" in result.facts:
             offset = timedelta(seconds=result.facts["offset_s"])
     since = transition.at if transition else before.since
-    return Standing(before.device, after.state, since, after.reason, after.check, last_seen, offset, facts, identified)
+    return Standing(before.device, after.state, since, after.reason, after.check, last_seen, offset, facts, introduction)

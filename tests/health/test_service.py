@@ -12,7 +12,7 @@ import pytest
 from gateway.clock import SimulatedClock, SystemClock
 from gateway.domain.devices import Credentials, DeviceId
 from gateway.domain.events import SYSTEM
-from gateway.domain.health import CheckResult, HealthState, Outcome
+from gateway.domain.health import Board, CheckResult, HealthState, Introduction, Outcome
 from gateway.domain.policy import Limits
 from gateway.drivers.echo import Echoes
 from gateway.errors import NotFound
@@ -71,17 +71,28 @@ async def test_a_camera_is_up_at_its_first_answer_with_its_clock_and_identity(
 async def test_who_answers_without_saying_who_it_is_is_seen_and_no_longer_identified(
     street: Street, store: Store, clock: SimulatedClock, camera: SimDevice
 ) -> None:
-    service, begun = await opened(street, store, clock), clock.now()
+    service, begun = await opened(street, store, clock), clock.monotonic()
     await looked(service, camera)
     street.break_(camera, answer=Answer.WRONG_OPERATION)
-    clock.step(timedelta(seconds=60))
+    await clock.advance(60)
     await looked(service, camera)
     standing = street.board[DeviceId(camera.id)]
-    assert (standing.last_seen, standing.identified) == (clock.now(), begun)
+    assert (standing.last_seen, standing.introduction) == (clock.now(), Introduction(camera.address, street.ports, begun))
     street.break_(camera, serial="another")
-    clock.step(timedelta(seconds=60))
+    await clock.advance(60)
     await looked(service, camera)
-    assert street.board[DeviceId(camera.id)].identified == clock.now()
+    assert street.board[DeviceId(camera.id)].introduction == Introduction(camera.address, street.ports, clock.monotonic())
+
+
+async def test_who_was_identified_by_the_last_run_is_not_by_this_one(
+    street: Street, store: Store, clock: SimulatedClock, camera: SimDevice
+) -> None:
+    await looked(await opened(street, store, clock), camera)
+    assert street.board[DeviceId(camera.id)].introduction is not None
+    street.board = Board()
+    await opened(street, store, clock)
+    standing = street.board[DeviceId(camera.id)]
+    assert (standing.state, standing.introduction) == (UP, None)
 
 
 async def test_every_device_of_the_inventory_counts_from_the_beginning(street: Street, store: Store, clock: SimulatedClock) -> None:

@@ -48,6 +48,11 @@ class Pole:
         results = await speaker.check(Subject(self.city.devices[HORN], clock.monotonic()), tools)
         return {result.check: result for result in results}
 
+    def shown(self, found: CheckResult) -> Standing:
+        """How it stands after its identity was checked."""
+        now, facts = self.clock.now(), {"identity": found.facts}
+        return Standing(HORN, HealthState.UP, now, last_seen=now, facts=facts, introduction=found.introduction)
+
     async def verify(self) -> str:
         drivers = self.drivers
         return await verification(
@@ -104,8 +109,8 @@ async def test_one_of_which_no_hardware_is_known_rests_on_its_address_and_says_s
 
 async def test_hardware_that_was_told_too_long_ago_is_asked_for_though_the_telephone_has_answered_since(pole: Pole) -> None:
     pole.has(mac="02:00:00:00:00:99")
-    facts = {"identity": {"hardware": "02:00:00:00:00:99"}}
-    pole.board.put(Standing(HORN, HealthState.UP, pole.clock.now(), identified=pole.clock.now(), facts=facts))
+    found = (await pole.check())["identity"]
+    pole.board.put(replace(pole.shown(found), facts={"identity": {"hardware": "02:00:00:00:00:99"}}))
     assert await pole.verify() == ""
     await pole.clock.advance(61)
     pole.board.put(replace(pole.board[HORN], last_seen=pole.clock.now()))
@@ -114,8 +119,7 @@ async def test_hardware_that_was_told_too_long_ago_is_asked_for_though_the_telep
 
 
 async def test_what_a_fresh_check_found_is_not_asked_again(pole: Pole) -> None:
-    facts = {"identity": (await pole.check())["identity"].facts}
-    pole.board.put(Standing(HORN, HealthState.UP, pole.clock.now(), identified=pole.clock.now(), facts=facts))
+    pole.board.put(pole.shown((await pole.check())["identity"]))
     asked = pole.state.counters["sip.messages.speaker"]
     await pole.verify()
     assert pole.state.counters["sip.messages.speaker"] == asked

@@ -2,19 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
-from gateway.clock import SystemClock
+from gateway.broadcast.verification import verification
+from gateway.clock import Clock, SimulatedClock, SystemClock
+from gateway.domain.city import City
 from gateway.domain.devices import Credentials, Device, DeviceId, DeviceKind, Ports
 from gateway.domain.discovery import Kind, Sighting, findings
-from gateway.domain.health import CheckResult, Outcome
+from gateway.domain.health import Board, CheckResult, Introduction, Outcome, Standing
 from gateway.domain.quirks import Quirk, Quirks
 from gateway.drivers.base import Target
 from gateway.drivers.http import Http
 from gateway.drivers.onvif.device import OnvifDevice
 from gateway.drivers.onvif.discovery import discover
 from gateway.drivers.snmp.reader import Reading
+from gateway.errors import WrongDevice
 from gateway.health.checks import onvif
 from gateway.health.checks.subject import Subject, Tools
 from simulators.city import SimDevice
@@ -37,13 +41,22 @@ def entry(street: Street, camera: SimDevice, **known: str) -> Device:
     return Device(DeviceId(camera.id), DeviceKind.CAMERA, camera.name, camera.address, ports=ports, **known)
 
 
+def asked_by(street: Street, camera: SimDevice, device: Device, clock: Clock) -> tuple[OnvifDevice, Tools]:
+    """A driver of a camera with that quirk, and what a health check works with."""
+    target = Target(device.id, camera.address, device.ports, Credentials(camera.username, camera.password), quirks=SHARED)
+    driver = OnvifDevice(target, Http(), clock)
+    return driver, Tools(onvif_of=lambda _: driver, target_of=lambda _: target, sensors=NoSensors(), clock=clock)
+
+
+def identity_in(results: Sequence[CheckResult]) -> CheckResult:
+    """What was found of the identity."""
+    return next(result for result in results if result.check == "identity")
+
+
 async def identity_of(street: Street, camera: SimDevice, device: Device) -> CheckResult:
     """What the health check says of a camera's identity."""
-    target = Target(device.id, camera.address, device.ports, Credentials(camera.username, camera.password), quirks=SHARED)
-    driver = OnvifDevice(target, Http(), CLOCK)
-    tools = Tools(onvif_of=lambda _: driver, target_of=lambda _: target, sensors=NoSensors(), clock=CLOCK)
-    results: Sequence[CheckResult] = await onvif.check(Subject(device, CLOCK.monotonic()), tools)
-    return next(result for result in results if result.check == "identity")
+    _, tools = asked_by(street, camera, device, CLOCK)
+    return identity_in(await onvif.check(Subject(device, CLOCK.monotonic()), tools))
 
 
 async def test_units_with_one_serial_number_are_told_by_their_hardware(street: Street) -> None:
@@ -57,6 +70,27 @@ async def test_units_with_one_serial_number_are_told_by_their_hardware(street: S
     street.state.faults[camera.id] = Fault(mac="02:99:99:99:99:99")
     swapped = await identity_of(street, camera, device)
     assert (swapped.outcome, swapped.reason, swapped.facts["expected_hardware"]) == (Outcome.FAIL, "wrong-device", camera.mac)
+
+
+async def test_the_check_says_when_the_hardware_was_asked_for_and_does_not_ask_each_time(street: Street) -> None:
+    camera, clock = street.camera, SimulatedClock(datetime.fromtimestamp(street.clock.now, UTC))
+    street.state.switch_quirk(camera, "shared-serial", {"serial": "123456789"})
+    device = entry(street, camera, serial=camera.serial, vendor=camera.vendor, model=camera.model, mac=camera.mac)
+    driver, tools = asked_by(street, camera, device, clock)
+    first = identity_in(await onvif.check(Subject(device, clock.monotonic()), tools))
+    street.state.faults[camera.id] = Fault(mac="02:99:99:99:99:99")
+    street.clock.now += 61
+    await clock.advance(61)
+    second = identity_in(await onvif.check(Subject(device, clock.monotonic()), tools))
+    assert first.introduction == Introduction(device.address, device.ports, 0.0, 0.0)
+    assert (second.outcome, second.introduction) == (Outcome.OK, Introduction(device.address, device.ports, 61.0, 0.0))
+
+    board, city = Board(), City()
+    city.replace(devices=[device])
+    board.put(Standing(device.id, facts={"identity": second.facts}, introduction=second.introduction))
+    verify = verification(city=city, board=board, clock=clock, identity_of=lambda _: driver, quirks_of=lambda _: SHARED)
+    with pytest.raises(WrongDevice):
+        await verify(device.id)
 
 
 async def test_without_a_hardware_address_the_check_says_what_identity_rests_on(street: Street) -> None:

@@ -104,7 +104,7 @@ class Caller:
     def retarget(self, target: Target) -> None:
         """The inventory changed. Another address is another device; other credentials deserve to be tried."""
         before, self.target = self.target, target
-        if (before.address, before.ports) != (target.address, target.ports):
+        if before.place != target.place:
             self._meet()
         elif before.credentials != target.credentials:
             self.forget()

@@ -6,7 +6,7 @@ It is a `ClockSource`, `IdentitySource`, `MediaSource` and `PresetSource`, and t
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from gateway.drivers.base import DeviceClock, History, Identity, MediaProfile, Preset, Recording, Span
+from gateway.drivers.base import DeviceClock, Hardware, History, Identity, MediaProfile, Preset, Recording, Span
 from gateway.drivers.http import Conversation
 from gateway.drivers.onvif import media, ptz, search
 from gateway.drivers.onvif.answers import read_identity
@@ -18,14 +18,13 @@ from gateway.errors import NotSupported
 class OnvifDevice(Caller):
     """A camera, recorder or loudspeaker that speaks ONVIF."""
 
-    __slots__ = ("_hardware", "_hardware_at", "_movement", "_pictureless")
+    __slots__ = ("_hardware", "_movement", "_pictureless")
 
     def _meet(self) -> None:
         super()._meet()
         self._movement = ptz.Movement()
         self._pictureless: frozenset[str] = frozenset()
-        self._hardware: Sequence[str] = ()
-        self._hardware_at: float | None = None
+        self._hardware: Hardware | None = None
 
     def _lessons(self) -> Iterator[tuple[str, str]]:
         yield from super()._lessons()
@@ -46,13 +45,15 @@ class OnvifDevice(Caller):
     async def identity(self, *, timeout_s: float) -> Identity:
         return (await self.check(timeout_s=timeout_s))[1]
 
-    async def hardware_addresses(self, *, fresh_s: float, timeout_s: float) -> Sequence[str]:
+    async def hardware(self, *, fresh_s: float, timeout_s: float) -> Hardware:
         """What its network interfaces are called; asked anew when the last answer is older than `fresh_s`."""
-        now = self._clock.monotonic()
-        if self._hardware_at is None or now - self._hardware_at > fresh_s:
-            self._hardware = read_hardware(await self.call(GET_INTERFACES, timeout_s=timeout_s))
-            self._hardware_at = now
-        return self._hardware
+        now, asked = self._clock.monotonic(), self.target
+        if self._hardware is not None and now - self._hardware.asked_at <= fresh_s:
+            return self._hardware
+        told = Hardware(read_hardware(await self.call(GET_INTERFACES, timeout_s=timeout_s)), now)
+        if asked.place == self.target.place:
+            self._hardware = told
+        return told
 
     async def profiles(self, *, timeout_s: float) -> Sequence[MediaProfile]:
         return await media.profiles(self, timeout_s=timeout_s)

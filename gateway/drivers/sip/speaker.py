@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from gateway.clock import Clock
-from gateway.domain.devices import Credentials
-from gateway.drivers.base import AudioSession, Identity, Target
+from gateway.domain.devices import Credentials, Ports
+from gateway.drivers.base import AudioSession, Hardware, Identity, Target
 from gateway.drivers.refusals import Refusals
 from gateway.drivers.sip.agent import SipAgent, Way, deadline
 from gateway.drivers.sip.call import Plan
@@ -22,7 +22,7 @@ class Told:
     password, None when it does, or does not ask for one."""
 
     identity: Identity
-    hardware: tuple[str, ...]
+    hardware: Hardware
     refused: AuthenticationFailed | None
 
 
@@ -39,7 +39,7 @@ class SipSpeaker:
         self._agent = agent
         self._clock = clock
         self._target_now = target
-        self._told: tuple[float, str, Told] | None = None
+        self._told: tuple[tuple[str, Ports], Hardware] | None = None
         self._refusals = refusals or Refusals()
 
     def try_again(self) -> None:
@@ -66,7 +66,7 @@ class SipSpeaker:
 
         Raises Unreachable, DeadlineExceeded.
         """
-        target = self._target_now()
+        target, asked_at = self._target_now(), self._clock.monotonic()
         known = self._refusals.known(target)
         credentials = target.credentials if known is None else Credentials()
         async with deadline(target, timeout_s):
@@ -81,8 +81,9 @@ class SipSpeaker:
         if known is None and inquiry.refused is not None:
             self._refusals.note(target, inquiry.refused)
         identity, hardware = identity_of(inquiry.answer)
-        told = Told(identity, tuple(hardware), (known or inquiry.refused) if inquiry.answer.status in (401, 407) else None)
-        self._told = self._clock.monotonic(), target.address, told
+        refused = (known or inquiry.refused) if inquiry.answer.status in (401, 407) else None
+        told = Told(identity, Hardware(tuple(hardware), asked_at), refused)
+        self._told = target.place, told.hardware
         return told
 
     async def identity(self, *, timeout_s: float) -> Identity:
@@ -92,12 +93,12 @@ class SipSpeaker:
             raise told.refused
         return told.identity
 
-    async def hardware_addresses(self, *, fresh_s: float, timeout_s: float) -> Sequence[str]:
+    async def hardware(self, *, fresh_s: float, timeout_s: float) -> Hardware:
         """Those in the words with which it names itself; none for most models."""
-        known = self._told
-        now, address = self._clock.monotonic(), self._target_now().address
-        if known is not None and known[1] == address and now - known[0] <= fresh_s:
-            return known[2].hardware
+        if self._told is not None:
+            place, known = self._told
+            if place == self._target_now().place and self._clock.monotonic() - known.asked_at <= fresh_s:
+                return known
         return (await self.ask(timeout_s=timeout_s)).hardware
 
     def _inquiry(self, target: Target, credentials: Credentials, host: str, port: int, now: float) -> Inquiry:

@@ -1,31 +1,32 @@
 """Identity: do our credentials open it, and is it the device that the inventory means?"""
 
-from collections.abc import Sequence
-
 from gateway.domain import identity as rules
 from gateway.domain.health import CheckResult, Outcome
-from gateway.drivers.base import Identity
+from gateway.drivers.base import Hardware, Identity
 from gateway.errors import DeviceError
 from gateway.health.checks.subject import Subject, Tools
 
 IDENTITY = "identity"
 SWAPPED = "wrong-device"
 HARDWARE_FRESH_S = 600.0
-"""Hardware addresses are asked seldom: an answer may be that old."""
+"""Hardware addresses are asked seldom: an answer may be that old, and the result says how old (`Introduction`)."""
 
 
 async def check(subject: Subject, tools: Tools, identity: Identity) -> CheckResult:
     """It told us who it is. Where its serial number tells nothing, its hardware is asked for if the inventory can tell it by that."""
     device, quirks = subject.device, tools.target_of(subject.device.id).quirks
     if rules.serial_tells(device, quirks, manufacturer=identity.manufacturer, model=identity.model):
-        return judged(subject, tools, identity)
-    hardware: Sequence[str] = ()
-    if device.mac:
-        try:
-            hardware = await tools.onvif_of(device.id).hardware_addresses(fresh_s=HARDWARE_FRESH_S, timeout_s=tools.timeout_s)
-        except DeviceError:
-            hardware = ()
-    return judged_by_hardware(subject, tools, identity, hardware)
+        return subject.introduced(judged(subject, tools, identity))
+    told = await _hardware(subject, tools) if device.mac else None
+    return subject.introduced(judged_by_hardware(subject, tools, identity, told), hardware_asked_at=told.asked_at if told else None)
+
+
+async def _hardware(subject: Subject, tools: Tools) -> Hardware | None:
+    """What the device tells of its hardware; None where it does not."""
+    try:
+        return await tools.onvif_of(subject.device.id).hardware(fresh_s=HARDWARE_FRESH_S, timeout_s=tools.timeout_s)
+    except DeviceError:
+        return None
 
 
 def judged(subject: Subject, tools: Tools, identity: Identity) -> CheckResult:
@@ -36,8 +37,9 @@ def judged(subject: Subject, tools: Tools, identity: Identity) -> CheckResult:
     return subject.result(tools, IDENTITY, Outcome.OK, "", facts)
 
 
-def judged_by_hardware(subject: Subject, tools: Tools, identity: Identity, hardware: Sequence[str]) -> CheckResult:
+def judged_by_hardware(subject: Subject, tools: Tools, identity: Identity, told: Hardware | None) -> CheckResult:
     """Another hardware address than the inventory's is another device. Without one, its address and model are all that is known of it."""
+    hardware = told.addresses if told else ()
     facts = {**_facts(identity), "hardware": ", ".join(hardware), "rests_on": "hardware" if hardware else "address and model"}
     if rules.has_other_hardware(subject.device, hardware):
         return subject.result(tools, IDENTITY, Outcome.FAIL, SWAPPED, {**facts, "expected_hardware": subject.device.mac})
@@ -51,11 +53,6 @@ def _facts(identity: Identity) -> dict[str, str]:
         "firmware": identity.firmware,
         "serial": identity.serial,
     }
-
-
-def told(result: CheckResult) -> bool:
-    """Whether a device said who it is, be it the right one or another."""
-    return result.check == IDENTITY and (result.outcome is Outcome.OK or result.reason == SWAPPED)
 
 
 def failed(subject: Subject, tools: Tools, error: DeviceError) -> CheckResult:

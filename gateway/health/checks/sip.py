@@ -21,14 +21,17 @@ async def check(subject: Subject, tools: Tools, telephone: TelephoneChecks) -> S
     answered = reach.answered(subject, tools)
     if told.refused is not None:
         return [answered, identity.failed(subject, tools, told.refused)]
+    hardware = told.hardware.addresses
     facts = {
         "manufacturer": told.identity.manufacturer,
         "model": told.identity.model,
         "firmware": told.identity.firmware,
-        "hardware": ", ".join(told.hardware),
-        "rests_on": "hardware" if told.hardware and rules.known_hardware(subject.device) else "address",
+        "hardware": ", ".join(hardware),
+        "rests_on": "hardware" if hardware and rules.known_hardware(subject.device) else "address",
     }
-    if rules.has_other_hardware(subject.device, told.hardware):
+    if rules.has_other_hardware(subject.device, hardware):
         expected = {"expected_hardware": rules.known_hardware(subject.device)}
-        return [answered, subject.result(tools, identity.IDENTITY, Outcome.FAIL, identity.SWAPPED, {**facts, **expected})]
-    return [answered, subject.result(tools, identity.IDENTITY, Outcome.OK, "", facts)]
+        found = subject.result(tools, identity.IDENTITY, Outcome.FAIL, identity.SWAPPED, {**facts, **expected})
+    else:
+        found = subject.result(tools, identity.IDENTITY, Outcome.OK, "", facts)
+    return [answered, subject.introduced(found, hardware_asked_at=told.hardware.asked_at)]

@@ -1,15 +1,15 @@
 """Who is checked, and with what."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Protocol
 
 from gateway.clock import Clock
 from gateway.domain.city import City
 from gateway.domain.devices import Device, DeviceId
-from gateway.domain.health import Board, CheckResult, Outcome
-from gateway.drivers.base import DeviceClock, Identity, Recording, Span, Target
+from gateway.domain.health import Board, CheckResult, Introduction, Outcome
+from gateway.drivers.base import DeviceClock, Hardware, Identity, Recording, Span, Target
 from gateway.drivers.snmp.reader import Reading
 from gateway.errors import DeviceError
 from gateway.health.album import Album
@@ -29,7 +29,7 @@ class OnvifChecks(Protocol):
         """The clock, which needs no login."""
         ...
 
-    async def hardware_addresses(self, *, fresh_s: float, timeout_s: float) -> Sequence[str]:
+    async def hardware(self, *, fresh_s: float, timeout_s: float) -> Hardware:
         """What its network interfaces are called, asked within the last `fresh_s` seconds."""
         ...
 
@@ -41,7 +41,7 @@ class Told(Protocol):
     def identity(self) -> Identity: ...
 
     @property
-    def hardware(self) -> Sequence[str]: ...
+    def hardware(self) -> Hardware: ...
 
     @property
     def refused(self) -> DeviceError | None: ...
@@ -139,6 +139,11 @@ class Subject:
     ) -> CheckResult:
         """A result of now."""
         return CheckResult(self.device.id, check, outcome, tools.clock.now(), reason, facts or {}, self.took_ms(tools))
+
+    def introduced(self, told: CheckResult, *, hardware_asked_at: float | None = None) -> CheckResult:
+        """`told`, of a device that said who it is on this visit; it was asked for its hardware addresses at `hardware_asked_at`."""
+        introduction = Introduction(self.device.address, self.device.ports, self.began, hardware_asked_at)
+        return replace(told, introduction=introduction)
 
     def took_ms(self, tools: Tools | SlowTools) -> float:
         """How long the visit has taken so far."""

@@ -288,7 +288,7 @@ async def test_a_telephone_tells_who_it_is_and_lets_us_in(pole: Pole) -> None:
     told = await pole.speaker().ask(timeout_s=5)
     assert told.refused is None
     assert (told.identity.manufacturer, told.identity.model, told.identity.firmware) == ("Fanvil", pole.horn.model, pole.horn.firmware)
-    assert told.hardware == (pole.horn.mac,)
+    assert told.hardware.addresses == (pole.horn.mac,)
     assert pole.state.is_verified(pole.horn)
 
 
