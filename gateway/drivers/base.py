@@ -5,7 +5,7 @@ Every call takes `timeout_s`, one deadline over the whole operation, and raises 
 Strings in what they return come from the device and are untrusted text.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -474,8 +474,10 @@ class ReplaySession(Protocol):
         """What the device lists, and would not give beside `tracks`."""
         ...
 
-    def packets(self) -> AsyncIterator[tuple[int, MediaPacket]]:
-        """(index into `tracks`, packet) in order of arrival, until the device ends the range; back-pressure by not reading."""
+    def arrivals(self) -> AsyncIterator[Iterator[tuple[int, MediaPacket]]]:
+        """What has come by now, again and again until the device ends the range: (index into `tracks`, packet) in order of arrival, each
+        to be taken to its end before the next; back-pressure by not reading.
+        """
         ...
 
     async def close(self) -> None: ...

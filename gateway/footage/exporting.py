@@ -28,10 +28,10 @@ async def fetch(
         writing = _Writing(session.tracks, session.refused, stretch)
         watch(writing.cutter)
         try:
-            async for which, packet in session.packets():
-                writing.take(which, packet)
-                for finished in writing.finished():
-                    await report(finished)
+            async for there in session.arrivals():
+                while not writing.cutter.over and writing.take(there):
+                    for finished in writing.finished():
+                        await report(finished)
                 if writing.cutter.over:
                     break
             writing.finish()
@@ -55,16 +55,21 @@ class _Writing:
         self._depacketizer = Depacketizer(track.encoding)
         self.cutter = Cutter(stretch, track, self._sound)
 
-    def take(self, which: int, packet: MediaPacket) -> None:
-        """A packet of track `which`."""
-        if which == self._seen:
-            for unit in self._depacketizer.push(packet):
-                self.cutter.add(unit)
-        elif self._sound is not None and which == self._heard:
-            for piece in self._sound.push(packet):
-                self.cutter.add_sound(piece)
-        else:
-            self._left_out.add(self._tracks[which].encoding)
+    def take(self, arrivals: Iterator[tuple[int, MediaPacket]]) -> bool:
+        """Packets, each with the index of its track, until files are safe (True) or nothing more is wanted or there (False)."""
+        cutter, push = self.cutter, self._depacketizer.push
+        for which, packet in arrivals:
+            if which == self._seen:
+                for unit in push(packet):
+                    cutter.add(unit)
+            elif self._sound is not None and which == self._heard:
+                for piece in self._sound.push(packet):
+                    cutter.add_sound(piece)
+            else:
+                self._left_out.add(self._tracks[which].encoding)
+            if cutter.finished or cutter.over:
+                return bool(cutter.finished)
+        return False
 
     def finish(self) -> None:
         """No more packets."""

@@ -202,11 +202,12 @@ async def _picture(target: Target, path: str, at: datetime) -> tuple[str, bytes,
         track = session.tracks[0]
         key, taken = KeyPicture(track), at
         async with asyncio.timeout(_PICTURE_S):
-            async for _, packet in session.packets():
-                taken = packet.ntp or taken
-                stream = key(packet)
-                if stream is not None:
-                    return track.encoding, stream, taken
+            async for there in session.arrivals():
+                for _, packet in there:
+                    taken = packet.ntp or taken
+                    stream = key(packet)
+                    if stream is not None:
+                        return track.encoding, stream, taken
     except TimeoutError:
         raise ProtocolError("no key picture came in time", code="no-picture") from None
     finally:

@@ -71,7 +71,7 @@ async def test_a_replay_ends_at_the_end_of_the_window_though_the_recorder_goes_o
     where.state.switch_quirk(recorder, "ignores-range-end", {})
     window = window_of(where)
     session = await replay(where.target_of(DeviceId(recorder.id)), f"/replay/{channel.token}", window, timeout_s=5)
-    latest = [packet.ntp async for _, packet in session.packets() if packet.ntp is not None][-1]
+    latest = [packet.ntp async for there in session.arrivals() for _, packet in there if packet.ntp is not None][-1]
     await session.close()
     assert session.ended is ReplayEnd.WINDOW
     assert window.end - timedelta(milliseconds=81) <= latest < window.end

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -138,7 +138,7 @@ def clock_time(moment: datetime) -> str:
 
 
 class Replay:
-    """The `ReplaySession` of `drivers.base`. `ended` says how it ended, once `packets` has run out."""
+    """The `ReplaySession` of `drivers.base`. `ended` says how it ended, once `arrivals` has run out."""
 
     def __init__(
         self, connection: Connection, url: str, tracks: Sequence[TrackDescription], window: Span, manner: ReplayManner = ReplayManner()
@@ -159,33 +159,41 @@ class Replay:
     def tracks(self) -> Sequence[TrackDescription]:
         return self._tracks
 
-    async def packets(self) -> AsyncIterator[tuple[int, MediaPacket]]:
-        """(index into `tracks`, packet) until the range ends. RTP timestamps, sequence numbers and times are the device's, unchecked.
+    async def arrivals(self) -> AsyncIterator[Iterator[tuple[int, MediaPacket]]]:
+        """What has come by now, again and again until the range ends: (index into `tracks`, packet). RTP timestamps, sequence numbers and
+        times are the device's, unchecked.
 
-        Raises DeadlineExceeded (stalled) when the footage makes no progress, Unreachable when the connection breaks before the end,
-        ProtocolError. Whoever stops early still calls `close`.
+        Raises DeadlineExceeded (stalled) when the footage makes no progress, Unreachable when the connection breaks before the end; these
+        and what it gives ProtocolError. Whoever stops early still calls `close`.
         """
         while self.ended is None:
-            item = self._inbox.next() or await self._inbox.take(self._judge.patience_s)
-            found = self._sort(*item) if item is not None else None
-            if found is not None and self.ended is not ReplayEnd.WINDOW:
-                yield found
+            came = await self._inbox.stirs(self._judge.patience_s)
+            if came:
+                yield self._there()
             if self.ended is None and self._inbox.waited_s >= self._judge.patience_s:
                 self.ended = self._judge.silence(self._connection.target)
-            elif item is None:
+            elif not came:
                 self.ended = ReplayEnd.TEARDOWN
         if self.ended in (ReplayEnd.WINDOW, ReplayEnd.TERMINAL):
-            async for found in self._trail():
+            async for trailing in self._trail():
+                yield trailing
+
+    def _there(self) -> Iterator[tuple[int, MediaPacket]]:
+        """What is there, up to the end of the replay."""
+        while self.ended is None and (item := self._inbox.next()) is not None:
+            found = self._sort(*item)
+            if found is not None and self.ended is not ReplayEnd.WINDOW:
                 yield found
 
-    async def _trail(self) -> AsyncIterator[tuple[int, MediaPacket]]:
+    async def _trail(self) -> AsyncIterator[Iterator[tuple[int, MediaPacket]]]:
         """What the other tracks still send of the range after the first has come to its end."""
         self._inbox.waited_s, left = 0.0, _TRAIL_LIMIT
         while left > 0 and self._inbox.waited_s < (patience_s := self._trail_s()):
             try:
-                item = self._inbox.next() or await self._inbox.take(patience_s)
+                await self._inbox.stirs(patience_s)
             except DeviceError:
                 return  # the footage is there: who hangs up now has nothing more to say
+            item = self._inbox.next()
             if item is None:
                 return
             left -= item[1]
@@ -193,7 +201,7 @@ class Replay:
             if found is not None and found[0] > 0:
                 if self._sounds[found[0]].advanced:
                     self._inbox.waited_s = 0.0
-                yield found
+                yield iter((found,))
 
     def _trail_s(self) -> float:
         """How long to wait for what is still to come of sound; 0 when there is none, or all of it is there."""
@@ -363,15 +371,15 @@ class _Inbox:
             self._connection.resume_reading()
         return found
 
-    async def take(self, patience_s: float) -> tuple[Frame | Burst, int] | None:
-        """The next frame; None when the device ended the session or `waited_s` reached `patience_s`. Raises when the connection broke."""
+    async def stirs(self, patience_s: float) -> bool:
+        """Wait for a frame; False when the device ended the session or `waited_s` reached `patience_s`. Raises when the connection broke."""
         while not self._frames:
             if self._failure is not None:
                 raise self._failure
             if self.torn_down or self.waited_s >= patience_s:
-                return None
+                return False
             await self._wait(patience_s - self.waited_s)
-        return self.next()
+        return True
 
     async def _wait(self, longest_s: float) -> None:
         """Until something came, adding to `waited_s`; time that the reader itself takes does not count."""

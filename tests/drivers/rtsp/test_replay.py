@@ -48,7 +48,7 @@ def bye() -> bytes:
 async def collect(peer: Peer, manner: ReplayManner = QUICK) -> tuple[list[tuple[int, MediaPacket]], Replay]:
     session = await replay(peer.target, "/recording", WINDOW, timeout_s=5, manner=manner)
     try:
-        return [item async for item in session.packets()], session
+        return [item async for there in session.arrivals() for item in there], session
     finally:
         await session.close()
 
@@ -105,7 +105,7 @@ async def with_sound(peer: Peer, **manner: float) -> tuple[list[float], Replay]:
     session = await replay(peer.target, "/recording", WINDOW, timeout_s=5, kinds=("video", "audio"), manner=with_changes(QUICK, **manner))
     try:
         async with asyncio.timeout(10):
-            found = [item async for item in session.packets()]
+            found = [item async for there in session.arrivals() for item in there]
     finally:
         await session.close()
     return [packet.sequence / 50 for index, packet in found if index == 1], session
@@ -150,8 +150,8 @@ async def test_sound_that_comes_slowly_is_waited_for_as_long_as_it_comes(monkeyp
         session = await replay(
             peer.target, "/recording", WINDOW, timeout_s=5, kinds=("video", "audio"), manner=with_changes(QUICK, trail_s=4.0)
         )
-        async for _, packet in session.packets():
-            found.append(packet.ntp)
+        async for there in session.arrivals():
+            found += [packet.ntp for _, packet in there]
         await session.close()
     assert found[-1] == START + timedelta(seconds=9.98)
 
@@ -277,11 +277,11 @@ async def test_a_reader_that_is_slow_holds_the_device_back_and_loses_nothing() -
 
         peer.after_play = begin
         session = await replay(peer.target, "/recording", WINDOW, timeout_s=5)
-        packets = session.packets()
-        await anext(packets)
+        arrivals = session.arrivals()
+        next(await anext(arrivals))
         done, _ = await asyncio.wait(flooding, timeout=0.3)
         assert not done
-        rest = [packet.sequence async for _, packet in packets]
+        rest = [packet.sequence async for there in arrivals for _, packet in there]
         await session.close()
     assert rest == list(range(1, total))
 
@@ -305,7 +305,7 @@ async def test_replay_authenticates_and_several_tracks_are_told_apart() -> None:
         Peer(sdp=REPLAY_SDP, login=Login(algorithm="SHA-256", qop=True), after_play=sends(sound, picture(0), bye()))
     ) as peer:
         session = await replay(peer.target, "/recording", WINDOW, timeout_s=5, kinds=("video", "audio"), manner=QUICK)
-        found = [(index, packet.sequence) async for index, packet in session.packets()]
+        found = [(index, packet.sequence) async for there in session.arrivals() for index, packet in there]
         await session.close()
     assert [track.kind for track in session.tracks] == ["video", "audio"]
     assert found == [(1, 5), (0, 0)]
@@ -323,7 +323,7 @@ async def test_all_sound_is_asked_for_and_what_is_refused_of_it_is_told(status: 
     peer = Peer(sdp=REPLAY_SDP + second, script={"SETUP": answer}, after_play=sends(sound, picture(0), picture(10), frame(5, GOODBYE)))
     async with listening(peer):
         session = await replay(peer.target, "/recording", WINDOW, timeout_s=5, kinds=("video", "audio"), manner=QUICK)
-        found = [index async for index, _ in session.packets()]
+        found = [index async for there in session.arrivals() for index, _ in there]
         await session.close()
     assert [track.encoding for track in session.tracks] == ["H264", "PCMU"]
     assert [track.encoding for track in session.refused] == ["PCMA"]
