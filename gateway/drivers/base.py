@@ -423,13 +423,12 @@ class History:
 
 
 class Pieces(NamedTuple):
-    """Fragments of one NAL unit behind each other (RFC 6184, 5.8; RFC 7798, 4.4.3). `header`: the first one's; `bodies`: what follows the
-    header in each; `ends`: the unit ends with them.
+    """Fragments of one NAL unit behind each other, all of one length and the last not among them (RFC 6184, 5.8; RFC 7798, 4.4.3).
+    `header`: the first one's; `bodies`: what follows the header in each.
     """
 
     header: bytes
     bodies: tuple[bytes, ...]
-    ends: bool
 
 
 class MediaPacket(NamedTuple):

@@ -1,23 +1,23 @@
 """Whole pictures out of RTP packets: H.264 (RFC 6184) and H.265 (RFC 7798), each NAL unit byte for byte as it was recorded."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from gateway.errors import NotSupported, ProtocolError
 
 UNIT_LIMIT = 32 << 20  # bytes of one picture; more is no picture
+_START, _END = 0x80, 0x40  # of a unit that was cut up (RFC 6184, 5.8; RFC 7798, 4.4.3)
 
 
 class Pieces(Protocol):
-    """Fragments of one NAL unit behind each other, as `drivers.base.Pieces` has them."""
+    """Fragments of one NAL unit behind each other, all of one length and the last not among them, as `drivers.base.Pieces` has them."""
 
     @property
     def header(self) -> bytes: ...
     @property
     def bodies(self) -> tuple[bytes, ...]: ...
-    @property
-    def ends(self) -> bool: ...
 
 
 class Packet(Protocol):
@@ -34,8 +34,6 @@ class Packet(Protocol):
     @property
     def ntp(self) -> datetime | None: ...
     @property
-    def discontinuity(self) -> bool: ...
-    @property
     def following(self) -> Sequence[bytes | Pieces]: ...
     @property
     def packets(self) -> int: ...
@@ -44,15 +42,14 @@ class Packet(Protocol):
 class AccessUnit(NamedTuple):
     """One picture: its NAL units in order, without start codes, SEI and parameter sets among them.
 
-    `timestamp`: RTP, 90 kHz, wraps. `ntp`: the recorder's time, when it gave one. `key`: a decoder can begin here. `discontinuity`: the
-    recorder says that footage is missing before it. `damaged`: packets were lost in it or right before it.
+    `timestamp`: RTP, 90 kHz, wraps. `ntp`: the recorder's time, when it gave one. `key`: a decoder can begin here. `damaged`: packets were
+    lost in it or right before it.
     """
 
     nals: tuple[bytes, ...]
     timestamp: int
     ntp: datetime | None = None
     key: bool = False
-    discontinuity: bool = False
     damaged: bool = False
 
     @property
@@ -74,7 +71,6 @@ class Depacketizer:
         self._expected: int | None = None
         self._timestamp: int | None = None
         self._ntp: datetime | None = None
-        self._discontinuity = False
         self._nals: list[bytes] = []
         self._fragments: list[bytes] = []
         self._size = 0
@@ -88,26 +84,26 @@ class Depacketizer:
         self._expected = (sequence + packet.packets) & 0xFFFF
         done = self.flush() if self._timestamp is not None and timestamp != self._timestamp else []
         self._timestamp = timestamp
-        if self._ntp is None and packet.ntp is not None:
-            self._ntp, self._discontinuity = packet.ntp, packet.discontinuity
+        if self._ntp is None:
+            self._ntp = packet.ntp
         self._take(packet.payload)
         for payload in packet.following:
             if isinstance(payload, bytes):
                 self._take(payload)
             else:
-                self._weigh(sum(map(len, payload.bodies)))
-                self._take_fragments(payload.header, payload.bodies, payload.ends)
+                self._weigh(len(payload.bodies) * len(payload.bodies[0]))
+                self._take_fragments(payload.header, payload.bodies)
         return done + self.flush() if packet.marker else done
 
     def flush(self) -> list[AccessUnit]:
         """The picture in hand, when there is one: call it once more at the end. Parameter sets and SEI that came alone wait for theirs."""
         if self._fragments:
             self._lost, self._fragments = True, []
-        timestamp, ntp, discontinuity = self._timestamp, self._ntp, self._discontinuity
-        self._timestamp, self._ntp, self._discontinuity = None, None, False
+        timestamp, ntp = self._timestamp, self._ntp
+        self._timestamp = self._ntp = None
         if timestamp is None or not self._sliced:
             return []
-        done = AccessUnit(tuple(self._nals), timestamp, ntp, self._key, discontinuity, self._lost)
+        done = AccessUnit(tuple(self._nals), timestamp, ntp, self._key, self._lost)
         self._nals, self._size = [], 0
         self._lost = self._sliced = self._key = False
         return [done]
@@ -118,36 +114,38 @@ class Depacketizer:
         self._fragments.clear()
 
     def _take(self, payload: bytes) -> None:
-        codec = self._codec
-        self._weigh(len(payload))
-        if len(payload) <= codec.head:
+        codec, size = self._codec, len(payload)
+        self._weigh(size)
+        if size <= codec.head:
             return
-        kind = codec.kind(payload)
-        if kind == codec.fragment:
-            self._take_fragments(payload, (payload[codec.head + 1 :],), bool(payload[codec.head] & 0x40))
+        kind = codec.kinds[payload[0]]
+        if kind < codec.aggregate:
+            self._add(payload, kind)
+        elif kind == codec.fragment:
+            self._take_fragments(payload, (payload[codec.head + 1 :],))
+            if payload[codec.head] & _END:
+                self._end_fragments()
         elif kind == codec.aggregate:
             for nal in _aggregated(payload, codec.head):
-                self._add(nal)
-        elif kind < codec.aggregate:
-            self._add(payload)
+                self._add(nal, codec.kinds[nal[0]])
 
-    def _take_fragments(self, header: bytes, bodies: tuple[bytes, ...], ends: bool) -> None:
+    def _take_fragments(self, header: bytes, bodies: tuple[bytes, ...]) -> None:
         """FUs behind each other, the first with `header`: from the first of a unit its own header is rebuilt, the rest follows in order."""
-        codec = self._codec
-        fu = header[codec.head]
-        if fu & 0x80:
-            self._fragments = [codec.rebuilt(header, fu), *bodies]
+        fu = header[self._codec.head]
+        if fu & _START:
+            self._fragments = [self._codec.rebuilt(header, fu), *bodies]
         elif self._fragments:
             self._fragments += bodies
         else:
             self._lost = True
-            return
-        if ends:
-            self._add(b"".join(self._fragments))
-            self._fragments = []
 
-    def _add(self, nal: bytes) -> None:
-        kind = self._codec.kind(nal)
+    def _end_fragments(self) -> None:
+        """The unit is complete, if it began."""
+        if self._fragments:
+            nal, self._fragments = b"".join(self._fragments), []
+            self._add(nal, self._codec.kinds[nal[0]])
+
+    def _add(self, nal: bytes, kind: int) -> None:
         self._nals.append(nal)
         if kind in self._codec.slices:
             self._sliced = True
@@ -169,30 +167,37 @@ def _aggregated(payload: bytes, position: int) -> Iterator[bytes]:
         position += size
 
 
-class _H264:
-    head, aggregate, fragment = 1, 24, 28  # STAP-A, FU-A
-    slices, keys = range(1, 6), range(5, 6)
+@dataclass(frozen=True, slots=True)
+class _Codec:
+    """`kinds`: of a NAL unit, by its first byte; below `aggregate` they stand for themselves. `head`: bytes of its header, which `rebuilt`
+    makes of a fragment's. `slices` are pictures; from `keys` on a decoder can begin."""
 
-    @staticmethod
-    def kind(payload: bytes) -> int:
-        return payload[0] & 0x1F
-
-    @staticmethod
-    def rebuilt(payload: bytes, fu: int) -> bytes:
-        return bytes((payload[0] & 0xE0 | fu & 0x1F,))
-
-
-class _H265:
-    head, aggregate, fragment = 2, 48, 49  # AP, FU
-    slices, keys = range(32), range(16, 24)  # keys: the intra random access points
-
-    @staticmethod
-    def kind(payload: bytes) -> int:
-        return payload[0] >> 1 & 0x3F
-
-    @staticmethod
-    def rebuilt(payload: bytes, fu: int) -> bytes:
-        return bytes((payload[0] & 0x81 | (fu & 0x3F) << 1, payload[1]))
+    head: int
+    aggregate: int
+    fragment: int
+    kinds: bytes
+    slices: range
+    keys: range
+    rebuilt: Callable[[bytes, int], bytes]
 
 
-_CODECS: dict[str, type[_H264] | type[_H265]] = {"H264": _H264, "H265": _H265}
+_CODECS = {
+    "H264": _Codec(
+        head=1,
+        aggregate=24,  # STAP-A
+        fragment=28,  # FU-A
+        kinds=bytes(octet & 0x1F for octet in range(256)),
+        slices=range(1, 6),
+        keys=range(5, 6),
+        rebuilt=lambda payload, fu: bytes((payload[0] & 0xE0 | fu & 0x1F,)),
+    ),
+    "H265": _Codec(
+        head=2,
+        aggregate=48,  # AP
+        fragment=49,  # FU
+        kinds=bytes(octet >> 1 & 0x3F for octet in range(256)),
+        slices=range(32),
+        keys=range(16, 24),  # the intra random access points
+        rebuilt=lambda payload, fu: bytes((payload[0] & 0x81 | (fu & 0x3F) << 1, payload[1])),
+    ),
+}

@@ -21,7 +21,6 @@ class Packet:
     timestamp: int
     marker: bool
     ntp: datetime | None = None
-    discontinuity: bool = False
     following: tuple[bytes, ...] = ()
     packets: int = 1
 

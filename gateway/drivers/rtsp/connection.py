@@ -13,7 +13,7 @@ from gateway.drivers import deadlines, digest
 from gateway.drivers.base import Descriptor, Target, Write
 from gateway.drivers.rtsp import messages
 from gateway.drivers.rtsp.bursts import Burst, Fragmentation
-from gateway.drivers.rtsp.messages import Frame, Message
+from gateway.drivers.rtsp.messages import Frame
 from gateway.drivers.textual import Headers, Request, Response
 from gateway.errors import (
     AuthenticationFailed,
@@ -376,7 +376,10 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             for message in self._parser.feed(data):
-                self._take(message)
+                if isinstance(message, Burst):
+                    self._on_burst(message)
+                else:
+                    self._take(message)
         except ProtocolError as error:
             self._fail(error)
 
@@ -386,10 +389,8 @@ class Connection(asyncio.Protocol):
         if not self._closed.done():
             self._closed.set_result(None)
 
-    def _take(self, message: Message) -> None:
-        if isinstance(message, Burst):
-            self._on_burst(message)
-        elif isinstance(message, Frame):
+    def _take(self, message: Request | Response | Frame) -> None:
+        if isinstance(message, Frame):
             self.on_frame(message.channel, message.payload)
         elif isinstance(message, Response):
             self._take_response(message)

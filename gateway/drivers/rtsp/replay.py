@@ -9,9 +9,8 @@ from enum import StrEnum
 
 from gateway.drivers.base import MediaPacket, Span, Target, TrackDescription
 from gateway.drivers.rtsp import rtp
-from gateway.drivers.rtsp.bursts import Burst, Fragmentation
+from gateway.drivers.rtsp.bursts import Fragmentation
 from gateway.drivers.rtsp.connection import Connection, connect, deadline
-from gateway.drivers.rtsp.messages import Frame
 from gateway.drivers.rtsp.sdp import Media, SessionDescription
 from gateway.drivers.rtsp.session import Transport, aggregate_url, describe, media_url, set_up
 from gateway.errors import AuthenticationFailed, DeadlineExceeded, DeviceError, DeviceFault, NotSupported, ProtocolError
@@ -30,6 +29,8 @@ _TRAIL_LIMIT = 64 << 20
 _LONGEST_PIECE = timedelta(seconds=1)
 FRAGMENTATIONS = {"H264": Fragmentation(2, 0x1F, 28), "H265": Fragmentation(3, 0x7E, 49 << 1)}
 """FU-A (RFC 6184, 5.8), FU (RFC 7798, 4.4.3)."""
+_Arrival = tuple[int, MediaPacket | bytes | None, int]
+"""Channel; the packet, or what is still to be read as one; bytes. A `Burst` is one."""
 
 
 class ReplayEnd(StrEnum):
@@ -196,7 +197,7 @@ class Replay:
             item = self._inbox.next()
             if item is None:
                 return
-            left -= item[1]
+            left -= item[2]
             found = self._sort(*item)
             if found is not None and found[0] > 0:
                 if self._sounds[found[0]].advanced:
@@ -216,17 +217,16 @@ class Replay:
     def take_bursts(self) -> None:
         """Before PLAY: let the packets of a picture come together."""
         known = {channel: FRAGMENTATIONS.get(self._tracks[index].encoding) for channel, index in self.channels.items()}
-        self._connection.take_bursts({channel: how for channel, how in known.items() if how is not None}, self._inbox.put_burst)
+        self._connection.take_bursts({channel: how for channel, how in known.items() if how is not None}, self._inbox.keep)
 
-    def _sort(self, item: Frame | Burst, size: int) -> tuple[int, MediaPacket] | None:
+    def _sort(self, channel: int, what: MediaPacket | bytes | None, size: int) -> tuple[int, MediaPacket] | None:
         """The packet with its track; None for what is no media. Sets `ended` when it ends the replay."""
-        channel, payload = item[:2]
         index = self.channels.get(channel)
         if index is None:
-            if channel - 1 in self.channels and rtp.says_goodbye(payload):
+            if channel - 1 in self.channels and isinstance(what, bytes) and rtp.says_goodbye(what):
                 self._part(self.channels[channel - 1])
             return None
-        packet = rtp.parse(payload, *item[2:5])
+        packet = rtp.parse(what) if isinstance(what, bytes) else what
         if packet is None:
             raise ProtocolError(f"{self._connection.target.device}: sends what is no RTP packet")
         if index > 0:
@@ -352,7 +352,7 @@ class _Inbox:
         self.waited_s = 0.0
         self.torn_down = False
         self._connection = connection
-        self._frames: deque[tuple[Frame | Burst, int]] = deque()  # with their bytes, which pause_reading bounds, see _keep
+        self._frames: deque[_Arrival] = deque()  # bounded in bytes by pause_reading, see _keep
         self._bytes = 0
         self._paused = False
         self._failure: DeviceError | None = None
@@ -360,19 +360,19 @@ class _Inbox:
         connection.on_frame = self._put
         connection.on_end = self._end
 
-    def next(self) -> tuple[Frame | Burst, int] | None:
-        """The next frame, and how many bytes it has, if one is there."""
+    def next(self) -> _Arrival | None:
+        """The next frame, if one is there."""
         if not self._frames:
             return None
         found = self._frames.popleft()
-        self._bytes -= found[1]
+        self._bytes -= found[2]
         if self._paused and self._bytes < _HIGH_WATER // 2:
             self._paused = False
             self._connection.resume_reading()
         return found
 
     async def stirs(self, patience_s: float) -> bool:
-        """Wait for a frame; False when the device ended the session or `waited_s` reached `patience_s`. Raises when the connection broke."""
+        """Wait for a frame; False: the device ended the session or `waited_s` reached `patience_s`. Raises when the connection broke."""
         while not self._frames:
             if self._failure is not None:
                 raise self._failure
@@ -394,15 +394,12 @@ class _Inbox:
         else:
             self.waited_s += loop.time() - began
 
-    def put_burst(self, burst: Burst) -> None:
-        self._keep(burst, burst.size)
-
     def _put(self, channel: int, payload: bytes) -> None:
-        self._keep(Frame(channel, payload), len(payload))
+        self.keep((channel, payload, len(payload)))
 
-    def _keep(self, frame: Frame | Burst, size: int) -> None:
-        self._frames.append((frame, size))
-        self._bytes += size
+    def keep(self, frame: _Arrival) -> None:
+        self._frames.append(frame)
+        self._bytes += frame[2]
         self._stirred.set()
         if not self._paused and self._bytes > _HIGH_WATER:
             self._paused = True

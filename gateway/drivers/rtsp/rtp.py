@@ -59,10 +59,10 @@ def parse(packet: bytes, following: Sequence[bytes | Pieces] = (), packets: int 
         timestamp,
         ends or second > 0x7F,
         ntp,
-        bool(flags & _CLEAN),
-        bool(flags & _END),
-        bool(flags & _DISCONTINUITY),
-        bool(flags & _TERMINAL),
+        flags & _CLEAN != 0,
+        flags & _END != 0,
+        flags & _DISCONTINUITY != 0,
+        flags & _TERMINAL != 0,
         following,
         packets,
     )
@@ -71,7 +71,7 @@ def parse(packet: bytes, following: Sequence[bytes | Pieces] = (), packets: int 
 def from_ntp(seconds: int, fraction: int) -> datetime:
     """An NTP time as UTC, rounded to the microsecond; the era is the one between 1968 and 2104."""
     era = 0 if seconds >= _ERA_PIVOT else _NTP_ERA
-    return _NTP_EPOCH + timedelta(seconds=seconds + era, microseconds=(fraction * 1_000_000 + (1 << 31)) >> 32)
+    return _NTP_EPOCH + timedelta(0, seconds + era, (fraction * 1_000_000 + (1 << 31)) >> 32)
 
 
 def says_goodbye(compound: bytes) -> bool:
