@@ -136,6 +136,7 @@ class Backchannel:
             signalling=connection.socket,
             unstamped=unstamped,
         )
+        connection.ends_forgotten = True
         connection.keep_alive(url, keep_alive.upper().replace("-", "_"))
 
     @property

@@ -82,7 +82,8 @@ class Connection(asyncio.Protocol):
 
     `on_frame` gets the frames that the device sends; unwanted ones are dropped where they arrive. `on_end` is called with None when
     the device sends TEARDOWN, and with the error when the connection is lost. `farewell_headers` go with our own TEARDOWN.
-    `password_refused`: the device has refused the inventory's password; it is not said again here.
+    `password_refused`: the device has refused the inventory's password; it is not said again here. `ends_forgotten`: a device that answers
+    a keep-alive with 454 has ended the session; whoever is sent something by the device sees better whether it goes on.
     """
 
     def __init__(self, target: Target, loop: asyncio.AbstractEventLoop) -> None:
@@ -95,6 +96,7 @@ class Connection(asyncio.Protocol):
         self.failure: DeviceError | None = None
         self.torn_down = False
         self.password_refused = False
+        self.ends_forgotten = False
         self._loop = loop
         self._parser = messages.Parser()
         self._on_burst: BurstSink = _ignore_burst
@@ -316,19 +318,33 @@ class Connection(asyncio.Protocol):
         answer.add_done_callback(take)
 
     def _kept_alive(self, url: str, response: Response, login: digest.Digest | None, *, again: bool) -> None:
-        """What a device refuses for its nonce alone, it hears at once with the new one: half a timeout later may be too late."""
-        if response.status != 401:
-            self._take_trust(login)
-            if response.status in (405, 451, 501, 551):
-                self._keep_alive_method = "OPTIONS"
+        """What a device refuses for its nonce or its method alone, it hears at once with another: half a timeout later may be too late."""
+        status = response.status
+        if status == 401:
+            if self._is_renewed(response, login) and not again:
+                self._say_that_we_live(url, again=True)
             return
+        self._take_trust(login)
+        if status == 454 and self.ends_forgotten:
+            self._take_end()
+        elif (400 <= status < 500 or status in (501, 551)) and self._keep_alive_method != "OPTIONS":
+            self._keep_alive_method = "OPTIONS"
+            self._say_that_we_live(url)
+
+    def _is_renewed(self, response: Response, login: digest.Digest | None) -> bool:
+        """Whether there is a new nonce; else the connection has failed."""
         try:
             self._take_challenge(response, login)
         except DeviceError as error:
             self._fail(error)
-            return
-        if not again:
-            self._say_that_we_live(url, again=True)
+            return False
+        return True
+
+    def _take_end(self) -> None:
+        """The device ended the session."""
+        self._stop_keep_alive()
+        self.torn_down = True
+        self.on_end(None)
 
     async def close(self, url: str = "") -> None:
         """End the session, if there is one, by TEARDOWN on `url`, then the connection. Never raises for what the device does."""
@@ -413,8 +429,7 @@ class Connection(asyncio.Protocol):
         fields = [("CSeq", request.headers.get("CSeq", "0")), ("User-Agent", USER_AGENT)]
         self._write(messages.encode(Response(status, reason, Headers(fields))))
         if request.method == "TEARDOWN":
-            self.torn_down = True
-            self.on_end(None)
+            self._take_end()
 
     def _note_question(self) -> None:
         """While somebody else writes our answers, no device shall keep them busy with that."""

@@ -22,6 +22,7 @@ from gateway.errors import (
     Unreachable,
 )
 from tests.drivers.rtsp.peer import SPEAKER_SDP, Asked, Login, Peer, Reply, listening
+from tests.waiting import until
 
 REQUIRED = "www.onvif.org/ver20/backchannel"
 ALONE = SpeakerRtsp(all_tracks=False)
@@ -414,13 +415,25 @@ async def test_a_session_that_changes_its_name_is_refused() -> None:
 # -- while it lasts ---------------------------------------------------------------------------------------------------
 
 
-async def test_the_session_is_kept_alive_by_the_method_that_the_device_knows() -> None:
-    script = {"SETUP": brief, "GET_PARAMETER": lambda p, a: Reply("501 Not Implemented")}
+@pytest.mark.parametrize("status", ["501 Not Implemented", "400 Bad Request", "404 Not Found"])
+async def test_the_session_is_kept_alive_by_the_method_that_the_device_knows(status: str) -> None:
+    script = {"SETUP": brief, "GET_PARAMETER": lambda p, a: Reply(status)}
     async with listening(Peer(script=script, session="9")) as peer:
         session = await opened(peer)
         await peer.until(lambda: "OPTIONS" in peer.methods())
         assert peer.methods()[-2:] == ["GET_PARAMETER", "OPTIONS"]
         assert peer.last("OPTIONS").headers["session"] == "9"
+        await peer.until(lambda: peer.methods().count("OPTIONS") == 2)
+        assert peer.methods().count("GET_PARAMETER") == 1
+        await session.close()
+
+
+async def test_a_device_that_has_forgotten_the_session_has_ended_it() -> None:
+    script = {"SETUP": brief, "GET_PARAMETER": lambda p, a: Reply("454 Session Not Found")}
+    async with listening(Peer(script=script)) as peer, asyncio.timeout(10):
+        session = await opened(peer)
+        await until(lambda: session.ended)
+        assert not session.send(b"x", timestamp=0, marker=False)
         await session.close()
 
 

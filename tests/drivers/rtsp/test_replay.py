@@ -63,6 +63,23 @@ async def test_the_request_asks_for_the_window_at_full_speed() -> None:
         assert (play["rate-control"], play["immediate"]) == ("no", "yes")
 
 
+async def test_a_recorder_that_says_to_know_no_session_and_plays_on_is_listened_to() -> None:
+    def brief(peer: Peer, asked: Asked) -> Reply:
+        return Reply(headers={"Session": f"{peer.session};timeout=2", "Transport": asked.headers["transport"]})
+
+    def forget(peer: Peer, asked: Asked) -> bytes:
+        return f"RTSP/1.0 454 Session Not Found\r\nCSeq: {asked.headers['cseq']}\r\n\r\n".encode()
+
+    def play_on(peer: Peer, asked: Asked) -> bytes:
+        return picture(1, sequence=1) + picture(20)
+
+    script = {"SETUP": brief, "GET_PARAMETER": forget, "OPTIONS": play_on}
+    async with listening(Peer(sdp=REPLAY_SDP, script=script, after_play=sends(picture(0)))) as peer:
+        found, session = await collect(peer, ReplayManner(stall_s=5))
+        assert [packet.sequence for _, packet in found] == [0, 1]
+        assert session.ended is ReplayEnd.WINDOW
+
+
 async def test_packets_carry_the_recorders_time_and_marks() -> None:
     sent = sends(picture(0), frame(0, rtp(1, 3600, b"\x41x")), picture(2.5, flags=GAP, sequence=2), picture(99))
     async with listening(Peer(sdp=REPLAY_SDP, after_play=sent)) as peer:
