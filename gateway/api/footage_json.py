@@ -125,6 +125,9 @@ class CoverageOut(Output):
     clock_basis: Basis | None = Field(description="Where the offset comes from; null when that is not known.")
     clock_changed: bool = Field(description="Whether it changed within the window: each part is found by its own offset.")
     recorded: list[PeriodOut] = Field(description="Wherever it lies.")
+    recorded_as_of: Instant | None = Field(
+        description="When the devices said so: earlier than the last attempt when they were silent then."
+    )
     card: CardOut | None = Field(description="Null where there is no card, or nothing was wanted of it beside the recorder's.")
     obtained: list[PeriodOut]
     gaps: list[PeriodOut]
@@ -269,6 +272,7 @@ def coverage_out(export: Export) -> CoverageOut:
         clock_basis=clock.parts[0].basis if clock else None,
         clock_changed=clock is not None and clock.stepped,
         recorded=[_period(period) for period in export.recorded],
+        recorded_as_of=export.told_at,
         card=None if export.card is None else _card(export.card),
         obtained=[_period(period) for period in export.obtained],
         gaps=[_period(period) for period in export.gaps],

@@ -44,8 +44,9 @@ class CameraFetch:
         return sum(file.size for file in self.files)
 
     def expected(self) -> int:
-        """How many bytes are to come still: of what there is and neither a file nor a hold has, nothing once it is judged."""
-        if self.export.state not in UNJUDGED:
+        """How many bytes are to come still: of what there is and neither a file nor a hold has, nothing once it is judged, or as long as
+        its devices have not said what they have by now."""
+        if self.export.state not in UNJUDGED or self.export.awaited:
             return 0
         return expected_bytes(left_out((*self._there(), *self._held), self.export.recorded, least=LEAST_GAP), self._bytes_per_s)
 

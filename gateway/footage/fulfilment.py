@@ -318,21 +318,24 @@ class Fulfilment:
         return [found[camera] if camera in found else self._awaited(dossier, camera) for camera in cameras]
 
     def _awaited(self, dossier: Dossier, camera: DeviceId) -> Export:
-        """The export of a camera whose recorder has not answered yet; what an earlier attempt obtained of it stays."""
+        """The export of a camera whose recorder has not answered yet; what an earlier attempt heard and obtained of it stays."""
         before = next((export for export in dossier.exports if export.camera == camera), None)
         if before is None:
             return self._locator.awaited(dossier.request, camera)
-        return replace(before, state=ExportState.PENDING, reason="", coverage=(), card=None)
+        return replace(before, state=ExportState.PENDING, reason="", awaited=True)
 
     async def _located_again(self, dossier: Dossier, camera: DeviceId, asking: Round) -> Export:
-        """As `_located`; what an earlier attempt obtained stays obtained, whatever the recorder says by now."""
+        """What there is of a camera now; what an earlier attempt obtained stays obtained, whatever the recorder says by now, and what it
+        said then stays known, as of then, when it says nothing."""
         before = next((export for export in dossier.exports if export.camera == camera), None)
         if before is not None and before.state is ExportState.DONE:
             return before
         found = await self._locator.of(dossier.request, camera, asking)
-        if before is None or found.state is ExportState.PENDING or not any(file.camera == camera for file in dossier.files):
+        if before is None or found.state is ExportState.PENDING:
             return found
-        return _broken_off(before, dossier, found.reason)
+        obtained = any(file.camera == camera for file in dossier.files)
+        stays = obtained or (found.state is ExportState.FAILED and before.recorded)
+        return _broken_off(before, dossier, found.reason) if stays else found
 
     # -- fetching it --------------------------------------------------------------------------------------------------
 
@@ -589,7 +592,8 @@ def _located(exports: Sequence[Export]) -> dict[str, Any]:
     cards = {export.camera: _told(export.card.recorded) for export in answered if export.card}
     awaited = [export.camera for export in exports if export.awaited]
     told = {"recorded": {export.camera: _told(export.recorded) for export in answered}, "clocks": clocks_told(answered)}
-    return told | ({"on_cards": cards} if cards else {}) | ({"awaited": awaited} if awaited else {})
+    before = {one.camera: one.told_at.isoformat() for one in answered if one.told_at and one.state is not ExportState.PENDING}
+    return told | ({"as_of": before} if before else {}) | ({"on_cards": cards} if cards else {}) | ({"awaited": awaited} if awaited else {})
 
 
 def _told(periods: Sequence[Period]) -> list[list[str]]:

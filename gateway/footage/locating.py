@@ -109,6 +109,10 @@ class Locator:
 
         The card is asked only for what the recorder and the holds leave out.
         """
+        found = await self._of(request, camera, asking)
+        return found if found.state is ExportState.FAILED else replace(found, told_at=self._clock.now())
+
+    async def _of(self, request: FootageRequest, camera: DeviceId, asking: Round) -> Export:
         window = request.window_of(camera)
         export = await self._with_held(await self._on_recorder(request, camera, asking), window)
         if self._cards is None or not gaps(export.coverage, window, least=LEAST_GAP):
@@ -119,7 +123,7 @@ class Locator:
     def awaited(self, request: FootageRequest, camera: DeviceId) -> Export:
         """The export of a camera whose recorder has not answered yet."""
         place = self._city.recorder_of(camera)
-        return Export(request.id, camera, place[0].id if place else DeviceId(""), "")
+        return Export(request.id, camera, place[0].id if place else DeviceId(""), "", awaited=True)
 
     async def card(self, camera: DeviceId, window: Period) -> Origin | None:
         """What the camera's own card has of `window` now; None where it has nothing, or does not say."""

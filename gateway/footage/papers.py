@@ -219,10 +219,20 @@ def _camera(camera: Mapping[str, Any], number: int) -> str:
         (("申请时段（设备时间）", "Requested period, device's time"), _span(camera["requested_device_time"])),
         (("实际取得（北京时间）", "Obtained, Beijing time"), _spans(camera["obtained"])),
         (("缺失（北京时间）", "Missing, Beijing time"), _spans(camera["gaps"])),
+        *_withheld(camera),
         (("结果", "Result"), " · ".join((_STATES[camera["state"]], *_reasons(camera["reason"])))),
         (("文件数／字节", "Files / bytes"), f"{len(files)} / {sum(file['size'] for file in files):,}"),
     ]
     return stationery.heading((f"设备 {number}", f"Device {number}")) + stationery.pairs(rows)
+
+
+def _withheld(camera: Mapping[str, Any]) -> list[Row]:
+    """What the devices said to have of what was not obtained whole, and when they said so: their last word, however old."""
+    recorded = [*camera["recorded"], *(camera["card"]["recorded"] if camera["card"] else ())]
+    if camera["state"] == "done" or not recorded or not camera["recorded_as_of"]:
+        return []
+    when = _moment(camera["recorded_as_of"])
+    return [(("设备称有录像（北京时间）", "Recorded, as the devices said"), f"{_spans(recorded)} （截至 as of {when}）")]
 
 
 def _reasons(told: str) -> list[str]:

@@ -130,6 +130,8 @@ footage_exports = Table(
     Column("gaps", Json, nullable=False),
     Column("card", Json),
     Column("clock", Json),
+    Column("told_at", UtcTime),
+    Column("awaited", Boolean, nullable=False),
 )
 
 footage_files = Table(
@@ -543,6 +545,8 @@ def _export_row(export: Export) -> dict[str, Any]:
         **{name: to_spans(getattr(export, name)) for name in ("coverage", "obtained", "gaps")},
         "card": None if export.card is None else _card_json(export.card),
         "clock": to_clock_json(export.clock),
+        "told_at": export.told_at,
+        "awaited": export.awaited,
     }
 
 
@@ -571,6 +575,8 @@ def _export(row: Row[Any]) -> Export:
         gaps=to_periods(row.gaps),
         card=None if row.card is None else _card(row.card),
         clock=to_clock(row.clock),
+        told_at=row.told_at,
+        awaited=row.awaited,
     )
 
 

@@ -1,6 +1,7 @@
 """Asking many recorders at once: a silent one holds up nobody, and is not asked again for each of its cameras."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,15 +10,18 @@ import pytest
 
 from gateway.clock import SimulatedClock
 from gateway.domain.devices import DeviceId
-from gateway.domain.footage import Dossier, ExportState, FootageState, Step
+from gateway.domain.footage import BEIJING, Dossier, ExportState, FootageState, Step
 from gateway.drivers.base import Span
-from gateway.errors import DeviceFault, Unreachable
+from gateway.errors import AuthenticationFailed, DeviceFault, Unreachable
+from gateway.evidence.contents import MANIFEST, SHEET
 from gateway.footage.cutting import Finished
 from gateway.footage.fulfilment import Worker
 from gateway.footage.locating import RecordingSearch, Round
 from gateway.footage.worker import Job, run_worker
 from gateway.storage.store import Store
+from simulators.faults import Fault
 from tests.footage.desk import NOW, WANG, ZHAO, Desk, Street, desk_of, filing, street, working
+from tests.footage.test_papers import words
 from tests.waiting import until
 
 SILENT, LIVE = DeviceId("NVR-1"), DeviceId("NVR-2")
@@ -154,3 +158,42 @@ async def test_a_late_camera_for_which_there_is_no_room_does_not_stop_the_others
         after = await desk.settled(begun.request.id)
     assert (after.request.state, {file.camera for file in after.files}) == (FootageState.PARTIAL, {pair.soon})
     assert f"{pair.late}: no-space: 72.0 MiB are needed and 27.0 MiB are left" in after.request.reason
+
+
+async def test_a_late_recorder_that_fails_in_a_retry_leaves_known_what_it_said_before_as_of_then(pair: Pair) -> None:
+    async def refusing(job: Job, _: object) -> None:
+        raise AuthenticationFailed(f"{job.target.device} has another password by now")
+
+    pair.worker = refusing
+    pair.where.open.set()
+    async with working(pair.desk()) as desk:
+        begun = await pair.begun(desk, ExportState.FAILED)
+        before = await desk.settled(begun.request.id)
+    (then,) = (export for export in before.exports if export.camera == pair.late)
+    assert before.request.state is FootageState.FAILED
+    assert then.recorded
+    assert then.told_at is not None
+    told = then.told_at.astimezone(BEIJING)
+    pair.worker = run_worker
+    pair.where.open.clear()
+    await pair.where.clock.advance(3600)
+    async with working(pair.desk()) as desk:
+        await desk.service.retry(before.request.id, by=WANG)
+        await until(
+            lambda: desk.service.dossier(before.request.id),
+            60,
+            lambda: desk.clock.advance(1),
+            wanted=lambda one: {export.awaited for export in one.exports} == {True, False},
+        )
+        pair.where.state.faults[pair.where.late] = Fault(password="changed")
+        pair.where.open.set()
+        after = await desk.settled(before.request.id)
+    (now,) = (export for export in after.exports if export.camera == pair.late)
+    assert (after.request.state, now.state, now.recorded) == (FootageState.PARTIAL, ExportState.FAILED, then.recorded)
+    assert "the recorder does not say what it has" in now.reason
+    camera = next(one for one in json.loads(desk.file(after.request.id, MANIFEST).read_text())["cameras"] if one["camera"] == pair.late)
+    assert (len(camera["recorded"]), camera["recorded_as_of"]) == (1, told.isoformat())
+    sheet = words(desk.file(after.request.id, SHEET))
+    assert "设备称有录像（北京时间）" in sheet
+    assert f"截至 as of {told:%Y-%m-%d %H:%M:%S}" in sheet, sheet
+    assert [line.detail.get("as_of") for line in after.custody if line.step is Step.LOCATED][-1] == {pair.late: then.told_at.isoformat()}

@@ -53,7 +53,7 @@ URGENT = replace(
 APPROVED = advanced(REQUEST, Act.APPROVE, by=ZHAO, at=NOW, reason="letter seen")
 EXPORT = Export(
     ID, CAMERA, DeviceId("NVR"), "rec-1", "serial", timedelta(seconds=1.5), ExportState.DONE, "", (WHOLE,), (WHOLE,), (),
-    Origin(CAMERA, "card-1", "C", timedelta(seconds=-0.5), (WHOLE,)),
+    Origin(CAMERA, "card-1", "C", timedelta(seconds=-0.5), (WHOLE,)), told_at=NOW, awaited=True,
 )  # fmt: skip
 FILE = FootageFile(
     ID, CAMERA, 1, "01_CAM-1_001.mp4", "a" * 64, 10, 5, 0, WHOLE, (WHOLE,), NOW, 0, False,

@@ -60,7 +60,8 @@ class Export(OnDeviceClock):
     never measured; `clock`: as `Origin` has it.
 
     `recorder`: the device that is asked first; the camera itself where no recorder keeps its footage. `coverage`: what that has, and what
-    holds secured. `card`: the camera's own card, where there is one and something beside `coverage` was wanted of it.
+    holds secured. `card`: the camera's own card, where there is one and something beside `coverage` was wanted of it. `told_at`: when both
+    said so; None when nobody ever did, or that was not written down. `awaited`: whether that is being asked anew.
     """
 
     request: RequestId
@@ -76,16 +77,13 @@ class Export(OnDeviceClock):
     gaps: tuple[Period, ...] = ()
     card: Origin | None = None
     clock: ClockReading | None = None
+    told_at: datetime | None = None
+    awaited: bool = False
 
     @property
     def first(self) -> Origin:
         """Where it is fetched from before anything else."""
         return Origin(self.recorder, self.recording, self.serial, self.offset, self.coverage, self.clock)
-
-    @property
-    def awaited(self) -> bool:
-        """Whether its recorder has not said yet what it has."""
-        return self.state is ExportState.PENDING and not self.recorded
 
     @property
     def recorded(self) -> tuple[Period, ...]:
@@ -172,7 +170,7 @@ def judged(export: Export, files: Sequence[FootageFile], window: Period, *, erro
         state = ExportState.PARTIAL if missing or error else ExportState.DONE
     reason = error or _why_missing(export, missing, nothing=state is ExportState.NOTHING)
     reason = "; ".join(filter(None, (reason, *_without_sound(files))))
-    return replace(export, state=state, reason=reason, obtained=obtained, gaps=missing)
+    return replace(export, state=state, reason=reason, obtained=obtained, gaps=missing, awaited=False)
 
 
 def _without_sound(files: Sequence[FootageFile]) -> list[str]:

@@ -91,6 +91,7 @@ def _camera(
         "state": export.state,
         "reason": export.reason,
         "recorded": [_period(period) for period in export.coverage],
+        "recorded_as_of": _moment(export.told_at) if export.told_at else "",
         "card": None if export.card is None else _card(export.card),
         "obtained": [_period(period) for period in export.obtained],
         "gaps": [_period(period) for period in export.gaps],
