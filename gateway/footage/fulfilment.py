@@ -6,7 +6,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +29,7 @@ from gateway.domain.footage import (
     Origin,
     Period,
     RequestId,
+    Step,
     clipped,
     clocks_told,
     gaps,
@@ -78,7 +79,12 @@ _ANSWER_S: Final = 10.0
 """So long the fetching waits for recorders that have not said yet what they have: one may be busy for half an hour."""
 _ROOM_EVERY_S: Final = 60.0
 _LOOKED_AT: Final = 500
-"""So many failed requests are looked at for whether there is room for them by now, those that were filed first."""
+"""So many requests are looked at for whether there is room for them by now, those that were filed first."""
+_AGAIN_AFTER: Final = timedelta(hours=1)
+"""So long one is not tried again by itself for which there was room, and then there was not."""
+_IN_HAND: Final = (Step.LINKED, Step.LOOKED, Step.DOWNLOADED, Step.VIEWING_STARTED, Step.VIEWED, Step.SEND_ASKED, Step.SEND_BEGUN)
+_IN_HAND_FOR: Final = timedelta(hours=1)
+"""So long after one of these steps one is not tried again by itself: a part that is on its way out would break off."""
 _ILL: Final = frozenset({HealthState.DEGRADED, HealthState.DOWN})
 
 
@@ -145,6 +151,7 @@ class Fulfilment:
         self._tasks: dict[RequestId, asyncio.Task[None]] = {}
         self._emergencies: set[RequestId] = set()  # of those
         self._turns = Turns(fetching.exports, ailing=lambda recorder: board[recorder].state in _ILL or slowed(recorder))
+        self._tried_again: dict[RequestId, datetime] = {}  # by itself, of late
         self._gauges: dict[tuple[RequestId, DeviceId], Gauge] = {}
         self._log = structlog.get_logger()
 
@@ -187,19 +194,31 @@ class Fulfilment:
                 await self._stirred.wait()
 
     async def _look_for_room(self) -> None:
-        """What failed for want of room is tried again once there is enough."""
+        """What lacks something for want of room is tried again once there is enough."""
         while True:
             await self._clock.sleep(_ROOM_EVERY_S)
-            async with self._store.read() as tx:
-                failed = await tx.footage.failed_by(NO_SPACE, limit=_LOOKED_AT)
+            since = self._clock.now() - _AGAIN_AFTER
+            self._tried_again = {request: at for request, at in self._tried_again.items() if at > since}
             taken = 0
-            for request in failed:
+            for request in await self._short_of_room():
                 needs, left = await self._needs(request)
                 if needs <= left - taken:
                     taken += needs
-                    with suppress(Conflict):  # somebody has acted meanwhile
-                        await self._ledger.act(request, Act.RETRY)
-                        self.stir()
+                    await self._try_again(request)
+
+    async def _short_of_room(self) -> list[RequestId]:
+        """Those that lack something for want of room, were not tried again of late, and that nobody has in hand."""
+        async with self._store.read() as tx:
+            found = [one for one in await tx.footage.lacking_by(NO_SPACE, limit=_LOOKED_AT) if one not in self._tried_again]
+            steps = [(one, await tx.footage.newest(one, _IN_HAND)) for one in found]
+        since = self._clock.now() - _IN_HAND_FOR
+        return [one for one, step in steps if step is None or step.at <= since]
+
+    async def _try_again(self, request: RequestId) -> None:
+        self._tried_again[request] = self._clock.now()
+        with suppress(Conflict):  # somebody has acted meanwhile
+            await self._ledger.act(request, Act.RETRY)
+            self.stir()
 
     async def _needs(self, request: RequestId) -> tuple[int, int]:
         """How many bytes a request needs that is tried again, by what there is of it now, and how many it could have."""
@@ -536,10 +555,13 @@ class Fulfilment:
         gauge.heed(period, reached.at, reached.size, self._clock.monotonic())
 
     async def _check_space(self) -> None:
-        """DiskFull when less would stay free than has to, beside what was promised to holds."""
+        """DiskFull (`no-space`) when less would stay free than has to, beside what was promised to holds."""
         async with self._store.read() as tx:
             promised = await tx.holds.outstanding_bytes()
-        await asyncio.to_thread(self._fetching.space.keep_floor, promised=promised)
+        try:
+            await asyncio.to_thread(self._fetching.space.keep_floor, promised=promised)
+        except DiskFull as full:
+            raise DiskFull(f"{NO_SPACE}: {full}", code=NO_SPACE, hint=full.hint) from None
 
     # -- concluding ---------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ They end when the request has what it wants or is over, and otherwise run out.
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -14,7 +14,7 @@ import structlog
 from gateway.clock import Clock
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import SYSTEM, NewEvent
-from gateway.domain.footage import KEPT, OVER, FootageRequest, FootageState, Period, left_out
+from gateway.domain.footage import KEPT, OVER, FootageRequest, FootageState, Period, RequestId, left_out
 from gateway.domain.holds import Hold, HoldState
 from gateway.errors import Conflict, GatewayError, InvalidInput, StorageFailed
 from gateway.footage.holds import WINDOW_MAX, HoldDesk, HoldOrder
@@ -33,6 +33,7 @@ _FETCHED_WITHIN: Final = timedelta(days=1)
 _SOON: Final = timedelta(minutes=5)
 """After so long it is tried again to hold what could not be held."""
 _LOOKED_AT: Final = 500
+"""So many requests are looked at in a turn, and so many holds let go; whoever filed later has the next turns, and then the first again."""
 _AT_ONCE: Final = 8
 _DONE: Final = (KEPT | OVER) - {FootageState.PARTIAL}
 """States in which a request needs nothing more of its holds. One that lacks something may be tried again: its holds run out."""
@@ -41,16 +42,21 @@ _DONE: Final = (KEPT | OVER) - {FootageState.PARTIAL}
 class Precautions:
     """Holds for requests that wait. `run` must be running.
 
-    `decide_for`: how long a request may wait for a decision; `longest`: how long a hold may last.
+    `decide_for`: how long a request may wait for a decision; `longest`: how long a hold may last; `page`: how many a turn looks at.
     """
 
-    def __init__(self, *, store: Store, clock: Clock, holds: HoldDesk, decide_for: timedelta, longest: timedelta) -> None:
+    def __init__(
+        self, *, store: Store, clock: Clock, holds: HoldDesk, decide_for: timedelta, longest: timedelta, page: int = _LOOKED_AT
+    ) -> None:
         self._store = store
         self._clock = clock
         self._holds = holds
         self._lasts = min(decide_for + _FETCHED_WITHIN, longest)
         self._next: dict[str, datetime] = {}  # of the requests that wait: when to look again
         self._told: dict[str, set[str]] = {}  # of the same: why they could not be held
+        self._met: set[str] = set()  # of the same: those that were looked at since the first turn of this round
+        self._after: tuple[datetime, RequestId] | None = None
+        self._page = page
         self._at_once = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self) -> None:
@@ -60,19 +66,30 @@ class Precautions:
             await self._clock.sleep(_LOOK_S)
 
     async def look(self) -> None:
-        """Do once what is to be done now."""
+        """Do a turn of what is to be done now."""
         now = self._clock.now()
         async with self._store.read() as tx:
-            waiting = await tx.footage.oldest([FootageState.SUBMITTED], limit=_LOOKED_AT)
-            needless = await tx.holds.outlived(SYSTEM, _DONE, limit=_LOOKED_AT)
-        self._next = {request.id: self._next.get(request.id, now) for request in waiting}
-        self._told = {request.id: self._told.get(request.id, set()) for request in waiting}
+            waiting = await tx.footage.oldest([FootageState.SUBMITTED], after=self._after, limit=self._page)
+            needless = await tx.holds.outlived(SYSTEM, _DONE, limit=self._page)
+        self._meet(waiting, now)
         for hold in needless:
             await self._let_go(hold)
         async with asyncio.TaskGroup() as group:
             for request in waiting:
                 if self._next[request.id] <= now:
                     group.create_task(self._hold(request), name=f"precaution {request.id}")
+
+    def _meet(self, waiting: Sequence[FootageRequest], now: datetime) -> None:
+        """Keep `waiting` in mind, and at the end of a round forget those who wait no more."""
+        for request in waiting:
+            self._met.add(request.id)
+            self._next.setdefault(request.id, now)
+            self._told.setdefault(request.id, set())
+        self._after = (waiting[-1].submitted_at, waiting[-1].id) if len(waiting) == self._page else None
+        if self._after is None:
+            self._next = {name: at for name, at in self._next.items() if name in self._met}
+            self._told = {name: told for name, told in self._told.items() if name in self._met}
+            self._met = set()
 
     async def _hold(self, request: FootageRequest) -> None:
         """Hold what would be lost, window by window; told to the approvers, once for each reason, where it cannot be."""

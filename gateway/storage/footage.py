@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    exists,
     func,
     insert,
     or_,
@@ -225,10 +226,15 @@ class FootageRepository:
             windows.setdefault(row.request, []).append((row.end_at - row.start_at).total_seconds() / 3600)
         return [_counted(row, windows.get(row.id, [])) for row in await self._conn.execute(statement)]
 
-    async def oldest(self, states: Iterable[FootageState], *, limit: int) -> list[FootageRequest]:
-        """The requests in `states` that were filed first, in that order."""
+    async def oldest(
+        self, states: Iterable[FootageState], *, after: tuple[datetime, RequestId] | None = None, limit: int
+    ) -> list[FootageRequest]:
+        """The requests in `states` that were filed first, in that order; `after`: (submitted_at, id) of the last one of the page before."""
         table = footage_requests.c
         statement = select(footage_requests).where(table.state.in_([state.value for state in states]))
+        if after is not None:
+            at, name = after
+            statement = statement.where(or_(table.submitted_at > at, and_(table.submitted_at == at, table.id > name)))
         return await self._requests(statement.order_by(table.submitted_at, table.id).limit(limit))
 
     async def unfinished(self, states: Iterable[FootageState], *, limit: int) -> list[FootageRequest]:
@@ -237,10 +243,15 @@ class FootageRepository:
         statement = select(footage_requests).where(table.state.in_([state.value for state in states]))
         return await self._requests(statement.order_by(table.emergency.is_(None), table.submitted_at, table.id).limit(limit))
 
-    async def failed_by(self, reason: str, *, limit: int) -> list[RequestId]:
-        """The FAILED requests whose reason begins with `reason`, those that were filed first before later ones."""
-        table = footage_requests.c
-        statement = select(table.id).where(table.state == FootageState.FAILED.value, table.reason.startswith(reason, autoescape=True))
+    async def lacking_by(self, code: str, *, limit: int) -> list[RequestId]:
+        """The FAILED and PARTIAL requests that lack something for a reason `code: …`, their own or a camera's, those that were filed first
+        before later ones."""
+        table, camera, begins = footage_requests.c, footage_exports.c, f"{code}: "
+        lacking = (FootageState.FAILED.value, FootageState.PARTIAL.value)
+        said = camera.reason.startswith(begins, autoescape=True) | camera.reason.contains(f"; {begins}", autoescape=True)
+        of_camera = exists().where(camera.request == table.id, camera.state != ExportState.DONE.value, said)
+        own = table.reason.startswith(begins, autoescape=True)
+        statement = select(table.id).where(table.state.in_(lacking), or_(own, of_camera))
         found = await self._conn.scalars(statement.order_by(table.submitted_at, table.id).limit(limit))
         return [RequestId(name) for name in found]
 

@@ -153,3 +153,19 @@ async def test_room_for_what_proves_safe_is_given_back(bench: Bench, requests: D
     await store.writer.write(lambda tx: tx.holds.put_keep(promised), lane=Lane.FOOTAGE)
     bench.securing.stir()
     assert (await bench.settled(placed.hold.id, KeepState.SAFE)).keeps[0].reserved == 0
+
+
+async def test_more_requests_than_a_turn_looks_at_are_held_in_the_next_turns(bench: Bench, requests: Desk, store: Store) -> None:
+    camera, keeps = recorded(bench.where)
+    precautions = Precautions(store=store, clock=bench.clock, holds=bench.desk, decide_for=7 * DAY, longest=180 * DAY, page=2)
+    waiting = [await filed(requests, camera, keeps - DAY - number * MINUTE) for number in range(5)]
+    held = []
+    for _ in range(4):
+        await precautions.look()
+        held.append(sum([len(await holds(bench, request)) for request in waiting]))
+    assert held == [2, 4, 5, 5]
+    await requests.service.cancel(waiting[0].id, by=WANG)
+    newest = await filed(requests, camera, keeps - 2 * DAY)
+    for _ in range(3):
+        await precautions.look()
+    assert len(await holds(bench, newest)) == 1

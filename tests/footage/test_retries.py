@@ -76,6 +76,43 @@ async def half(desk: Desk, trouble: Trouble) -> Dossier:
     return dossier
 
 
+async def by_itself(desk: Desk, before: Dossier) -> list[str]:
+    """Who tried the request again."""
+    dossier = await desk.service.dossier(before.request.id)
+    return [line.by.name for line in dossier.custody if line.step is Step.RETRIED]
+
+
+async def test_what_is_there_in_part_for_want_of_room_is_completed_once_there_is_some_and_nobody_has_it_in_hand(
+    desk: Desk, trouble: Trouble, clock: SimulatedClock
+) -> None:
+    taken, left = await half(desk, trouble), await half(desk, trouble)
+    assert all("no-space: only" in one.request.reason for one in (taken, left))
+    await desk.service.download(taken.request.id, taken.files[0].name, by=WANG)
+
+    async def ready(one: Dossier) -> bool:
+        return (await desk.service.request(one.request.id)).state is FootageState.READY
+
+    await until(lambda: ready(left), 30, lambda: clock.advance(10))
+    assert (await by_itself(desk, left), await by_itself(desk, taken)) == (["gateway"], [])
+    await clock.advance(3600)
+    await until(lambda: ready(taken), 30, lambda: clock.advance(10))
+    assert await by_itself(desk, taken) == ["gateway"]
+
+
+async def test_a_request_that_runs_out_of_room_again_is_tried_once_an_hour(desk: Desk, trouble: Trouble, clock: SimulatedClock) -> None:
+    before = await half(desk, trouble)
+    trouble.before = lambda _: setattr(trouble, "free", 0)
+    jobs = len(trouble.jobs)
+    await until(lambda: by_itself(desk, before), 30, lambda: clock.advance(10))
+    await until(lambda: desk.service.request(before.request.id), 30, wanted=lambda one: one.state is FootageState.PARTIAL)
+    trouble.free = 1 << 40
+    other = await half(desk, trouble)
+    await until(lambda: by_itself(desk, other), 30, lambda: clock.advance(10))
+    assert (await by_itself(desk, before), len(trouble.jobs) > jobs) == (["gateway"], True)
+    await clock.advance(3600)
+    await until(lambda: by_itself(desk, before), 30, lambda: clock.advance(10), wanted=lambda tries: len(tries) == 2)
+
+
 async def retried(desk: Desk, before: Dossier) -> Dossier:
     """The request when the gateway has done with it once more."""
     await desk.service.retry(before.request.id, by=WANG)
