@@ -1,7 +1,7 @@
 """Puts on record, with an alarm, that the disk altered a file of a package: its download was broken off."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -29,14 +29,13 @@ class DamageDesk:
         self._clock = clock
         self._folder_of = folder_of
         self._alone = alone
-        self._told: dict[tuple[RequestId, str], tuple[int, ...]] = {}
         self._log = structlog.get_logger()
 
     async def found(self, request: RequestId, altered: Altered, *, sealed: Mapping[str, str], to: Person) -> None:
         """A download that went out to `to`, which was compared with `sealed` (name to SHA-256, hex), was broken off at a file.
 
-        On record once as long as that file stays as it is: whoever tries again and again raises no second alarm. Nothing when the proof was
-        written anew meanwhile, which alters nothing that was sealed.
+        On record once as long as that file stays as it is: whoever tries again and again raises no second alarm, nor does a restart.
+        Nothing when the proof was written anew meanwhile, which alters nothing that was sealed.
         """
         name = altered.name
         async with self._alone(request):
@@ -45,16 +44,18 @@ class DamageDesk:
                 self._log.info("footage.sealed_meanwhile", request=request, file=name)
                 return
             self._log.error("footage.damaged", request=request, file=name, why=altered.why)
-            if self._told.get((request, name)) == state:
-                return
-            await self._put_down(request, {"name": name, "sha256": sealed.get(name, ""), "why": altered.why, "sent_to": to.name})
-            self._told[request, name] = state
+            lay: tuple[str | int, ...] = (listed, *state)
+            async with self._store.read() as tx:
+                told = await tx.damage.told(request, name)
+            if told != lay:
+                await self._put_down(request, {"name": name, "sha256": sealed.get(name, ""), "why": altered.why, "sent_to": to.name}, lay)
 
-    async def _put_down(self, request: RequestId, detail: Mapping[str, str]) -> None:
+    async def _put_down(self, request: RequestId, detail: Mapping[str, str], lay: Sequence[str | int]) -> None:
         async def change(tx: Tx) -> None:
             known, at = await tx.footage.get(request), self._clock.now()
             await write_down(tx, request, Step.DAMAGED, by=GATEWAY, at=at, detail=detail)
             tx.emit(NewEvent(EVENT, request, at, {"state": known.state, "file": detail["name"]}))
+            await tx.damage.put(request, detail["name"], lay, at=at)
 
         await self._store.writer.write(change, lane=Lane.FOOTAGE)
 

@@ -14,6 +14,7 @@ from gateway.storage.broadcasts import BroadcastRepository
 from gateway.storage.clips import ClipRepository
 from gateway.storage.clocks import ClockRepository
 from gateway.storage.complaints import ComplaintRepository
+from gateway.storage.damage import DamageRepository
 from gateway.storage.deliveries import DeliveryRepository
 from gateway.storage.discovery import DiscoveryRepository
 from gateway.storage.disposal import DisposalRepository
@@ -58,6 +59,7 @@ class Tx:
         self.clips = ClipRepository(conn)
         self.clocks = ClockRepository(conn)
         self.complaints = ComplaintRepository(conn)
+        self.damage = DamageRepository(conn)
         self.deliveries = DeliveryRepository(conn)
         self.discovery = DiscoveryRepository(conn)
         self.disposal = DisposalRepository(conn)

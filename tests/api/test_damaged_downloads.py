@@ -1,5 +1,6 @@
 """A file that the disk altered goes out by no door as if it were whole, and that it does not is on record, with one alarm."""
 
+import asyncio
 from pathlib import Path
 
 import aiohttp
@@ -9,6 +10,7 @@ from gateway.domain.access import Role
 from gateway.domain.events import Actor, ActorKind, Person
 from gateway.domain.footage import RequestId
 from gateway.evidence.contents import Altered
+from gateway.footage.damage import DamageDesk
 from tests.api.house import House
 from tests.api.test_footage_links import holder
 from tests.footage.shelf import CONTENT, DIGEST, FILM, ready
@@ -63,6 +65,22 @@ async def test_a_damaged_film_breaks_off_on_record_with_one_alarm_and_goes_out_o
     (folder / FILM).write_bytes(CONTENT)
     async with house.call("GET", path, **about) as answer:
         assert (answer.status, len(await answer.read())) == (206 if asked else 200, int(answer.headers["Content-Length"]))
+
+
+async def test_after_a_restart_only_damage_that_is_new_is_told(house: House, folder: Path):
+    services, to = house.services, Person(Actor(ActorKind.API_KEY, "k"), "k")
+
+    async def found() -> int:
+        """How often damage is on record once a gateway that has just begun comes upon the file."""
+        alone = asyncio.Lock()
+        desk = DamageDesk(store=services.store, clock=house.clock, folder_of=lambda _: folder, alone=lambda _: alone)
+        await desk.found(RequestId("F-1"), Altered(FILM, "x"), sealed={FILM: DIGEST}, to=to)
+        return len(await damages(house))
+
+    (folder / FILM).write_bytes(b"altered")
+    assert [await found(), await found()] == [1, 1]
+    (folder / FILM).write_bytes(b"altered otherwise")
+    assert [await found(), await found()] == [2, 2]
 
 
 async def test_proof_that_was_written_anew_meanwhile_is_no_damage_and_a_damaged_paper_is(house: House, folder: Path):
