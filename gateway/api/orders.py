@@ -200,13 +200,18 @@ def order_of(body: BroadcastIn, caller: Caller, city: City, *, id_: str) -> Orde
     )
 
 
-def _rank(priority: PriorityName, caller: Caller) -> Priority:
-    if priority is PriorityName.EMERGENCY and not caller.may(Permission.BROADCAST_EMERGENCY):
+def must_command(caller: Caller, priority: Priority) -> None:
+    """Raise Forbidden (`emergency-not-allowed`) when `caller` may neither order nor silence what has this priority."""
+    if priority is Priority.EMERGENCY and not caller.may(Permission.BROADCAST_EMERGENCY):
         raise Forbidden(
-            "This key may not order emergencies.",
+            "This key may neither order nor silence emergencies.",
             code="emergency-not-allowed",
-            hint="Ask for a key that may (broadcast:emergency), or order it with another priority.",
+            hint="Ask for a key that may (broadcast:emergency); order it with another priority, or stop everything.",
         )
+
+
+def _rank(priority: PriorityName, caller: Caller) -> Priority:
+    must_command(caller, priority.rank)
     return priority.rank
 
 

@@ -235,6 +235,10 @@ class BroadcastService:
         """Which rule forbids a speaker to say it, "" for none."""
         return lambda speaker: self._rulebook.word(wanted, speaker, length)
 
+    def priority_of(self, broadcast: BroadcastId) -> Priority | None:
+        """How important a broadcast is that is under way, from memory alone; None of what is over."""
+        return next((part.priority for part in self._active.get(broadcast, ())), None)
+
     async def cancel(self, broadcast: BroadcastId, actor: Actor) -> View:
         """Silence one broadcast now; when this returns, that is on the disk. Raises NotFound, Conflict (has-ended), StorageFailed."""
         parts = self._active.get(broadcast)

@@ -13,7 +13,7 @@ import pytest
 
 from gateway.domain.access import Role
 from gateway.domain.city import City
-from gateway.domain.devices import Device, DeviceId, DeviceKind, Ports
+from gateway.domain.devices import CameraGroup, Device, DeviceId, DeviceKind, GroupId, Ports
 from tests.api.house import House, open_house, open_street
 
 
@@ -297,6 +297,20 @@ async def test_a_cancellation_that_is_sent_again_is_answered_as_before(tmp_path:
             assert (again.status, again.headers["Idempotent-Replayed"], await again.json()) == (200, "true", cancelled)
 
 
+async def test_a_broadcast_is_silenced_only_by_who_reaches_it_and_an_emergency_by_who_may_order_one(tmp_path: Path, template: Path):
+    async with silent_device() as port, open_house(tmp_path, template, city=one_speaker(port)) as house:
+        body = order(house, await clip_of(house), id="b-1", priority="emergency")
+        assert (await house.json("POST", "/v1/broadcasts", json=body, role=Role.OPERATOR))[0] == 202
+        _, made = await house.json("POST", "/v1/keys", json={"name": "east", "roles": ["operator"], "scopes": ["g-2"]})
+        scoped = {"headers": {"Authorization": f"Bearer {made['key']}"}}
+        refused = {"out-of-scope": scoped, "emergency-not-allowed": {"role": Role.PLATFORM}}
+        for code, caller in refused.items():
+            status, problem = await house.json("POST", "/v1/broadcasts/b-1/cancel", **caller)
+            assert (status, problem["type"]) == (403, f"urn:city-gateway:problem:{code}")
+        status, cancelled = await house.json("POST", "/v1/broadcasts/b-1/cancel", role=Role.OPERATOR)
+        assert (status, cancelled["counts"]) == (200, {"cancelled": 1})
+
+
 @asynccontextmanager
 async def silent_device() -> AsyncIterator[int]:
     """The port of something that takes connections and never says a word: with a clock that stands, no order to it ends by itself."""
@@ -312,5 +326,6 @@ async def silent_device() -> AsyncIterator[int]:
 
 def one_speaker(port: int) -> City:
     city = City()
-    city.replace(devices=[Device(DeviceId("spk-1"), DeviceKind.SPEAKER, "音柱", "127.0.0.1", ports=Ports(onvif=port, rtsp=port))])
+    horn = Device(DeviceId("spk-1"), DeviceKind.SPEAKER, "音柱", "127.0.0.1", ports=Ports(onvif=port, rtsp=port))
+    city.replace(devices=[horn], groups=[CameraGroup(GroupId("g-2"), "elsewhere")])
     return city

@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints
 
 from gateway.api.ledger_query import LedgerQuery, wanted
 from gateway.api.models import Input, Instant, Output, Page
-from gateway.api.orders import BroadcastIn, PriorityName, order_of
+from gateway.api.orders import BroadcastIn, PriorityName, must_command, order_of
 from gateway.api.paging import moment_cursor, to_cursor
 from gateway.api.replies import content_reply
 from gateway.api.routing import Call, Media, Routes
@@ -266,10 +266,21 @@ async def read_broadcast(call: Call) -> BroadcastOut:
     return shown(await call.services.broadcasts.get(BroadcastId(call.path("broadcast_id"))))
 
 
-@routes.op("POST", "/v1/broadcasts/{broadcast_id}/cancel", needs=Permission.BROADCAST_SEND, problems=(NotFound, Conflict), repeatable=True)
+@routes.op(
+    "POST",
+    "/v1/broadcasts/{broadcast_id}/cancel",
+    needs=Permission.BROADCAST_SEND,
+    problems=(NotFound, Conflict, Forbidden),
+    repeatable=True,
+)
 async def cancel_broadcast(call: Call) -> BroadcastOut:
-    """Silence one broadcast, now. An Idempotency-Key waits for the store first: without one, it does not."""
-    return shown(await call.services.broadcasts.cancel(BroadcastId(call.path("broadcast_id")), call.caller.actor))
+    """Silence one broadcast, now: by a key that reaches its loudspeakers, an emergency by one that may order emergencies.
+
+    An Idempotency-Key waits for the store first: without one, it does not.
+    """
+    broadcast = BroadcastId(call.path("broadcast_id"))
+    _must_silence(call, broadcast)
+    return shown(await call.services.broadcasts.cancel(broadcast, call.caller.actor))
 
 
 @routes.op(
@@ -322,6 +333,14 @@ async def read_broadcast_picture(call: Call) -> web.Response:
     broadcast = BroadcastId(call.path("broadcast_id"))
     picture, data = await call.services.pictures.read(broadcast, call.path("sha256"), call.caller.actor)
     return content_reply(data, content_type=picture.media_type)
+
+
+def _must_silence(call: Call, broadcast: BroadcastId) -> None:
+    """Forbidden unless the caller reaches all that would fall silent, and may order what is to be silenced. It waits for no store."""
+    broadcasts = call.services.broadcasts
+    must_reach(call.caller.key, (delivery.speaker for delivery in broadcasts.follow(broadcast)()), call.services.city)
+    if (priority := broadcasts.priority_of(broadcast)) is not None:
+        must_command(call.caller, priority)
 
 
 async def _to_decide(call: Call) -> tuple[BroadcastId, Person]:
