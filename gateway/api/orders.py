@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from gateway.api.models import Ident, Input, Instant, OptionalLine
 from gateway.api.problems import faults_of
@@ -21,6 +21,7 @@ from gateway.domain.broadcast import BroadcastId, Circle, ClipContent, ClipId, P
 from gateway.domain.city import City
 from gateway.domain.devices import CellCode, DeviceId, GroupId, Position, ZoneId
 from gateway.domain.events import Actor, ActorKind
+from gateway.domain.schedules import OWN_IDS
 from gateway.errors import Forbidden, InvalidInput
 from gateway.storage.store import Store
 
@@ -120,6 +121,16 @@ class ProgrammeIn(Input):
         return Programme(content, chime=self.chime, repeats=self.repeats, pause_s=self.pause_s)
 
 
+def _of_a_sender(id_: str) -> str:
+    if id_.startswith(OWN_IDS):
+        raise ValueError(f"begins with {OWN_IDS}, as only the gateway's own broadcasts do")
+    return id_
+
+
+OrderId = Annotated[Ident, Field(max_length=100), AfterValidator(_of_a_sender)]
+"""What a sender calls a command: not as the gateway calls those that its schedules become."""
+
+
 class BroadcastIn(ProgrammeIn):
     """A sound to be made: a clip, or a text to be spoken. Nothing of it begins after `not_after`."""
 
@@ -134,7 +145,9 @@ class BroadcastIn(ProgrammeIn):
     issued_at: Instant | None = Field(
         default=None, description="When it was ordered. What was ordered before everything was silenced is refused, even after a restart."
     )
-    id: Ident | None = Field(default=None, max_length=100, description="Your own id of this command; or send an Idempotency-Key.")
+    id: OrderId | None = Field(
+        default=None, description=f"Your own id of this command, not beginning with `{OWN_IDS}`; or send an Idempotency-Key."
+    )
 
 
 class Codec(StrEnum):
@@ -157,14 +170,14 @@ class TalkIn(Input):
     case: OptionalLine = Field(default="", description="The platform's case number.")
     reason: OptionalLine = Field(default="", description="Why somebody speaks, for the record.")
     override: OptionalLine = Field(default="", description="The reason to be heard in quiet hours, from who may; on record.")
-    id: Ident | None = Field(default=None, max_length=100)
+    id: OrderId | None = None
     codec: Codec = Codec.PCM
 
 
 class CommandIn(BroadcastIn):
     """The same as a message: its `id` is not optional, since no header can stand for it."""
 
-    id: Ident = Field(max_length=100)
+    id: OrderId
 
 
 def read_order(body: Mapping[str, Any], *, caller: Caller, city: City) -> Order:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from gateway.broadcast.orders import Order
+from gateway.broadcast.orders import Order, broadcast_of
 from gateway.broadcast.routing import placed_in
 from gateway.broadcast.views import View
 from gateway.clock import Clock
@@ -419,7 +419,7 @@ class ScheduleDesk:
         """What becomes of an occurrence; None when it is to be tried again in a moment."""
         last, now = due + schedule.within, self._clock.now()
         if now >= last:
-            return Run(schedule.id, due, await self._overdue(schedule, due), now)
+            return await self._overdue(schedule, due, now)
         authority = await self._authority_of(schedule.actor)
         if authority is None:
             return self._refused(schedule, due, "owner-withdrawn", f"{schedule.actor} may not send broadcasts any more")
@@ -444,11 +444,14 @@ class ScheduleDesk:
         """The loudspeakers of its places, as they are now, that the owner does not reach."""
         return [] if authority.within is None else sorted(set(placed_in(targets, self._city)) - authority.within)
 
-    async def _overdue(self, schedule: Schedule, due: datetime) -> RunState:
+    async def _overdue(self, schedule: Schedule, due: datetime, now: datetime) -> Run:
         """Whether a former life ordered it before it could say so."""
+        own = broadcast_of(self._order(schedule, due, Authority()), now)
         async with self._store.read() as tx:
-            ordered = await tx.broadcasts.find(broadcast_id(schedule.id, due))
-        return RunState.MISSED if ordered is None else RunState.ORDERED
+            ordered = await tx.broadcasts.find(own.id)
+        if ordered is None or not ordered.same_order(own):
+            return Run(schedule.id, due, RunState.MISSED, now)
+        return Run(schedule.id, due, RunState.ORDERED, now)
 
     def _order(self, schedule: Schedule, due: datetime, authority: Authority) -> Order:
         return Order(

@@ -30,7 +30,7 @@ from gateway.control.captures import CaptureDesk
 from gateway.domain.broadcast import ClipId
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import Actor
-from gateway.domain.schedules import NO_HOLIDAYS, ScheduleId
+from gateway.domain.schedules import NO_HOLIDAYS, OWN_IDS, ScheduleId
 from gateway.domain.speaking import SpeakerPath
 from gateway.drivers.multicast import MulticastManner, MulticastSession
 from gateway.media.clips import ClipPreparer, Leveller
@@ -154,7 +154,7 @@ def _schedules(ground: Ground, service: BroadcastService, sounds: SoundDesk, hou
         hours=lambda: hours.hours,
         holidays=load_holidays(broadcast.holidays_file) if broadcast.holidays_file else NO_HOLIDAYS,
         authority_of=partial(authority_of, ground.store, ground.city, ground.clock),
-        new_id=lambda: ScheduleId(fresh("S")),
+        new_id=lambda: ScheduleId(fresh(OWN_IDS.rstrip("-"))),
         rules=tuning.schedules(broadcast),
     )
 

@@ -13,6 +13,8 @@ from gateway.domain.timetable import moments
 
 ScheduleId = NewType("ScheduleId", str)
 
+OWN_IDS = "S-"
+"""What the ids of all schedules begin with, and those of the broadcasts that they become: no sender may take such an id."""
 _SATURDAY = 5
 _LOOKED_AHEAD = timedelta(days=370 * 4)
 

@@ -140,6 +140,29 @@ async def test_all_tracks_are_set_up_and_the_pictures_drained() -> None:
         await session.close()
 
 
+@pytest.mark.parametrize("status", ["404 Not Found", "453 Not Enough Bandwidth", "403 Forbidden", "461 Unsupported Transport"])
+async def test_pictures_that_the_device_does_not_give_cost_nobody_the_voice(status: str) -> None:
+    def setup(peer: Peer, asked: Asked) -> Reply:
+        if asked.url.endswith("video"):
+            return Reply(status)
+        return Reply(headers={"Session": peer.session, "Transport": asked.headers["transport"]})
+
+    async with listening(Peer(script={"SETUP": setup})) as peer:
+        session = await opened(peer, SpeakerRtsp(transports=(Transport.TCP,)))
+        assert session.send(b"x" * 160, timestamp=0, marker=True)
+        await peer.until(lambda: bool(peer.frames))
+        await session.close()
+        assert peer.methods() == ["DESCRIBE", "SETUP", "SETUP", "PLAY", "TEARDOWN"]
+
+
+async def test_of_two_backchannels_one_is_set_up() -> None:
+    second = "m=audio 0 RTP/AVP 97\na=rtpmap:97 MPEG4-GENERIC/16000\na=sendonly\na=control:other\n"
+    async with listening(Peer(sdp=SPEAKER_SDP + second)) as peer:
+        session = await opened(peer, SpeakerRtsp())
+        await session.close()
+        assert [asked.url.rpartition("/")[2] for asked in peer.asked if asked.method == "SETUP"] == ["video", "back"]
+
+
 async def test_packets_cover_the_time_that_the_description_names() -> None:
     async with listening(Peer(sdp=SPEAKER_SDP + "a=ptime:40\n")) as peer:
         session = await opened(peer)
