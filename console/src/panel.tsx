@@ -5,7 +5,8 @@ import { Speakers } from "./hearing";
 import { language, lasted, reason, t, when } from "./i18n";
 import type { Desk } from "./incidents";
 import { Mark } from "./marks";
-import { chosen, looked, mayAct, opened, view } from "./session";
+import { Seen } from "./seen";
+import { chosen, looked, may, mayAct, opened, view } from "./session";
 import { Shout } from "./shout";
 
 const HOPS = 8; // uplinks one after the other; an inventory with a loop has no end
@@ -118,6 +119,7 @@ export function Page({ city, desk, device }: { city: City; desk: Desk; device: D
         {t(`state.${state}`)} {why !== "" && <em title={why}>{reason(why)}</em>} {since !== null && <span class="dim">{lasted(since)}</span>}
       </p>
       <Beside city={city} desk={desk} device={device} />
+      {device.kind === "camera" && may("control:act") && <Seen key={device.id} camera={device} />}
       {(device.kind === "camera" || device.kind === "speaker") && <Shout city={city} device={device} />}
       <dl class="facts">
         {facts

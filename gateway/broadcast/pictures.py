@@ -40,12 +40,16 @@ _JPEG: Final = (b"\xff\xd8\xff", b"\xff\xd9")
 
 TakePicture = Callable[[DeviceId, str, Actor], Awaitable[bytes]]
 """A JPEG of what a camera sees now, for a case, on behalf of somebody. Raises GatewayErrors."""
+Shown = Callable[[DeviceId, timedelta], tuple[bytes, datetime] | None]
+"""The JPEG that a camera gave somebody last, and when; None when that is longer ago."""
 
 
 @dataclass(frozen=True, slots=True)
 class PictureRules:
-    """`after`: how long after the end the second picture is taken; `keep_for`: how long pictures are kept."""
+    """`before`: how old a picture of before may be that somebody has looked at; `after`: how long after the end the second picture is
+    taken; `keep_for`: how long pictures are kept."""
 
+    before: timedelta = timedelta(seconds=60)
     after: timedelta = timedelta(seconds=20)
     keep_for: timedelta = timedelta(days=90)
 
@@ -54,14 +58,25 @@ class PictureDesk:
     """Takes and keeps pictures of the views that broadcasts are meant for. `folder` is made where it is missing.
 
     It follows what broadcasts tell of themselves and is never waited for: a picture that cannot be taken is missing, and the record says
-    why. What was to be a picture of before is one of DURING when the voice had begun as it came.
+    why. What somebody has just looked at is the picture of before; else one is taken, which is one of DURING when the voice had begun as
+    it came.
     """
 
-    def __init__(self, *, store: Store, clock: Clock, folder: Path, take: TakePicture, rules: PictureRules = PictureRules()) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        folder: Path,
+        take: TakePicture,
+        shown: Shown = lambda _camera, _within: None,
+        rules: PictureRules = PictureRules(),
+    ) -> None:
         self._store = store
         self._clock = clock
         self._folder = folder
         self._take = take
+        self._shown = shown
         self._rules = rules
         self._begun_at = clock.now()
         self._under_way = 0
@@ -147,9 +162,8 @@ class PictureDesk:
 
     async def _of_one(self, broadcast: BroadcastId, camera: DeviceId, moment: Moment, case: str, actor: Actor) -> None:
         try:
-            async with self._hands, asyncio.timeout(TAKE_WITHIN_S):
-                data = await self._take(camera, case, actor)
-            at = self._clock.now()
+            just_shown = self._shown(camera, self._rules.before) if moment is Moment.BEFORE else None
+            data, at = just_shown or await self._taken(camera, case, actor)
             _must_be_jpeg(data)
             name = await asyncio.to_thread(shelf.keep, self._folder, data, what="picture")
             kept = StreetPicture(broadcast, camera, moment, name, "image/jpeg", len(data), at, at + self._rules.keep_for)
@@ -161,6 +175,11 @@ class PictureDesk:
         except Exception:  # a defect here must not end the desk: pictures are an extra
             log.exception("broadcast.picture_broke", broadcast=broadcast, camera=camera, moment=moment)
             await self._miss(broadcast, camera, moment, "internal-error")
+
+    async def _taken(self, camera: DeviceId, case: str, actor: Actor) -> tuple[bytes, datetime]:
+        """A picture of now, and when it came. TimeoutError."""
+        async with self._hands, asyncio.timeout(TAKE_WITHIN_S):
+            return await self._take(camera, case, actor), self._clock.now()
 
     async def _miss(self, broadcast: BroadcastId, camera: DeviceId, moment: Moment, reason: str, detail: str = "") -> None:
         """Put down why there is none. GatewayError."""

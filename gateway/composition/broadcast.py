@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from gateway import tuning
@@ -163,8 +163,13 @@ def _pictures(ground: Ground, captures: CaptureDesk) -> PictureDesk:
     async def take(camera: DeviceId, case: str, actor: Actor) -> bytes:
         return (await captures.take(camera, profile=None, case=case, actor=actor)).picture
 
+    def shown(camera: DeviceId, within: timedelta) -> tuple[bytes, datetime] | None:
+        capture = captures.latest(camera, within=within)
+        return None if capture is None else (capture.picture, capture.at)
+
     folder = ground.config.data_dir / "broadcast-pictures"
-    return PictureDesk(store=ground.store, clock=ground.clock, folder=folder, take=take, rules=tuning.pictures(ground.config.broadcast))
+    rules = tuning.pictures(ground.config.broadcast)
+    return PictureDesk(store=ground.store, clock=ground.clock, folder=folder, take=take, shown=shown, rules=rules)
 
 
 def _warm_up(ground: Ground, shelf: ClipShelf) -> WarmUp:

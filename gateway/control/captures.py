@@ -1,9 +1,10 @@
 """抓拍: a picture of what a camera sees now, with its hash, its case and who took it on record."""
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from gateway.clock import Clock
@@ -16,6 +17,8 @@ from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 
 TIMEOUT_S: Final = 10.0
+_KEPT_AT_MOST: Final = 16  # captures in memory, of as many cameras
+_KEPT_BYTES: Final = 2 << 20  # a larger one is not kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +31,19 @@ class Capture:
 
 
 class CaptureDesk:
-    """Takes pictures. What it returns is on the record already; the picture itself is not kept."""
+    """Takes pictures. What it returns is on the record already; the picture itself is kept nowhere, but for a while in memory."""
 
     def __init__(self, *, store: Store, clock: Clock, camera_of: Callable[[DeviceId], MediaSource], stills: StreamStills) -> None:
         self._store = store
         self._clock = clock
         self._camera_of = camera_of
         self._stills = stills
+        self._taken: OrderedDict[DeviceId, Capture] = OrderedDict()
+
+    def latest(self, camera: DeviceId, *, within: timedelta) -> Capture | None:
+        """What was taken of a camera last, unless that is longer ago."""
+        last = self._taken.get(camera)
+        return last if last is not None and timedelta(0) <= self._clock.now() - last.at <= within else None
 
     async def take(self, camera: DeviceId, *, profile: str | None, case: str, actor: Actor) -> Capture:
         """A picture by `profile`, or by the camera's first. Raises the DeviceErrors, NotSupported for a camera without a stream."""
@@ -49,7 +58,15 @@ class CaptureDesk:
             tx.record(AuditEntry(actor, "camera.capture", camera, capture.at, details))
 
         await self._store.writer.write(change, lane=Lane.FOOTAGE)
+        self._remember(camera, capture)
         return capture
+
+    def _remember(self, camera: DeviceId, capture: Capture) -> None:
+        self._taken.pop(camera, None)
+        if len(capture.picture) <= _KEPT_BYTES:
+            self._taken[camera] = capture
+        while len(self._taken) > _KEPT_AT_MOST:
+            self._taken.popitem(last=False)
 
     async def _picture(self, camera: DeviceId, driver: MediaSource, profile: str) -> tuple[bytes, str]:
         """The picture and where it comes from: the camera's own, or a key picture of its stream where it has none (quirk Q20)."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from ipaddress import IPv4Network
 from itertools import count
@@ -236,8 +236,14 @@ def _pictures(ground: Ground, captures: CaptureDesk) -> PictureDesk:
     async def take(camera: DeviceId, case: str, actor: Actor) -> bytes:
         return (await captures.take(camera, profile=None, case=case, actor=actor)).picture
 
+    def shown(camera: DeviceId, within: timedelta) -> tuple[bytes, datetime] | None:
+        capture = captures.latest(camera, within=within)
+        return None if capture is None else (capture.picture, capture.at)
+
     rules = PictureRules(after=timedelta(seconds=0.5))
-    return PictureDesk(store=ground.store, clock=ground.clock, folder=ground.folder / "broadcast-pictures", take=take, rules=rules)
+    return PictureDesk(
+        store=ground.store, clock=ground.clock, folder=ground.folder / "broadcast-pictures", take=take, shown=shown, rules=rules
+    )
 
 
 def _footage(ground: Ground, destinations: Sequence[Destination]) -> dict[str, Any]:

@@ -28,6 +28,11 @@ class Lens:
         self.fails = self.hangs = False
         self.waits = asyncio.Event()
         self.waits.set()
+        self.shown_at: datetime | None = None
+
+    def shown(self, _camera: DeviceId, within: timedelta) -> tuple[bytes, datetime] | None:
+        self.within = within
+        return None if self.shown_at is None else (b"\xff\xd8\xff shown \xff\xd9", self.shown_at)
 
     async def take(self, camera: DeviceId, case: str, _actor: object) -> bytes:
         self.asked.append((camera, case))
@@ -43,7 +48,9 @@ class Lens:
 async def lens(house: House) -> AsyncIterator[Lens]:
     made = Lens()
     rules = PictureRules(after=timedelta(seconds=20), keep_for=timedelta(days=1))
-    house.pictures = PictureDesk(store=house.store, clock=house.clock, folder=house.folder / "p", take=made.take, rules=rules)
+    house.pictures = PictureDesk(
+        store=house.store, clock=house.clock, folder=house.folder / "p", take=made.take, shown=made.shown, rules=rules
+    )
     heard = Binding(CAMERA, DeviceId("s1")).decided(BindingState.CONFIRMED, by="user:li", at=house.clock.now())
     house.city.bind(put=[heard])
     task = asyncio.create_task(house.pictures.run())
@@ -108,6 +115,18 @@ async def test_a_picture_that_comes_when_the_voice_has_begun_is_none_of_before(h
     lens.waits.set()
     [late] = await pictures(house, 1)
     assert late.moment is Moment.DURING
+
+
+async def test_what_somebody_has_just_looked_at_is_the_picture_of_before(house: House, lens: Lens) -> None:
+    lens.shown_at = house.clock.now() - timedelta(seconds=5)
+    await playing(house, targets=Targets(views=(View(CAMERA),)))
+    [before] = await pictures(house, 1)
+    assert (before.moment, before.at, lens.within, lens.asked) == (Moment.BEFORE, lens.shown_at, timedelta(seconds=60), [])
+    assert b"shown" in (await house.pictures.read(B1, before.sha256, ACTOR))[1]
+    await house.ended()
+    await house.clock.advance(20.5)
+    _, after = await pictures(house, 2)
+    assert (after.moment, lens.asked) == (Moment.AFTER, [(CAMERA, "")])
 
 
 async def test_what_a_former_life_left_to_be_taken_is_on_record_as_missing(house: House, lens: Lens) -> None:

@@ -150,6 +150,24 @@ async def test_one_broadcast_is_silenced_while_others_sound_on(demo: Demo, tmp_p
         assert page.errors == []
 
 
+async def test_what_the_operator_saw_is_the_picture_of_before(demo: Demo, tmp_path: Path) -> None:
+    async with browser(tmp_path / "profile") as page, api(demo, "operator") as http:
+        camera, speaker = await a_view(http)
+        await sign_in(page, demo, "operator")
+        await show(page, http, camera)
+        await page.until("document.querySelector('.seen img')?.naturalWidth > 0")
+        await page.until("document.querySelector('.hearers')")
+        await page.screenshot(tmp_path / "seen.png")
+        await page.run(fill(".shout input[name=text]", "请离开。"))
+        await page.run("document.querySelector('.shout form').requestSubmit()")
+        await page.until(f"document.querySelector('.outcome [data-speaker={speaker}]')?.dataset.state === 'done'")
+        async with http.get("/v1/broadcasts?limit=1") as answer:
+            said = (await answer.json())["items"][0]
+        before = next(one for one in said["pictures"] if one["moment"] == "before")
+        assert (before["camera"], before["at"] < said["created_at"]) == (camera, True)
+        assert page.errors == []
+
+
 async def test_where_the_camera_looks_can_be_chosen_and_is_heard_there(demo: Demo, tmp_path: Path) -> None:
     async with browser(tmp_path / "profile") as page, api(demo, "operator") as http, api(demo, "admin") as admin:
         camera, speaker = await a_view(http)
