@@ -31,6 +31,18 @@ describe("the ledger", () => {
     expect(ledger.taken(one, "C1", "after")).toEqual({ said: "no picture · timeout", late: false });
   });
 
+  it("shows the gateway's remarks in the reader's language, whatever the reason", async () => {
+    const [{ remarked }, { language }] = await Promise.all([import("./voice"), import("./i18n")]);
+    const remark = { remark: "end-refused", remark_zh: "设备拒绝结束会话", remark_en: "refused the end of the session" };
+    const one = { reason: "busy", detail: "453 Not Enough Bandwidth", remarks: [remark, { ...remark, remark_zh: "未核实身份", remark_en: "its identity was not checked" }] };
+    expect(remarked(one)).toBe("note: refused the end of the session; its identity was not checked");
+    language.value = "zh";
+    expect(remarked(one)).toBe("备注：设备拒绝结束会话；未核实身份");
+    expect(remarked({ reason: "", detail: "", remarks: [] })).toBe("");
+    expect(remarked({ reason: "", detail: "said in the first months", remarks: [] })).toBe("备注：said in the first months");
+    language.value = "en";
+  });
+
   it("names the place that was meant, and the loudspeakers where none was", () => {
     const targets = { views: [], zones: [], cells: [], groups: [], districts: [] };
     const deliveries = [{ speaker: "SPK-1", state: "done", reason: "" }];

@@ -4,6 +4,7 @@ import { useEffect } from "preact/hooks";
 import { get, post } from "./api";
 import { exact, type Key, language, reason, span, t, when, who } from "./i18n";
 import { may, tell } from "./session";
+import { type Delivery, remarked } from "./voice";
 
 export type Outcome = "left" | "passed-on" | "nobody";
 export const OUTCOMES: readonly Outcome[] = ["left", "passed-on", "nobody"];
@@ -51,7 +52,7 @@ export interface Entry {
   reason: string;
   open: boolean;
   targets: { views: { camera: string; preset: string }[]; zones: string[]; cells: string[]; groups: string[]; districts: string[] };
-  deliveries: { speaker: string; state: string; reason: string; detail: string; may_still_sound: boolean }[];
+  deliveries: Delivery[];
   outcome: Said | null;
   corrected: Said[];
   recording: Recording;
@@ -188,7 +189,7 @@ function Looked({ one }: { one: Entry }) {
       <ul>
         {one.deliveries.map((delivery) => (
           <li key={delivery.speaker} data-state={delivery.state}>
-            {delivery.speaker} · {t(`delivery.${delivery.state}` as Key)} {delivery.reason ? `· ${reason(delivery.reason)}` : delivery.detail && `· ${t("delivery.remark", { words: delivery.detail })}`}{" "}
+            {delivery.speaker} · {t(`delivery.${delivery.state}` as Key)} {[delivery.reason && reason(delivery.reason), remarked(delivery)].filter(Boolean).map((said) => `· ${said} `)}
             {delivery.may_still_sound && <strong>{t("delivery.may-still-sound")}</strong>}
           </li>
         ))}

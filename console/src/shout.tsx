@@ -6,7 +6,7 @@ import { reason, t } from "./i18n";
 import { presetsBound, Refused } from "./api";
 import { may, tell } from "./session";
 import { type Stage, TalkKey } from "./talk";
-import { beside, type Broadcast, type Choice, type Clip, clips, say, type SayOrder, silence, stopAll, watch } from "./voice";
+import { beside, type Broadcast, type Choice, type Clip, clips, remarked, say, type SayOrder, silence, stopAll, watch } from "./voice";
 import { reasons, remember } from "./why";
 
 const NEAREST = "";
@@ -271,7 +271,7 @@ function Outcome({ city, broadcast }: { city: City; broadcast: Broadcast | null 
       {broadcast.deliveries.map((one) => (
         <li key={one.speaker} class={`delivery ${one.state}`} data-speaker={one.speaker} data-state={one.state}>
           <b>{city.devices.get(one.speaker)?.name || one.speaker}</b> {t(`delivery.${one.state}` as Parameters<typeof t>[0])}{" "}
-          {one.reason !== "" ? <em title={one.detail}>{reason(one.reason)}</em> : one.detail !== "" && <em>{t("delivery.remark", { words: one.detail })}</em>}{" "}
+          {one.reason !== "" && <em title={one.detail}>{reason(one.reason)}</em>} {remarked(one) !== "" && <em>{remarked(one)}</em>}{" "}
           {one.may_still_sound && <strong>{t("delivery.may-still-sound")}</strong>}
         </li>
       ))}

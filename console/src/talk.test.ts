@@ -29,7 +29,7 @@ class Socket {
   }
 }
 
-const delivery = (state: string, reason = "") => ({ speaker: "s1", state, reason, detail: "" });
+const delivery = (state: string, reason = "") => ({ speaker: "s1", state, reason, detail: "", remarks: [] });
 const broadcast = { id: "t1", open: true, deliveries: [delivery("queued")] };
 const frame = new ArrayBuffer(640);
 

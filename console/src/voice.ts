@@ -1,5 +1,6 @@
 // What the console asks of the gateway to be heard in the street: who would speak, say this, what became of it, silence all.
 import { freshKey, gatewayNow, get, post } from "./api";
+import { language, t } from "./i18n";
 
 export type Place = { camera: string } | { speaker: string };
 
@@ -17,7 +18,21 @@ export interface Delivery {
   state: string;
   reason: string;
   detail: string;
+  remarks: Remark[];
   may_still_sound: boolean;
+}
+
+/** What is to be known of a delivery, however it ended. */
+export interface Remark {
+  remark: string;
+  remark_zh: string;
+  remark_en: string;
+}
+
+/** The remarks on a delivery in the reader's language; those of the gateway's first months stand in `detail`. */
+export function remarked({ reason, detail, remarks }: Pick<Delivery, "reason" | "detail" | "remarks">): string {
+  const said = [...remarks.map((one) => one[`remark_${language.value}`]), reason === "" ? detail : ""].filter(Boolean);
+  return said.length > 0 ? t("delivery.remark", { words: said.join(t("delivery.and")) }) : "";
 }
 
 export interface Broadcast {

@@ -12,6 +12,7 @@ from gateway.clock import Clock
 from gateway.domain.broadcast import BroadcastId, Delivery, DeliveryState, Figures, OwedStop
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import AuditEntry, NewEvent
+from gateway.domain.remarks import Remark
 from gateway.errors import GatewayError, Overloaded, StorageFailed
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
@@ -199,6 +200,7 @@ def delivery_event(delivery: Delivery) -> NewEvent:
         "state": delivery.state.value,
         "reason": delivery.reason,
         "detail": delivery.detail,
+        "remarks": [_told(remark) for remark in delivery.remarks],
         "packets": figures.packets,
         "dropped": figures.dropped,
         "lost": figures.lost,
@@ -208,3 +210,8 @@ def delivery_event(delivery: Delivery) -> NewEvent:
         "encoding": figures.encoding,
     }
     return NewEvent("broadcast.delivery", delivery.broadcast, delivery.since, data)
+
+
+def _told(remark: Remark) -> dict[str, str]:
+    words = remark.words
+    return {"remark": remark.kind.value, "remark_zh": words.zh, "remark_en": words.en}

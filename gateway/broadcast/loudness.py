@@ -9,6 +9,7 @@ import structlog
 
 from gateway.clock import Clock
 from gateway.domain.devices import DeviceId
+from gateway.domain.remarks import Remark, RemarkKind, remark_on
 from gateway.drivers.base import Volume, VolumeControl
 from gateway.errors import DeviceError, GatewayError, NotFound
 from gateway.storage.store import Store
@@ -97,17 +98,17 @@ class Loudness:
         self._stirred.set()
 
     @asynccontextmanager
-    async def at_most(self, speaker: DeviceId, percent: int | None) -> AsyncIterator[str]:
-        """For the block, `speaker` is not louder than `percent` of its range (None: as it is). Gives why it may be louder, "" if it is not.
+    async def at_most(self, speaker: DeviceId, percent: int | None) -> AsyncIterator[Remark | None]:
+        """For the block, `speaker` is not louder than `percent` of its range (None: as it is). Gives why it may be louder, if so.
 
         A broadcast is not given up for its volume: it is limited where the device allows it.
         """
         if percent is None and speaker not in self._owed:
-            yield ""
+            yield None
             return
         control = self._volume_of(speaker)
         if control is None:
-            yield "" if percent is None else f"the volume cannot be limited to {percent} %: no way to set it"
+            yield None if percent is None else Remark(RemarkKind.VOLUME_FIXED, {"percent": percent})
             return
         self._in_use.add(speaker)
         try:
@@ -118,8 +119,8 @@ class Loudness:
             if speaker in self._owed:
                 self._stirred.set()
 
-    async def _limit(self, control: VolumeControl, speaker: DeviceId, percent: int | None) -> str:
-        """Make it as loud as it may be: never louder than it was before anybody made it quieter. Why that failed, "" when it did not."""
+    async def _limit(self, control: VolumeControl, speaker: DeviceId, percent: int | None) -> Remark | None:
+        """Make it as loud as it may be: never louder than it was before anybody made it quieter. Why that failed, None when it did not."""
         most = 100 if percent is None else percent
         try:
             now = await control.volume(timeout_s=TIMEOUT_S)
@@ -134,8 +135,8 @@ class Loudness:
                 await control.set_volume(changes, timeout_s=TIMEOUT_S)
         except DeviceError as error:
             log.warning("broadcast.volume_not_limited", speaker=speaker, percent=most, reason=error.code)
-            return f"the volume was not limited to {percent} %: {error}" if percent is not None else ""
-        return ""
+            return None if percent is None else remark_on(error, RemarkKind.VOLUME_NOT_LIMITED, percent=percent)
+        return None
 
     async def _note(self, speaker: DeviceId, before: Volume) -> None:
         """On the disk before the device is told; where the store fails, in memory alone."""

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from enum import Enum, auto
 from typing import Final
 
 import structlog
@@ -24,6 +25,7 @@ from gateway.clock import Clock
 from gateway.domain.broadcast import TRANSITIONS, Broadcast, Delivery, DeliveryState, Figures, Priority, Step, Talk, added, advance
 from gateway.domain.broadcast_rules import Refusal
 from gateway.domain.devices import DeviceId
+from gateway.domain.remarks import Remark, remark_on_end
 from gateway.drivers.base import AudioSession, AudioSink, ClipSink, Loaded
 from gateway.errors import DeviceError, GatewayError
 from gateway.media.clips import NARROW, PreparedClip
@@ -71,7 +73,7 @@ USUAL = Manner()
 @dataclass(frozen=True, slots=True)
 class Stage:
     """What a performance needs of the house. `verify` raises WrongDevice when another device answers at a speaker's address, and
-    ends by itself within a bounded time; it gives why a speaker is known by its address alone, "" for one that has shown who it is."""
+    ends by itself within a bounded time; it gives why a speaker is known by its address alone, None for one that has shown who it is."""
 
     clock: Clock
     leases: Leases
@@ -79,11 +81,20 @@ class Stage:
     journal: Journal
     rules: Rulebook
     speaker_of: Callable[[DeviceId], AudioSink]
-    verify: Callable[[DeviceId], Awaitable[str]]
+    verify: Callable[[DeviceId], Awaitable[Remark | None]]
     loudness: Loudness
     silencing: Silencing
     setups: asyncio.Semaphore
     manner: Manner
+
+
+class _About(Enum):
+    """What remarks are about: the last one of each counts."""
+
+    IDENTITY = auto()
+    ZONE = auto()
+    VOLUME = auto()
+    END = auto()
 
 
 class Part:
@@ -100,7 +111,7 @@ class Part:
         self._task: asyncio.Task[None] | None = None
         self._gives_way = self._turned_away = False  # from the moment of a pre-emption until the lease is left; by our own cancellation
         self._cooling = False
-        self._remarks: dict[str, str] = {}  # what is to be known of it, though all is well, by what it is about
+        self._remarks: dict[_About, Remark | None] = {}  # what is to be known of it, though all is well
         self._before = Figures()  # what was sent before the last interruption
         self._said_s = 0.0  # how much was heard by then
         self._cast: ZoneCast | None = None
@@ -124,8 +135,8 @@ class Part:
         return isinstance(self._broadcast.programme.content, Talk)
 
     @property
-    def _remark(self) -> str:
-        return "; ".join(filter(None, self._remarks.values()))
+    def _noted(self) -> tuple[Remark, ...]:
+        return tuple(remark for remark in self._remarks.values() if remark is not None)
 
     @property
     def interrupted(self) -> bool:
@@ -181,7 +192,8 @@ class Part:
         """The delivery after `step`, now; Conflict when the table forbids it."""
         figures = added(self._before, self.stream.figures) if self.stream else self._before
         now, not_after = self._stage.clock.now(), self._broadcast.not_after
-        return advance(self.delivery, step, at=now, not_after=not_after, reason=reason[:100], detail=detail[:300], figures=figures)
+        taken = advance(self.delivery, step, at=now, not_after=not_after, reason=reason[:100], detail=detail[:300], figures=figures)
+        return replace(taken, remarks=self._noted)
 
     def begin(self) -> Delivery | None:
         """The delivery as it is once its sound begins, or goes on, now; None when it may not."""
@@ -206,7 +218,7 @@ class Part:
     def end(self, step: Step, reason: str, detail: str = "") -> None:
         """Enter a terminal state, once."""
         if self.delivery.open:
-            self.delivery = self.take(step, reason, detail or self._remark)
+            self.delivery = self.take(step, reason, detail)
             self._stage.journal.put(self.delivery)
             self._stage.rules.ended(self.delivery)
 
@@ -301,15 +313,15 @@ class Part:
         """A turn in which one stream is heard by the whole zone; False when it does not come to that, and nothing was sent."""
         try:
             async with self._stage.setups:
-                self._remarks["identity"] = await self._stage.verify(self.delivery.speaker)
+                self._remarks[_About.IDENTITY] = await self._stage.verify(self.delivery.speaker)
             async with self._quietened():
                 await self._close_left()
                 session = await cast.join(self.delivery.speaker)
                 if session is None:
                     return False
-                self._remarks["zone"] = cast.remark
+                self._remarks[_About.ZONE] = cast.remark
                 try:
-                    await self._send(sound, OpenSession(session, _nothing), curtain, cast)
+                    await self._send(sound, OpenSession(session, _nothing, self._note_end), curtain, cast)
                 finally:
                     await self._take_back()
                     await session.close()
@@ -344,7 +356,7 @@ class Part:
     async def _quietened(self) -> AsyncIterator[None]:
         """For the block, the right device is no louder than the rules have it."""
         limit = self._stage.rules.loudest(self._broadcast, self.delivery.speaker, self._length)
-        async with self._stage.loudness.at_most(self.delivery.speaker, limit) as self._remarks["volume"]:
+        async with self._stage.loudness.at_most(self.delivery.speaker, limit) as self._remarks[_About.VOLUME]:
             yield
 
     async def _have_played(self, turn: KeptTurn, curtain: "Curtain") -> None:
@@ -395,7 +407,7 @@ class Part:
         async with stage.setups:
             way = await self._inherit(prefer) or await self._approach(kept, prefer)
             try:
-                self._remarks["identity"] = await stage.verify(speaker)
+                self._remarks[_About.IDENTITY] = await stage.verify(speaker)
             except BaseException:
                 if not isinstance(way, Loaded):
                     await way.close()
@@ -410,7 +422,7 @@ class Part:
         if not left.suits(prefer):
             await left.close()
             return None
-        left.go_on()
+        left.go_on(self._note_end)
         return left
 
     async def _close_left(self) -> None:
@@ -425,7 +437,14 @@ class Part:
             session = await way.open(kept.clip, prefer=prefer, timeout_s=timeout_s)
         else:
             session = await way.open_audio(prefer=prefer, timeout_s=timeout_s)
-        return session if isinstance(session, Loaded) else OpenSession(session, self._stage.pacer.bequeath(session))
+        return session if isinstance(session, Loaded) else OpenSession(session, self._stage.pacer.bequeath(session), self._note_end)
+
+    def _note_end(self, unconfirmed: DeviceError) -> None:
+        """Its device did not confirm the end of the session, which comes after its own end: that waits for no device."""
+        self._remarks[_About.END] = remark_on_end(unconfirmed)
+        if not self.delivery.open:
+            self.delivery = replace(self.delivery, remarks=self._noted)
+            self._stage.journal.put(self.delivery)
 
     async def _cool_down(self) -> None:
         """Wait, while others may have the speaker, until it has been silent for long enough."""

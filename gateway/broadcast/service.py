@@ -48,6 +48,7 @@ from gateway.domain.city import City
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import SYSTEM, Actor, AuditEntry, NewEvent, Person
 from gateway.domain.health import Board
+from gateway.domain.remarks import Remark
 from gateway.drivers.base import AudioSink, ClipPlayer, ClipSink, VolumeControl
 from gateway.errors import Conflict, Fault, GatewayError, InvalidInput, Overloaded
 from gateway.media.clips import PreparedClip
@@ -97,7 +98,7 @@ class BroadcastService:
         clock: Clock,
         sounds: Sounds,
         speaker_of: Callable[[DeviceId], AudioSink],
-        verify: Callable[[DeviceId], Awaitable[str]],
+        verify: Callable[[DeviceId], Awaitable[Remark | None]],
         rules: Rules = USUAL_RULES,
         hours: Callable[[], SpeakingHours] = lambda: NEVER_QUIET,
         volume_of: Callable[[DeviceId], VolumeControl | None] = lambda _speaker: None,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.drivers.base import AudioSession
+from gateway.errors import DeviceError
 
 _BUFFERS_S: Final = 0.1
 """A loudspeaker that has more of the last sound in its buffer would go on with it: the end of the session alone silences that."""
@@ -12,11 +13,13 @@ _BUFFERS_S: Final = 0.1
 
 @dataclass(slots=True)
 class OpenSession:
-    """`settle`: takes back what the pacer was told for the case that the daemon dies; `awake`: sound has gone through it; `sound`: what was
-    sent through it came to an end that leaves it usable."""
+    """`settle`: takes back what the pacer was told for the case that the daemon dies; `tell`: says to who spoke last what kept the
+    device from confirming the end; `awake`: sound has gone through it; `sound`: what was sent through it ended so that it can be used on.
+    """
 
     session: AudioSession
     settle: Callable[[], None]
+    tell: Callable[[DeviceError], None]
     awake: bool = False
     sound: bool = True
 
@@ -25,8 +28,9 @@ class OpenSession:
         session = self.session
         return self.sound and not session.ended and session.format.encoding in prefer and session.format.buffers_s <= _BUFFERS_S
 
-    def go_on(self) -> None:
+    def go_on(self, tell: Callable[[DeviceError], None]) -> None:
         """The next sound begins: its packets are numbered after those of the last one."""
+        self.tell = tell
         line = self.session.line
         if line is not None:
             line.give_back(None, torn=False)
@@ -34,6 +38,7 @@ class OpenSession:
     async def close(self) -> None:
         """End it."""
         try:
-            await self.session.close()
+            if unconfirmed := await self.session.close():
+                self.tell(unconfirmed)
         finally:
             self.settle()

@@ -9,6 +9,7 @@ from gateway.domain.city import City
 from gateway.domain.devices import Device, DeviceId
 from gateway.domain.health import Board, Introduction, Standing
 from gateway.domain.quirks import Quirks
+from gateway.domain.remarks import Remark, RemarkKind
 from gateway.drivers.base import Identity, IdentitySource
 from gateway.errors import DeviceFault, NotFound, NotSupported, WrongDevice
 
@@ -17,11 +18,8 @@ _SHOWN: Final = 64
 TIMEOUT_S: Final = 3.0
 
 
-UNCHECKED: Final = "its identity was not checked: "
-
-
 class Verify(Protocol):
-    async def __call__(self, speaker: DeviceId) -> str: ...
+    async def __call__(self, speaker: DeviceId) -> Remark | None: ...
 
 
 def verification(
@@ -37,24 +35,24 @@ def verification(
 
     What a health check asked within the last `FRESH_S`, where the inventory has the speaker now, counts; otherwise the speaker is asked,
     signed, within `TIMEOUT_S`, and may raise what drivers raise. Where nothing can be compared, because the inventory has nothing to know
-    it by or the device tells nothing, it passes, known by its address alone; why is what the function gives, "" for one that has shown
+    it by or the device tells nothing, it passes, known by its address alone; why is what the function gives, None for one that has shown
     who it is. A telephone has no serial number to tell, only its hardware.
     """
 
-    async def by_hardware(device: Device) -> str:
+    async def by_hardware(device: Device) -> Remark | None:
         if not rules.known_hardware(device):
-            return f"{UNCHECKED}the inventory has no hardware address of it"
+            return Remark(RemarkKind.HARDWARE_UNLISTED)
         told = _seen_hardware(board, device, clock) or await _hardware(identity_of(device.id))
         if rules.has_other_hardware(device, told):
             raise _wrong(device.id, f"hardware address {_printable(', '.join(told))}", rules.known_hardware(device))
-        return "" if rules.tells_hardware(told) else f"{UNCHECKED}it tells no hardware address"
+        return None if rules.tells_hardware(told) else Remark(RemarkKind.HARDWARE_UNTOLD)
 
-    async def verify(speaker: DeviceId) -> str:
+    async def verify(speaker: DeviceId) -> Remark | None:
         device = city.devices.get(speaker)
         if device is None:
             raise NotFound(f"there is no speaker {speaker!r}")
         if not device.serial and not device.mac:
-            return f"{UNCHECKED}the inventory has neither its serial number nor its hardware address"
+            return Remark(RemarkKind.IDENTITY_UNLISTED)
         if is_telephone(speaker) or not device.serial:
             return await by_hardware(device)
         told = _seen(board, device, clock) or await identity_of(speaker).identity(timeout_s=TIMEOUT_S)
@@ -62,7 +60,7 @@ def verification(
             return await by_hardware(device)
         if not told.serial or rules.has_other_serial(device, told.serial):
             raise _wrong(speaker, f"serial number {_printable(told.serial)}", device.serial)
-        return ""
+        return None
 
     return verify
 

@@ -10,6 +10,7 @@ import structlog
 from gateway.broadcast.pacing.stream import Stream
 from gateway.clock import Clock
 from gateway.domain.devices import DeviceId, MulticastGroup, Zone
+from gateway.domain.remarks import Remark, RemarkKind
 from gateway.drivers.base import AudioSession
 from gateway.errors import DeviceError
 
@@ -51,9 +52,9 @@ class ZoneCast:
         return taken and (self.stream is None or not self.stream.finished.done())
 
     @property
-    def remark(self) -> str:
+    def remark(self) -> Remark:
         """What is to be known of every delivery by it."""
-        return f"sent once to {self.group} for the whole zone; which loudspeaker heard it is not known"
+        return Remark(RemarkKind.ZONE_CAST, {"group": str(self.group)})
 
     async def join(self, speaker: DeviceId) -> AudioSession | None:
         """The session to the group, once all are ready; None when one of them is not, or not in time: speak to each by itself."""

@@ -8,6 +8,7 @@ from typing import NewType
 
 from gateway.domain.devices import CellCode, DeviceId, GroupId, Position, Ring, ZoneId
 from gateway.domain.events import Actor
+from gateway.domain.remarks import Remark
 from gateway.errors import Conflict
 
 BroadcastId = NewType("BroadcastId", str)
@@ -248,7 +249,7 @@ def added(before: Figures, after: Figures) -> Figures:
 class Delivery:
     """One broadcast at one speaker. `reason` is a stable code, "" when all is well; `since`: when it came into its state.
 
-    `detail`: what more there is to know of the reason, in words.
+    `detail`: what more there is to know of the reason, in words; `remarks`: what is to be known of it beside that.
     """
 
     broadcast: BroadcastId
@@ -258,6 +259,7 @@ class Delivery:
     reason: str = ""
     figures: Figures = field(default_factory=Figures)
     detail: str = ""
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def open(self) -> bool:

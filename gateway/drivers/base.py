@@ -17,6 +17,7 @@ from gateway.domain.quirks import NONE as NO_QUIRKS
 from gateway.domain.quirks import Quirks
 from gateway.domain.speaking import USUAL as USUAL_WAYS
 from gateway.domain.speaking import SpeakerPath, SpeakerWays
+from gateway.errors import DeviceError
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +279,12 @@ class AudioSession(Protocol):
         """Send one RTP packet without waiting; False when it had to be dropped because the connection does not drain."""
         ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> DeviceError | None:
+        """End it; never raises for what the device does. Gives what kept the device from confirming the end, None where it did.
+
+        Until it has confirmed that, or its own time is over, a device may let nobody else talk.
+        """
+        ...
 
 
 class AudioSink(Protocol):

@@ -73,7 +73,7 @@ class MulticastSession:
             return False
 
     async def close(self) -> None:
-        """Send nothing more; the listeners need no farewell."""
+        """Send nothing more; the listeners need no farewell, and have none to confirm."""
         self._closed = True
         self._socket.close()
 

@@ -48,6 +48,7 @@ from gateway.domain.broadcast import (
 from gateway.domain.broadcast_ledger import EVERYTHING, Wanted
 from gateway.domain.devices import CellCode, DeviceId, GroupId, Position, ZoneId
 from gateway.domain.events import Actor, ActorKind, Person
+from gateway.domain.remarks import Remark, RemarkKind
 from gateway.errors import NotFound
 from gateway.storage.schema import Json, UtcTime, metadata
 
@@ -103,6 +104,7 @@ deliveries = Table(
     Column("last_packet_at", UtcTime),
     Column("path", Text, nullable=False),
     Column("lost", BigInteger),
+    Column("remarks", Json, nullable=False),
 )
 
 stops = Table(
@@ -194,8 +196,8 @@ class BroadcastRepository:
     # -- deliveries ---------------------------------------------------------------------------------------------------
 
     async def save(self, changed: Sequence[Delivery]) -> None:
-        """Write the state of deliveries; one that was not added before is. What has ended in the store stays as it is, but for its figures:
-        the last word on what was sent comes after the end."""
+        """Write the state of deliveries; one that was not added before is. What has ended in the store stays as it is, but for its
+        figures and remarks: the last word on what was sent, and on the end of its session, comes after the end."""
         if changed:
             await self._conn.execute(_SAVE[self._conn.dialect.name], [_delivery_columns(delivery) for delivery in changed])
 
@@ -400,10 +402,17 @@ def _delivery_columns(delivery: Delivery) -> dict[str, Any]:
         "last_packet_at": figures.last_packet_at,
         "path": figures.path,
         "lost": figures.lost,
+        "remarks": [_remark_columns(remark) for remark in delivery.remarks],
     }
+
+
+def _remark_columns(remark: Remark) -> dict[str, Any]:
+    return {"kind": remark.kind.value, "values": dict(remark.values), "reason": remark.reason, "said": remark.said}
 
 
 def _delivery(row: Row[Any]) -> Delivery:
     figures = Figures(row.encoding, row.packets, row.dropped, row.first_packet_at, row.last_packet_at, row.path, row.lost)
     reason = row._mapping[deliveries.c.reason]
-    return Delivery(BroadcastId(row.broadcast), DeviceId(row.speaker), DeliveryState(row.state), row.since, reason, figures, row.detail)
+    remarks = tuple(Remark(RemarkKind(one["kind"]), one["values"], one["reason"], one["said"]) for one in row.remarks)
+    broadcast, speaker = BroadcastId(row.broadcast), DeviceId(row.speaker)
+    return Delivery(broadcast, speaker, DeliveryState(row.state), row.since, reason, figures, row.detail, remarks)

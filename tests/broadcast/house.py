@@ -24,6 +24,7 @@ from gateway.domain.city import City
 from gateway.domain.devices import CameraGroup, CellCode, Device, DeviceId, DeviceKind, GridCell, GroupId, Position, Zone, ZoneId
 from gateway.domain.events import Actor, ActorKind
 from gateway.domain.health import Board
+from gateway.domain.remarks import Remark
 from gateway.domain.speaking import SpeakerPath
 from gateway.drivers.base import AudioFormat, VolumeControl
 from gateway.errors import DeviceError, WrongDevice
@@ -125,7 +126,7 @@ class House:
         for speaker in self.speakers.values():
             speaker.opens.set()
         self.swapped: set[DeviceId] = set()
-        self.unidentified: dict[DeviceId, str] = {}
+        self.unidentified: dict[DeviceId, Remark] = {}
         self.shelf = ClipShelf(store, folder, ClipPreparer(), clock)
         self.clip = ClipId("")
         self.rules, self.hours = Rules(max_speakers=3), NEVER_QUIET
@@ -148,10 +149,10 @@ class House:
             manner=manner,
         )
 
-    async def _verify(self, speaker: DeviceId) -> str:
+    async def _verify(self, speaker: DeviceId) -> Remark | None:
         if speaker in self.swapped:
             raise WrongDevice(f"{speaker}: another serial number")
-        return self.unidentified.get(speaker, "")
+        return self.unidentified.get(speaker)
 
     def order(self, name: str = "b1", *speakers: str, **changes: object) -> Order:
         targets = Targets(speakers=tuple(map(DeviceId, speakers or ("s1",))))

@@ -119,8 +119,8 @@ async def pole(sqlite_url: str, tmp_path: Path) -> AsyncIterator[Pole]:
     speaker = Loudspeaker(lambda: target, {SpeakerPath.BACKCHANNEL: BackchannelPath(onvif)}, clock, clips=Clips(onvif, clock))
     city.replace(devices=[Device(HORN, DeviceKind.SPEAKER, "horn", horn.address, target.ports)])
 
-    async def verify(_: DeviceId) -> str:
-        return ""
+    async def verify(_: DeviceId) -> None:
+        pass
 
     async with (
         http.listen(Site(street, state).lookup, port=port),

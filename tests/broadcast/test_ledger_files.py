@@ -27,6 +27,7 @@ from gateway.domain.broadcast import (
 )
 from gateway.domain.devices import DeviceId, Position
 from gateway.domain.events import SYSTEM
+from gateway.domain.remarks import Remark, RemarkKind
 from gateway.errors import StorageFailed
 
 NOW = datetime(2026, 6, 1, 2, 0, tzinfo=UTC)
@@ -34,7 +35,8 @@ CLIP, S1, S2 = ClipId("c" * 64), DeviceId("s1"), DeviceId("s2")
 CORNERS = (Position(36.66123, 117.02), Position(36.67, 117.0301234), Position(36.65, 117.04))
 NAMES = Names({CLIP: "=cmd|' /C calc'!A0"}, {S1: "+horn"})
 SENT = Figures("PCMU", 250, 2, NOW, NOW + timedelta(seconds=5), "sip", 3)
-FAILED = Delivery(BroadcastId("b1"), S2, DeliveryState.FAILED, NOW, "sip-486", detail="@busy")
+BUSY = Remark(RemarkKind.END_REFUSED, reason="busy")
+FAILED = Delivery(BroadcastId("b1"), S2, DeliveryState.FAILED, NOW, "sip-486", detail="@busy", remarks=(BUSY,))
 
 
 def view() -> View:
@@ -67,6 +69,7 @@ def test_a_row_of_a_delivery_says_by_which_path_what_was_sent_and_what_was_lost(
     assert failed["why"] == "设备以 SIP 486 拒绝呼叫 answers a call with SIP status 486 (sip-486)"
     guard = "'" if kind is FileKind.CSV else ""
     assert (done["name"], failed["detail"]) == (f"{guard}+horn", f"{guard}@busy")
+    assert (done["remarks"], failed["remarks"]) == ("", " ".join(BUSY.words))
 
 
 @pytest.mark.parametrize("kind", FileKind)

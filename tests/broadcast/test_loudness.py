@@ -17,6 +17,7 @@ from gateway.domain.broadcast_rules import Loudness as Limit
 from gateway.domain.broadcast_rules import SpeakingHours, ZoneRules
 from gateway.domain.devices import DeviceId, ZoneId
 from gateway.domain.hours import Hours
+from gateway.domain.remarks import Remark, RemarkKind
 from gateway.drivers.base import Volume
 from gateway.errors import DeadlineExceeded, DeviceError, NotSupported
 from gateway.storage.store import Store
@@ -51,7 +52,7 @@ class Knob:
 async def test_only_what_is_too_loud_is_made_quieter_and_all_is_given_back_as_it_was() -> None:
     knob = Knob()
     async with Loudness(lambda _speaker: knob).at_most(HORN, 40) as complaint:
-        assert (knob.levels, complaint) == ({"a": 40, "b": 30.0}, "")
+        assert (knob.levels, complaint) == ({"a": 40, "b": 30.0}, None)
     assert knob.levels == {"a": 80.0, "b": 30.0}
     assert knob.turned == [{"a": 40}, {"a": 80.0}]
 
@@ -68,7 +69,7 @@ async def test_what_is_quiet_enough_or_has_no_limit_is_left_alone() -> None:
     knob = Knob()
     for percent in (90, None):
         async with Loudness(lambda _speaker: knob).at_most(HORN, percent) as complaint:
-            assert not complaint
+            assert complaint is None
     assert knob.turned == []
 
 
@@ -76,9 +77,9 @@ async def test_what_is_quiet_enough_or_has_no_limit_is_left_alone() -> None:
 async def test_a_device_that_does_not_let_itself_be_quietened_is_said_to_be_as_loud_as_ever(failure: DeviceError) -> None:
     knob = Knob(failure=failure)
     async with Loudness(lambda _speaker: knob).at_most(HORN, 40) as complaint:
-        assert "40 %" in complaint and str(failure) in complaint
+        assert complaint == Remark(RemarkKind.VOLUME_NOT_LIMITED, {"percent": 40}, failure.code)
     async with Loudness(lambda _speaker: None).at_most(HORN, 40) as complaint:
-        assert "40 %" in complaint
+        assert complaint == Remark(RemarkKind.VOLUME_FIXED, {"percent": 40})
 
 
 @contextlib.asynccontextmanager
@@ -118,13 +119,15 @@ async def test_an_emergency_is_as_loud_as_the_device(
 async def test_what_was_as_loud_as_ever_is_on_record(
     store: Store, clock: SimulatedClock, tmp_path: Path, knobs: dict[DeviceId, Knob]
 ) -> None:
-    knobs[HORN] = Knob(failure=NotSupported("it has no volume"))
+    knobs[HORN] = Knob(failure=NotSupported("it has no volume", detail="ter:ActionNotSupported\n"))
     async with soft(store, clock, tmp_path / "clips", knobs) as house:
         await house.service.submit(house.order("b1"))
         delivery = (await house.ended()).deliveries[0]
-        assert (delivery.state, delivery.reason) == (DeliveryState.DONE, "")
-        assert "it has no volume" in delivery.detail
-        assert (await house.delivery()).detail == delivery.detail
+        assert (delivery.state, delivery.reason, delivery.detail) == (DeliveryState.DONE, "", "")
+        (remark,) = delivery.remarks
+        assert remark.words.zh == "音量未能限制到 40%：不支持（设备原话：ter:ActionNotSupported）"
+        assert remark.words.en == "the volume was not limited to 40 %: does not support this (the device: ter:ActionNotSupported)"
+        assert (await house.delivery()).remarks == delivery.remarks
 
 
 async def test_that_nobody_checked_who_spoke_is_on_record_beside_that(
@@ -132,12 +135,11 @@ async def test_that_nobody_checked_who_spoke_is_on_record_beside_that(
 ) -> None:
     knobs[HORN] = Knob(failure=NotSupported("it has no volume"))
     async with soft(store, clock, tmp_path / "clips", knobs) as house:
-        house.unidentified[HORN] = "its identity was not checked: no serial number"
+        house.unidentified[HORN] = Remark(RemarkKind.HARDWARE_UNTOLD)
         await house.service.submit(house.order("b1"))
-        detail = (await house.ended()).deliveries[0].detail
-        assert detail.startswith("its identity was not checked: no serial number; ")
-        assert "it has no volume" in detail
-        assert (await house.delivery()).detail == detail
+        remarks = (await house.ended()).deliveries[0].remarks
+        assert [remark.kind for remark in remarks] == [RemarkKind.HARDWARE_UNTOLD, RemarkKind.VOLUME_NOT_LIMITED]
+        assert (await house.delivery()).remarks == remarks
 
 
 async def test_no_stranger_is_made_quieter(store: Store, clock: SimulatedClock, tmp_path: Path, knobs: dict[DeviceId, Knob]) -> None:

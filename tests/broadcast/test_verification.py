@@ -10,6 +10,7 @@ from gateway.domain.city import City
 from gateway.domain.devices import Device, DeviceId, DeviceKind, Ports
 from gateway.domain.health import Board, HealthState, Introduction, Standing
 from gateway.domain.quirks import NONE, Quirk, Quirks
+from gateway.domain.remarks import Remark, RemarkKind
 from gateway.drivers.base import Hardware, Identity
 from gateway.errors import DeviceError, DeviceFault, NotSupported, WrongDevice
 
@@ -110,7 +111,7 @@ async def test_a_clock_that_is_set_back_makes_nothing_fresher() -> None:
 async def test_hardware_that_a_fresh_check_was_told_long_ago_is_asked_for_anew() -> None:
     street, known = Street(hardware_told="3c:ef:8c:00:00:02", quirks=SHARED), {"vendor": "Maker", "model": "horn", "mac": MAC}
     street.seen("SN1", MAC, hardware_age_s=FRESH_S)
-    assert await street.verify(**known)(HORN) == ""
+    assert await street.verify(**known)(HORN) is None
     street.seen("SN1", MAC, hardware_age_s=FRESH_S + 1)
     with pytest.raises(WrongDevice):
         await street.verify(**known)(HORN)
@@ -133,14 +134,14 @@ async def test_what_a_stranger_calls_itself_is_told_as_far_as_it_can_be_shown() 
 
 async def test_a_speaker_that_the_inventory_has_nothing_to_know_by_passes_with_a_remark() -> None:
     street = Street(serial="anything")
-    assert "neither its serial number nor its hardware address" in await street.verify(inventory_serial="")(HORN)
+    assert await street.verify(inventory_serial="")(HORN) == Remark(RemarkKind.IDENTITY_UNLISTED)
     assert street.asked == 0
 
 
 async def test_one_that_has_shown_who_it_is_passes_without_a_remark() -> None:
     street = Street(hardware_told=MAC)
-    assert await street.verify()(HORN) == ""
-    assert await street.verify(inventory_serial="", mac=MAC)(HORN) == ""
+    assert await street.verify()(HORN) is None
+    assert await street.verify(inventory_serial="", mac=MAC)(HORN) is None
 
 
 async def test_a_speaker_of_which_the_inventory_has_the_hardware_alone_is_known_by_that() -> None:
@@ -152,12 +153,12 @@ async def test_a_speaker_of_which_the_inventory_has_the_hardware_alone_is_known_
 @pytest.mark.parametrize("told", ["", "nonsense", NotSupported("no such operation"), DeviceFault("not now")])
 async def test_one_that_tells_no_hardware_to_compare_passes_with_a_remark(told: str | DeviceError) -> None:
     street = Street(hardware_told=told)
-    assert "tells no hardware address" in await street.verify(inventory_serial="", mac=MAC)(HORN)
+    assert await street.verify(inventory_serial="", mac=MAC)(HORN) == Remark(RemarkKind.HARDWARE_UNTOLD)
 
 
 async def test_a_serial_number_that_tells_nothing_is_a_remark_where_the_inventory_has_no_hardware_either() -> None:
     street = Street(serial="123456789", quirks=SHARED)
-    assert "the inventory has no hardware address" in await street.verify(vendor="Maker", model="horn")(HORN)
+    assert await street.verify(vendor="Maker", model="horn")(HORN) == Remark(RemarkKind.HARDWARE_UNLISTED)
 
 
 async def test_a_speaker_whose_serial_number_tells_nothing_is_known_by_its_hardware() -> None:

@@ -23,6 +23,7 @@ from gateway.domain.broadcast import BroadcastId, ClipContent, ClipId, Delivery,
 from gateway.domain.city import City
 from gateway.domain.devices import Credentials, Device, DeviceId, DeviceKind, MulticastGroup, Ports, Zone, ZoneId
 from gateway.domain.health import Board
+from gateway.domain.remarks import Remark, RemarkKind
 from gateway.domain.speaking import SpeakerPath, SpeakerWays
 from gateway.drivers.base import Target
 from gateway.drivers.http import Http
@@ -109,10 +110,10 @@ async def square(sqlite_url: str, tmp_path: Path) -> AsyncIterator[Square]:
         store = await stack.enter_async_context(store_running(sqlite_url, clock))
         shelf = ClipShelf(store, tmp_path / "clips", ClipPreparer(), clock)
 
-        async def verify(speaker: DeviceId) -> str:
+        async def verify(speaker: DeviceId) -> Remark:
             if speaker in found.swapped:
                 raise WrongDevice("another serial number")
-            return "known by its address alone"
+            return Remark(RemarkKind.IDENTITY_UNLISTED)
 
         def open_group(group: MulticastGroup) -> MulticastSession:
             return MulticastSession(group, MulticastManner(interface=(found.unreachable or ["127.0.0.1"])[0]))
@@ -132,8 +133,8 @@ async def test_a_whole_zone_hears_one_stream_and_the_record_says_what_is_not_kno
     await square.say()
     deliveries = await square.ended()
     assert {(one.state, one.figures.path) for one in deliveries.values()} == {(DeliveryState.DONE, "multicast")}
-    assert all("which loudspeaker heard it is not known" in one.detail for one in deliveries.values())
-    assert all("known by its address alone" in one.detail for one in deliveries.values())
+    kinds = {tuple(remark.kind for remark in one.remarks) for one in deliveries.values()}
+    assert kinds == {(RemarkKind.IDENTITY_UNLISTED, RemarkKind.ZONE_CAST)}
     *zone, neighbour = square.horns
     assert square.by("multicast") == {**{horn.id: 1 for horn in zone}, neighbour.id: 0}
     for horn in zone:

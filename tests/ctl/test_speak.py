@@ -1,16 +1,21 @@
 """What is said in the street, when it may be, and who hears it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from gateway.clock import SystemClock
 from gateway.config import Limits
 from gateway.ctl.commands.speak import CLIP_LIMIT
 from gateway.domain.access import Role
+from gateway.domain.broadcast import DeliveryState, Programme, Talk
+from gateway.domain.remarks import Remark, RemarkKind
+from gateway.storage.writer import Lane
 from tests.api.house import House, open_house
 from tests.api.test_bindings import with_street
 from tests.api.test_broadcasts import sound, waiting
 from tests.ctl.running import gatewayctl
+from tests.storage.test_broadcasts import order, queued
 
 
 async def test_a_voice_that_nobody_hears_is_a_failure_and_stop_all_silences(tmp_path: Path, template: Path):
@@ -96,6 +101,17 @@ async def test_an_operator_has_a_clip_heard_every_school_day_and_takes_it_back(h
     assert (await gatewayctl(house, "schedules", "runs", id_)).code == 0
     assert (await gatewayctl(house, "schedules", "withdraw", id_)).code == 0
     assert (await gatewayctl(house, "schedules", "withdraw", id_)).code == 1
+
+
+async def test_a_record_shows_the_remarks_of_the_gateway_on_each_delivery(house: House):
+    remark = Remark(RemarkKind.END_REFUSED, reason="rtsp-500", said="500 Oops")
+    delivery = replace(queued(), state=DeliveryState.FAILED, reason="closed", remarks=(remark,))
+    talk = order(programme=Programme(Talk()))
+    await house.services.store.writer.write(lambda tx: tx.broadcasts.add(talk, [delivery]), lane=Lane.BROADCAST)
+    told = await gatewayctl(house, "broadcasts", "describe", "b1")
+    assert remark.words.en in told.out, told.err
+    _, shown = await house.json("GET", "/v1/broadcasts/b1")
+    assert shown["deliveries"][0]["remarks"] == [{"remark": "end-refused", "remark_zh": remark.words.zh, "remark_en": remark.words.en}]
 
 
 async def test_a_second_person_decides_on_what_reaches_further_than_one_may(house: House):

@@ -109,7 +109,7 @@ async def sipp(folder: Path, script: str, *, transport: str = "u1", **words: str
         pytest.skip("a foreign SIP loudspeaker: sip-tester is not installed")
     port, rtp = free_port(), free_port()
     text = (Path(__file__).parent / "sipp" / f"{script}.xml").read_text()
-    for word, value in {"RTP": str(rtp), **words}.items():
+    for word, value in {"RTP": str(rtp), "BYE": "200 OK", **words}.items():
         text = text.replace(f"@{word}@", value)
     (folder / "script.xml").write_text(text)
     log, errors = folder / "sipp.log", folder / "errors.log"

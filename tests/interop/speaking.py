@@ -39,8 +39,8 @@ async def spoken(content: bytes | Speech, speaker: AudioSink, url: str, folder: 
     pacer = ChildPacer(clock)
     city.replace(devices=[Device(HORN, DeviceKind.SPEAKER, "horn", "127.0.0.1")])
 
-    async def verify(_: DeviceId) -> str:
-        return ""
+    async def verify(_: DeviceId) -> None:
+        pass
 
     async with store_running(url, clock) as store:
         shelf = ClipShelf(store, folder / "clips", ClipPreparer(), clock)
@@ -70,8 +70,8 @@ async def talked(pcm: bytes, speaker: AudioSink, url: str, folder: Path) -> Deli
     clock, city = SystemClock(), City()
     city.replace(devices=[Device(HORN, DeviceKind.SPEAKER, "horn", "127.0.0.1")])
 
-    async def verify(_: DeviceId) -> str:
-        return ""
+    async def verify(_: DeviceId) -> None:
+        pass
 
     async with store_running(url, clock) as store:
         service = BroadcastService(

@@ -117,6 +117,20 @@ async def test_sipp_lets_us_in_hears_the_clip_and_our_bye(carrier: Carrier, qop:
     assert snr_db(DECODERS[encoding](b"".join(packet[12:] for packet in heard)), clip.pcm) > 30
 
 
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [("200 OK", None), ("481 Call/Transaction Does Not Exist", None), ("500 Server Internal Error", "sip-500"), ("100 Trying", "timeout")],
+)
+async def test_what_sipp_answers_to_our_bye_is_told(answer: str, code: str | None, tmp_path) -> None:
+    agent = SipAgent()
+    async with sipp(tmp_path, "takes", QOP="", TYPE="0", BYE=answer) as peer:
+        session = await open_call(agent, target(peer.port, "operator", "secret"), prefer=("PCMA", "PCMU"), timeout_s=5)
+        unconfirmed = await session.close()
+        await peer.judged()
+    agent.close()
+    assert (unconfirmed.code if unconfirmed else None) == code
+
+
 async def test_sipp_does_not_let_us_in_with_another_password(tmp_path) -> None:
     agent = SipAgent()
     async with sipp(tmp_path, "takes", QOP="", TYPE="0") as peer:

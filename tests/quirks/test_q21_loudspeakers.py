@@ -95,8 +95,8 @@ async def broadcast(pole: Pole, url: str, folder: Path) -> tuple[Delivery, bytes
     clock, city, speaker = SystemClock(), City(), pole.speaker()
     city.replace(devices=[Device(DeviceId("horn"), DeviceKind.SPEAKER, "horn", pole.horn.address, pole.target.ports)])
 
-    async def verify(_: DeviceId) -> str:
-        return ""
+    async def verify(_: DeviceId) -> None:
+        pass
 
     async with store_running(url, clock) as store:
         shelf = ClipShelf(store, folder / "clips", ClipPreparer(), clock)

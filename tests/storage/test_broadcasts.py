@@ -23,6 +23,7 @@ from gateway.domain.broadcast import (
 )
 from gateway.domain.devices import CellCode, DeviceId, GroupId, Position, ZoneId
 from gateway.domain.events import Actor, ActorKind, Person
+from gateway.domain.remarks import Remark, RemarkKind
 from gateway.errors import Conflict, GatewayError, NotFound
 from gateway.storage.store import Store
 from gateway.storage.writer import Lane
@@ -201,6 +202,17 @@ async def test_what_ended_lately_comes_with_its_broadcast_and_its_own_reason(sto
         assert await tx.broadcasts.recent(START) == [(order(reason="complaints"), ended)]
         assert await tx.broadcasts.recent(START + timedelta(seconds=5)) == []
         assert await tx.broadcasts.open() == [(order(reason="complaints"), queued(speaker="s2"))]
+
+
+async def test_remarks_come_back_as_they_were_also_those_that_came_after_the_end(store: Store) -> None:
+    limited = Remark(RemarkKind.VOLUME_NOT_LIMITED, {"percent": 40}, "fault", "ter:{no}")
+    ended = replace(queued(), state=DeliveryState.DONE, figures=PLAYED, remarks=(Remark(RemarkKind.IDENTITY_UNLISTED), limited))
+    await accept(store, order(), ended)
+    later = replace(ended, remarks=(*ended.remarks, Remark(RemarkKind.END_UNANSWERED, reason="timeout")))
+    for written in (ended, later):
+        await save(store, written)
+        async with store.read() as tx:
+            assert await tx.broadcasts.deliveries(BroadcastId("b1")) == [written]
 
 
 async def test_a_second_person_is_noted_once_and_is_never_the_one_who_ordered(store: Store) -> None:

@@ -33,6 +33,7 @@ from gateway.domain.broadcast_ledger import (
 from gateway.domain.devices import Position
 from gateway.domain.events import Person
 from gateway.domain.reasons import phrase
+from gateway.domain.remarks import Remark, RemarkKind
 from gateway.errors import Conflict, Fault, Forbidden, InvalidInput, NotFound, Overloaded
 
 routes = Routes("broadcasts", "A voice in the street, and the record of it.")
@@ -76,6 +77,14 @@ class TargetsOut(Output):
     views: list[ViewOut]
 
 
+class RemarkOut(Output):
+    """What is to be known of a delivery, however it ended: a stable code, and the same in words, a device's own marked as such."""
+
+    remark: RemarkKind
+    remark_zh: str
+    remark_en: str
+
+
 class DeliveryOut(Output):
     """What became of it at one loudspeaker. `unknown`: the gateway went away while it played, and it is never played again."""
 
@@ -86,6 +95,7 @@ class DeliveryOut(Output):
     reason_zh: str = Field(description="The same in words.")
     reason_en: str
     detail: str = Field(description="What more there is to know of it.")
+    remarks: list[RemarkOut]
     encoding: str
     packets: int
     dropped: int
@@ -490,6 +500,7 @@ def delivery_shown(delivery: Delivery, *, may_still_sound: bool = False) -> Deli
         reason_zh=words.zh if delivery.reason else "",
         reason_en=words.en if delivery.reason else "",
         detail=delivery.detail,
+        remarks=[_remark_shown(remark) for remark in delivery.remarks],
         encoding=figures.encoding,
         packets=figures.packets,
         dropped=figures.dropped,
@@ -499,3 +510,8 @@ def delivery_shown(delivery: Delivery, *, may_still_sound: bool = False) -> Deli
         lost=figures.lost,
         may_still_sound=may_still_sound,
     )
+
+
+def _remark_shown(remark: Remark) -> RemarkOut:
+    words = remark.words
+    return RemarkOut(remark=remark.kind, remark_zh=words.zh, remark_en=words.en)

@@ -31,6 +31,7 @@ DELIVERIES: Final[Sequence[Column]] = (
     *map(column, ("speaker", "state")),
     Column("WHY", lambda item: _why(item) or None),
     *map(column, ("path", "packets", "lost", "first_packet_at")),
+    Column("REMARKS", lambda item: "; ".join(remark["remark_en"] for remark in item["remarks"]) or None),
     *(column(name, wide=True) for name in ("detail", "encoding", "dropped", "last_packet_at", "reason")),
 )
 """What a table shows of each loudspeaker."""

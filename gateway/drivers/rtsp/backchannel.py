@@ -184,14 +184,13 @@ class Backchannel:
         head = self._numbering.next(self._line, timestamp=timestamp, marker=marker)
         return self._wire.send(head + payload)
 
-    async def close(self) -> None:
-        """TEARDOWN, over a new connection when ours broke, and close; never raises for what the device does."""
+    async def close(self) -> DeviceError | None:
+        """TEARDOWN, over a new connection when ours broke, and close."""
         self._closed = True
         broken = self._connection.failure is not None
         try:
-            await self._connection.close(self._url)
-            if broken:
-                await take_leave(self._connection, self._url)
+            unconfirmed = await self._connection.close(self._url)
+            return await take_leave(self._connection, self._url) if broken else unconfirmed
         finally:
             self._wire.close()
 

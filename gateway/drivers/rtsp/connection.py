@@ -33,6 +33,7 @@ _KERNEL_LIMIT = 16 * 1024
 _UNANSWERED_LIMIT = 8  # beyond so many requests without an answer no keep-alive is sent
 _ASKED_AT_MOST = 16  # times a second that a device may ask something of us while somebody else writes our answers
 _FAREWELL_S = 1.0
+_OVER = frozenset({"rtsp-454"})  # what says that the device has no such session any more
 _DEFAULT_SESSION_S = 60  # RFC 2326, 12.37
 _SESSION = re.compile(r"([^\s;]{1,256})(?:\s*;\s*timeout\s*=\s*(\d{1,6}))?")
 _SAFE_PATH = re.compile(r"/[!-~]*")
@@ -346,18 +347,29 @@ class Connection(asyncio.Protocol):
         self.torn_down = True
         self.on_end(None)
 
-    async def close(self, url: str = "") -> None:
-        """End the session, if there is one, by TEARDOWN on `url`, then the connection. Never raises for what the device does."""
+    async def close(self, url: str = "") -> DeviceError | None:
+        """End the session, if there is one, by TEARDOWN on `url`, then the connection. Never raises for what the device does.
+
+        Gives what kept the device from confirming the end of the session, which then runs out by itself; None where it did, or where the
+        connection had failed before.
+        """
         self._stop_keep_alive()
+        unconfirmed: DeviceError | None = None
         try:
             if self.session and url and self.failure is None:
-                async with asyncio.timeout(_FAREWELL_S):
-                    await self.request("TEARDOWN", url, self.farewell_headers)
-        except (TimeoutError, DeviceError):
-            pass  # the session runs out by itself
+                unconfirmed = await self._tear_down(url)
         finally:
             self._hang_up()
         await self._closed
+        return unconfirmed
+
+    async def _tear_down(self, url: str) -> DeviceError | None:
+        try:
+            async with deadline(self.target, _FAREWELL_S):
+                await self.request("TEARDOWN", url, self.farewell_headers)
+        except DeviceError as error:
+            return None if error.code in _OVER else error
+        return None
 
     def abandon(self, url: str = "") -> None:
         """Send TEARDOWN without waiting for anything: the way out of a cancelled set-up."""
@@ -459,22 +471,23 @@ async def connect(target: Target) -> Connection:
     return connection
 
 
-async def take_leave(broken: Connection, url: str) -> None:
+async def take_leave(broken: Connection, url: str) -> DeviceError | None:
     """End the session of a connection that broke from a new one: some devices keep a talker's place until they hear TEARDOWN.
 
-    Sessions do not depend on connections (RFC 2326, 1.1). Takes two seconds at the most, and never raises for what the device does.
-    A password that was refused is not said again: then TEARDOWN goes without one, as some devices want none for it.
+    Sessions do not depend on connections (RFC 2326, 1.1). Takes two seconds at the most, and never raises for what the device does; what
+    kept the device from confirming the end, as `Connection.close` gives it. A password that was refused is not said again: then TEARDOWN
+    goes without one, as some devices want none for it.
     """
     if not broken.session or broken.torn_down or broken.failure is None:
-        return
+        return None
     try:
-        async with asyncio.timeout(_FAREWELL_S):
+        async with deadline(broken.target, _FAREWELL_S):
             connection = await connect(broken.target)
-    except (TimeoutError, OSError):
-        return  # who cannot be reached hears no farewell
+    except DeviceError as unreachable:
+        return unreachable  # who cannot be reached hears no farewell
     connection.session, connection.farewell_headers = broken.session, broken.farewell_headers
     connection.password_refused = broken.password_refused
-    await connection.close(url)
+    return await connection.close(url)
 
 
 def _ignore_burst(_burst: Burst) -> None:

@@ -124,7 +124,8 @@ class _Unacknowledged:
 
 
 class Call:
-    """A call, from its INVITE on. `accepted`: the 2xx, once there is one; `refusal`: the final answer that is none, once there is one."""
+    """A call, from its INVITE on. `accepted`: the 2xx, once there is one; `refusal`: the final answer that is none, once there is one;
+    `farewell_answer`: the final answer to our BYE, once there is one."""
 
     def __init__(self, plan: Plan, *, token: Callable[[], str], now: float, timing: Timing = STANDARD) -> None:
         """`token`: random letters and digits, new ones each time."""
@@ -133,6 +134,7 @@ class Call:
         self.accepted: Response | None = None
         self.early: Response | None = None
         self.refusal: Response | None = None
+        self.farewell_answer: Response | None = None
         self.failure: DeviceError | None = None
         self._plan = plan
         self._token = token
@@ -304,6 +306,7 @@ class Call:
         """A request within the dialog has its final answer."""
         method = transaction.request.method
         if method == "BYE" and tag_of(transaction.request.headers, "To") == parameters(self._to).get("tag", ""):
+            self.farewell_answer = response
             self._step(Event.ENDED, now)
         elif method in ("UPDATE", "INVITE") and kind is Answer.SUCCESS:
             self._take_session(response, now, refresher="uac")

@@ -23,6 +23,8 @@ from gateway.errors import AuthenticationFailed, Busy, DeadlineExceeded, DeviceE
 FAREWELL_S: Final = 1.0
 """How long `close` waits for the answer to BYE; after that it is repeated in the background, for 32 s."""
 RATE: Final = 8_000
+_FAREWELL_TAKEN: Final = frozenset({*range(200, 300), 481})
+"""481: the device knows nothing of the call any more."""
 
 
 async def open_call(
@@ -58,10 +60,18 @@ class SipSession:
     path = SpeakerPath.SIP
 
     def __init__(
-        self, agent: SipAgent, conversation: Conversation[Call], pair: UdpPair, audio: AudioFormat, settle: Callable[[], None]
+        self,
+        agent: SipAgent,
+        target: Target,
+        conversation: Conversation[Call],
+        pair: UdpPair,
+        audio: AudioFormat,
+        *,
+        settle: Callable[[], None],
     ) -> None:
         """`settle`: to be called once the call is over."""
         self._agent = agent
+        self._target = target
         self._settle = settle
         self._conversation = conversation
         self._pair = pair
@@ -122,13 +132,13 @@ class SipSession:
         head = self._numbering.next(self._line, timestamp=timestamp, marker=marker)
         return self._pair.send(head + payload)
 
-    async def close(self) -> None:
-        """BYE, whose answer is waited for `FAREWELL_S`; never raises for what the device does."""
+    async def close(self) -> DeviceError | None:
+        """BYE, whose answer is waited for `FAREWELL_S`."""
         if self._closed:
-            return
+            return None
         self._closed = True
         try:
-            await leave(self._agent, self._conversation)
+            return await leave(self._agent, self._conversation, self._target)
         finally:
             self._settle()
             self._pair.close()
@@ -158,7 +168,7 @@ class _Opening:
         except BaseException:
             if conversation is not None:
                 self.rang = conversation.machine.phase is Phase.RINGING
-                await leave(self._agent, conversation)
+                await leave(self._agent, conversation, self._target)
             self.settle()
             if self._pair is not None:
                 self._pair.close()
@@ -212,7 +222,7 @@ class _Opening:
         way = agreed(described.body, self._encodings, packet_ms=self._manner.habits.packet_ms)
         outbound = self._agent.outbound
         self._pair.connect(outbound.way.address if outbound and outbound.relays_sound else self._target.address, way.port)
-        return SipSession(self._agent, conversation, self._pair, self._audio_format(way), self.settle)
+        return SipSession(self._agent, self._target, conversation, self._pair, self._audio_format(way), settle=self.settle)
 
     def _audio_format(self, way: Agreed) -> AudioFormat:
         samples = round(way.packet_ms * RATE / 1000)
@@ -239,8 +249,11 @@ def _by_way_of(outbound: Outbound, plan: Plan, user: str) -> Plan:
     )
 
 
-async def leave(agent: SipAgent, conversation: Conversation[Call]) -> None:
-    """Hang up and wait for the other side to have heard it, `FAREWELL_S` at the most; the rest is said in the background."""
+async def leave(agent: SipAgent, conversation: Conversation[Call], target: Target) -> DeviceError | None:
+    """Hang up and wait for the other side to have heard it, `FAREWELL_S` at the most; the rest is said in the background.
+
+    What kept it from confirming that until then, None where it has, or has hung up itself.
+    """
     try:
         async with asyncio.timeout(FAREWELL_S):
             await conversation.reconnect()
@@ -249,12 +262,14 @@ async def leave(agent: SipAgent, conversation: Conversation[Call]) -> None:
     conversation.machine.hang_up(conversation.now())
     conversation.pump()
     try:
-        async with asyncio.timeout(FAREWELL_S):
+        async with deadline(target, FAREWELL_S):
             await conversation.until(lambda call: call.phase in (Phase.OVER, Phase.GIVEN_UP))
-    except (TimeoutError, DeviceError):
-        pass
+    except DeviceError as unanswered:
+        return unanswered
     finally:
         agent.release(conversation)
+    answered = conversation.machine.farewell_answer
+    return refused(target, answered) if answered is not None and answered.status not in _FAREWELL_TAKEN else None
 
 
 def host_and_port(host: str, port: int) -> str:

@@ -19,11 +19,13 @@ from gateway.broadcast.sound import SoundDesk
 from gateway.clock import SimulatedClock, SystemClock
 from gateway.domain.broadcast import BroadcastId, ClipContent, Delivery, DeliveryState, Priority, Programme, Targets
 from gateway.domain.devices import DeviceId
+from gateway.domain.remarks import RemarkKind
 from gateway.drivers.rtsp.backchannel import Backchannel
 from gateway.drivers.rtsp.session import Transport
 from gateway.storage.store import Store
 from tests.broadcast.house import ACTOR, furnished, running
 from tests.broadcast.pacing.test_child import Ear, ears
+from tests.drivers.rtsp.peer import Answer, Asked, Peer, Reply
 from tests.media.test_clips import tone, wav
 from tests.waiting import until
 
@@ -96,8 +98,8 @@ async def street(store: Store, clock: SimulatedClock, tmp_path: Path) -> AsyncIt
             yield Street(service, store, pacer, horns, short, twenty, sound)
 
 
-async def _anybody(_speaker: DeviceId) -> str:
-    return ""
+async def _anybody(_speaker: DeviceId) -> None:
+    pass
 
 
 async def test_deliveries_say_that_the_pacer_died_under_them_and_the_next_broadcast_is_heard_whole(street: Street) -> None:
@@ -140,3 +142,35 @@ async def test_what_is_more_important_is_heard_in_the_session_of_what_gives_way_
         assert last is not None
         assert first is not None
         assert timedelta() < first - last < timedelta(seconds=0.3)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "reason"),
+    [
+        (lambda peer, asked: Reply("500 Server\x1b Error"), RemarkKind.END_REFUSED, "rtsp-500"),
+        (lambda peer, asked: None, RemarkKind.END_UNANSWERED, "timeout"),
+    ],
+    ids=["refused", "unanswered"],
+)
+async def test_a_device_that_does_not_confirm_the_end_is_on_record_and_the_delivery_ends_before(
+    street: Street, answer: Answer, kind: RemarkKind, reason: str
+) -> None:
+    before: list[Delivery] = []
+
+    def told(peer: Peer, asked: Asked) -> Reply | None:
+        """What it has come to when the device hears of the end."""
+        before.extend(one for one in street.service.follow(BroadcastId("b1"))() if one.speaker == "s1")
+        return answer(peer, asked)
+
+    street.horns[DeviceId("s1")].ear.peer.script["TEARDOWN"] = told
+    await street.order("b1", street.short)
+    first, second = await until(lambda: street.ended("b1"), wanted=lambda ended: any(one.remarks for one in ended))
+    assert [one.state for one in before] == [DeliveryState.DONE]
+    assert [(remark.kind, remark.reason) for remark in first.remarks] == [(kind, reason)]
+    assert [remark.said for remark in first.remarks] == (["500 Server Error"] if kind is RemarkKind.END_REFUSED else [""])
+    assert (first.state, first.reason, second.remarks) == (DeliveryState.DONE, "", ())
+    await street.service.written()
+    async with street.store.read() as tx:
+        assert [one.remarks for one in await tx.broadcasts.deliveries(BroadcastId("b1"))] == [first.remarks, ()]
+    last = [event.data for event in await street.store.events.read_after(0, limit=1000) if event.data.get("remarks")]
+    assert [one["remark"] for one in last[-1]["remarks"]] == [kind.value]
