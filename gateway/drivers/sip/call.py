@@ -146,7 +146,8 @@ class Call:
         self._remote_number = -1
         self._login = Login(plan.device, plan.credentials)
         self._min_session = 0
-        self._acknowledgements: dict[str, Request] = {}
+        self._acknowledged: tuple[int, Request] | None = None  # the newest INVITE that the device took, and our ACK
+        self._strangers: dict[str, Request] = {}
         self._answered: OrderedDict[tuple[str, str], Response] = OrderedDict()
         self._unacknowledged: _Unacknowledged | None = None
         self._transactions: list[ClientTransaction] = []
@@ -278,13 +279,13 @@ class Call:
         if kind is Answer.FAILURE and response.status in (401, 407) and self._answer_challenge(transaction, response, now):
             return
         if transaction.request.method == "INVITE" and transaction is self._invite and self.accepted is None:
-            self._take_invite_answer(response, kind, now)
+            self._take_invite_answer(transaction, response, kind, now)
         elif transaction.request.method == "INVITE" and kind is Answer.SUCCESS:
-            self._acknowledge(response, now)
+            self._acknowledge(transaction, response, now)
         if transaction is not self._invite and kind is not Answer.PROVISIONAL:
             self._finish(transaction, response, kind, now)
 
-    def _take_invite_answer(self, response: Response, kind: Answer, now: float) -> None:
+    def _take_invite_answer(self, transaction: ClientTransaction, response: Response, kind: Answer, now: float) -> None:
         if kind is Answer.PROVISIONAL:
             if response.body:
                 self.early = response
@@ -292,7 +293,7 @@ class Call:
         elif kind is Answer.SUCCESS:
             self.accepted = response
             self._enter_dialog(response)
-            self._acknowledge(response, now)
+            self._acknowledge(transaction, response, now)
             self._take_session(response, now, refresher="uac")
             self._step(Event.ACCEPTED, now)
         elif response.status == 422 and not self._min_session and self.phase in (Phase.CALLING, Phase.RINGING):
@@ -321,27 +322,34 @@ class Call:
         recorded = [route for route in reversed(listed(response.headers, "Record-Route")) if uri_of(route)]
         self._routes = recorded or self._first_routes()
 
-    def _acknowledge(self, response: Response, now: float) -> None:
-        """ACK a 2xx, each time it comes (RFC 3261, 13.2.2.4). Another device that answered the same call is told BYE."""
+    def _acknowledge(self, transaction: ClientTransaction, response: Response, now: float) -> None:
+        """ACK a 2xx, each time it comes (RFC 3261, 13.2.2.4)."""
+        if tag_of(response.headers, "To") != parameters(self._to).get("tag", ""):
+            self._send_away(transaction, response, now)
+            return
         number, _ = sequence_of(response.headers)
-        tag = tag_of(response.headers, "To")
-        key = f"{number} {tag}"
-        known = self._acknowledgements.get(key)
-        if known is not None:
-            self.outbox.append(known)
+        if self._acknowledged is None or self._acknowledged[0] != number:
+            self._acknowledged = number, self._acknowledgement(transaction, number)
+        self.outbox.append(self._acknowledged[1])
+
+    def _send_away(self, transaction: ClientTransaction, response: Response, now: float) -> None:
+        """Another device has answered the same call: it hears ACK and BYE."""
+        number, _ = sequence_of(response.headers)
+        key = f"{number} {tag_of(response.headers, 'To')}"
+        if key in self._strangers:
+            self.outbox.append(self._strangers[key])
             return
-        if len(self._acknowledgements) >= FORKS_KEPT:
+        if len(self._strangers) >= FORKS_KEPT:
             return
-        stranger = tag != parameters(self._to).get("tag", "")
         kept = self._to, self._remote_uri, self._routes
-        if stranger:
-            self._enter_dialog(response)
-        ack = self._request("ACK", self._authorization_of(self._invite.request), number=number)
-        self._acknowledgements[key] = ack
-        self.outbox.append(ack)
-        if stranger:
-            self._begin(self._request("BYE", ()), now)
-            self._to, self._remote_uri, self._routes = kept
+        self._enter_dialog(response)
+        self._strangers[key] = self._acknowledgement(transaction, number)
+        self.outbox.append(self._strangers[key])
+        self._begin(self._request("BYE", ()), now)
+        self._to, self._remote_uri, self._routes = kept
+
+    def _acknowledgement(self, transaction: ClientTransaction, number: int) -> Request:
+        return self._request("ACK", self._authorization_of(transaction.request), number=number)
 
     def _authorization_of(self, invite: Request) -> Fields:
         """An ACK shows what its INVITE showed (RFC 3261, 22.1)."""

@@ -193,6 +193,34 @@ def test_who_else_answers_is_told_bye() -> None:
     assert tag_of(bye.headers, "To") == "h1"
 
 
+def test_of_the_others_who_answer_a_few_are_told_and_each_as_often_as_it_says_so() -> None:
+    call, invite = speaking()
+    taken(call)
+    for tag in ("h2", "h3", "h4", "h5", "h6"):
+        call.take(ok(invite, tag=tag), 0.2)
+    told = [tag_of(message.headers, "To") for message in taken(call) if isinstance(message, Request) and message.method == "ACK"]
+    assert told == ["h2", "h3", "h4", "h5"]
+    call.take(ok(invite, tag="h3"), 0.3)
+    assert [message.method for message in taken(call) if isinstance(message, Request)] == ["ACK"]
+
+
+def test_each_refresh_of_a_long_call_is_acknowledged_as_often_as_the_horn_answers_it() -> None:
+    demanded = ("Session-Expires", "90;refresher=uac")  # and no UPDATE: refreshed by INVITE
+    call, _ = speaking(demanded)
+    taken(call)
+    for _ in range(8):
+        refreshes: list[Request] = []
+        while not refreshes:
+            assert call.phase is Phase.SPEAKING
+            assert call.due is not None
+            call.tick(now := call.due)
+            refreshes = [message for message in taken(call) if isinstance(message, Request) and message.method == "INVITE"]
+        for _ in range(2):
+            call.take(ok(refreshes[0], demanded), now)
+            (ack,) = taken(call)
+            assert (ack.method, sequence_of(ack.headers)[0]) == ("ACK", sequence_of(refreshes[0].headers)[0])
+
+
 # -- passwords --------------------------------------------------------------------------------------------------------
 
 
