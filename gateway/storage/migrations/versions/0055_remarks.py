@@ -4,8 +4,8 @@ from alembic import op
 
 from gateway.storage.migrations import ddl
 
-revision = "0053"
-down_revision = "0052"
+revision = "0055"
+down_revision = "0054"
 
 TABLES = """
 -- A JSON list; what was remarked before stands in `detail`, in English.
