@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import wave
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,9 +12,13 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from gateway.domain.access import Role
+from gateway.api.orders import read_order, read_talk
+from gateway.api.services import Caller
+from gateway.domain.access import Permission, Role
 from gateway.domain.city import City
 from gateway.domain.devices import CameraGroup, Device, DeviceId, DeviceKind, GroupId, Ports
+from gateway.domain.events import Actor, ActorKind
+from gateway.errors import InvalidInput
 from tests.api.house import House, open_house, open_street
 
 
@@ -146,6 +151,20 @@ async def test_a_key_with_scopes_and_a_cap_reaches_no_further(house: House):
     assert (status, waiting["counts"]) == (202, {"awaiting-approval": 2})
     near = order(house, clip, id="b-2")
     assert (await house.json("POST", "/v1/broadcasts", json=near, headers=await key(scopes=["历下"])))[0] == 202
+
+
+async def test_nobody_takes_an_id_that_a_schedule_may_need(house: House):
+    body = order(house, await clip_of(house), id="S-0123456789ab-20260601T080000Z")
+    status, problem = await house.json("POST", "/v1/broadcasts", json=body, role=Role.PLATFORM)
+    assert (status, problem["errors"][0]["pointer"]) == (422, "/id")
+    assert problem["errors"][0]["detail"] == "begins with S-, as only the gateway's own broadcasts do"
+    caller = Caller(Actor(ActorKind.API_KEY, "platform"), "platform", frozenset(Permission))
+    with pytest.raises(InvalidInput) as by_mqtt:
+        read_order(body, caller=caller, city=house.services.city)
+    talk = json.dumps({"targets": {"speakers": ["spk-1"]}, "id": body["id"]})
+    with pytest.raises(InvalidInput) as talking:
+        read_talk(talk, caller=caller, city=house.services.city, now=house.clock.now(), new_id=str)
+    assert [fault.where for error in (by_mqtt, talking) for fault in error.value.faults] == ["/id", "/id"]
 
 
 async def waiting(house: House) -> dict:

@@ -135,6 +135,16 @@ async def test_who_dies_between_order_and_record_does_not_order_twice(house: Hou
     assert len(house.speakers[house.order().targets.speakers[0]].sessions) == 1
 
 
+async def test_what_somebody_else_ordered_under_its_name_does_not_count_as_said(house: House) -> None:
+    one = desk(house)
+    made = await one.create(wish(house))
+    await house.service.submit(house.order(broadcast_id(made.id, made.start), "s2"))
+    await house.ended(broadcast_id(made.id, made.start))
+    await house.clock.advance(700)
+    await one.look()
+    assert [run.state for run in await one.runs(made.id, limit=5)] == [RunState.MISSED]
+
+
 @dataclass
 class Mortal:
     """Steps that are taken until the power goes: `dies_at` counts both what comes before and what comes after each of them."""
