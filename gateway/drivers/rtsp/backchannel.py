@@ -12,7 +12,7 @@ from gateway.drivers.rtsp.connection import Connection, connect, deadline, take_
 from gateway.drivers.rtsp.numbering import Numbering
 from gateway.drivers.rtsp.sdp import Encoding, Media, SessionDescription
 from gateway.drivers.rtsp.session import Transport, Wire, aggregate_url, describe, media_url, set_up
-from gateway.errors import DeviceError, NotSupported, Unreachable
+from gateway.errors import AuthenticationFailed, Busy, DeviceError, DeviceFault, NotSupported, ProtocolError, Unreachable
 
 Headers = Sequence[tuple[str, str]]
 
@@ -23,8 +23,9 @@ REQUIRE: Headers = (("Require", "www.onvif.org/ver20/backchannel"),)
 class SpeakerRtsp:
     """How a model of loudspeaker wants to be spoken to; the defaults are the standard's.
 
-    `transports`: in order of preference. `all_tracks`: set up what the device sends, too, and drop it; without that, GStreamer's
-    server, which is in many devices, answers PLAY with 200 and now and then stays silent. `require`: ask for the backchannel by Require.
+    `transports`: in order of preference. `all_tracks`: set up what the device sends, too, as far as it gives it, and drop it; without
+    that, GStreamer's server, which is in many devices, answers PLAY with 200 and now and then stays silent. `require`: ask for the
+    backchannel by Require.
     `packet_bytes`: for devices that play nothing but packets of so many bytes; 0: as the description says. `unstamped`: for devices that
     want each packet with its marker and the timestamp 0. `keep_alive`: what is asked first; what the device does not know, is given up
     for OPTIONS. `swallows_s`, `buffers_s`: as in `AudioFormat`.
@@ -250,17 +251,31 @@ class _Opening:
         )
 
     async def _set_up(self, base: str, wanted: Media, description: SessionDescription) -> Wire:
+        """The way for our sound. What the device sends is set up beside it; where it refuses that, the voice goes on without."""
         chosen: Wire | None = None
         for index, media in enumerate(description.media):
-            if media is not wanted and not self._manner.all_tracks:
-                continue
             url = media_url(self._connection, base, media)
-            wire = await set_up(self._connection, url, order=self._manner.transports, channel=2 * index, headers=self._headers)
-            self._wires.append(wire)
-            self._settle = self._heir(partial(self._connection.farewell, self._url, after=1), self._connection.socket)
-            chosen = wire if media is wanted else chosen
+            if media is wanted:
+                chosen = await self._set_up_one(url, 2 * index)
+            elif self._manner.all_tracks and not _is_for_us(media):
+                await self._take_along(url, 2 * index)
         assert chosen is not None
         return chosen
+
+    async def _take_along(self, url: str, channel: int) -> None:
+        try:
+            await self._set_up_one(url, channel)
+        except (DeviceFault, Busy, NotSupported, ProtocolError):
+            pass
+        except AuthenticationFailed as refusal:
+            if refusal.code != "forbidden":
+                raise
+
+    async def _set_up_one(self, url: str, channel: int) -> Wire:
+        wire = await set_up(self._connection, url, order=self._manner.transports, channel=channel, headers=self._headers)
+        self._wires.append(wire)
+        self._settle = self._heir(partial(self._connection.farewell, self._url, after=1), self._connection.socket)
+        return wire
 
     def abandon(self) -> None:
         self._settle()
@@ -283,7 +298,7 @@ def _speaks_of_require(refusal: NotSupported, *, required: bool) -> bool:
 
 def choose(description: SessionDescription, prefer: Sequence[str]) -> tuple[Media, Encoding]:
     """The media that takes our audio and the encoding to use. Raises NotSupported."""
-    open_to_us = [media for media in description.media if media.kind == "audio" and media.direction == "sendonly"]
+    open_to_us = [media for media in description.media if _is_for_us(media)]
     if not open_to_us:
         raise NotSupported("the device describes no audio backchannel", code="no-backchannel")
     for name in prefer:
@@ -293,6 +308,11 @@ def choose(description: SessionDescription, prefer: Sequence[str]) -> tuple[Medi
                     return media, encoding
     offered = sorted({str(encoding) for media in open_to_us for encoding in media.encodings})
     raise NotSupported(f"the device takes {', '.join(offered) or 'nothing known'}, not {', '.join(prefer)}", code="no-common-encoding")
+
+
+def _is_for_us(media: Media) -> bool:
+    """Whether it is a backchannel; who has set up one of them is the talker, and a second may be refused him as to anybody else."""
+    return media.kind == "audio" and media.direction == "sendonly"
 
 
 def audio_format(media: Media, encoding: Encoding, manner: SpeakerRtsp) -> AudioFormat:
