@@ -72,8 +72,9 @@ USUAL = Manner()
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What a performance needs of the house. `verify` raises WrongDevice when another device answers at a speaker's address, and
-    ends by itself within a bounded time; it gives why a speaker is known by its address alone, None for one that has shown who it is."""
+    """What a performance needs of the house. `place_of`: where the inventory has a speaker now, None when it has none. `verify` raises
+    WrongDevice when another device answers at a speaker's address, and ends by itself within a bounded time; it gives why a speaker is
+    known by its address alone, None for one that has shown who it is."""
 
     clock: Clock
     leases: Leases
@@ -81,6 +82,7 @@ class Stage:
     journal: Journal
     rules: Rulebook
     speaker_of: Callable[[DeviceId], AudioSink]
+    place_of: Callable[[DeviceId], object]
     verify: Callable[[DeviceId], Awaitable[Remark | None]]
     loudness: Loudness
     silencing: Silencing
@@ -401,25 +403,29 @@ class Part:
     async def _connect(self, kept: Keepable | None, prefer: Sequence[str]) -> OpenSession | Loaded:
         """An open session with the right device, its own or the one that somebody left; or the sound in its memory, where it may be kept.
 
-        It is asked who it is when the session stands, which no exchange of devices outlives.
+        It is asked who it is when the session stands, which no exchange of devices outlives. What an import moves meanwhile is not whom the
+        session is with: it is approached anew.
         """
         stage, speaker = self._stage, self.delivery.speaker
         async with stage.setups:
-            way = await self._inherit(prefer) or await self._approach(kept, prefer)
-            try:
-                self._remarks[_About.IDENTITY] = await stage.verify(speaker)
-            except BaseException:
-                if not isinstance(way, Loaded):
-                    await way.close()
-                raise
-            return way
+            while True:
+                place, right = stage.place_of(speaker), False
+                way = await self._inherit(prefer, place) or await self._approach(kept, prefer, place)
+                try:
+                    self._remarks[_About.IDENTITY] = await stage.verify(speaker)
+                    right = stage.place_of(speaker) == place
+                finally:
+                    if not right and not isinstance(way, Loaded):
+                        await way.close()
+                if right:
+                    return way
 
-    async def _inherit(self, prefer: Sequence[str]) -> OpenSession | None:
-        """The session that the one before left open, when this sound can go on in it."""
+    async def _inherit(self, prefer: Sequence[str], place: object) -> OpenSession | None:
+        """The session that the one before left open at `place`, when this sound can go on in it."""
         left = self._stage.leases.take_left(self.delivery.speaker)
         if left is None:
             return None
-        if not left.suits(prefer):
+        if left.place != place or not left.suits(prefer):
             await left.close()
             return None
         left.go_on(self._note_end)
@@ -430,14 +436,16 @@ class Part:
         if left is not None:
             await left.close()
 
-    async def _approach(self, kept: Keepable | None, prefer: Sequence[str]) -> OpenSession | Loaded:
+    async def _approach(self, kept: Keepable | None, prefer: Sequence[str], place: object) -> OpenSession | Loaded:
         session: AudioSession | Loaded
         way, timeout_s = self._stage.speaker_of(self.delivery.speaker), self._stage.manner.setup_timeout_s
         if kept is not None and isinstance(way, ClipSink) and way.keeps_clips:
             session = await way.open(kept.clip, prefer=prefer, timeout_s=timeout_s)
         else:
             session = await way.open_audio(prefer=prefer, timeout_s=timeout_s)
-        return session if isinstance(session, Loaded) else OpenSession(session, self._stage.pacer.bequeath(session), self._note_end)
+        if isinstance(session, Loaded):
+            return session
+        return OpenSession(session, self._stage.pacer.bequeath(session), self._note_end, place)
 
     def _note_end(self, unconfirmed: DeviceError) -> None:
         """Its device did not confirm the end of the session, which comes after its own end: that waits for no device."""

@@ -123,7 +123,18 @@ class BroadcastService:
         self._loudness = Loudness(volume_of, StoredNotes(store, clock), clock)
         self._silencing = Silencing(self._journal, clock, lambda speaker: _player(speaker_of(speaker)))
         self._stage = Stage(
-            clock, leases, self._pacer, self._journal, self._rulebook, speaker_of, verify, self._loudness, self._silencing, setups, manner
+            clock,
+            leases,
+            self._pacer,
+            self._journal,
+            self._rulebook,
+            speaker_of,
+            lambda speaker: city.devices[speaker].place if speaker in city.devices else None,
+            verify,
+            self._loudness,
+            self._silencing,
+            setups,
+            manner,
         )
         self._router = Router(city, board, circumstances or Circumstances(), leases.priority)
         self._asked: dict[BroadcastId, Asked] = {}  # those of _active that wait for a second person

@@ -14,12 +14,14 @@ _BUFFERS_S: Final = 0.1
 @dataclass(slots=True)
 class OpenSession:
     """`settle`: takes back what the pacer was told for the case that the daemon dies; `tell`: says to who spoke last what kept the
-    device from confirming the end; `awake`: sound has gone through it; `sound`: what was sent through it ended so that it can be used on.
+    device from confirming the end; `place`: where the inventory had the speaker when it was opened; `awake`: sound has gone through it;
+    `sound`: what was sent through it ended so that it can be used on.
     """
 
     session: AudioSession
     settle: Callable[[], None]
     tell: Callable[[DeviceError], None]
+    place: object = None
     awake: bool = False
     sound: bool = True
 

@@ -77,6 +77,11 @@ class Device:
     channels: tuple[Channel, ...] = ()
     enabled: bool = True
 
+    @property
+    def place(self) -> tuple[str, Ports]:
+        """Where it answers: what answers elsewhere is another device."""
+        return self.address, self.ports
+
 
 @dataclass(frozen=True, slots=True)
 class CameraGroup:

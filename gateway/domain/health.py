@@ -39,7 +39,7 @@ class Introduction:
 
     def counts_for(self, device: Device) -> bool:
         """Whether it was asked where the inventory has `device` now."""
-        return (self.address, self.ports) == (device.address, device.ports)
+        return (self.address, self.ports) == device.place
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,6 +154,11 @@ class House:
             raise WrongDevice(f"{speaker}: another serial number")
         return self.unidentified.get(speaker)
 
+    def move(self, speaker: str, address: str) -> None:
+        """An import gives a speaker another address."""
+        known = self.city.devices
+        self.city.replace(devices=[replace(one, address=address) if one.id == speaker else one for one in known.values()])
+
     def order(self, name: str = "b1", *speakers: str, **changes: object) -> Order:
         targets = Targets(speakers=tuple(map(DeviceId, speakers or ("s1",))))
         not_after = self.clock.now() + timedelta(seconds=30)

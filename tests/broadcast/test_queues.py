@@ -66,6 +66,31 @@ async def test_another_device_hears_nothing_through_the_session_of_the_right_one
     assert session.closed.is_set()
 
 
+async def test_what_stood_in_the_way_of_an_import_is_not_spoken_through(house: House) -> None:
+    speaker = house.speakers[DeviceId("s1")]
+    speaker.opens.clear()
+    await house.service.submit(house.order())
+    await speaker.asked.wait()
+    house.move("s1", "127.0.0.9")
+    speaker.opens.set()
+    await house.ended()
+    assert (await house.delivery()).state is DeliveryState.DONE
+    before, now = speaker.sessions
+    assert before.closed.is_set()
+    assert not before.packets
+    assert len(now.packets) == 5
+
+
+async def test_a_session_with_where_a_speaker_was_before_an_import_is_not_gone_on_with(house: House) -> None:
+    await playing(house)
+    house.move("s1", "127.0.0.9")
+    await house.service.submit(house.order("b2", priority=Priority.EMERGENCY))
+    await house.ended("b2")
+    before, now = house.speakers[DeviceId("s1")].sessions
+    assert len(before.packets) == (await house.delivery("b1")).figures.packets
+    assert len(now.packets) == 5
+
+
 async def test_a_session_that_is_left_to_somebody_who_does_not_come_is_closed(house: House) -> None:
     await playing(house)
     (session,) = house.speakers[DeviceId("s1")].sessions
