@@ -14,6 +14,7 @@ import pytest
 from gateway.clock import SystemClock
 from gateway.config import Mqtt
 from gateway.mqtt import Broker, MqttDoor, Version
+from gateway.mqtt.commands import WAITING_MAX, Broadcasts
 from gateway.notify.alerts_file import MqttSettings
 from gateway.notify.channels import make_channel
 from gateway.notify.channels.base import ChannelFailed
@@ -24,7 +25,7 @@ from tests.api.test_broadcasts import clip_of
 from tests.interop import mosquitto
 from tests.interop.mosquitto import USERS, Mosquitto
 from tests.mqtt.conftest import COMMANDS, REPLY, STOP_ALL, door_of
-from tests.mqtt.test_commands import code_of
+from tests.mqtt.test_commands import Slow, code_of
 from tests.waiting import until
 
 __all__ = ["template"]
@@ -55,8 +56,8 @@ def settings_of(broker: Mosquitto, *, password: str = USERS["gateway"], port: in
 
 
 @asynccontextmanager
-async def connected(house: House, broker: Broker) -> AsyncIterator[MqttDoor]:
-    door = door_of(house, broker)
+async def connected(house: House, broker: Broker, *, broadcasts: Broadcasts | None = None) -> AsyncIterator[MqttDoor]:
+    door = door_of(house, broker, broadcasts=broadcasts)
     async with going(door.run):
         await until(lambda: door.connected)
         yield door
@@ -161,6 +162,28 @@ async def test_stop_all_silences_by_the_broker_and_a_viewer_cannot(house: House,
     assert (json.loads(stopped.payload)["id"], json.loads(stopped.payload)["result"]) == ("s-1", "stopped")
     _, shown = await house.json("GET", "/v1/broadcasts/m-1")
     assert not shown["open"]
+
+
+def test_the_broker_of_the_example_gives_us_as_many_commands_at_once_as_we_take():
+    told = (mosquitto.EXAMPLE / "mosquitto.conf").read_text().splitlines()
+    assert f"max_inflight_messages {WAITING_MAX}" in told
+
+
+async def test_a_stop_all_is_obeyed_at_once_though_fifty_slow_commands_are_before_it(house: House, broker: Mosquitto):
+    slow = Slow(house)
+    payload = await command(house, case="slow")
+    async with broker.client("platform") as platform, connected(house, settings_of(broker), broadcasts=slow):
+        await platform.subscribe(REPLY, qos=1)
+        for number in range(50):
+            await platform.publish(COMMANDS, payload.replace(b'"m-1"', f'"m-{number}"'.encode()), qos=1)
+        await platform.publish(STOP_ALL, json.dumps({"id": "s-1", "reply_to": REPLY}), qos=1)
+        [stopped] = await heard(platform, 1)
+        assert (json.loads(stopped.payload)["id"], json.loads(stopped.payload)["result"]) == ("s-1", "stopped")
+        slow.go_on.set()
+        answered = [json.loads(message.payload) for message in await heard(platform, 50)]
+    assert slow.begun == ["m-0"], "what came before the stop is not begun after it"
+    assert {code_of(one) for one in answered if one["result"] == "refused"} == {"stop-all"}
+    assert len([one for one in answered if one["result"] == "refused"]) >= 49
 
 
 async def test_the_broker_says_that_we_are_gone_when_we_cannot(house: House, broker: Mosquitto):
