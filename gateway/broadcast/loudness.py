@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import structlog
@@ -17,6 +18,10 @@ from gateway.storage.writer import Lane
 
 TIMEOUT_S: Final = 2.0  # for each question: a voice in the street does not wait longer for its volume
 AGAIN_S: Final = 30.0
+LONGEST_PAUSE_S: Final = 600.0
+GIVEN_UP_S: Final = 86_400.0
+"""So long it is tried to give a volume back, by growing pauses; then a person is told. It is tried once more after the next broadcast
+there, and at the next start."""
 
 log = structlog.get_logger()
 
@@ -50,18 +55,40 @@ class StoredNotes:
         await self._store.writer.write(lambda tx: tx.volumes.restore(speaker), lane=Lane.BROADCAST)
 
 
+@dataclass(slots=True)
+class _Tries:
+    """When a volume is tried to be given back next; times are of our monotonic clock."""
+
+    since: float
+    again_at: float = 0.0
+    pause_s: float = AGAIN_S
+    over: bool = False
+
+    def put_off(self, now: float) -> None:
+        """It failed."""
+        self.again_at, self.pause_s = now + self.pause_s, min(LONGEST_PAUSE_S, self.pause_s * 2)
+        self.over = now - self.since >= GIVEN_UP_S
+
+
 class Loudness:
     """Sets volumes where devices let them be set. `volume_of`: who sets a device's; None: nobody can. `notes`: None: they are in memory."""
 
     def __init__(
-        self, volume_of: Callable[[DeviceId], VolumeControl | None], notes: Notes | None = None, clock: Clock | None = None
+        self,
+        volume_of: Callable[[DeviceId], VolumeControl | None],
+        notes: Notes | None = None,
+        clock: Clock | None = None,
+        *,
+        tell: Callable[[DeviceId, Volume], None] = lambda _speaker, _before: None,
     ) -> None:
         self._volume_of = volume_of
         self._notes = notes
         self._clock = clock
+        self._tell = tell
         self._owed: dict[DeviceId, Volume] = {}  # how loud those were that are quieter now; bounded by the loudspeakers
+        self._tries: dict[DeviceId, _Tries] = {}  # of those that are owed and idle
         self._in_use: set[DeviceId] = set()
-        self._sounding: dict[asyncio.Task[None], DeviceId] = {}  # stops that are not answered yet; each ends after its tries
+        self._sounding: dict[asyncio.Future[None], DeviceId] = {}  # clips that may still be heard; each ends with its length
         self._stirred = asyncio.Event()
 
     async def load(self) -> None:
@@ -75,25 +102,41 @@ class Loudness:
         while True:
             await self._stirred.wait()
             self._stirred.clear()
+            now = self._clock.monotonic()
             for speaker in self._idle():
-                await self._give_back(speaker)
+                tries = self._tries.setdefault(speaker, _Tries(now))
+                if now >= tries.again_at:
+                    await self._give_back(speaker)
+                    self._put_off(speaker, tries, now)
             if self._idle():
                 await self._clock.sleep(AGAIN_S)
                 self._stirred.set()
 
+    def _put_off(self, speaker: DeviceId, tries: "_Tries", now: float) -> None:
+        """What was not given back is tried again later, or a person is told."""
+        if (before := self._owed.get(speaker)) is None:
+            return
+        tries.put_off(now)
+        if tries.over:
+            log.error("broadcast.volume_given_up", speaker=speaker, was=dict(before.percent))
+            self._tell(speaker, before)
+
     def _idle(self) -> list[DeviceId]:
-        """Those that are quieter than they were, and neither spoken through nor still to be silenced."""
-        return [speaker for speaker in self._owed if not self._is_heard(speaker)]
+        """Those that are quieter than they were, neither spoken through nor still to be silenced, and not given up."""
+        return [speaker for speaker in self._owed if not self._is_heard(speaker) and not self._is_given_up(speaker)]
+
+    def _is_given_up(self, speaker: DeviceId) -> bool:
+        return speaker in self._tries and self._tries[speaker].over
 
     def _is_heard(self, speaker: DeviceId) -> bool:
         return speaker in self._in_use or speaker in self._sounding.values()
 
-    def keep_until(self, speaker: DeviceId, silent: "asyncio.Task[None]") -> None:
-        """Leave `speaker` as quiet as it is until `silent` has ended: what it plays by itself may be heard so long."""
+    def keep_until(self, speaker: DeviceId, silent: asyncio.Future[None]) -> None:
+        """Leave `speaker` as quiet as it is until `silent` is done: what it plays by itself may be heard so long."""
         self._sounding[silent] = speaker
         silent.add_done_callback(self._fell_silent)
 
-    def _fell_silent(self, silent: "asyncio.Task[None]") -> None:
+    def _fell_silent(self, silent: asyncio.Future[None]) -> None:
         del self._sounding[silent]
         self._stirred.set()
 
@@ -111,6 +154,7 @@ class Loudness:
             yield None if percent is None else Remark(RemarkKind.VOLUME_FIXED, {"percent": percent})
             return
         self._in_use.add(speaker)
+        self._tries.pop(speaker, None)
         try:
             yield await self._limit(control, speaker, percent)
         finally:
@@ -164,6 +208,7 @@ class Loudness:
         if speaker in self._in_use or self._owed.get(speaker) is not before:
             return
         del self._owed[speaker]
+        self._tries.pop(speaker, None)
         try:
             if self._notes is not None:
                 await self._notes.restored(speaker)

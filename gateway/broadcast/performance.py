@@ -376,7 +376,7 @@ class Part:
         finally:
             self._said_s += turn.played_s
             stop = self._stage.silencing.begin(owed)
-            self._stage.loudness.keep_until(self.delivery.speaker, stop)
+            self._stage.loudness.keep_until(self.delivery.speaker, owed.silent)
             await asyncio.wait([stop], timeout=LET_IN_S)
 
     def _remember(self, stream: Stream, session: AudioSession, lead_in_s: float) -> None:

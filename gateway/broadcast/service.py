@@ -49,7 +49,7 @@ from gateway.domain.devices import DeviceId
 from gateway.domain.events import SYSTEM, Actor, AuditEntry, NewEvent, Person
 from gateway.domain.health import Board
 from gateway.domain.remarks import Remark
-from gateway.drivers.base import AudioSink, ClipPlayer, ClipSink, VolumeControl
+from gateway.drivers.base import AudioSink, ClipPlayer, ClipSink, Volume, VolumeControl
 from gateway.errors import Conflict, Fault, GatewayError, InvalidInput, Overloaded
 from gateway.media.clips import PreparedClip
 from gateway.storage.store import Store, Tx
@@ -60,6 +60,7 @@ log = structlog.get_logger()
 APPROVED_EVENT = "broadcast.approved"
 DECLINED_EVENT = "broadcast.declined"
 PACER_DIED_EVENT = "broadcast.pacer-died"
+VOLUME_LEFT_EVENT = "broadcast.volume-not-restored"
 ACTIVE_LIMITS: Mapping[Priority, int] = {Priority.TALK: 550, Priority.EMERGENCY: 600}
 ACTIVE_LIMIT = 500
 """Broadcasts under way before one more is refused with Overloaded; what is more important finds some room beyond."""
@@ -120,7 +121,7 @@ class BroadcastService:
         setups = asyncio.Semaphore(manner.setups_at_once)
         self._rulebook = Rulebook(city=city, clock=clock, hours=hours, restraint=rules.restraint)
         leases = Leases()
-        self._loudness = Loudness(volume_of, StoredNotes(store, clock), clock)
+        self._loudness = Loudness(volume_of, StoredNotes(store, clock), clock, tell=self._tell_of_volume)
         self._silencing = Silencing(self._journal, clock, lambda speaker: _player(speaker_of(speaker)))
         self._stage = Stage(
             clock,
@@ -402,6 +403,11 @@ class BroadcastService:
         """The pacer died; its deliveries end by themselves."""
         self._journal.note(event=NewEvent(PACER_DIED_EVENT, "", self._clock.now(), dict(told)))
 
+    def _tell_of_volume(self, speaker: DeviceId, before: Volume) -> None:
+        """A loudspeaker stays quieter than it was: somebody has to look at it."""
+        data = {"speaker": speaker, "was": dict(before.percent)}
+        self._journal.note(event=NewEvent(VOLUME_LEFT_EVENT, "", self._clock.now(), data))
+
     async def _settle(self) -> None:
         try:
             async with asyncio.timeout(_SETTLE_S):
@@ -416,7 +422,8 @@ class BroadcastService:
             owed = await tx.owed_stops.all()
             self._stops.remember(await tx.broadcasts.last_stop())
             self._rulebook.remember(await tx.broadcasts.recent(self._clock.now() - self._rulebook.memory))
-        self._silencing.recall(owed)
+        for debt in self._silencing.recall(owed):
+            self._loudness.keep_until(debt.stop.speaker, debt.silent)
         now = self._clock.now()
         for broadcast, delivery in left:
             if broadcast.id not in self._active and (broadcast.id, delivery.speaker) not in self._journal.waiting:

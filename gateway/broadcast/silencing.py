@@ -29,10 +29,12 @@ _LOOK_S: Final = 1.0  # how often it is looked whom to ask again, while a stop i
 
 @dataclass(slots=True, eq=False)
 class Debt:
-    """A stop that is owed. `turn`: while it is played; None once it should be silent. `ends_at`: of our monotonic clock."""
+    """A stop that is owed. `turn`: while it is played; None once it should be silent. `ends_at`: of our monotonic clock. `silent`: done
+    once it is known to be silent."""
 
     stop: OwedStop
     ends_at: float
+    silent: asyncio.Future[None]
     turn: KeptTurn | None = None
     tries: int = 0
     again_at: float = 0.0
@@ -61,20 +63,23 @@ class Silencing:
         self._stirred = asyncio.Event()
         self._answered = asyncio.Event()
 
-    def recall(self, left: Iterable[OwedStop]) -> None:
-        """Take up what a former life of the gateway still owes; a clock that was set back makes no clip longer."""
+    def recall(self, left: Iterable[OwedStop]) -> Sequence[Debt]:
+        """Take up what a former life of the gateway still owes, and give it; a clock that was set back makes no clip longer."""
+        recalled = []
         for stop in left:
             if (stop.broadcast, stop.speaker) in self._debts:
                 continue  # this life's own
             left_s = min(stop.until - stop.since, stop.until - self._clock.now()) / timedelta(seconds=1)
-            debt = self._debts[stop.broadcast, stop.speaker] = Debt(stop, self._clock.monotonic() + left_s)
+            debt = self._debts[stop.broadcast, stop.speaker] = Debt(stop, self._clock.monotonic() + left_s, _pending())
             self._tell(debt)
+            recalled.append(debt)
+        return recalled
 
     def owe(self, delivery: Delivery, turn: KeptTurn) -> Debt:
         """A turn is about to begin: from now on the device is owed a stop. It is written down before the delivery is said to play."""
         now, lasts_s = self._clock.now(), turn.whole_s + MARGIN_S
         stop = OwedStop(delivery.broadcast, delivery.speaker, turn.loaded.token, now, now + timedelta(seconds=lasts_s))
-        debt = self._debts[stop.broadcast, stop.speaker] = Debt(stop, self._clock.monotonic() + lasts_s, turn)
+        debt = self._debts[stop.broadcast, stop.speaker] = Debt(stop, self._clock.monotonic() + lasts_s, _pending(), turn)
         self._journal.owe(stop)
         return debt
 
@@ -195,6 +200,7 @@ class Silencing:
         if self._debts.get(key) is not debt:
             return
         del self._debts[key]
+        debt.silent.set_result(None)
         self._journal.settle(*key)
         if debt.told:
             log.info("broadcast.fell_silent", broadcast=debt.stop.broadcast, speaker=debt.stop.speaker)
@@ -202,6 +208,10 @@ class Silencing:
 
     def _note(self, kind: str, debt: Debt) -> None:
         self._journal.note(event=NewEvent(kind, debt.stop.broadcast, self._clock.now(), {"speaker": debt.stop.speaker}))
+
+
+def _pending() -> asyncio.Future[None]:
+    return asyncio.get_running_loop().create_future()
 
 
 async def _plays(player: ClipPlayer, token: str) -> bool:

@@ -6,7 +6,7 @@ import array
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, time, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from gateway.broadcast.clips import ClipShelf, Labels
 from gateway.broadcast.kept import AHEAD, Keepable, clips_ahead
 from gateway.broadcast.orders import Order
 from gateway.broadcast.performance import Manner
+from gateway.broadcast.rulebook import NEVER_QUIET
 from gateway.broadcast.service import BroadcastService, Stopped
 from gateway.broadcast.sound import SoundDesk, joined, stretched
 from gateway.broadcast.warmup import WarmUp
@@ -39,14 +40,18 @@ from gateway.domain.broadcast import (
     Speech,
     Targets,
 )
+from gateway.domain.broadcast_rules import Loudness as Limit
+from gateway.domain.broadcast_rules import SpeakingHours
 from gateway.domain.city import City
 from gateway.domain.devices import Credentials, Device, DeviceId, DeviceKind, Ports
 from gateway.domain.health import Board
+from gateway.domain.hours import Hours
 from gateway.domain.speaking import SpeakerPath, SpeakerWays
 from gateway.drivers.base import Loaded, Target
 from gateway.drivers.http import Http
 from gateway.drivers.onvif.clips import Clips
 from gateway.drivers.onvif.device import OnvifDevice
+from gateway.drivers.onvif.volume import Volumes
 from gateway.drivers.speaker import BackchannelPath, Loudspeaker
 from gateway.media.clips import ClipPreparer, PreparedClip
 from gateway.storage.store import Store, Tx
@@ -83,6 +88,8 @@ class Pole:
     speaker: Loudspeaker
     shelf: ClipShelf
     clip: ClipId
+    hours: list[SpeakingHours]
+    """The last ones hold."""
 
     async def say(self, name: str = "b", *, repeats: int = 1, priority: Priority = Priority.NOTICE, resume: bool = False) -> None:
         programme, not_after = Programme(ClipContent(self.clip), repeats=repeats), SystemClock().now() + timedelta(seconds=20)
@@ -99,6 +106,10 @@ class Pole:
     @property
     def heard(self) -> Heard:
         return self.state.heard_by(self.horn)
+
+    @property
+    def volume(self) -> int | None:
+        return self.state.cabinet(self.horn).volume
 
     @property
     def plays(self) -> bool:
@@ -127,14 +138,15 @@ async def pole(sqlite_url: str, tmp_path: Path) -> AsyncIterator[Pole]:
         rtsp.serve(street, rtsp_port, state),
         store_running(sqlite_url, clock) as store,
     ):
-        shelf = ClipShelf(store, tmp_path / "clips", ClipPreparer(), clock)
+        shelf, hours = ClipShelf(store, tmp_path / "clips", ClipPreparer(), clock), [NEVER_QUIET]
         life = partial(
             BroadcastService, store=store, city=city, board=Board(), clock=clock, sounds=SoundDesk(shelf),
             speaker_of=lambda _: speaker, verify=verify, manner=Manner(lead_in_s=0.0, linger_s=0.1),
+            hours=lambda: hours[-1], volume_of=lambda _: Volumes(onvif),
         )  # fmt: skip
         async with service_running(service := life()):
             clip = await shelf.add(sound.wav(SPOKEN), name="clip", actor=ACTOR)
-            yield Pole(horn, state, store, service, life, speaker, shelf, clip.id)
+            yield Pole(horn, state, store, service, life, speaker, shelf, clip.id, hours)
 
 
 @pytest.fixture
@@ -446,6 +458,26 @@ async def test_a_device_that_refuses_to_be_silent_is_asked_until_it_is(pole: Pol
     assert (pole.plays, await told(pole), await owed(pole)) == (
         False, [silencing.MAY_STILL_SOUND_EVENT, silencing.FELL_SILENT_EVENT], 0,
     )  # fmt: skip
+
+
+async def test_a_device_that_plays_on_stays_as_quiet_as_it_was_made_until_its_clip_is_silent_also_after_a_restart(
+    pole: Pole, deaf: list[str]
+) -> None:
+    pole.state.cabinets[pole.horn.id] = pole.state.cabinet(pole.horn).changed({"volume": 80})
+    pole.hours.append(SpeakingHours(UTC, quiet=(), volume=(Limit(Hours(time(0), time(0)), 40),)))
+    await pole.say(repeats=9)
+    await until(lambda: pole.plays)
+    assert pole.volume == 40
+    await pole.service.cancel(BroadcastId("b"), ACTOR)
+    await until(lambda: len(deaf) > 5)
+    assert (pole.plays, await may_sound(pole), pole.volume) == (True, True, 40)
+    asked = len(deaf)
+    async with service_running(pole.next_life()):
+        await until(lambda: len(deaf) > asked + 2)
+        assert (pole.plays, pole.volume) == (True, 40)
+        deaf.clear()
+        await until(lambda: pole.volume == 80)
+        assert not pole.plays
 
 
 async def test_stop_all_asks_at_once_and_names_whom_it_could_not_silence_also_of_what_ended_before(

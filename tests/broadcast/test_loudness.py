@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gateway.broadcast.loudness import AGAIN_S, Loudness, StoredNotes
+from gateway.broadcast.loudness import AGAIN_S, GIVEN_UP_S, LONGEST_PAUSE_S, Loudness, StoredNotes
 from gateway.clock import SimulatedClock
 from gateway.domain.broadcast import DeliveryState, Priority
 from gateway.domain.broadcast_rules import Loudness as Limit
@@ -202,20 +202,16 @@ async def test_an_emergency_after_a_crash_is_as_loud_as_it_was_before() -> None:
     assert paper.written == {}
 
 
-async def _returns_after(event: asyncio.Event) -> None:
-    await event.wait()
-
-
 async def test_what_plays_by_itself_stays_quiet_until_it_has_been_silenced() -> None:
-    knob, silenced = Knob(), asyncio.Event()
+    knob, silent = Knob(), asyncio.get_running_loop().create_future()
     loudness = Loudness(lambda _: knob, Paper(), SimulatedClock())
     async with asyncio.TaskGroup() as group:
         giving_back = group.create_task(loudness.run())
         async with loudness.at_most(HORN, 40):
-            loudness.keep_until(HORN, group.create_task(_returns_after(silenced)))
+            loudness.keep_until(HORN, silent)
         await asyncio.sleep(0)
         assert knob.levels["a"] == 40
-        silenced.set()
+        silent.set_result(None)
         await until(lambda: knob.levels["a"] == 80.0)
         giving_back.cancel()
 
@@ -231,6 +227,33 @@ async def test_what_could_not_be_given_back_is_given_back_later() -> None:
         assert (knob.levels["a"], list(paper.written)) == (40, [HORN])
         knob.failure = None
         await clock.advance(AGAIN_S)
+        assert (knob.levels["a"], paper.written) == (80.0, {})
+        running_.cancel()
+
+
+async def test_who_does_not_take_its_volume_back_is_asked_ever_less_often_and_a_person_is_told_after_a_day() -> None:
+    knob, paper, clock, asked, left = Knob(), Paper(), SimulatedClock(), [], []
+
+    def volume_of(_speaker: DeviceId) -> Knob:
+        asked.append(clock.monotonic())
+        return knob
+
+    loudness = Loudness(volume_of, paper, clock, tell=lambda speaker, before: left.append((speaker, before)))
+    async with asyncio.TaskGroup() as group:
+        running_ = group.create_task(loudness.run())
+        async with loudness.at_most(HORN, 40):
+            knob.failure = DeadlineExceeded("no answer")
+        while not left:
+            assert clock.monotonic() - asked[0] < GIVEN_UP_S + 2 * LONGEST_PAUSE_S
+            await clock.advance(AGAIN_S)
+        assert (left, list(paper.written)) == ([(HORN, Volume({"a": 80.0}))], [HORN])
+        assert len(asked) < GIVEN_UP_S / LONGEST_PAUSE_S + 10
+        again = len(asked)
+        await clock.advance(LONGEST_PAUSE_S * 3)
+        assert len(asked) == again, "it was given up"
+        knob.failure = None
+        async with loudness.at_most(HORN, 40):
+            pass
         assert (knob.levels["a"], paper.written) == (80.0, {})
         running_.cancel()
 
