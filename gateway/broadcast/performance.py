@@ -18,6 +18,7 @@ from gateway.broadcast.pacing.live import LiveSource
 from gateway.broadcast.pacing.stream import Pacer, Stream, StreamEnd
 from gateway.broadcast.rulebook import Rulebook
 from gateway.broadcast.sessions import OpenSession
+from gateway.broadcast.setups import Setups
 from gateway.broadcast.silencing import Silencing
 from gateway.broadcast.understudies import Understudies
 from gateway.broadcast.zonecast import ZoneCast
@@ -57,7 +58,7 @@ _UNHEARD: Final = frozenset({DeliveryState.QUEUED, DeliveryState.CONNECTING})
 class Manner:
     """How broadcasts are carried out. `barrier_s`: how long those that are ready wait for the others, `barrier_urgent_s`: where they
     interrupt others; `linger_s`: how long a session stays open after the last packet, for what the speaker still has in its buffer;
-    `setups_at_once`: sessions being set up."""
+    `setups_at_once`: sessions being set up, of emergencies, of talks and of all else as many each."""
 
     lead_in_s: float = 0.2
     linger_s: float = 0.3
@@ -86,7 +87,7 @@ class Stage:
     verify: Callable[[DeviceId], Awaitable[Remark | None]]
     loudness: Loudness
     silencing: Silencing
-    setups: asyncio.Semaphore
+    setups: Setups
     manner: Manner
 
 
@@ -314,7 +315,7 @@ class Part:
     async def _speak_together(self, cast: ZoneCast, sound: Sound, curtain: "Curtain") -> bool:
         """A turn in which one stream is heard by the whole zone; False when it does not come to that, and nothing was sent."""
         try:
-            async with self._stage.setups:
+            async with self._stage.setups.place(self.priority):
                 self._remarks[_About.IDENTITY] = await self._stage.verify(self.delivery.speaker)
             async with self._quietened():
                 await self._close_left()
@@ -407,7 +408,7 @@ class Part:
         session is with: it is approached anew.
         """
         stage, speaker = self._stage, self.delivery.speaker
-        async with stage.setups:
+        async with stage.setups.place(self.priority):
             while True:
                 place, right = stage.place_of(speaker), False
                 way = await self._inherit(prefer, place) or await self._approach(kept, prefer, place)

@@ -20,6 +20,7 @@ from gateway.broadcast.pacing.stream import Pacer
 from gateway.broadcast.performance import USUAL, Manner, Part, Stage, perform
 from gateway.broadcast.routing import Choice, Explanation, Route, Router
 from gateway.broadcast.rulebook import NEVER_QUIET, Rulebook
+from gateway.broadcast.setups import Setups
 from gateway.broadcast.silencing import Silencing
 from gateway.broadcast.stops import Stops
 from gateway.broadcast.understudies import Understudies
@@ -118,7 +119,7 @@ class BroadcastService:
         self._multicasting = multicasting
         self._pacer: Pacer = pacer or LocalPacer(clock)
         self._pacer.tell = self._tell_of_pacer
-        setups = asyncio.Semaphore(manner.setups_at_once)
+        setups = Setups(manner.setups_at_once)
         self._rulebook = Rulebook(city=city, clock=clock, hours=hours, restraint=rules.restraint)
         leases = Leases()
         self._loudness = Loudness(volume_of, StoredNotes(store, clock), clock, tell=self._tell_of_volume)

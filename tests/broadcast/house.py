@@ -131,10 +131,10 @@ class House:
         self.clip = ClipId("")
         self.rules, self.hours = Rules(max_speakers=3), NEVER_QUIET
         self.knobs: dict[DeviceId, VolumeControl] = {}
+        self.manner = Manner(lead_in_s=0.0, linger_s=0.0, barrier_s=1.0)
         self.service = self.make_service()
 
     def make_service(self) -> BroadcastService:
-        manner = Manner(lead_in_s=0.0, linger_s=0.0, barrier_s=1.0)
         return BroadcastService(
             store=self.store,
             city=self.city,
@@ -146,7 +146,7 @@ class House:
             rules=self.rules,
             hours=lambda: self.hours,
             volume_of=self.knobs.get,
-            manner=manner,
+            manner=self.manner,
         )
 
     async def _verify(self, speaker: DeviceId) -> Remark | None:

@@ -2,14 +2,17 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from gateway.broadcast import service
+from gateway.clock import SimulatedClock
 from gateway.domain.broadcast import DeliveryState, Priority
 from gateway.domain.devices import DeviceId
 from gateway.errors import Overloaded
-from tests.broadcast.house import ACTOR, House, Session, playing
+from gateway.storage.store import Store
+from tests.broadcast.house import ACTOR, House, Session, furnished, playing, running
 from tests.waiting import until
 
 
@@ -179,3 +182,25 @@ async def test_an_emergency_finds_room_where_too_many_broadcasts_are_under_way(h
     await house.service.submit(house.order("urgent", "s2", priority=Priority.EMERGENCY))
     await house.ended("urgent")
     assert (await house.delivery("urgent", "s2")).state is DeliveryState.DONE
+
+
+async def test_an_emergency_and_a_talk_wait_for_no_device_that_hangs_under_a_notice(
+    store: Store, clock: SimulatedClock, tmp_path: Path
+) -> None:
+    house = await furnished(store, clock, tmp_path / "clips")
+    house.manner = replace(house.manner, setups_at_once=1)
+    house.service = house.make_service()
+    hanging = house.speakers[DeviceId("s1")]
+    hanging.opens.clear()
+    async with running(house.service):
+        await house.service.submit(house.order("b1", "s1"))
+        await hanging.asked.wait()
+        await house.service.submit(house.order("b2", "s2"))
+        for speaker, priority in (("s3", Priority.EMERGENCY), ("s3", Priority.TALK)):
+            await house.service.submit(house.order(priority.name, speaker, priority=priority, again=True))
+            await house.ended(priority.name)
+            assert (await house.delivery(priority.name, speaker)).state is DeliveryState.DONE
+        assert not house.speakers[DeviceId("s2")].asked.is_set()
+        hanging.opens.set()
+        await house.ended("b2")
+        assert (await house.delivery("b2", "s2")).state is DeliveryState.DONE
