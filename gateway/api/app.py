@@ -10,12 +10,14 @@ from aiohttp import web
 
 from gateway.api import docs
 from gateway.api.auth import Gate, KeyRing, Pace, Sessions
+from gateway.api.gathering import Gathering
 from gateway.api.meter import METERS, Meters
 from gateway.api.once import Once, fingerprint
 from gateway.api.problems import problem_of, problem_of_crash
 from gateway.api.replies import json_reply
 from gateway.api.routes import TABLES
 from gateway.api.routes.events import STREAMS, EventStreams
+from gateway.api.routes.talk import GATHERING
 from gateway.api.routing import Call, Open, Operation, Routes, allowed
 from gateway.api.services import NOBODY, SERVICES, Services
 from gateway.api.serving import Runner
@@ -38,6 +40,7 @@ def build_api(services: Services, *, tables: Sequence[Routes] = TABLES) -> web.A
     app[SERVICES] = services
     app[KEYS] = gate.keys
     app[STREAMS] = EventStreams()
+    app[GATHERING] = Gathering()
     meters = app[METERS] = Meters(services)
     for table in tables:
         for operation in table:

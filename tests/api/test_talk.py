@@ -1,15 +1,18 @@
 """Live talk through the door: heard by the right loudspeaker, refused with reasons, ended by whatever ends it."""
 
 import array
+import asyncio
 import hashlib
 import shutil
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from demo.sound import read_wav
-from demo.talker import talking
+from demo.talker import Talker, talking
+from gateway.api.gathering import FROM
 from gateway.clock import SimulatedClock
 from gateway.domain.access import Role
 from gateway.domain.devices import DeviceId
@@ -85,6 +88,23 @@ async def test_a_talk_is_heard_by_its_loudspeaker_and_no_other(tmp_path: Path, t
         assert delivery["packets"] > 100
         assert clearest_db(await heard_at(street, control, near)) > 30
         assert not await heard_at(street, control, far)
+
+
+async def test_many_who_talk_at_once_are_heard_each_by_their_own_loudspeaker(tmp_path: Path, template: Path):
+    async with open_street(tmp_path, template) as (house, city, control), aiohttp.ClientSession() as street, AsyncExitStack() as stack:
+        speakers = [device.id for device in city.of_kind("speaker")][: FROM + 1]
+        sound = sweeps(4, rate=16_000)
+        orders = [{"targets": {"speakers": [speaker]}} for speaker in speakers]
+        talks = [await stack.enter_async_context(talking(house.session, house.url, house.keys[Role.OPERATOR], order)) for order in orders]
+        await asyncio.gather(*(speak(talker, sound) for talker in talks))
+        for speaker in speakers:
+            assert clearest_db(await heard_at(street, control, speaker)) > 12  # 30 on a quiet machine
+
+
+async def speak(talker: Talker, sound: array.array) -> None:
+    await talker.on_air()
+    await talker.say(sound.tobytes())
+    assert (await talker.release())["reason"] == "released"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from gateway.api.auth import COOKIE
 from gateway.api.frames import FrameSocket
+from gateway.api.gathering import Gathering
 from gateway.api.orders import Codec, read_talk
 from gateway.api.problems import problem_of, problem_of_crash
 from gateway.api.replies import attachment
@@ -29,6 +30,7 @@ routes = Routes("talk", "A person who speaks live into the street.")
 
 log = structlog.get_logger(__name__)
 
+GATHERING: web.AppKey[Gathering] = web.AppKey("gathering", Gathering)
 ORDER_WITHIN_S = 10.0
 MESSAGE_BYTES = 64 << 10
 _CLOSE_WITHIN_S = 2.0
@@ -113,6 +115,7 @@ class _Conversation:
         except* ConnectionError:
             pass  # the talker has gone: the talk ends as lost
         finally:
+            self._socket.leave()
             live.end(TalkEnd.LOST)
 
     async def _order(self) -> tuple[Order, Codec]:
@@ -129,7 +132,7 @@ class _Conversation:
         )
 
     async def _hear(self, live: LiveTalk) -> None:
-        self._socket.take(live.hear)
+        self._socket.take(live.hear, self._call.request.app[GATHERING])
         async for message in self._socket:
             try:
                 _take(live, message)

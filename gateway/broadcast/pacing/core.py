@@ -17,7 +17,8 @@ SLOT_S = 0.005
 """What begins while something else is under way begins a multiple of this later than that: whoever waits waits no longer, and a packet's
 20 ms have four of them, so that a hundred broadcasts that began at random wake the process no more than two hundred times a second."""
 LIVE_SLOT_S = 0.010
-"""The same for what is fetched while it comes: a wait of 5 ms in the mean, for half of the wake-ups, which are most of its cost."""
+"""The same for what is fetched while it comes: a wait of 5 ms in the mean, for half of the wake-ups, which are most of its cost. These
+are multiples of the clock's own time, so that who fills the well knows when it is fetched from."""
 LONGEST_CATCH_UP_S = 0.2
 """An absence of the process longer than this is not made up for by a burst, which would overrun the speakers' buffers."""
 LOST_AFTER_S = 1.0
@@ -428,7 +429,8 @@ class Conductor:
             self._origin = now
         for chorus in choruses:
             slot = chorus.voice.slot_s
-            chorus.voice.begin(self._origin + math.ceil((now - self._origin) / slot - _EPSILON_S) * slot)
+            origin = 0.0 if slot == LIVE_SLOT_S else self._origin
+            chorus.voice.begin(origin + math.ceil((now - origin) / slot - _EPSILON_S) * slot)
             chorus.begun = True
             self._choruses.append(chorus)
             self.lines += len(chorus.listeners)
