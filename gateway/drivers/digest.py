@@ -1,22 +1,29 @@
-"""Answers to a 401: Digest with MD5 or SHA-256, with and without qop (RFC 2617, RFC 7616)."""
+"""Answers to a 401: Digest with MD5 or SHA-256, with and without qop, for the request or for the session (RFC 2617, RFC 7616)."""
 
 import hashlib
 import re
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from gateway.domain.devices import Credentials
 from gateway.errors import AuthenticationFailed
 
-_PARAMETER = re.compile(r'([A-Za-z0-9_\-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))\s*(?:,|$)\s*')
+# Challenges follow one another in a field, cut by the commas that part their parameters, too: a scheme is a word after which no "=" comes
+# (RFC 9110, 11.6.1).
+_PIECE = re.compile(
+    r"""(?:^|,)\s*(?P<scheme>[A-Za-z0-9!#$%&'*+.^_`|~\-]+)\s+(?![=\s])"""
+    r"""|(?<![A-Za-z0-9_\-])(?P<name>[A-Za-z0-9_\-]+)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s,"]+))"""
+)
 # Best first. A device that asks for less than Digest would get the password in clear: never answered.
-_ALGORITHMS = {"SHA-256": hashlib.sha256, "MD5": hashlib.md5}
+_ALGORITHMS = {"SHA-256": hashlib.sha256, "SHA-256-sess": hashlib.sha256, "MD5": hashlib.md5, "MD5-sess": hashlib.md5}
+_NAMES = {name.upper(): name for name in _ALGORITHMS}
 
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """What a server wants to see hashed. `algorithm` is "MD5" or "SHA-256"; `named` whether the server said so itself."""
+    """What a server wants to see hashed. `algorithm`: "MD5" or "SHA-256", each also with "-sess"; `named`: the server said so itself."""
 
     realm: str
     nonce: str
@@ -26,16 +33,22 @@ class Challenge:
     opaque: str | None
     stale: bool
 
+    @property
+    def of_session(self) -> bool:
+        """Whether the password is hashed once for all requests that this nonce answers (RFC 2617, 3.2.2.2)."""
+        return self.algorithm.endswith("-sess")
+
 
 def choose(headers: Sequence[str]) -> Challenge:
     """The best challenge among the values of WWW-Authenticate. Raises AuthenticationFailed when none can be answered safely."""
-    challenges = [challenge for header in headers if (challenge := _parse(header)) is not None]
+    offered = [offer for header in headers for offer in _offers(header)]
+    challenges = [challenge for scheme, fields in offered if scheme == "digest" and (challenge := _challenge(fields)) is not None]
     for algorithm in _ALGORITHMS:
         for challenge in challenges:
             if challenge.algorithm == algorithm:
                 return challenge
     raise AuthenticationFailed(
-        "the device offers no Digest authentication",
+        f"the device offers no Digest authentication that we answer{_told(offered)}",
         code="no-digest",
         hint="Turn on digest authentication on the device: Basic would send the password in clear.",
     )
@@ -47,7 +60,7 @@ class Digest:
     def __init__(self, challenge: Challenge, credentials: Credentials, *, nonce: Callable[[], str] = lambda: secrets.token_hex(8)) -> None:
         self.challenge = challenge
         self._credentials = credentials
-        self._client_nonce = nonce
+        self._client_nonce = partial(str, nonce()) if challenge.of_session else nonce
         self._count = 0
 
     @property
@@ -65,6 +78,7 @@ class Digest:
         extra = ""
         if asked.qop:
             count, mine = f"{self._count:08x}", self._client_nonce()
+            first = self._hash(f"{first}:{asked.nonce}:{mine}") if asked.of_session else first
             response = self._hash(f"{first}:{asked.nonce}:{count}:{mine}:auth:{second}")
             extra = f', qop=auth, nc={count}, cnonce="{mine}"'
         else:
@@ -80,14 +94,28 @@ class Digest:
         return _ALGORITHMS[self.challenge.algorithm](text.encode()).hexdigest()
 
 
-def _parse(header: str) -> Challenge | None:
-    scheme, _, rest = header.strip().partition(" ")
-    if scheme.lower() != "digest":
-        return None
-    fields = {name.lower(): _unquoted(quoted) or bare for name, quoted, bare in _PARAMETER.findall(rest)}
-    algorithm = fields.get("algorithm", "MD5").upper()
+def _offers(header: str) -> list[tuple[str, dict[str, str]]]:
+    """The challenges of one field: scheme and parameters by their names, both in lower case."""
+    offers: list[tuple[str, dict[str, str]]] = []
+    for piece in _PIECE.finditer(header.strip()):
+        if piece["scheme"]:
+            offers.append((piece["scheme"].lower(), {}))
+        elif offers:
+            value = piece["bare"] if piece["quoted"] is None else _unquoted(piece["quoted"])
+            offers[-1][1].setdefault(piece["name"].lower(), value)
+    return offers
+
+
+def _told(offered: Sequence[tuple[str, dict[str, str]]]) -> str:
+    names = sorted({" ".join(filter(None, (scheme.capitalize(), fields.get("algorithm")))) for scheme, fields in offered})
+    return f", but {', '.join(names)[:80]}" if names else ""
+
+
+def _challenge(fields: dict[str, str]) -> Challenge | None:
+    """None when it is none that we answer."""
+    algorithm = _NAMES.get(fields.get("algorithm", "MD5").upper(), "")
     qops = [word.strip().lower() for word in fields.get("qop", "").split(",") if word.strip()]
-    if algorithm not in _ALGORITHMS or not fields.get("nonce") or (qops and "auth" not in qops):
+    if not algorithm or not fields.get("nonce") or (qops and "auth" not in qops) or (algorithm.endswith("-sess") and not qops):
         return None
     return Challenge(
         realm=fields.get("realm", ""),

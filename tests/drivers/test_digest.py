@@ -49,6 +49,11 @@ def test_a_password_never_goes_out_in_clear_or_by_rules_unknown_to_us(offered: l
     assert caught.value.code == "no-digest"
 
 
+def test_what_a_device_offers_instead_is_said() -> None:
+    with pytest.raises(AuthenticationFailed, match=r"no Digest authentication that we answer, but Basic, Digest SHA-512$"):
+        choose(['Basic realm="x", Digest realm="x", nonce="1", algorithm=SHA-512'])
+
+
 def test_each_request_counts_the_nonce_up() -> None:
     digest = Digest(choose([RFC_MD5]), MUFASA)
     assert [f"nc=0000000{number}" in digest.answer("PLAY", "u") for number in (1, 2, 3)] == [True] * 3
@@ -58,6 +63,24 @@ def test_quotes_in_what_a_device_names_cannot_leave_their_field() -> None:
     answer = Digest(choose([r'Digest realm="a\"b", nonce="n\\", opaque="o"']), Credentials('u"x', "p")).answer("PLAY", "u")
     assert r'realm="a\"b"' in answer
     assert r'username="u\"x"' in answer
+
+
+_WORDS = st.text("abcXYZ019-", min_size=1, max_size=8)
+_VALUES = st.lists(st.sampled_from([*'ab19 =,"\\/é', "Basic ", ", Digest nonce="]), max_size=12).map("".join)
+_OTHERS = st.tuples(st.sampled_from(["Basic", "Bearer", "Negotiate", "X-Own"]), st.dictionaries(_WORDS, _VALUES, min_size=1, max_size=3))
+
+
+def _field(scheme: str, parameters: dict[str, str], gap: str) -> str:
+    quoted = {name: value.replace("\\", "\\\\").replace('"', '\\"') for name, value in parameters.items()}
+    return f"{scheme} " + f",{gap}".join(f'{name}="{value}"' for name, value in quoted.items())
+
+
+@given(st.lists(_OTHERS, max_size=3), st.lists(_OTHERS, max_size=3), _VALUES, _WORDS, st.sampled_from(["", " ", "  "]))
+def test_whatever_stands_beside_a_digest_in_its_field_changes_nothing(before: list, after: list, realm: str, nonce: str, gap: str) -> None:
+    ours = ("Digest", {"realm": realm, "nonce": nonce, "opaque": "o"})
+    whole = f",{gap}".join(_field(*each, gap) for each in (*before, ours, *after))
+    found = choose([whole])
+    assert (found.realm, found.nonce, found.opaque, found.algorithm) == (realm, nonce, "o", "MD5")
 
 
 @given(st.text(max_size=200))

@@ -72,6 +72,7 @@ class Login:
     one_time: bool = False
     nonce: str = "nonce-0"
     spent: str = ""
+    prime: tuple[str, str] = ("", "")
 
     def challenge(self, *, stale: bool = False) -> str:
         self.nonce += "y" if self.rotates or self.one_time else ""
@@ -82,8 +83,11 @@ class Login:
 
     def accepts(self, asked: Asked) -> bool:
         given = dict(re.findall(r'(\w+)="?([^",]+)"?', asked.headers.get("authorization", "")))
-        hash_of = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}[self.algorithm]
+        hash_of = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}[self.algorithm.removesuffix("-sess")]
         first = hash_of(f"{self.user}:device:{self.password}".encode()).hexdigest()
+        if self.algorithm.endswith("-sess"):  # hashed once for each nonce, with what was sent first
+            self.prime = self.prime if self.prime[0] == self.nonce else (self.nonce, given.get("cnonce", ""))
+            first = hash_of(f"{first}:{self.nonce}:{self.prime[1]}".encode()).hexdigest()
         second = hash_of(f"{asked.method}:{asked.url}".encode()).hexdigest()
         middle = f"{given.get('nc')}:{given.get('cnonce')}:auth:" if self.qop else ""
         right = hash_of(f"{first}:{self.nonce}:{middle}{second}".encode()).hexdigest()

@@ -245,13 +245,25 @@ async def test_a_redirect_is_not_followed() -> None:
 # -- passwords --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
-@pytest.mark.parametrize("qop", [False, True])
+@pytest.mark.parametrize(
+    ("algorithm", "qop"), [("MD5", False), ("MD5", True), ("SHA-256", False), ("SHA-256", True), ("MD5-sess", True), ("SHA-256-sess", True)]
+)
 async def test_digest_is_spoken_in_all_its_forms(algorithm: str, qop: bool) -> None:
     async with listening(Peer(login=Login(algorithm=algorithm, qop=qop))) as peer:
         session = await opened(peer)
         await session.close()
         assert peer.methods() == ["DESCRIBE", "DESCRIBE", "SETUP", "PLAY", "TEARDOWN"]
+        assert peer.refused == 0
+
+
+async def test_challenges_that_come_in_one_field_are_told_apart() -> None:
+    class Both(Login):
+        def challenge(self, *, stale: bool = False) -> str:
+            return f'Basic realm="web", {super().challenge(stale=stale)}, Basic realm="page"'
+
+    async with listening(Peer(login=Both())) as peer:
+        session = await opened(peer)
+        await session.close()
         assert peer.refused == 0
 
 
