@@ -141,7 +141,11 @@ class Cutter:
 
     def _put(self, unit: AccessUnit, at: datetime) -> None:
         """A key picture that is the first to be earlier waits for the next one: alone it is one of a wrong time."""
-        self._weigh(unit, at)
+        self._taken += unit.size
+        if at > self._furthest:
+            self._furthest = at
+        if self._taken > self._room:
+            self._make_room()
         known_back = self._backward.before is not None
         back = self._clock.told and self._backward.see(at)
         if self._doubted is not None:
@@ -200,11 +204,8 @@ class Cutter:
                 file.drop()
         self._closing = self._file = None
 
-    def _weigh(self, unit: AccessUnit, at: datetime) -> None:
-        self._taken += unit.size
-        self._furthest = max(self._furthest, at)
-        if self._taken <= self._room:
-            return
+    def _make_room(self) -> None:
+        """As much as the stretch may take by the latest of its pictures. NotSupported when what was taken is more."""
         seconds = (self._furthest - self._stretch.start).total_seconds()
         self._room = _MOST_BYTES + seconds * _MOST_BYTES_PER_S
         if self._taken > self._room:
@@ -326,23 +327,24 @@ class _Backward:
     """
 
     def __init__(self) -> None:
-        self._latest: deque[datetime] = deque(maxlen=2)
+        self._last: datetime | None = None
+        self._earlier: datetime | None = None  # of the latest two, when there are two
         self.before: datetime | None = None
 
     def see(self, at: datetime) -> bool:
         """Whether the next picture, of `at`, and those since the last `settle` come after a step back."""
+        last, earlier = self._last, self._earlier
         if self.before is None:
-            before = min(self._latest) if len(self._latest) == 2 else at
-            self.before = before if at < before - CLOCK_SET else None
-        elif at >= self.before - CLOCK_SET and at > self._latest[-1] + CLOCK_SET:
+            self.before = earlier if earlier is not None and at < earlier - CLOCK_SET else None
+        elif at >= self.before - CLOCK_SET and last is not None and at > last + CLOCK_SET:
             self.before = None
-        self._latest.append(at)
+        self._last, self._earlier = at, at if last is not None and at < last else last
         return self.before is not None
 
     def settle(self) -> datetime:
         """From now on the earlier times count; the latest one before them. Only after a step back."""
         before, self.before = self.before, None
-        self._latest.clear()
+        self._last = self._earlier = None
         assert before is not None
         return before
 
@@ -502,7 +504,8 @@ class _File:
         if self._runs is None:
             self._runs, self._begin = _Runs(at), at
         self._runs.add(at)
-        self.goes_back = self.goes_back or not self.holds(at)
+        if not self.holds(at):
+            self.goes_back = True
 
     def holds(self, at: datetime) -> bool:
         """Whether `at` is not before the file's first picture."""

@@ -1,7 +1,7 @@
 """The boxes of a fragmented MP4 file (ISO/IEC 14496-12, -14, -15): the head that describes the tracks, and that of a fragment."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -29,9 +29,11 @@ class Run:
     size: int
 
 
-def row(duration: int, size: int, *, key: bool, offset: int = 0) -> bytes:
-    """A sample in a `trun`: how long, how many bytes, whether a decoder can begin here, presentation less decoding time."""
-    return _ROW.pack(min(duration, _LONGEST), size, _KEY_FLAGS if key else _OTHER_FLAGS, offset)
+def rows(samples: Iterable[tuple[int, int, bool, int]]) -> bytes:
+    """Samples in a `trun`: how long, how many bytes, whether a decoder can begin here, presentation less decoding time."""
+    return b"".join(
+        [_ROW.pack(min(duration, _LONGEST), size, _KEY_FLAGS if key else _OTHER_FLAGS, offset) for duration, size, key, offset in samples]
+    )
 
 
 def header(picture: Configuration, sound: SoundFormat | None, began: datetime) -> bytes:

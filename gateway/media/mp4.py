@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from gateway.errors import ProtocolError
-from gateway.media.boxes import EPOCH, SOUND, TIMESCALE, VIDEO, Run, fragment, header, row
+from gateway.media.boxes import EPOCH, SOUND, TIMESCALE, VIDEO, Run, fragment, header, rows
 from gateway.media.depacketize import AccessUnit
 from gateway.media.parameter_sets import configure, from_format
 from gateway.media.sound import SoundFormat
@@ -70,7 +70,7 @@ class Mp4Writer:
         if self._samples and self._ends_fragment(unit, decode):
             self._flush(decode)
         size = unit.size + 4 * len(unit.nals)
-        self._samples.append(_Sample(unit, size, decode, offset))
+        self._samples.append((unit, size, decode, offset))
         self._held += size
         self._frames += 1
         self._damaged += unit.damaged
@@ -85,12 +85,12 @@ class Mp4Writer:
         self._sounds.append(_Sound(data, start, duration))
         self._held += len(data)
         if self._held >= FRAGMENT_BYTES:
-            self._flush(self._samples[-1].decode + self._timeline.usual if self._samples else 0)
+            self._flush(self._timeline.following if self._samples else 0)
 
     def close(self) -> Written:
         """Write what is left. A file without pictures has no bytes."""
         if self._samples or self._sounds:
-            self._flush(self._samples[-1].decode + self._timeline.usual if self._samples else 0)
+            self._flush(self._timeline.following if self._samples else 0)
         return Written(self._hash.hexdigest(), self._size, self._frames, self._skipped, self._damaged)
 
     def _begin(self, unit: AccessUnit) -> bool:
@@ -105,12 +105,12 @@ class Mp4Writer:
         return True
 
     def _ends_fragment(self, unit: AccessUnit, decode: int) -> bool:
-        return self._held >= FRAGMENT_BYTES or (unit.key and decode - self._samples[0].decode >= FRAGMENT_SPAN)
+        return self._held >= FRAGMENT_BYTES or (unit.key and decode - self._samples[0][2] >= FRAGMENT_SPAN)
 
     def _flush(self, following: int) -> None:
         """Write the fragment in hand; `following`: the decoding time of what comes after it."""
         self._fragments += 1
-        parts = [part for sample in self._samples for nal in sample.unit.nals for part in (len(nal).to_bytes(4), nal)]
+        parts = [part for unit, _, _, _ in self._samples for nal in unit.nals for part in (len(nal).to_bytes(4), nal)]
         heard = [sound.data for sound in self._sounds]
         size = sum(map(len, heard))
         runs = [_pictures(self._samples, following, self._held - size)] if self._samples else []
@@ -125,11 +125,8 @@ class Mp4Writer:
         self._write(data)
 
 
-class _Sample(NamedTuple):
-    unit: AccessUnit
-    size: int
-    decode: int
-    offset: int
+_Sample = tuple[AccessUnit, int, int, int]
+"""A picture, its bytes in the file, its decoding time, its presentation less that."""
 
 
 class _Sound(NamedTuple):
@@ -139,18 +136,17 @@ class _Sound(NamedTuple):
 
 
 def _pictures(samples: Sequence[_Sample], following: int, size: int) -> Run:
-    ends = [sample.decode for sample in samples[1:]] + [following]
-    rows = [
-        row(end - sample.decode, sample.size, key=sample.unit.key, offset=sample.offset) for sample, end in zip(samples, ends, strict=True)
-    ]
-    return Run(VIDEO, samples[0].decode, b"".join(rows), len(rows), size)
+    starts = [decode for _, _, decode, _ in samples]
+    ends = [*starts[1:], following]
+    told = [(end - decode, bytes_, unit.key, offset) for (unit, bytes_, decode, offset), end in zip(samples, ends, strict=True)]
+    return Run(VIDEO, starts[0], rows(told), len(told), size)
 
 
 def _sounds(sounds: Sequence[_Sound], size: int) -> Run:
     """Each piece lasts until the next one begins, so that silence where nothing was recorded stays."""
     ends = [sound.start for sound in sounds[1:]] + [sounds[-1].start + sounds[-1].duration]
-    rows = [row(end - sound.start, len(sound.data), key=True) for sound, end in zip(sounds, ends, strict=True)]
-    return Run(SOUND, sounds[0].start, b"".join(rows), len(rows), size)
+    told = [(end - sound.start, len(sound.data), True, 0) for sound, end in zip(sounds, ends, strict=True)]
+    return Run(SOUND, sounds[0].start, rows(told), len(told), size)
 
 
 class _Timeline:
@@ -162,6 +158,11 @@ class _Timeline:
         self._decode = -1
         self._shown = 0
         self._rtp: int | None = None
+
+    @property
+    def following(self) -> int:
+        """The decoding time of the next picture, should it come when it usually does."""
+        return self._decode + self.usual
 
     def place(self, unit: AccessUnit) -> tuple[int, int]:
         """Decoding time, and presentation less decoding time."""
