@@ -142,8 +142,7 @@ class Cutter:
     def _put(self, unit: AccessUnit, at: datetime) -> None:
         """A key picture that is the first to be earlier waits for the next one: alone it is one of a wrong time."""
         self._taken += unit.size
-        if at > self._furthest:
-            self._furthest = at
+        self._furthest = max(self._furthest, at)
         if self._taken > self._room:
             self._make_room()
         known_back = self._backward.before is not None

@@ -65,13 +65,13 @@ class Parser:
         """Whether the stream stands between two messages."""
         return not self._size
 
-    def feed(self, data: bytes) -> list[Message]:
-        """The messages that `data` completes, in order. Raises ProtocolError (malformed, too-large)."""
-        self._held.append(data)
+    def feed(self, data: bytes | memoryview) -> list[Message]:
+        """The messages that `data` completes, in order; what is kept of it is a copy. Raises ProtocolError (malformed, too-large)."""
         self._size += len(data)
         if self._size < self._needed:
+            self._held.append(bytes(data))
             return []
-        buffer = b"".join(self._held) if len(self._held) > 1 else data
+        buffer = b"".join((*self._held, data))
         messages, position, missing_to = _cut(buffer, self.bursts)
         rest = buffer[position:]
         self._held, self._size, self._needed = [rest] if rest else [], len(rest), missing_to - position

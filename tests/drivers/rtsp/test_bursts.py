@@ -1,5 +1,7 @@
 """Packets that come together make the same pictures as packets that come alone, whatever was lost, repeated or damaged on the way."""
 
+import io
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from gateway.drivers.rtsp.messages import Frame, Parser, encode_frame
 from gateway.drivers.rtsp.replay import FRAGMENTATIONS
 from gateway.errors import ProtocolError
 from gateway.media.depacketize import AccessUnit, Depacketizer
+from gateway.media.mp4 import Mp4Writer
 from tests.media import video
 
 
@@ -27,14 +30,32 @@ def wire(encoding: str) -> list[bytes]:
     return made
 
 
+def read_into(room: bytearray, piece: bytes) -> memoryview:
+    room[:] = piece.ljust(len(room), b"\xa5")
+    return memoryview(room)[: len(piece)]
+
+
+def film(encoding: str, units: list[AccessUnit]) -> bytes:
+    out = io.BytesIO()
+    writer = Mp4Writer(out.write, video.Track(encoding))
+    for unit in units:
+        writer.add(unit)
+    writer.close()
+    return out.getvalue()
+
+
 def pictures(encoding: str, pieces: list[bytes], *, together: bool) -> tuple[list[AccessUnit], int, int, int]:
-    """The pictures, the packets that were lost, how many pictures came before the end was said, and how many calls it took."""
+    """The pictures, the packets that were lost, how many pictures came before the end was said, and how many calls it took.
+
+    All pieces are read into the same room, as a replay's are.
+    """
+    room = bytearray(max(map(len, pieces)))
     parser, depacketizer = Parser(), Depacketizer(encoding)
     parser.bursts = {0: FRAGMENTATIONS[encoding]} if together else {}
     found: list[AccessUnit] = []
     calls = 0
     try:
-        for frame in (message for piece in pieces for message in parser.feed(piece)):
+        for frame in (message for piece in pieces for message in parser.feed(read_into(room, piece))):
             if not isinstance(frame, Frame | Burst) or frame.channel != 0:
                 continue
             packet = rtp.parse(frame.payload) if isinstance(frame, Frame) else frame.packet
@@ -61,6 +82,16 @@ def test_packets_that_come_together_make_the_same_pictures(encoding: str, data: 
     pieces = [bytes(stream[start:end]) for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
     together, alone = pictures(encoding, pieces, together=True), pictures(encoding, pieces, together=False)
     assert together[:3] == alone[:3]
+
+
+@given(st.sampled_from(["H264", "H265"]), st.data())
+@settings(max_examples=50, deadline=None)
+def test_the_file_is_the_same_however_the_stream_was_cut_into_reads(encoding: str, data: st.DataObject) -> None:
+    stream = b"".join(wire(encoding))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=30)))
+    pieces = [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    whole = film(encoding, pictures(encoding, [stream], together=False)[0])
+    assert film(encoding, pictures(encoding, pieces, together=True)[0]) == whole
 
 
 @pytest.mark.parametrize("encoding", ["H264", "H265"])

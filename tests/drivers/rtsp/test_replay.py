@@ -303,6 +303,17 @@ async def test_a_reader_that_is_slow_holds_the_device_back_and_loses_nothing() -
     assert rest == list(range(1, total))
 
 
+async def test_a_replay_in_bursts_gives_what_came_before_its_connection_broke() -> None:
+    found: list[tuple[int, MediaPacket]] = []
+    async with listening(Peer(sdp=REPLAY_SDP, after_play=sends(picture(0), picture(0.04, sequence=1), hang_up=True))) as peer:
+        session = await replay(peer.target, "/recording", WINDOW, timeout_s=5, bursts=True)
+        with pytest.raises(Unreachable):
+            async for there in session.arrivals():
+                found += there
+        await session.close()
+    assert [(index, packet.sequence) for index, packet in found] == [(0, 0), (0, 1)]
+
+
 async def test_a_recording_without_video_is_said_to_hold_none() -> None:
     async with listening(Peer(sdp="v=0\nm=audio 0 RTP/AVP 8\n")) as peer:
         with pytest.raises(NotSupported) as caught:
