@@ -10,8 +10,8 @@ from typing import NamedTuple
 from gateway.drivers.base import MediaPacket, Pieces
 from gateway.drivers.rtsp import rtp
 
-_HEADS = struct.Struct(">BBHBBHI")
-"""A frame's head (RFC 2326, 10.12) and a packet's up to its timestamp (RFC 3550, 5.1); the source is not looked at."""
+_HEADS = struct.Struct(">HHBBHI")
+"""A frame's head (RFC 2326, 10.12), `$` and channel as one, and a packet's up to its timestamp (RFC 3550, 5.1)."""
 _BODY = 16
 """Where a packet's payload begins in its frame, without options."""
 _NUMBER = 8
@@ -56,21 +56,20 @@ def gather(buffer: bytes, start: int, stop: int, cut: Fragmentation) -> Burst:
 def _follow(buffer: bytes, before: int, at: int, cut: Fragmentation, found: list[bytes | Pieces]) -> tuple[int, bool, int]:
     """Put what follows the packet of the frame `before`, from `at` on, into `found`: how many packets in all, the last's marker and end."""
     lead, mask, fragment = cut
-    _, channel, _, _, kind, first, stamp = _HEADS.unpack_from(buffer, before)
-    number, limit, marker = first, len(buffer) - _BODY, False
-    while at < limit and not marker and number < 0xFFFF:
-        body = at + _BODY
-        dollar, same, size, plain, second, following, time = _HEADS.unpack_from(buffer, at)
+    frame, _, _, kind, first, stamp = _HEADS.unpack_from(buffer, before)
+    number, limit, marker = first, len(buffer), False
+    while (body := at + _BODY) < limit and not marker and number < 0xFFFF:
+        same, size, plain, second, following, time = _HEADS.unpack_from(buffer, at)
         stop = at + 4 + size
-        fits = dollar == 0x24 and same == channel and plain == _PLAIN and second & ~_MARKER == kind and body <= stop <= len(buffer)
-        if not fits or following != number + 1 or time != stamp:
+        alike = same == frame and plain == _PLAIN and second & 0x7F == kind and time == stamp
+        if not alike or following != number + 1 or not body <= stop <= limit:
             break
         marker = second != kind
-        if stop > body + lead and buffer[body] & mask == fragment and not (marker or buffer[body + lead - 1] & _END):
-            pieces = Pieces(buffer[body : body + lead], _alike(buffer, at, stop - at, _BODY + lead))
-            found.append(pieces)
-            number += len(pieces.bodies)
-            at += len(pieces.bodies) * (stop - at)
+        if not marker and stop > body + lead and buffer[body] & mask == fragment and not buffer[body + lead - 1] & _END:
+            bodies = _alike(buffer, at, stop - at, _BODY + lead)
+            found.append(Pieces(buffer[body : body + lead], bodies))
+            number += len(bodies)
+            at += len(bodies) * (stop - at)
         else:
             found.append(buffer[body:stop])
             number, at = following, stop
