@@ -230,7 +230,7 @@ class _Opening:
         require = self._manner.require if self._habits.require is None else self._habits.require
         try:
             return await self._open(prefer, entropy, require=require)
-        except NotSupported as refusal:
+        except (NotSupported, DeviceFault) as refusal:
             if self._connection.session or not _speaks_of_require(refusal, required=require):
                 raise
         opened = await self._open(prefer, entropy, require=not require)
@@ -291,9 +291,11 @@ def _nothing() -> None:
     pass
 
 
-def _speaks_of_require(refusal: NotSupported, *, required: bool) -> bool:
-    """Whether the refusal may come from our Require, or from its absence: then a device describes no backchannel, or answers 551."""
-    return refusal.detail.startswith("551") or (not required and refusal.code == "no-backchannel")
+def _speaks_of_require(refusal: NotSupported | DeviceFault, *, required: bool) -> bool:
+    """Whether the refusal may come from our Require (551, and 400 where that is unknown), or from its absence: then a device describes no
+    backchannel, or answers 551."""
+    by_presence, by_absence = refusal.code == "rtsp-400", refusal.code == "no-backchannel"
+    return refusal.detail.startswith("551") or (by_presence if required else by_absence)
 
 
 def choose(description: SessionDescription, prefer: Sequence[str]) -> tuple[Media, Encoding]:

@@ -68,7 +68,7 @@ class SessionDescription:
 
 def parse(body: bytes) -> SessionDescription:
     """What a DESCRIBE answered. Raises ProtocolError when it is not SDP or exceeds the bounds; unknown lines are passed over."""
-    lines = body.decode("utf-8", "replace").splitlines()
+    lines = body.decode("utf-8", "replace").lstrip().splitlines()
     if not lines or not lines[0].startswith("v="):
         raise ProtocolError("the description is not SDP")
     if any(len(line) > LINE_LIMIT for line in lines):
@@ -100,10 +100,11 @@ def _direction(attributes: list[tuple[str, str]], default: str = "") -> str:
 
 def _media(lines: list[str], session_direction: str) -> Media:
     words = lines[0][2:].split()
-    if len(words) < 4 or not all(_NUMBER.fullmatch(word) for word in words[3:]):
+    rtp = len(words) > 2 and "RTP/" in words[2].upper()  # what else there is (T.38 over UDPTL) has formats of its own
+    if len(words) < 4 or (rtp and not all(_NUMBER.fullmatch(word) for word in words[3:])):
         raise ProtocolError("an SDP media line is malformed")
     attributes = _attributes(lines)
-    encodings = (_encoding(int(word), attributes) for word in words[3:])
+    encodings = (_encoding(int(word), attributes) for word in words[3:] if rtp)
     return Media(
         kind=words[0].lower(),
         encodings=tuple(encoding for encoding in encodings if encoding is not None),

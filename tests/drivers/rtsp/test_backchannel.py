@@ -48,6 +48,17 @@ async def test_every_step_names_the_backchannel_and_play_names_no_range() -> Non
         await peer.gone.wait()
 
 
+async def test_a_device_that_takes_require_for_a_bad_request_is_asked_without_it() -> None:
+    def describe(peer: Peer, asked: Asked) -> Reply:
+        return Reply("400 Bad Request") if "require" in asked.headers else Reply(body=SPEAKER_SDP)
+
+    async with listening(Peer(script={"DESCRIBE": describe})) as peer:
+        session = await opened(peer)
+        await session.close()
+        assert peer.methods() == ["DESCRIBE", "DESCRIBE", "SETUP", "PLAY", "TEARDOWN"]
+        assert "require" not in peer.last("SETUP").headers
+
+
 async def test_the_preferred_encoding_is_chosen_among_those_of_one_line() -> None:
     async with listening(Peer()) as peer:
         for prefer, payload_type in ((["PCMA", "PCMU"], 8), (["PCMU"], 0)):

@@ -26,6 +26,12 @@ def test_static_payload_types_need_no_rtpmap_and_unknown_ones_are_passed_over() 
     assert [encoding.name for encoding in found.media[0].encodings] == ["PCMA"]
 
 
+@pytest.mark.parametrize("other", ["m=image 0 udptl t38", "m=message 2855 TCP/MSRP *"])
+def test_lines_of_something_else_than_rtp_and_an_empty_one_ahead_are_passed_over(other: str) -> None:
+    found = sdp.parse(f"\r\nv=0\r\nm=audio 5004 RTP/AVP 8\r\n{other}\r\n".encode())
+    assert [[encoding.name for encoding in media.encodings] for media in found.media] == [["PCMA"], []]
+
+
 def test_a_direction_of_the_session_holds_for_media_that_name_none() -> None:
     assert sdp.parse(b"v=0\na=sendonly\nm=audio 0 RTP/AVP 0\n").media[0].direction == "sendonly"
 
