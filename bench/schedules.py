@@ -1,4 +1,5 @@
-"""Random schedules of commands, losses, duplicates, reorderings, crashes between any two steps, swapped loudspeakers and clock steps.
+"""Random schedules of commands, losses, duplicates, reorderings, crashes between any two steps, swapped loudspeakers, clock steps, health
+checks and imports.
 
 Each schedule is a few minutes of simulated time in front of the real service, its journal and a real store. Afterwards the street is
 asked what was heard: nothing twice, nothing late, nothing from the wrong loudspeaker; and the store, whether all has come to an end.

@@ -1,15 +1,15 @@
 """A street of loudspeakers on simulated time: what stands at which address, how it is reached, and what was truly heard."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from gateway.clock import Clock
-from gateway.domain.devices import DeviceId
 from gateway.domain.speaking import SpeakerPath
-from gateway.drivers.base import AudioFormat, Hardware, Identity
+from gateway.drivers.base import AudioFormat, DeviceClock, Hardware, Identity
 from gateway.errors import Busy, DeviceError, DeviceFault, Unreachable
 
 SILENCE = 0xD5  # of the A-law (ITU-T G.711)
@@ -24,19 +24,24 @@ class Heard(NamedTuple):
     wall: datetime
 
 
+MAKER, MODEL, SHARED_SERIAL = "Simulated", "horn", "123456789"
+
+
 @dataclass(slots=True)
 class Horn:
-    """A loudspeaker, wherever it hangs."""
+    """A loudspeaker, wherever it hangs. `told`: the serial number that it tells; `hardware`: its hardware address."""
 
     serial: str
+    told: str
+    hardware: str
     heard: list[Heard] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Place:
-    """What answers at a speaker's address. `changes`: how often that has changed, since no connection outlives a change."""
+    """What answers at an address. `changes`: how often that has changed, since no connection outlives a change."""
 
-    horn: Horn | None
+    horn: Horn | None = None
     changes: int = 0
 
     def hang(self, horn: Horn | None) -> None:
@@ -45,25 +50,33 @@ class Place:
 
 
 class Street:
-    """All addresses. `alive`: whether the gateway of today lives, since the dead send nothing."""
+    """All addresses, and what answers there."""
 
-    def __init__(self, speakers: Sequence[DeviceId], clock: Clock, chance: random.Random) -> None:
+    def __init__(self, hanging: Iterable[tuple[str, Horn]], clock: Clock, chance: random.Random) -> None:
+        """`hanging`: loudspeakers, and the address of each."""
         self.clock = clock
         self.chance = chance
-        self.places = {speaker: Place(Horn(f"serial-{speaker}")) for speaker in speakers}
+        self.places = defaultdict(Place, {address: Place(horn) for address, horn in hanging})
         self.horns = {place.horn.serial: place.horn for place in self.places.values() if place.horn}
 
-    async def reach(self, speaker: DeviceId, timeout_s: float) -> Horn:
-        """The loudspeaker that answers at the address of `speaker`, now or as soon as one does. Unreachable after `timeout_s`."""
+    async def reach(self, address: str, timeout_s: float) -> Horn:
+        """The loudspeaker that answers at `address`, now or as soon as one does. Unreachable after `timeout_s`."""
         until = self.clock.monotonic() + timeout_s
         await self.clock.sleep(self.chance.uniform(0.001, 0.05))
-        while (horn := self.places[speaker].horn) is None:
+        while (horn := self.places[address].horn) is None:
             if self.clock.monotonic() >= until:
                 raise Unreachable("nothing answers", code="timeout")
             await self.clock.sleep(0.25)
         return horn
 
-    async def swap(self, one: DeviceId, other: DeviceId, outage_s: float) -> None:
+    def readdress(self, before: str, after: str) -> None:
+        """Give what hangs at one address another one, unless something has that already."""
+        if self.places[after].horn is None:
+            horn = self.places[before].horn
+            self.places[before].hang(None)
+            self.places[after].hang(horn)
+
+    async def swap(self, one: str, other: str, outage_s: float) -> None:
         """Hang the loudspeakers of two addresses each at the place of the other; meanwhile nothing answers at either."""
         places = self.places[one], self.places[other]
         horns = places[0].horn, places[1].horn
@@ -75,21 +88,35 @@ class Street:
 
 
 class Way:
-    """The gateway's way to one speaker: its `AudioSink` and its `IdentitySource`. `step` is told what it is about to do."""
+    """The gateway's way to one speaker: its `AudioSink`, its `IdentitySource` and its `OnvifChecks`.
 
-    def __init__(self, street: Street, speaker: DeviceId, alive: Callable[[], bool], step: Callable[[], None]) -> None:
+    `address`: where the inventory has it now. `step` is told what the way is about to do.
+    """
+
+    def __init__(self, street: Street, address: Callable[[], str], alive: Callable[[], bool], step: Callable[[], None]) -> None:
         self._street = street
-        self._speaker = speaker
+        self._address = address
         self._alive = alive
         self._step = step
+        self._told: tuple[str, Hardware] | None = None
+
+    async def check(self, *, timeout_s: float) -> tuple[DeviceClock, Identity]:
+        return await self.read_clock(timeout_s=timeout_s), await self.identity(timeout_s=timeout_s)
+
+    async def read_clock(self, *, timeout_s: float) -> DeviceClock:  # noqa: ARG002 (it is a part of the check)
+        return DeviceClock(datetime.now(UTC), timedelta())
 
     async def identity(self, *, timeout_s: float) -> Identity:
-        horn = await self._street.reach(self._speaker, timeout_s)
-        return Identity("Simulated", "horn", "1", horn.serial)
+        horn = await self._street.reach(self._address(), timeout_s)
+        return Identity(MAKER, MODEL, "1", horn.told)
 
-    async def hardware(self, *, fresh_s: float, timeout_s: float) -> Hardware:  # noqa: ARG002 (they have none)
-        await self._street.reach(self._speaker, timeout_s)
-        return Hardware((), self._street.clock.monotonic())
+    async def hardware(self, *, fresh_s: float, timeout_s: float) -> Hardware:
+        """As every driver has it: what one address told within the last `fresh_s`."""
+        address, now = self._address(), self._street.clock.monotonic()
+        if self._told is None or self._told[0] != address or now - self._told[1].asked_at > fresh_s:
+            horn = await self._street.reach(address, timeout_s)
+            self._told = address, Hardware((horn.hardware,), now)
+        return self._told[1]
 
     async def prepare(self, *, timeout_s: float) -> None:
         """Nothing can be done ahead."""
@@ -97,8 +124,9 @@ class Way:
     async def open_audio(self, *, prefer: Sequence[str], timeout_s: float) -> "Session":  # noqa: ARG002 (it takes the A-law alone)
         self._step()
         chance = self._street.chance
-        horn = await self._street.reach(self._speaker, timeout_s)
-        place = self._street.places[self._speaker]
+        address = self._address()
+        horn = await self._street.reach(address, timeout_s)
+        place = self._street.places[address]
         changes = place.changes
         await self._street.clock.sleep(chance.choice((0.005, 0.02, 0.1, 0.6, 3.0)))
         if chance.random() < 0.08:

@@ -5,15 +5,15 @@ import json
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import delete
 
-from bench.deeds import CLIPS, SPEAKERS, Command, Schedule
-from bench.street import Street, Way, sound
+from bench.deeds import CLIPS, SPEAKERS, Command, Import, Schedule, address_of
+from bench.street import MAKER, MODEL, SHARED_SERIAL, Horn, Street, Way, sound
 from bench.virtual import START, VirtualLoop
 from gateway.api.orders import read_order
 from gateway.api.problems import problem_of
@@ -25,10 +25,15 @@ from gateway.broadcast.verification import verification
 from gateway.domain.access import Permission
 from gateway.domain.broadcast import ClipContent, Programme
 from gateway.domain.city import City
-from gateway.domain.devices import Device, DeviceKind
+from gateway.domain.devices import Credentials, Device, DeviceId, DeviceKind
 from gateway.domain.events import Actor, ActorKind
 from gateway.domain.health import Board
-from gateway.domain.quirks import NONE
+from gateway.domain.identity import SHARED
+from gateway.domain.quirks import NONE, Quirk, Quirks
+from gateway.drivers.base import Target
+from gateway.drivers.snmp.reader import Reading
+from gateway.health.checks.subject import Tools
+from gateway.health.service import HealthService
 from gateway.media.clips import PreparedClip
 from gateway.mqtt.commands import Commands, Sender
 from gateway.mqtt.topics import Topics
@@ -145,10 +150,12 @@ class World:
     answers: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self.street = Street(SPEAKERS, self.clock, self.chance)
         self.city = City()
-        self.city.replace(devices=[Device(each, DeviceKind.SPEAKER, each, "127.0.0.1", serial=f"serial-{each}") for each in SPEAKERS])
+        self.city.replace(devices=[_speaker(each, shared=each in self.schedule.by_hardware) for each in SPEAKERS])
+        hanging = [(one.address, Horn(f"serial-{one.id}", one.serial, _hardware_of(one.id))) for one in self.city.devices.values()]
+        self.street = Street(hanging, self.clock, self.chance)
         self._door: Commands | None = None
+        self._health: HealthService | None = None
         self._life: Life | None = None
         self._opened = asyncio.Event()
 
@@ -177,7 +184,11 @@ class World:
         for at, by in self.schedule.clock_steps:
             yield self._at(at, partial(self._step_clock, by))
         for at, one, other, outage_s in self.schedule.swaps:
-            yield self._at(at, partial(self.street.swap, one, other, outage_s))
+            yield self._at(at, partial(self.street.swap, address_of(one), address_of(other), outage_s))
+        for at, speaker in self.schedule.visits:
+            yield self._at(at, partial(self._visit, speaker))
+        for mistaken in self.schedule.imports:
+            yield self._at(mistaken.at, partial(self._import, mistaken))
 
     async def _at(self, seconds: float, deed: Callable[[], Awaitable[None]]) -> None:
         await self.clock.sleep(seconds)
@@ -187,6 +198,27 @@ class World:
         """A person gives the command: from now on its time runs."""
         self.wall[command.id] = self.clock.now() + timedelta(seconds=command.ttl_s)
         self.given[command.id] = self.clock.monotonic()
+
+    async def _visit(self, speaker: DeviceId) -> None:
+        """A health check looks at a speaker, if there is a gateway."""
+        if self._health is not None and self._life is not None and self._life.alive:
+            await _outlived(self._life, self._health.check_now(speaker))
+
+    async def _import(self, one: Import) -> None:
+        """The inventory has a speaker at another address: where it is in truth, or for a while."""
+        before = self.city.devices[one.speaker].address
+        if one.moves:
+            self.street.readdress(before, one.address)
+        self._have_at(one.speaker, one.address)
+        if not one.moves:
+            await self.clock.sleep(one.mended_s)
+            self._have_at(one.speaker, before)
+
+    def _have_at(self, speaker: DeviceId, address: str) -> None:
+        known = self.city.devices
+        self.city.replace(devices=[*({**known, speaker: replace(known[speaker], address=address)}).values()])
+        if self._health is not None:
+            self._health.resync()
 
     async def _step_clock(self, by: float) -> None:
         self.clock.step(timedelta(seconds=by))
@@ -236,9 +268,10 @@ class World:
         await self._live(Life(None))
 
     async def _live(self, life: Life) -> None:
-        service = self._service(life)
+        service, self._health = self._services(life)
         running = asyncio.create_task(service.run())
         try:
+            await self._health.load()
             while not (service.taking_orders or running.done() or life.ended.is_set()):
                 await self.clock.sleep(0.001)
             self._door = Commands(TOPICS, clock=self.clock, broadcasts=service, sender=_sender(self.city))
@@ -252,27 +285,60 @@ class World:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
 
-    def _service(self, life: Life) -> BroadcastService:
-        ways = {speaker: Way(self.street, speaker, lambda: life.alive, life.step) for speaker in SPEAKERS}
+    def _services(self, life: Life) -> tuple[BroadcastService, HealthService]:
+        ways = {speaker: Way(self.street, partial(self._address_of, speaker), lambda: life.alive, life.step) for speaker in SPEAKERS}
         board: Any = Board()
         mortal: Any = MortalStore(self.store, life, self)
-        return BroadcastService(
+        checks = Tools(onvif_of=ways.__getitem__, target_of=self._target_of, sensors=_NoSensors(), clock=self.clock, timeout_s=2.0)
+        broadcasts = BroadcastService(
             store=mortal,
             city=self.city,
             board=board,
             clock=self.clock,
             sounds=SOUNDS,
             speaker_of=ways.__getitem__,
-            verify=verification(city=self.city, board=board, clock=self.clock, identity_of=ways.__getitem__, quirks_of=lambda _: NONE),
+            verify=verification(
+                city=self.city,
+                board=board,
+                clock=self.clock,
+                identity_of=ways.__getitem__,
+                quirks_of=lambda speaker: self._target_of(speaker).quirks,
+            ),
             rules=Rules(max_speakers=10, not_after_max_s=LONGEST_TTL_S),
             manner=Manner(lead_in_s=0.04, linger_s=0.02, barrier_s=0.5, setup_timeout_s=2.0),
         )
+        return broadcasts, HealthService(city=self.city, board=board, store=mortal, tools=checks)
+
+    def _address_of(self, speaker: DeviceId) -> str:
+        return self.city.devices[speaker].address
+
+    def _target_of(self, speaker: DeviceId) -> Target:
+        device = self.city.devices[speaker]
+        return Target(speaker, device.address, device.ports, Credentials(), quirks=_SHARED if device.mac else NONE)
+
+
+class _NoSensors:
+    async def read(self, target: Target, *, timeout_s: float) -> Reading:
+        raise NotImplementedError
+
+
+_SHARED = Quirks({SHARED: Quirk("Q18", SHARED)})
+
+
+def _speaker(name: DeviceId, *, shared: bool) -> Device:
+    """A speaker of the inventory, known by its serial number or, where its model shares one, by its hardware."""
+    serial, mac = (SHARED_SERIAL, _hardware_of(name)) if shared else (f"serial-{name}", "")
+    return Device(name, DeviceKind.SPEAKER, name, address_of(name), serial=serial, mac=mac, vendor=MAKER, model=MODEL)
 
 
 def _sender(city: City) -> Sender:
     return Sender(
         PLATFORM.actor, read_order=partial(read_order, caller=PLATFORM, city=city), problem=lambda error: problem_of(error).body()
     )
+
+
+def _hardware_of(speaker: DeviceId) -> str:
+    return f"02:00:00:00:00:{1 + SPEAKERS.index(speaker):02}"
 
 
 async def _outlived(life: Life, work: Coroutine[Any, Any, T]) -> asyncio.Task[T] | None:

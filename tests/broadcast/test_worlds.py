@@ -9,8 +9,7 @@ from bench import schedules, virtual
     ("first", "count"),
     [
         (0, 20),
-        (38_611, 1),  # gives way in the moment after a sound of which nothing was taken
-        (50_212, 1),  # dies between a stop-all and its record
+        (52, 1),  # hangs one that is known by its hardware elsewhere, between two health checks
     ],
 )
 def test_nothing_is_heard_twice_late_elsewhere_or_after_a_stop_and_all_comes_to_an_end(first: int, count: int) -> None:
