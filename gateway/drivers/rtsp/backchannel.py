@@ -109,14 +109,16 @@ class Backchannel:
         wire: Wire,
         audio: AudioFormat,
         *,
+        beside: Sequence[Wire],
         unstamped: bool,
         keep_alive: KeepAlive,
         entropy: Callable[[int], int],
     ) -> None:
-        """`unstamped`: each packet has its marker and the timestamp 0."""
+        """`beside`: the ways of the device's own tracks, closed with ours; `unstamped`: each packet has its marker and the timestamp 0."""
         self._connection = connection
         self._url = url
         self._wire = wire
+        self._beside = beside
         self._format = audio
         self._numbering = Numbering(audio, entropy, unstamped=unstamped)
         self._closed = False
@@ -193,7 +195,8 @@ class Backchannel:
             unconfirmed = await self._connection.close(self._url)
             return await take_leave(self._connection, self._url) if broken else unconfirmed
         finally:
-            self._wire.close()
+            for wire in (self._wire, *self._beside):
+                wire.close()
 
 
 class _Latest:
@@ -245,9 +248,15 @@ class _Opening:
         wire = await self._set_up(base, media, description)
         await self._connection.request("PLAY", self._url, self._headers)  # no Range: gst-rtsp-server then seeks and stays silent
         audio = audio_format(media, encoding, self._manner)
-        manner = self._manner
         return Backchannel(
-            self._connection, self._url, wire, audio, unstamped=manner.unstamped, keep_alive=manner.keep_alive, entropy=entropy
+            self._connection,
+            self._url,
+            wire,
+            audio,
+            beside=[other for other in self._wires if other is not wire],
+            unstamped=self._manner.unstamped,
+            keep_alive=self._manner.keep_alive,
+            entropy=entropy,
         )
 
     async def _set_up(self, base: str, wanted: Media, description: SessionDescription) -> Wire:

@@ -152,6 +152,22 @@ async def test_all_tracks_are_set_up_and_the_pictures_drained() -> None:
         await session.close()
 
 
+async def test_after_talks_over_udp_no_port_is_left_open_also_none_of_the_devices_own_tracks() -> None:
+    def setup(peer: Peer, asked: Asked) -> Reply:
+        return Reply(headers={"Session": peer.session, "Transport": f"{asked.headers['transport']};server_port=40000-40001"})
+
+    async with listening(Peer(script={"SETUP": setup})) as peer:
+        for _ in range(2):
+            session = await opened(peer, SpeakerRtsp(transports=(Transport.UDP,)))
+            await session.close()
+        asked = [each.headers["transport"] for each in peer.asked if each.method == "SETUP"]
+    ports = [int(transport.rpartition("=")[2].partition("-")[0]) for transport in asked]
+    assert len(ports) == 4
+    for port in ports:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as again:
+            again.bind(("127.0.0.1", port))  # taken as long as somebody has it open
+
+
 @pytest.mark.parametrize("status", ["404 Not Found", "453 Not Enough Bandwidth", "403 Forbidden", "461 Unsupported Transport"])
 async def test_pictures_that_the_device_does_not_give_cost_nobody_the_voice(status: str) -> None:
     def setup(peer: Peer, asked: Asked) -> Reply:
