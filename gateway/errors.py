@@ -100,7 +100,7 @@ class DeadlineExceeded(DeviceError):
 class AuthenticationFailed(DeviceError):
     """The device refuses the credentials: do not retry with the same ones (rule 5).
 
-    Codes: bad-credentials, clock-skew, too-many-connections, locked-out, unknown-user, wrong-auth-key, privacy-key-suspected.
+    Codes: bad-credentials, clock-skew, stale-nonce, too-many-connections, locked-out, unknown-user, wrong-auth-key, privacy-key-suspected.
     """
 
     code = "bad-credentials"

@@ -26,6 +26,7 @@ PHRASES: Mapping[str, Phrase] = {
     "bad-credentials": Phrase("密码被拒", "refuses our password"),
     "clock-skew": Phrase("时钟偏差导致认证失败", "refuses us because of its clock"),
     "locked-out": Phrase("账号被锁定", "has locked us out"),
+    "stale-nonce": Phrase("设备总称登录已过期", "calls every login stale"),
     "too-many-connections": Phrase("连接数过多", "has too many connections"),
     "clock-drift": Phrase("时钟偏差过大", "its clock is wrong"),
     "clock-zone-lie": Phrase("以本地时间冒充 UTC", "it tells local time as UTC"),

@@ -64,7 +64,8 @@ class Streams:
             self._learning.pop(camera, None)
             return await self._seen(stream, max(0.0, timeout_s - (self._clock.monotonic() - began)), frames)
         except AuthenticationFailed as error:
-            self._refused[camera] = (target, error)
+            if error.code != "stale-nonce":  # that one says nothing against the login
+                self._refused[camera] = (target, error)
             raise
         except DeviceFault:
             self._streams.pop(camera, None)  # its path has changed

@@ -10,7 +10,7 @@ from gateway.clock import SystemClock
 from gateway.domain.devices import Credentials, DeviceId
 from gateway.domain.health import CheckResult, Outcome
 from gateway.drivers.base import MediaProfile
-from gateway.errors import NotSupported
+from gateway.errors import AuthenticationFailed, NotSupported
 from gateway.health.checks import media
 from gateway.health.checks.subject import SlowTools, Subject
 from gateway.health.streams import Sighting, Streams
@@ -18,6 +18,7 @@ from gateway.media.glance import Glance, frame_rate
 from gateway.storage.store import Store
 from simulators.city import SimDevice
 from simulators.faults import Answer
+from tests.drivers.rtsp.peer import Login, Peer, listening
 from tests.health import street as streets
 from tests.health.street import Street
 
@@ -98,6 +99,22 @@ async def test_a_refused_login_is_not_tried_again_until_it_changes(street: Stree
     street.logins[DeviceId(camera.id)] = Credentials(camera.username, camera.password)
     tools.streams.forget(DeviceId(camera.id))
     assert (await looked(street, tools, camera)).outcome is Outcome.OK
+
+
+async def test_a_login_that_is_called_stale_is_tried_again_at_the_next_check() -> None:
+    class Camera:
+        async def profiles(self, *, timeout_s: float) -> list[MediaProfile]:
+            return [PROFILE]
+
+        async def stream_path(self, token: str, *, timeout_s: float) -> str:
+            return "/main"
+
+    async with listening(Peer(login=Login(refuses_as_stale=1000))) as peer:
+        streams = Streams(camera_of=lambda _camera: Camera(), target_of=lambda _camera: peer.target, clock=SystemClock())
+        for asked in (3, 6):
+            with pytest.raises(AuthenticationFailed, match="stale"):
+                await streams.look(peer.target.device, timeout_s=5, frames=1)
+            assert len(peer.asked) == asked
 
 
 @pytest.mark.parametrize(

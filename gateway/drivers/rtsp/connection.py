@@ -119,7 +119,8 @@ class Connection(asyncio.Protocol):
     async def request(self, method: str, url: str, headers: Sequence[tuple[str, str]] = ()) -> Response:
         """Send one request and return its 2xx answer, authenticating when asked.
 
-        Raises AuthenticationFailed after one refusal of the same credentials (rule 5), Busy (453, 503), NotSupported (501, 551),
+        Raises AuthenticationFailed after one refusal of the same credentials (rule 5), and as stale-nonce when the device takes no nonce
+        of its own, which says nothing against them; Busy (453, 503), NotSupported (501, 551),
         DeviceFault for other statuses, Unreachable, ProtocolError. The caller's deadline bounds the wait.
         """
         for _ in range(3):
@@ -129,7 +130,7 @@ class Connection(asyncio.Protocol):
                 self._take_trust(login)
                 return self._judge(method, response)
             self._take_challenge(response, login)
-        raise self._refused()
+        raise self._never_fresh()
 
     def _take_trust(self, login: digest.Digest | None) -> None:
         """What was asked with `login` was not refused for it: a 401 that follows means that the nonce has had its time."""
@@ -152,7 +153,7 @@ class Connection(asyncio.Protocol):
         if self._digest is not None:
             renewed = challenge.nonce != self._digest.challenge.nonce and (challenge.stale or self._trusted)
             if not renewed:
-                raise self._refused()
+                raise self._never_fresh() if challenge.stale else self._refused()
             self._trusted = False
         self._digest = digest.Digest(challenge, credentials)
 
@@ -162,6 +163,14 @@ class Connection(asyncio.Protocol):
         return AuthenticationFailed(
             f"{self.target.device}: refuses our password over RTSP",
             hint="Correct the device's password in the inventory; it is not tried again until then.",
+        )
+
+    def _never_fresh(self) -> AuthenticationFailed:
+        """Who calls a nonce stale has found the password right (RFC 7616, 3.3)."""
+        return AuthenticationFailed(
+            f"{self.target.device}: calls every login stale over RTSP",
+            code="stale-nonce",
+            hint="Restart the device, or update its firmware: it takes no login, be it right.",
         )
 
     async def _exchange(self, method: str, url: str, headers: Sequence[tuple[str, str]]) -> Response:

@@ -29,7 +29,8 @@ class Login:
     def take(self, response: Response, *, trusted: bool) -> None:
         """Prepare another try after a 401 or 407. `trusted`: it has accepted our password in this conversation before.
 
-        Raises AuthenticationFailed when what we know has been refused already (rule 5), or cannot be shown safely.
+        Raises AuthenticationFailed when what we know has been refused already (rule 5), or cannot be shown safely, and as stale-nonce when
+        no nonce is taken, which says nothing against the password.
         """
         asked, told = _ASKED[response.status]
         if not self._credentials.username:
@@ -39,12 +40,17 @@ class Login:
             )
         challenge = digest.choose(response.headers.all(asked))
         known = self._digests.get(told)
-        if known is not None and (challenge.nonce == known.challenge.nonce or not (challenge.stale or trusted)):
+        again = known is not None and challenge.nonce == known.challenge.nonce
+        if known is not None and not challenge.stale and (again or not trusted):
             raise AuthenticationFailed(
                 f"{self._device}: refuses our password over SIP",
                 hint="Correct the device's password in the inventory; it is not tried again until then.",
             )
         if len(self._nonces) >= CHALLENGES or challenge.nonce in self._nonces:
-            raise AuthenticationFailed(f"{self._device}: asks for our password again and again over SIP")
+            raise AuthenticationFailed(
+                f"{self._device}: calls every login stale over SIP",
+                code="stale-nonce",
+                hint="Restart the device, or update its firmware: it takes no login, be it right.",
+            )
         self._nonces.add(challenge.nonce)
         self._digests[told] = digest.Digest(challenge, self._credentials)

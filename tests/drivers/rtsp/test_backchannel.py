@@ -9,6 +9,7 @@ import pytest
 
 from gateway.domain.devices import Credentials, Ports
 from gateway.drivers.base import Target
+from gateway.drivers.refusals import Refusals
 from gateway.drivers.rtsp.backchannel import Backchannel, SpeakerRtsp, open_audio
 from gateway.drivers.rtsp.connection import base_url
 from gateway.drivers.rtsp.session import Transport
@@ -322,9 +323,23 @@ async def test_without_a_password_in_the_inventory_none_is_tried() -> None:
 
 async def test_an_endless_row_of_stale_nonces_ends() -> None:
     async with listening(Peer(login=Login(refuses_as_stale=1000))) as peer:
-        with pytest.raises(AuthenticationFailed):
+        with pytest.raises(AuthenticationFailed) as caught:
             await opened(peer)
     assert len(peer.asked) <= 3
+    assert (caught.value.code, bool(caught.value.hint)) == ("stale-nonce", True)
+
+
+async def test_a_device_that_calls_the_nonce_stale_that_it_gives_again_has_not_refused_the_password() -> None:
+    challenge = Reply("401 Unauthorized", {"WWW-Authenticate": 'Digest realm="device", nonce="n", stale=true'})
+    async with listening(Peer(script={"PLAY": lambda p, a: challenge})) as peer, asyncio.timeout(10):
+        with pytest.raises(AuthenticationFailed) as caught:
+            await opened(peer)
+        await peer.gone.wait()
+    assert caught.value.code == "stale-nonce"
+    refusals = Refusals()
+    refusals.note(peer.target, caught.value)
+    assert refusals.known(peer.target) is None
+    assert [asked.method for asked in peer.asked if "authorization" in asked.headers] == ["PLAY", "TEARDOWN"]
 
 
 def brief(peer: Peer, asked: Asked) -> Reply:

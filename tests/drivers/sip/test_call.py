@@ -266,8 +266,15 @@ def test_a_stale_nonce_is_renewed_and_not_without_end() -> None:
         if call.phase is Phase.OVER:
             break
         ask(call, challenged(401, f"n{number}", stale=number > 0), 0.1 * number)
-    assert call.phase is Phase.OVER
+    assert (call.phase, getattr(call.failure, "code", "")) == (Phase.OVER, "stale-nonce")
     assert 2 < number < 10
+
+
+def test_a_nonce_that_is_given_again_as_stale_is_no_refused_password() -> None:
+    call = new_call()
+    for stale in (False, True):
+        ask(call, challenged(401, "n1", stale=stale), 0.1)
+    assert (call.phase, getattr(call.failure, "code", "")) == (Phase.OVER, "stale-nonce")
 
 
 def test_a_bye_that_must_show_the_password_anew_does() -> None:
