@@ -166,7 +166,7 @@ class Journal:
 
 def _unknown(delivery: Delivery) -> Delivery:
     """In place of what the store refuses: else it would be said to play, and nothing else could at its speaker."""
-    return replace(delivery, state=DeliveryState.UNKNOWN, reason="internal-error", detail="", figures=Figures())
+    return replace(delivery, state=DeliveryState.UNKNOWN, reason="internal-error", detail="", figures=Figures(), remarks=())
 
 
 def _change(

@@ -465,8 +465,9 @@ class BroadcastService:
     def _room(self, priority: Priority) -> asyncio.TaskGroup:
         if self._group is None:
             raise Overloaded("the broadcast service is starting", hint="try again in a few seconds")
-        if len(self._active) + self._accepting >= ACTIVE_LIMITS.get(priority, ACTIVE_LIMIT):
-            raise Overloaded(f"{ACTIVE_LIMIT} broadcasts are under way")
+        most = ACTIVE_LIMITS.get(priority, ACTIVE_LIMIT)
+        if len(self._active) + self._accepting >= most:
+            raise Overloaded(f"{most} broadcasts are under way")
         if self._journal.full:
             raise Overloaded("the store does not keep up with what was broadcast")
         return self._group

@@ -18,9 +18,10 @@ class ControlParts:
 
 def make_control(ground: Ground) -> ControlParts:
     store, clock, drivers = ground.store, ground.clock, ground.drivers
+    captures = CaptureDesk(store=store, clock=clock, camera_of=drivers.onvif_of, stills=StreamStills(target_of=drivers.target_of))
     return ControlParts(
-        captures=CaptureDesk(store=store, clock=clock, camera_of=drivers.onvif_of, stills=StreamStills(target_of=drivers.target_of)),
-        steering=SteeringDesk(store=store, clock=clock, camera_of=drivers.onvif_of),
+        captures=captures,
+        steering=SteeringDesk(store=store, clock=clock, camera_of=drivers.onvif_of, moved=captures.forget),
         power=PowerDesk(
             store=store,
             city=ground.city,

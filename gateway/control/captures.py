@@ -45,8 +45,15 @@ class CaptureDesk:
         last = self._taken.get(camera)
         return last if last is not None and timedelta(0) <= self._clock.now() - last.at <= within else None
 
-    async def take(self, camera: DeviceId, *, profile: str | None, case: str, actor: Actor) -> Capture:
-        """A picture by `profile`, or by the camera's first. Raises the DeviceErrors, NotSupported for a camera without a stream."""
+    def forget(self, camera: DeviceId) -> None:
+        """The camera looks elsewhere now: what was taken of it shows another place."""
+        self._taken.pop(camera, None)
+
+    async def take(self, camera: DeviceId, *, profile: str | None, case: str, actor: Actor, looked_at: bool = True) -> Capture:
+        """A picture by `profile`, or by the camera's first. Raises the DeviceErrors, NotSupported for a camera without a stream.
+
+        `looked_at`: a person sees it, so that it may be the `latest`; what another profile shows, perhaps of a second lens, may not.
+        """
         driver = self._camera_of(camera)
         chosen = profile or first_profile(await driver.profiles(timeout_s=TIMEOUT_S))
         picture, source = await self._picture(camera, driver, chosen)
@@ -58,7 +65,8 @@ class CaptureDesk:
             tx.record(AuditEntry(actor, "camera.capture", camera, capture.at, details))
 
         await self._store.writer.write(change, lane=Lane.FOOTAGE)
-        self._remember(camera, capture)
+        if looked_at and not profile:
+            self._remember(camera, capture)
         return capture
 
     def _remember(self, camera: DeviceId, capture: Capture) -> None:

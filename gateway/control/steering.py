@@ -53,10 +53,19 @@ class Velocity:
 class SteeringDesk:
     """Moves cameras. Stops are tasks of `run`, not of who asked: they come whatever becomes of the caller, at the latest when it ends."""
 
-    def __init__(self, *, store: Store, clock: Clock, camera_of: Callable[[DeviceId], Movable]) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        camera_of: Callable[[DeviceId], Movable],
+        moved: Callable[[DeviceId], None] = lambda _camera: None,
+    ) -> None:
+        """`moved` is told of a camera whenever it was told to look elsewhere."""
         self._store = store
         self._clock = clock
         self._camera_of = camera_of
+        self._moved = moved
         self._tasks: asyncio.TaskGroup | None = None
         self._armed: dict[DeviceId, tuple[str, asyncio.Task[None]]] = {}
 
@@ -102,6 +111,7 @@ class SteeringDesk:
         if self._tasks is None or (camera not in self._armed and len(self._armed) >= MOVING_LIMIT):
             raise Overloaded("too many cameras are moving")
         self._disarm(camera)
+        self._moved(camera)
         self._armed[camera] = profile, self._tasks.create_task(self._stop_after(camera, profile, for_s), name=f"stop {camera}")
 
     def _disarm(self, camera: DeviceId) -> None:
@@ -116,6 +126,7 @@ class SteeringDesk:
             del self._armed[camera]
 
     async def _stop(self, camera: DeviceId, profile: str) -> None:
+        self._moved(camera)
         for attempt in range(TRIES):
             try:
                 await self._camera_of(camera).stop(profile, timeout_s=STOP_S)

@@ -208,11 +208,9 @@ class Fulfilment:
 
     async def _short_of_room(self) -> list[RequestId]:
         """Those that lack something for want of room, were not tried again of late, and that nobody has in hand."""
-        async with self._store.read() as tx:
-            found = [one for one in await tx.footage.lacking_by(NO_SPACE, limit=_LOOKED_AT) if one not in self._tried_again]
-            steps = [(one, await tx.footage.newest(one, _IN_HAND)) for one in found]
         since = self._clock.now() - _IN_HAND_FOR
-        return [one for one, step in steps if step is None or step.at <= since]
+        async with self._store.read() as tx:
+            return await tx.footage.lacking_by(NO_SPACE, but_for=self._tried_again, unless=_IN_HAND, since=since, limit=_LOOKED_AT)
 
     async def _try_again(self, request: RequestId) -> None:
         self._tried_again[request] = self._clock.now()

@@ -243,15 +243,19 @@ class FootageRepository:
         statement = select(footage_requests).where(table.state.in_([state.value for state in states]))
         return await self._requests(statement.order_by(table.emergency.is_(None), table.submitted_at, table.id).limit(limit))
 
-    async def lacking_by(self, code: str, *, limit: int) -> list[RequestId]:
+    async def lacking_by(
+        self, code: str, *, but_for: Collection[RequestId], unless: Collection[str], since: datetime, limit: int
+    ) -> list[RequestId]:
         """The FAILED and PARTIAL requests that lack something for a reason `code: …`, their own or a camera's, those that were filed first
-        before later ones."""
+        before later ones. Not those of `but_for`, nor such as have a line of the custody log later than `since` that is one of `unless`."""
         table, camera, begins = footage_requests.c, footage_exports.c, f"{code}: "
         lacking = (FootageState.FAILED.value, FootageState.PARTIAL.value)
         said = camera.reason.startswith(begins, autoescape=True) | camera.reason.contains(f"; {begins}", autoescape=True)
         of_camera = exists().where(camera.request == table.id, camera.state != ExportState.DONE.value, said)
         own = table.reason.startswith(begins, autoescape=True)
-        statement = select(table.id).where(table.state.in_(lacking), or_(own, of_camera))
+        log = footage_custody.c
+        in_hand = exists().where(log.request == table.id, log.step.in_(list(unless)), log.at > since)
+        statement = select(table.id).where(table.state.in_(lacking), or_(own, of_camera), ~in_hand, table.id.not_in(list(but_for)))
         found = await self._conn.scalars(statement.order_by(table.submitted_at, table.id).limit(limit))
         return [RequestId(name) for name in found]
 

@@ -234,7 +234,7 @@ def _voice(ground: Ground, sounds: SoundDesk, hours: HoursDesk) -> BroadcastServ
 
 def _pictures(ground: Ground, captures: CaptureDesk) -> PictureDesk:
     async def take(camera: DeviceId, case: str, actor: Actor) -> bytes:
-        return (await captures.take(camera, profile=None, case=case, actor=actor)).picture
+        return (await captures.take(camera, profile=None, case=case, actor=actor, looked_at=False)).picture
 
     def shown(camera: DeviceId, within: timedelta) -> tuple[bytes, datetime] | None:
         capture = captures.latest(camera, within=within)

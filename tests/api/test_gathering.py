@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import struct
 from collections.abc import AsyncIterator
@@ -39,12 +40,16 @@ class Ear(asyncio.Protocol):
 
 
 @contextlib.asynccontextmanager
-async def talkers(count: int) -> AsyncIterator[list[tuple[Ear, socket.socket]]]:
-    """So many connections, our end and that of the talker."""
+async def talkers(count: int, *, at: int | None = None) -> AsyncIterator[list[tuple[Ear, socket.socket]]]:
+    """So many connections, our end and that of the talker; `at`: the descriptor, free by now, that our end shall have."""
     loop, pairs = asyncio.get_running_loop(), []
     try:
         for _ in range(count):
             ours, theirs = socket.socketpair()
+            if at is not None and ours.fileno() != at:
+                moved = socket.socket(fileno=os.dup2(ours.fileno(), at, inheritable=False))
+                ours.close()
+                ours = moved
             _, ear = await loop.create_connection(Ear, sock=ours)
             pairs.append((ear, theirs))
         yield pairs
@@ -133,10 +138,9 @@ async def test_one_whose_number_another_has_taken_over_leaves_without_it() -> No
         number = gone.transport.get_extra_info("socket").fileno()
         gone.transport.close()
         await until(lambda: gone.gone)
-        async with talkers(2) as later:
-            (heir,) = [(ear, talker) for ear, talker in later if ear.transport.get_extra_info("socket").fileno() == number]
-            gathering.join(heir[0].transport)
+        async with talkers(1, at=number) as [(heir, talker)]:
+            gathering.join(heir.transport)
             leaves[0]()
-            assert not heir[0].read_by_the_loop
-            heir[1].send(b"here")
-            await until(lambda: heir[0].heard == b"here")
+            assert not heir.read_by_the_loop
+            talker.send(b"here")
+            await until(lambda: heir.heard == b"here")

@@ -52,6 +52,17 @@ async def test_what_was_taken_last_is_there_as_long_as_it_is_young(desk: Capture
     assert desk.latest(DeviceId("c1"), within=MINUTE) is None
 
 
+async def test_what_nobody_looked_at_or_another_profile_showed_or_was_seen_before_the_camera_turned_is_not_the_last(
+    desk: CaptureDesk,
+) -> None:
+    await desk.take(DeviceId("c1"), profile=None, case="", actor=ACTOR, looked_at=False)
+    await desk.take(DeviceId("c1"), profile="second-lens", case="", actor=ACTOR)
+    assert desk.latest(DeviceId("c1"), within=MINUTE) is None
+    await taken(desk, "c1")
+    desk.forget(DeviceId("c1"))
+    assert desk.latest(DeviceId("c1"), within=MINUTE) is None
+
+
 async def test_a_clock_that_was_set_back_makes_no_picture_young(desk: CaptureDesk, clock: SimulatedClock) -> None:
     await taken(desk, "c1")
     clock.step(timedelta(hours=-1))

@@ -11,6 +11,7 @@ from gateway.clock import SimulatedClock
 from gateway.domain.city import City
 from gateway.domain.devices import Credentials, Device, DeviceId, DeviceKind, Ports
 from gateway.domain.health import Board, CheckResult, HealthState, Outcome, Standing
+from gateway.domain.remarks import Remark, RemarkKind
 from gateway.drivers.profiles.library import Profiles
 from gateway.drivers.registry import Drivers
 from gateway.errors import WrongDevice
@@ -53,7 +54,7 @@ class Pole:
         now, facts = self.clock.now(), {"identity": found.facts}
         return Standing(HORN, HealthState.UP, now, last_seen=now, facts=facts, introduction=found.introduction)
 
-    async def verify(self) -> str:
+    async def verify(self) -> Remark | None:
         drivers = self.drivers
         return await verification(
             city=self.city,
@@ -104,14 +105,16 @@ async def test_one_of_which_no_hardware_is_known_rests_on_its_address_and_says_s
     pole.has(mac="", serial="A-1")
     found = await pole.check()
     assert (found["identity"].outcome, found["identity"].facts["rests_on"]) == (Outcome.OK, "address")
-    assert "the inventory has no hardware address" in await pole.verify()
+    said = await pole.verify()
+    assert said is not None
+    assert said.kind is RemarkKind.HARDWARE_UNLISTED
 
 
 async def test_hardware_that_was_told_too_long_ago_is_asked_for_though_the_telephone_has_answered_since(pole: Pole) -> None:
     pole.has(mac="02:00:00:00:00:99")
     found = (await pole.check())["identity"]
     pole.board.put(replace(pole.shown(found), facts={"identity": {"hardware": "02:00:00:00:00:99"}}))
-    assert await pole.verify() == ""
+    assert await pole.verify() is None
     await pole.clock.advance(61)
     pole.board.put(replace(pole.board[HORN], last_seen=pole.clock.now()))
     with pytest.raises(WrongDevice):

@@ -158,7 +158,7 @@ async def test_what_the_operator_saw_is_the_picture_of_before(demo: Demo, tmp_pa
         await page.until("document.querySelector('.seen img')?.naturalWidth > 0")
         await page.until("document.querySelector('.hearers')")
         await page.screenshot(tmp_path / "seen.png")
-        await page.run(fill(".shout input[name=text]", "请离开。"))
+        await page.run(fill(".shout input[name=text]", "请不要停留。"))
         await page.run("document.querySelector('.shout form').requestSubmit()")
         await page.until(f"document.querySelector('.outcome [data-speaker={speaker}]')?.dataset.state === 'done'")
         async with http.get("/v1/broadcasts?limit=1") as answer:

@@ -46,6 +46,7 @@ TYPES = frozenset(
         "broadcast.recording-failed",
         "broadcast.stop-all",
         "broadcast.talk-ended",
+        "broadcast.volume-not-restored",
         "camera.capture",
         "camera.steer",
         "device.notice",
