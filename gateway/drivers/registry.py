@@ -253,7 +253,7 @@ class Drivers:
     def _refusals_of(self, device_id: DeviceId) -> Refusals:
         found = self._refusals.get(device_id)
         if found is None:
-            found = self._refusals[device_id] = Refusals(self.onvif_of(device_id))
+            found = self._refusals[device_id] = Refusals(self.onvif_of(device_id), self._clock)
         return found
 
     def volume_of(self, device_id: DeviceId) -> Volumes:

@@ -195,12 +195,14 @@ class BackchannelPath:
         await self.prepare(timeout_s=timeout_s)
         try:
             manner = manner_of(target.speaker, path=self._path)
-            return await open_audio(target, prefer=prefer, timeout_s=timeout_s, manner=manner, habits=self._habits, heir=self._heir)
+            session = await open_audio(target, prefer=prefer, timeout_s=timeout_s, manner=manner, habits=self._habits, heir=self._heir)
         except (DeviceFault, AuthenticationFailed) as error:
             self._path = ""  # it may have moved: ask anew the next time
             if isinstance(error, AuthenticationFailed):
                 self._refusals.note(target, error)
             raise
+        self._refusals.forget()
+        return session
 
     async def _find_path(self, timeout_s: float) -> str:
         profiles = await self._onvif.profiles(timeout_s=timeout_s)

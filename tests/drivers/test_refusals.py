@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from gateway.clock import SystemClock
+from gateway.clock import SimulatedClock, SystemClock
 from gateway.domain.city import City
 from gateway.domain.devices import Credentials, Device, DeviceId, DeviceKind, Ports
 from gateway.drivers.base import Target
 from gateway.drivers.http import Http
 from gateway.drivers.onvif.device import OnvifDevice
 from gateway.drivers.profiles.library import Profiles
-from gateway.drivers.refusals import Refusals
+from gateway.drivers.refusals import AGAIN_AFTER_S, Refusals
 from gateway.drivers.registry import Drivers
 from gateway.drivers.speaker import BackchannelPath, Loudspeaker
 from gateway.errors import AuthenticationFailed
@@ -37,6 +37,7 @@ class Pole:
     horn: SimDevice
     rtsp: Peer
     drivers: Drivers
+    clock: SimulatedClock
 
     @property
     def speaker(self) -> Loudspeaker:
@@ -44,6 +45,15 @@ class Pole:
 
     async def speak(self) -> None:
         await (await self.speaker.open_audio(prefer=ENCODINGS, timeout_s=20)).close()
+
+    async def tries(self) -> int:
+        """How many passwords were refused over RTSP when one more broadcast has failed for it."""
+        with pytest.raises(AuthenticationFailed, match="refuses our password over RTSP"):
+            await self.speak()
+        return self.rtsp.refused
+
+    async def check(self) -> None:
+        await self.drivers.onvif_of(HORN).check(timeout_s=20)
 
 
 @pytest.fixture
@@ -53,15 +63,15 @@ async def pole() -> AsyncIterator[Pole]:
     (horn,) = simulated.of_kind("speaker")
     for switch in state.quirks_of(horn):
         state.switch_quirk(horn, switch, None)
-    login, city = Login(user=horn.username, password="another"), City()
+    login, city, clock = Login(user=horn.username, password="another"), City(), SimulatedClock()
     async with (
         http.listen(Site(simulated, state).lookup, port=port),
         listening(Peer(login=login), host=horn.address) as peer,
-        Drivers(city, SystemClock(), PROFILES, walk_every_s=60) as drivers,
+        Drivers(city, clock, PROFILES, walk_every_s=60) as drivers,
     ):
         city.replace(devices=[Device(HORN, DeviceKind.SPEAKER, "horn", horn.address, Ports(onvif=port, rtsp=peer.port))])
         drivers.renew({HORN: Credentials(horn.username, horn.password)})
-        yield Pole(horn, peer, drivers)
+        yield Pole(horn, peer, drivers, clock)
 
 
 async def test_a_password_that_is_refused_over_rtsp_is_tried_by_one_broadcast_alone(pole: Pole) -> None:
@@ -80,6 +90,41 @@ async def test_somebody_who_says_that_the_password_is_right_lets_it_be_tried_aga
     assert pole.rtsp.login is not None
     pole.rtsp.login.password = pole.horn.password
     await pole.speak()
+
+
+async def test_a_password_that_onvif_has_taken_since_is_tried_again_ever_later(pole: Pole) -> None:
+    assert await pole.tries() == 1
+    await pole.clock.advance(AGAIN_AFTER_S - 1)
+    await pole.check()
+    assert await pole.tries() == 1, "too soon"
+    await pole.clock.advance(1)
+    assert await pole.tries() == 2
+    await pole.clock.advance(AGAIN_AFTER_S)
+    await pole.check()
+    assert await pole.tries() == 2, "twice as late"
+    await pole.clock.advance(AGAIN_AFTER_S)
+    assert await pole.tries() == 3
+
+
+async def test_a_password_that_onvif_has_not_taken_since_is_not_tried_again(pole: Pole) -> None:
+    await pole.check()
+    assert await pole.tries() == 1
+    await pole.clock.advance(100 * AGAIN_AFTER_S)
+    assert await pole.tries() == 1
+
+
+async def test_a_device_that_lets_us_in_again_has_refused_nothing(pole: Pole) -> None:
+    assert pole.rtsp.login is not None
+    for tries in (1, 3):
+        pole.rtsp.login.password = "another"
+        assert await pole.tries() == tries
+        await pole.clock.advance(AGAIN_AFTER_S)
+        await pole.check()
+        assert await pole.tries() == tries + 1
+        await pole.clock.advance(2 * AGAIN_AFTER_S)
+        await pole.check()
+        pole.rtsp.login.password = pole.horn.password
+        await pole.speak()
 
 
 async def test_a_refusal_over_rtsp_keeps_the_password_from_a_call_and_counts_among_those_over_onvif(pole: Pole) -> None:

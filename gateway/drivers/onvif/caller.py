@@ -70,13 +70,17 @@ class Caller:
         "_turns",
         "_web_digest",
         "_zone_s",
+        "accepted_at",
         "target",
     )
 
     def __init__(
         self, target: Target, http: Http, clock: Clock, *, entropy: Callable[[int], bytes] = os.urandom, budget: int = BUDGET
     ) -> None:
-        """`budget`: how many signed requests the device may refuse in all, before its credentials are not tried again."""
+        """`budget`: how many signed requests the device may refuse in all, before its credentials are not tried again.
+
+        `accepted_at`, which others may read: when the device took these credentials last, in monotonic seconds.
+        """
         self.target = target
         self._budget = budget
         self._http = http
@@ -87,6 +91,7 @@ class Caller:
     def _meet(self) -> None:
         """Know nothing of the device."""
         self._access = Access(self._budget)
+        self.accepted_at: float | None = None
         self._digest: Digest | None = None
         self._web_digest: Digest | None = None
         self._digest_at = 0.0
@@ -112,6 +117,7 @@ class Caller:
     def forget(self) -> None:
         """Let credentials that were refused be tried again."""
         self._access.forget()
+        self.accepted_at = None
         self._digest = self._web_digest = None
 
     def try_again(self) -> None:
@@ -327,6 +333,8 @@ class Caller:
     def _let_us_in(self, attempt: "_Attempt") -> None:
         """What is learnt from a login that the device takes."""
         self._access.accepted()
+        if attempt.signed:
+            self.accepted_at = self._clock.monotonic()
         self._one_use = self._one_use or attempt.spent
         if attempt.signed and self._digest is None:
             self._lie_s = zone_lie((self._offset_s or 0.0) - attempt.shift_s)
