@@ -21,7 +21,10 @@ _PLAIN, _EXTENDED = 0x80, 0x90
 _START, _END = 0x80, 0x40
 """Of the byte that says which piece of a NAL unit it is (RFC 6184, 5.8; RFC 7798, 4.4.3)."""
 _RUN_LIMIT = 32
-"""Pieces that are looked at together: more gain nothing, and when they turn out to be none, they were looked at in vain."""
+"""Pieces that are looked at together: more gain nothing, and when they turn out to be none, they were looked at in vain.
+
+Within a burst no more than twice as many as the look before found, so that a device whose pieces never are alike costs two looks a piece.
+"""
 
 
 class Fragmentation(NamedTuple):
@@ -57,7 +60,7 @@ def _follow(buffer: bytes, before: int, at: int, cut: Fragmentation, found: list
     """Put what follows the packet of the frame `before`, from `at` on, into `found`: how many packets in all, the last's marker and end."""
     lead, mask, fragment = cut
     frame, _, _, kind, first, stamp = _HEADS.unpack_from(buffer, before)
-    number, limit, marker = first, len(buffer), False
+    number, limit, marker, most = first, len(buffer), False, _RUN_LIMIT
     while (body := at + _BODY) < limit and not marker and number < 0xFFFF:
         same, size, plain, second, following, time = _HEADS.unpack_from(buffer, at)
         stop = at + 4 + size
@@ -66,20 +69,23 @@ def _follow(buffer: bytes, before: int, at: int, cut: Fragmentation, found: list
             break
         marker = second != kind
         if not marker and stop > body + lead and buffer[body] & mask == fragment and not buffer[body + lead - 1] & _END:
-            bodies = _alike(buffer, at, stop - at, _BODY + lead)
+            bodies = _alike(buffer, at, stop - at, _BODY + lead, most)
             found.append(Pieces(buffer[body : body + lead], bodies))
             number += len(bodies)
             at += len(bodies) * (stop - at)
+            most = min(2 * len(bodies), _RUN_LIMIT)
         else:
             found.append(buffer[body:stop])
             number, at = following, stop
     return number - first + 1, marker, at
 
 
-def _alike(buffer: bytes, at: int, stride: int, heads: int) -> tuple[bytes, ...]:
-    """The bodies of the piece at `at` and of those behind it that are as long and in the midst of the same unit."""
+def _alike(buffer: bytes, at: int, stride: int, heads: int, most: int) -> tuple[bytes, ...]:
+    """The bodies of the piece at `at` and of those behind it that are as long and in the midst of the same unit, `most` in all."""
     which = at + heads - 1
-    marks = buffer[which + stride : which + _RUN_LIMIT * stride : stride]
+    if buffer[at + _NUMBER : which] != buffer[at + stride + _NUMBER : which + stride]:
+        return (buffer[at + heads : at + stride],)
+    marks = buffer[which + stride : which + most * stride : stride]
     count = min(1 + len(marks) - len(marks.lstrip(bytes((buffer[which] & ~_START,)))), (len(buffer) - at) // stride)
     layout, unstarted, behind, steps = _layout(stride, heads, count)
     found = layout.unpack_from(buffer, at)
@@ -87,7 +93,7 @@ def _alike(buffer: bytes, at: int, stride: int, heads: int) -> tuple[bytes, ...]
     return found[1::2] if numbers - (numbers >> 8 * heads) & behind == steps else found[1:2]
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _layout(stride: int, heads: int, count: int) -> tuple[struct.Struct, int, int, int]:
     """So many pieces, each its heads and its body; masks of all heads as one number without the mark of a start, and without the first;
     and what is left of them when each is taken from the one behind it."""

@@ -1,12 +1,16 @@
 """Packets that come together make the same pictures as packets that come alone, whatever was lost, repeated or damaged on the way."""
 
 import io
+import itertools
+import tracemalloc
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.drivers.base import Pieces
+from gateway.drivers.rtsp import bursts as reading
 from gateway.drivers.rtsp import rtp
 from gateway.drivers.rtsp.bursts import Burst
 from gateway.drivers.rtsp.messages import Frame, Parser, encode_frame
@@ -115,3 +119,55 @@ def test_the_pieces_of_a_nal_unit_are_one_item(encoding: str) -> None:
     assert all(len(body) == len(item.bodies[0]) for item in pieces for body in item.bodies)
     assert sum(packet.packets for packet in packets) == len(wire(encoding))
     assert sum(burst.size for burst in bursts) == len(b"".join(wire(encoding)))
+
+
+def piece(sequence: int, body: bytes, *, timestamp: int = 1, source: int = 7, ends: bool = False) -> bytes:
+    """A piece in the midst of a NAL unit of H.264, or its last."""
+    head = rtp.header(payload_type=96, sequence=sequence, timestamp=timestamp, ssrc=source, marker=False)
+    return encode_frame(0, head + (b"\x7c\x45" if ends else b"\x7c\x05") + body)
+
+
+def read(stream: bytes) -> int:
+    """How many packets there are."""
+    parser = Parser()
+    parser.bursts = {0: FRAGMENTATIONS["H264"]}
+    packets = [message.packet for message in parser.feed(stream) if isinstance(message, Burst)]
+    return sum(packet.packets for packet in packets if packet is not None)
+
+
+def test_what_is_kept_of_how_pieces_lie_stays_small_whatever_their_lengths() -> None:
+    """A recorder's pieces may have any length, and any number of them may be alike: 62 lengths and 29 numbers of them."""
+    lengths = itertools.product(range(1, 63), range(3, 32))
+    runs = [b"".join(piece(at, bytes(size), timestamp=count, ends=at == count) for at in range(count + 1)) for size, count in lengths]
+    read(runs[0])
+    reading._layout.cache_clear()
+    tracemalloc.start()
+    try:
+        for run in runs:
+            read(run)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("sources", "a_picture"),
+    [((1, 2), 10_000), ((1, 1, 2, 2), 10_000), ((1, 1, 1, 2), 10_000), ((1,) * 30 + (2,), 10_000), ((1,), 2)],
+    ids=["every piece", "every other piece", "once in three pieces", "once in thirty pieces", "pictures of two pieces"],
+)
+def test_pieces_that_turn_out_to_be_none_cost_few_looks_each(
+    sources: tuple[int, ...], a_picture: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device may change its source, or its pictures, within what looks like a run of pieces."""
+    looked: list[int] = []
+    layout: Callable[[int, int, int], tuple[object, ...]] = reading._layout
+
+    def counted(stride: int, heads: int, count: int) -> tuple[object, ...]:
+        looked.append(count)
+        return layout(stride, heads, count)
+
+    monkeypatch.setattr(reading, "_layout", counted)
+    pieces = [piece(at, b"x", timestamp=at // a_picture, source=sources[at % len(sources)]) for at in range(10_000)]
+    assert read(b"".join(pieces)) == 10_000
+    assert sum(looked) <= 3 * 10_000
