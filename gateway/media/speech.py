@@ -175,7 +175,7 @@ def _waits(started: asyncio.Task[asyncio.subprocess.Process] | None) -> bool:
     """Whether this process waits for a text, or will."""
     if started is None or not started.done():
         return started is not None
-    return started.exception() is None and started.result().returncode is None
+    return not started.cancelled() and started.exception() is None and started.result().returncode is None
 
 
 async def _dismiss(started: asyncio.Task[asyncio.subprocess.Process] | None) -> None:

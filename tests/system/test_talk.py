@@ -104,15 +104,20 @@ async def key(page: Page, kind: str) -> None:
     await page.run(f"document.activeElement.dispatchEvent(new KeyboardEvent({kind!r}, {{ key: ' ', bubbles: true }}))")
 
 
+async def say_something_long(page: Page, speaker: str) -> None:
+    """On a camera's page, until `speaker` is heard."""
+    await page.until("document.querySelector('.hearers')")
+    await page.run(fill(".shout input[name=text]", "请勿占道经营,谢谢配合。" * 8))
+    await page.run("document.querySelector('.shout form').requestSubmit()")
+    await page.until(f"document.querySelector('.outcome [data-speaker={speaker}]')?.dataset.state === 'playing'")
+
+
 async def test_a_text_is_said_there_and_one_press_silences_all(demo: Demo, tmp_path: Path) -> None:
     async with browser(tmp_path / "profile") as page, api(demo, "operator") as http:
         camera, speaker = await a_view(http)
         await sign_in(page, demo, "operator")
         await show(page, http, camera)
-        await page.until("document.querySelector('.hearers')")
-        await page.run(fill(".shout input[name=text]", "请勿占道经营,谢谢配合。" * 8))
-        await page.run("document.querySelector('.shout form').requestSubmit()")
-        await page.until(f"document.querySelector('.outcome [data-speaker={speaker}]')?.dataset.state === 'playing'")
+        await say_something_long(page, speaker)
         await page.screenshot(tmp_path / "text.png")
         await page.run("document.querySelector('.top .stop-all').click()")
         await page.until(f"document.querySelector('.outcome [data-speaker={speaker}]')?.dataset.state === 'cancelled'")
@@ -130,10 +135,7 @@ async def test_one_broadcast_is_silenced_while_others_sound_on(demo: Demo, tmp_p
             sounding = (await answer.json())["id"]
         await sign_in(page, demo, "operator")
         await show(page, http, camera)
-        await page.until("document.querySelector('.hearers')")
-        await page.run(fill(".shout input[name=text]", "请勿占道经营,谢谢配合。" * 8))
-        await page.run("document.querySelector('.shout form').requestSubmit()")
-        await page.until(f"document.querySelector('.outcome [data-speaker={speaker}]')?.dataset.state === 'playing'")
+        await say_something_long(page, speaker)
         await page.screenshot(tmp_path / "silence.png")
         await page.run("document.querySelector('.shout .silence').click()")
         await page.until(f"document.querySelector('.outcome [data-speaker={speaker}]')?.dataset.state === 'cancelled'")
