@@ -31,3 +31,14 @@ async def test_one_that_waits_and_one_that_has_ended_are_put_down(program: str) 
     await put_down(process)
     await put_down(process)
     assert process.returncode is not None
+
+
+async def test_one_is_gone_before_whoever_puts_it_down_and_is_cancelled_meanwhile_goes_on() -> None:
+    process = await started("import sys; sys.stdin.read()")
+    ending = asyncio.create_task(put_down(process))
+    for _ in range(3):
+        await asyncio.sleep(0)
+        ending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await ending
+    assert process.returncode == -9

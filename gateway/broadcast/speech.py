@@ -80,11 +80,19 @@ class SpeechDesk:
         self._waiting += 1
         self._used.set()
         try:
-            _, sound = await asyncio.gather(self._leveller.start(), self._engine.speak(text, voice))
+            sound = await self._said(text, voice)
             return await self._leveller.prepare(sound)
         finally:
             self._waiting -= 1
             self._next.set()
+
+    async def _said(self, text: str, voice: str) -> bytes:
+        """The text by the engine; meanwhile the leveller has been started, and is there before an error is told."""
+        starting = asyncio.create_task(self._leveller.start(), name="leveller starts")
+        try:
+            return await self._engine.speak(text, voice)
+        finally:
+            await starting
 
     async def _voice(self, wanted: str, text: str) -> str:
         """The voice of that name, or the first that suits the text."""

@@ -152,7 +152,7 @@ class EspeakEngine:
         waiting = self._at_hand.pop(voice, None)
         self._at_hand[voice] = None
         most = self._most_bytes + _HEADER
-        if waiting is not None and _waits(waiting) and (sound := await _told(await waiting, text, most)):
+        if waiting is not None and _waits(waiting) and (sound := await _told(await _taken(waiting), text, most)):
             return sound
         return await _told(await self._start(*_speaking(voice)), text, most)
 
@@ -178,10 +178,23 @@ def _waits(started: asyncio.Task[asyncio.subprocess.Process] | None) -> bool:
     return not started.cancelled() and started.exception() is None and started.result().returncode is None
 
 
+async def _taken(started: asyncio.Task[asyncio.subprocess.Process]) -> asyncio.subprocess.Process:
+    """The process, which nobody is left with when nobody waits for it any more."""
+    try:
+        return await started
+    except asyncio.CancelledError:
+        await _dismiss(started)
+        raise
+
+
 async def _dismiss(started: asyncio.Task[asyncio.subprocess.Process] | None) -> None:
-    if started is not None:
-        with contextlib.suppress(Overloaded, OSError):
-            await put_down(await started)
+    if started is None:
+        return
+    if not started.done():
+        started.cancel()  # whoever is cancelled amid a start ends what has started
+        await asyncio.wait([started])
+    if not started.cancelled() and started.exception() is None:
+        await put_down(started.result())
 
 
 async def _told(process: asyncio.subprocess.Process, text: bytes, most: int) -> bytes:

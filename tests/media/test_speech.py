@@ -3,6 +3,7 @@ import io
 import os
 import shutil
 import signal
+import threading
 import wave
 from pathlib import Path
 
@@ -93,6 +94,11 @@ def alive(number: int) -> bool:
     return Path(f"/proc/{number}").exists()
 
 
+def children() -> list[str]:
+    """Processes of this one that are still there."""
+    return Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+
+
 async def killed(number: int) -> None:
     os.kill(number, signal.SIGKILL)
     await until(lambda: not alive(number))
@@ -136,6 +142,21 @@ async def test_the_two_voices_that_spoke_last_stand_by_until_they_may_rest(tmp_p
     await until(lambda: sorted(voice for number, voice in diary.started() if alive(number)) == ["de", "en-gb"])
     await engine.rest()
     assert not any(alive(number) for number, _ in diary.started())
+
+
+@pytest.mark.parametrize("after", range(12))
+async def test_no_process_is_left_of_a_text_that_was_given_up_as_the_one_that_stands_by_came(tmp_path: Path, after: int) -> None:
+    diary = Diary(tmp_path)
+    engine = EspeakEngine(longest_s=60, program=diary.program)
+    await engine.speak("one\n", "en-gb")
+    await engine.stand_by()
+    speaking = asyncio.create_task(engine.speak("two\n", "en-gb"))
+    for _ in range(after):
+        await asyncio.sleep(0)
+    speaking.cancel()
+    await asyncio.wait([speaking])
+    await engine.rest()
+    assert not children()
 
 
 async def test_what_takes_too_long_to_say_is_refused_before_it_is_all_there(tmp_path: Path) -> None:
