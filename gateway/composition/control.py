@@ -18,7 +18,8 @@ class ControlParts:
 
 def make_control(ground: Ground) -> ControlParts:
     store, clock, drivers = ground.store, ground.clock, ground.drivers
-    captures = CaptureDesk(store=store, clock=clock, camera_of=drivers.onvif_of, stills=StreamStills(target_of=drivers.target_of))
+    stills = StreamStills(target_of=drivers.target_of, refusals_of=drivers.refusals_of)
+    captures = CaptureDesk(store=store, clock=clock, camera_of=drivers.onvif_of, stills=stills)
     return ControlParts(
         captures=captures,
         steering=SteeringDesk(store=store, clock=clock, camera_of=drivers.onvif_of, moved=captures.forget),

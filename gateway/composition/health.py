@@ -34,7 +34,7 @@ class HealthParts:
 def make_health(ground: Ground) -> HealthParts:
     drivers, traps = ground.drivers, ground.config.traps
     service, album = _wheel(ground), Album(ground.store, ground.clock)
-    streams = Streams(camera_of=drivers.onvif_of, target_of=drivers.target_of, clock=ground.clock)
+    streams = Streams(camera_of=drivers.onvif_of, target_of=drivers.target_of, refusals_of=drivers.refusals_of, clock=ground.clock)
     listening = _listening(ground, service)
 
     def let_retry(device: DeviceId) -> None:

@@ -5,6 +5,7 @@ from typing import Final
 
 from gateway.domain.devices import DeviceId
 from gateway.drivers.base import MediaPacket, MediaSource, Target, TrackDescription
+from gateway.drivers.refusals import Refusals
 from gateway.drivers.rtsp.live import look
 from gateway.media.stills import KeyPicture, StillDecoder
 
@@ -15,14 +16,23 @@ TIMEOUT_S: Final = 15.0
 class StreamStills:
     """Takes the next key picture of a stream; decoding it costs nothing of the daemon."""
 
-    def __init__(self, *, target_of: Callable[[DeviceId], Target], decoder: StillDecoder | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        target_of: Callable[[DeviceId], Target],
+        refusals_of: Callable[[DeviceId], Refusals],
+        decoder: StillDecoder | None = None,
+    ) -> None:
         self._target_of = target_of
+        self._refusals_of = refusals_of
         self._decoder = decoder or StillDecoder()
 
     async def take(self, camera: DeviceId, source: MediaSource, profile: str) -> bytes:
         """One JPEG of what `profile` streams. Raises the DeviceErrors."""
         path = await source.stream_path(profile, timeout_s=TIMEOUT_S)
-        encoding, stream = await look(self._target_of(camera), path, _eye, timeout_s=TIMEOUT_S)
+        target = self._target_of(camera)
+        with self._refusals_of(camera).minded(target):
+            encoding, stream = await look(target, path, _eye, timeout_s=TIMEOUT_S)
         return await self._decoder.jpeg(encoding, stream)
 
 

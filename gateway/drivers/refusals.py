@@ -1,5 +1,7 @@
 """What a device has refused of the inventory's login, by whatever protocol: devices lock out whoever tries a wrong password again."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -59,6 +61,19 @@ class Refusals:
             error = self._known.error
             return AuthenticationFailed(str(error), code=error.code, hint=error.hint)
         return self._bookkeeper.known_bad() if self._bookkeeper is not None else None
+
+    @contextmanager
+    def minded(self, target: Target) -> Iterator[None]:
+        """Log in to `target` inside: what becomes of it is remembered. Raises AuthenticationFailed where it is not to be tried."""
+        refused = self.known(target)
+        if refused is not None:
+            raise refused
+        try:
+            yield
+        except AuthenticationFailed as error:
+            self.note(target, error)
+            raise
+        self.forget()
 
     def note(self, target: Target, error: AuthenticationFailed) -> None:
         """What a login failed for; nothing is remembered where no password was refused."""

@@ -246,11 +246,12 @@ class Drivers:
     def _called(self, device_id: DeviceId) -> SipSpeaker:
         speaker = self._telephones.get(device_id)
         if speaker is None:
-            refusals = None if self._sip.outbound else self._refusals_of(device_id)  # an exchange has its own login
+            refusals = None if self._sip.outbound else self.refusals_of(device_id)  # an exchange has its own login
             speaker = self._telephones[device_id] = SipSpeaker(self._sip, partial(self.target_of, device_id), self._clock, refusals)
         return speaker
 
-    def _refusals_of(self, device_id: DeviceId) -> Refusals:
+    def refusals_of(self, device_id: DeviceId) -> Refusals:
+        """What the device has refused of our login, for everybody who logs in to it over RTSP. Raises NotFound."""
         found = self._refusals.get(device_id)
         if found is None:
             found = self._refusals[device_id] = Refusals(self.onvif_of(device_id), self._clock)
@@ -266,7 +267,7 @@ class Drivers:
         onvif, speaker = self.onvif_of(device_id), self._speakers.get(device_id)
         if speaker is None:
             paths: dict[SpeakerPath, StreamPath] = {
-                SpeakerPath.BACKCHANNEL: BackchannelPath(onvif, self._bequeath, self._refusals_of(device_id)),
+                SpeakerPath.BACKCHANNEL: BackchannelPath(onvif, self._bequeath, self.refusals_of(device_id)),
                 SpeakerPath.SIP: self._called(device_id),
             }
             target_of, clips = partial(self.target_of, device_id), Clips(onvif, self._clock)

@@ -1,4 +1,4 @@
-"""Glances at cameras' live streams: which stream is looked at is learnt once a day, a refused login is not tried again."""
+"""Glances at cameras' live streams: which stream is looked at is learnt once a day."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from gateway.clock import Clock
 from gateway.domain.devices import DeviceId
 from gateway.drivers.base import MediaProfile, MediaSource, Target, TrackDescription
+from gateway.drivers.refusals import Refusals
 from gateway.drivers.rtsp.connection import deadline
 from gateway.drivers.rtsp.live import look
-from gateway.errors import AuthenticationFailed, DeadlineExceeded, DeviceFault, NotSupported
+from gateway.errors import DeadlineExceeded, DeviceFault, NotSupported
 from gateway.media.glance import Glance, GlanceEye
 
 FRESH_S = 86_400.0
@@ -42,13 +43,20 @@ class _Stream:
 class Streams:
     """Looks at one stream of a camera, its largest. Everything that it remembers of a camera is forgotten when the inventory changes it."""
 
-    def __init__(self, *, camera_of: Callable[[DeviceId], MediaSource], target_of: Callable[[DeviceId], Target], clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        camera_of: Callable[[DeviceId], MediaSource],
+        target_of: Callable[[DeviceId], Target],
+        refusals_of: Callable[[DeviceId], Refusals],
+        clock: Clock,
+    ) -> None:
         self._camera_of = camera_of
         self._target_of = target_of
+        self._refusals_of = refusals_of
         self._clock = clock
         self._streams: dict[DeviceId, _Stream] = {}
         self._learning: dict[DeviceId, asyncio.Lock] = {}
-        self._refused: dict[DeviceId, tuple[Target, AuthenticationFailed]] = {}
 
     async def look(self, camera: DeviceId, *, timeout_s: float, frames: int) -> Sighting:
         """A key picture and `frames` frames, or fewer when the time is over: `timeout_s` for all of it. Raises the DeviceErrors.
@@ -56,40 +64,25 @@ class Streams:
         `no-stream`: nothing came in time; `no-picture`: packets, and no key picture among them.
         """
         target = self._target_of(camera)
-        self._not_refused(target)
         try:
             began = self._clock.monotonic()
             async with deadline(target, timeout_s), self._learning.setdefault(camera, asyncio.Lock()):  # two checks may ask at once
                 stream = await self._stream_of(target, timeout_s)
             self._learning.pop(camera, None)
             return await self._seen(stream, max(0.0, timeout_s - (self._clock.monotonic() - began)), frames)
-        except AuthenticationFailed as error:
-            if error.code != "stale-nonce":  # that one says nothing against the login
-                self._refused[camera] = (target, error)
-            raise
         except DeviceFault:
             self._streams.pop(camera, None)  # its path has changed
             raise
 
     def forget(self, camera: DeviceId) -> None:
-        """Learn its stream anew, and let a login that was refused be tried again."""
+        """Learn its stream anew."""
         self._streams.pop(camera, None)
-        self._refused.pop(camera, None)
 
     def keep_only(self, known: Callable[[DeviceId], bool]) -> None:
         """Drop what is remembered of cameras that are gone."""
-        for kept in (self._streams, self._refused, self._learning):
+        for kept in (self._streams, self._learning):
             for camera in [one for one in kept if not known(one)]:
                 del kept[camera]
-
-    def _not_refused(self, target: Target) -> None:
-        refused = self._refused.get(target.device)
-        if refused is None:
-            return
-        before, error = refused
-        if before == target:
-            raise AuthenticationFailed(str(error), code=error.code, hint=error.hint)
-        del self._refused[target.device]
 
     async def _stream_of(self, target: Target, timeout_s: float) -> _Stream:
         known, now = self._streams.get(target.device), self._clock.monotonic()
@@ -105,7 +98,8 @@ class Streams:
     async def _seen(self, stream: _Stream, timeout_s: float, frames: int) -> Sighting:
         began, eye = self._clock.monotonic(), _Eye(self._clock, frames)
         try:
-            glance = await look(stream.target, stream.path, eye.on, timeout_s=timeout_s)
+            with self._refusals_of(stream.target.device).minded(stream.target):
+                glance = await look(stream.target, stream.path, eye.on, timeout_s=timeout_s)
         except DeadlineExceeded as error:
             glance_so_far = eye.glance
             if glance_so_far is None:

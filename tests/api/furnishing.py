@@ -102,7 +102,8 @@ def make_services(
     folder: Path, store: Store, city: City, clock: Clock, drivers: Drivers, *, limits: Limits, destinations: Sequence[Destination] = ()
 ) -> Services:
     ground = Ground(folder, store, city, clock, drivers)
-    captures = CaptureDesk(store=store, clock=clock, camera_of=drivers.onvif_of, stills=StreamStills(target_of=drivers.target_of))
+    stills = StreamStills(target_of=drivers.target_of, refusals_of=drivers.refusals_of)
+    captures = CaptureDesk(store=store, clock=clock, camera_of=drivers.onvif_of, stills=stills)
     return Services(
         clock=clock,
         city=city,

@@ -1,5 +1,6 @@
 """A simulated street of real sockets for the health service, with the store, drivers and clock that it works with."""
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from gateway.drivers.base import Target
 from gateway.drivers.http import Http
 from gateway.drivers.onvif.device import OnvifDevice
 from gateway.drivers.profiles.library import Profiles
+from gateway.drivers.refusals import Refusals
 from gateway.drivers.snmp.polling import GufoEngine
 from gateway.drivers.snmp.reader import SensorReader
 from gateway.health.album import Album
@@ -54,6 +56,7 @@ class Street:
     pictures: PictureReader = field(default_factory=PictureReader)
     http: Http = field(default_factory=Http)
     drivers: dict[DeviceId, OnvifDevice] = field(default_factory=dict)
+    refusals: defaultdict[DeviceId, Refusals] = field(default_factory=lambda: defaultdict(Refusals))
 
     def adopt(self, devices: Sequence[SimDevice], **changed: str) -> None:
         """The inventory is these devices, with `changed` in each."""
@@ -80,7 +83,9 @@ class Street:
 
     def slow_tools(self, clock: Clock, store: Store, *, timeout_s: float = 5.0) -> SlowTools:
         """What slow checks work with."""
-        streams = Streams(camera_of=partial(self.driver, clock=clock), target_of=self.target, clock=clock)
+        streams = Streams(
+            camera_of=partial(self.driver, clock=clock), target_of=self.target, refusals_of=self.refusals.__getitem__, clock=clock
+        )
         return SlowTools(
             clock=clock,
             city=self.city,

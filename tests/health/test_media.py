@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from gateway.clock import SystemClock
+from gateway.control.stills import StreamStills
 from gateway.domain.devices import Credentials, DeviceId
 from gateway.domain.health import CheckResult, Outcome
 from gateway.drivers.base import MediaProfile
+from gateway.drivers.refusals import Refusals
 from gateway.errors import AuthenticationFailed, NotSupported
 from gateway.health.checks import media
 from gateway.health.checks.subject import SlowTools, Subject
@@ -78,7 +80,8 @@ async def test_a_camera_without_a_media_service_is_not_judged_by_it(street: Stre
         async def profiles(self, *, timeout_s: float) -> list[MediaProfile]:
             raise NotSupported("no such service")
 
-    streams = Streams(camera_of=lambda _camera: Bare(), target_of=street.target, clock=tools.clock)
+    refusals_of = street.refusals.__getitem__
+    streams = Streams(camera_of=lambda _camera: Bare(), target_of=street.target, refusals_of=refusals_of, clock=tools.clock)
     result = await looked(street, replace(tools, streams=streams), camera)
     assert (result.outcome, result.reason) == (Outcome.UNKNOWN, "not-supported")
 
@@ -96,21 +99,57 @@ async def test_a_refused_login_is_not_tried_again_until_it_changes(street: Stree
     assert (await looked(street, tools, camera)).reason == "bad-credentials"
     street.mend(camera)
     assert (await looked(street, tools, camera)).reason == "bad-credentials", "known to be bad: not asked"
-    street.logins[DeviceId(camera.id)] = Credentials(camera.username, camera.password)
-    tools.streams.forget(DeviceId(camera.id))
+    street.refusals[DeviceId(camera.id)].forget()
+    assert (await looked(street, tools, camera)).outcome is Outcome.OK
+    street.logins[DeviceId(camera.id)] = Credentials(camera.username, "wrong")
+    assert (await looked(street, tools, camera)).reason == "bad-credentials"
+    del street.logins[DeviceId(camera.id)]
     assert (await looked(street, tools, camera)).outcome is Outcome.OK
 
 
+class Camera:
+    """Has one stream."""
+
+    async def profiles(self, *, timeout_s: float) -> list[MediaProfile]:
+        return [PROFILE]
+
+    async def stream_path(self, token: str, *, timeout_s: float) -> str:
+        return "/main"
+
+
+def streams_of(peer: Peer, refusals: Refusals) -> Streams:
+    return Streams(
+        camera_of=lambda _camera: Camera(), target_of=lambda _camera: peer.target, refusals_of=lambda _camera: refusals, clock=SystemClock()
+    )
+
+
+async def test_a_password_that_a_check_knows_to_be_refused_is_not_tried_for_a_still_nor_by_the_next_check() -> None:
+    async with listening(Peer(login=Login(password="another"))) as peer:
+        refusals = Refusals()
+        streams = streams_of(peer, refusals)
+        stills = StreamStills(target_of=lambda _camera: peer.target, refusals_of=lambda _camera: refusals)
+        for _ in range(2):
+            with pytest.raises(AuthenticationFailed):
+                await streams.look(peer.target.device, timeout_s=5, frames=1)
+            with pytest.raises(AuthenticationFailed):
+                await stills.take(peer.target.device, Camera(), "main")
+        assert peer.refused == 1
+
+
+async def test_a_password_that_a_still_was_refused_is_not_tried_by_a_check() -> None:
+    async with listening(Peer(login=Login(password="another"))) as peer:
+        refusals = Refusals()
+        stills = StreamStills(target_of=lambda _camera: peer.target, refusals_of=lambda _camera: refusals)
+        with pytest.raises(AuthenticationFailed):
+            await stills.take(peer.target.device, Camera(), "main")
+        with pytest.raises(AuthenticationFailed):
+            await streams_of(peer, refusals).look(peer.target.device, timeout_s=5, frames=1)
+        assert peer.refused == 1
+
+
 async def test_a_login_that_is_called_stale_is_tried_again_at_the_next_check() -> None:
-    class Camera:
-        async def profiles(self, *, timeout_s: float) -> list[MediaProfile]:
-            return [PROFILE]
-
-        async def stream_path(self, token: str, *, timeout_s: float) -> str:
-            return "/main"
-
     async with listening(Peer(login=Login(refuses_as_stale=1000))) as peer:
-        streams = Streams(camera_of=lambda _camera: Camera(), target_of=lambda _camera: peer.target, clock=SystemClock())
+        streams = streams_of(peer, Refusals())
         for asked in (3, 6):
             with pytest.raises(AuthenticationFailed, match="stale"):
                 await streams.look(peer.target.device, timeout_s=5, frames=1)
@@ -154,6 +193,7 @@ async def test_two_checks_at_once_learn_a_stream_once(street: Street, tools: Slo
         async def stream_path(self, profile: str, *, timeout_s: float) -> str:
             return await driver.stream_path(profile, timeout_s=timeout_s)
 
-    streams = Streams(camera_of=lambda _camera: Counted(), target_of=street.target, clock=tools.clock)
+    refusals_of = street.refusals.__getitem__
+    streams = Streams(camera_of=lambda _camera: Counted(), target_of=street.target, refusals_of=refusals_of, clock=tools.clock)
     await asyncio.gather(*(looked(street, replace(tools, streams=streams), camera) for _ in range(2)))
     assert asked == 1

@@ -1,6 +1,7 @@
 """Q20: cameras whose picture has no address, one that is none, or one on somebody else's host."""
 
 import io
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
@@ -16,6 +17,7 @@ from gateway.domain.events import Actor, ActorKind
 from gateway.drivers.base import Target
 from gateway.drivers.http import Http
 from gateway.drivers.onvif.device import OnvifDevice
+from gateway.drivers.refusals import Refusals
 from gateway.storage.store import Store
 from simulators import city as simulated
 from simulators.city import City, SimDevice
@@ -61,7 +63,9 @@ async def pole(store: Store) -> AsyncIterator[Pole]:
     def camera_of(camera: DeviceId) -> OnvifDevice:
         return drivers.setdefault(camera, OnvifDevice(target_of(camera), Http(), SystemClock()))
 
-    desk = CaptureDesk(store=store, clock=SimulatedClock(), camera_of=camera_of, stills=StreamStills(target_of=target_of))
+    refusals = defaultdict[DeviceId, Refusals](Refusals)
+    stills = StreamStills(target_of=target_of, refusals_of=refusals.__getitem__)
+    desk = CaptureDesk(store=store, clock=SimulatedClock(), camera_of=camera_of, stills=stills)
     async with running(planned, state, control=("127.0.0.1", 0), only=("http", "rtsp")):
         yield Pole(planned, state, desk, drivers)
 
