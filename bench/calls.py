@@ -37,7 +37,7 @@ from gateway.domain.health import Board, HealthState, Introduction, Standing
 from gateway.drivers.base import Line
 from gateway.drivers.profiles.library import Profiles
 from gateway.drivers.registry import Drivers
-from gateway.drivers.rtsp.udp import UdpPair
+from gateway.drivers.rtp.udp import UdpPair
 from gateway.media.clips import PreparedClip
 from gateway.storage.store import Store
 from simulators.city import City as SimCity

@@ -19,7 +19,7 @@ from gateway.broadcast.pacing.stream import Stream
 from gateway.clock import SystemClock
 from gateway.domain.speaking import SpeakerPath
 from gateway.drivers.base import AudioFormat, Line
-from gateway.drivers.rtsp.udp import UdpPair
+from gateway.drivers.rtp.udp import UdpPair
 
 SECONDS = 8.0
 _HOG = "import time; end = time.monotonic() + {seconds}\nwhile time.monotonic() < end: pass"

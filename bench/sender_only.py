@@ -27,7 +27,7 @@ from bench import choir
 from gateway.broadcast.pacing.client import ChildPacer
 from gateway.broadcast.pacing.stream import Stream
 from gateway.drivers.base import Line
-from gateway.drivers.rtsp.udp import UdpPair
+from gateway.drivers.rtp.udp import UdpPair
 
 SECONDS = 8.0
 _OWN = "10.0.0.1"

@@ -9,7 +9,7 @@ from typing import Final
 from gateway.domain.devices import MulticastGroup
 from gateway.domain.speaking import SpeakerPath
 from gateway.drivers.base import AudioFormat, Line, Write
-from gateway.drivers.rtsp.numbering import Numbering
+from gateway.drivers.rtp.numbering import Numbering
 from gateway.errors import Unreachable
 
 RATE: Final = 8_000

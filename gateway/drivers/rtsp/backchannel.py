@@ -7,11 +7,11 @@ from functools import partial
 
 from gateway.domain.speaking import KeepAlive, SpeakerPath, SpeakerWays
 from gateway.drivers.base import AudioFormat, Heir, Line, Target, Write, no_heir
-from gateway.drivers.rtsp import rtp
+from gateway.drivers.rtp.numbering import Numbering
+from gateway.drivers.rtp.reports import latest_missed
 from gateway.drivers.rtsp.connection import Connection, connect, deadline, take_leave
-from gateway.drivers.rtsp.numbering import Numbering
-from gateway.drivers.rtsp.sdp import Encoding, Media, SessionDescription
 from gateway.drivers.rtsp.session import Transport, Wire, aggregate_url, describe, media_url, set_up
+from gateway.drivers.sdp import Encoding, Media, SessionDescription
 from gateway.errors import AuthenticationFailed, Busy, DeviceError, DeviceFault, NotSupported, ProtocolError, Unreachable
 
 Headers = Sequence[tuple[str, str]]
@@ -169,7 +169,7 @@ class Backchannel:
 
     @property
     def missed(self) -> int | None:
-        self._missed = rtp.latest_missed(self._reports(), self._missed)
+        self._missed = latest_missed(self._reports(), self._missed)
         return self._missed
 
     @property

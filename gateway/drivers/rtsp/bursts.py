@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from gateway.drivers.base import MediaPacket, Pieces
-from gateway.drivers.rtsp import rtp
+from gateway.drivers.rtp.packets import parse
 
 _HEADS = struct.Struct(">HHBBHI")
 """A frame's head (RFC 2326, 10.12), `$` and channel as one, and a packet's up to its timestamp (RFC 3550, 5.1)."""
@@ -50,10 +50,10 @@ def gather(buffer: bytes, start: int, stop: int, cut: Fragmentation) -> Burst:
     """What begins with the frame from `start` to `stop`; it takes up `size` bytes of `buffer`."""
     packet, channel = buffer[start + 4 : stop], buffer[start + 1]
     if len(packet) < 12 or packet[1] & _MARKER or packet[0] not in (_PLAIN, _EXTENDED):
-        return Burst(channel, rtp.parse(packet), stop - start)
+        return Burst(channel, parse(packet), stop - start)
     found: list[bytes | Pieces] = []
     packets, marker, end = _follow(buffer, start, stop, cut, found)
-    return Burst(channel, rtp.parse(packet, found, packets, marker), end - start)
+    return Burst(channel, parse(packet, found, packets, marker), end - start)
 
 
 def _follow(buffer: bytes, before: int, at: int, cut: Fragmentation, found: list[bytes | Pieces]) -> tuple[int, bool, int]:

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from gateway.drivers.base import MediaPacket, Target, TrackDescription
-from gateway.drivers.rtsp import rtp
+from gateway.drivers.rtp.packets import parse
 from gateway.drivers.rtsp.connection import connect, deadline
-from gateway.drivers.rtsp.sdp import Media, SessionDescription
 from gateway.drivers.rtsp.session import Transport, aggregate_url, describe, media_url, set_up
+from gateway.drivers.sdp import Media, SessionDescription
 from gateway.errors import DeviceError, GatewayError, NotSupported, Unreachable
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ async def look(target: Target, path: str, eye_of: Callable[[TrackDescription], E
 
             def on_frame(channel: int, payload: bytes) -> None:
                 nonlocal taken
-                packet = rtp.parse(payload) if channel == wire.channel and not seen.done() else None
+                packet = parse(payload) if channel == wire.channel and not seen.done() else None
                 if packet is None:
                     return
                 taken += len(payload)

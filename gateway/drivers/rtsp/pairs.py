@@ -4,7 +4,7 @@ import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from gateway.drivers.rtsp.udp import UdpPair
+from gateway.drivers.rtp.udp import UdpPair
 
 _KEPT = 4  # reports of one device that wait to be asked for; the latest counts
 

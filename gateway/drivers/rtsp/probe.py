@@ -4,10 +4,10 @@ import asyncio
 from dataclasses import dataclass
 
 from gateway.drivers.base import Target, TrackDescription
-from gateway.drivers.rtsp import rtp
+from gateway.drivers.rtp.packets import parse
 from gateway.drivers.rtsp.connection import connect, deadline
-from gateway.drivers.rtsp.sdp import Media, SessionDescription
 from gateway.drivers.rtsp.session import Transport, aggregate_url, describe, media_url, set_up
+from gateway.drivers.sdp import Media, SessionDescription
 from gateway.errors import DeviceError, NotSupported, Unreachable
 
 
@@ -37,7 +37,7 @@ async def first_packet(target: Target, path: str, *, timeout_s: float, kind: str
             wire = await set_up(connection, media_url(connection, base, media), order=(Transport.TCP,))
 
             def on_frame(channel: int, payload: bytes) -> None:
-                if channel == wire.channel and not arrival.done() and rtp.parse(payload) is not None:
+                if channel == wire.channel and not arrival.done() and parse(payload) is not None:
                     arrival.set_result(loop.time())
 
             def on_end(error: DeviceError | None) -> None:

@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from gateway.drivers.base import MediaPacket, Span, Target, TrackDescription
-from gateway.drivers.rtsp import rtp
+from gateway.drivers.rtp.packets import parse
+from gateway.drivers.rtp.reports import says_goodbye
 from gateway.drivers.rtsp.bursts import Fragmentation
 from gateway.drivers.rtsp.connection import Connection, connect, deadline
-from gateway.drivers.rtsp.sdp import Media, SessionDescription
 from gateway.drivers.rtsp.session import Transport, aggregate_url, describe, media_url, set_up
+from gateway.drivers.sdp import Media, SessionDescription
 from gateway.errors import AuthenticationFailed, DeadlineExceeded, DeviceError, DeviceFault, NotSupported, ProtocolError
 
 REQUIRE = (("Require", "onvif-replay"),)
@@ -223,10 +224,10 @@ class Replay:
         """The packet with its track; None for what is no media. Sets `ended` when it ends the replay."""
         index = self.channels.get(channel)
         if index is None:
-            if channel - 1 in self.channels and isinstance(what, bytes) and rtp.says_goodbye(what):
+            if channel - 1 in self.channels and isinstance(what, bytes) and says_goodbye(what):
                 self._part(self.channels[channel - 1])
             return None
-        packet = rtp.parse(what) if isinstance(what, bytes) else what
+        packet = parse(what) if isinstance(what, bytes) else what
         if packet is None:
             raise ProtocolError(f"{self._connection.target.device}: sends what is no RTP packet")
         if index > 0:

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gateway.drivers import sdp
 from gateway.drivers.base import Descriptor
-from gateway.drivers.rtsp import sdp
 from gateway.drivers.rtsp.connection import Connection, base_url, resolve
 from gateway.drivers.rtsp.pairs import Pairs
-from gateway.drivers.rtsp.sdp import Media, SessionDescription
+from gateway.drivers.sdp import Media, SessionDescription
 from gateway.drivers.textual import Response
 from gateway.errors import DeviceFault, NotSupported, ProtocolError
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.drivers.rtsp import sdp
+from gateway.drivers import sdp
 from gateway.errors import NotSupported, ProtocolError
 
 PAYLOAD_TYPES: Final = {"PCMU": 0, "PCMA": 8, "G722": 9}

@@ -8,9 +8,9 @@ from typing import Final
 
 from gateway.domain.speaking import AutoAnswer, SpeakerPath
 from gateway.drivers.base import AudioFormat, Line, Target, Write
-from gateway.drivers.rtsp import rtp
-from gateway.drivers.rtsp.numbering import Numbering
-from gateway.drivers.rtsp.udp import UdpPair
+from gateway.drivers.rtp.numbering import Numbering
+from gateway.drivers.rtp.reports import latest_missed
+from gateway.drivers.rtp.udp import UdpPair
 from gateway.drivers.sip.agent import Conversation, Outbound, SipAgent, Way, deadline
 from gateway.drivers.sip.call import Call, Phase, Plan
 from gateway.drivers.sip.description import Agreed, agreed, offer
@@ -117,7 +117,7 @@ class SipSession:
 
     @property
     def missed(self) -> int | None:
-        self._missed = rtp.latest_missed(self._pair.reports(), self._missed)
+        self._missed = latest_missed(self._pair.reports(), self._missed)
         return self._missed
 
     @property

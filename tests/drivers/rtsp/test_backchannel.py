@@ -12,6 +12,7 @@ from gateway.drivers.base import Target
 from gateway.drivers.refusals import Refusals
 from gateway.drivers.rtsp.backchannel import Backchannel, SpeakerRtsp, open_audio
 from gateway.drivers.rtsp.connection import base_url
+from gateway.drivers.rtsp.messages import encode_frame
 from gateway.drivers.rtsp.session import Transport
 from gateway.errors import (
     AuthenticationFailed,
@@ -23,6 +24,7 @@ from gateway.errors import (
     ProtocolError,
     Unreachable,
 )
+from tests.drivers.rtp.test_reports import report
 from tests.drivers.rtsp.peer import SPEAKER_SDP, Asked, Login, Peer, Reply, listening
 from tests.waiting import until
 
@@ -527,6 +529,18 @@ async def test_what_the_device_asks_is_answered_between_our_frames() -> None:
         await session.close()
     assert [said.split(b"\r\n")[0] for said in peer.said] == [b"RTSP/1.0 200 OK", b"RTSP/1.0 501 Not Implemented"]
     assert b"CSeq: 7" in peer.said[0]
+
+
+async def test_a_report_between_the_frames_of_a_connection_is_heard() -> None:
+    peer = Peer()
+    async with listening(peer):
+        session = await opened(peer)
+        channel = session.line.channel
+        assert channel is not None
+        for place, lost in ((channel, 9), (channel + 1, 4)):
+            peer.writer.write(encode_frame(place, report(lost)))
+        await until(lambda: session.missed == 4)
+        await session.close()
 
 
 async def test_a_device_that_asks_without_reading_is_hung_up_on() -> None:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.drivers.base import Pieces
+from gateway.drivers.rtp import packets as rtp
 from gateway.drivers.rtsp import bursts as reading
-from gateway.drivers.rtsp import rtp
 from gateway.drivers.rtsp.bursts import Burst
 from gateway.drivers.rtsp.messages import Frame, Parser, encode_frame
 from gateway.drivers.rtsp.replay import FRAGMENTATIONS

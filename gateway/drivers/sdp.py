@@ -1,4 +1,4 @@
-"""Session descriptions (RFC 8866) as far as RTSP needs them: media, payload types, direction, control."""
+"""Session descriptions (RFC 8866) as far as RTSP and SIP need them: media, payload types, direction, control."""
 
 import re
 from collections.abc import Mapping

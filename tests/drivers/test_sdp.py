@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.drivers.rtsp import sdp
+from gateway.drivers import sdp
 from gateway.errors import ProtocolError
 from tests.drivers.rtsp.peer import REPLAY_SDP, SPEAKER_SDP
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from gateway.drivers.base import AudioFormat, Line
-from gateway.drivers.rtsp import rtp
+from gateway.drivers.rtp.packets import header
 
 
 class Numbering:
@@ -20,7 +20,7 @@ class Numbering:
     def next(self, line: Line, *, timestamp: int, marker: bool) -> bytes:
         """The head of the next packet. `timestamp` counts samples from the start."""
         stamp, marked = (0, True) if self._unstamped else (self._origin + timestamp, marker)
-        head = rtp.header(payload_type=self._audio.payload_type, sequence=self._sequence, timestamp=stamp, ssrc=self._ssrc, marker=marked)
+        head = header(payload_type=self._audio.payload_type, sequence=self._sequence, timestamp=stamp, ssrc=self._ssrc, marker=marked)
         self._sequence += 1
         after = self._origin + timestamp + self._audio.packet_samples
         line.numbers = (self._ssrc, self._sequence & 0xFFFF, after & 0xFFFFFFFF)
