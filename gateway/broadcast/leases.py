@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from gateway.broadcast.farewells import Farewells
 from gateway.broadcast.sessions import OpenSession
 from gateway.domain.broadcast import Priority, Verdict, arbitrate
 from gateway.domain.devices import DeviceId
@@ -37,12 +38,6 @@ class _Speaker:
         """Whether somebody waits for it."""
         return any(not turn.done() for _, turn in self.waiting)
 
-    async def close_left(self) -> None:
-        """End the session that nobody goes on with."""
-        left, self.left = self.left, None
-        if left is not None:
-            await left.close()
-
     def enqueue(self, holder: Holder, *, first: bool) -> asyncio.Future[None]:
         """A turn to wait for, before or after those that came earlier. It is over with Busy where too many as important ones wait."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -68,7 +63,8 @@ class _Speaker:
 class Leases:
     """The leases of all speakers, in memory: a restart of the gateway ends them all."""
 
-    def __init__(self) -> None:
+    def __init__(self, farewells: Farewells) -> None:
+        self._farewells = farewells
         self._speakers: dict[DeviceId, _Speaker] = {}
 
     def running(self, speaker: DeviceId) -> Holder | None:
@@ -106,15 +102,14 @@ class Leases:
             await self._turn(entry, speaker, holder, ahead=ahead, waits=waits)
             yield
         finally:
-            try:
-                if entry.running is holder and not entry.awaited:
-                    await entry.close_left()
-            finally:
-                self._pass_on(entry, speaker, holder)
+            self._pass_on(entry, speaker, holder)
 
     def _pass_on(self, entry: _Speaker, speaker: DeviceId, holder: Holder) -> None:
         if entry.running is holder:
             entry.running = None
+            if entry.left is not None and not entry.awaited:
+                self._farewells.begin(speaker, entry.left)
+                entry.left = None
         entry.grant_next()
         if entry.running is None and not entry.waiting:
             self._speakers.pop(speaker, None)

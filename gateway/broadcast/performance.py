@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from gateway.broadcast.farewells import PATIENCE_S, Farewells
 from gateway.broadcast.journal import Journal
 from gateway.broadcast.kept import LET_IN_S, Keepable, KeptTurn, Unanswered
 from gateway.broadcast.leases import Leases
@@ -28,7 +29,7 @@ from gateway.domain.broadcast_rules import Refusal
 from gateway.domain.devices import DeviceId
 from gateway.domain.remarks import Remark, remark_on_end
 from gateway.drivers.base import AudioSession, AudioSink, ClipSink, Loaded
-from gateway.errors import DeviceError, GatewayError
+from gateway.errors import Busy, DeviceError, GatewayError
 from gateway.media.clips import NARROW, PreparedClip
 
 log = structlog.get_logger()
@@ -79,6 +80,7 @@ class Stage:
 
     clock: Clock
     leases: Leases
+    farewells: Farewells
     pacer: Pacer
     journal: Journal
     rules: Rulebook
@@ -310,7 +312,7 @@ class Part:
             way.sound = await self._take_back()
             way.awake = way.awake or self.delivery.figures.packets > 0
             if not way.suits(ENCODINGS) or not stage.leases.leave(self.delivery.speaker, way):
-                await way.close()
+                stage.farewells.begin(self.delivery.speaker, way)
 
     async def _speak_together(self, cast: ZoneCast, sound: Sound, curtain: "Curtain") -> bool:
         """A turn in which one stream is heard by the whole zone; False when it does not come to that, and nothing was sent."""
@@ -411,23 +413,23 @@ class Part:
         async with stage.setups.place(self.priority):
             while True:
                 place, right = stage.place_of(speaker), False
-                way = await self._inherit(prefer, place) or await self._approach(kept, prefer, place)
+                way = self._inherit(prefer, place) or await self._approach(kept, prefer, place)
                 try:
                     self._remarks[_About.IDENTITY] = await stage.verify(speaker)
                     right = stage.place_of(speaker) == place
                 finally:
                     if not right and not isinstance(way, Loaded):
-                        await way.close()
+                        stage.farewells.begin(speaker, way)
                 if right:
                     return way
 
-    async def _inherit(self, prefer: Sequence[str], place: object) -> OpenSession | None:
+    def _inherit(self, prefer: Sequence[str], place: object) -> OpenSession | None:
         """The session that the one before left open at `place`, when this sound can go on in it."""
         left = self._stage.leases.take_left(self.delivery.speaker)
         if left is None:
             return None
         if left.place != place or not left.suits(prefer):
-            await left.close()
+            self._stage.farewells.begin(self.delivery.speaker, left)
             return None
         left.go_on(self._note_end)
         return left
@@ -435,9 +437,25 @@ class Part:
     async def _close_left(self) -> None:
         left = self._stage.leases.take_left(self.delivery.speaker)
         if left is not None:
-            await left.close()
+            self._stage.farewells.begin(self.delivery.speaker, left)
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        """Wait for the device to confirm the end of the session before, where that is urgent for a moment only."""
+        await self._stage.farewells.over(self.delivery.speaker, within_s=PATIENCE_S if self.priority >= Priority.TALK else None)
 
     async def _approach(self, kept: Keepable | None, prefer: Sequence[str], place: object) -> OpenSession | Loaded:
+        """A way that is set up anew. A device that takes one talker and has not let go of the last one is asked once more when it has."""
+        await self._let_go()
+        farewells, speaker = self._stage.farewells, self.delivery.speaker
+        if farewells.under_way(speaker):
+            try:
+                return await self._open(kept, prefer, place)
+            except Busy:
+                await farewells.over(speaker)
+        return await self._open(kept, prefer, place)
+
+    async def _open(self, kept: Keepable | None, prefer: Sequence[str], place: object) -> OpenSession | Loaded:
         session: AudioSession | Loaded
         way, timeout_s = self._stage.speaker_of(self.delivery.speaker), self._stage.manner.setup_timeout_s
         if kept is not None and isinstance(way, ClipSink) and way.keeps_clips:

@@ -10,6 +10,7 @@ import structlog
 
 from gateway.broadcast.acceptance import Acceptance, first_deliveries, insert, refuse_again, refuse_other
 from gateway.broadcast.approvals import Asked
+from gateway.broadcast.farewells import Farewells
 from gateway.broadcast.journal import STOP_ALL_EVENT, Journal
 from gateway.broadcast.leases import Leases
 from gateway.broadcast.loudness import Loudness, StoredNotes
@@ -121,12 +122,14 @@ class BroadcastService:
         self._pacer.tell = self._tell_of_pacer
         setups = Setups(manner.setups_at_once)
         self._rulebook = Rulebook(city=city, clock=clock, hours=hours, restraint=rules.restraint)
-        leases = Leases()
+        self._farewells = Farewells(clock)
+        leases = Leases(self._farewells)
         self._loudness = Loudness(volume_of, StoredNotes(store, clock), clock, tell=self._tell_of_volume)
         self._silencing = Silencing(self._journal, clock, lambda speaker: _player(speaker_of(speaker)))
         self._stage = Stage(
             clock,
             leases,
+            self._farewells,
             self._pacer,
             self._journal,
             self._rulebook,
@@ -395,6 +398,7 @@ class BroadcastService:
                 self._group = None
                 insisting.cancel()
                 await self._silencing.finished()
+                await self._farewells.finished()
                 await self._settle()
                 giving_back.cancel()
                 pacing.cancel()

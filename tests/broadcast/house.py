@@ -27,7 +27,7 @@ from gateway.domain.health import Board
 from gateway.domain.remarks import Remark
 from gateway.domain.speaking import SpeakerPath
 from gateway.drivers.base import AudioFormat, VolumeControl
-from gateway.errors import DeviceError, WrongDevice
+from gateway.errors import Busy, DeviceError, WrongDevice
 from gateway.media.clips import ClipPreparer
 from gateway.storage.store import Store
 from gateway.storage.writer import Lane
@@ -50,11 +50,12 @@ class Session:
         self.offered = 0
         self.begun: list[int] = []  # which packets were the first ones of sounds
         self.heard = asyncio.Event()
+        self.left = False
         self.closed = asyncio.Event()
         self._speaker = speaker
 
     def send(self, payload: bytes, *, timestamp: int, marker: bool) -> bool:
-        self._speaker.expect(not self.closed.is_set(), "a packet after the end of the session")
+        self._speaker.expect(not self.left, "a packet after the end of the session")
         if timestamp == 0:  # one more sound
             self.offered = 0
             self.begun.append(len(self.packets))
@@ -73,9 +74,11 @@ class Session:
 
     @property
     def ended(self) -> bool:
-        return self.closed.is_set()
+        return self.left or self.closed.is_set()
 
     async def close(self) -> None:
+        self.left = True
+        await self._speaker.confirms.wait()
         self.closed.set()
 
 
@@ -85,11 +88,14 @@ class Loudspeaker:
     encoding: str = "PCMA"
     failure: DeviceError | None = None
     drains: bool = True
+    many: bool = False  # a new talker may come before the last one's end is confirmed
     sessions: list[Session] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     opens: asyncio.Event = field(default_factory=asyncio.Event)
     opened: asyncio.Event = field(default_factory=asyncio.Event)
+    confirms: asyncio.Event = field(default_factory=asyncio.Event)
+    refusals: int = 0
 
     def expect(self, kept: bool, rule: str) -> None:
         """Note each rule of a session that was not kept; the house looks at the end."""
@@ -97,9 +103,12 @@ class Loudspeaker:
             self.complaints.append(rule)
 
     async def open_audio(self, *, prefer: Sequence[str], timeout_s: float) -> Session:
-        self.expect(all(session.closed.is_set() for session in self.sessions), "two talkers at once")
+        self.expect(all(session.ended for session in self.sessions), "two talkers at once")
         self.asked.set()
         await self.opens.wait()
+        if not self.many and not all(session.closed.is_set() for session in self.sessions):
+            self.refusals += 1
+            raise Busy("453 Not Enough Bandwidth")
         if self.failure is not None:
             raise self.failure
         session = Session(self, self.encoding)
@@ -125,6 +134,7 @@ class House:
         self.speakers = {speaker: Loudspeaker(clock) for speaker in SPEAKERS}
         for speaker in self.speakers.values():
             speaker.opens.set()
+            speaker.confirms.set()
         self.swapped: set[DeviceId] = set()
         self.unidentified: dict[DeviceId, Remark] = {}
         self.shelf = ClipShelf(store, folder, ClipPreparer(), clock)

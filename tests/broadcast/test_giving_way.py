@@ -1,15 +1,19 @@
 """Who is interrupted, and who goes on: each test fails without its rule."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
+
+import pytest
 
 from gateway.domain.broadcast import BroadcastId, ClipContent, DeliveryState, Priority, Programme
 from gateway.domain.devices import DeviceId
 from gateway.storage.writer import Change, Lane
-from tests.broadcast.house import ACTOR, PCM, House, running
-from tests.broadcast.ruled import Make, T, heard_again, long_clip
+from tests.broadcast.house import ACTOR, PCM, House, Loudspeaker, running
+from tests.broadcast.ruled import Make, T, calmly_ended, heard_again, long_clip, tick
 from tests.media.g711 import DECODERS
 from tests.media.test_clips import snr_db, tone, wav
+from tests.waiting import until
 
 
 async def interrupted(house: House, name: str = "b1", **changes: object) -> tuple[Programme, bytes]:
@@ -47,6 +51,79 @@ async def test_nothing_of_the_old_is_sent_once_the_new_is_and_it_begins_within_3
         old, new = house.speakers[DeviceId("s1")].turns
         assert old[-1][0] <= new[0][0] <= old[-1][0] + 0.3
         await house.ended()
+
+
+async def hung_up_unheard(house: House, *, many: bool = False) -> Loudspeaker:
+    """The first loudspeaker, which has just heard a notice to its end and does not answer that the session is over."""
+    speaker = house.speakers[DeviceId("s1")]
+    speaker.confirms.clear()
+    speaker.many = many
+    await house.service.submit(house.order())
+    await calmly_ended(house, "b1")
+    await until(lambda: speaker.sessions[0].left)
+    return speaker
+
+
+@pytest.mark.parametrize("priority", [Priority.EMERGENCY, Priority.TALK])
+async def test_what_is_urgent_waits_for_no_device_that_does_not_confirm_the_end_of_the_last_sound(make: Make, priority: Priority) -> None:
+    async with make() as house:
+        speaker = await hung_up_unheard(house, many=True)
+        before, began = await house.delivery(), house.clock.monotonic()
+        await house.service.submit(house.order("e", priority=priority, again=True))
+        await heard_again(house, 2)
+        assert speaker.turns[1][0][0] - began <= 0.3
+        await calmly_ended(house, "e")
+        assert await house.delivery() == before
+        speaker.confirms.set()
+
+
+async def test_who_goes_on_from_an_unconfirmed_end_of_what_was_interrupted_is_not_late(make: Make) -> None:
+    async with make() as house:
+        await house.service.submit(house.order(programme=await long_clip(house)))
+        session = await house.heard()
+        session.format = replace(session.format, buffers_s=2.0)  # the end of the session alone silences it
+        speaker = house.speakers[DeviceId("s1")]
+        speaker.confirms.clear()
+        speaker.many = True
+        began = house.clock.monotonic()
+        await house.service.submit(house.order("e", priority=Priority.EMERGENCY))
+        await heard_again(house, 2)
+        assert speaker.turns[1][0][0] - began <= 0.3
+        speaker.confirms.set()
+
+
+async def test_a_device_of_one_talker_that_is_still_taken_is_asked_once_more_when_it_is_free(make: Make) -> None:
+    async with make() as house:
+        speaker = await hung_up_unheard(house)
+        await house.service.submit(house.order("e", priority=Priority.EMERGENCY))
+        while not speaker.refusals:
+            await tick(house)
+        for _ in range(20):
+            await tick(house)
+        assert (speaker.refusals, (await house.delivery("e")).state) == (1, DeliveryState.CONNECTING)
+        speaker.confirms.set()
+        assert (await calmly_ended(house, "e")).deliveries[0].state is DeliveryState.DONE
+
+
+async def test_what_is_not_urgent_waits_until_the_device_has_confirmed_the_end_of_the_last_sound(make: Make) -> None:
+    async with make() as house:
+        speaker = await hung_up_unheard(house)
+        speaker.asked.clear()
+        await house.service.submit(house.order("b2", priority=Priority.ENFORCEMENT))
+        for _ in range(20):
+            await tick(house)
+        assert not speaker.asked.is_set()
+        speaker.confirms.set()
+        assert (await calmly_ended(house, "b2")).deliveries[0].state is DeliveryState.DONE
+        assert not speaker.refusals
+
+
+async def test_a_shutdown_lets_every_farewell_be_said(make: Make) -> None:
+    async with make() as house:
+        speaker = await hung_up_unheard(house)
+        await house.service.written()
+        asyncio.get_running_loop().call_later(0.05, speaker.confirms.set)
+    assert speaker.sessions[0].closed.is_set()
 
 
 async def test_what_does_not_ask_to_go_on_is_dropped(make: Make) -> None:
