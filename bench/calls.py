@@ -78,7 +78,7 @@ class House:
         """As if a health check had just been told who these are."""
         clock = SystemClock()
         for device in (self.city.devices[DeviceId(speaker)] for speaker in speakers):
-            told = Introduction(device.address, device.ports, clock.monotonic())
+            told = Introduction(device.place, clock.monotonic())
             facts = {"identity": {"serial": device.serial}}
             self.board.put(Standing(device.id, HealthState.UP, last_seen=clock.now(), facts=facts, introduction=told))
 

@@ -35,6 +35,10 @@ class Ports:
     sip: int = 5060
 
 
+Place = tuple[str, Ports]
+"""Where a device answers: its address and its ports. What answers elsewhere is another device."""
+
+
 @dataclass(frozen=True, slots=True)
 class Channel:
     """One input of a recorder: the recording that holds the footage of one camera."""
@@ -78,8 +82,7 @@ class Device:
     enabled: bool = True
 
     @property
-    def place(self) -> tuple[str, Ports]:
-        """Where it answers: what answers elsewhere is another device."""
+    def place(self) -> Place:
         return self.address, self.ports
 
 

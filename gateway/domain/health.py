@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from gateway.domain.devices import Device, DeviceId, Ports
+from gateway.domain.devices import Device, DeviceId, Place
 
 
 class Outcome(StrEnum):
@@ -26,20 +26,19 @@ class HealthState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Introduction:
-    """That a device said who it is when it was asked at `address` and `ports`, at the moment `asked_at`.
+    """That a device said who it is when it was asked at `place`, at the moment `asked_at`.
 
     `hardware_asked_at`: when it was asked for its hardware addresses, which may be long before; None where it told none. Both by our
     monotonic clock, in seconds: they mean nothing to another run.
     """
 
-    address: str
-    ports: Ports
+    place: Place
     asked_at: float
     hardware_asked_at: float | None = None
 
     def counts_for(self, device: Device) -> bool:
         """Whether it was asked where the inventory has `device` now."""
-        return (self.address, self.ports) == device.place
+        return self.place == device.place
 
 
 @dataclass(frozen=True, slots=True)

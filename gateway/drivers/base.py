@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from gateway.domain.coverage import Told
-from gateway.domain.devices import Credentials, DeviceId, Ports
+from gateway.domain.devices import Credentials, DeviceId, Place, Ports
 from gateway.domain.quirks import NONE as NO_QUIRKS
 from gateway.domain.quirks import Quirks
 from gateway.domain.speaking import USUAL as USUAL_WAYS
@@ -36,8 +36,7 @@ class Target:
     speaker: SpeakerWays = USUAL_WAYS
 
     @property
-    def place(self) -> tuple[str, Ports]:
-        """Where it answers: what answers elsewhere is another device."""
+    def place(self) -> Place:
         return self.address, self.ports
 
 

@@ -96,5 +96,5 @@ class Refusals:
 
 
 def _login(target: Target) -> object:
-    """What is said where; at another address is another device."""
-    return target.address, target.ports, target.credentials.username, target.credentials.password
+    """What is said where."""
+    return target.place, target.credentials.username, target.credentials.password

@@ -44,7 +44,7 @@ class Street:
         """A health check of now was told this by what answers at 127.0.0.1, and its hardware so long ago."""
         facts = {"identity": {"manufacturer": "maker", "model": "horn", "serial": serial, "hardware": hardware}}
         now_s = self.clock.monotonic()
-        told = Introduction("127.0.0.1", PORTS, now_s, now_s - hardware_age_s if hardware else None)
+        told = Introduction(("127.0.0.1", PORTS), now_s, now_s - hardware_age_s if hardware else None)
         self.board.put(Standing(HORN, HealthState.UP, last_seen=self.clock.now(), facts=facts, introduction=told))
 
     def verify(

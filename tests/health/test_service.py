@@ -77,11 +77,11 @@ async def test_who_answers_without_saying_who_it_is_is_seen_and_no_longer_identi
     await clock.advance(60)
     await looked(service, camera)
     standing = street.board[DeviceId(camera.id)]
-    assert (standing.last_seen, standing.introduction) == (clock.now(), Introduction(camera.address, street.ports, begun))
+    assert (standing.last_seen, standing.introduction) == (clock.now(), Introduction((camera.address, street.ports), begun))
     street.break_(camera, serial="another")
     await clock.advance(60)
     await looked(service, camera)
-    assert street.board[DeviceId(camera.id)].introduction == Introduction(camera.address, street.ports, clock.monotonic())
+    assert street.board[DeviceId(camera.id)].introduction == Introduction((camera.address, street.ports), clock.monotonic())
 
 
 async def test_who_was_identified_by_the_last_run_is_not_by_this_one(

@@ -82,8 +82,8 @@ async def test_the_check_says_when_the_hardware_was_asked_for_and_does_not_ask_e
     street.clock.now += 61
     await clock.advance(61)
     second = identity_in(await onvif.check(Subject(device, clock.monotonic()), tools))
-    assert first.introduction == Introduction(device.address, device.ports, 0.0, 0.0)
-    assert (second.outcome, second.introduction) == (Outcome.OK, Introduction(device.address, device.ports, 61.0, 0.0))
+    assert first.introduction == Introduction(device.place, 0.0, 0.0)
+    assert (second.outcome, second.introduction) == (Outcome.OK, Introduction(device.place, 61.0, 0.0))
 
     board, city = Board(), City()
     city.replace(devices=[device])

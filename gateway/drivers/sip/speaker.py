@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from gateway.clock import Clock
-from gateway.domain.devices import Credentials, Ports
+from gateway.domain.devices import Credentials, Place
 from gateway.drivers.base import AudioSession, Hardware, Identity, Target
 from gateway.drivers.refusals import Refusals
 from gateway.drivers.sip.agent import SipAgent, Way, deadline
@@ -39,7 +39,7 @@ class SipSpeaker:
         self._agent = agent
         self._clock = clock
         self._target_now = target
-        self._told: tuple[tuple[str, Ports], Hardware] | None = None
+        self._told: tuple[Place, Hardware] | None = None
         self._refusals = refusals or Refusals()
 
     def try_again(self) -> None:

@@ -142,7 +142,7 @@ class Subject:
 
     def introduced(self, told: CheckResult, *, hardware_asked_at: float | None = None) -> CheckResult:
         """`told`, of a device that said who it is on this visit; it was asked for its hardware addresses at `hardware_asked_at`."""
-        introduction = Introduction(self.device.address, self.device.ports, self.began, hardware_asked_at)
+        introduction = Introduction(self.device.place, self.began, hardware_asked_at)
         return replace(told, introduction=introduction)
 
     def took_ms(self, tools: Tools | SlowTools) -> float:
