@@ -10,13 +10,14 @@ from gateway.drivers.rtsp.probe import first_packet
 from gateway.drivers.rtsp.replay import Replay, ReplayEnd, ReplayManner, clock_time, replay
 from gateway.errors import Busy, DeadlineExceeded, DeviceError, NotSupported, ProtocolError, Unreachable
 from tests.drivers.rtsp.peer import REPLAY_SDP, Asked, Login, Peer, Reply, frame, listening, rtp
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 WINDOW = Span(START, START + timedelta(seconds=10))
 NTP = (START - datetime(1900, 1, 1, tzinfo=UTC)).total_seconds()
 CLEAN, END, TERMINAL, GAP = 0x80, 0x40, 0x10, 0x20
 QUICK = ReplayManner(stall_s=0.2, quiet_s=0.1)
+LONGER_THAN_PATIENCE_S = 2 * PATIENCE_S
 
 Script = Callable[[Peer], Awaitable[None]]
 
@@ -118,7 +119,7 @@ async def with_sound(peer: Peer, **manner: float) -> tuple[list[float], Replay]:
     """When the sound began that came, in seconds from the start, by sequence number."""
     session = await replay(peer.target, "/recording", WINDOW, timeout_s=5, kinds=("video", "audio"), manner=with_changes(QUICK, **manner))
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             found = [item async for there in session.arrivals() for item in there]
     finally:
         await session.close()
@@ -129,7 +130,7 @@ async def with_sound(peer: Peer, **manner: float) -> tuple[list[float], Replay]:
 async def test_sound_that_comes_after_the_last_picture_is_waited_for_and_no_longer(last: bytes) -> None:
     late = [heard(second / 50) for second in range(440, 500)]
     async with listening(Peer(sdp=REPLAY_SDP, after_play=sends(picture(0), heard(0), last, *late))) as peer:
-        found, session = await with_sound(peer, trail_s=60)
+        found, session = await with_sound(peer, trail_s=LONGER_THAN_PATIENCE_S)
     assert found[:2] == [0, 8.8]
     assert found[-1] == (9.98 if session.ended is ReplayEnd.WINDOW else 9.88)
 
@@ -156,7 +157,6 @@ async def test_sound_that_comes_slowly_is_waited_for_as_long_as_it_comes(monkeyp
         peer.writer.write(heard(0) + picture(0) + picture(10))
         for number, second in enumerate((8, 8.02, 9.98), start=2):
             await until(lambda so_far=number: len(found) == so_far)
-            await asyncio.sleep(0.0)
             passed += 2.4
             peer.writer.write(heard(second))
 
@@ -172,29 +172,22 @@ async def test_sound_that_comes_slowly_is_waited_for_as_long_as_it_comes(monkeyp
 
 async def test_without_sound_nothing_is_waited_for() -> None:
     async with listening(Peer(sdp=REPLAY_SDP, after_play=sends(picture(0), picture(10)))) as peer:
-        async with asyncio.timeout(10):
-            _, session = await collect(peer, with_changes(QUICK, trail_s=60, unheard_s=60))
+        async with asyncio.timeout(PATIENCE_S):
+            _, session = await collect(peer, with_changes(QUICK, trail_s=LONGER_THAN_PATIENCE_S, unheard_s=LONGER_THAN_PATIENCE_S))
     assert session.ended is ReplayEnd.WINDOW
 
 
 async def test_who_hangs_up_after_the_last_picture_has_said_all() -> None:
     async with listening(Peer(sdp=REPLAY_SDP, after_play=sends(picture(0), picture(10), heard(8), hang_up=True))) as peer:
-        found, session = await with_sound(peer, trail_s=60)
+        found, session = await with_sound(peer, trail_s=LONGER_THAN_PATIENCE_S)
     assert (found, session.ended) == ([8], ReplayEnd.WINDOW)
 
 
 async def test_a_device_that_goes_on_and_on_is_not_listened_to_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.drivers.rtsp.replay._TRAIL_LIMIT", 10_000)
-
-    async def on_and_on(peer: Peer) -> None:
-        assert peer.writer is not None
-        peer.writer.write(picture(0) + heard(8))
-        while not peer.writer.is_closing():
-            peer.writer.write(picture(10))
-            await peer.writer.drain()
-
-    async with listening(Peer(sdp=REPLAY_SDP, after_play=on_and_on)) as peer:
-        found, session = await with_sound(peer, trail_s=60)
+    on_and_on = [picture(10)] * 1_000
+    async with listening(Peer(sdp=REPLAY_SDP, after_play=sends(picture(0), heard(8), *on_and_on))) as peer:
+        found, session = await with_sound(peer, trail_s=LONGER_THAN_PATIENCE_S)
     assert (found, session.ended) == ([8], ReplayEnd.WINDOW)
 
 
@@ -251,24 +244,27 @@ async def test_a_connection_that_breaks_in_the_middle_is_an_error() -> None:
             await collect(peer)
 
 
-async def test_a_device_that_repeats_one_moment_for_ever_is_stopped_by_the_watchdog() -> None:
+async def test_a_device_that_repeats_one_moment_for_ever_is_stopped_by_the_watchdog(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, passed, found = asyncio.get_running_loop(), 0.0, []
+    real_time = loop.time
+    monkeypatch.setattr(loop, "time", lambda: real_time() + passed)
+
     async def repeat(peer: Peer) -> None:
+        nonlocal passed
         assert peer.writer is not None
-        while not peer.writer.is_closing():
+        for number in range(1, 4):
             peer.writer.write(picture(0))
-            await asyncio.sleep(0.01)
+            await until(lambda so_far=number: len(found) == so_far)
+            passed += 6
+        peer.writer.close()
 
-    peer = Peer(sdp=REPLAY_SDP)
-    async with listening(peer), asyncio.TaskGroup() as group:
-        tasks = []
-
-        async def begin(at: Peer) -> None:
-            tasks.append(group.create_task(repeat(at)))
-
-        peer.after_play = begin
+    async with listening(Peer(sdp=REPLAY_SDP, after_play=repeat)) as peer:
+        session = await replay(peer.target, "/recording", WINDOW, timeout_s=5, manner=ReplayManner(stall_s=15))
         with pytest.raises(DeadlineExceeded):
-            await collect(peer)
-        tasks[0].cancel()
+            async for there in session.arrivals():
+                found += there
+        await session.close()
+    assert len(found) == 3
 
 
 async def test_a_reader_that_is_slow_holds_the_device_back_and_loses_nothing() -> None:
