@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import itertools
 import random
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,8 +16,10 @@ ROOT = Path(__file__).resolve().parent.parent
 READY_WITHIN_S = 120.0
 STOP_WITHIN_S = 20.0
 LOWEST_PORT = 10_240
-PORT_TRIES = 200
-_chance = random.SystemRandom()  # two processes of one seed would choose the same ports
+PORTS_AT_ONCE = 32
+_chance = random.SystemRandom()  # ports that were just let go of are taken again as late as can be
+_choosing = threading.Lock()
+_claimed: dict[int, socket.socket] = {}
 _given: set[int] = set()
 
 
@@ -72,16 +76,38 @@ def _last_words(log: Path) -> str:
 def free_port(preferred: int) -> int:
     """`preferred` when nothing listens there, else one that is free. Both TCP and UDP must be free on every address.
 
-    It lies below the ports that the kernel hands out to outgoing connections: nobody takes it before it is listened on. None but the
-    preferred one is given twice in a process. Raises `DemoFailed` when none is left.
+    It lies below the ports that the kernel hands out to outgoing connections, in a block from which no other process chooses: nobody takes
+    it before it is listened on. None but the preferred one is given twice in a process. Raises `DemoFailed` when none is left.
     """
-    lowest_ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    others = (_chance.randrange(LOWEST_PORT, max(lowest_ephemeral, LOWEST_PORT + 1)) for _ in range(PORT_TRIES))
-    for candidate in (preferred, *others):
-        if candidate and (candidate == preferred or candidate not in _given) and _is_free(candidate):
-            _given.add(candidate)
-            return candidate
+    with _choosing:
+        for candidate in itertools.chain((preferred,), _own_ports()):
+            if candidate and (candidate == preferred or candidate not in _given) and _is_free(candidate):
+                _given.add(candidate)
+                return candidate
     raise DemoFailed("no free port is left on this machine")
+
+
+def _own_ports() -> Iterator[int]:
+    """The ports of the blocks that are ours, then of those that can still be claimed, in rising order within each."""
+    for first in tuple(_claimed):
+        yield from range(first, first + PORTS_AT_ONCE)
+    lowest_ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    blocks = range(LOWEST_PORT, lowest_ephemeral - PORTS_AT_ONCE + 1, PORTS_AT_ONCE)
+    for first in _chance.sample(blocks, len(blocks)):
+        if first not in _claimed and _claim(first):
+            yield from range(first, first + PORTS_AT_ONCE)
+
+
+def _claim(first: int) -> bool:
+    """Whether the block that begins with `first` is ours from now on, until the process ends: a name that the kernel gives to one alone."""
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        claim.bind(f"\0city-gateway-ports-{first}")
+    except OSError:
+        claim.close()
+        return False
+    _claimed[first] = claim
+    return True
 
 
 def _is_free(port: int) -> bool:
