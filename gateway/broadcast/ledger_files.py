@@ -225,7 +225,7 @@ def _delivery(view: View, delivery: Delivery, names: Names, zone: tzinfo) -> Map
         "lost": "" if figures.lost is None else figures.lost,
         "first_packet": _wall(first, zone) if first else "",
         "last_packet": _wall(last, zone) if last else "",
-        "seconds": round((last - first).total_seconds(), 3) if first and last else "",
+        "seconds": "" if figures.heard_s is None else round(figures.heard_s, 3),
     }
 
 

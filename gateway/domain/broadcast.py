@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import NewType
 
@@ -216,7 +216,8 @@ class Broadcast:
 class Figures:
     """What was sent, and by which path. Times are ours; `dropped` packets were due while the connection did not drain.
 
-    `lost`: packets that the speaker says to have missed (RTCP, RFC 3550, 6.4); None where it says nothing.
+    `lost`: packets that the speaker says to have missed (RTCP, RFC 3550, 6.4); None where it says nothing. `paused_s`: for how many of the
+    seconds between the first and the last packet it was interrupted.
     """
 
     encoding: str = ""
@@ -226,6 +227,14 @@ class Figures:
     last_packet_at: datetime | None = None
     path: str = ""
     lost: int | None = None
+    paused_s: float = 0.0
+
+    @property
+    def heard_s(self) -> float | None:
+        """For how many seconds something was heard; None where nobody knows: nothing was sent, or the device played by itself."""
+        if self.first_packet_at is None or self.last_packet_at is None:
+            return None
+        return (self.last_packet_at - self.first_packet_at) / timedelta(seconds=1) - self.paused_s
 
 
 def added(before: Figures, after: Figures) -> Figures:
@@ -242,7 +251,13 @@ def added(before: Figures, after: Figures) -> Figures:
         last_packet_at=after.last_packet_at or before.last_packet_at,
         path=after.path or before.path,
         lost=sum(lost) if lost else None,
+        paused_s=before.paused_s + _between(before.last_packet_at, after.first_packet_at) + after.paused_s,
     )
+
+
+def _between(last: datetime | None, first: datetime | None) -> float:
+    """Seconds from the last packet to the first one after it; a clock that was set back makes none."""
+    return max(0.0, (first - last) / timedelta(seconds=1)) if first and last else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,12 +43,12 @@ class StatisticsRepository:
         return {row.key: row.sender for row in rows}
 
     def _seconds(self) -> ColumnElement[Any]:
-        """How long a delivery was heard."""
-        first, last = deliveries.c.first_packet_at, deliveries.c.last_packet_at
+        """How long a delivery was heard: without the time for which it was interrupted."""
+        first, last, paused_s = deliveries.c.first_packet_at, deliveries.c.last_packet_at, deliveries.c.paused_s
         if self._conn.dialect.name == "postgresql":
             moment = TIMESTAMP(timezone=True)
-            return extract("epoch", type_coerce(last, moment) - type_coerce(first, moment))
-        return (func.julianday(last) - func.julianday(first)) * 86_400.0
+            return extract("epoch", type_coerce(last, moment) - type_coerce(first, moment)) - paused_s
+        return (func.julianday(last) - func.julianday(first)) * 86_400.0 - paused_s
 
 
 def _of_speaker(by: CountedBy) -> bool:

@@ -104,6 +104,7 @@ deliveries = Table(
     Column("last_packet_at", UtcTime),
     Column("path", Text, nullable=False),
     Column("lost", BigInteger),
+    Column("paused_s", Double, nullable=False),
     Column("remarks", Json, nullable=False),
 )
 
@@ -402,6 +403,7 @@ def _delivery_columns(delivery: Delivery) -> dict[str, Any]:
         "last_packet_at": figures.last_packet_at,
         "path": figures.path,
         "lost": figures.lost,
+        "paused_s": figures.paused_s,
         "remarks": [_remark_columns(remark) for remark in delivery.remarks],
     }
 
@@ -411,7 +413,7 @@ def _remark_columns(remark: Remark) -> dict[str, Any]:
 
 
 def _delivery(row: Row[Any]) -> Delivery:
-    figures = Figures(row.encoding, row.packets, row.dropped, row.first_packet_at, row.last_packet_at, row.path, row.lost)
+    figures = Figures(row.encoding, row.packets, row.dropped, row.first_packet_at, row.last_packet_at, row.path, row.lost, row.paused_s)
     reason = row._mapping[deliveries.c.reason]
     remarks = tuple(Remark(RemarkKind(one["kind"]), one["values"], one["reason"], one["said"]) for one in row.remarks)
     broadcast, speaker = BroadcastId(row.broadcast), DeviceId(row.speaker)

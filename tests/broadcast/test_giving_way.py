@@ -45,6 +45,19 @@ async def test_what_was_interrupted_goes_on_where_it_was_and_no_sample_is_said_t
         assert states == ["playing", "interrupted", "playing", "done"]
 
 
+async def test_the_time_for_which_it_was_interrupted_does_not_count_as_heard(make: Make) -> None:
+    async with make() as house:
+        await interrupted(house)
+        await heard_again(house, 3)
+        await house.clock.advance(0.5)
+        await house.service.submit(house.order("t", priority=Priority.TALK, programme=await long_clip(house, 5.0)))
+        await house.ended("t")
+        figures = (await house.ended()).deliveries[0].figures
+        assert figures.first_packet_at is not None and figures.last_packet_at is not None
+        assert figures.heard_s == pytest.approx(3.0, abs=0.15)
+        assert (figures.last_packet_at - figures.first_packet_at).total_seconds() > 8.0
+
+
 async def test_nothing_of_the_old_is_sent_once_the_new_is_and_it_begins_within_300_ms(make: Make) -> None:
     async with make() as house:
         await interrupted(house)

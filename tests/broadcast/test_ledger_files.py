@@ -34,7 +34,7 @@ NOW = datetime(2026, 6, 1, 2, 0, tzinfo=UTC)
 CLIP, S1, S2 = ClipId("c" * 64), DeviceId("s1"), DeviceId("s2")
 CORNERS = (Position(36.66123, 117.02), Position(36.67, 117.0301234), Position(36.65, 117.04))
 NAMES = Names({CLIP: "=cmd|' /C calc'!A0"}, {S1: "+horn"})
-SENT = Figures("PCMU", 250, 2, NOW, NOW + timedelta(seconds=5), "sip", 3)
+SENT = Figures("PCMU", 250, 2, NOW, NOW + timedelta(seconds=9), "sip", 3, paused_s=4.0)
 BUSY = Remark(RemarkKind.END_REFUSED, reason="busy")
 FAILED = Delivery(BroadcastId("b1"), S2, DeliveryState.FAILED, NOW, "sip-486", detail="@busy", remarks=(BUSY,))
 

@@ -48,7 +48,8 @@ def ended(dice: random.Random, name: BroadcastId, speaker: DeviceId, at: datetim
     if dice.random() < 0.4:
         return Delivery(name, speaker, DeliveryState.FAILED, at, dice.choice(["busy", "unreachable"]))
     first = at + timedelta(seconds=1)
-    figures = Figures("PCMA", 10, 0, first, first + timedelta(milliseconds=dice.randrange(60_000)), "backchannel")
+    last, paused_s = first + timedelta(milliseconds=dice.randrange(20_000, 60_000)), dice.choice([0.0, 12.5])
+    figures = Figures("PCMA", 10, 0, first, last, "backchannel", paused_s=paused_s)
     return Delivery(name, speaker, DeliveryState.DONE, at, "", figures)
 
 
@@ -98,7 +99,7 @@ async def test_what_is_added_up_is_what_somebody_counts_one_by_one(store: Store)
 
 def length(delivery: Delivery) -> float:
     first, last = delivery.figures.first_packet_at, delivery.figures.last_packet_at
-    return (last - first).total_seconds() if first and last else 0.0
+    return (last - first).total_seconds() - delivery.figures.paused_s if first and last else 0.0
 
 
 async def test_days_without_a_broadcast_have_a_row_too(store: Store) -> None:

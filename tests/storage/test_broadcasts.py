@@ -58,7 +58,7 @@ def queued(broadcast: str = "b1", speaker: str = "s1") -> Delivery:
     return Delivery(BroadcastId(broadcast), DeviceId(speaker), DeliveryState.QUEUED, START)
 
 
-PLAYED = Figures("PCMA", 50, 1, START, START + timedelta(seconds=1), "backchannel", 2)
+PLAYED = Figures("PCMA", 50, 1, START, START + timedelta(seconds=1), "backchannel", 2, 0.25)
 
 
 async def accept(store: Store, broadcast: Broadcast, *first: Delivery) -> None:
