@@ -12,7 +12,7 @@ from gateway.clock import Clock
 from gateway.domain.broadcast import BroadcastId, Delivery, DeliveryState, Figures, OwedStop
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import AuditEntry, NewEvent
-from gateway.domain.remarks import Remark
+from gateway.domain.remarks import told_remark
 from gateway.errors import GatewayError, Overloaded, StorageFailed
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
@@ -200,7 +200,7 @@ def delivery_event(delivery: Delivery) -> NewEvent:
         "state": delivery.state.value,
         "reason": delivery.reason,
         "detail": delivery.detail,
-        "remarks": [_told(remark) for remark in delivery.remarks],
+        "remarks": [told_remark(remark) for remark in delivery.remarks],
         "packets": figures.packets,
         "dropped": figures.dropped,
         "lost": figures.lost,
@@ -210,8 +210,3 @@ def delivery_event(delivery: Delivery) -> NewEvent:
         "encoding": figures.encoding,
     }
     return NewEvent("broadcast.delivery", delivery.broadcast, delivery.since, data)
-
-
-def _told(remark: Remark) -> dict[str, str]:
-    words = remark.words
-    return {"remark": remark.kind.value, "remark_zh": words.zh, "remark_en": words.en}

@@ -70,6 +70,12 @@ class Remark:
         return Phrase(f"{zh}（设备原话：{self.said}）", f"{en} (the device: {self.said})") if self.said else Phrase(zh, en)
 
 
+def told_remark(remark: Remark) -> dict[str, str]:
+    """A remark as readers of the API and of the event log have it: its code, and the same in words."""
+    words = remark.words
+    return {"remark": remark.kind.value, "remark_zh": words.zh, "remark_en": words.en}
+
+
 def remark_on(error: DeviceError, kind: RemarkKind, **values: str | int) -> Remark:
     """The remark of this kind that comes from an error of a device's, with its own words as far as people should see them."""
     said = error.detail if isinstance(error, DeviceFault) else ""

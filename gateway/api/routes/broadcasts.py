@@ -33,7 +33,7 @@ from gateway.domain.broadcast_ledger import (
 from gateway.domain.devices import Position
 from gateway.domain.events import Person
 from gateway.domain.reasons import phrase
-from gateway.domain.remarks import Remark, RemarkKind
+from gateway.domain.remarks import RemarkKind, told_remark
 from gateway.errors import Conflict, Fault, Forbidden, InvalidInput, NotFound, Overloaded
 
 routes = Routes("broadcasts", "A voice in the street, and the record of it.")
@@ -500,7 +500,7 @@ def delivery_shown(delivery: Delivery, *, may_still_sound: bool = False) -> Deli
         reason_zh=words.zh if delivery.reason else "",
         reason_en=words.en if delivery.reason else "",
         detail=delivery.detail,
-        remarks=[_remark_shown(remark) for remark in delivery.remarks],
+        remarks=[RemarkOut.model_validate(told_remark(remark)) for remark in delivery.remarks],
         encoding=figures.encoding,
         packets=figures.packets,
         dropped=figures.dropped,
@@ -510,8 +510,3 @@ def delivery_shown(delivery: Delivery, *, may_still_sound: bool = False) -> Deli
         lost=figures.lost,
         may_still_sound=may_still_sound,
     )
-
-
-def _remark_shown(remark: Remark) -> RemarkOut:
-    words = remark.words
-    return RemarkOut(remark=remark.kind, remark_zh=words.zh, remark_en=words.en)
