@@ -6,7 +6,7 @@ import { reason, t } from "./i18n";
 import { presetsBound, Refused } from "./api";
 import { may, tell } from "./session";
 import { type Stage, TalkKey } from "./talk";
-import { beside, type Broadcast, type Choice, type Clip, clips, remarked, say, type SayOrder, silence, stopAll, watch } from "./voice";
+import { beside, type Broadcast, type Choice, type Clip, clips, remarked, type Said, say, type SayOrder, silence, stopAll, watch } from "./voice";
 import { reasons, remember } from "./why";
 
 const NEAREST = "";
@@ -32,6 +32,7 @@ function Desk({ city, device }: { city: City; device: Device }) {
   const quiet = useSignal(false);
   const heard = useSignal<Broadcast | null>(null);
   const trouble = useSignal("");
+  const twice = useSignal<{ asked: SayOrder; what: Said } | null>(null);
   const presets = useSignal<string[]>([ANYWHERE]);
   const preset = useSignal(ANYWHERE);
   const camera = device.kind === "camera";
@@ -65,9 +66,9 @@ function Desk({ city, device }: { city: City; device: Device }) {
     if (error instanceof Refused && QUIET.includes(error.code)) quiet.value = true;
     trouble.value = String((error as Error).message);
   };
-  const send = (what: { text: string } | { clip: string }) => {
+  const send = (what: Said, asked = order()) => {
     trouble.value = "";
-    const asked = order();
+    twice.value = null;
     say(asked, what)
       .then((begun) => {
         remember(asked.reason);
@@ -78,7 +79,12 @@ function Desk({ city, device }: { city: City; device: Device }) {
           return true;
         });
       })
-      .catch(complain);
+      .catch((error: unknown) => {
+        complain(error);
+        if (!(error instanceof Refused) || error.code !== "duplicate") return;
+        trouble.value = t("shout.duplicate");
+        twice.value = { asked: { ...asked, again: true }, what };
+      });
   };
   return (
     <>
@@ -106,6 +112,11 @@ function Desk({ city, device }: { city: City; device: Device }) {
         <p class="wrong" role="alert">
           {trouble.value}
         </p>
+      )}
+      {twice.value !== null && (
+        <button class="again" onClick={() => send(twice.value!.what, twice.value!.asked)}>
+          {t("shout.again")}
+        </button>
       )}
       <Outcome city={city} broadcast={heard.value} />
       {heard.value?.open && (

@@ -43,6 +43,11 @@ describe("what the console has heard", () => {
     expect(Math.abs(Date.parse(sent().not_after) - gateway - 20_000)).toBeLessThan(2_000);
   });
 
+  it("is said once more where somebody asks for that", async () => {
+    await say({ targets: { speakers: ["s1"] }, again: true }, { text: "please leave" });
+    expect(JSON.parse(asked.at(-1)!.init.body as string)).toMatchObject({ text: "please leave", again: true });
+  });
+
   it("is silenced alone", async () => {
     await silence("b 1");
     expect(asked.at(-1)).toMatchObject({ path: "/v1/broadcasts/b%201/cancel", init: { method: "POST" } });

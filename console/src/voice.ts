@@ -53,7 +53,10 @@ export interface SayOrder {
   case?: string;
   reason?: string;
   override?: string;
+  again?: true;
 }
+
+export type Said = { text: string } | { clip: string };
 
 const WITHIN_MS = 20_000;
 const LOOK_MS = 300;
@@ -69,7 +72,7 @@ export async function clips(): Promise<Clip[]> {
 }
 
 /** Have a text or a clip heard, soon or not at all. */
-export async function say(order: SayOrder, what: { text: string } | { clip: string }): Promise<Broadcast> {
+export async function say(order: SayOrder, what: Said): Promise<Broadcast> {
   const not_after = new Date(gatewayNow() + WITHIN_MS).toISOString();
   return post<Broadcast>("/v1/broadcasts", { ...order, ...what, priority: "enforcement", not_after, id: `console-${freshKey()}` });
 }

@@ -207,6 +207,24 @@ async def test_who_looks_away_stops_talking(demo: Demo, tmp_path: Path) -> None:
         assert said in {"喊话人离开了页面", "the talker looked at something else"}
 
 
+async def test_what_was_said_a_moment_ago_is_said_again_once_that_is_confirmed(demo: Demo, tmp_path: Path) -> None:
+    async with browser(tmp_path / "profile") as page, api(demo, "operator") as http:
+        camera, speaker = await a_view(http)
+        await sign_in(page, demo, "operator")
+        await show(page, http, camera)
+        await page.until("document.querySelector('.hearers')")
+        await page.run(fill(".shout input[name=text]", "再说一遍也一样"))
+        await page.run("document.querySelector('.shout form').requestSubmit()")
+        await page.until(f"document.querySelector('.outcome [data-speaker={speaker}]')?.dataset.state === 'done'")
+        assert not await page.run("Boolean(document.querySelector('.shout .again'))")
+        await page.run("document.querySelector('.shout form').requestSubmit()")
+        await page.until("document.querySelector('.shout .again')")
+        await page.run("document.querySelector('.shout .again').click()")
+        await page.until(f"document.querySelector('.outcome [data-speaker={speaker}]')?.dataset.state === 'playing'")
+        async with http.get("/v1/broadcasts?limit=1") as answer:
+            assert (await answer.json())["items"][0]["again"] is True
+
+
 async def test_in_quiet_hours_a_named_reason_is_asked_for_and_goes_on_record(demo: Demo, tmp_path: Path) -> None:
     flags = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", microphone(tmp_path / "voice.wav"))
     async with browser(tmp_path / "profile", flags=flags) as page, api(demo, "operator") as http, AsyncExitStack() as stack:
