@@ -55,7 +55,7 @@ class FrameSocket(web.WebSocketResponse):
         self._parser = WebSocketReader(self._queue, self._bytes_max, compress=False, decode_text=True)
         request.protocol.set_parser(self._parser)
         if is_plain(request.transport):
-            request.transport.max_size = READ_BYTES  # type: ignore[union-attr]
+            request.transport.max_size = READ_BYTES  # type: ignore[union-attr]  # a plain one, which the stubs do not know
         request.protocol.keep_alive(False)
 
 

@@ -51,7 +51,7 @@ class Gathering:
 
     def join(self, transport: asyncio.Transport) -> Leave:
         """Have `transport`, which must be plain, read with the others; what is returned has the loop read it again."""
-        ear = _Ear(transport, transport.get_protocol(), transport.get_extra_info("socket").fileno())  # type: ignore[arg-type]
+        ear = _Ear(transport, transport.get_protocol(), transport.get_extra_info("socket").fileno())  # type: ignore[arg-type]  # of a socket
         self._ears[ear.descriptor] = ear
         if self._poll is not None:
             self._gather(self._poll, ear)

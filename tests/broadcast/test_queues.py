@@ -105,6 +105,7 @@ async def test_a_session_that_is_left_to_somebody_who_does_not_come_is_closed(ho
     house.service.stop_all(ACTOR)
     await house.ended("b2")
     await until(session.closed.is_set)
+    assert [(await house.delivery(name)).state for name in ("b1", "b2")] == [DeliveryState.PREEMPTED, DeliveryState.CANCELLED]
 
 
 async def test_what_is_not_more_important_waits_its_turn(house: House) -> None:

@@ -35,7 +35,7 @@ def camera() -> Camera:
 
 @pytest.fixture
 def desk(store: Store, clock: SimulatedClock, camera: Camera) -> CaptureDesk:
-    return CaptureDesk(store=store, clock=clock, camera_of=lambda _: camera, stills=None)  # type: ignore[arg-type]
+    return CaptureDesk(store=store, clock=clock, camera_of=lambda _: camera, stills=None)  # type: ignore[arg-type]  # no stream is looked into
 
 
 async def taken(desk: CaptureDesk, name: str) -> captures.Capture:

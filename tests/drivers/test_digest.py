@@ -86,6 +86,9 @@ def test_whatever_stands_beside_a_digest_in_its_field_changes_nothing(before: li
 @given(st.text(max_size=200))
 def test_any_challenge_is_read_or_refused(text: str) -> None:
     try:
-        Digest(choose(["Digest " + text]), MUFASA).answer("PLAY", "u")
-    except AuthenticationFailed:
-        pass
+        challenge = choose(["Digest " + text])
+    except AuthenticationFailed as refusal:
+        assert refusal.code == "no-digest"
+    else:
+        answer = Digest(challenge, MUFASA).answer("PLAY", "u")
+        assert answer.startswith('Digest username="Mufasa", realm="') and MUFASA.password not in answer

@@ -22,20 +22,27 @@ from gateway.storage.store import Store
 from simulators.faults import Fault
 from tests.footage.desk import NOW, WANG, ZHAO, Desk, Street, desk_of, filing, street, working
 from tests.footage.test_papers import words
-from tests.waiting import until
+from tests.waiting import stopped, until
 
 SILENT, LIVE = DeviceId("NVR-1"), DeviceId("NVR-2")
 MIB = 1 << 20
 
 
 async def test_a_recorder_is_asked_while_another_one_keeps_its_silence() -> None:
-    asking, never = Round(), asyncio.Event()
-    waiting = asyncio.create_task(asking.ask(SILENT, never.wait))
-    await asyncio.sleep(0)
-    async with asyncio.timeout(60):
-        assert await asking.ask(LIVE, lambda: asyncio.sleep(0, "an hour"))
+    asking, asked = Round(), asyncio.Event()
+
+    async def silence() -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    async def an_answer() -> str:
+        return "an hour"
+
+    waiting = asyncio.create_task(asking.ask(SILENT, silence))
+    await asked.wait()
+    assert await asking.ask(LIVE, an_answer) == "an hour"
     assert not waiting.done()
-    waiting.cancel()
+    await stopped(waiting)
 
 
 @pytest.mark.parametrize(("failure", "questions"), [(Unreachable("no way"), 1), (DeviceFault("no such recording"), 3)])
