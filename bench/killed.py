@@ -23,7 +23,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Container
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -68,7 +68,9 @@ class Found:
     differ: int = 0
     states: set[str] = field(default_factory=set)
     usual_s: float = 0.0
-    """How long a process takes that nobody kills."""
+    """How long a process works that nobody kills, once it is ready."""
+    usual_bytes: float = 0.0
+    """How large a file is."""
 
 
 def measure(*, kills: int = KILLS) -> dict[str, Any]:
@@ -94,9 +96,7 @@ async def kill(kills: int, chance: random.Random, *, segments: int = SEGMENTS) -
         folder = Path(made)
         async with _recorder() as ports:
             begin = (datetime.now(UTC) - timedelta(hours=2)).replace(second=7, microsecond=0).isoformat()
-            began = time.monotonic()
-            whole = await _undisturbed(_Place(folder / "whole", ports, begin, segments))
-            found.usual_s = time.monotonic() - began
+            whole = await _undisturbed(_Place(folder / "whole", ports, begin, segments), found)
             number = 0
             while found.kills < kills:
                 number += 1
@@ -113,15 +113,24 @@ class _Place:
     begin: str
     segments: int
 
+    @property
+    def films(self) -> Path:
+        """Where the files of the request lie."""
+        return self.folder / "footage" / "request"
+
     def command(self) -> tuple[str, ...]:
         return (sys.executable, "-m", "bench.killed", str(self.folder), *map(str, self.ports), self.begin, str(self.segments))
 
 
-async def _undisturbed(place: _Place) -> dict[str, str]:
-    """Name → digest of the files when nobody is killed."""
+async def _undisturbed(place: _Place, found: Found) -> dict[str, str]:
+    """Name → digest of the files when nobody is killed; notes what is usual."""
     async with _life(place) as process:
+        began = time.monotonic()
         await process.wait()
-    return _rows(place)
+        found.usual_s = time.monotonic() - began
+    rows = _rows(place)
+    found.usual_bytes = statistics.median((place.films / name).stat().st_size for name in rows)
+    return rows
 
 
 async def _disturbed(place: _Place, whole: dict[str, str], kills: int, chance: random.Random, found: Found) -> None:
@@ -145,15 +154,21 @@ async def _disturbed(place: _Place, whole: dict[str, str], kills: int, chance: r
 def _look(place: _Place, found: Found) -> None:
     """After a kill: what was acknowledged is there, and what is not stands alone."""
     rows = _rows(place)
-    folder = place.folder / "footage" / "request"
     for name, sha in rows.items():
-        path = folder / name
+        path = place.films / name
         found.lost += not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != sha
-    unknown = [path for path in folder.glob("*.mp4*") if path.name not in rows] if folder.exists() else []
+    unknown = _unknown(place, rows)
     found.unknown.append(len(unknown))
-    if rows:
-        usual = statistics.median((folder / name).stat().st_size for name in rows)
-        found.refetched.append(sum(path.stat().st_size for path in unknown) / usual)
+    found.refetched.append(sum(unknown) / found.usual_bytes)
+
+
+def _unknown(place: _Place, rows: Container[str]) -> list[int]:
+    """How large the files are that have no row. A worker that outlives its daemon by a moment may still rename or remove one."""
+    sizes = []
+    for path in place.films.glob("*.mp4*") if place.films.exists() else ():
+        with contextlib.suppress(FileNotFoundError):
+            sizes += [path.stat().st_size] if path.name not in rows else []
+    return sizes
 
 
 def _rows(place: _Place) -> dict[str, str]:
