@@ -35,7 +35,7 @@ class Talker:
             self.words.append({"type": "closed"})
             self._heard.notify_all()
 
-    async def word(self, *kinds: str, within_s: float = 10.0, state: str = "") -> dict[str, Any]:
+    async def word(self, *kinds: str, within_s: float = 60.0, state: str = "") -> dict[str, Any]:
         """The first word of one of `kinds` (and for a delivery of `state`), once it was said."""
 
         def found() -> dict[str, Any] | None:
