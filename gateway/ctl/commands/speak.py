@@ -97,42 +97,14 @@ def say(
 ) -> None:
     """Say a text, or play a clip. Ends with 0 when it was heard as ordered, 5 when at some loudspeakers only, 1 when nowhere."""
     targets = targets_of(
-        near=near,
-        preset=preset,
-        speaker=speaker,
-        zone=zone,
-        group=group,
-        cell=cell,
-        district=district,
-        circle=circle,
-        polygon=polygon,
+        near=near, preset=preset, speaker=speaker, zone=zone, group=group, cell=cell, district=district, circle=circle, polygon=polygon
     )
     client = client_of(ctx)
-    order = {
-        **content_of(client, text, clip, voice),
-        "targets": targets,
-        "chime": chime,
-        "repeats": repeats,
-        "pause_s": pause,
-        "priority": priority,
-        "not_after": (client.now() + timedelta(seconds=within)).isoformat(),
-        "case": case,
-        "reason": reason,
-        "override": override,
-        "again": again,
-        "resume": resume,
-        "id": command_id or uuid.uuid4().hex,
-    }
-    sent = client.call("POST", "/v1/broadcasts", body=order)
-    if not wait:
-        tell({"id": sent["id"]}, output)
-        return
-    ended = _ended(client, sent)
-    if output in {Format.JSON, Format.YAML}:
-        tell(ended, output)
-    else:
-        show(ended["deliveries"], DELIVERIES, output)
-    _judge(ended)
+    said = content_of(client, text, clip, voice) | {"chime": chime, "repeats": repeats, "pause_s": pause}
+    manner = {"priority": priority, "override": override, "again": again, "resume": resume}
+    record = {"case": case, "reason": reason, "id": command_id or uuid.uuid4().hex}
+    not_after = (client.now() + timedelta(seconds=within)).isoformat()
+    _have_said(client, {**said, **manner, **record, "targets": targets, "not_after": not_after}, wait=wait, output=output)
 
 
 def stop_all(ctx: typer.Context) -> None:
@@ -204,6 +176,20 @@ def content_of(client: Client, text: str | None, clip: str | None, voice: str) -
     if Path(text).suffix.lower() in _KINDS or re.fullmatch(r"[0-9a-f]{64}", text):
         raise Failed(f"{text} is a sound, not a text.", exit_code=Exit.USAGE, hint=f"--clip {text}; there are: gatewayctl get clips")
     return {"text": text, **({"voice": voice} if voice else {})}
+
+
+def _have_said(client: Client, order: Mapping[str, Any], *, wait: bool, output: Format) -> None:
+    """Give the order, and unless nobody waits for it tell what became of it. Failed when it was not heard as ordered."""
+    sent = client.call("POST", "/v1/broadcasts", body=order)
+    if not wait:
+        tell({"id": sent["id"]}, output)
+        return
+    ended = _ended(client, sent)
+    if output in {Format.JSON, Format.YAML}:
+        tell(ended, output)
+    else:
+        show(ended["deliveries"], DELIVERIES, output)
+    _judge(ended)
 
 
 def _clip(client: Client, named: str) -> str:
