@@ -10,7 +10,7 @@
     ratios.vs_ffmpeg_copy_and_sha256 CPU of those two for the worker's
     ratios.vs_floor                  the worker's CPU for the floor's: what the machine's load does to both, it does not do to this
 
-The median of three turns, the two by turns. Takes about half a minute.
+The median of five turns of each, by turns. Takes about half a minute.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from bench import tape
 from bench.health import line_of
 from bench.tape import Tape
 
-SECONDS, TURNS = 600, 3
+SECONDS, TURNS = 600, 5
 SEGMENT = timedelta(minutes=5)
 _LONGEST_S = 120
 
