@@ -80,6 +80,7 @@ async def act_out(first: int, count: int, loop: VirtualLoop) -> dict[str, Any]:
                 answers += world.answers
             async with store.read() as tx:
                 states += await _states(tx)
+        print(f"schedules: {min(begin + A_STORE - first, count)} of {count}, {len(found)} faults", file=sys.stderr, flush=True)
     return {"faults": found[:20], "fault_count": len(found), "states": dict(states), "answers": dict(answers)}
 
 
