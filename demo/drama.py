@@ -74,7 +74,7 @@ async def played(observer: Observer, layout: city.Layout, name: str, *, seed: in
     told = len(observer.desk.messages)
     async with _listening(observer) as sayings:
         ended = await happen(observer, name, seed=seed, scale=scale, pace=pace)
-        await _correct_credentials(observer, layout, mark)
+        moved = await _correct_credentials(observer, layout, mark)
         unwell = await _until_well(observer, before, within_s=pace.well_again_s)
         well_after_s = round(time.monotonic() - ended, 1)
         await _until_all_is_resolved(observer, earlier, within_s=pace.interval_s + 10)
@@ -83,7 +83,7 @@ async def played(observer: Observer, layout: city.Layout, name: str, *, seed: in
     journal = (await observer.street(f"/journal?since={mark}"))["entries"]
     hit = owed.touched(journal)
     due = owed.injections(journal, sure_s=pace.sure_s + pace.crowd_s(sum(hit.values())))
-    verdict = owed.judge(due, sayings, touched=hit, near=_neighbours(layout, set(hit)))
+    verdict = owed.judge(due, sayings, touched=hit | dict.fromkeys(moved, True), near=_neighbours(layout, set(hit)))
     return {
         "scenario": name,
         "devices_hit": len(hit),
@@ -283,10 +283,11 @@ REFUSALS = ('"password"', '"busy"')
 """Faults after which a gateway may hold credentials for bad: another password, and a bare 401."""
 
 
-async def _correct_credentials(observer: Observer, layout: city.Layout, mark: int) -> None:
+async def _correct_credentials(observer: Observer, layout: city.Layout, mark: int) -> set[str]:
     """Let credentials be tried again that are known to be bad, as an operator would: by imports that change the device and change it back.
 
-    Another password in between would be tried as well, and lock the gateway out of cameras that count.
+    Another password in between would be tried as well, and lock the gateway out of cameras that count. Gives the devices: who is visited in
+    between is not where the inventory has it, and rightly called down.
     """
     journal = (await observer.street(f"/journal?since={mark}"))["entries"]
     faults = [entry for entry in journal if entry["what"] == "fault"]
@@ -295,6 +296,7 @@ async def _correct_credentials(observer: Observer, layout: city.Layout, mark: in
         row = city.inventory_row(layout, device)
         for content in (city.elsewhere(row), row):
             await observer.call("admin", "POST", "/v1/inventory/imports?name=correction.yaml", data=content.encode())
+    return devices
 
 
 def _neighbours(layout: city.Layout, hit: set[str]) -> set[str]:

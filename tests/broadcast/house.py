@@ -197,7 +197,8 @@ class House:
 
     async def ended(self, name: str = "b1", *, step_s: float = 0.1) -> View:
         """Let time pass, a little at a time, until the broadcast has ended and all of it is in the store."""
-        while (view := await self.view(name)).open:
+        going = self.service.follow(BroadcastId(name))
+        while any(one.open for one in going()) or (view := await self.view(name)).open:
             await self.store.writer.write(_nothing, lane=Lane.HEALTH)  # time waits for the disk, however busy the machine is
             await self.clock.advance(step_s)
         await self.service.written()
