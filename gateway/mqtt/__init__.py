@@ -9,7 +9,7 @@ command is acknowledged to the broker after our commit and after its answer, nev
 it back, and its id keeps it from being done twice. What is retained, expired or malformed is refused; what is known is answered from the
 record. Refusals without a `reply_to` go to `replies/unaddressed`. That answer is the promise, not the broker's acknowledgement. MQTT
 3.1.1 hides the retain flag from a live subscriber: there `not_after` and the ids are the defence. `commands/stop-all` silences
-everything, ahead of all commands that wait here or at the broker: it has a connection of its own beside the commands'.
+everything, ahead of all commands that wait.
 """
 
 from gateway.mqtt.commands import Sender

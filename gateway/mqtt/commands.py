@@ -25,7 +25,6 @@ from gateway.domain.broadcast import BroadcastId, Priority, outcome
 from gateway.domain.events import Actor
 from gateway.errors import Conflict, GatewayError, InvalidInput, NotFound, Overloaded, StorageFailed
 from gateway.mqtt.connection import Connection
-from gateway.mqtt.copies import Copies, Line, Stop
 from gateway.mqtt.topics import Topics, to_json
 
 TRY_AGAIN_S = 1.0  # a command that the store does not take now is tried again until its time is over
@@ -67,7 +66,7 @@ class Sender:
 
 @dataclass(slots=True, eq=False)
 class _Taken:
-    """A message that is being carried out. `stops`: how often everything had been stopped when it was sent, as far as is known."""
+    """A message that is being carried out. `stops`: how often everything had been stopped when it came."""
 
     message: aiomqtt.Message
     stops: int
@@ -100,53 +99,25 @@ class Commands:
         self._broadcasts = broadcasts
         self._sender = sender
         self._refusals = _Refusals(clock)
-        self._stops = 0  # how often everything has been stopped: what was sent before the last time is not begun any more
-        self._copies = Copies()
-        self._untold: dict[
-            bytes, Answer
-        ] = {}  # of stop-alls: a connection that breaks takes the answer with it, the next brings the question
+        self._stops = 0  # how often everything has been stopped: what came before the last time is not begun any more
 
-    async def run(self, client: Connection, line: Line) -> None:
-        """Take what comes by `line` until the connection breaks (MqttError)."""
-        self._copies.connected(line, session_kept=client.session_kept, now=self._clock.monotonic())
-        try:
-            await self._take(client, line)
-        finally:
-            self._copies.lost(line)
-
-    async def _take(self, client: Connection, line: Line) -> None:
-        for topic in (self._topics.stop_all, self._topics.broadcasts) if line is Line.COMMANDS else (self._topics.stop_all,):
+    async def run(self, client: Connection) -> None:
+        """Take commands until the connection breaks (MqttError)."""
+        for topic in (self._topics.stop_all, self._topics.broadcasts):
             if not await client.listen(topic):
-                log.error("mqtt.commands_denied", topic=topic, line=line.value)  # states and events go out all the same
-        log.info("mqtt.listening", line=line.value)
+                log.error("mqtt.commands_denied", topic=topic)  # states and events go out all the same
         waiting: asyncio.Queue[_Taken] = asyncio.Queue(WAITING_MAX)
         lanes = _Lanes()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._acknowledge(client, waiting), name="mqtt-acknowledge")
             async for message in client.messages:
                 if message.topic.value == self._topics.stop_all:
-                    await self._stop(client, line, message)
+                    await self._answer(client, self.stop_all(bytes(message.payload), retained=message.retain))
                 if waiting.full():
                     raise aiomqtt.MqttError(f"{WAITING_MAX} commands wait to be carried out")
-                taken = _Taken(message, self._stops - self._copies.overtaken(self._clock.monotonic()))
+                taken = _Taken(message, self._stops)
                 waiting.put_nowait(taken)
                 group.create_task(self._carry_out(client, taken, lanes), name=f"mqtt-command {message.mid}")
-
-    async def _stop(self, client: Connection, line: Line, message: aiomqtt.Message) -> None:
-        """Obey and answer a stop-all, unless it is the copy of one that was."""
-        payload, now = bytes(message.payload), self._clock.monotonic()
-        if message.retain:  # whoever subscribes is sent it: told once
-            if line is Line.COMMANDS:
-                await self._answer(client, self.stop_all(payload, retained=True))
-            return
-        stop = Stop(payload, message.mid, message.qos, client.sent_again(message))
-        if not self._copies.known(line, stop, now):
-            answer = self._untold[stop.name] = self.stop_all(payload, retained=False)
-            self._copies.dealt_with(line, stop, obeyed=answer.problem is None, now=now)
-        elif not (stop.again and stop.name in self._untold):
-            return
-        await self._answer(client, self._untold[stop.name])
-        self._untold.pop(stop.name, None)
 
     async def _carry_out(self, client: Connection, taken: _Taken, lanes: _Lanes) -> None:
         message = taken.message
@@ -175,7 +146,7 @@ class Commands:
     # -- commands -----------------------------------------------------------------------------------------------------
 
     async def broadcast(self, payload: bytes, *, retained: bool, stops: int = 0) -> "Answer":
-        """Carry out one command to broadcast that was sent after `stops` stop-alls. When this returns, what it did is on the disk."""
+        """Carry out one command to broadcast that came after `stops` stop-alls. When this returns, what it did is on the disk."""
         command = _Command()
         try:
             command.read(payload, limit=self._sender.body_bytes, topics=self._topics)
@@ -215,7 +186,7 @@ class Commands:
             try:
                 known = await self._known(order.id)
                 if not known and stops != self._stops:
-                    raise Conflict("Everything was stopped after this command was sent.", code="stop-all")
+                    raise Conflict("Everything was stopped after this command came.", code="stop-all")
                 return known, await self._broadcasts.submit(order)
             except (StorageFailed, Overloaded):
                 if self._clock.now() >= order.not_after:

@@ -5,7 +5,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Awaitable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -55,10 +55,6 @@ class Broker:
     keepalive_s: int = 30
     version: Version = Version.V3_1_1
 
-    def for_stops(self) -> "Broker":
-        """The same broker for the line of the stops: a client of its own to it, of the same user."""
-        return replace(self, client_id=f"{self.client_id}-stop")
-
     @classmethod
     def of(cls, settings: config.Mqtt) -> "Broker":
         """The broker of the configuration, its secret and certificates read from their files. InvalidInput when one cannot be read."""
@@ -79,16 +75,15 @@ class Connection(aiomqtt.Client):
     """aiomqtt's client, which alone acknowledges a message before anybody has read it. This is the one place that reaches into it.
 
     The session outlives the connection: the broker keeps what comes for it, and what was not acknowledged, while it is away. When it
-    breaks, the broker says `offline` on `will`, if there is one, retained (MQTT 3.1.1, 3.1.2.5).
+    breaks, the broker says `offline` on `will`, retained (MQTT 3.1.1, 3.1.2.5).
     """
 
     session_kept = False
     """Whether the broker still had this client's session, and so its subscriptions and what it had not acknowledged."""
 
-    def __init__(self, broker: Broker, *, will: str | None) -> None:
+    def __init__(self, broker: Broker, *, will: str) -> None:
         self._v5 = broker.version is Version.V5
         self._flooded = False
-        self._again: set[int] = set()
         super().__init__(
             broker.host,
             broker.port,
@@ -98,7 +93,7 @@ class Connection(aiomqtt.Client):
             protocol=broker.version.value,
             keepalive=broker.keepalive_s,
             tls_context=broker.tls,
-            will=None if will is None else aiomqtt.Will(will, OFFLINE, qos=1, retain=True),
+            will=aiomqtt.Will(will, OFFLINE, qos=1, retain=True),
             logger=_SILENT,
             max_queued_incoming_messages=INCOMING_MAX,
             max_inflight_messages=IN_FLIGHT,
@@ -124,10 +119,6 @@ class Connection(aiomqtt.Client):
     def acknowledge(self, message: aiomqtt.Message) -> None:
         """Send the PUBACK of `message` (MQTT 3.1.1, 4.3.2); until then the broker keeps it for this session."""
         self._client.ack(message.mid, message.qos)
-
-    def sent_again(self, message: aiomqtt.Message) -> bool:
-        """Whether the broker has sent `message` to this session before (DUP, MQTT 3.1.1, 3.3.1.1)."""
-        return message.qos > 0 and message.mid in self._again
 
     async def lost(self) -> None:
         """Raise MqttError as soon as the connection is gone; who awaits an acknowledgement would learn it only after `ANSWER_TIMEOUT_S`."""
@@ -159,7 +150,6 @@ class Connection(aiomqtt.Client):
 
     def _on_message(self, client: Any, userdata: Any, message: MQTTMessage) -> None:
         if not self._queue.full():
-            (self._again.add if message.dup else self._again.discard)(message.mid)
             super()._on_message(client, userdata, message)
         elif not self._flooded:
             self._flooded = True

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable
 
 import aiomqtt
 import structlog
@@ -15,7 +14,6 @@ from gateway.domain.health import Board
 from gateway.errors import GatewayError, Unreachable
 from gateway.mqtt.commands import Broadcasts, Commands, Sender
 from gateway.mqtt.connection import OFFLINE, ONLINE, Broker, Connection
-from gateway.mqtt.copies import Line
 from gateway.mqtt.publishing import Publisher
 from gateway.mqtt.topics import Topics
 from gateway.storage.store import Store
@@ -27,11 +25,7 @@ log = structlog.get_logger(__name__)
 
 
 class MqttDoor:
-    """Two connections to one broker, made again whenever they break. To be without is no failure: what happens meanwhile waits.
-
-    The second takes stop-alls alone, which the broker may hold back on the first behind commands that are not acknowledged. Without it
-    they come by the first.
-    """
+    """One connection to one broker, made again whenever it breaks. To be without is no failure: what happens meanwhile waits."""
 
     def __init__(
         self,
@@ -63,7 +57,7 @@ class MqttDoor:
         self._commands = Commands(self._topics, clock=clock, broadcasts=broadcasts, sender=sender)
         self.connected = False
         self._client: Connection | None = None
-        self._welcomed = asyncio.Event()  # the broker has let us in
+        self._told = ""
 
     async def publish(self, topic: str, payload: bytes) -> None:
         """Publish under the prefix, QoS 1; returns when the broker has acknowledged it. Unreachable while there is no connection."""
@@ -79,71 +73,43 @@ class MqttDoor:
         await self._publisher.begin()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._publisher.keep(), name="mqtt-cursor")
-            group.create_task(self._keep_stops(), name="mqtt-stops")
-            await self._stay_connected(self._connection, _Losses(Line.COMMANDS))
+            await self._stay_connected()
 
-    async def _keep_stops(self) -> None:
-        await self._welcomed.wait()
-        await self._stay_connected(self._stops_connection, _Losses(Line.STOPS))
-
-    async def _stay_connected(self, connection: Callable[["_Losses"], Awaitable[None]], losses: "_Losses") -> None:
+    async def _stay_connected(self) -> None:
         pause = FIRST_PAUSE_S
         while True:
             started = self._clock.monotonic()
             try:
-                await connection(losses)
+                await self._connection()
             except* (aiomqtt.MqttError, GatewayError) as failed:
-                losses.tell(_first(failed))
+                self._tell_loss(_first(failed))
+            self.connected, self._client = False, None
             if self._clock.monotonic() - started > LONGEST_PAUSE_S:
                 pause = FIRST_PAUSE_S
             await self._clock.sleep(pause * self._rng.uniform(0.5, 1.0))
             pause = min(LONGEST_PAUSE_S, pause * 2)
 
-    async def _connection(self, losses: "_Losses") -> None:
+    async def _connection(self) -> None:
         async with Connection(self._broker, will=self._topics.status) as client:
             await client.publish(self._topics.status, ONLINE, qos=1, retain=True)
-            self.connected, self._client = True, client
-            self._welcomed.set()
-            losses.over(self._broker, client)
+            self.connected, self._client, self._told = True, client, ""
+            log.info("mqtt.connected", host=self._broker.host, session_kept=client.session_kept)
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(client.lost(), name="mqtt-lost")
-                    group.create_task(self._commands.run(client, Line.COMMANDS), name="mqtt-commands")
+                    group.create_task(self._commands.run(client), name="mqtt-commands")
                     group.create_task(self._publisher.run(client), name="mqtt-publisher")
             except asyncio.CancelledError:
                 self.connected, self._client = False, None
                 with contextlib.suppress(aiomqtt.MqttError):  # the broker says it then
                     await client.publish(self._topics.status, OFFLINE, qos=1, retain=True)
                 raise
-            finally:
-                self.connected, self._client = False, None
 
-    async def _stops_connection(self, losses: "_Losses") -> None:
-        broker = self._broker.for_stops()
-        async with Connection(broker, will=None) as client:
-            losses.over(broker, client)
-            async with asyncio.TaskGroup() as group:
-                group.create_task(client.lost(), name="mqtt-stops-lost")
-                group.create_task(self._commands.run(client, Line.STOPS), name="mqtt-stops-commands")
-
-
-class _Losses:
-    """Logs a connection's loss once for each reason that it has, and its return once."""
-
-    def __init__(self, line: Line) -> None:
-        self._line = line
-        self._connected = False
-        self._told = ""
-
-    def over(self, broker: Broker, client: Connection) -> None:
-        self._connected, self._told = True, ""
-        log.info("mqtt.connected", host=broker.host, session_kept=client.session_kept, line=self._line.value)
-
-    def tell(self, error: BaseException) -> None:
+    def _tell_loss(self, error: BaseException) -> None:
         reason = str(error)
         if reason != self._told:
-            log.warning("mqtt.lost" if self._connected else "mqtt.unreachable", error=reason, line=self._line.value)
-        self._connected, self._told = False, reason
+            log.warning("mqtt.lost" if self.connected else "mqtt.unreachable", error=reason)
+        self._told = reason
 
 
 def _first(failed: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -48,15 +48,6 @@ class Mosquitto:
         self._process.terminate()
         await self._process.wait()
 
-    async def let_through(self, in_flight: int) -> None:
-        """Start it anew so that this many messages may be on their way to a client unacknowledged."""
-        await self.stop()
-        settings = self.folder / "mosquitto.conf"
-        told = settings.read_text().splitlines()
-        others = [line for line in told if not line.startswith("max_inflight_messages")]
-        settings.write_text("\n".join([*others, f"max_inflight_messages {in_flight}", ""]))
-        await self.start()
-
     def tls(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=self.ca)
 

@@ -169,15 +169,10 @@ def test_the_broker_of_the_example_gives_us_as_many_commands_at_once_as_we_take(
     assert f"max_inflight_messages {WAITING_MAX}" in told
 
 
-@pytest.mark.parametrize("in_flight", [WAITING_MAX, 20, 1])
-async def test_a_stop_all_is_obeyed_at_once_though_fifty_slow_commands_are_before_it(
-    house: House, broker: Mosquitto, in_flight: int, capsys
-):
-    await broker.let_through(in_flight)
+async def test_a_stop_all_is_obeyed_at_once_though_fifty_slow_commands_are_before_it(house: House, broker: Mosquitto):
     slow = Slow(house)
     payload = await command(house, case="slow")
     async with broker.client("platform") as platform, connected(house, settings_of(broker), broadcasts=slow):
-        await _said(capsys, "mqtt.listening", times=2)
         await platform.subscribe(REPLY, qos=1)
         for number in range(50):
             await platform.publish(COMMANDS, payload.replace(b'"m-1"', f'"m-{number}"'.encode()), qos=1)
@@ -186,10 +181,7 @@ async def test_a_stop_all_is_obeyed_at_once_though_fifty_slow_commands_are_befor
         assert (json.loads(stopped.payload)["id"], json.loads(stopped.payload)["result"]) == ("s-1", "stopped")
         slow.go_on.set()
         answered = [json.loads(message.payload) for message in await heard(platform, 50)]
-        await platform.publish(COMMANDS, payload.replace(b"m-1", b"m-last"), qos=1)
-        [after] = await heard(platform, 1)
-    assert slow.begun == ["m-0", "m-last"], "what was sent before the stop is not begun after it"
-    assert (json.loads(after.payload)["id"], json.loads(after.payload)["result"]) == ("m-last", "accepted")
+    assert slow.begun == ["m-0"], "what came before the stop is not begun after it"
     assert {code_of(one) for one in answered if one["result"] == "refused"} == {"stop-all"}
     assert len([one for one in answered if one["result"] == "refused"]) >= 49
 
@@ -272,13 +264,13 @@ async def test_a_daemon_that_died_between_commit_and_acknowledgement_does_nothin
     assert len(page["items"]) == 1
 
 
-async def _said(capsys: pytest.CaptureFixture[str], words: str, *, times: int = 1) -> str:
-    """What the log has said by the time that it says `words`, so many times."""
+async def _said(capsys: pytest.CaptureFixture[str], words: str) -> str:
+    """What the log has said by the time that it says `words`."""
     said: list[str] = []
 
     async def heard_yet() -> bool:
         said.append(capsys.readouterr().out)
-        return "".join(said).count(words) >= times
+        return words in "".join(said)
 
     await until(heard_yet)
     return "".join(said)

@@ -24,7 +24,6 @@ from gateway.mqtt.topics import Topics, to_json
 from tests.api.house import House
 from tests.api.test_broadcasts import clip_of
 from tests.mqtt.conftest import BODY_BYTES, COMMANDS, REPLY, STOP_ALL, UNADDRESSED, Line, sender_of
-from tests.mqtt.wire import WireBroker
 from tests.waiting import until
 
 
@@ -349,88 +348,6 @@ async def test_stop_all_waits_for_no_command_before_it(line: Line, tmp_path: Pat
     assert first["result"] == "refused" or first["broadcast"]["speakers"]["spk-1"]["reason"] == "stop-all"
 
 
-async def both_lines(line: Line) -> WireBroker:
-    """The stops' line, once the door listens on it and on the other."""
-    await line.ready()
-    stops = line.broker.stops
-    assert stops is not None
-    await line.broker.until(lambda: stops.subscribed == [STOP_ALL])
-    return stops
-
-
-def stopped(line: Line) -> list[str]:
-    return [one["id"] for one in answers(line) if one["result"] == "stopped"]
-
-
-STOP = json.dumps({"id": "s-1", "reply_to": REPLY}).encode()
-
-
-@pytest.mark.parametrize("stops_first", [True, False])
-async def test_a_stop_is_obeyed_once_though_it_comes_by_two_lines(line: Line, stops_first: bool):
-    house = Slow(line.house)
-    async with line.up(broadcasts=house):
-        stops = await both_lines(line)
-        first, second = (stops, line.broker) if stops_first else (line.broker, stops)
-        first.send(STOP_ALL, STOP, mid=20)
-        await line.broker.until(lambda: 20 in first.acknowledged)
-        second.send(STOP_ALL, STOP, mid=20)
-        await line.broker.until(lambda: 20 in second.acknowledged)
-        assert (house.stops, stopped(line)) == (1, ["s-1"])
-        second.send(STOP_ALL, STOP, mid=21)
-        await line.broker.until(lambda: 21 in second.acknowledged)
-    assert (house.stops, stopped(line)) == (2, ["s-1", "s-1"])
-
-
-async def test_what_was_sent_before_a_stop_that_overtook_it_is_refused_and_what_was_sent_after_it_is_not(line: Line):
-    house = Slow(line.house)
-    async with line.up(broadcasts=house):
-        stops = await both_lines(line)
-        stops.send(STOP_ALL, STOP, mid=1)
-        await line.broker.until(lambda: stopped(line))
-        before = await answer_to(line, await command(line), mid=7)
-        line.broker.send(STOP_ALL, STOP, mid=8)
-        after = await answer_to(line, await command(line, id="m-2"), mid=9)
-    assert (code_of(before), after["result"], house.stops) == ("stop-all", "accepted", 1)
-
-
-async def test_a_stop_that_is_refused_has_overtaken_nothing(line: Line):
-    late = json.dumps({"not_after": "2020-01-01T00:00:00Z", "reply_to": REPLY}).encode()
-    async with line.up():
-        stops = await both_lines(line)
-        stops.send(STOP_ALL, late, mid=1)
-        await line.broker.until(lambda: line.broker.on(REPLY))
-        assert (await answer_to(line, await command(line)))["result"] == "accepted"
-        line.broker.send(STOP_ALL, late, mid=8)
-        await line.broker.until(lambda: 8 in line.broker.acknowledged)
-    assert [one["result"] for one in answers(line)] == ["refused", "accepted"]
-
-
-async def test_a_stop_that_the_broker_brings_again_is_answered_and_not_obeyed_again(line: Line):
-    house = Slow(line.house)
-    async with line.up(broadcasts=house):
-        stops = await both_lines(line)
-        stops.withhold = stops.session = True  # no answer of ours arrives
-        stops.send(STOP_ALL, STOP, mid=1)
-        await line.broker.until(lambda: stopped(line))
-        line.broker.send(STOP_ALL, STOP, mid=6)
-        assert (await answer_to(line, await command(line)))["result"] == "accepted"
-        stops.withhold = False
-        stops.cut()
-        await line.broker.until(lambda: stops.subscribed == [STOP_ALL] * 2)
-        stops.send(STOP_ALL, STOP, mid=1, again=True)
-        await line.broker.until(lambda: 1 in stops.acknowledged)
-    assert (stopped(line), house.stops) == (["s-1", "s-1"], 1)
-
-
-async def test_without_the_line_of_the_stops_they_are_obeyed_by_the_other(line: Line):
-    async with line.up():
-        stops = await both_lines(line)
-        stops.cut()
-        line.broker.send(STOP_ALL, STOP, mid=1)
-        await line.broker.until(lambda: 1 in line.broker.acknowledged)
-    assert stopped(line) == ["s-1"]
-
-
 # -- turns ------------------------------------------------------------------------------------------------------------
 
 
@@ -440,7 +357,6 @@ class Slow:
     def __init__(self, house: House) -> None:
         self._house = house.services.broadcasts
         self.begun: list[str] = []
-        self.stops = 0
         self.go_on = asyncio.Event()
 
     async def submit(self, order: Order) -> View:
@@ -453,7 +369,6 @@ class Slow:
         return await self._house.get(broadcast)
 
     def stop_all(self, actor: Actor) -> Stopped:
-        self.stops += 1
         return self._house.stop_all(actor)
 
     async def stop_written(self) -> None:

@@ -1,4 +1,4 @@
-"""The broker's end of our MQTT 3.1.1 connections, in the hands of a test: what it acknowledges, keeps, sends again or cuts off."""
+"""The broker's end of an MQTT 3.1.1 connection, in the hands of a test: what it acknowledges, keeps, sends again or cuts off."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -22,10 +22,7 @@ class Published:
 
 @dataclass
 class WireBroker:
-    """One listening broker. `withhold` stops acknowledging; `granted` answers subscriptions; `session` is what CONNACK says.
-
-    The line of the stops has books of its own, `stops`, but that what both lines publish is in one list.
-    """
+    """One listening broker. `withhold` stops acknowledging; `granted` answers subscriptions; `session` is what CONNACK says."""
 
     port: int = 0
     withhold: bool = False
@@ -37,7 +34,6 @@ class WireBroker:
     connects: list[bytes] = field(default_factory=list)
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     _writer: asyncio.StreamWriter | None = None
-    stops: "WireBroker | None" = None
 
     async def until(self, done: Callable[[], object], *, within_s: float = PATIENCE_S) -> None:
         """Return when `done` holds, looked at whenever something arrives."""
@@ -62,14 +58,11 @@ class WireBroker:
         self._writer.transport.abort()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        line = self
+        self._writer = writer
         try:
             while True:
                 kind, flags, body = await _read(reader)
-                if kind == CONNECT:
-                    line = self.stops if self.stops is not None and _client_id(body).endswith("-stop") else self
-                    line._writer = writer
-                line._take(kind, flags, body, writer)
+                self._take(kind, flags, body, writer)
                 async with self._changed:
                     self._changed.notify_all()
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -101,13 +94,11 @@ class WireBroker:
 async def listening(port: int = 0) -> AsyncIterator[WireBroker]:
     """A broker on loopback."""
     broker = WireBroker()
-    broker.stops = WireBroker(published=broker.published, _changed=broker._changed)
     async with await asyncio.start_server(broker.serve, "127.0.0.1", port) as server:
         broker.port = server.sockets[0].getsockname()[1]
         yield broker
-        for line in (broker, broker.stops):
-            if line._writer is not None:
-                line._writer.transport.abort()
+        if broker._writer is not None:
+            broker._writer.transport.abort()
 
 
 async def _read(reader: asyncio.StreamReader) -> tuple[int, int, bytes]:
@@ -120,11 +111,6 @@ async def _read(reader: asyncio.StreamReader) -> tuple[int, int, bytes]:
         if not byte & 0x80:
             break
     return first >> 4, first & 0x0F, await reader.readexactly(length)
-
-
-def _client_id(connect: bytes) -> str:
-    """Of a CONNECT (MQTT 3.1.1, 3.1.3.1)."""
-    return connect[12 : 12 + int.from_bytes(connect[10:12], "big")].decode()
 
 
 def _packet(first: int, body: bytes) -> bytes:
