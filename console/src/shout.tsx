@@ -61,6 +61,7 @@ function Desk({ city, device }: { city: City; device: Device }) {
     if (ending === null) return;
     if (QUIET.includes(ending.reason)) quiet.value = true;
     trouble.value = ending.wrong ? ending.words || reason(ending.reason) : "";
+    twice.value = null;
   });
   const complain = (error: unknown) => {
     if (error instanceof Refused && QUIET.includes(error.code)) quiet.value = true;
@@ -80,8 +81,7 @@ function Desk({ city, device }: { city: City; device: Device }) {
         });
       })
       .catch((error: unknown) => {
-        complain(error);
-        if (!(error instanceof Refused) || error.code !== "duplicate") return;
+        if (!(error instanceof Refused) || error.code !== "duplicate") return complain(error);
         trouble.value = t("shout.duplicate");
         twice.value = { asked: { ...asked, again: true }, what };
       });
@@ -98,7 +98,7 @@ function Desk({ city, device }: { city: City; device: Device }) {
           if (typeof text === "string" && text.trim()) send({ text: text.trim() });
         }}
       >
-        <input name="text" maxLength={500} aria-label={t("shout.text")} placeholder={t("shout.text")} />
+        <input name="text" maxLength={500} aria-label={t("shout.text")} placeholder={t("shout.text")} onInput={() => (twice.value = null)} />
         <button type="submit">{t("shout.say")}</button>
       </form>
       <Library play={(clip) => send({ clip })} />

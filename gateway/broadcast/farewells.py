@@ -13,7 +13,7 @@ from gateway.domain.devices import DeviceId
 log = structlog.get_logger()
 
 PATIENCE_S: Final = 0.1
-"""So long what is urgent waits for a device to confirm the end of the last session: a round trip. One that hangs has a second for it."""
+"""So long what is urgent waits for a device to confirm the end of the last session: a round trip. One that hangs has 1-2 s for it."""
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ class Holder(Protocol):
     def priority(self) -> Priority: ...
 
     def preempt(self) -> None:
-        """Give way soon: end the session, then leave the lease."""
+        """Give way soon: send no more, and leave the lease."""
         ...
 
 

@@ -365,8 +365,12 @@ class Part:
             yield
 
     async def _have_played(self, turn: KeptTurn, curtain: "Curtain") -> None:
-        """A turn in which the device plays by itself. What is interrupted goes on as a stream: a device begins a clip at its beginning."""
+        """A turn in which the device plays by itself. What is interrupted goes on as a stream: a device begins a clip at its beginning.
+
+        It is asked to play once, so that has to wait for the end of a session that it has not confirmed.
+        """
         self._before = replace(self._before, path=turn.loaded.path)
+        await self._stage.farewells.over(self.delivery.speaker)
         owed = self._stage.silencing.owe(self.delivery, turn)
         try:
             await self._stage.silencing.clear(owed)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, time, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -23,6 +23,7 @@ from gateway.broadcast.orders import Order
 from gateway.broadcast.performance import Manner
 from gateway.broadcast.rulebook import NEVER_QUIET
 from gateway.broadcast.service import BroadcastService, Stopped
+from gateway.broadcast.sessions import OpenSession
 from gateway.broadcast.sound import SoundDesk, joined, stretched
 from gateway.broadcast.warmup import WarmUp
 from gateway.clock import SystemClock
@@ -259,6 +260,27 @@ async def test_an_emergency_does_not_wait_for_a_device_that_does_not_answer_the_
     assert asked == ["true", "false", "true"]
     assert (await pole.ended("second")).state is DeliveryState.DONE
     await until(lambda: asked == ["true", "false", "true", "false"])
+
+
+async def test_a_device_is_asked_to_play_when_the_session_before_has_ended_even_in_an_emergency(pole: Pole, odd: Any) -> None:
+    class Hung:
+        closed = asyncio.Event()
+
+        async def close(self) -> None:
+            asyncio.get_running_loop().call_later(0.5, self.closed.set)
+            await self.closed.wait()
+
+    session, ended = Hung(), []
+
+    def look(unit: Unit, call: Call) -> str:
+        ended.append(session.closed.is_set())
+        return simulated._play(unit, call)
+
+    odd("PlayAudioClip", look)
+    pole.service._farewells.begin(HORN, cast(OpenSession, session))
+    await pole.say(priority=Priority.EMERGENCY)
+    assert (await pole.ended()).state is DeliveryState.DONE
+    assert ended == [True]
 
 
 async def test_a_device_that_answers_nothing_once_it_was_asked_to_play_is_called_unknown(pole: Pole, odd: Any) -> None:
