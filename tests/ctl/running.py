@@ -1,10 +1,16 @@
 """gatewayctl as a person runs it: processes of their own, against a whole gateway, judged by exit code and what they print."""
 
 import asyncio
+import atexit
 import contextlib
+import functools
+import json
 import os
+import shutil
+import subprocess
 import sys
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +19,7 @@ from aiohttp import web
 
 from gateway.domain.access import Role
 from tests.api.house import House
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -27,19 +34,40 @@ class Done:
 
 
 async def gatewayctl(house: House | None, *arguments: str, role: Role = Role.ADMIN, cwd: Path = ROOT, **env: str) -> Done:
-    """Run one command as the key of `role`, to its end."""
-    process = await started(house, *arguments, role=role, cwd=cwd, **env)
-    async with asyncio.timeout(60):
-        out, err = await process.communicate()
-    return Done(process.returncode or 0, out.decode(), err.decode())
+    """Run one command as the key of `role`, to its end, with nothing to read."""
+    asked = {"arguments": arguments, "cwd": str(cwd), "env": _environment(house, role, env)}
+    async with asyncio.timeout(PATIENCE_S):
+        reader, writer = await asyncio.open_unix_connection(_forking(), limit=1 << 26)
+        try:
+            writer.write(json.dumps(asked).encode() + b"\n")
+            return Done(**json.loads(await reader.readline()))
+        finally:
+            writer.close()
+
+
+@functools.cache
+def _forking() -> str:
+    """The socket of a process that forks commands, which lives as long as this one."""
+    folder = tempfile.mkdtemp(prefix="gatewayctl-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    command = [sys.executable, "-m", "tests.ctl.forked", f"{folder}/socket"]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    atexit.register(process.communicate)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    return f"{folder}/socket"
+
+
+def _environment(house: House | None, role: Role, more: Mapping[str, str]) -> dict[str, str]:
+    mine = {} if house is None else {"GATEWAY_URL": house.url, "GATEWAY_KEY": house.keys[role]}
+    known = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY")}
+    return {**known, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **mine, **more}
 
 
 async def started(
     house: House | None, *arguments: str, role: Role = Role.ADMIN, cwd: Path = ROOT, **env: str
 ) -> asyncio.subprocess.Process:
     """One command under way as the key of `role`."""
-    mine = {} if house is None else {"GATEWAY_URL": house.url, "GATEWAY_KEY": house.keys[role]}
-    known = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY")}
     return await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "gateway.ctl", *arguments),
@@ -47,7 +75,7 @@ async def started(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=cwd,
-        env={**known, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **mine, **env},
+        env=_environment(house, role, env),
     )
 
 
