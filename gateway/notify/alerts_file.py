@@ -1,9 +1,10 @@
 """The alerts file: channels and routes, every fault named with its line before anything of it is used."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, timedelta, tzinfo
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -16,7 +17,9 @@ from gateway.domain.alert_routes import NO_ROUTES, Match, Quiet, Route, Routes
 from gateway.domain.devices import DeviceKind
 from gateway.domain.hours import ALL_DAYS, Hours
 from gateway.domain.severity import Severity
-from gateway.notify.footage_desks import STEPS, Desk, FootageDesk
+from gateway.notify import broadcast_desks, footage_desks
+from gateway.notify.broadcast_desks import BroadcastDesk
+from gateway.notify.footage_desks import Desk, FootageDesk
 from gateway.notify.handing_over import Handover
 from gateway.yaml_file import ClockTime, Days, Place, YamlFile, dotted, nearest, plainly
 
@@ -179,28 +182,46 @@ class _Route(Section):
         )
 
 
-class _Handover(Section):
+class _Told(Section):
+    """Who is told event by event."""
+
     channels: Annotated[tuple[Name, ...], Field(min_length=1, max_length=20)]
+
+    @property
+    def distinct(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(self.channels))
+
+
+class _Handover(_Told):
     maintainers: Names = frozenset()
     severity: Severity = Severity.WARNING
 
+    def value(self) -> Handover:
+        return Handover(self.distinct, self.maintainers, self.severity)
 
-def _steps(names: frozenset[str]) -> frozenset[str]:
-    strange = sorted(names - STEPS.keys())
+
+def _only(known: Iterable[str], names: frozenset[str]) -> frozenset[str]:
+    strange = sorted(names - set(known))
     if strange:
-        raise ValueError(f"there is no step {strange[0]}; there are {', '.join(STEPS)}")
+        raise ValueError(f"there is no step {strange[0]}; there are {', '.join(known)}")
     return names
 
 
-class _Footage(Section):
-    channels: Annotated[tuple[Name, ...], Field(min_length=1, max_length=20)]
+class _Footage(_Told):
     tell: Desk
     units: Names = frozenset()
-    steps: Annotated[Names, AfterValidator(_steps)] = frozenset()
+    steps: Annotated[Names, AfterValidator(partial(_only, footage_desks.STEPS))] = frozenset()
     urgent: bool = False
 
     def value(self) -> FootageDesk:
-        return FootageDesk(tuple(dict.fromkeys(self.channels)), self.tell, self.units, self.steps, self.urgent)
+        return FootageDesk(self.distinct, self.tell, self.units, self.steps, self.urgent)
+
+
+class _Broadcasts(_Told):
+    steps: Annotated[Names, AfterValidator(partial(_only, broadcast_desks.STEPS))] = frozenset()
+
+    def value(self) -> BroadcastDesk:
+        return BroadcastDesk(self.distinct, self.steps)
 
 
 class _File(Section):
@@ -210,6 +231,7 @@ class _File(Section):
     routes: tuple[_Route, ...] = ()
     work_orders: tuple[_Handover, ...] = ()
     footage: tuple[_Footage, ...] = ()
+    broadcasts: tuple[_Broadcasts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +243,8 @@ class Alerts:
     language: str = "zh"
     zone: tzinfo = UTC
     handovers: tuple[Handover, ...] = ()
-    desks: tuple[FootageDesk, ...] = ()
+    footage: tuple[FootageDesk, ...] = ()
+    broadcasts: tuple[BroadcastDesk, ...] = ()
 
 
 def load_alerts(path: Path) -> Alerts:
@@ -234,9 +257,15 @@ def load_alerts(path: Path) -> Alerts:
     if file.faults or found is None:
         file.refuse()
     zone = ZoneInfo(found.timezone)
-    handovers = tuple(Handover(tuple(dict.fromkeys(one.channels)), one.maintainers, one.severity) for one in found.work_orders)
-    routes, desks = tuple(route.value() for route in found.routes), tuple(one.value() for one in found.footage)
-    return Alerts(found.channels, Routes(routes, zone), found.language, zone, handovers, desks)
+    return Alerts(
+        found.channels,
+        Routes(tuple(route.value() for route in found.routes), zone),
+        found.language,
+        zone,
+        tuple(one.value() for one in found.work_orders),
+        tuple(one.value() for one in found.footage),
+        tuple(one.value() for one in found.broadcasts),
+    )
 
 
 def _validated(values: dict[str, Any], file: YamlFile) -> _File | None:
@@ -264,10 +293,10 @@ def _judge(found: _File, file: YamlFile) -> None:
             file.fault(file.line(("routes", number, "name")), f"there are two routes {route.name}")
         names.add(route.name)
         _judge_channels(found, route.channels, file, ("routes", number, "channels"), f"routes.{route.name}")
-    for number, handover in enumerate(found.work_orders):
-        _judge_channels(found, handover.channels, file, ("work_orders", number, "channels"), "work_orders")
-    for number, desk in enumerate(found.footage):
-        _judge_channels(found, desk.channels, file, ("footage", number, "channels"), "footage")
+    told: Mapping[str, Sequence[_Told]] = {"work_orders": found.work_orders, "footage": found.footage, "broadcasts": found.broadcasts}
+    for section, entries in told.items():
+        for number, entry in enumerate(entries):
+            _judge_channels(found, entry.channels, file, (section, number, "channels"), section)
 
 
 def _judge_channels(found: _File, channels: Sequence[str], file: YamlFile, place: Place, who: str) -> None:
@@ -290,7 +319,15 @@ def _plain(place: Place, kind: str, message: str) -> str:
     return plainly(place, kind, message)
 
 
-_LEVELS: Mapping[str, type[Section]] = {"match": _Match, "times": _Hours, "quiet": _Quiet, "routes": _Route, "footage": _Footage}
+_LEVELS: Mapping[str, type[Section]] = {
+    "match": _Match,
+    "times": _Hours,
+    "quiet": _Quiet,
+    "routes": _Route,
+    "work_orders": _Handover,
+    "footage": _Footage,
+    "broadcasts": _Broadcasts,
+}
 
 
 def _keys_beside(place: Place) -> list[str]:

@@ -8,16 +8,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
+from functools import partial
 from typing import Any, Final
 
 from gateway.domain.alerting import Kind
-from gateway.domain.footage import FootageRequest, FootageState, Urgency
+from gateway.domain.events import Event
+from gateway.domain.footage import FootageRequest, FootageState, RequestId, Urgency
 from gateway.domain.severity import Severity
-from gateway.notify.wording import WORDS, Notice, plain, severity_in
+from gateway.notify.letters import Letter, Tongue, written
+from gateway.notify.wording import Notice, plain
+from gateway.storage.store import Tx
 
 FOOTAGE: Final = "footage."
 ROUTE: Final = "footage"
 """What stands for a route in the delivery log."""
+KEY: Final = "footage"
+"""Where the content of a message stands in the store."""
 UNCLAIMED: Final = frozenset({FootageState.READY, FootageState.PARTIAL})
 """States in which footage waits to be fetched."""
 _SHOWN: Final = 6  # cameras that are named
@@ -151,6 +157,49 @@ def severity_of(step: str, request: FootageRequest) -> Severity:
     return Severity.MAJOR if waits else Severity.WARNING
 
 
+async def letters(
+    tx: Tx, events: Sequence[Event], desks: Sequence[FootageDesk], *, name_of: Callable[[str], str], download_for: timedelta
+) -> list[Letter]:
+    """What these events of footage requests tell, for whom each concerns, as the requests are now. NotFound."""
+    found = []
+    for event in events:
+        step = step_of(event.type, event.data)
+        if not step or not desks:
+            continue
+        request = await tx.footage.get(RequestId(event.subject))
+        if still(step, event.data, request):
+            message = f"F-{event.cursor}"
+            found.append(letter(message, step, request, event.at, desks, name_of=name_of, download_for=download_for))
+    return [one for one in found if one is not None]
+
+
+def letter(
+    message: str,
+    step: str,
+    request: FootageRequest,
+    at: datetime,
+    desks: Sequence[FootageDesk],
+    *,
+    name_of: Callable[[str], str],
+    download_for: timedelta,
+) -> Letter | None:
+    """The message of this id about `step` of `request`; None where nobody hears of it."""
+    channels = channels_of(desks, step, request)
+    if not channels:
+        return None
+    return Letter(
+        id=message,
+        key=KEY,
+        route=ROUTE,
+        kind=STEPS[step].kind,
+        severity=severity_of(step, request),
+        about=(request.id,),
+        content=content_of(step, request, at, name_of=name_of, download_for=download_for),
+        channels=channels,
+        at=at,
+    )
+
+
 def content_of(
     step: str, request: FootageRequest, at: datetime, *, name_of: Callable[[str], str], download_for: timedelta
 ) -> dict[str, Any]:
@@ -179,49 +228,41 @@ def content_of(
 
 def notice(content: Mapping[str, Any], message: str, language: str, zone: tzinfo) -> Notice:
     """The message `message` of what `content_of` made."""
-    languages = ("zh", "en") if language == "both" else (language,)
-    return Notice(
-        id=message,
+    return written(
+        message,
+        {"kind": "footage-request", **content},
         kind=STEPS[content["step"]].kind,
         severity=content["severity"],
-        title=" / ".join(_title(content, one) for one in languages),
-        lines=tuple(line for one in languages for line in _lines(content, one, zone)),
-        footer=tuple(WORDS[one]["message"].format(id=message) for one in languages[:1]),
-        data={"id": message, "kind": "footage-request", **content},
-        cut=WORDS[languages[0]]["cut"],
+        language=language,
+        zone=zone,
+        title=partial(_title, content),
+        lines=partial(_lines, content),
     )
 
 
-def _title(content: Mapping[str, Any], language: str) -> str:
+def _title(content: Mapping[str, Any], tongue: Tongue) -> str:
     telling, case = STEPS[content["step"]], plain(content["case_number"])
     urgent = content["urgency"] == Urgency.URGENT
-    severity = severity_in(language, Severity(content["severity"]))
-    if language == "zh":
+    severity = tongue.severity(content["severity"])
+    if tongue.chinese:
         return f"【{'紧急' if urgent else ''}录像调取·{severity}】{telling.zh}:{case}"
     return f"[{'Urgent footage' if urgent else 'Footage'}, {severity}] {case} {telling.en}"
 
 
-def _lines(content: Mapping[str, Any], language: str, zone: tzinfo) -> Iterator[str]:
-    chinese, telling = language == "zh", STEPS[content["step"]]
-
-    def line(zh: str, en: str, value: str) -> str:
-        return f"{zh}:{plain(value, 500)}" if chinese else f"{en}: {plain(value, 500)}"
-
-    def moment(name: str) -> str:
-        return f"{datetime.fromisoformat(content[name]).astimezone(zone):%Y-%m-%d %H:%M:%S}"
-
+def _lines(content: Mapping[str, Any], tongue: Tongue) -> Iterator[str]:
+    telling, line = STEPS[content["step"]], tongue.line
     yield line("申请", "Request", content["request"])
     if content["unit"]:
         yield line("单位", "Unit", content["unit"])
-    yield line("时段", "From", f"{moment('start')} → {moment('end')}")
-    more, places = len(content["cameras"]) - len(content["places"]), ("、" if chinese else ", ").join(content["places"])
-    rest = f"{' 等' if chinese else ' and others,'} {len(content['cameras'])} {'路摄像机' if chinese else 'cameras'}" if more else ""
-    yield line("地点", "Where", places + rest)
+    yield line("时段", "From", f"{tongue.moment(content['start'])} → {tongue.moment(content['end'])}")
+    count = len(content["cameras"])
+    rest = tongue.either(f" 等 {count} 路摄像机", f" and others, {count} cameras") if count > len(content["places"]) else ""
+    yield line("地点", "Where", tongue.listed(content["places"]) + rest)
     if content["reason"]:
         yield line("说明", "Why", content["reason"])
     if content["papers_due_at"]:
-        yield line("补办手续期限", "Papers due", moment("papers_due_at"))
+        yield line("补办手续期限", "Papers due", tongue.moment(content["papers_due_at"]))
     if content["download_until"]:
-        yield line("下载期限", "Download until", moment("download_until"))
+        yield line("下载期限", "Download until", tongue.moment(content["download_until"]))
     if telling.next_zh:
-        yield line("下一步", "Next", telling.next_zh if chinese else telling.next_en)
+        yield line("下一步", "Next", tongue.either(telling.next_zh, telling.next_en))

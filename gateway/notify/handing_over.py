@@ -2,16 +2,21 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import tzinfo
+from functools import partial
 from typing import Any, Final
 
 from gateway.domain.alerting import Kind
+from gateway.domain.events import Event
 from gateway.domain.severity import Severity
-from gateway.notify.wording import WORDS, Notice, plain, severity_in
+from gateway.notify.letters import Letter, Tongue, written
+from gateway.notify.wording import Notice, plain
 
 WORK_ORDER: Final = "work-order."
 ROUTE: Final = "work-orders"
 """What stands for a route in the delivery log."""
+KEY: Final = "work_order"
+"""Where the content of a message stands in the store."""
 _DEVICES: Final = 20
 _STEPS: Final[Mapping[str, tuple[str, str]]] = {
     "opened": ("新工单", "New work order"),
@@ -54,34 +59,52 @@ def kind_of(event: str) -> Kind:
     return Kind.PROBLEM if step in _BEGINS else Kind.RECOVERY if step in _ENDS else Kind.UPDATE
 
 
-def notice(content: Mapping[str, Any], message: str, language: str, zone: tzinfo) -> Notice:
-    """The message `message` about a work order. `content`: the event's type, time and data."""
-    languages = ("zh", "en") if language == "both" else (language,)
-    order = content["data"]["work_order"]
-    return Notice(
-        id=message,
-        kind=kind_of(content["type"]),
-        severity=order["severity"],
-        title=" / ".join(_title(content, order, one) for one in languages),
-        lines=tuple(line for one in languages for line in _lines(content, order, one, zone)),
-        footer=tuple(WORDS[one]["message"].format(id=message) for one in languages[:1]),
-        data={"id": message, "kind": "work-order", "event": content["type"], "at": content["at"], **content["data"]},
-        cut=WORDS[languages[0]]["cut"],
+def letters(events: Sequence[Event], handovers: Sequence[Handover]) -> list[Letter]:
+    """What these events of work orders tell, for whom each concerns."""
+    return [letter for event in events if (letter := _letter(event, handovers))]
+
+
+def _letter(event: Event, handovers: Sequence[Handover]) -> Letter | None:
+    order = event.data["work_order"]
+    channels = channels_of(handovers, order)
+    if not channels:
+        return None
+    return Letter(
+        id=f"W-{event.cursor}",
+        key=KEY,
+        route=ROUTE,
+        kind=kind_of(event.type),
+        severity=Severity(order["severity"]),
+        about=(event.subject,),
+        content={"type": event.type, "at": event.at.isoformat(), "data": dict(event.data)},
+        channels=channels,
+        at=event.at,
     )
 
 
-def _title(content: Mapping[str, Any], order: Mapping[str, Any], language: str) -> str:
+def notice(content: Mapping[str, Any], message: str, language: str, zone: tzinfo) -> Notice:
+    """The message `message` about a work order. `content`: the event's type, time and data."""
+    return written(
+        message,
+        {"kind": "work-order", "event": content["type"], "at": content["at"], **content["data"]},
+        kind=kind_of(content["type"]),
+        severity=content["data"]["work_order"]["severity"],
+        language=language,
+        zone=zone,
+        title=partial(_title, content),
+        lines=partial(_lines, content),
+    )
+
+
+def _title(content: Mapping[str, Any], tongue: Tongue) -> str:
+    order = content["data"]["work_order"]
     zh, en = _STEPS.get(content["type"].removeprefix(WORK_ORDER), ("工单", "Work order"))
-    severity, what = severity_in(language, Severity(order["severity"])), plain(order["what"])
-    return f"【{zh}·{severity}】{order['id']} {what}" if language == "zh" else f"[{en}, {severity}] {order['id']} {what}"
+    severity, what = tongue.severity(order["severity"]), plain(order["what"])
+    return tongue.either(f"【{zh}·{severity}】{order['id']} {what}", f"[{en}, {severity}] {order['id']} {what}")
 
 
-def _lines(content: Mapping[str, Any], order: Mapping[str, Any], language: str, zone: tzinfo) -> Iterator[str]:
-    chinese = language == "zh"
-
-    def line(zh: str, en: str, value: str) -> str:
-        return f"{zh}:{plain(value, 500)}" if chinese else f"{en}: {plain(value, 500)}"
-
+def _lines(content: Mapping[str, Any], tongue: Tongue) -> Iterator[str]:
+    order, line = content["data"]["work_order"], tongue.line
     yield line("维护单位", "Maintainer", order["maintainer"])
     if order["technician"]:
         yield line("维修人员", "Technician", order["technician"])
@@ -96,7 +119,7 @@ def _lines(content: Mapping[str, Any], order: Mapping[str, Any], language: str, 
     for name, zh, en in (("response", "响应时限", "Response due"), ("repair", "修复时限", "Repair due")):
         clock = order["clocks"][name]
         if clock["stopped_at"] is None and clock["due_at"]:
-            yield line(zh, en, f"{datetime.fromisoformat(clock['due_at']).astimezone(zone):%Y-%m-%d %H:%M:%S}")
+            yield line(zh, en, tongue.moment(clock["due_at"]))
     if content["data"].get("comment") and content["data"]["comment"] != order["what"]:
         yield line("说明", "Comment", content["data"]["comment"])
     if order["incident"]:

@@ -1,16 +1,16 @@
-"""Follows incidents, work orders and footage requests, decides what is told to whom, and keeps a courier at work for each channel."""
+"""Follows what is to be told of, decides what is told to whom, and keeps a courier at work for each channel."""
 
 import asyncio
 import contextlib
 import random
 import secrets
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -22,22 +22,18 @@ from gateway.domain.city import City
 from gateway.domain.devices import DeviceId, GroupId
 from gateway.domain.duty import Shift, on_duty
 from gateway.domain.events import Actor, AuditEntry, Event, NewEvent
-from gateway.domain.footage import FootageRequest, RequestId
 from gateway.domain.trouble import Trouble, trouble_of
 from gateway.errors import Conflict, InvalidInput, NotFound, Overloaded, StorageFailed
+from gateway.notify import broadcast_desks, footage_desks, handing_over
 from gateway.notify.alerts_file import Alerts, load_alerts
+from gateway.notify.broadcast_desks import BROADCAST
 from gateway.notify.channels import Channel, make_channel
 from gateway.notify.channels.base import ChannelFailed, Publish
 from gateway.notify.channels.outbound import never
 from gateway.notify.courier import Courier, Pacer
-from gateway.notify.footage_desks import FOOTAGE, UNCLAIMED, content_of, severity_of, step_of, still, warned_before
-from gateway.notify.footage_desks import ROUTE as FOOTAGE_ROUTE
-from gateway.notify.footage_desks import STEPS as FOOTAGE_STEPS
-from gateway.notify.footage_desks import channels_of as desks_of
-from gateway.notify.footage_desks import notice as of_footage
-from gateway.notify.handing_over import ROUTE as HANDED_OVER
-from gateway.notify.handing_over import WORK_ORDER, channels_of, kind_of
-from gateway.notify.handing_over import notice as handed_over
+from gateway.notify.footage_desks import FOOTAGE, UNCLAIMED, warned_before
+from gateway.notify.handing_over import WORK_ORDER
+from gateway.notify.letters import Letter
 from gateway.notify.wording import Notice, Scribe
 from gateway.storage.alert_json import message_json, message_of, shift_json, shift_of
 from gateway.storage.alerts import Addressed, ChannelFigures, Waiting
@@ -49,6 +45,7 @@ READER: Final = "alerts"
 BATCH: Final = 200  # events that are decided on together
 TICK_S: Final = 0.5
 SAVE_S: Final = 20.0  # how late the cursor may be in the store while nothing of ours happens
+GATHER_S: Final = 2.0  # how long an event of a broadcast waits for company: one stop-all may leave hundreds of loudspeakers unheard of
 TRY_AGAIN_S: Final = 2.0
 TIDY_S: Final = 3600.0
 WARN_EVERY_S: Final = 300.0
@@ -84,6 +81,19 @@ class Tested:
     took_ms: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """What is told of one kind of thing event by event, without bundles: which events `count`, the letters that they make, how one reads.
+
+    `key`: where the content of its letters stands in a stored message.
+    """
+
+    key: str
+    letters: Callable[[Tx, Sequence[Event]], Awaitable[Sequence[Letter]]]
+    notice: Callable[[Mapping[str, Any], str, str, tzinfo], Notice]
+    counts: Callable[[Event], bool] = lambda _event: True
+
+
 class Notifier:
     """The whole door. Without an alerts file there are no routes, and the log says so of every incident."""
 
@@ -116,6 +126,12 @@ class Notifier:
         self._deciding = asyncio.Lock()
         self.counts: Counter[tuple[str, Fate]] = Counter()
         """What became of attempts since the start, by channel; QUEUED: one that has to be made again."""
+        self._desks: Mapping[str, _Desk] = {
+            WORK_ORDER: _Desk(handing_over.KEY, self._of_orders, handing_over.notice),
+            FOOTAGE: _Desk(footage_desks.KEY, self._of_footage, footage_desks.notice),
+            BROADCAST: _Desk(broadcast_desks.KEY, self._of_broadcasts, broadcast_desks.notice, self._counts_of_broadcasts),
+        }
+        """By the beginning of the events' types."""
         self._alerts, self._couriers = self._read()
 
     async def run(self) -> None:
@@ -216,17 +232,27 @@ class Notifier:
                 await self._clock.sleep(TRY_AGAIN_S)
 
     async def _follow_on(self) -> None:
-        """Decide on the events as they come; those that wait already, together."""
+        """Decide on the events as they come; those that wait already, together, and those that come within a moment of a broadcast's."""
         waiting: list[Event] = []
+        gathered = False
         async for event in self._store.events.follow(after=self._cursor):
-            if event.type.startswith((INCIDENT, WORK_ORDER, FOOTAGE)):
+            if self._counts(event):
                 waiting.append(event)
+            if not gathered and event.cursor >= self._store.events.latest and any(one.type.startswith(BROADCAST) for one in waiting):
+                gathered = True
+                await self._clock.sleep(GATHER_S)
             last = event.cursor >= self._store.events.latest
             if waiting and (last or len(waiting) >= BATCH):
                 await self._heed(waiting, event.cursor)
-                waiting = []
+                waiting, gathered = [], False
             elif not waiting:
                 self._cursor = event.cursor
+
+    def _counts(self, event: Event) -> bool:
+        """Whether anything is decided on an event."""
+        return event.type.startswith(INCIDENT) or any(
+            event.type.startswith(prefix) and desk.counts(event) for prefix, desk in self._desks.items()
+        )
 
     async def _heed(self, events: Sequence[Event], cursor: int) -> None:
         """Decide on `events`; one that cannot be stored or read is passed over alone, and never stands in the way of the others."""
@@ -244,14 +270,13 @@ class Notifier:
     async def _decide(self, events: Sequence[Event], cursor: int) -> None:
         async with self._deciding:
             outcome, bundles = Outcome(), dict(self._bundles)
-            handed = [event for event in events if event.type.startswith((WORK_ORDER, FOOTAGE))]
             for event in events:
-                seen = None if event in handed else self._happening(event)
+                seen = self._happening(event) if event.type.startswith(INCIDENT) else None
                 if seen is not None:
                     one = heed(bundles, seen, self._alerts.routes, now=self._clock.now(), new_id=self._new_id)
                     bundles = one.over(bundles)
                     _add(outcome, one)
-            await self._commit(outcome, bundles, cursor, handed)
+            await self._commit(outcome, bundles, cursor, events)
 
     def _happening(self, event: Event) -> Happening | None:
         try:
@@ -304,7 +329,7 @@ class Notifier:
         await self._store.writer.write(lambda tx: tx.readers.advance(READER, cursor), lane=Lane.HEALTH)
         self._saved = cursor
 
-    async def _commit(self, outcome: Outcome, bundles: dict[str, Bundle], cursor: int | None, handed: Sequence[Event] = ()) -> None:
+    async def _commit(self, outcome: Outcome, bundles: dict[str, Bundle], cursor: int | None, events: Sequence[Event] = ()) -> None:
         """Write all that was decided at once; only then is it so."""
         now = self._clock.now()
         routes = {route.name: route for route in self._alerts.routes.routes}
@@ -316,8 +341,9 @@ class Notifier:
             shifts = await tx.alerts.shifts(after=now, before=now + timedelta(seconds=1)) if outcome.messages else []
             for message in outcome.messages:
                 await self._enqueue(tx, message, routes[message.route], on_duty(shifts, now, level=message.level))
-            for event in handed:
-                stirred.update(await self._hand_over(tx, event))
+            for letter in await self._letters(tx, events):
+                await _post(tx, letter)
+                stirred.update(letter.channels)
             if cursor is not None:
                 await tx.readers.advance(READER, cursor)
 
@@ -325,7 +351,10 @@ class Notifier:
         self._bundles = bundles
         if cursor is not None:
             self._cursor = self._saved = cursor
-        for channel in stirred:
+        self._stir(stirred)
+
+    def _stir(self, channels: Iterable[str]) -> None:
+        for channel in channels:
             if courier := self._couriers.get(channel):
                 courier.stir()
 
@@ -338,41 +367,32 @@ class Notifier:
             detail = f"more than {QUEUE_MAX} messages wait for this channel"
             await tx.alerts.give_up(channel, now=message.at, reason="queue-full", detail=detail, keep=QUEUE_MAX)
 
-    async def _hand_over(self, tx: Tx, event: Event) -> Sequence[str]:
-        """Queue what an event of a work order or a footage request told, for whom it concerns, once; the channels that it goes by."""
-        if event.type.startswith(FOOTAGE):
-            return await self._tell_desks(tx, event)
-        order = event.data["work_order"]
-        channels = channels_of(self._alerts.handovers, order)
-        if not channels:
-            return ()
-        content = {"work_order": {"type": event.type, "at": event.at.isoformat(), "data": dict(event.data)}}
-        kind, about = kind_of(event.type), (event.subject,)
-        to = [Addressed(HANDED_OVER, channel, kind, order["severity"], (), about) for channel in channels]
-        await tx.alerts.enqueue(f"W-{event.cursor}", content, to, at=event.at)
-        return channels
+    async def _letters(self, tx: Tx, events: Sequence[Event]) -> Sequence[Letter]:
+        """What `events` tell by themselves."""
+        found: list[Letter] = []
+        for prefix, desk in self._desks.items():
+            found += await desk.letters(tx, [event for event in events if event.type.startswith(prefix)])
+        return found
 
-    async def _tell_desks(self, tx: Tx, event: Event) -> Sequence[str]:
-        step = step_of(event.type, event.data)
-        if not step or not self._alerts.desks:
-            return ()
-        request = await tx.footage.get(RequestId(event.subject))
-        if not still(step, event.data, request):
-            return ()
-        return await self._tell_of(tx, f"F-{event.cursor}", step, request, event.at)
+    async def _of_orders(self, _tx: Tx, events: Sequence[Event]) -> Sequence[Letter]:
+        return handing_over.letters(events, self._alerts.handovers)
 
-    async def _tell_of(self, tx: Tx, message: str, step: str, request: FootageRequest, at: datetime) -> Sequence[str]:
-        channels = desks_of(self._alerts.desks, step, request)
-        if channels:
-            content = content_of(step, request, at, name_of=self._camera_name, download_for=self._download_for)
-            kind, severity = FOOTAGE_STEPS[step].kind, severity_of(step, request).value
-            to = [Addressed(FOOTAGE_ROUTE, channel, kind, severity, (), (request.id,)) for channel in channels]
-            await tx.alerts.enqueue(message, {"footage": content}, to, at=at)
-        return channels
+    async def _of_footage(self, tx: Tx, events: Sequence[Event]) -> Sequence[Letter]:
+        desks, name_of = self._alerts.footage, self._camera_name
+        return await footage_desks.letters(tx, events, desks, name_of=name_of, download_for=self._download_for)
+
+    async def _of_broadcasts(self, tx: Tx, events: Sequence[Event]) -> Sequence[Letter]:
+        now, desks = self._clock.now(), self._alerts.broadcasts
+        return await broadcast_desks.letters(tx, events, desks, now=now, place_of=self._speaker_place)
+
+    def _counts_of_broadcasts(self, event: Event) -> bool:
+        """Most events of broadcasts are of no step that is told."""
+        step = broadcast_desks.step_of(event.type, event.data)
+        return bool(step) and bool(broadcast_desks.channels_of(self._alerts.broadcasts, step))
 
     async def _warn(self) -> None:
         """Tell whose footage is ready and not yet handed over that its time for downloads ends soon; each once, by the message's id."""
-        if not self._alerts.desks:
+        if not self._alerts.footage:
             return
         now = self._clock.now()
         begun = now - self._download_for
@@ -384,12 +404,15 @@ class Notifier:
         if not fresh:
             return
 
-        async def change(tx: Tx) -> list[str]:
-            return [name for message, one in fresh.items() for name in await self._tell_of(tx, message, "expiring", one, now)]
+        write = partial(footage_desks.letter, desks=self._alerts.footage, name_of=self._camera_name, download_for=self._download_for)
+        letters = [letter for message, one in fresh.items() if (letter := write(message, "expiring", one, now))]
 
-        for name in await self._store.writer.write(change, lane=Lane.HEALTH):
-            if courier := self._couriers.get(name):
-                courier.stir()
+        async def change(tx: Tx) -> None:
+            for letter in letters:
+                await _post(tx, letter)
+
+        await self._store.writer.write(change, lane=Lane.HEALTH)
+        self._stir({name for letter in letters for name in letter.channels})
 
     # -- carrying -----------------------------------------------------------------------------------------------------
 
@@ -434,11 +457,9 @@ class Notifier:
 
     def _compose(self, channel: str, waiting: Waiting) -> Notice:
         content = waiting.content
-        if "work_order" in content:
-            language = self._language(channel)
-            return handed_over(content["work_order"], waiting.message, language, self._alerts.zone)
-        if "footage" in content:
-            return of_footage(content["footage"], waiting.message, self._language(channel), self._alerts.zone)
+        for desk in self._desks.values():
+            if desk.key in content:
+                return desk.notice(content[desk.key], waiting.message, self._language(channel), self._alerts.zone)
         people = [shift_of(one) for one in content["people"]]
         return self._scribe(channel).notice(message_of(content["message"]), people, asked_on_duty=content["on_duty"])
 
@@ -456,6 +477,15 @@ class Notifier:
     def _camera_name(self, camera: str) -> str:
         found = self._city.devices.get(DeviceId(camera))
         return camera if found is None or not found.name else f"{found.name} ({camera})"
+
+    def _speaker_place(self, speaker: str) -> str:
+        """District, street and name of a loudspeaker, with its id."""
+        found = self._city.devices.get(DeviceId(speaker))
+        if found is None:
+            return speaker
+        group = self._city.groups.get(found.group) if found.group else None
+        words = [self._city.district_of(found), group.street if group else "", found.name, f"({speaker})"]
+        return " ".join(filter(None, words))
 
     def _behind(self, device: str) -> Mapping[str, int]:
         """How many devices of each kind hang on a device, directly or not."""
@@ -475,6 +505,12 @@ class Notifier:
             tx.record(AuditEntry(actor, TEST_EVENT, name, now, data))
 
         await self._store.writer.write(change, lane=Lane.FOOTAGE)
+
+
+async def _post(tx: Tx, letter: Letter) -> None:
+    """Queue a letter for its channels, once."""
+    to = [Addressed(letter.route, channel, letter.kind, letter.severity.value, (), letter.about) for channel in letter.channels]
+    await tx.alerts.enqueue(letter.id, {letter.key: letter.content}, to, at=letter.at)
 
 
 def _add(all_: Outcome, one: Outcome) -> None:

@@ -47,6 +47,7 @@ class Door:
     there: Vendors
     file: Path
     muted: dict[str, str] = field(default_factory=dict)
+    city: City = field(default_factory=City)
     notifier: Notifier = field(init=False)
     at_work: bool = False
     ids: Any = field(default_factory=lambda: itertools.count(1))
@@ -56,7 +57,7 @@ class Door:
         self.notifier = Notifier(
             self.file,
             store=self.store,
-            city=City(),
+            city=self.city,
             clock=self.clock,
             muted_by=lambda device: self.muted.get(device, ""),
             new_id=lambda: f"A-{next(self.ids)}",
