@@ -28,7 +28,7 @@ _TESTS = Path(__file__).parent
 _LONG = (
     *("system/test_scenarios.py", "system/test_failing_apart.py", "system/test_console.py", "system/test_lives.py"),
     *("system/test_demo_check.py", "system/test_altered_packages.py", "system/test_crash.py", "system/test_own_pauses.py", "system"),
-    *("health/test_patience.py", "ctl", "mqtt/test_commands.py", "media/test_hostile_sound.py", "interop", "footage/test_killed.py"),
+    *("ctl", "mqtt/test_commands.py", "media/test_hostile_sound.py", "interop", "footage/test_killed.py"),
     *("footage/test_kept_by_holds.py", "storage/test_crash.py", "storage/test_disposal.py", "storage/test_footage.py"),
     *("simulators/test_scenarios.py", "reports/test_ledger.py", "inventory/test_command.py", "api"),
 )
