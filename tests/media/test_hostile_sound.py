@@ -53,7 +53,7 @@ def mutated(draw: st.DrawFn) -> bytes:
     return bytes(data)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a process each
 @given(data=mutated())
 def test_a_damaged_file_is_a_sound_or_refused_with_what_to_do(data: bytes) -> None:
     outcome = asyncio.run(tried(data))
