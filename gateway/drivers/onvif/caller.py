@@ -132,7 +132,7 @@ class Caller:
         return AuthenticationFailed(
             "not tried again: the device refused these credentials over ONVIF",
             code=self._access.verdict,
-            hint="Correct the device's password in the inventory; it is not tried again until then.",
+            hint="Correct the device's password in the inventory, or, if it is right, check the device with retry_credentials.",
         )
 
     def suspect(self) -> None:

@@ -162,7 +162,7 @@ class Connection(asyncio.Protocol):
         self.password_refused, self._digest = True, None
         return AuthenticationFailed(
             f"{self.target.device}: refuses our password over RTSP",
-            hint="Correct the device's password in the inventory; it is not tried again until then.",
+            hint="Correct the device's password in the inventory, or, if it is right, check the device with retry_credentials.",
         )
 
     def _never_fresh(self) -> AuthenticationFailed:

@@ -44,7 +44,7 @@ class Login:
         if known is not None and not challenge.stale and (again or not trusted):
             raise AuthenticationFailed(
                 f"{self._device}: refuses our password over SIP",
-                hint="Correct the device's password in the inventory; it is not tried again until then.",
+                hint="Correct the device's password in the inventory, or, if it is right, check the device with retry_credentials.",
             )
         if len(self._nonces) >= CHALLENGES or challenge.nonce in self._nonces:
             raise AuthenticationFailed(

@@ -182,8 +182,9 @@ async def test_a_wrong_password_is_tried_once(pole: Pole) -> None:
     pole.target = replace(pole.target, credentials=Credentials(pole.horn.username, "wrong"))
     speaker = pole.speaker()
     for _ in range(3):
-        with pytest.raises(AuthenticationFailed):
+        with pytest.raises(AuthenticationFailed) as caught:
             await speaker.open(prefer=ENCODINGS, timeout_s=5)
+        assert "retry_credentials" in caught.value.hint
     assert pole.state.counters["sip.digest_bad.speaker"] == 1
     speaker.try_again()
     with pytest.raises(AuthenticationFailed):
