@@ -5,7 +5,7 @@ from typing import Final
 
 from gateway.domain.devices import DeviceId
 from gateway.drivers.base import MediaPacket, MediaSource, Target, TrackDescription
-from gateway.drivers.refusals import Refusals
+from gateway.drivers.refusals import Door, Refusals
 from gateway.drivers.rtsp.live import look
 from gateway.media.stills import KeyPicture, StillDecoder
 
@@ -30,9 +30,8 @@ class StreamStills:
     async def take(self, camera: DeviceId, source: MediaSource, profile: str) -> bytes:
         """One JPEG of what `profile` streams. Raises the DeviceErrors."""
         path = await source.stream_path(profile, timeout_s=TIMEOUT_S)
-        target = self._target_of(camera)
-        with self._refusals_of(camera).minded(target):
-            encoding, stream = await look(target, path, _eye, timeout_s=TIMEOUT_S)
+        with self._refusals_of(camera).minded(self._target_of(camera), Door.STREAM) as attempt:
+            encoding, stream = await look(attempt.target, path, _eye, timeout_s=TIMEOUT_S, let_in=attempt.let_in)
         return await self._decoder.jpeg(encoding, stream)
 
 

@@ -251,7 +251,7 @@ class Drivers:
         return speaker
 
     def refusals_of(self, device_id: DeviceId) -> Refusals:
-        """What the device has refused of our login, for everybody who logs in to it over RTSP. Raises NotFound."""
+        """What the device has refused of our login at its streams, its backchannel and over SIP. Raises NotFound."""
         found = self._refusals.get(device_id)
         if found is None:
             found = self._refusals[device_id] = Refusals(self.onvif_of(device_id), self._clock)

@@ -11,7 +11,7 @@ from gateway.domain.speaking import SpeakerPath
 from gateway.drivers.base import AudioSession, ClipPlayer, DeviceClip, Heir, Loaded, MediaProfile, Target, no_heir
 from gateway.drivers.onvif.clips import Clips
 from gateway.drivers.onvif.device import OnvifDevice
-from gateway.drivers.refusals import Refusals
+from gateway.drivers.refusals import Door, Refusals
 from gateway.drivers.rtsp.backchannel import Habits, manner_of, open_audio
 from gateway.drivers.rtsp.connection import deadline
 from gateway.errors import AuthenticationFailed, Busy, DeviceError, DeviceFault, NotSupported, WrongDevice
@@ -167,7 +167,7 @@ class BackchannelPath:
     """The RTSP backchannel, its way found through ONVIF media (ONVIF Streaming, 5.3).
 
     The path of the stream is asked for once, by `prepare` or by the first `open`, and kept until the device refuses it. So is what talks
-    taught of the device; how it wants to be spoken to beside that, its profile says. A password that was refused is not tried again.
+    taught of the device; how it wants to be spoken to beside that, its profile says. A password that was refused is not said again.
     """
 
     __slots__ = ("_finding", "_habits", "_heir", "_onvif", "_path", "_refusals")
@@ -189,20 +189,22 @@ class BackchannelPath:
 
     async def open(self, *, prefer: Sequence[str], timeout_s: float) -> AudioSession:
         target = self._onvif.target
-        refused = self._refusals.known(target)
-        if refused is not None:
-            raise refused
         await self.prepare(timeout_s=timeout_s)
+        manner = manner_of(target.speaker, path=self._path)
         try:
-            manner = manner_of(target.speaker, path=self._path)
-            session = await open_audio(target, prefer=prefer, timeout_s=timeout_s, manner=manner, habits=self._habits, heir=self._heir)
-        except (DeviceFault, AuthenticationFailed) as error:
+            with self._refusals.minded(target, Door.BACKCHANNEL) as attempt:
+                return await open_audio(
+                    attempt.target,
+                    prefer=prefer,
+                    timeout_s=timeout_s,
+                    manner=manner,
+                    habits=self._habits,
+                    heir=self._heir,
+                    let_in=attempt.let_in,
+                )
+        except (DeviceFault, AuthenticationFailed):
             self._path = ""  # it may have moved: ask anew the next time
-            if isinstance(error, AuthenticationFailed):
-                self._refusals.note(target, error)
             raise
-        self._refusals.forget()
-        return session
 
     async def _find_path(self, timeout_s: float) -> str:
         profiles = await self._onvif.profiles(timeout_s=timeout_s)

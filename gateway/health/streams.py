@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gateway.clock import Clock
 from gateway.domain.devices import DeviceId
 from gateway.drivers.base import MediaProfile, MediaSource, Target, TrackDescription
-from gateway.drivers.refusals import Refusals
+from gateway.drivers.refusals import Door, Refusals
 from gateway.drivers.rtsp.connection import deadline
 from gateway.drivers.rtsp.live import look
 from gateway.errors import DeadlineExceeded, DeviceFault, NotSupported
@@ -98,8 +98,8 @@ class Streams:
     async def _seen(self, stream: _Stream, timeout_s: float, frames: int) -> Sighting:
         began, eye = self._clock.monotonic(), _Eye(self._clock, frames)
         try:
-            with self._refusals_of(stream.target.device).minded(stream.target):
-                glance = await look(stream.target, stream.path, eye.on, timeout_s=timeout_s)
+            with self._refusals_of(stream.target.device).minded(stream.target, Door.STREAM) as attempt:
+                glance = await look(attempt.target, stream.path, eye.on, timeout_s=timeout_s, let_in=attempt.let_in)
         except DeadlineExceeded as error:
             glance_so_far = eye.glance
             if glance_so_far is None:

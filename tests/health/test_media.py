@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.clock import SystemClock
+from gateway.clock import SimulatedClock, SystemClock
 from gateway.control.stills import StreamStills
 from gateway.domain.devices import Credentials, DeviceId
 from gateway.domain.health import CheckResult, Outcome
 from gateway.drivers.base import MediaProfile
-from gateway.drivers.refusals import Refusals
-from gateway.errors import AuthenticationFailed, NotSupported
+from gateway.drivers.refusals import AGAIN_AFTER_S, Door, Refusals
+from gateway.errors import AuthenticationFailed, NotSupported, Unreachable
 from gateway.health.checks import media
 from gateway.health.checks.subject import SlowTools, Subject
 from gateway.health.streams import Sighting, Streams
@@ -20,6 +20,7 @@ from gateway.media.glance import Glance, frame_rate
 from gateway.storage.store import Store
 from simulators.city import SimDevice
 from simulators.faults import Answer
+from tests.drivers.books import Books
 from tests.drivers.rtsp.peer import Login, Peer, listening
 from tests.health import street as streets
 from tests.health.street import Street
@@ -145,6 +146,55 @@ async def test_a_password_that_a_still_was_refused_is_not_tried_by_a_check() -> 
         with pytest.raises(AuthenticationFailed):
             await streams_of(peer, refusals).look(peer.target.device, timeout_s=5, frames=1)
         assert peer.refused == 1
+
+
+async def hang_up(peer: Peer) -> None:
+    assert peer.writer is not None
+    peer.writer.close()
+
+
+@pytest.mark.parametrize("door", [Door.BACKCHANNEL, Door.SIP])
+async def test_a_stream_that_wants_no_login_is_looked_at_whatever_the_camera_refused_a_talker(door: Door) -> None:
+    async with listening(Peer(after_play=hang_up)) as peer:
+        refusals = Refusals()
+        refusals.note(peer.target, door, AuthenticationFailed("refused"))
+        stills = StreamStills(target_of=lambda _camera: peer.target, refusals_of=lambda _camera: refusals)
+        with pytest.raises(Unreachable):
+            await streams_of(peer, refusals).look(peer.target.device, timeout_s=5, frames=1)
+        with pytest.raises(Unreachable):
+            await stills.take(peer.target.device, Camera(), "main")
+        assert peer.methods().count("PLAY") == 2
+
+
+@pytest.mark.parametrize("door", [Door.BACKCHANNEL, Door.SIP])
+async def test_a_password_that_a_talker_was_refused_is_not_said_to_a_stream_that_asks_for_it(door: Door) -> None:
+    async with listening(Peer(login=Login())) as peer:
+        refusals = Refusals()
+        refusals.note(peer.target, door, AuthenticationFailed("refused at another door"))
+        stills = StreamStills(target_of=lambda _camera: peer.target, refusals_of=lambda _camera: refusals)
+        with pytest.raises(AuthenticationFailed, match="at another door"):
+            await streams_of(peer, refusals).look(peer.target.device, timeout_s=5, frames=1)
+        with pytest.raises(AuthenticationFailed, match="at another door"):
+            await stills.take(peer.target.device, Camera(), "main")
+        assert [("authorization" in asked.headers) for asked in peer.asked] == [False, False]
+
+
+async def test_a_stream_that_takes_the_password_is_forgiven_what_it_refused() -> None:
+    clock, books, login = SimulatedClock(), Books(), Login()
+    async with listening(Peer(login=login, after_play=hang_up)) as peer:
+        refusals = Refusals(books, clock)
+
+        async def is_looked_at() -> None:
+            with pytest.raises(Unreachable):
+                await streams_of(peer, refusals).look(peer.target.device, timeout_s=5, frames=1)
+
+        for _ in range(2):
+            login.password = "another"
+            with pytest.raises(AuthenticationFailed):
+                await is_looked_at()
+            await clock.advance(AGAIN_AFTER_S)
+            books.accepted_at, login.password = clock.monotonic(), "secret"
+            await is_looked_at()
 
 
 async def test_a_login_that_is_called_stale_is_tried_again_at_the_next_check() -> None:

@@ -74,9 +74,11 @@ async def open_audio(
     habits: Habits | None = None,
     entropy: Callable[[int], int] = secrets.randbits,
     heir: Heir = no_heir,
+    let_in: Callable[[], None] = lambda: None,
 ) -> "Backchannel":
     """Set up a backchannel up to PLAY's 200, all within `timeout_s`. `prefer`: RTP encoding names, best first. `habits` are learnt.
     `heir` ends the session should we die before this returns: some devices let nobody speak for a minute then.
+    `let_in`: as of `Connection`.
 
     Raises NotSupported (no-backchannel, no-common-encoding), Busy when somebody else is talking, and the other DeviceErrors. No session
     of ours is left behind: TEARDOWN is sent whatever went wrong.
@@ -85,6 +87,7 @@ async def open_audio(
     try:
         async with deadline(target, timeout_s):
             connection = await connect(target)
+            connection.let_in = let_in
             opening = _Opening(connection, manner, habits or Habits(), heir)
             try:
                 return await opening.run(prefer, entropy)

@@ -86,13 +86,15 @@ class Connection(asyncio.Protocol):
     `on_frame` gets the frames that the device sends; unwanted ones are dropped where they arrive. `on_end` is called with None when
     the device sends TEARDOWN, and with the error when the connection is lost. `farewell_headers` go with our own TEARDOWN.
     `password_refused`: the device has refused the inventory's password; it is not said again here. `ends_forgotten`: a device that answers
-    a keep-alive with 454 has ended the session; whoever is sent something by the device sees better whether it goes on.
+    a keep-alive with 454 has ended the session; whoever is sent something by the device sees better whether it goes on. `let_in` is called
+    when the device has granted something with our login shown.
     """
 
     def __init__(self, target: Target, loop: asyncio.AbstractEventLoop) -> None:
         self.target = target
         self.on_frame: FrameSink = _drop
         self.on_end: Callable[[DeviceError | None], None] = _ignore
+        self.let_in: Callable[[], None] = lambda: None
         self.farewell_headers: Sequence[tuple[str, str]] = ()
         self.session = ""
         self.session_timeout_s = float(_DEFAULT_SESSION_S)
@@ -128,7 +130,10 @@ class Connection(asyncio.Protocol):
             response = await self._exchange(method, url, headers)
             if response.status != 401:
                 self._take_trust(login)
-                return self._judge(method, response)
+                granted = self._judge(method, response)
+                if login is not None:
+                    self.let_in()
+                return granted
             self._take_challenge(response, login)
         raise self._never_fresh()
 

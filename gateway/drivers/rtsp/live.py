@@ -19,13 +19,17 @@ BYTES_LIMIT = 16 << 20
 Eye = Callable[[MediaPacket], T | None]
 
 
-async def look(target: Target, path: str, eye_of: Callable[[TrackDescription], Eye[T]], *, timeout_s: float) -> T:
+async def look(
+    target: Target, path: str, eye_of: Callable[[TrackDescription], Eye[T]], *, timeout_s: float, let_in: Callable[[], None] = lambda: None
+) -> T:
     """Play the stream at `path` over interleaved TCP until the eye made for its video track returns something, which is the result.
 
-    What the eye raises ends it too. Raises NotSupported (no-track), Unreachable when the stream ends before, and the other DeviceErrors.
+    What the eye raises ends it too. `let_in`: as of `Connection`. Raises NotSupported (no-track), Unreachable when the stream ends before,
+    and the other DeviceErrors.
     """
     async with deadline(target, timeout_s):
         connection = await connect(target)
+        connection.let_in = let_in
         seen: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         url, taken = "", 0
         try:

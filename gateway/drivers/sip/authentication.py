@@ -22,6 +22,11 @@ class Login:
         self._digests: dict[str, digest.Digest] = {}
         self._nonces: set[str] = set()
 
+    @property
+    def said(self) -> bool:
+        """Whether somebody has asked, and our requests prove who we are."""
+        return bool(self._digests)
+
     def fields(self, method: str, uri: str) -> Sequence[tuple[str, str]]:
         """The header fields that prove who we are, for one request; none before somebody has asked."""
         return [(name, known.answer(method, uri)) for name, known in self._digests.items()]

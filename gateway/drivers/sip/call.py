@@ -160,6 +160,11 @@ class Call:
     # -- what the shell does ------------------------------------------------------------------------------------------
 
     @property
+    def let_in(self) -> bool:
+        """Whether the call was accepted with our password shown."""
+        return self.accepted is not None and self._login.said
+
+    @property
     def due(self) -> float | None:
         """When `tick` has something to do next; None: nothing is left to do."""
         times = [transaction.due for transaction in self._transactions]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from gateway.domain.devices import Credentials
 from gateway.domain.speaking import AutoAnswer, SpeakerPath
 from gateway.drivers.base import AudioFormat, Line, Target, Write
 from gateway.drivers.rtp.numbering import Numbering
@@ -34,13 +35,15 @@ async def open_call(
     prefer: Sequence[str],
     timeout_s: float,
     manner: SipManner = SipManner(),  # noqa: B008 (frozen)
+    anonymous: bool = False,
 ) -> "SipSession":
-    """Call a horn until it has taken the call, all within `timeout_s`. `prefer`: RTP encoding names, best first.
+    """Call a horn until it has taken the call, all within `timeout_s`. `prefer`: RTP encoding names, best first. `anonymous`: show no
+    password, the horn's or the exchange's.
 
     Raises Busy when it is in another call, NotSupported (no-common-encoding, refuses-audio), DeadlineExceeded (unanswered, when it rings
     and nobody takes the call), and the other DeviceErrors. No call of ours is left behind: CANCEL or BYE is sent whatever went wrong.
     """
-    opening = _Opening(agent, target, manner, prefer)
+    opening = _Opening(agent, target, manner, prefer, anonymous=anonymous)
     try:
         async with deadline(target, timeout_s):
             return await opening.run()
@@ -88,6 +91,11 @@ class SipSession:
             farewell=self._last_word,
             signalling=conversation.signalling,
         )
+
+    @property
+    def let_in(self) -> bool:
+        """Whether the call was accepted with our password shown."""
+        return self._conversation.machine.let_in
 
     @property
     def format(self) -> AudioFormat:
@@ -147,8 +155,9 @@ class SipSession:
 class _Opening:
     """The steps from a target to an open session, with what must be undone when one of them fails."""
 
-    def __init__(self, agent: SipAgent, target: Target, manner: SipManner, prefer: Sequence[str]) -> None:
+    def __init__(self, agent: SipAgent, target: Target, manner: SipManner, prefer: Sequence[str], *, anonymous: bool) -> None:
         self.rang = False
+        self._anonymous = anonymous
         self._agent = agent
         self._target = target
         self._manner = manner
@@ -209,6 +218,8 @@ class _Opening:
         )
         if self._agent.outbound is not None:
             plan = _by_way_of(self._agent.outbound, plan, self._manner.habits.user or self._target.credentials.username)
+        if self._anonymous:
+            plan = replace(plan, credentials=Credentials())
         return Call(plan, token=self._agent.token, now=now, timing=self._agent.timing)
 
     def _session(self, conversation: Conversation[Call]) -> SipSession:

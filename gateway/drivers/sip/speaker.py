@@ -7,7 +7,7 @@ from functools import partial
 from gateway.clock import Clock
 from gateway.domain.devices import Credentials, Place
 from gateway.drivers.base import AudioSession, Hardware, Identity, Target
-from gateway.drivers.refusals import Refusals
+from gateway.drivers.refusals import Door, Refusals
 from gateway.drivers.sip.agent import SipAgent, Way, deadline
 from gateway.drivers.sip.call import Plan
 from gateway.drivers.sip.manner import manner_of
@@ -29,7 +29,7 @@ class Told:
 class SipSpeaker:
     """A `StreamPath` of `drivers.speaker`, and the `IdentitySource` of `drivers.base`, of a device that speaks SIP.
 
-    A password that it has refused is not tried again until the inventory has another one, or somebody says so (rule 5).
+    A password that it has refused is not said again until the inventory has another one, or somebody says so (rule 5).
     """
 
     __slots__ = ("_agent", "_clock", "_refusals", "_target_now", "_told")
@@ -52,14 +52,12 @@ class SipSpeaker:
     async def open(self, *, prefer: Sequence[str], timeout_s: float) -> AudioSession:
         """Call it until it has taken the call; see `open_call`."""
         target = self._target_now()
-        known = self._refusals.known(target)
-        if known is not None:
-            raise known
-        try:
-            return await open_call(self._agent, target, prefer=prefer, timeout_s=timeout_s, manner=manner_of(target.speaker))
-        except AuthenticationFailed as error:
-            self._refusals.note(target, error)
-            raise
+        with self._refusals.minded(target, Door.SIP) as attempt:
+            anonymous = attempt.refused is not None
+            manner = manner_of(target.speaker)
+            session = await open_call(self._agent, target, prefer=prefer, timeout_s=timeout_s, manner=manner, anonymous=anonymous)
+            attempt.taken = session.let_in
+            return session
 
     async def ask(self, *, timeout_s: float) -> Told:
         """One OPTIONS, and a second one when it asks who we are; any answer at all is one.
@@ -67,7 +65,7 @@ class SipSpeaker:
         Raises Unreachable, DeadlineExceeded.
         """
         target, asked_at = self._target_now(), self._clock.monotonic()
-        known = self._refusals.known(target)
+        known = self._refusals.known(target, Door.SIP)
         credentials = target.credentials if known is None else Credentials()
         async with deadline(target, timeout_s):
             conversation = await self._agent.open(_way(target), partial(self._inquiry, target, credentials))
@@ -79,7 +77,7 @@ class SipSpeaker:
         if inquiry.answer is None:
             raise DeadlineExceeded(f"{target.device}: no answer over SIP")
         if known is None and inquiry.refused is not None:
-            self._refusals.note(target, inquiry.refused)
+            self._refusals.note(target, Door.SIP, inquiry.refused)
         identity, hardware = identity_of(inquiry.answer)
         refused = (known or inquiry.refused) if inquiry.answer.status in (401, 407) else None
         told = Told(identity, Hardware(tuple(hardware), asked_at), refused)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.domain.devices import Credentials
-from gateway.drivers.refusals import Refusals
+from gateway.drivers.refusals import Door, Refusals
 from gateway.errors import AuthenticationFailed
 from tests.drivers.rtsp.peer import Asked, Login, Peer, Reply, listening
 from tests.drivers.rtsp.talking import brief, opened
@@ -76,8 +76,8 @@ async def test_a_device_that_calls_the_nonce_stale_that_it_gives_again_has_not_r
         await peer.gone.wait()
     assert caught.value.code == "stale-nonce"
     refusals = Refusals()
-    refusals.note(peer.target, caught.value)
-    assert refusals.known(peer.target) is None
+    refusals.note(peer.target, Door.BACKCHANNEL, caught.value)
+    assert refusals.known(peer.target, Door.BACKCHANNEL) is None
     assert [asked.method for asked in peer.asked if "authorization" in asked.headers] == ["PLAY", "TEARDOWN"]
 
 

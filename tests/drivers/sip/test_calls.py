@@ -14,10 +14,11 @@ import pytest
 from demo import sound
 from gateway.broadcast.pacing.local import LocalPacer
 from gateway.broadcast.pacing.stream import Stream, StreamEnd
-from gateway.clock import SystemClock
+from gateway.clock import SimulatedClock, SystemClock
 from gateway.domain.devices import Credentials, DeviceId, Ports
 from gateway.domain.speaking import Carrier, SipHabits
 from gateway.drivers.base import Descriptor, LastWord, Target
+from gateway.drivers.refusals import AGAIN_AFTER_S, Door, Refusals
 from gateway.drivers.sip.agent import Outbound, SipAgent, Way
 from gateway.drivers.sip.manner import SipManner
 from gateway.drivers.sip.session import SipSession, open_call
@@ -26,9 +27,11 @@ from gateway.drivers.sip.transactions import Timing
 from gateway.errors import AuthenticationFailed, Busy, DeadlineExceeded, DeviceFault, NotSupported, ProtocolError, Unreachable
 from gateway.media.clips import ClipPreparer
 from simulators.city import SimDevice, plan
+from simulators.faults import Fault
 from simulators.heard import HeardSession
 from simulators.sip import server as sip
 from simulators.state import State
+from tests.drivers.books import Books
 from tests.simulators.street import free_ports
 from tests.waiting import stopped, until
 
@@ -190,6 +193,50 @@ async def test_a_wrong_password_is_tried_once(pole: Pole) -> None:
     with pytest.raises(AuthenticationFailed):
         await speaker.open(prefer=ENCODINGS, timeout_s=5)
     assert pole.state.counters["sip.digest_bad.speaker"] == 2
+
+
+async def test_a_password_that_another_door_refused_is_not_shown_to_a_horn_and_one_that_asks_for_none_is_spoken_to(pole: Pole) -> None:
+    refusals = Refusals()
+    refusals.note(pole.target, Door.BACKCHANNEL, AuthenticationFailed("refused at another door"))
+    speaker = SipSpeaker(pole.agent, lambda: pole.target, SystemClock(), refusals)
+    with pytest.raises(AuthenticationFailed, match="at another door"):
+        await speaker.open(prefer=ENCODINGS, timeout_s=5)
+    assert {name for name in pole.state.counters if "digest" in name} == {"sip.digest_none.speaker"}
+    pole.takes_calls(open=True)
+    await (await speaker.open(prefer=ENCODINGS, timeout_s=5)).close()
+
+
+async def test_a_horn_forgives_what_it_refused_only_when_it_takes_the_password(pole: Pole) -> None:
+    clock, books = SimulatedClock(), Books()
+    speaker = SipSpeaker(pole.agent, lambda: pole.target, clock, Refusals(books, clock))
+
+    async def is_refused() -> None:
+        pole.state.faults[pole.horn.id] = Fault(password="another")
+        with pytest.raises(AuthenticationFailed):
+            await speaker.open(prefer=ENCODINGS, timeout_s=5)
+        del pole.state.faults[pole.horn.id]
+
+    async def is_spoken_to() -> None:
+        await (await speaker.open(prefer=ENCODINGS, timeout_s=5)).close()
+
+    async def after(waits: float) -> None:
+        await clock.advance(waits * AGAIN_AFTER_S)
+        books.accepted_at = clock.monotonic()
+
+    await is_refused()
+    await after(1)
+    pole.takes_calls(open=True)
+    await is_spoken_to()
+    pole.takes_calls(open=False)
+    await is_refused()
+    await after(1)
+    with pytest.raises(AuthenticationFailed):
+        await is_spoken_to()
+    await after(1)
+    await is_spoken_to()
+    await is_refused()
+    await after(1)
+    await is_spoken_to()
 
 
 async def test_a_horn_that_hangs_up_ends_the_session(pole: Pole) -> None:
