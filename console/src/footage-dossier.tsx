@@ -34,7 +34,7 @@ export function DossierPage({ city, one }: { city: City; one: Dossier }) {
         {one.reason !== "" && one.reason !== one.note && <p class={one.state === "ready" ? "dim" : "wrong"}>{told(one.reason)}</p>}
         {working(one.state) && <Fetching one={one} />}
         <Deeds key={`${one.id} ${one.state}`} one={one} />
-        <Facts one={one} />
+        <Facts city={city} one={one} />
       </section>
       <Papers one={one} />
       {one.coverage.length > 0 && <Recorded city={city} one={one} />}
@@ -120,9 +120,11 @@ function Deeds({ one }: { one: Dossier }) {
   );
 }
 
-function Facts({ one }: { one: Dossier }) {
+function Facts({ city, one }: { city: City; one: Dossier }) {
   const lists = register.value;
+  const comma = language.value === "zh" ? "、" : ", ";
   const facts: [Key, string][] = [
+    ["footage.where", one.cameras.map((camera) => city.devices.get(camera)?.name || camera).join(comma)],
     ["footage.field.kind", worded("footage.kind", one.kind)],
     ["footage.field.requester", `${one.requester} ${one.badge}`],
     ["footage.field.contact", one.contact],
@@ -138,7 +140,7 @@ function Facts({ one }: { one: Dossier }) {
   ];
   return (
     <>
-      {one.missing.length > 0 && <p class="hint">{t("footage.missing", { names: one.missing.map((name) => worded("footage.field", name)).join(language.value === "zh" ? "、" : ", ") })}</p>}
+      {one.missing.length > 0 && <p class="hint">{t("footage.missing", { names: one.missing.map((name) => worded("footage.field", name)).join(comma) })}</p>}
       <dl class="facts">
         {facts
           .filter(([, value]) => value.trim() !== "")

@@ -60,7 +60,7 @@ async def test_a_request_goes_from_the_short_form_to_the_hand_over(demo: Demo, t
         assert {name: filed[name] for name in TYPED} == TYPED
         assert (filed["cameras"], filed["state"], filed["destination"]) == ([camera], "submitted", TYPED["unit"])
 
-        await decide(demo, tmp_path, request)
+        await decide(demo, tmp_path, request, camera)
 
         await page.until("document.querySelector('[data-step=hand-over]')")
         await page.until("document.querySelector('.track .bar .obtained')")
@@ -190,8 +190,10 @@ async def linked(page: Page, folder: Path) -> None:
             assert answer.status == 409
 
 
-async def decide(demo: Demo, tmp_path: Path, request: str) -> None:
-    """The approver finds it waiting, and approves it."""
+async def decide(demo: Demo, tmp_path: Path, request: str, camera: str) -> None:
+    """The approver finds it waiting, sees which camera it is about, and approves it."""
+    async with api(demo, "approver") as http, http.get(f"/v1/devices/{camera}") as answer:
+        name = (await answer.json())["name"]
     async with browser(tmp_path / "approver") as page:
         await sign_in(page, demo, "approver")
         await page.until("document.querySelector('nav .badge')")
@@ -200,6 +202,7 @@ async def decide(demo: Demo, tmp_path: Path, request: str) -> None:
         await press(page, "j")
         await page.until(f"document.querySelector('[data-request={request}]').getAttribute('aria-current') === 'true'")
         await page.until("document.querySelector('[data-step=approve]')")
+        assert name in await page.run("document.querySelector('.dossier .facts').innerText")
         await page.run("document.querySelector('[data-step=reject]').click()")
         await page.until("document.querySelector('.decide .wrong')")
         await press(page, "a")
