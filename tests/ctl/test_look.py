@@ -99,6 +99,16 @@ async def test_top_and_events_show_how_things_are_and_what_happened(house: House
     assert [json.loads(line)["subject"] for line in done.out.splitlines()] == ["cam-2"]
 
 
+async def test_events_are_a_line_each_for_a_person(house: House):
+    forged = house.event("cam-2", after="up", comment="well\n12:00:00  9  device.state  cam-1  after=down")
+    await house.emit(house.event("cam-1", after="down"), forged)
+    done = await gatewayctl(house, "events")
+    assert [line.split()[1:5] for line in done.out.splitlines()] == [
+        ["1", "device.state", "cam-1", "after=down"],
+        ["2", "device.state", "cam-2", "after=up"],
+    ]
+
+
 async def test_top_names_the_worst_groups_first(house: House):
     for device, state in (("cam-1", HealthState.DOWN), ("spk-1", HealthState.DEGRADED), ("cam-3", HealthState.DOWN)):
         house.services.board.put(Standing(DeviceId(device), state, house.clock.now(), "timeout"))

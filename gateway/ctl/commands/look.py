@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -12,7 +12,7 @@ from gateway.ctl.client import Client
 from gateway.ctl.commands.broadcasts import LISTED
 from gateway.ctl.failure import Exit, Failed
 from gateway.ctl.live import since
-from gateway.ctl.output import Column, Format, Rows, column, line, show, tell
+from gateway.ctl.output import Column, Format, Rows, column, line, show, tell, write_line
 from gateway.ctl.session import Output, client_of
 
 
@@ -198,11 +198,11 @@ def events(
     ctx: typer.Context,
     *,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what happens from now on.")] = False,
-    after: Annotated[int | None, typer.Option(min=0, help="Begin after this cursor.")] = None,
+    after: Annotated[int | None, typer.Option(min=0, help="Begin after this cursor; else, without -f, with the last 20 events.")] = None,
     types: Annotated[str | None, typer.Option(help="Only these, by comma; device.* takes all that begin so.")] = None,
     output: Annotated[Format, typer.Option("--output", "-o", help="table or json (a line an event).")] = Format.TABLE,
 ) -> None:
-    """Show events: with -f as they happen; without, those after a cursor up to now."""
+    """Show events: with -f as they happen; without, the last ones, or those after a cursor, up to now."""
     client = client_of(ctx)
     write: Callable[[Mapping[str, Any]], None] = line if output is Format.JSON else _brief
     if follow:
@@ -287,8 +287,5 @@ def _brief(event: Mapping[str, Any]) -> None:
         raise Failed("Some events are gone for good.", hint="gatewayctl get devices shows how things are now.")
     at = datetime.fromisoformat(event["at"]).astimezone().strftime("%H:%M:%S")
     told = " ".join(f"{name}={value}" for name, value in event["data"].items() if not isinstance(value, (dict, list)))
-    show([{"at": at, "cursor": event["cursor"], "type": event["type"], "subject": event["subject"], "data": told}], _BARE, Format.TABLE)
+    write_line("  ".join((at, str(event["cursor"]), event["type"], event["subject"], told)).replace("\n", " ").rstrip())
     sys.stdout.flush()
-
-
-_BARE = [replace(column(name), heading="") for name in ("at", "cursor", "type", "subject", "data")]
