@@ -99,7 +99,7 @@ export function Page({ city, desk, device }: { city: City; desk: Desk; device: D
   const window = desk.mutes(device, group?.district ?? "");
   const facts: [string, string][] = [
     [t("fact.id"), device.id],
-    [t("fact.kind"), t(`kind.${device.kind}`)],
+    [t("fact.kind"), t(`one.${device.kind}`)],
     [t("fact.model"), `${device.vendor} ${device.model}`.trim()],
     [t("fact.serial"), device.serial],
     [t("fact.address"), device.address],
