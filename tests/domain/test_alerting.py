@@ -1,6 +1,7 @@
 """Few messages, each told once, and a reason for everything that is not told: by example, and for any history that hypothesis thinks of."""
 
 import itertools
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.domain import alerting
+from gateway.domain.alert_log import Delivery, Fate, answers
 from gateway.domain.alert_routes import EARLIER_ROUTE, NO_ROUTE, NOT_MATCHED, Match, Quiet, Route, Routes
 from gateway.domain.alerting import Bundle, Happening, Kind, Message, Note, heed, ripe, wake
 from gateway.domain.hours import Hours
@@ -56,6 +58,7 @@ class Desk:
         self.bundles = outcome.over(self.bundles)
         self.messages += outcome.messages
         self.notes += outcome.notes
+        assert not any(re.search("[a-z]{2,} [a-z]{2,}", in_chinese(note)) for note in outcome.notes)
 
     @property
     def told(self) -> list[tuple[str, list[str]]]:
@@ -67,6 +70,14 @@ class Desk:
 
 def desk(*routes: Route) -> Desk:
     return Desk(Routes(routes or (PLAIN,), ZONE))
+
+
+def in_chinese(note: Note) -> str:
+    """What somebody is answered in Chinese who asks why it was not told."""
+    nothing: dict[str, Any] = {"message": "", "channel": "", "people": (), "kind": "", "severity": "", "attempts": 0, "times": 1}
+    held = {"number": 1, "incidents": (note.incident,), "outcome": Fate.HELD, "at": note.at, "ended_at": None}
+    [answer] = answers([Delivery(route=note.route, reason=note.reason, detail=note.detail, **nothing, **held)], by_channel={})
+    return answer.zh
 
 
 def resolved(**changes: Any) -> dict[str, Any]:
@@ -391,6 +402,7 @@ def test_each_condition_of_a_match_is_named_when_it_fails() -> None:
     for note in house.notes[:-1]:
         assert note.reason == NOT_MATCHED and note.route in note.detail
     assert (house.notes[-1].reason, house.notes[-1].route) == (NO_ROUTE, "")
+    assert "severity:级别重要低于紧急;kinds:设备类型(摄像机, 音柱, 交换机)不在 录像机 之列;" in in_chinese(house.notes[-1])
 
 
 def test_a_maintenance_window_mutes_and_is_named() -> None:

@@ -352,7 +352,7 @@ async def test_why_tells_what_held_it_back(door: Door) -> None:
         answers = await notifier.why("I-1", channel="hook")
         others = await notifier.why("I-1", channel="other")
     assert [answer.reason for answer in answers] == ["muted"]
-    assert "M-1" in answers[0].zh
+    assert answers[0].zh == "维护期内静默:维护窗口 M-1"
     assert [answer.reason for answer in others] == ["earlier-route"]
 
 
