@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 from gateway.clock import SystemClock
@@ -13,7 +14,7 @@ from gateway.domain.remarks import Remark, RemarkKind
 from gateway.storage.writer import Lane
 from tests.api.house import House, open_house
 from tests.api.test_bindings import with_street
-from tests.api.test_broadcasts import sound, waiting
+from tests.api.test_broadcasts import EXAM, sound, waiting
 from tests.ctl.running import gatewayctl
 from tests.storage.test_broadcasts import order, queued
 
@@ -27,6 +28,16 @@ async def test_a_voice_that_nobody_hears_is_a_failure_and_stop_all_silences(tmp_
         assert done.out.splitlines()[1].split()[:2] == ["spk-1", "failed"]
         stopped = await gatewayctl(house, "stop-all", role=Role.OPERATOR)
         assert (stopped.code, "silenced" in stopped.err) == (0, True)
+
+
+async def test_a_refusal_names_the_option_that_helps(tmp_path: Path, template: Path):
+    file = tmp_path / "clip.wav"
+    file.write_bytes(sound())
+    async with open_house(tmp_path, template, clock=SystemClock()) as house:
+        around = {"first": str(house.clock.now().date() - timedelta(days=1)), "last": str(house.clock.now().date() + timedelta(days=1))}
+        await house.json("POST", "/v1/quiet-hours/exceptions", role=Role.ADMIN, json={**EXAM, **around, "start": "00:00", "end": "24:00"})
+        refused = await gatewayctl(house, "say", "--clip", str(file), "--speaker", "spk-1", role=Role.OPERATOR)
+    assert (refused.code, "name the reason in --override if you may" in refused.err) == (4, True), refused.err
 
 
 async def test_a_person_listens_and_says_which_loudspeaker_is_heard_where_a_camera_looks(house: House):

@@ -178,9 +178,17 @@ def content_of(client: Client, text: str | None, clip: str | None, voice: str) -
     return {"text": text, **({"voice": voice} if voice else {})}
 
 
+# What a field of the order is called here.
+_OPTIONS: Final = {"again": "--again", "override": "--override", "not_after": "`not_after` (--within)"}
+
+
 def _have_said(client: Client, order: Mapping[str, Any], *, wait: bool, output: Format) -> None:
     """Give the order, and unless nobody waits for it tell what became of it. Failed when it was not heard as ordered."""
-    sent = client.call("POST", "/v1/broadcasts", body=order)
+    try:
+        sent = client.call("POST", "/v1/broadcasts", body=order)
+    except Failed as failed:
+        failed.hint = re.sub("`(again|override|not_after)`", lambda field: _OPTIONS[field[1]], failed.hint)
+        raise
     if not wait:
         tell({"id": sent["id"]}, output)
         return
