@@ -251,6 +251,7 @@ class Unmet(Loudspeaker):
 async def test_the_way_to_a_speaker_is_looked_for_while_the_order_is_written_down(house: House) -> None:
     unmet = house.speakers[DeviceId("s1")] = Unmet(house.clock)
     unmet.opens.set()
+    unmet.confirms.set()
     disk = asyncio.Event()
 
     async def hold_up(_tx: object) -> None:
