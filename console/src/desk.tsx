@@ -99,7 +99,7 @@ function Stand({ incident: one }: { incident: Incident }) {
       {snoozed && <span class="chip">{t("snoozed", { at: when(one.snoozed_until) })}</span>}
       {one.assignee !== "" && <span class="chip">→ {one.assignee}</span>}
       <span class={`chip ${one.state}`}>
-        {one.state === "acknowledged" ? `✓ ${who(one.acknowledged_by)}` : t(`stage.${one.state}`)}
+        {one.state === "acknowledged" ? `✓ ${who(one.acknowledged_by, one.acknowledger)}` : t(`stage.${one.state}`)}
       </span>
     </span>
   );
@@ -272,7 +272,7 @@ function History({ incident }: { incident: Incident }) {
           <li key={entry.number}>
             <time>{when(entry.at)}</time>
             <span>
-              {did(entry.what)} {detail(entry)} {entry.actor !== "" && <span class="dim">{who(entry.actor)}</span>}
+              {did(entry.what)} {detail(entry)} {entry.actor !== "" && <span class="dim">{who(entry.actor, entry.name)}</span>}
               {entry.comment !== "" && <q>{entry.comment}</q>}
             </span>
           </li>

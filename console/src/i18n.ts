@@ -75,9 +75,10 @@ export function headline(incident: { title: { zh: string; en: string } }): strin
   return incident.title[language.value];
 }
 
-/** Who it was, without the kind of key it came with; the gateway itself where nobody is named. */
-export function who(actor: string): string {
+/** Who it was, by the name where there is one, else without the kind of key it came with; the gateway itself where nobody is named. */
+export function who(actor: string, name = ""): string {
   if (actor === self.value.actor) return self.value.name;
+  if (name !== "") return name;
   return actor === "" ? t("gateway") : actor.replace(/^(user|api-key|rule|system):/, "");
 }
 

@@ -28,6 +28,7 @@ export interface Incident {
   opened_at: string;
   acknowledged_at: string | null;
   acknowledged_by: string;
+  acknowledger?: string;
   assignee: string;
   snoozed_until: string | null;
   resolved_at: string | null;
@@ -46,6 +47,7 @@ export interface Entry {
   at: string;
   what: string;
   actor: string;
+  name: string;
   comment: string;
   detail: Record<string, unknown>;
 }
@@ -63,6 +65,7 @@ export interface Window {
   rrule: string | null;
   reason: string;
   created_by: string;
+  creator?: string;
   cancelled_at: string | null;
   in_force: boolean;
   span: { start: string; end: string } | null;

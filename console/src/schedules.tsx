@@ -18,6 +18,7 @@ export interface Schedule {
   rrule: string;
   days: "all" | "working" | "free" | "holidays" | "not-holidays";
   actor: string;
+  sender: string;
   next: string | null;
   last: { due: string; state: "ordered" | "refused" | "missed"; code: string } | null;
 }
@@ -96,7 +97,7 @@ function Line({ one }: { one: Schedule }) {
         {one.last && `${when(one.last.due)} ${t(`schedules.${one.last.state}`)} ${one.last.code && reason(one.last.code)}`}
       </td>
       <td>{place({ targets: one.targets, deliveries: one.targets.speakers.map((speaker) => ({ speaker, state: "", reason: "" })) })}</td>
-      <td class="dim">{who(one.actor)}</td>
+      <td class="dim">{who(one.actor, one.sender)}</td>
       <td>
         {steps(one.state, may).map((what) => (
           <button key={what} onClick={() => void step(one.id, what)}>

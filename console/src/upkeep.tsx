@@ -63,7 +63,7 @@ function Line({ desk, window: one }: { desk: Desk; window: Window }) {
         {when(time.end)} {one.rrule !== null && <code title={one.rrule}>↻ {one.rrule}</code>}
       </td>
       <td>{one.reason}</td>
-      <td class="dim">{who(one.created_by)}</td>
+      <td class="dim">{who(one.created_by, one.creator)}</td>
       <td>{stage === "now" && mayAct.value && <button onClick={() => void end(desk, one.id)}>{t("maintain.end")}</button>}</td>
     </tr>
   );

@@ -94,6 +94,7 @@ class Incident:
     """One problem. `trouble`: DOWN, DEGRADED or UNKNOWN (the gateway is blind). `devices`: how many it took at its worst.
 
     `waiting_since`: from when the escalation counts. `resolved_by` is empty when the gateway saw all members back.
+    `acknowledger`: the name of the person behind `acknowledged_by` at that time, "" where nobody was named.
     """
 
     id: IncidentId
@@ -109,6 +110,7 @@ class Incident:
     devices: int = 0
     acknowledged_at: datetime | None = None
     acknowledged_by: str = ""
+    acknowledger: str = ""
     assignee: str = ""
     snoozed_until: datetime | None = None
     resolved_at: datetime | None = None
@@ -176,7 +178,8 @@ ACTS: Mapping[tuple[IncidentState, Act], IncidentState] = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of an incident's history, from 1 on; append-only. `what` is an act, or `open`, `grow`, `leave`."""
+    """One line of an incident's history, from 1 on; append-only. `what` is an act, or `open`, `grow`, `leave`; `name`: of the person
+    behind `actor`."""
 
     number: int
     at: datetime
@@ -184,12 +187,15 @@ class Entry:
     actor: str
     comment: str = ""
     detail: Mapping[str, object] = field(default_factory=dict)
+    name: str = ""
 
 
-def acted(before: Incident, act: Act, *, by: str, at: datetime, assignee: str = "", until: datetime | None = None) -> Incident:
+def acted(
+    before: Incident, act: Act, *, by: str, at: datetime, name: str = "", assignee: str = "", until: datetime | None = None
+) -> Incident:
     """`before` after `act`; Conflict (`wrong-incident-state`) where the table has no such act. `by`: the actor, "" for the gateway.
 
-    `assignee` goes with ASSIGN ("" for nobody), `until` with SNOOZE (None ends it).
+    `name`: of the person behind `by`. `assignee` goes with ASSIGN ("" for nobody), `until` with SNOOZE (None ends it).
     """
     state = ACTS.get((before.state, act))
     if state is None:
@@ -197,9 +203,9 @@ def acted(before: Incident, act: Act, *, by: str, at: datetime, assignee: str = 
     after = replace(before, state=state, changed_at=at)
     match act:
         case Act.ACKNOWLEDGE:
-            return replace(after, acknowledged_at=at, acknowledged_by=by)
+            return replace(after, acknowledged_at=at, acknowledged_by=by, acknowledger=name)
         case Act.UNACKNOWLEDGE:
-            return replace(after, acknowledged_at=None, acknowledged_by="", waiting_since=at, escalation_level=0)
+            return replace(after, acknowledged_at=None, acknowledged_by="", acknowledger="", waiting_since=at, escalation_level=0)
         case Act.ASSIGN:
             return replace(after, assignee=assignee)
         case Act.SNOOZE:
@@ -219,6 +225,7 @@ def _reopened(incident: Incident, at: datetime) -> Incident:
         waiting_since=at,
         acknowledged_at=None,
         acknowledged_by="",
+        acknowledger="",
         resolved_at=None,
         resolved_by="",
         snoozed_until=None,

@@ -48,7 +48,10 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A maintenance window. Without `rule` it is in force from `start` to `end`, once; with it `end` is None and `duration` counts."""
+    """A maintenance window. Without `rule` it is in force from `start` to `end`, once; with it `end` is None and `duration` counts.
+
+    `creator`: the name of the person behind `created_by` at that time, "" where nobody was named.
+    """
 
     id: WindowId
     places: Places
@@ -63,6 +66,7 @@ class Window:
     extra: tuple[Span, ...] = ()
     cuts: tuple[Span, ...] = ()
     cancelled_at: datetime | None = None
+    creator: str = ""
     in_force: bool = field(default=False, compare=False)
     """Whether it was told that it is."""
 

@@ -80,7 +80,7 @@ def trouble_of(told: Mapping[str, Any]) -> Trouble:
             opened_at=_moment(told["opened_at"]),
             reason=str(told.get("reason") or ""),
             cause={name: str(value) for name, value in (told.get("cause") or {}).items() if value},
-            acknowledged_by=str(told.get("acknowledged_by") or ""),
+            acknowledged_by=str(told.get("acknowledger") or told.get("acknowledged_by") or ""),
             assignee=str(told.get("assignee") or ""),
             snoozed_until=_maybe(told.get("snoozed_until")),
             resolved_at=_maybe(told.get("resolved_at")),

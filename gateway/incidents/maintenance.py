@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from gateway.clock import Clock
 from gateway.domain.city import City
 from gateway.domain.devices import Device, DeviceId
-from gateway.domain.events import SYSTEM, Actor, AuditEntry, NewEvent
+from gateway.domain.events import SYSTEM, Actor, AuditEntry, NewEvent, Person
 from gateway.domain.maintenance import LONGEST, Places, Span, Window, WindowId, check, covers, is_past, next_span, span_at
 from gateway.errors import Conflict, Overloaded
 from gateway.incidents.telling import told_window
@@ -85,7 +85,7 @@ class MaintenanceDesk:
             self._muted_for = (self._city.devices, in_force)
         return self._muted
 
-    async def create(self, wish: Wish, *, by: Actor) -> Window:
+    async def create(self, wish: Wish, *, by: Person) -> Window:
         """Keep a window. InvalidInput, Overloaded."""
         now = self._clock.now()
         window = Window(
@@ -93,7 +93,8 @@ class MaintenanceDesk:
             places=wish.places,
             start=wish.start or now,
             reason=wish.reason,
-            created_by=str(by),
+            created_by=str(by.actor),
+            creator=by.name,
             created_at=now,
             end=wish.end,
             rule=wish.rule,
@@ -103,7 +104,7 @@ class MaintenanceDesk:
         check(window)
         if len(self._windows) >= MOST:
             raise Overloaded(f"{MOST} maintenance windows are in force or ahead.", hint="Delete those that nobody needs.")
-        return await self._change(window, "create", by=by)
+        return await self._change(window, "create", by=by.actor)
 
     async def start(self, window_id: WindowId, *, by: Actor) -> Window:
         """Let it be in force from now on: one of once until its end, a recurring one for its duration. NotFound, Conflict."""

@@ -13,7 +13,7 @@ from gateway.domain.causes import Limits, Neighbourhoods, Patience
 from gateway.domain.circumstances import Circumstances
 from gateway.domain.city import City
 from gateway.domain.devices import DeviceId
-from gateway.domain.events import SYSTEM, Actor, AuditEntry, NewEvent
+from gateway.domain.events import SYSTEM, Actor, AuditEntry, NewEvent, Person
 from gateway.domain.health import Board, HealthState
 from gateway.domain.incidents import Act, Entry, Incident, IncidentId, IncidentState, acted
 from gateway.domain.reckoning import Changed, News, Reckoning, Scene, reckon
@@ -148,17 +148,17 @@ class IncidentService:
         async with self._store.read() as tx:
             return await tx.incidents.get(incident_id)
 
-    async def act(self, incident_id: IncidentId, deed: Deed, *, by: Actor) -> Incident:
+    async def act(self, incident_id: IncidentId, deed: Deed, *, by: Person) -> Incident:
         """Do something to an incident. NotFound; Conflict (`wrong-incident-state`); the incident as it then is."""
         async with self._turn:
             before, now = await self.get(incident_id), self._clock.now()
-            after = acted(before, deed.act, by=str(by), at=now, assignee=deed.assignee, until=deed.until)
+            after = acted(before, deed.act, by=str(by.actor), name=by.name, at=now, assignee=deed.assignee, until=deed.until)
 
             async def change(tx: Tx) -> None:
                 await tx.incidents.save(after)
                 await self._note_deed(tx, after, deed, by, now)
                 detail = {"comment": deed.comment, **_detail(deed)}
-                tx.record(AuditEntry(by, f"incident.{deed.act}", incident_id, now, detail))
+                tx.record(AuditEntry(by.actor, f"incident.{deed.act}", incident_id, now, detail))
 
             await self._store.writer.write(change, lane=Lane.HEALTH)
             self._kept[incident_id] = after
@@ -295,7 +295,7 @@ class IncidentService:
 
             async def change(tx: Tx, after: Incident = after) -> None:
                 await tx.incidents.save(after)
-                await self._note_deed(tx, after, Deed(Act.ESCALATE), SYSTEM, now)
+                await self._note_deed(tx, after, Deed(Act.ESCALATE), Person(SYSTEM, ""), now)
 
             await self._store.writer.write(change, lane=Lane.HEALTH)
             self._kept[after.id] = after
@@ -312,11 +312,11 @@ class IncidentService:
 
     # -- telling
 
-    async def _note_deed(self, tx: Tx, incident: Incident, deed: Deed, by: Actor, now: datetime) -> None:
-        actor = "" if by == SYSTEM else str(by)
+    async def _note_deed(self, tx: Tx, incident: Incident, deed: Deed, by: Person, now: datetime) -> None:
+        actor = "" if by.actor == SYSTEM else str(by.actor)
         detail = {"level": incident.escalation_level} if deed.act is Act.ESCALATE else _detail(deed)
-        await tx.incidents.note(incident.id, Entry(0, now, deed.act.value, actor, deed.comment, detail))
-        tx.emit(self._event(_ACT_EVENTS[deed.act], incident, now, actor=by, comment=deed.comment))
+        await tx.incidents.note(incident.id, Entry(0, now, deed.act.value, actor, deed.comment, detail, by.name))
+        tx.emit(self._event(_ACT_EVENTS[deed.act], incident, now, actor=by.actor, comment=deed.comment))
 
     def _event(self, kind: str, incident: Incident, now: datetime, *, actor: Actor, comment: str = "") -> NewEvent:
         return NewEvent(kind, incident.id, now, {"incident": self.told(incident), "actor": str(actor), "comment": comment})

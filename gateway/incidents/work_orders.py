@@ -11,7 +11,7 @@ import structlog
 from gateway.clock import Clock
 from gateway.domain.city import City
 from gateway.domain.devices import DeviceId
-from gateway.domain.events import SYSTEM, Actor, AuditEntry, NewEvent
+from gateway.domain.events import SYSTEM, AuditEntry, NewEvent, Person
 from gateway.domain.incidents import CauseKind, Entry, Incident, IncidentId
 from gateway.domain.maintenance import district_of
 from gateway.domain.severity import Severity
@@ -190,21 +190,21 @@ class WorkOrderDesk:
             changed_at=now,
         )
 
-    async def open(self, proposed: WorkOrder, *, by: Actor) -> WorkOrder:
+    async def open(self, proposed: WorkOrder, *, by: Person) -> WorkOrder:
         """Order it. Overloaded."""
         if len(self._live) >= LIVE_AT_MOST:
             raise Overloaded(f"{LIVE_AT_MOST} work orders are open.", hint="Close those that are done.")
-        order = replace(proposed, opened_by=str(by))
+        order = replace(proposed, opened_by=str(by.actor))
         return await self._write(None, order, OPENED_EVENT, by=by, comment=order.what, detail={}, now=order.opened_at)
 
-    async def act(self, order_id: WorkOrderId, deed: Deed, *, by: Actor) -> WorkOrder:
+    async def act(self, order_id: WorkOrderId, deed: Deed, *, by: Person) -> WorkOrder:
         """Do something to an order. NotFound; Conflict (`wrong-work-order-state`)."""
         before, now = await self.get(order_id), self._clock.now()
-        after = acted(before, deed, by=str(by), at=now)
+        after = acted(before, deed, by=str(by.actor), at=now)
         detail = {"technician": deed.technician} if deed.technician else {}
         return await self._write(before, after, _EVENTS[deed.act], by=by, comment=deed.comment, detail=detail, now=now)
 
-    async def add_picture(self, order_id: WorkOrderId, data: bytes, *, source: str, by: Actor) -> WorkOrder:
+    async def add_picture(self, order_id: WorkOrderId, data: bytes, *, source: str, by: Person) -> WorkOrder:
         """Put a picture on record; the same one is kept once. NotFound, InvalidInput, Conflict (`too-many-pictures`)."""
         await self.get(order_id)
         sha256, media_type = await self._pictures.keep(data)
@@ -213,7 +213,7 @@ class WorkOrderDesk:
             return before
         if len(before.pictures) >= PICTURES_AT_MOST:
             raise Conflict(f"Work order {order_id} has {PICTURES_AT_MOST} pictures already.", code="too-many-pictures")
-        picture = Picture(sha256, media_type, len(data), now, str(by), source)
+        picture = Picture(sha256, media_type, len(data), now, str(by.actor), source)
         after = replace(before, pictures=(*before.pictures, picture), changed_at=now)
         detail = {"sha256": sha256, "source": source, "size": len(data)}
         return await self._write(before, after, PICTURE_EVENT, by=by, comment="", detail=detail, now=now)
@@ -298,23 +298,23 @@ class WorkOrderDesk:
         after: WorkOrder,
         event: str,
         *,
-        by: Actor | None,
+        by: Person | None,
         comment: str,
         detail: Mapping[str, Any],
         now: datetime,
     ) -> WorkOrder:
         """Commit; only then show it. Conflict (`changed-meanwhile`) when somebody else has changed the order since `before`."""
-        actor = str(by) if by else ""
+        actor = str(by.actor) if by else ""
 
         async def change(tx: Tx) -> None:
             if before is not None and await tx.work_orders.get(before.id) != before:
                 raise Conflict(f"Work order {before.id} was changed meanwhile.", code="changed-meanwhile", hint="Look at it again.")
             await tx.work_orders.save(after)
-            await tx.work_orders.note(after.id, Entry(0, now, event.partition(".")[2], actor, comment, detail))
+            await tx.work_orders.note(after.id, Entry(0, now, event.partition(".")[2], actor, comment, detail, by.name if by else ""))
             data = {"work_order": self.told(after), "actor": actor or str(SYSTEM), "comment": comment, "detail": dict(detail)}
             tx.emit(NewEvent(event, after.id, now, data))
             if by is not None:
-                tx.record(AuditEntry(by, event, after.id, now, {"comment": comment, **detail}))
+                tx.record(AuditEntry(by.actor, event, after.id, now, {"comment": comment, **detail}))
 
         await self._store.writer.write(change, lane=Lane.HEALTH)
         if after.live:

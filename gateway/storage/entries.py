@@ -20,6 +20,7 @@ def history_table(name: str, of: str) -> Table:
         Column("at", UtcTime, nullable=False),
         Column("what", Text, nullable=False),
         Column("actor", Text, nullable=False),
+        Column("name", Text, nullable=False),
         Column("comment", Text, nullable=False),
         Column("detail", Json, nullable=False),
     )
@@ -29,12 +30,13 @@ async def append(conn: AsyncConnection, whose: Column[Any], thing: str, entry: E
     """One more line about `thing`, by which `whose` column it is found; the entry's own number does not count."""
     table = whose.table
     number = select(func.coalesce(func.max(table.c.number), 0) + 1).where(whose == thing).scalar_subquery()
-    values = {"at": entry.at, "what": entry.what, "actor": entry.actor, "comment": entry.comment, "detail": dict(entry.detail)}
-    await conn.execute(insert(table).values({whose: thing, "number": number, **values}))
+    values = {"at": entry.at, "what": entry.what, "actor": entry.actor, "name": entry.name, "comment": entry.comment}
+    await conn.execute(insert(table).values({whose: thing, "number": number, "detail": dict(entry.detail), **values}))
 
 
 async def read(conn: AsyncConnection, whose: Column[Any], thing: str, *, after: int = 0, limit: int) -> Sequence[Entry]:
     """The lines about `thing` in order, from behind number `after` on."""
     table = whose.table.c
     statement = select(whose.table).where(whose == thing, table.number > after).order_by(table.number).limit(limit)
-    return [Entry(row.number, row.at, row.what, row.actor, row.comment, row.detail) for row in await conn.execute(statement)]
+    rows = await conn.execute(statement)
+    return [Entry(row.number, row.at, row.what, row.actor, row.comment, row.detail, row.name) for row in rows]

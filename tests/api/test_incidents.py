@@ -92,6 +92,23 @@ async def test_the_same_key_acts_once(house: House) -> None:
     assert [one["what"] for one in history["items"]] == ["opened", "comment"]
 
 
+async def test_who_acknowledged_or_made_a_window_is_told_by_name_in_answers_and_events(house: House) -> None:
+    incident = await one_incident(house)
+    _, made = await house.json("POST", "/v1/keys", json={"name": "night shift", "username": "王工", "roles": ["engineer"]})
+    headers = {"Authorization": f"Bearer {made['key']}"}
+    path = f"/v1/incidents/{incident['id']}"
+    _, answer = await house.json("POST", f"{path}/acknowledge", role=None, headers=headers, json={})
+    assert (answer["acknowledged_by"], answer["acknowledger"]) == (f"api-key:{made['id']}", "王工")
+    _, history = await house.json("GET", f"{path}/history")
+    assert [(one["what"], one["name"]) for one in history["items"]] == [("opened", ""), ("acknowledge", "王工")]
+    _, window = await house.json("POST", "/v1/maintenance-windows", role=None, headers=headers, json={"devices": [CAMERA], "minutes": 5})
+    assert (window["created_by"], window["creator"]) == (f"api-key:{made['id']}", "王工")
+    told = {event.type: event.data for event in await house.services.store.events.read_after(0, limit=1_000)}
+    assert told["incident.acknowledged"]["incident"]["acknowledger"] == told["maintenance.changed"]["window"]["creator"] == "王工"
+    _, undone = await house.json("POST", f"{path}/unacknowledge", json={})
+    assert (undone["acknowledged_by"], undone["acknowledger"]) == ("", "")
+
+
 async def test_many_are_acknowledged_at_once_and_each_is_answered_for_itself(house: House) -> None:
     incident = await one_incident(house)
     body = {"ids": [incident["id"], "I-none", incident["id"]], "act": "acknowledge", "comment": "all mine"}

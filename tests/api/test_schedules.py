@@ -28,6 +28,7 @@ async def body(house: House, **changes: Any) -> dict[str, Any]:
 async def test_a_schedule_is_made_and_told_with_when_it_speaks(house: House) -> None:
     status, made = await house.json("POST", "/v1/schedules", json=await body(house, days="not-holidays"), role=Role.OPERATOR)
     assert (status, made["state"], made["next"]) == (201, "active", "2026-01-02T08:30:00Z")
+    assert (made["actor"][:8], made["sender"]) == ("api-key:", "operator key")
     status, listed = await house.json("GET", "/v1/schedules", role=Role.OPERATOR)
     assert ([one["id"] for one in listed["items"]], listed["holidays_known_until"]) == ([made["id"]], "2026-12-31")
     status, told = await house.json("GET", f"/v1/schedules/{made['id']}/occurrences")

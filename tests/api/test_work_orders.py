@@ -16,7 +16,7 @@ from python_calamine import CalamineWorkbook
 from gateway.domain.access import Role
 from gateway.domain.city import City
 from gateway.domain.devices import DeviceId
-from gateway.domain.events import Actor, ActorKind, Event
+from gateway.domain.events import Actor, ActorKind, Event, Person
 from gateway.domain.health import HealthState
 from gateway.domain.incidents import Cause, CauseKind, Incident, IncidentId, IncidentState, Member
 from gateway.domain.incidents import Role as MemberRole
@@ -160,7 +160,7 @@ async def test_a_person_who_acts_while_overdue_orders_are_looked_for_wins_and_th
     await house.advance(LOOK_S / 2)
     desk = house.services.work_orders
     house.clock.step(timedelta(hours=5))
-    accepted = desk.act(WorkOrderId(order["id"]), Deed(WorkAct.ACCEPT), by=Actor(ActorKind.USER, "li"))
+    accepted = desk.act(WorkOrderId(order["id"]), Deed(WorkAct.ACCEPT), by=Person(Actor(ActorKind.USER, "li"), "李工"))
     await asyncio.gather(accepted, desk.look())
     assert (await desk.get(WorkOrderId(order["id"]))).accepted_at is not None
     assert not await overdue(house)

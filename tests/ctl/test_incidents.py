@@ -33,11 +33,14 @@ async def test_incidents_are_listed_acknowledged_assigned_snoozed_and_resolved(h
     assert (listed.code, first in listed.out, " open " in listed.out) == (0, True, True)
     done = await gatewayctl(house, "ack", first, "-m", "on my way", role=Role.ENGINEER)
     assert (done.code, done.err.strip()) == (0, "acknowledge: 1 of 1 incidents")
+    assert "  engineer key" in (await gatewayctl(house, "incidents")).out
+    assert "  engineer key" in (await gatewayctl(house, "top", "--once")).out
     assert (await gatewayctl(house, "assign", first, "--to", "li")).code == 0
     assert (await gatewayctl(house, "snooze", first, "--for", "2h")).code == 0
     shown = json.loads((await gatewayctl(house, "describe", "incidents", first, "-o", "json")).out)
     assert (shown["state"], shown["assignee"], shown["snoozed_until"] is not None) == ("acknowledged", "li", True)
     assert [(one["what"], one["comment"]) for one in shown["history"]][1] == ("acknowledge", "on my way")
+    assert (shown["acknowledger"], shown["history"][1]["name"]) == ("engineer key", "engineer key")
     assert "on my way" in (await gatewayctl(house, "describe", "incidents", first)).out
     assert (await gatewayctl(house, "resolve", first)).code == 0
     gone = await gatewayctl(house, "get", "incidents", "--state", "resolved", "-o", "json")
@@ -72,6 +75,7 @@ async def test_maintenance_begins_in_one_line_is_listed_and_ends_early(house: Ho
         3,
         True,
     )
+    assert [line.count("engineer key") for line in listed] == [0, 1, 1]
     ended = await gatewayctl(house, "maintain", "--end", window["id"], role=Role.ENGINEER)
     assert (ended.code, ended.err.strip()) == (0, f"{window['id']} has ended")
     weekly = await gatewayctl(

@@ -117,8 +117,10 @@ async def test_an_operator_has_a_clip_heard_every_school_day_and_takes_it_back(h
 async def test_a_record_shows_the_remarks_of_the_gateway_on_each_delivery(house: House):
     remark = Remark(RemarkKind.END_REFUSED, reason="rtsp-500", said="500 Oops")
     delivery = replace(queued(), state=DeliveryState.FAILED, reason="closed", remarks=(remark,))
-    talk = order(programme=Programme(Talk()))
+    talk = order(programme=Programme(Talk()), sender="王工")
     await house.services.store.writer.write(lambda tx: tx.broadcasts.add(talk, [delivery]), lane=Lane.BROADCAST)
+    listed = (await gatewayctl(house, "broadcasts", "list")).out.splitlines()
+    assert (listed[0].split()[-1], talk.sender in listed[1], str(talk.actor) in listed[1]) == ("BY", True, False)
     told = await gatewayctl(house, "broadcasts", "describe", "b1")
     assert remark.words.en in told.out, told.err
     _, shown = await house.json("GET", "/v1/broadcasts/b1")

@@ -14,7 +14,7 @@ from gateway.clock import SimulatedClock
 from gateway.domain.circumstances import Circumstances
 from gateway.domain.city import City
 from gateway.domain.devices import CameraGroup, Device, DeviceId, DeviceKind, GroupId
-from gateway.domain.events import Actor, ActorKind, Event
+from gateway.domain.events import Actor, ActorKind, Event, Person
 from gateway.domain.health import Board, HealthState, Standing
 from gateway.domain.incidents import Act, IncidentId, IncidentState
 from gateway.domain.maintenance import Places, WindowId
@@ -25,7 +25,7 @@ from gateway.incidents.service import Deed, IncidentService, Rules
 from gateway.storage.store import Store
 
 UP, DOWN = HealthState.UP, HealthState.DOWN
-LI = Actor(ActorKind.USER, "li")
+LI = Person(Actor(ActorKind.USER, "li"), "李工")
 RULES = Rules(escalate_after={Severity.CRITICAL: (timedelta(minutes=5), timedelta(minutes=15))})
 _numbers = count(1)
 
@@ -186,11 +186,15 @@ async def test_people_acknowledge_comment_assign_snooze_and_resolve_on_record(st
         assert await made.types() == [f"incident.{kind}" for kind in kinds]
         found = await made.service.get(incident.id)
         assert (found.state, found.resolved_by, found.assignee) == (IncidentState.RESOLVED, "user:li", "wang")
+        assert (found.acknowledged_by, found.acknowledger) == ("user:li", "李工")
         event = (await made.events())[1]
         assert (event.data["comment"], event.data["actor"]) == ("on my way", "user:li")
         async with store.read() as tx:
             history = await tx.incidents.history(incident.id)
-        assert [(one.what, one.actor) for one in history][1:3] == [("acknowledge", "user:li"), ("comment", "user:li")]
+        assert [(one.what, one.actor, one.name) for one in history][1:3] == [
+            ("acknowledge", "user:li", "李工"),
+            ("comment", "user:li", "李工"),
+        ]
 
 
 async def test_what_nobody_acknowledges_is_escalated_step_by_step(store: Store, clock: SimulatedClock) -> None:
@@ -234,7 +238,7 @@ async def test_a_window_that_is_deleted_while_it_begins_stays_deleted(store: Sto
             Wish(Places(devices=frozenset({"sw-1"})), start=start, end=start + timedelta(hours=1)), by=LI
         )
         clock.step(timedelta(seconds=61))
-        await asyncio.gather(made.maintenance.tick(), made.maintenance.cancel(window.id, by=LI))
+        await asyncio.gather(made.maintenance.tick(), made.maintenance.cancel(window.id, by=LI.actor))
         kept = await made.maintenance.get(window.id)
         assert (kept.cancelled_at is not None, kept.in_force) == (True, False)
         assert not made.maintenance.muted()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, update
 
 from gateway.domain.devices import DeviceId
-from gateway.domain.events import SYSTEM
+from gateway.domain.events import SYSTEM, Person
 from gateway.domain.health import HealthState, Standing
 from gateway.domain.maintenance import Places
 from gateway.incidents.maintenance import Wish
@@ -81,7 +81,7 @@ async def test_what_stands_beside_a_state_is_told_when_it_changes(line: Line):
     async with line.up():
         await line.ready()
         wish = Wish(Places(devices=frozenset({CAMERA})), end=line.house.clock.now() + timedelta(days=1))
-        await line.house.services.maintenance.create(wish, by=SYSTEM)
+        await line.house.services.maintenance.create(wish, by=Person(SYSTEM, ""))
         await line.broker.until(lambda: len(told(line)) == 2)
     assert (told(line)[-1]["muted"], told(line)[-1]["suppressed_by"], told(line)[-1]["incident"]) == (True, None, None)
 

@@ -25,6 +25,7 @@ WEEKLY = Window(
     timezone="Asia/Shanghai",
     extra=(Span(NOON - HOUR, NOON),),
     cuts=(Span(NOON, NOON + HOUR / 2),),
+    creator="王工",
     in_force=True,
 )
 

@@ -75,6 +75,7 @@ class IncidentOut(Output):
     opened_at: Instant
     acknowledged_at: Instant | None
     acknowledged_by: str
+    acknowledger: str = Field(description='The name of the person behind `acknowledged_by` when they did so; "" where nobody was named.')
     assignee: str
     snoozed_until: Instant | None
     resolved_at: Instant | None
@@ -107,6 +108,7 @@ class EntryOut(Output):
     at: Instant
     what: str
     actor: str = Field(description="Empty for the gateway itself.")
+    name: str = Field(description='The name of the person behind `actor` then; "" where nobody was named.')
     comment: str
     detail: dict[str, Any]
 
@@ -290,7 +292,7 @@ async def _act(call: Call, deed: Deed, incident_id: IncidentId | None = None) ->
         must_reach(call.caller.key, reached, call.services.city)
     else:  # the gateway's own: it is nobody's place
         must_reach_everything(call.caller.key)
-    return _shown(call, await service.act(incident.id, deed, by=call.caller.actor))
+    return _shown(call, await service.act(incident.id, deed, by=call.caller.person))
 
 
 def _reached(incident: Incident) -> Sequence[DeviceId]:

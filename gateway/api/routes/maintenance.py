@@ -48,6 +48,7 @@ class WindowOut(Output):
     timezone: str
     reason: str
     created_by: str
+    creator: str = Field(description='The name of the person behind `created_by` when it was made; "" where nobody was named.')
     created_at: Instant
     cancelled_at: Instant | None
     in_force: bool
@@ -175,7 +176,7 @@ async def create_maintenance_window(call: Call, body: WindowIn) -> WindowOut:
         timezone=body.timezone or "UTC",
     )
     must_reach(call.caller.key, _covered(places, call.services.city), call.services.city)
-    return _shown(call, await call.services.maintenance.create(wish, by=call.caller.actor))
+    return _shown(call, await call.services.maintenance.create(wish, by=call.caller.person))
 
 
 @routes.op(

@@ -57,6 +57,7 @@ class ScheduleOut(Output):
     within_s: float
     reason: str
     actor: str
+    sender: str = Field(description='The name of the person behind `actor` when it was made; "" where nobody was named.')
     approved_by: str | None
     created_at: Instant
     next: Instant | None = Field(description="When it is due next; null while it does not speak.")
@@ -221,6 +222,7 @@ def _shown(call: Call, schedule: Schedule) -> ScheduleOut:
         within_s=schedule.within.total_seconds(),
         reason=schedule.reason,
         actor=str(schedule.actor),
+        sender=schedule.sender,
         approved_by=str(schedule.approved_by) if schedule.approved_by else None,
         created_at=schedule.created_at,
         next=desk.next_of(schedule.id),

@@ -101,6 +101,7 @@ class WorkEntryOut(Output):
     at: Instant
     what: str
     actor: str
+    name: str = Field(description='The name of the person behind `actor` then; "" where nobody was named.')
     comment: str
     detail: dict[str, Any]
 
@@ -204,7 +205,7 @@ async def open_work_order(call: Call, body: WorkOrderIn) -> WorkOrderOut:
     wish = Order(body.what, devices, body.incident, body.maintainer, body.severity)
     proposed = await call.services.work_orders.propose(wish)
     must_reach(call.caller.key, proposed.devices, call.services.city)
-    return _shown(call, await call.services.work_orders.open(proposed, by=call.caller.actor))
+    return _shown(call, await call.services.work_orders.open(proposed, by=call.caller.person))
 
 
 @routes.op("POST", "/v1/work-orders/{work_order_id}/accept", needs=Permission.HEALTH_MANAGE, problems=_REFUSALS, repeatable=True)
@@ -267,7 +268,7 @@ async def comment_on_work_order(call: Call, body: WorkReasonIn) -> WorkOrderOut:
 async def add_work_order_picture(call: Call, content: bytes) -> WorkOrderOut:
     """Put a picture on record: JPEG or PNG, told by its own bytes, kept under its hash; the same picture once."""
     await _must_reach(call)
-    return _shown(call, await call.services.work_orders.add_picture(_id(call), content, source="upload", by=call.caller.actor))
+    return _shown(call, await call.services.work_orders.add_picture(_id(call), content, source="upload", by=call.caller.person))
 
 
 @routes.op(
@@ -285,9 +286,9 @@ async def capture_for_work_order(call: Call, body: WorkCaptureIn) -> WorkOrderOu
         raise InvalidInput("The body is not right.", faults=[Fault("/camera", f"there is no camera {body.camera[:64]!r}")])
     await _must_reach(call)
     must_reach(call.caller.key, [camera.id], call.services.city)
-    actor = call.caller.actor
-    capture = await call.services.captures.take(camera.id, profile=None, case=_id(call), actor=actor)
-    order = await call.services.work_orders.add_picture(_id(call), capture.picture, source=f"capture:{camera.id}", by=actor)
+    by = call.caller.person
+    capture = await call.services.captures.take(camera.id, profile=None, case=_id(call), actor=by.actor)
+    order = await call.services.work_orders.add_picture(_id(call), capture.picture, source=f"capture:{camera.id}", by=by)
     return _shown(call, order)
 
 
@@ -317,7 +318,7 @@ async def _found(call: Call, query: WorkOrderFilter, *, before: tuple[Any, WorkO
 
 async def _act(call: Call, act: WorkAct, comment: str, technician: str = "") -> WorkOrderOut:
     await _must_reach(call)
-    return _shown(call, await call.services.work_orders.act(_id(call), Deed(act, comment, technician), by=call.caller.actor))
+    return _shown(call, await call.services.work_orders.act(_id(call), Deed(act, comment, technician), by=call.caller.person))
 
 
 async def _must_reach(call: Call) -> None:

@@ -59,9 +59,9 @@ LISTED = [
     Column("WHERE", _where),
     column("counts"),
     Column("OUTCOME", lambda item: item["outcome"] and item["outcome"]["outcome_en"]),
-    column("actor"),
+    Column("BY", lambda item: item["sender"] or item["actor"]),
     Column("RECORDING", lambda item: item["recording"]["state"], wide=True),
-    *(column(name, wide=True) for name in ("kind", "open", "case", "reason", "not_after", "sender", "approved_by", "approver")),
+    *(column(name, wide=True) for name in ("kind", "open", "case", "reason", "not_after", "actor", "approved_by", "approver")),
 ]
 
 From = Annotated[str | None, typer.Option("--from", help="Ordered then or later: RFC 3339 with an offset.", metavar="TIME")]
@@ -79,7 +79,7 @@ def list_broadcasts(
     group: Annotated[str | None, typer.Option(help="In a camera group.")] = None,
     cell: Annotated[str | None, typer.Option(help="In a grid cell.")] = None,
     district: Annotated[str | None, typer.Option(help="In a district.")] = None,
-    operator: Annotated[str | None, typer.Option(help="By whom, as ACTOR says.")] = None,
+    operator: Annotated[str | None, typer.Option(help="By whom, as ACTOR says with -o wide.")] = None,
     kind: Annotated[str | None, typer.Option(help="clip, speech or talk.")] = None,
     priority: Annotated[str | None, typer.Option(help="schedule, notice, enforcement, talk or emergency.")] = None,
     outcome: Annotated[str | None, typer.Option(help="left, passed-on, nobody, other; none: nobody has said yet.")] = None,

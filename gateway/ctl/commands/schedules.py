@@ -35,7 +35,7 @@ _COLUMNS = (
     *map(column, ("id", "name", "state", "next")),
     Column("LAST", lambda one: one["last"] and one["last"]["state"]),
     Column("WHY", lambda one: (one["last"] and one["last"]["code"]) or None),
-    *(column(name, wide=True) for name in ("rrule", "start", "timezone", "days", "actor", "approved_by")),
+    *(column(name, wide=True) for name in ("rrule", "start", "timezone", "days", "sender", "actor", "approved_by")),
 )
 
 

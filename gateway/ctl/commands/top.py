@@ -103,11 +103,15 @@ def _plain(live: Live) -> list[str]:
 
 
 def _incident_line(one: Mapping[str, Any]) -> str:
-    who = f"  {one['acknowledged_by']}" if one.get("acknowledged_by") else ""
+    who = f"  {_acknowledger(one)}" if one.get("acknowledged_by") else ""
     took = ago(one.get("opened_at"), datetime.now(UTC))
     return harmless(
         f"{_MARKS.get(one['severity'], '?')} {one['severity']:9} {one['id']:16} {took:>8} {one.get('devices', 0):>5}  {title(one)}{who}"
     )
+
+
+def _acknowledger(one: Mapping[str, Any]) -> str:
+    return str(one.get("acknowledger") or one.get("acknowledged_by") or "")
 
 
 def _of(states: Mapping[str, int], size: int) -> str:
@@ -156,7 +160,7 @@ def _incidents(live: Live, rows: int) -> "Table":
     for one in found[:rows]:
         severity = one["severity"]
         mark = f"[{_STYLES.get(severity, '')}]{_MARKS.get(severity, '?')} {severity}[/]"
-        by = _safe(one.get("acknowledged_by") or "")
+        by = _safe(_acknowledger(one))
         table.add_row(one["id"], mark, ago(one.get("opened_at"), datetime.now(UTC)), str(one.get("devices", "")), by, _safe(title(one)))
     return table
 
