@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { City } from "./city";
-import { barOf, barred, bringable, type Coverage, deliverable, type Dossier, held, leftOf, lengthOf, looked, packed, type Period, progressOf, sized, type Step, steps, unconfirmed, wantedOf, WORDY, working } from "./footage";
+import { barOf, barred, bringable, copied, type Coverage, deliverable, type Dossier, held, leftOf, lengthOf, looked, packed, type Period, progressOf, sized, type Step, steps, unconfirmed, wantedOf, WORDY, working } from "./footage";
 import { BroughtFiles } from "./footage-brought";
 import { Holds } from "./footage-holds";
 import { Links } from "./footage-links";
@@ -109,6 +109,7 @@ function Deeds({ one }: { one: Dossier }) {
         }}
       />
       {missing.value !== null && <span class="wrong">{t(missing.value === "hand-over" ? "footage.receiver.missing" : "footage.note.missing")}</span>}
+      {possible.includes("hand-over") && !copied(one) && <em class="uncopied">{t("footage.uncopied")}</em>}
       <p class="buttons">
         {possible.map((step) => (
           <button key={step} type="button" class={step === first ? "main" : ""} data-step={step} onClick={() => go(step)}>

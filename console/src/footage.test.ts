@@ -125,6 +125,15 @@ describe("the footage desk", () => {
     expect(footage.asked("retry", "")).toEqual({ what: "retry", body: undefined });
   });
 
+  it("knows whether a copy of it has left", () => {
+    const file = (downloads: number) => ({ downloads }) as Dossier["files"][number];
+    const custody = (...steps: string[]) => steps.map((step) => ({ step }) as Dossier["custody"][number]);
+    const one = { files: [file(0)], brought: [], custody: custody("submitted", "approved", "downloaded", "viewed") };
+    expect(footage.copied(one)).toBe(false); // what was downloaded is a paper
+    expect(footage.copied({ ...one, files: [file(0), file(1)] })).toBe(true);
+    for (const step of ["linked", "sent"]) expect(footage.copied({ ...one, custody: custody("approved", step) })).toBe(true);
+  });
+
   it("offers a request only to who filed it or may approve, and a decision never to who filed it, and says why", () => {
     const both = (permission: string) => ["footage:request", "footage:download", "footage:approve"].includes(permission);
     const liaison = (permission: string) => ["footage:request", "footage:download"].includes(permission);

@@ -190,6 +190,11 @@ function needed(step: Step): string {
   return step === "hand-over" || step.startsWith("close") ? "footage:download" : "footage:request";
 }
 
+/** Whether footage of it has left: by a download, a link or a sending. A sealed medium is a hand-over by itself. */
+export function copied(one: Pick<Dossier, "files" | "brought" | "custody">): boolean {
+  return [...one.files, ...one.brought].some((file) => file.downloads > 0) || one.custody.some((entry) => ["linked", "sent"].includes(entry.step));
+}
+
 /** Where and with what a step is asked for; `note` is what was written beside it. */
 export function asked(step: Step, note: string): { what: string; body: unknown } {
   if (step === "retry") return { what: step, body: undefined };

@@ -64,6 +64,7 @@ async def test_a_request_goes_from_the_short_form_to_the_hand_over(demo: Demo, t
 
         await page.until("document.querySelector('[data-step=hand-over]')")
         await page.until("document.querySelector('.track .bar .obtained')")
+        assert await page.run("document.querySelector('.deeds .uncopied') !== null"), "that no copy has left is said at the hand-over"
         digest = await page.run(DOWNLOADED)
         assert digest in await page.run("[...document.querySelectorAll('.files code')].map(one => one.textContent)")
         await page.screenshot(tmp_path / "ready.png")
@@ -84,6 +85,7 @@ async def test_a_request_goes_from_the_short_form_to_the_hand_over(demo: Demo, t
         await page.run(BROUGHT)
         await page.until("document.querySelector('[data-brought] code')?.textContent.length === 64")
         await press(page, "a")
+        assert await page.run("document.querySelector('.deeds .uncopied') === null")
         await page.run(fill(".decide input", "王建国 371502-0417"))
         await page.run("document.querySelector('[data-step=hand-over]').click()")
         await page.until("[...document.querySelectorAll('.history li')].some(line => line.textContent.includes('王建国 371502-0417'))")
