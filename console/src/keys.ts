@@ -1,5 +1,5 @@
 // The keyboard: i incidents, w wall, m map, b broadcasts, f footage, / search, j and k move, x ticks, a acknowledges or decides, n files a request,
-// 1 to 3 say what came of a broadcast, Escape goes back.
+// 1 to 4 say what came of a broadcast, Escape goes back.
 import * as footage from "./footage-shelf";
 import { inOrder, type Desk } from "./incidents";
 import { move, note, OUTCOMES } from "./ledger";

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it, vi } from "vitest";
+import { City } from "./city";
 
 describe("the ledger", () => {
   let ledger: typeof import("./ledger");
@@ -24,11 +25,21 @@ describe("the ledger", () => {
 
   it("names a picture that came late, with the first packet's time, and says why another is missing", () => {
     const picture = { camera: "C1", moment: "during" as const, sha256: "a", at: "2026-06-01T10:00:02Z", first_packet_at: "2026-06-01T10:00:01Z", gone: false };
-    const one = { pictures: [picture], missing_pictures: [{ camera: "C1", moment: "after" as const, reason: "timeout" }] };
+    const one = { open: false, deliveries: [], pictures: [picture], missing_pictures: [{ camera: "C1", moment: "after" as const, reason: "timeout" }] };
     const before = ledger.taken(one, "C1", "before");
     expect([before.picture, before.late]).toEqual([picture, true]);
     expect(before.said).toMatch(/:02.*first packet .*:01/);
     expect(ledger.taken(one, "C1", "after")).toEqual({ said: "no picture · timeout", late: false });
+  });
+
+  it("says of a picture that may still come that it is awaited", () => {
+    const ended = (minutesAgo: number) => [{ since: new Date(Date.now() - minutesAgo * 60_000).toISOString() }];
+    const said = (more: { open: boolean; deliveries: { since: string }[] }, missing_pictures: { camera: string; moment: "after"; reason: string }[] = []) =>
+      ledger.taken({ pictures: [], missing_pictures, ...more }, "C1", "after").said;
+    expect(said({ open: true, deliveries: ended(90) })).toMatch(/^awaited/);
+    expect(said({ open: false, deliveries: [...ended(90), ...ended(1)] })).toMatch(/^awaited/);
+    expect(said({ open: false, deliveries: ended(90) })).toBe("no picture");
+    expect(said({ open: false, deliveries: ended(1) }, [{ camera: "C1", moment: "after", reason: "timeout" }])).toBe("no picture · timeout");
   });
 
   it("shows the gateway's remarks in the reader's language, whatever the reason", async () => {
@@ -44,9 +55,12 @@ describe("the ledger", () => {
   });
 
   it("names the place that was meant, and the loudspeakers where none was", () => {
+    const device = (id: string, name: string) => ({ id, name, kind: "camera", address: "192.0.2.1", state: "up" });
+    const city = new City([{ id: "G-1", name: "东昌路" }], [device("SPK-1", "北门音柱"), device("CAM-1", "北门枪机")]);
     const targets = { views: [], zones: [], cells: [], groups: [], districts: [] };
     const deliveries = [{ speaker: "SPK-1", state: "done", reason: "" }];
-    expect(ledger.place({ targets, deliveries })).toBe("SPK-1");
-    expect(ledger.place({ targets: { ...targets, views: [{ camera: "CAM-1", preset: "gate" }] }, deliveries })).toBe("CAM-1 gate");
+    expect(ledger.place(city, { targets, deliveries })).toBe("北门音柱");
+    expect(ledger.place(city, { targets, deliveries: [{ speaker: "SPK-2" }] })).toBe("SPK-2");
+    expect(ledger.place(city, { targets: { ...targets, views: [{ camera: "CAM-1", preset: "gate" }], groups: ["G-1"] }, deliveries })).toBe("北门枪机 gate、东昌路");
   });
 });

@@ -1,13 +1,14 @@
 // The ledger of broadcasts: what was said where, who heard it, and, by one key, what came of it in the street.
 import { signal, useComputed } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { get, post } from "./api";
+import { gatewayNow, get, post } from "./api";
+import type { City } from "./city";
 import { exact, type Key, language, reason, span, t, when, who } from "./i18n";
 import { may, tell } from "./session";
-import { type Delivery, remarked } from "./voice";
+import { type Clip, clips, type Delivery, remarked } from "./voice";
 
-export type Outcome = "left" | "passed-on" | "nobody";
-export const OUTCOMES: readonly Outcome[] = ["left", "passed-on", "nobody"];
+export type Outcome = "left" | "passed-on" | "nobody" | "other";
+export const OUTCOMES: readonly Outcome[] = ["left", "passed-on", "nobody", "other"];
 
 interface Said {
   outcome: string;
@@ -61,8 +62,13 @@ export interface Entry {
 }
 
 const MOST = 100;
+/** How long after its end a broadcast's pictures may still come: `broadcast.pictures_after_s` is ten minutes at the most, and taking one needs some seconds. */
+const AWAITED_MS = 11 * 60_000;
 const entries = signal<readonly Entry[] | null>(null);
 const at = signal<string | null>(null);
+/** What is written beside the outcome of the broadcast that is looked at. */
+const words = signal("");
+const library = signal<ReadonlyMap<string, Clip>>(new Map());
 /** What is asked for: the outcome ("": any, "none": nobody has said), the day from which, the case. */
 const wanted = signal({ outcome: "", from: "", case: "" });
 
@@ -82,18 +88,31 @@ async function read(): Promise<void> {
   }
 }
 
-async function deed(id: string, what: string, body: unknown): Promise<void> {
+async function readClips(): Promise<void> {
   try {
-    const after = await post<Entry>(`/v1/broadcasts/${encodeURIComponent(id)}/${what}`, body);
-    entries.value = (entries.value ?? []).map((one) => (one.id === id ? after : one));
+    library.value = new Map((await clips()).map((clip) => [clip.id, clip]));
   } catch (error) {
     tell(String((error as Error).message), true);
   }
 }
 
-/** Put on record what came of the broadcast that is looked at, or correct it. */
+async function deed(id: string, what: string, body: unknown): Promise<boolean> {
+  try {
+    const after = await post<Entry>(`/v1/broadcasts/${encodeURIComponent(id)}/${what}`, body);
+    entries.value = (entries.value ?? []).map((one) => (one.id === id ? after : one));
+    return true;
+  } catch (error) {
+    tell(String((error as Error).message), true);
+    return false;
+  }
+}
+
+/** Put on record what came of the broadcast that is looked at, or correct it; of OTHER somebody has to say what. */
 export function note(outcome: Outcome): void {
-  if (at.value !== null && may("broadcast:send")) void deed(at.value, "outcome", { outcome });
+  const said = words.value.trim();
+  if (at.value === null || !may("broadcast:send")) return;
+  if (outcome === "other" && said === "") return document.querySelector<HTMLInputElement>(".looked .note")?.focus();
+  void deed(at.value, "outcome", { outcome, note: said }).then((done) => done && (words.value = ""));
 }
 
 export function move(by: number): void {
@@ -104,8 +123,9 @@ export function move(by: number): void {
   requestAnimationFrame(() => document.querySelector(".ledger tr[aria-current='true']")?.scrollIntoView({ block: "nearest" }));
 }
 
-export function Ledger() {
+export function Ledger({ city }: { city: City }) {
   useEffect(() => void read(), [wanted.value]);
+  useEffect(() => void readClips(), []);
   const looked = useComputed(() => entries.value?.find((one) => one.id === at.value));
   return (
     <section class="desk">
@@ -123,11 +143,11 @@ export function Ledger() {
         </thead>
         <tbody>
           {(entries.value ?? []).map((one) => (
-            <Line key={one.id} one={one} />
+            <Line key={one.id} city={city} one={one} />
           ))}
         </tbody>
       </table>
-      {looked.value && <Looked one={looked.value} />}
+      {looked.value && <Looked key={looked.value.id} city={city} one={looked.value} />}
     </section>
   );
 }
@@ -157,39 +177,58 @@ function Filters() {
   );
 }
 
-function Line({ one }: { one: Entry }) {
+function Line({ city, one }: { city: City; one: Entry }) {
   const heard = one.deliveries.filter((delivery) => delivery.state === "done").length;
   return (
     <tr data-broadcast={one.id} aria-current={at.value === one.id} onClick={() => (at.value = one.id)}>
       <td>{when(one.created_at)}</td>
-      <td>{one.kind === "speech" ? one.text : t(`ledger.${one.kind}`)}</td>
-      <td>{place(one)}</td>
+      <td>{content(one)}</td>
+      <td>{place(city, one)}</td>
       <td class={heard < one.deliveries.length && !one.open ? "wrong" : ""}>
         {one.open ? t("ledger.open") : `${heard}/${one.deliveries.length}`}
       </td>
-      <td class="came">{one.outcome ? one.outcome[`outcome_${language.value}`] : "—"}</td>
+      <td class="came" title={one.outcome?.note}>{one.outcome ? one.outcome[`outcome_${language.value}`] : "—"}</td>
       <td class="dim" title={one.actor}>{[one.sender || who(one.actor), one.approver].filter(Boolean).join(" + ")}</td>
     </tr>
   );
 }
 
-export function place(one: Pick<Entry, "targets"> & { deliveries: { speaker: string }[] }): string {
-  const { views, zones, cells, groups, districts } = one.targets;
-  const named = [...views.map((view) => `${view.camera} ${view.preset}`.trim()), ...zones, ...cells, ...groups, ...districts];
-  return (named.length > 0 ? named : one.deliveries.map((delivery) => delivery.speaker)).slice(0, 4).join("、");
+/** What was heard: the words, or the clip by its name. */
+function content(one: Entry): string {
+  if (one.kind === "speech") return one.text;
+  const clip = library.value.get(one.clip ?? "");
+  return [t(`ledger.${one.kind}`), clip && ((language.value === "en" && clip.name_en) || clip.name)].filter(Boolean).join(" · ");
 }
 
-function Looked({ one }: { one: Entry }) {
+const named = (city: City, device: string) => city.devices.get(device)?.name || device;
+
+/** Where it was meant to be heard, cameras, loudspeakers and groups by their names. */
+export function place(city: City, one: Pick<Entry, "targets"> & { deliveries: { speaker: string }[] }): string {
+  const { views, zones, cells, groups, districts } = one.targets;
+  const meant = [
+    ...views.map((view) => `${named(city, view.camera)} ${view.preset}`.trim()),
+    ...zones,
+    ...cells,
+    ...groups.map((group) => city.groups.get(group)?.name || group),
+    ...districts,
+  ];
+  return (meant.length > 0 ? meant : one.deliveries.map((delivery) => named(city, delivery.speaker))).slice(0, 4).join("、");
+}
+
+function Looked({ city, one }: { city: City; one: Entry }) {
   const waits = one.deliveries.some((delivery) => delivery.state === "awaiting-approval");
   return (
     <article class="looked">
       <h3>
-        {one.id} {one.case && <span class="chip">{one.case}</span>} {one.reason}
+        {content(one)} {one.case && <span class="chip">{one.case}</span>} {one.reason}
       </h3>
+      <p class="dim">
+        {exact(one.created_at)} · <code>{one.id}</code>
+      </p>
       <ul>
         {one.deliveries.map((delivery) => (
           <li key={delivery.speaker} data-state={delivery.state}>
-            {delivery.speaker} · {t(`delivery.${delivery.state}` as Key)} {[delivery.reason && reason(delivery.reason), remarked(delivery)].filter(Boolean).map((said) => `· ${said} `)}
+            {named(city, delivery.speaker)} · {t(`delivery.${delivery.state}` as Key)} {[delivery.reason && reason(delivery.reason), remarked(delivery)].filter(Boolean).map((said) => `· ${said} `)}
             {delivery.may_still_sound && <strong>{t("delivery.may-still-sound")}</strong>}
           </li>
         ))}
@@ -207,23 +246,36 @@ function Looked({ one }: { one: Entry }) {
           </button>
         </p>
       )}
-      {may("broadcast:send") && (
-        <p class="one-key">
-          {OUTCOMES.map((outcome, number) => (
-            <button key={outcome} aria-pressed={one.outcome?.outcome === outcome} onClick={() => note(outcome)}>
-              <kbd>{number + 1}</kbd> {t(`ledger.${outcome}`)}
-            </button>
-          ))}
-        </p>
-      )}
+      {may("broadcast:send") && <Outcomes one={one} />}
       {[...one.corrected, ...(one.outcome ? [one.outcome] : [])].map((said) => (
         <p key={said.at} class="dim">
           {when(said.at)} {said[`outcome_${language.value}`]} {said.note} · {said.name}
         </p>
       ))}
       <Recorded one={one} />
-      <Pictures one={one} />
+      <Pictures city={city} one={one} />
     </article>
+  );
+}
+
+/** What came of it, by one key each; what is written beside it goes on record with it. */
+function Outcomes({ one }: { one: Entry }) {
+  useEffect(() => void (words.value = ""), []);
+  return (
+    <form
+      class="one-key"
+      onSubmit={(event) => {
+        event.preventDefault();
+        note("other");
+      }}
+    >
+      {OUTCOMES.map((outcome, number) => (
+        <button key={outcome} type="button" aria-pressed={one.outcome?.outcome === outcome} onClick={() => note(outcome)}>
+          <kbd>{number + 1}</kbd> {t(`ledger.${outcome}`)}
+        </button>
+      ))}
+      <input class="note" value={words.value} maxLength={500} aria-label={t("ledger.note")} placeholder={t("ledger.note")} onInput={(event) => (words.value = event.currentTarget.value)} />
+    </form>
   );
 }
 
@@ -252,19 +304,27 @@ function Recorded({ one }: { one: Entry }) {
   );
 }
 
-/** Of a picture that was to be one of before, or of after: it, and what stands below it; why there is none where there is none. */
-export function taken(one: Pick<Entry, "pictures" | "missing_pictures">, camera: string, moment: "before" | "after"): { picture?: Picture; said: string; late: boolean } {
+type Pictured = Pick<Entry, "open" | "pictures" | "missing_pictures"> & { deliveries: { since: string }[] };
+
+/** Whether a picture of which nothing is known may still come. */
+function awaited({ open, deliveries }: Pictured): boolean {
+  return open || gatewayNow() - Math.max(...deliveries.map((delivery) => Date.parse(delivery.since))) < AWAITED_MS;
+}
+
+/** Of a picture that was to be one of before, or of after: it, and what stands below it; where there is none, why, or that it is awaited. */
+export function taken(one: Pictured, camera: string, moment: "before" | "after"): { picture?: Picture; said: string; late: boolean } {
   const moments: readonly string[] = moment === "before" ? ["before", "during"] : ["after"];
   const picture = one.pictures.find((each) => each.camera === camera && moments.includes(each.moment));
   const missing = one.missing_pictures.find((each) => each.camera === camera && each.moment === moment);
   const late = picture?.moment === "during";
+  if (!picture && !missing && awaited(one)) return { said: t("ledger.awaited"), late };
   if (!picture) return { said: [t("ledger.no-picture"), missing && reason(missing.reason)].filter(Boolean).join(" · "), late };
   const voice = moment === "before" && picture.first_packet_at ? t("ledger.voice-at", { at: exact(picture.first_packet_at) }) : "";
   return { picture, said: [exact(picture.at), voice, picture.gone && t("ledger.picture-gone")].filter(Boolean).join(" · "), late };
 }
 
 /** What each camera saw before and after, side by side. */
-function Pictures({ one }: { one: Entry }) {
+function Pictures({ city, one }: { city: City; one: Entry }) {
   const cameras = [...new Set([...one.pictures, ...one.missing_pictures].map((picture) => picture.camera))];
   return (
     <>
@@ -275,9 +335,9 @@ function Pictures({ one }: { one: Entry }) {
             const name = t(late ? "ledger.during" : `ledger.${moment}`);
             return (
               <figure key={moment} data-moment={picture?.moment ?? "missing"}>
-                {picture && !picture.gone && <img src={`/v1/broadcasts/${encodeURIComponent(one.id)}/pictures/${picture.sha256}`} alt={`${camera} ${name}`} />}
+                {picture && !picture.gone && <img src={`/v1/broadcasts/${encodeURIComponent(one.id)}/pictures/${picture.sha256}`} alt={`${named(city, camera)} ${name}`} />}
                 <figcaption class={late ? "wrong" : ""}>
-                  {camera} · {name} · {said}
+                  {named(city, camera)} · {name} · {said}
                 </figcaption>
               </figure>
             );

@@ -62,8 +62,8 @@ function Room({ city, desk }: { city: City; desk: Desk }) {
     case "ledger":
       return (
         <div>
-          <Ledger />
-          <Schedules />
+          <Ledger city={city} />
+          <Schedules city={city} />
         </div>
       );
     case "footage":

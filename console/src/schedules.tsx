@@ -2,6 +2,7 @@
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { get, post } from "./api";
+import type { City } from "./city";
 import { reason, t, when, who } from "./i18n";
 import { place } from "./ledger";
 import type { Entry } from "./ledger";
@@ -53,7 +54,7 @@ async function step(id: string, what: string): Promise<void> {
   }
 }
 
-export function Schedules() {
+export function Schedules({ city }: { city: City }) {
   useEffect(() => void read(), []);
   if (schedules.value.length === 0) return null;
   return (
@@ -75,7 +76,7 @@ export function Schedules() {
         </thead>
         <tbody>
           {schedules.value.map((one) => (
-            <Line key={one.id} one={one} />
+            <Line key={one.id} city={city} one={one} />
           ))}
         </tbody>
       </table>
@@ -83,7 +84,7 @@ export function Schedules() {
   );
 }
 
-function Line({ one }: { one: Schedule }) {
+function Line({ city, one }: { city: City; one: Schedule }) {
   return (
     <tr data-schedule={one.id}>
       <td title={one.rrule}>
@@ -96,7 +97,7 @@ function Line({ one }: { one: Schedule }) {
       <td class={one.last && one.last.state !== "ordered" ? "wrong" : ""}>
         {one.last && `${when(one.last.due)} ${t(`schedules.${one.last.state}`)} ${one.last.code && reason(one.last.code)}`}
       </td>
-      <td>{place({ targets: one.targets, deliveries: one.targets.speakers.map((speaker) => ({ speaker, state: "", reason: "" })) })}</td>
+      <td>{place(city, { targets: one.targets, deliveries: one.targets.speakers.map((speaker) => ({ speaker, state: "", reason: "" })) })}</td>
       <td class="dim">{who(one.actor, one.sender)}</td>
       <td>
         {steps(one.state, may).map((what) => (

@@ -16,6 +16,7 @@ export interface Choice {
 export interface Delivery {
   speaker: string;
   state: string;
+  since: string;
   reason: string;
   detail: string;
   remarks: Remark[];

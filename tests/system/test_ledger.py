@@ -7,7 +7,8 @@ import pytest
 
 from tests.system.chromium import browser, program
 from tests.system.conftest import ROOT, Demo
-from tests.system.test_console import api, press, sign_in
+from tests.system.test_console import api, fill, press, sign_in
+from tests.system.test_footage_desk import choose
 from tests.waiting import until
 
 pytestmark = [
@@ -16,22 +17,36 @@ pytestmark = [
     pytest.mark.skipif(not (ROOT / "gateway/web/index.html").exists(), reason="the console is not built: ./gw console"),
 ]
 
+TEXT = "请保持通道畅通"
+
 
 async def test_one_key_says_what_came_of_a_broadcast_and_another_corrects_it(demo: Demo, tmp_path: Path) -> None:
     async with browser(tmp_path / "profile") as page, api(demo, "operator") as http:
         async with http.get("/v1/devices?kind=speaker&limit=1") as answer:
-            speaker = (await answer.json())["items"][0]["id"]
-        name = await said(http, speaker)
+            speaker = (await answer.json())["items"][0]
+        name = await said(http, speaker["id"])
         await sign_in(page, demo, "operator")
         await press(page, "b")
         await page.until(f"document.querySelector('[data-broadcast={name}]')")
+        assert speaker["name"] in await page.run(f"document.querySelector('[data-broadcast={name}]').textContent")
         await page.run(f"document.querySelector('[data-broadcast={name}]').click()")
+        assert TEXT in await page.until("document.querySelector('.looked h3')?.textContent")
+        assert speaker["name"] in await page.run("document.querySelector('.looked li').textContent")
         await press(page, "1")
         await page.until(f"!['—', ''].includes(document.querySelector('[data-broadcast={name}] .came').textContent)")
         assert (await told(http, name))["outcome"]["outcome"] == "left"
         await press(page, "3")
         after = await until(lambda: told(http, name), wanted=lambda one: bool(one["corrected"]))
         assert (after["outcome"]["outcome"], [one["outcome"] for one in after["corrected"]]) == ("nobody", ["left"])
+        await press(page, "4")
+        assert await page.run("document.activeElement.matches('.looked .note')"), "of the other outcome somebody says what it was"
+        await page.run(fill(".looked .note", "城管已到场"))
+        await page.run("document.activeElement.form.requestSubmit()")
+        after = await until(lambda: told(http, name), wanted=lambda one: len(one["corrected"]) == 2)
+        assert (after["outcome"]["outcome"], after["outcome"]["note"]) == ("other", "城管已到场")
+        await page.until("[...document.querySelectorAll('.looked p')].some(line => line.textContent.includes('城管已到场'))")
+        await page.run(choose("[aria-label='结果'], [aria-label='What came of it']", "other"))
+        await page.until("document.querySelectorAll('.ledger tbody tr').length === 1")
         await page.screenshot(tmp_path / "ledger.png")
         assert await page.run("fetch(document.querySelector('.filters a').href).then(answer => answer.status)") == 200
         assert page.errors == []
@@ -40,9 +55,9 @@ async def test_one_key_says_what_came_of_a_broadcast_and_another_corrects_it(dem
 async def test_a_schedule_is_paused_and_resumed_by_a_button(demo: Demo, tmp_path: Path) -> None:
     async with browser(tmp_path / "profile") as page, api(demo, "operator") as http:
         async with http.get("/v1/devices?kind=speaker&limit=1") as answer:
-            speaker = (await answer.json())["items"][0]["id"]
+            speaker = (await answer.json())["items"][0]
         start = (datetime.now(UTC) + timedelta(days=1)).isoformat()
-        body = {"name": "放学提醒", "text": "请走人行道", "start": start, "rrule": "FREQ=DAILY", "targets": {"speakers": [speaker]}}
+        body = {"name": "放学提醒", "text": "请走人行道", "start": start, "rrule": "FREQ=DAILY", "targets": {"speakers": [speaker["id"]]}}
         async with http.post("/v1/schedules", json=body) as answer:
             assert answer.status == 201, await answer.text()
             name = (await answer.json())["id"]
@@ -50,7 +65,7 @@ async def test_a_schedule_is_paused_and_resumed_by_a_button(demo: Demo, tmp_path
         await press(page, "b")
         row = f"document.querySelector('[data-schedule={name}]')"
         await page.until(row)
-        assert speaker in await page.run(f"{row}.textContent")
+        assert speaker["name"] in await page.run(f"{row}.textContent")
         for after in ("paused", "active"):
             before = await page.run(f"{row}.querySelector('.state').textContent")
             await page.run(f"{row}.querySelector('button').click()")
@@ -65,7 +80,7 @@ async def said(http, speaker: str) -> str:
     """A broadcast that was heard, or not: the ledger has both."""
     name = "ledger-1"
     soon = (datetime.now(UTC) + timedelta(seconds=30)).isoformat()
-    body = {"id": name, "text": "请保持通道畅通", "case": "C-7", "not_after": soon, "targets": {"speakers": [speaker]}}
+    body = {"id": name, "text": TEXT, "case": "C-7", "not_after": soon, "targets": {"speakers": [speaker]}}
     async with http.post("/v1/broadcasts", json=body) as answer:
         assert answer.status == 202, await answer.text()
     await until(lambda: told(http, name), wanted=lambda one: not one["open"], within_s=60)
