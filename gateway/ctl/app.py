@@ -89,4 +89,10 @@ def _complain(failed: Failed) -> None:
     for fault in failed.faults:
         talk(f"  {fault}")
     if failed.hint:
-        talk(f"  → {failed.hint}")
+        talk(f"  → {_as_command(failed.hint)}")
+
+
+def _as_command(hint: str) -> str:
+    """The API's advice to look at a list, as the command that shows it."""
+    called = {f"GET {resource.path} lists": f"{PROGRAM} get {noun} lists" for noun, resource in look.RESOURCES.items()}
+    return next((hint.replace(asked, command) for asked, command in called.items() if asked in hint), hint)

@@ -194,7 +194,7 @@ class FootageRepository:
         """NotFound when there is none."""
         found = await self._requests(select(footage_requests).where(footage_requests.c.id == request))
         if not found:
-            raise NotFound(f"no footage request {request!r}")
+            raise NotFound(f"no footage request {request[:80]!r}", hint="GET /v1/footage-requests lists what there is.")
         return found[0]
 
     async def replace(self, before: FootageRequest, after: FootageRequest) -> None:

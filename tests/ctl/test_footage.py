@@ -89,6 +89,15 @@ async def _liaison(house: House, city, folder: Path) -> None:
     assert (altered.code, f"ALTERED  {file.name}: " in altered.out) == (1, True)
 
 
+async def test_a_request_that_is_not_there_is_answered_with_the_command_that_lists_them(house: House):
+    absent = await gatewayctl(house, "footage", "status", "F-NOPE", role=Role.LIAISON)
+    assert (absent.code, absent.err.splitlines()[1:]) == (4, ["  → gatewayctl get footage lists what there is."])
+
+
+async def test_the_list_of_deliveries_says_what_is_not_in_it(house: House):
+    assert "without a medium" in (await gatewayctl(house, "footage", "deliveries", "--help")).out
+
+
 async def _held(house: House, request: str) -> None:
     """What a request wants is held for some days, listed, and released with the reason."""
     placed = await gatewayctl(house, "footage", "hold", request, "--why", "案件未结", "--days", "7", "-o", "json", role=Role.LIAISON)
@@ -113,6 +122,7 @@ async def test_a_package_of_brought_files_alone_is_fetched_and_proved(house: Hou
     for more in (("--to", str(tmp_path / "F-1")), ("--zip", "--to", str(tmp_path / "F-1.zip"))):
         fetched = await gatewayctl(house, "footage", "fetch", "F-1", *more, role=Role.LIAISON)
         assert fetched.code == 0, fetched.err
+        assert "zip" in more[-1] or "1 file with its proof" in fetched.err
         assert (await gatewayctl(None, "footage", "verify", more[-1])).code == 0
     assert (tmp_path / "F-1" / "brought_01_03.dav").read_bytes() == film.read_bytes()
 

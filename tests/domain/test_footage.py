@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import SYSTEM, Actor, ActorKind, Person
 from gateway.domain.footage import (
+    BY_ITSELF,
     DELIVERABLE,
     NOT_REPLAYED,
     TRANSITIONS,
@@ -163,6 +164,8 @@ def test_what_the_table_does_not_know_is_refused(state: FootageState, act: Act) 
         with pytest.raises(Conflict) as caught:
             advanced(request, act, by=BERT, at=LATER, reason="why")
         assert caught.value.code == "wrong-state"
+        possible = caught.value.hint.removeprefix("possible now: ").split(", ")
+        assert possible == ["nothing more can be done with it"] or BY_ITSELF.isdisjoint(map(Act, possible))
 
 
 @given(

@@ -68,7 +68,10 @@ def add_signed_sheet(
 
 
 def deliveries(ctx: typer.Context, request: RequestId, *, output: Output = Format.TABLE) -> None:
-    """How a request's footage left, on media and to destinations; of a medium whose SIGNED is empty, the sheet is owed."""
+    """Media that a request's package was handed over on, and destinations that it was sent to; where SIGNED is empty, the sheet is owed.
+
+    What left by download, or was handed over without a medium, is not among them: gatewayctl describe footage REQUEST, under custody.
+    """
     show(client_of(ctx).get(f"/v1/footage-requests/{request}/deliveries")["items"], _COLUMNS, output)
 
 

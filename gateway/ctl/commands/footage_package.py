@@ -72,7 +72,7 @@ def verify(
         raise Failed("This is not what the gateway signed.", hint="Download it again; keep this one as it is.")
     for file in checked.files:
         sys.stdout.write(f"{file.sha256}  {file.name}  ok\n")
-    sys.stdout.write(f"VERIFIED  {len(checked.files)} files, certificate {checked.certificate}\n")
+    sys.stdout.write(f"VERIFIED  {_files(len(checked.files))}, certificate {checked.certificate}\n")
     if checked.unexplained:
         say(f"Signed too, by a later version, which explains it: {', '.join(map(ascii, checked.unexplained))}")
     if not fingerprint:
@@ -95,6 +95,10 @@ def page(
 # -- fetching ---------------------------------------------------------------------------------------------------------
 
 
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"
+
+
 def _whence(request: str, state: str) -> str:
     """Where files may still come from in that state."""
     if state in _TAKES_BROUGHT:
@@ -109,7 +113,8 @@ def _fetch_all(client: Client, request: str, files: list[dict[str, Any]], to: Pa
         for name in _proof(client, request, {file["name"] for file in files}):
             with _unbroken(name), client.open("GET", f"/v1/footage-requests/{request}/files/{quote(name)}") as answer:
                 (to / name).write_bytes(answer.read())
-    say(f"{len(files)} files with their proof in {to}; gatewayctl footage verify {to} checks them at any time")
+    whose = "its" if len(files) == 1 else "their"
+    say(f"{_files(len(files))} with {whose} proof in {to}; gatewayctl footage verify {to} checks them at any time")
 
 
 def _fetch(client: Client, request: str, file: dict[str, Any], folder: Path, progress: Bars) -> None:

@@ -67,6 +67,7 @@ from gateway.domain.footage.periods import (
 from gateway.domain.footage.places import Direction, Route, passed, sighted
 from gateway.domain.footage.searching import EVERYTHING, Counted, Figures, Reach, RequestsBy, Search, counted
 from gateway.domain.footage.workflow import (
+    BY_ITSELF,
     DELIVERABLE,
     FRUITLESS,
     GUARDS,
@@ -89,6 +90,7 @@ from gateway.domain.footage.workflow import (
 __all__ = [
     "AMENDABLE",
     "BEIJING",
+    "BY_ITSELF",
     "CLOCK_COMPARED",
     "CLOCK_SET",
     "DELIVERABLE",

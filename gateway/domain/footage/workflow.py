@@ -69,6 +69,9 @@ class Act(StrEnum):
     EXPIRE = "expire"
 
 
+BY_ITSELF: Final = frozenset({Act.LOCATE, Act.HOLD, Act.EXPORT, Act.COMPLETE, Act.COMPLETE_IN_PART, Act.FIND_NOTHING, Act.FAIL, Act.EXPIRE})
+"""What the gateway alone does, and nobody by hand."""
+
 _S = FootageState
 UNDERTAKEN: Final = frozenset(_S) - {_S.SUBMITTED, _S.REJECTED, _S.REVOKED}
 """States that an emergency may be in when somebody confirms or revokes it afterwards."""
@@ -308,7 +311,7 @@ GUARDS: Final[Mapping[Act, tuple[Guard, ...]]] = {
 
 
 def _allowed(state: FootageState) -> str:
-    acts = [act for known, act in TRANSITIONS if known is state and act not in (Act.CONFIRM, Act.REVOKE)]
+    acts = [act for known, act in TRANSITIONS if known is state and act not in BY_ITSELF | {Act.CONFIRM, Act.REVOKE}]
     return f"possible now: {', '.join(acts)}" if acts else "nothing more can be done with it"
 
 
