@@ -5,11 +5,14 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 # Control characters and those that turn the direction of text: a device's name must not be able to use them (rule 9).
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)")
 
 
 class Format(StrEnum):
@@ -110,6 +113,16 @@ def say(text: str) -> None:
     sys.stderr.write(harmless(text) + "\n")
 
 
+def local(moment: str) -> str:
+    """An RFC 3339 time of the API in this machine's time, with its offset (`Z` for none); any other text as it is."""
+    if _MOMENT.fullmatch(moment) is None:
+        return moment
+    try:
+        return datetime.fromisoformat(moment).astimezone().isoformat().replace("+00:00", "Z")
+    except (ValueError, OverflowError):
+        return moment
+
+
 def harmless(text: str, *, escape: bool = False) -> str:
     """`text` without what steers a terminal; `escape` writes it as JSON would."""
     return _STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}" if escape else "\N{REPLACEMENT CHARACTER}", text)
@@ -124,7 +137,7 @@ def _cell(value: object) -> str:
         return ", ".join(f"{name}: {_cell(part)}" for name, part in value.items() if part not in (0, None, "", [])) or "-"
     if isinstance(value, list):
         return ", ".join(map(_cell, value)) or "-"
-    return harmless(str(value).replace("\n", " ")) or "-"
+    return harmless(local(str(value)).replace("\n", " ")) or "-"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import yaml
 from rich.cells import cell_len
 
 from gateway.ctl.live import Live, Seen
-from gateway.ctl.output import harmless
+from gateway.ctl.output import Format, column, harmless, local, show, tell
 from gateway.domain.access import Role
 from gateway.domain.devices import DeviceId
 from gateway.domain.health import HealthState, Standing
@@ -33,6 +35,35 @@ async def test_lists_are_tables_for_people_and_json_or_yaml_for_programs(house: 
     assert len(wide.out.splitlines()) == 2
 
 
+@pytest.fixture
+def in_china(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "CST-8")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_china")
+def test_people_read_times_of_their_own_zone_and_programs_those_of_the_api(capsys: pytest.CaptureFixture[str]):
+    item = {"id": "F-1", "start": "2026-11-22T01:00:00Z", "spans": [{"end": "2026-11-21T20:30:00.250000-05:00"}]}
+    show([item], [column("id"), column("start")], Format.TABLE)
+    tell(item, Format.TABLE)
+    told = capsys.readouterr().out
+    assert (told.count("2026-11-22T09:00:00+08:00"), told.count("end: 2026-11-22T09:30:00.250000+08:00")) == (2, 1)
+    for form in (Format.JSON, Format.YAML):
+        show([item], [column("start")], form)
+        assert "2026-11-22T01:00:00Z" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("in_china")
+@pytest.mark.parametrize(
+    "text", ["2026-11-22", "2026-11-22T09:00:00", "2026-13-22T09:00:00Z", "0001-01-01T00:00:00+14:00", "since 2026-11-22T01:00:00Z"]
+)
+def test_what_is_no_moment_stays_as_it_is(text: str):
+    assert local(text) == text
+
+
 async def test_columns_stand_under_their_headings_whatever_the_script(house: House):
     done = await gatewayctl(house, "get", "devices")
     heading, *rows = done.out.splitlines()
@@ -54,7 +85,7 @@ async def test_one_thing_is_described_with_what_belongs_to_it(house: House):
         (["get", "trees"], 2, "There are: devices"),
         (["get", "zones", "--kind", "camera"], 2, "gatewayctl get zones"),
         (["get", "devices", "--kind", "tree"], 2, "?kind"),
-        (["describe", "devices", "nowhere"], 4, "/v1/devices"),
+        (["describe", "devices", "nowhere"], 4, "gatewayctl get devices lists"),
         (["keys", "create", "--name", "x", "--role", "king"], 2, "/roles/0"),
         (["say", "--clip", "nofile.wav", "--speaker", "spk-1"], 2, "gatewayctl get clips"),
         (["say", "nofile.wav", "--speaker", "spk-1"], 2, "--clip nofile.wav"),

@@ -23,7 +23,7 @@ from gateway.ctl.commands.speak import (
 )
 from gateway.ctl.download import save
 from gateway.ctl.failure import Exit, Failed
-from gateway.ctl.output import Column, Format, column, say, show, tell
+from gateway.ctl.output import Column, Format, column, local, say, show, tell
 from gateway.ctl.session import Output, client_of
 
 PATH = "/v1/broadcasts"
@@ -216,7 +216,7 @@ def _tell(broadcast: dict[str, Any], output: Format) -> None:
     lists = {name: broadcast.pop(name) for name in ("deliveries", "corrected", "pictures", "missing_pictures")}
     said = broadcast.pop("outcome")
     where = _where(broadcast)
-    outcome_words = said and f"{said['outcome_zh']} {said['outcome_en']} ({said['name']}, {said['at']}) {said['note']}".rstrip()
+    outcome_words = said and f"{said['outcome_zh']} {said['outcome_en']} ({said['name']}, {local(said['at'])}) {said['note']}".rstrip()
     tell(broadcast | {"targets": where, "outcome": outcome_words, "recording": _recording(recording)}, output)
     for name, columns in (("deliveries", DELIVERIES), ("corrected", _SAID), ("pictures", _PICTURES), ("missing_pictures", _MISSING)):
         if lists[name]:
@@ -230,9 +230,11 @@ def _recording(told: Mapping[str, Any]) -> str:
     if told["reason"]:
         words.append(f"{told['reason_zh']} {told['reason_en']} ({told['reason']})")
     if told["duration_ms"]:
-        words.append(f"{told['duration_ms'] / 1000:.1f} s from {told['began_at']}")
+        words.append(f"{told['duration_ms'] / 1000:.1f} s from {local(told['began_at'])}")
     if told["sha256"]:
-        words.append(f"{told['size']} bytes, SHA-256 {told['sha256']}" + (f", gone since {told['keep_until']}" if told["gone"] else ""))
+        words.append(
+            f"{told['size']} bytes, SHA-256 {told['sha256']}" + (f", gone since {local(told['keep_until'])}" if told["gone"] else "")
+        )
     return "; ".join(words)
 
 

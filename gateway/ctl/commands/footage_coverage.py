@@ -9,7 +9,7 @@ import typer
 from gateway.ctl.commands.footage_progress import drawn
 from gateway.ctl.commands.footage_times import length_of, window_of
 from gateway.ctl.failure import Exit, Failed
-from gateway.ctl.output import Format, harmless, tell, write_line
+from gateway.ctl.output import Format, harmless, local, tell, write_line
 from gateway.ctl.session import Output, client_of
 
 _WIDEST: Final = 120
@@ -90,4 +90,4 @@ def _bar(window: Mapping[str, Any], layers: Sequence[tuple[str, Sequence[Mapping
 
 
 def _period(name: str, period: Mapping[str, Any]) -> str:
-    return f"  {name}  {period['start']} → {period['end']}"
+    return f"  {name}  {local(period['start'])} → {local(period['end'])}"

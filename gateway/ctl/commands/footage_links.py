@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.ctl.output import Column, Format, column, say, show, tell, write_line
+from gateway.ctl.output import Column, Format, column, local, say, show, tell, write_line
 from gateway.ctl.session import Output, client_of
 
 _COLUMNS = (
@@ -45,7 +45,7 @@ def link(
     write_line(f"address  {client.server}{made['path']}")
     write_line(f"name     {made['badge']}")
     write_line(f"code     {made['code']}")
-    say(f"for {made['receiver']}, until {made['expires_at']}; the code is told this once")
+    say(f"for {made['receiver']}, until {local(made['expires_at'])}; the code is told this once")
     say(f"to end it: gatewayctl footage revoke-link {made['id']}")
 
 

@@ -9,7 +9,7 @@ import typer
 from gateway.ctl.bars import bars
 from gateway.ctl.client import Client
 from gateway.ctl.failure import Failed
-from gateway.ctl.output import Format, column, say, show, tell
+from gateway.ctl.output import Format, column, local, say, show, tell
 from gateway.ctl.session import Output, client_of
 
 POLL_S: Final = 1.0
@@ -86,5 +86,5 @@ def _waited(client: Client, delivery: dict[str, Any]) -> dict[str, Any]:
 
 def _step(delivery: dict[str, Any]) -> str:
     reason = f": {delivery['reason']}" if delivery["reason"] else ""
-    later = f"; next try at {delivery['next_attempt_at']}" if delivery["next_attempt_at"] else ""
+    later = f"; next try at {local(delivery['next_attempt_at'])}" if delivery["next_attempt_at"] else ""
     return f"is {delivery['state']}{reason}{later}"

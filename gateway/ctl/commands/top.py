@@ -13,7 +13,7 @@ from gateway.ctl.client import Client
 from gateway.ctl.commands.look import title
 from gateway.ctl.failure import Failed
 from gateway.ctl.live import STATES, Live, read
-from gateway.ctl.output import harmless
+from gateway.ctl.output import harmless, local
 from gateway.ctl.session import client_of
 from gateway.ctl.spans import ago
 
@@ -90,7 +90,7 @@ class _Followed:
 
 def _plain(live: Live) -> list[str]:
     counts = live.counts()
-    lines = [f"{live.at}   {len(live.devices)} devices in {len(live.groups)} groups   {live.server}", ""]
+    lines = [f"{local(live.at)}   {len(live.devices)} devices in {len(live.groups)} groups   {live.server}", ""]
     lines.append(f"{'':10}" + "".join(f"{state:>10}" for state in STATES))
     lines += [f"{kind:10}" + "".join(f"{found[state]:>10}" for state in STATES) for kind, found in counts.items()]
     lines.append(f"{'all':10}" + "".join(f"{sum(found[state] for found in counts.values()):>10}" for state in STATES))
