@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, timedelta, tzinfo
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -119,6 +119,7 @@ class MqttSettings(Sending):
 
 
 ChannelSettings = WebhookSettings | EmailSettings | DingTalkSettings | WeComSettings | FeishuSettings | MqttSettings
+_KINDS: Mapping[str, type[Sending]] = {get_args(model.model_fields["kind"].annotation)[0]: model for model in get_args(ChannelSettings)}
 
 
 class _Hours(Section):
@@ -251,9 +252,8 @@ def load_alerts(path: Path) -> Alerts:
     """What the file at `path` says. InvalidInput (`bad-alerts`) with one fault for everything that is wrong, each with its line."""
     file = YamlFile(path, code="bad-alerts", example="configs/alerts.yaml")
     values = file.values()
-    found = _validated(values, file) if not file.faults else None
-    if found is not None:
-        _judge(found, file)
+    found = _validated(values, file)
+    _judge(values, file)
     if file.faults or found is None:
         file.refuse()
     zone = ZoneInfo(found.timezone)
@@ -278,31 +278,51 @@ def _validated(values: dict[str, Any], file: YamlFile) -> _File | None:
         return None
 
 
-def _judge(found: _File, file: YamlFile) -> None:
-    """What no single key shows: channels that routes name, files that channels name, names that stand twice."""
-    for name, channel in found.channels.items():
-        for what in type(channel).model_fields:
-            named = getattr(channel, what)
-            if isinstance(named, Path) and not os.path.isfile(named):  # noqa: PTH113 (Path.is_file raises where a folder is closed)
-                file.fault(file.line(("channels", name, what)), f"channels.{name}.{what}: there is no file {named}")
-        if isinstance(channel, EmailSettings) and (channel.password_file is None) != (channel.username is None):
-            file.fault(file.line(("channels", name)), f"channels.{name}: username and password_file go together")
+def _judge(values: Mapping[str, Any], file: YamlFile) -> None:
+    """What no single key shows: channels that routes name, files that channels name, names that stand twice.
+
+    It goes by `values` as they stand in the file, of which any part may be wrong: what cannot be read, the model has complained of.
+    """
+    channels = values.get("channels")
+    channels = channels if isinstance(channels, Mapping) else {}
+    for name, channel in channels.items():
+        if isinstance(channel, Mapping):
+            _judge_channel(name, channel, file)
     names: set[str] = set()
-    for number, route in enumerate(found.routes):
-        if route.name in names:
-            file.fault(file.line(("routes", number, "name")), f"there are two routes {route.name}")
-        names.add(route.name)
-        _judge_channels(found, route.channels, file, ("routes", number, "channels"), f"routes.{route.name}")
-    told: Mapping[str, Sequence[_Told]] = {"work_orders": found.work_orders, "footage": found.footage, "broadcasts": found.broadcasts}
-    for section, entries in told.items():
-        for number, entry in enumerate(entries):
-            _judge_channels(found, entry.channels, file, (section, number, "channels"), section)
+    for number, route in _entries(values, "routes"):
+        name = str(route.get("name", number + 1))
+        if "name" in route and name in names:
+            file.fault(file.line(("routes", number, "name")), f"there are two routes {name}")
+        names.add(name)
+        _judge_names(route, channels, file, ("routes", number, "channels"), f"routes.{name}")
+    for section in ("work_orders", "footage", "broadcasts"):
+        for number, entry in _entries(values, section):
+            _judge_names(entry, channels, file, (section, number, "channels"), section)
 
 
-def _judge_channels(found: _File, channels: Sequence[str], file: YamlFile, place: Place, who: str) -> None:
-    for name in channels:
-        if name not in found.channels:
-            file.fault(file.line(place), f"{who}: no channel {name}{nearest(name, list(found.channels))}")
+def _judge_channel(name: str, channel: Mapping[str, Any], file: YamlFile) -> None:
+    known = _KINDS.get(str(channel.get("kind")))
+    for what, named in channel.items():
+        is_file = what.endswith("_file") and (known is None or what in known.model_fields)
+        if is_file and isinstance(named, str) and not os.path.isfile(named):  # noqa: PTH113 (Path.is_file raises where a folder is closed)
+            file.fault(file.line(("channels", name, what)), f"channels.{name}.{what}: there is no file {named}")
+    if known is EmailSettings and (channel.get("password_file") is None) != (channel.get("username") is None):
+        file.fault(file.line(("channels", name)), f"channels.{name}: username and password_file go together")
+
+
+def _judge_names(entry: Mapping[str, Any], channels: Mapping[str, Any], file: YamlFile, place: Place, who: str) -> None:
+    named = entry.get("channels")
+    for name in named if isinstance(named, list) else ():
+        if isinstance(name, str) and name not in channels:
+            file.fault(file.line(place), f"{who}: no channel {name}{nearest(name, list(channels))}")
+
+
+def _entries(values: Mapping[str, Any], section: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The entries of a list that are sections of keys, each with its number."""
+    found = values.get(section)
+    for number, entry in enumerate(found if isinstance(found, list) else ()):
+        if isinstance(entry, Mapping):
+            yield number, entry
 
 
 def _without_tag(place: Sequence[str | int]) -> Place:
