@@ -66,6 +66,22 @@ async def test_an_engineer_sees_an_incident_come_acknowledges_it_by_keyboard_and
         assert page.errors == []
 
 
+async def test_the_bar_on_top_is_one_row_on_a_small_screen_also_while_something_is_down(demo: Demo, tmp_path: Path) -> None:
+    async with browser(tmp_path / "profile", width=1366, height=768) as page, api(demo, "admin") as http:
+        await sign_in(page, demo, "admin")
+        await page.until("document.querySelectorAll('.tile.up').length === 12")
+        device = await a_camera(http, demo)
+        async with fault(http, demo, device["id"]):
+            await page.until("document.querySelector('.count.down')")
+            for language, button in (("en", "English"), ("zh-CN", "中文")):
+                await page.run(f"[...document.querySelectorAll('nav button')].find(one => one.textContent === {button!r})?.click()")
+                await page.until(f"document.documentElement.lang === {language!r}")
+                await page.screenshot(tmp_path / f"bar-{language}.png")
+                assert await page.run("document.querySelector('.top').offsetHeight") < 70, language
+            assert await page.run(SPARE) > 0, "the search says in Chinese all that it may be asked for"
+        assert page.errors == []
+
+
 async def test_an_engineer_says_which_loudspeaker_is_heard_where_a_camera_looks(demo: Demo, tmp_path: Path) -> None:
     async with browser(tmp_path / "profile") as page, api(demo, "engineer") as http:
         async with http.get("/v1/bindings?state=confirmed&limit=1") as answer:
@@ -187,3 +203,13 @@ async def fault(http: aiohttp.ClientSession, demo: Demo, device: str) -> AsyncIt
     finally:
         async with http.delete(f"{demo.control}/devices/{device}/fault"):
             pass
+
+
+# How much wider the search is than what stands in it before anything is typed, in px.
+SPARE = """(() => {
+    const box = document.querySelector('.top input');
+    const { font, paddingLeft } = getComputedStyle(box);
+    const pen = document.createElement('canvas').getContext('2d');
+    pen.font = font;
+    return box.clientWidth - 2 * parseFloat(paddingLeft) - pen.measureText(box.placeholder).width;
+})()"""
