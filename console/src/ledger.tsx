@@ -266,7 +266,7 @@ function Outcomes({ one }: { one: Entry }) {
       class="one-key"
       onSubmit={(event) => {
         event.preventDefault();
-        note("other");
+        note(OUTCOMES.find((known) => known === one.outcome?.outcome) ?? "other");
       }}
     >
       {OUTCOMES.map((outcome, number) => (

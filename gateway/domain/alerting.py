@@ -309,7 +309,7 @@ def _why_silent(line: Line, route: str, now: datetime) -> Iterator[Note]:
         assert trouble.snoozed_until is not None
         yield Note(trouble.id, route, SNOOZED, now, f"until {trouble.snoozed_until.isoformat()}")
     elif trouble.acknowledged:
-        yield Note(trouble.id, route, ACKNOWLEDGED, now, f"no reminders: acknowledged by {trouble.acknowledged_by or 'somebody'}")
+        yield Note(trouble.id, route, ACKNOWLEDGED, now, f"no reminders: acknowledged by {trouble.known_by or 'somebody'}")
     elif line.told is not None and not line.news(now):
         yield Note(trouble.id, route, NOT_WORSE, now, "told already; more members are no news, a higher severity is")
 

@@ -41,6 +41,7 @@ class Trouble:
     reason: str = ""
     cause: Mapping[str, str] = field(default_factory=dict)
     acknowledged_by: str = ""
+    acknowledger: str = ""
     assignee: str = ""
     snoozed_until: datetime | None = None
     resolved_at: datetime | None = None
@@ -63,6 +64,11 @@ class Trouble:
     def acknowledged(self) -> bool:
         return self.state == ACKNOWLEDGED
 
+    @property
+    def known_by(self) -> str:
+        """Who acknowledged it, by name where that is known."""
+        return self.acknowledger or self.acknowledged_by
+
     def snoozed(self, now: datetime) -> bool:
         return self.snoozed_until is not None and now < self.snoozed_until
 
@@ -80,7 +86,8 @@ def trouble_of(told: Mapping[str, Any]) -> Trouble:
             opened_at=_moment(told["opened_at"]),
             reason=str(told.get("reason") or ""),
             cause={name: str(value) for name, value in (told.get("cause") or {}).items() if value},
-            acknowledged_by=str(told.get("acknowledger") or told.get("acknowledged_by") or ""),
+            acknowledged_by=str(told.get("acknowledged_by") or ""),
+            acknowledger=str(told.get("acknowledger") or ""),
             assignee=str(told.get("assignee") or ""),
             snoozed_until=_maybe(told.get("snoozed_until")),
             resolved_at=_maybe(told.get("resolved_at")),
@@ -107,6 +114,7 @@ def trouble_json(trouble: Trouble) -> dict[str, Any]:
         "reason": trouble.reason,
         "cause": dict(trouble.cause),
         "acknowledged_by": trouble.acknowledged_by,
+        "acknowledger": trouble.acknowledger,
         "assignee": trouble.assignee,
         "snoozed_until": trouble.snoozed_until and trouble.snoozed_until.isoformat(),
         "resolved_at": trouble.resolved_at and trouble.resolved_at.isoformat(),

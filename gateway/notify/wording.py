@@ -270,8 +270,8 @@ class _Page:
             yield self.say("names", names=self._few([plain(one.name) for one in trouble.victims], NAMES_SHOWN, trouble.devices))
         if trouble.reason:
             yield self.say("reason", reason=self._because(trouble.reason))
-        if trouble.acknowledged_by:
-            yield self.say("acknowledged", who=plain(trouble.acknowledged_by))
+        if trouble.known_by:
+            yield self.say("acknowledged", who=plain(trouble.known_by))
         if trouble.over and trouble.resolved_by:
             yield self.say("closed", who=plain(trouble.resolved_by))
         yield self.say("id", id=trouble.id)

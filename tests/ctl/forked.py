@@ -10,6 +10,7 @@ import socketserver
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from collections.abc import Mapping
 from typing import Any
@@ -45,6 +46,7 @@ def _become(asked: Mapping[str, Any], out: int, err: int) -> None:
         os.chdir(asked["cwd"])
         os.environ.clear()
         os.environ.update(asked["env"])
+        time.tzset()
         sys.argv = ["gatewayctl", *asked["arguments"]]
         main()
     except SystemExit as end:

@@ -132,8 +132,9 @@ async def test_top_and_events_show_how_things_are_and_what_happened(house: House
 
 async def test_events_are_a_line_each_for_a_person(house: House):
     forged = house.event("cam-2", after="up", comment="well\n12:00:00  9  device.state  cam-1  after=down")
-    await house.emit(house.event("cam-1", after="down"), forged)
-    done = await gatewayctl(house, "events")
+    await house.emit(house.event("cam-1", after="down", since="2026-07-01T00:10:00+00:00"), forged)
+    done = await gatewayctl(house, "events", TZ="CST-8")
+    assert "since=2026-07-01T08:10:00+08:00" in done.out
     assert [line.split()[1:5] for line in done.out.splitlines()] == [
         ["1", "device.state", "cam-1", "after=down"],
         ["2", "device.state", "cam-2", "after=up"],

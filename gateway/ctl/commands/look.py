@@ -12,7 +12,7 @@ from gateway.ctl.client import Client
 from gateway.ctl.commands.broadcasts import LISTED
 from gateway.ctl.failure import Exit, Failed
 from gateway.ctl.live import since
-from gateway.ctl.output import Column, Format, Rows, column, line, show, tell, write_line
+from gateway.ctl.output import Column, Format, Rows, column, line, local, show, tell, write_line
 from gateway.ctl.session import Output, client_of
 
 
@@ -288,6 +288,7 @@ def _brief(event: Mapping[str, Any]) -> None:
     if event["type"] == "gap":
         raise Failed("Some events are gone for good.", hint="gatewayctl get devices shows how things are now.")
     at = datetime.fromisoformat(event["at"]).astimezone().strftime("%H:%M:%S")
-    told = " ".join(f"{name}={value}" for name, value in event["data"].items() if not isinstance(value, (dict, list)))
+    plain = {name: value for name, value in event["data"].items() if not isinstance(value, (dict, list))}
+    told = " ".join(f"{name}={local(value) if isinstance(value, str) else value}" for name, value in plain.items())
     write_line("  ".join((at, str(event["cursor"]), event["type"], event["subject"], told)).replace("\n", " ").rstrip())
     sys.stdout.flush()
