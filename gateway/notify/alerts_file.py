@@ -204,7 +204,7 @@ class _Handover(_Told):
 def _only(known: Iterable[str], names: frozenset[str]) -> frozenset[str]:
     strange = sorted(names - set(known))
     if strange:
-        raise ValueError(f"there is no step {strange[0]}; there are {', '.join(known)}")
+        raise ValueError(f"there is no step {' or '.join(strange)}; there are {', '.join(known)}")
     return names
 
 
@@ -290,11 +290,12 @@ def _judge(values: Mapping[str, Any], file: YamlFile) -> None:
             _judge_channel(name, channel, file)
     names: set[str] = set()
     for number, route in _entries(values, "routes"):
-        name = str(route.get("name", number + 1))
-        if "name" in route and name in names:
+        name = route.get("name")
+        name = name if isinstance(name, str) else ""
+        if name and name in names:
             file.fault(file.line(("routes", number, "name")), f"there are two routes {name}")
         names.add(name)
-        _judge_names(route, channels, file, ("routes", number, "channels"), f"routes.{name}")
+        _judge_names(route, channels, file, ("routes", number, "channels"), f"routes.{name or number + 1}")
     for section in ("work_orders", "footage", "broadcasts"):
         for number, entry in _entries(values, section):
             _judge_names(entry, channels, file, (section, number, "channels"), section)
@@ -305,7 +306,8 @@ def _judge_channel(name: str, channel: Mapping[str, Any], file: YamlFile) -> Non
     for what, named in channel.items():
         is_file = what.endswith("_file") and (known is None or what in known.model_fields)
         if is_file and isinstance(named, str) and not os.path.isfile(named):  # noqa: PTH113 (Path.is_file raises where a folder is closed)
-            file.fault(file.line(("channels", name, what)), f"channels.{name}.{what}: there is no file {named}")
+            why = f"there is no file {named}" if named.strip() else "must be a path"
+            file.fault(file.line(("channels", name, what)), f"channels.{name}.{what}: {why}")
     if known is EmailSettings and (channel.get("password_file") is None) != (channel.get("username") is None):
         file.fault(file.line(("channels", name)), f"channels.{name}: username and password_file go together")
 
