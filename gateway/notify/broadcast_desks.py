@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from functools import partial
+from itertools import islice
 from typing import Any, Final
 
 from gateway.domain.alerting import Kind
@@ -95,6 +96,11 @@ def step_of(event: str, data: Mapping[str, Any]) -> str:
     return step if step in STEPS else ""
 
 
+def shares(event: Event) -> bool:
+    """Whether an event is told in one message with others of its step."""
+    return step_of(event.type, event.data) not in {"", WAITS}
+
+
 def channels_of(desks: Sequence[BroadcastDesk], step: str) -> Sequence[str]:
     """The channels by which `step` is told; each once."""
     return list(dict.fromkeys(channel for desk in desks if desk.takes(step) for channel in desk.channels))
@@ -132,8 +138,9 @@ async def letters(tx: Tx, events: Sequence[Event], desks: Sequence[BroadcastDesk
 
 def _letter(step: str, events: Sequence[Event], content: Mapping[str, Any], channels: Sequence[str]) -> Letter:
     first = events[0]
+    harmless = step == DIED and not content["deliveries"]
     return Letter(
-        id=f"B-{DIED}-{first.at:%Y%m%d%H}" if step == DIED else f"B-{first.cursor}",  # one that dies again and again is told once an hour
+        id=f"B-{DIED}-{first.at:%Y%m%d%H}" if harmless else f"B-{first.cursor}",  # deaths that broke nothing off are told once an hour
         key=KEY,
         route=ROUTE,
         kind=STEPS[step].kind,
@@ -149,8 +156,15 @@ async def _content(tx: Tx, step: str, events: Sequence[Event], *, now: datetime,
     """What a message about `events` is made of; None where what they ask for is done, or too late."""
     if step == WAITS:
         return await _asked(tx, events[0], now=now, place_of=place_of)
-    owed = {(one.broadcast, one.speaker): one for one in await tx.owed_stops.all()} if step == SOUNDS else {}
-    return content_of(step, events, place_of=place_of, owed=owed)
+    if step != SOUNDS:
+        return content_of(step, events, place_of=place_of)
+    owed = {(one.broadcast, one.speaker): one for one in await tx.owed_stops.all()}
+    sounding = [event for event in events if _what(event) in owed]
+    return content_of(step, sounding, place_of=place_of, owed=owed) if sounding else None
+
+
+def _what(event: Event) -> tuple[BroadcastId, DeviceId]:
+    return BroadcastId(event.subject), DeviceId(str(event.data["speaker"]))
 
 
 async def _asked(tx: Tx, event: Event, *, now: datetime, place_of: PlaceOf) -> dict[str, Any] | None:
@@ -174,8 +188,11 @@ def content_of(
 ) -> dict[str, Any]:
     """What a message about `step` is made of, and what programs get; plain JSON. `owed`: the stops that are still owed; `speakers`: those
     that wait for a second person, as all else does that is told of by itself; `clip`: what the sound is called that is to be heard."""
-    told = [(event, str(event.data["speaker"])) for event in events if "speaker" in event.data]
-    places = [_place(event, speaker, place_of(speaker), owed or {}) for event, speaker in told[:_SHOWN]]
+    told: dict[str, list[Event]] = {}
+    for event in events:
+        if "speaker" in event.data:
+            told.setdefault(str(event.data["speaker"]), []).append(event)
+    places = [_place(of_it, speaker, place_of(speaker), owed or {}) for speaker, of_it in islice(told.items(), _SHOWN)]
     places += [{"speaker": speaker, "place": place_of(speaker)} for speaker in speakers[:_SHOWN]]
     data = events[0].data
     return {
@@ -183,7 +200,7 @@ def content_of(
         "at": events[0].at.isoformat(),
         "severity": _severity_of(step, data).value,
         "broadcasts": list(dict.fromkeys(event.subject for event in events if event.subject)),
-        "speakers": list(dict.fromkeys(speaker for _, speaker in told)) or list(speakers),
+        "speakers": list(told) or list(speakers),
         "places": places,
         "reasons": list(dict.fromkeys(str(event.data["reason"]) for event in events if step != WAITS and event.data.get("reason"))),
         "deliveries": sum(event.data.get("deliveries", 0) for event in events),
@@ -196,11 +213,12 @@ def _severity_of(step: str, data: Mapping[str, Any]) -> Severity:
     return Severity.CRITICAL if urgent else STEPS[step].severity
 
 
-def _place(event: Event, speaker: str, place: str, owed: Mapping[tuple[BroadcastId, DeviceId], OwedStop]) -> dict[str, Any]:
+def _place(events: Sequence[Event], speaker: str, place: str, owed: Mapping[tuple[BroadcastId, DeviceId], OwedStop]) -> dict[str, Any]:
+    """What is known of one loudspeaker; of several broadcasts there, from the first one's beginning to the last one's end."""
     found: dict[str, Any] = {"speaker": speaker, "place": place}
-    if stop := owed.get((BroadcastId(event.subject), DeviceId(speaker))):
-        found |= {"since": stop.since.isoformat(), "until": stop.until.isoformat()}
-    if was := event.data.get("was"):
+    if stops := [owed[_what(event)] for event in events if _what(event) in owed]:
+        found |= {"since": min(stop.since for stop in stops).isoformat(), "until": max(stop.until for stop in stops).isoformat()}
+    if was := next((event.data["was"] for event in events if event.data.get("was")), None):
         found["was"] = dict(was)
     return found
 

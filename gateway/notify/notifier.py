@@ -42,7 +42,8 @@ from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 
 READER: Final = "alerts"
-BATCH: Final = 200  # events that are decided on together
+BATCH: Final = 200  # events that are decided on together; each may be a message, and a change of the store has its time
+GATHERED: Final = 1_000  # as many with those that share a message: what one stop-all leaves is told in one piece
 TICK_S: Final = 0.5
 SAVE_S: Final = 20.0  # how late the cursor may be in the store while nothing of ours happens
 GATHER_S: Final = 2.0  # how long an event of a broadcast waits for company: one stop-all may leave hundreds of loudspeakers unheard of
@@ -55,6 +56,8 @@ QUEUE_MAX: Final = 500  # messages that wait for one channel; the oldest of more
 RELOAD_EVENT = "alerts.reloaded"
 TEST_EVENT = "alerts.tested"
 INCIDENT: Final = "incident."
+UNFIT: Final = (Conflict, InvalidInput, NotFound, KeyError, TypeError, ValueError)
+"""What an event raises that cannot be read or stored."""
 
 log = structlog.get_logger(__name__)
 
@@ -92,6 +95,10 @@ class _Desk:
     letters: Callable[[Tx, Sequence[Event]], Awaitable[Sequence[Letter]]]
     notice: Callable[[Mapping[str, Any], str, str, tzinfo], Notice]
     counts: Callable[[Event], bool] = lambda _event: True
+
+
+class _Rehearsed(Exception):
+    """No error: it has the writer keep nothing of what went well."""
 
 
 class Notifier:
@@ -234,17 +241,18 @@ class Notifier:
     async def _follow_on(self) -> None:
         """Decide on the events as they come; those that wait already, together, and those that come within a moment of a broadcast's."""
         waiting: list[Event] = []
-        gathered = False
+        alone, gathered = 0, False
         async for event in self._store.events.follow(after=self._cursor):
             if self._counts(event):
                 waiting.append(event)
+                alone += not broadcast_desks.shares(event)
             if not gathered and event.cursor >= self._store.events.latest and any(one.type.startswith(BROADCAST) for one in waiting):
                 gathered = True
                 await self._clock.sleep(GATHER_S)
             last = event.cursor >= self._store.events.latest
-            if waiting and (last or len(waiting) >= BATCH):
+            if waiting and (last or alone >= BATCH or len(waiting) >= GATHERED):
                 await self._heed(waiting, event.cursor)
-                waiting, gathered = [], False
+                waiting, alone, gathered = [], 0, False
             elif not waiting:
                 self._cursor = event.cursor
 
@@ -255,28 +263,64 @@ class Notifier:
         )
 
     async def _heed(self, events: Sequence[Event], cursor: int) -> None:
-        """Decide on `events`; one that cannot be stored or read is passed over alone, and never stands in the way of the others."""
+        """Decide on `events`; one that cannot be stored or read is passed over alone, and the others are told as if it were not there."""
         try:
             await self._decide(events, cursor)
-        except (Conflict, InvalidInput, NotFound, KeyError, TypeError, ValueError) as error:
-            if len(events) > 1:
-                for event in events:
-                    await self._heed([event], event.cursor)
+        except UNFIT:
+            fit = await self._fit(events)
+            if len(fit) < len(events):
+                await self._heed(fit, cursor)
             else:
-                log.exception("alerts.event_passed_over", cursor=cursor, type=events[0].type, error=str(error))
-            self._cursor = cursor
-            await self._save_cursor()
+                await self._heed_singly(events, cursor)
+
+    async def _heed_singly(self, events: Sequence[Event], cursor: int) -> None:
+        for event in events:
+            try:
+                await self._decide([event], event.cursor)
+            except UNFIT as error:
+                _passed_over(event, error)
+        self._cursor = cursor
+        await self._save_cursor()
+
+    async def _fit(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Those of `events` that can be decided on, found by halves of which nothing is kept."""
+        try:
+            await self._rehearse(events)
+        except UNFIT as error:
+            if len(events) > 1:
+                half = len(events) // 2
+                return [*await self._fit(events[:half]), *await self._fit(events[half:])]
+            _passed_over(events[0], error)
+            return []
+        return events
+
+    async def _rehearse(self, events: Sequence[Event]) -> None:
+        """Decide on `events` and keep nothing of it."""
+
+        async def change(tx: Tx) -> None:
+            await self._put_down(tx, outcome, None, events)
+            raise _Rehearsed
+
+        async with self._deciding:
+            outcome, _ = self._follows(events)
+            with contextlib.suppress(_Rehearsed):
+                await self._store.writer.write(change, lane=Lane.HEALTH)
 
     async def _decide(self, events: Sequence[Event], cursor: int) -> None:
         async with self._deciding:
-            outcome, bundles = Outcome(), dict(self._bundles)
-            for event in events:
-                seen = self._happening(event) if event.type.startswith(INCIDENT) else None
-                if seen is not None:
-                    one = heed(bundles, seen, self._alerts.routes, now=self._clock.now(), new_id=self._new_id)
-                    bundles = one.over(bundles)
-                    _add(outcome, one)
+            outcome, bundles = self._follows(events)
             await self._commit(outcome, bundles, cursor, events)
+
+    def _follows(self, events: Sequence[Event]) -> tuple[Outcome, dict[str, Bundle]]:
+        """What follows from `events` of incidents, and the bundles as they are then."""
+        outcome, bundles = Outcome(), dict(self._bundles)
+        for event in events:
+            seen = self._happening(event) if event.type.startswith(INCIDENT) else None
+            if seen is not None:
+                one = heed(bundles, seen, self._alerts.routes, now=self._clock.now(), new_id=self._new_id)
+                bundles = one.over(bundles)
+                _add(outcome, one)
+        return outcome, bundles
 
     def _happening(self, event: Event) -> Happening | None:
         try:
@@ -331,27 +375,28 @@ class Notifier:
 
     async def _commit(self, outcome: Outcome, bundles: dict[str, Bundle], cursor: int | None, events: Sequence[Event] = ()) -> None:
         """Write all that was decided at once; only then is it so."""
-        now = self._clock.now()
-        routes = {route.name: route for route in self._alerts.routes.routes}
-        stirred = {name for message in outcome.messages for name in routes[message.route].channels}
-
-        async def change(tx: Tx) -> None:
-            await tx.alerts.keep(outcome.changed.values(), outcome.gone)
-            await tx.alerts.note(outcome.notes)
-            shifts = await tx.alerts.shifts(after=now, before=now + timedelta(seconds=1)) if outcome.messages else []
-            for message in outcome.messages:
-                await self._enqueue(tx, message, routes[message.route], on_duty(shifts, now, level=message.level))
-            for letter in await self._letters(tx, events):
-                await _post(tx, letter)
-                stirred.update(letter.channels)
-            if cursor is not None:
-                await tx.readers.advance(READER, cursor)
-
-        await self._store.writer.write(change, lane=Lane.HEALTH)
+        stirred = await self._store.writer.write(lambda tx: self._put_down(tx, outcome, cursor, events), lane=Lane.HEALTH)
         self._bundles = bundles
         if cursor is not None:
             self._cursor = self._saved = cursor
         self._stir(stirred)
+
+    async def _put_down(self, tx: Tx, outcome: Outcome, cursor: int | None, events: Sequence[Event]) -> set[str]:
+        """Write what was decided and what `events` tell by themselves; the channels that have something to carry then."""
+        now = self._clock.now()
+        routes = {route.name: route for route in self._alerts.routes.routes}
+        stirred = {name for message in outcome.messages for name in routes[message.route].channels}
+        await tx.alerts.keep(outcome.changed.values(), outcome.gone)
+        await tx.alerts.note(outcome.notes)
+        shifts = await tx.alerts.shifts(after=now, before=now + timedelta(seconds=1)) if outcome.messages else []
+        for message in outcome.messages:
+            await self._enqueue(tx, message, routes[message.route], on_duty(shifts, now, level=message.level))
+        for letter in await self._letters(tx, events):
+            await _post(tx, letter)
+            stirred.update(letter.channels)
+        if cursor is not None:
+            await tx.readers.advance(READER, cursor)
+        return stirred
 
     def _stir(self, channels: Iterable[str]) -> None:
         for channel in channels:
@@ -511,6 +556,10 @@ async def _post(tx: Tx, letter: Letter) -> None:
     """Queue a letter for its channels, once."""
     to = [Addressed(letter.route, channel, letter.kind, letter.severity.value, (), letter.about) for channel in letter.channels]
     await tx.alerts.enqueue(letter.id, {letter.key: letter.content}, to, at=letter.at)
+
+
+def _passed_over(event: Event, error: Exception) -> None:
+    log.error("alerts.event_passed_over", cursor=event.cursor, type=event.type, error=str(error), exc_info=error)
 
 
 def _add(all_: Outcome, one: Outcome) -> None:

@@ -20,10 +20,12 @@ from gateway.domain.broadcast import BroadcastId, Delivery, DeliveryState, OwedS
 from gateway.domain.city import City
 from gateway.domain.devices import CameraGroup, Device, DeviceId, DeviceKind, GroupId
 from gateway.domain.events import Event, NewEvent
-from gateway.notify.broadcast_desks import STEPS, BroadcastDesk, channels_of, content_of, gathered, notice, step_of
-from gateway.notify.notifier import GATHER_S, READER
+from gateway.errors import Conflict
+from gateway.notify import Notifier
+from gateway.notify.broadcast_desks import STEPS, BroadcastDesk, channels_of, content_of, gathered, notice, shares, step_of
+from gateway.notify.notifier import BATCH, GATHER_S, READER
 from gateway.storage.store import Store, Tx
-from tests.domain.troubles import START
+from tests.domain.troubles import START, incident_json
 from tests.notify import receivers
 from tests.notify.test_notifier import Door
 from tests.storage.test_broadcasts import PROGRAMME, clip, order
@@ -112,13 +114,16 @@ async def asked(door: Door, name: str = BROADCAST, **changes: Any) -> None:
     await door.write(change)
 
 
-async def owed(door: Door, *speakers: str) -> None:
+async def owed(door: Door, *speakers: str, by: Sequence[str] = (BROADCAST,)) -> None:
+    """These are not known to be silent, of each of these broadcasts; each later one began and ends a minute later."""
+
     async def change(tx: Tx) -> None:
         await tx.clips.add(clip())
-        await tx.broadcasts.add(order("b1"), ())
-        for speaker in speakers:
-            stop = OwedStop(BROADCAST, DeviceId(speaker), "clip-7", START - timedelta(seconds=30), START + timedelta(seconds=95))
-            await tx.owed_stops.owe(stop)
+        for number, name in enumerate(by):
+            await tx.broadcasts.add(order(name), ())
+            since = START - timedelta(seconds=30 - 60 * number)
+            for speaker in speakers:
+                await tx.owed_stops.owe(OwedStop(BroadcastId(name), DeviceId(speaker), "clip-7", since, since + timedelta(seconds=125)))
 
     await door.write(change)
 
@@ -139,6 +144,7 @@ async def test_what_may_still_sound_is_told_with_where_and_since_when_and_then_t
 
 
 async def test_a_restart_in_the_middle_loses_nothing_and_repeats_nothing(door: Door) -> None:
+    await owed(door, "SPK-1")
     async with door.open():
         pass
     await emit(door, new(MAY_STILL_SOUND_EVENT, door, speaker="SPK-1"))
@@ -151,6 +157,7 @@ async def test_a_restart_in_the_middle_loses_nothing_and_repeats_nothing(door: D
 
 
 async def test_what_comes_within_a_moment_is_one_message(door: Door) -> None:
+    await owed(door, "SPK-1", *(f"X-{number}" for number in range(30)), by=("b1", "b2"))
     async with door.open():
         await emit(door, new(MAY_STILL_SOUND_EVENT, door, speaker="SPK-1"))
         await gathering(door)
@@ -163,11 +170,90 @@ async def test_what_comes_within_a_moment_is_one_message(door: Door) -> None:
 
 
 async def test_a_loudspeaker_that_is_silent_again_within_the_moment_is_told_as_silent_alone(door: Door) -> None:
+    await owed(door, "SPK-1", "SPK-2")
     async with door.open():
         await emit(door, new(MAY_STILL_SOUND_EVENT, door, speaker="SPK-1"), new(FELL_SILENT_EVENT, door, speaker="SPK-1"))
         await happen(door, new(MAY_STILL_SOUND_EVENT, door, speaker="SPK-2"))
         await door.there.until(2)
     assert {(one["step"], *one["speakers"]) for one in door.there.got} == {("fell-silent", "SPK-1"), ("may-still-sound", "SPK-2")}
+
+
+async def test_what_is_silent_by_the_time_it_would_be_told_of_is_not_told_as_sounding(door: Door) -> None:
+    await owed(door, "SPK-2")
+    async with door.open():
+        await happen(door, *(new(MAY_STILL_SOUND_EVENT, door, speaker=f"SPK-{number}") for number in (1, 2)))
+        await happen(door, new(MAY_STILL_SOUND_EVENT, door, speaker="SPK-1"))
+        await happen(door, new(FELL_SILENT_EVENT, door, speaker="SPK-1"))
+        await door.there.until(2)
+        await door.pass_(3)
+    assert [(one["step"], one["speakers"]) for one in door.there.got] == [("may-still-sound", ["SPK-2"]), ("fell-silent", ["SPK-1"])]
+
+
+async def test_more_than_one_batch_of_one_moment_is_still_one_message(door: Door) -> None:
+    speakers = [f"X-{number}" for number in range(2 * BATCH)]
+    kinds = (MAY_STILL_SOUND_EVENT, FELL_SILENT_EVENT)
+    async with door.open():
+        await happen(door, *(new(kind, door, speaker=speaker) for kind in kinds for speaker in speakers))
+        await door.there.until(1)
+        await door.pass_(3)
+    assert [(one["step"], len(one["speakers"])) for one in door.there.got] == [("fell-silent", len(speakers))]
+
+
+async def test_what_shares_no_message_makes_no_larger_a_batch_for_a_broadcast_among_it(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    await owed(door, "SPK-1")
+    decide, sizes = Notifier._decide, list[int]()
+
+    async def counted(self: Notifier, events: Sequence[Event], cursor: int) -> None:
+        sizes.append(len(events))
+        await decide(self, events, cursor)
+
+    monkeypatch.setattr(Notifier, "_decide", counted)
+    incidents = [new("incident.opened", door, f"I-{number}", incident=incident_json(id_=f"I-{number}")) for number in range(BATCH + 50)]
+    async with door.open():
+        await happen(door, new(MAY_STILL_SOUND_EVENT, door, speaker="SPK-1"), *incidents)
+    assert sizes == [BATCH + 1, 50]
+
+
+@pytest.mark.parametrize("bad", ["work-order.opened", MAY_STILL_SOUND_EVENT])
+async def test_an_event_that_cannot_be_read_leaves_the_others_in_one_message(door: Door, bad: str) -> None:
+    speakers = [f"X-{number}" for number in range(30)]
+    await owed(door, *speakers)
+    sounding = [new(MAY_STILL_SOUND_EVENT, door, speaker=speaker) for speaker in speakers]
+    async with door.open():
+        await happen(door, *sounding[:11], new(bad, door), *sounding[11:])
+        await door.there.until(1)
+        await door.pass_(3)
+        assert len(await door.log(incident="b1")) == 1
+    (told,) = door.there.got
+    assert told["speakers"] == speakers
+
+
+async def test_events_that_the_store_refuses_only_together_are_told_singly(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    speakers = ["SPK-1", "SPK-2"]
+    await owed(door, *speakers)
+    decide = Notifier._decide
+
+    async def only_single(self: Notifier, events: Sequence[Event], cursor: int) -> None:
+        if len(events) > 1:
+            raise Conflict("not together")
+        await decide(self, events, cursor)
+
+    monkeypatch.setattr(Notifier, "_decide", only_single)
+    async with door.open():
+        await happen(door, *(new(MAY_STILL_SOUND_EVENT, door, speaker=speaker) for speaker in speakers))
+        await door.there.until(2)
+    assert [one["speakers"] for one in door.there.got] == [["SPK-1"], ["SPK-2"]]
+
+
+async def test_a_loudspeaker_of_two_broadcasts_is_named_once_until_the_later_one_ends(door: Door) -> None:
+    await owed(door, "SPK-1", "SPK-2", by=("b1", "b2"))
+    async with door.open():
+        await happen(door, *(new(MAY_STILL_SOUND_EVENT, door, name, speaker=f"SPK-{one}") for name in ("b1", "b2") for one in (1, 2)))
+        await door.there.until(1)
+    (told,) = door.there.got
+    assert (told["speakers"], told["broadcasts"]) == (["SPK-1", "SPK-2"], ["b1", "b2"])
+    assert told["text"].count("音柱:") == 2
+    assert "1号音柱 (SPK-1)，11:59:30 起播放，最迟 12:02:35 自行结束" in told["text"]
 
 
 async def test_the_second_person_reads_what_is_to_be_said_where_by_whom_and_until_when(door: Door) -> None:
@@ -206,15 +292,22 @@ async def test_a_broadcast_that_is_decided_or_whose_time_is_over_asks_nobody_any
     assert [one["broadcasts"] for one in door.there.got] == [["open"]]
 
 
-async def test_a_sender_that_dies_again_and_again_is_told_once_an_hour(door: Door) -> None:
+async def test_a_sender_that_dies_again_and_again_with_no_delivery_is_told_once_an_hour(door: Door) -> None:
     async with door.open():
         for hour in range(2):
             for _ in range(3):
-                await happen(door, new(PACER_DIED_EVENT, door, "", pid=7, exit=-9, deliveries=4))
+                await happen(door, new(PACER_DIED_EVENT, door, "", pid=7, exit=-9, deliveries=0))
             await door.there.until(hour + 1)
             await door.clock.advance(3_600)
-    assert [one["deliveries"] for one in door.there.got] == [4, 4]
     assert door.there.ids == ["B-pacer-died-2026030204", "B-pacer-died-2026030205"]
+
+
+async def test_each_death_of_the_sender_that_ended_deliveries_is_told(door: Door) -> None:
+    async with door.open():
+        for deliveries in (0, 300, 4):
+            await happen(door, new(PACER_DIED_EVENT, door, "", pid=7, exit=-9, deliveries=deliveries))
+        await door.there.until(3)
+    assert [one["deliveries"] for one in door.there.got] == [0, 300, 4]
 
 
 async def test_who_asks_for_no_steps_of_broadcasts_is_told_nothing_of_them(door: Door) -> None:
@@ -266,6 +359,10 @@ def test_each_event_that_is_told_of_is_one_that_there_is() -> None:
     assert not step_of("broadcast.accepted", {"needs_approval": False})
     assert not step_of("broadcast.delivery", {"speaker": "SPK-1"})
     assert {one.kind for one in STEPS.values()} == {Kind.PROBLEM, Kind.RECOVERY}
+
+
+def test_only_what_is_to_be_decided_on_shares_its_message_with_nothing() -> None:
+    assert [event.type for event in [one for kind in DATA for one in events(kind)] if not shares(event)] == ["broadcast.accepted"]
 
 
 def test_which_channels_hear_of_which_step() -> None:
