@@ -128,7 +128,7 @@ class _AccessUnits:
         bits = int.from_bytes(payload[:2])
         at = 2 + (bits + 7) // 8
         lengths = list(self._lengths(payload[2:at], bits))
-        if len(lengths) == 1 and len(payload) - at < lengths[0] <= UNIT_LIMIT:
+        if len(lengths) == 1 and 0 < len(payload) - at < lengths[0] <= UNIT_LIMIT:
             yield from self._piece(payload[at:], lengths[0], packet)
             return
         self._held = b""
