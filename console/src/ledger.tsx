@@ -68,6 +68,8 @@ const entries = signal<readonly Entry[] | null>(null);
 const at = signal<string | null>(null);
 /** What is written beside the outcome of the broadcast that is looked at. */
 const words = signal("");
+/** The outcome that waits for its note: what Enter there puts on record, else the one that is on record already. */
+const unsaid = signal<Outcome | null>(null);
 const library = signal<ReadonlyMap<string, Clip>>(new Map());
 /** What is asked for: the outcome ("": any, "none": nobody has said), the day from which, the case. */
 const wanted = signal({ outcome: "", from: "", case: "" });
@@ -111,7 +113,8 @@ async function deed(id: string, what: string, body: unknown): Promise<boolean> {
 export function note(outcome: Outcome): void {
   const said = words.value.trim();
   if (at.value === null || !may("broadcast:send")) return;
-  if (outcome === "other" && said === "") return document.querySelector<HTMLInputElement>(".looked .note")?.focus();
+  unsaid.value = outcome === "other" && said === "" ? outcome : null;
+  if (unsaid.value !== null) return document.querySelector<HTMLInputElement>(".looked .note")?.focus();
   void deed(at.value, "outcome", { outcome, note: said }).then((done) => done && (words.value = ""));
 }
 
@@ -260,13 +263,16 @@ function Looked({ city, one }: { city: City; one: Entry }) {
 
 /** What came of it, by one key each; what is written beside it goes on record with it. */
 function Outcomes({ one }: { one: Entry }) {
-  useEffect(() => void (words.value = ""), []);
+  useEffect(() => {
+    words.value = "";
+    unsaid.value = null;
+  }, []);
   return (
     <form
       class="one-key"
       onSubmit={(event) => {
         event.preventDefault();
-        note(OUTCOMES.find((known) => known === one.outcome?.outcome) ?? "other");
+        note(unsaid.value ?? OUTCOMES.find((known) => known === one.outcome?.outcome) ?? "other");
       }}
     >
       {OUTCOMES.map((outcome, number) => (
