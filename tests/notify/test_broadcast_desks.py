@@ -26,8 +26,7 @@ from gateway.notify.broadcast_desks import STEPS, BroadcastDesk, channels_of, co
 from gateway.notify.notifier import BATCH, GATHER_S, READER
 from gateway.storage.store import Store, Tx
 from tests.domain.troubles import START, incident_json
-from tests.notify import receivers
-from tests.notify.test_notifier import Door
+from tests.notify.test_notifier import Door, a_door
 from tests.storage.test_broadcasts import PROGRAMME, clip, order
 from tests.waiting import Watched, until
 
@@ -61,12 +60,8 @@ def clock() -> Watched:
 
 @pytest.fixture
 async def door(store: Store, clock: Watched, tmp_path: Path) -> AsyncIterator[Door]:
-    secret = tmp_path / "secret"
-    secret.write_text(receivers.HOOK_SECRET)
-    async with receivers.vendors() as there:
-        file = tmp_path / "alerts.yaml"
-        file.write_text(FILE.format(url=there.url, secret=secret))
-        yield Door(store, clock, there, file, city=city())
+    async with a_door(FILE, store, clock, tmp_path, city=city()) as opened:
+        yield opened
 
 
 def new(kind: str, door: Door, subject: str = BROADCAST, **data: Any) -> NewEvent:

@@ -16,8 +16,7 @@ from gateway.notify.footage_desks import STEPS, Desk, FootageDesk, content_of, n
 from gateway.storage.store import Store, Tx
 from tests.domain.troubles import START
 from tests.footage.desk import WANG, ZHAO, filing
-from tests.notify import receivers
-from tests.notify.test_notifier import Door
+from tests.notify.test_notifier import Door, a_door
 from tests.storage.test_footage import HANDED, READY, way, write_through
 from tests.waiting import Watched
 
@@ -45,12 +44,8 @@ def clock() -> Watched:
 
 @pytest.fixture
 async def door(store: Store, clock: Watched, tmp_path: Path) -> AsyncIterator[Door]:
-    secret = tmp_path / "secret"
-    secret.write_text(receivers.HOOK_SECRET)
-    async with receivers.vendors() as there:
-        file = tmp_path / "alerts.yaml"
-        file.write_text(FILE.format(url=there.url, secret=secret))
-        yield Door(store, clock, there, file)
+    async with a_door(FILE, store, clock, tmp_path) as opened:
+        yield opened
 
 
 async def filed(door: Door, one: FootageRequest) -> None:

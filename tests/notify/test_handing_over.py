@@ -12,8 +12,7 @@ from gateway.domain.events import NewEvent
 from gateway.notify.handing_over import Handover, channels_of, kind_of, notice
 from gateway.storage.store import Store, Tx
 from tests.domain.troubles import START
-from tests.notify import receivers
-from tests.notify.test_notifier import Door
+from tests.notify.test_notifier import Door, a_door
 from tests.waiting import Watched
 
 FILE = """
@@ -48,12 +47,8 @@ def clock() -> Watched:
 
 @pytest.fixture
 async def door(store: Store, clock: Watched, tmp_path: Path) -> AsyncIterator[Door]:
-    secret = tmp_path / "secret"
-    secret.write_text(receivers.HOOK_SECRET)
-    async with receivers.vendors() as there:
-        file = tmp_path / "alerts.yaml"
-        file.write_text(FILE.format(url=there.url, secret=secret))
-        yield Door(store, clock, there, file)
+    async with a_door(FILE, store, clock, tmp_path) as opened:
+        yield opened
 
 
 async def happen(door: Door, step: str, **changes: Any) -> None:

@@ -123,6 +123,16 @@ async def _nothing(_tx: Tx) -> None:
     pass
 
 
+@asynccontextmanager
+async def a_door(alerts: str, store: Store, clock: Watched, folder: Path, **more: Any) -> AsyncIterator[Door]:
+    """The notifier with the file `alerts` before all the vendors' receivers."""
+    secret, file = folder / "secret", folder / "alerts.yaml"
+    secret.write_text(receivers.HOOK_SECRET)
+    async with receivers.vendors() as there:
+        file.write_text(alerts.format(url=there.url, secret=secret))
+        yield Door(store, clock, there, file, **more)
+
+
 @pytest.fixture
 def clock() -> Watched:
     return Watched(START)
@@ -130,12 +140,8 @@ def clock() -> Watched:
 
 @pytest.fixture
 async def door(store: Store, clock: Watched, tmp_path: Path) -> AsyncIterator[Door]:
-    secret = tmp_path / "secret"
-    secret.write_text(receivers.HOOK_SECRET)
-    async with receivers.vendors() as there:
-        file = tmp_path / "alerts.yaml"
-        file.write_text(ALERTS.format(url=there.url, secret=secret))
-        yield Door(store, clock, there, file)
+    async with a_door(ALERTS, store, clock, tmp_path) as opened:
+        yield opened
 
 
 RESOLVED = {"state": "resolved", "resolved_at": START.isoformat()}
