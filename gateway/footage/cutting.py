@@ -19,8 +19,10 @@ PART: Final = ".part"
 """Suffix of a file that is not finished: never handed out, removed before the next attempt."""
 _RTP_CLOCK_HZ: Final = 90_000
 _USUAL_FRAME: Final = timedelta(milliseconds=40)
-_LATE_SOUND: Final = timedelta(seconds=2)
-"""So much footage a file stays open for sound that comes after its pictures."""
+_LATE_SOUND: Final = timedelta(seconds=10)
+"""So much footage a file stays open for sound that comes after its pictures: recorders that send as fast as they can keep no step."""
+_TIMELY: Final = timedelta(seconds=2)
+"""Sound comes with the pictures of its time when it is no more behind them."""
 _EARLY_SOUND_BYTES: Final = 1 << 20
 """So much sound may wait for its pictures, two minutes of G.711; beyond that the oldest goes where it came."""
 _NO_TIME: Final = timedelta(0)
@@ -403,12 +405,12 @@ class _Sounds:
         """A piece that has come; those that are due by the pictures that there are."""
         at, last = self._moment(unit, pictures.latest), self._last
         self._told = self._told or unit.ntp is not None
-        self._last = heard = _Heard(at, unit, timely=at >= pictures.latest - _LATE_SOUND)
+        self._last = heard = _Heard(at, unit, timely=at >= pictures.latest - _TIMELY)
         back = last is not None and at < last.ends(self._rate) - CLOCK_SET
         if self._before is not None and not back and _nearer(at, self._before, pictures.latest):
             return [replace(heard, late=True)]
         if last is not None and back and self._before is None:
-            heard = replace(heard, ahead=last.ends(self._rate) + _LATE_SOUND)
+            heard = replace(heard, ahead=last.ends(self._rate) + _TIMELY)
         self._before = None
         self._waiting.append(heard)
         self._bytes += len(unit.data)

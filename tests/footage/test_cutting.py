@@ -55,6 +55,14 @@ def test_sound_goes_with_the_pictures_of_its_time_however_early_or_late_it_comes
     assert heard(tmp_path / second.name) == [(0.0, 4), (1.0, 5), (2.0, 6), (3.0, 7)]
 
 
+@pytest.mark.parametrize("behind", [3.5, 8.0])
+def test_sound_that_is_sent_seconds_after_its_pictures_is_in_the_file_of_its_time(tmp_path: Path, behind: float) -> None:
+    arrivals = [(index / 25, picture(index)) for index in range(600)] + [(index + behind, sound(index)) for index in range(24)]
+    first, second = cut(tmp_path, [unit for _, unit in sorted(arrivals, key=lambda one: one[0])], segment=12 * SECOND)
+    assert [which for _, which in heard(tmp_path / first.name)] == list(range(12))
+    assert [which for _, which in heard(tmp_path / second.name)] == list(range(12, 24))
+
+
 def test_sound_that_is_hopelessly_late_is_left_out_and_holds_nothing_up(tmp_path: Path) -> None:
     order = [picture(index) for index in range(200)] + [sound(index) for index in range(8)]
     _, second = cut(tmp_path, order)

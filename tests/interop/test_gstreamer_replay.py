@@ -117,7 +117,7 @@ async def test_the_range_begins_at_its_key_frame_and_is_recorded_as_such(tape: P
         with av.open(str(tmp_path / dossier.request.id / file.name)) as container:
             heard += sum(packet.size for packet in container.demux(audio=0))
     assert [slices(sample) for sample in fetched] == [slices(sample) for sample in recorded(tape, 32.0, 61.0)]
-    assert abs(heard / 8_000 - 29.0) <= 0.5  # however far the server's sound comes behind its pictures, but what comes after the last
+    assert abs(heard / 8_000 - 29.0) <= 0.5  # however far the sound comes behind the pictures
 
 
 async def test_a_recording_that_ends_before_the_window_is_partial(tape: Path, store: Store, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ class ReplayEnd(StrEnum):
 
     WINDOW = "window"  # footage at or after the window's end came
     TERMINAL = "terminal"  # the device marked the last picture (T)
-    GOODBYE = "goodbye"  # RTCP BYE for every track, or for the first and then nothing more
+    GOODBYE = "goodbye"  # RTCP BYE for every track, or for the first and then nothing more of the range
     TEARDOWN = "teardown"  # the device sent TEARDOWN
     QUIET = "quiet"  # the device marked the end of a section (E), and nothing more came
 
@@ -231,7 +231,10 @@ class Replay:
         if packet is None:
             raise ProtocolError(f"{self._connection.target.device}: sends what is no RTP packet")
         if index > 0:
-            self._sounds.setdefault(index, _Sound()).hear(packet.ntp)
+            sound = self._sounds.setdefault(index, _Sound())
+            sound.hear(packet.ntp)
+            if self._judge.parting and sound.advanced and not sound.reaches(self._judge.end):
+                self._inbox.waited_s = 0.0
         elif self.ended is None:
             self.ended = self._judge.see(packet, size)
             if self._judge.advanced:

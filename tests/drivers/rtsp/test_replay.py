@@ -146,7 +146,8 @@ async def test_sound_that_does_not_come_holds_nothing_up(last: list[bytes]) -> N
     assert (len(found), session.ended) == (sum(1 for one in last if one[1] == 2), ReplayEnd.WINDOW)
 
 
-async def test_sound_that_comes_slowly_is_waited_for_as_long_as_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("last", [picture(10), bye()], ids=["window", "bye"])
+async def test_sound_that_comes_slowly_is_waited_for_as_long_as_it_comes(last: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     loop, passed, found = asyncio.get_running_loop(), 0.0, []
     real_time = loop.time
     monkeypatch.setattr(loop, "time", lambda: real_time() + passed)
@@ -154,7 +155,7 @@ async def test_sound_that_comes_slowly_is_waited_for_as_long_as_it_comes(monkeyp
     async def slowly(peer: Peer) -> None:
         nonlocal passed
         assert peer.writer is not None
-        peer.writer.write(heard(0) + picture(0) + picture(10))
+        peer.writer.write(heard(0) + picture(0) + last)
         for number, second in enumerate((8, 8.02, 9.98), start=2):
             await until(lambda so_far=number: len(found) == so_far)
             passed += 2.4
@@ -162,7 +163,7 @@ async def test_sound_that_comes_slowly_is_waited_for_as_long_as_it_comes(monkeyp
 
     async with listening(Peer(sdp=REPLAY_SDP, after_play=slowly)) as peer:
         session = await replay(
-            peer.target, "/recording", WINDOW, timeout_s=5, kinds=("video", "audio"), manner=with_changes(QUICK, trail_s=4.0)
+            peer.target, "/recording", WINDOW, timeout_s=5, kinds=("video", "audio"), manner=with_changes(QUICK, trail_s=4.0, quiet_s=4.0)
         )
         async for there in session.arrivals():
             found += [packet.ntp for _, packet in there]
