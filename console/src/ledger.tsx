@@ -70,6 +70,10 @@ const at = signal<string | null>(null);
 const words = signal("");
 /** The outcome that waits for its note: what Enter there puts on record, else the one that is on record already. */
 const unsaid = signal<Outcome | null>(null);
+/** The outcome that was given last and is on its way: what Enter in the note means before the gateway's answer is here. */
+const given = signal<Outcome | null>(null);
+/** What is on its way: the next deed goes after it, so that the last one told is the last on record. */
+let underway: Promise<unknown> = Promise.resolve();
 const library = signal<ReadonlyMap<string, Clip>>(new Map());
 /** What is asked for: the outcome ("": any, "none": nobody has said), the day from which, the case. */
 const wanted = signal({ outcome: "", from: "", case: "" });
@@ -115,7 +119,12 @@ export function note(outcome: Outcome): void {
   if (at.value === null || !may("broadcast:send")) return;
   unsaid.value = outcome === "other" && said === "" ? outcome : null;
   if (unsaid.value !== null) return document.querySelector<HTMLInputElement>(".looked .note")?.focus();
-  void deed(at.value, "outcome", { outcome, note: said }).then((done) => done && (words.value = ""));
+  const id = at.value;
+  given.value = outcome;
+  underway = underway.then(async () => {
+    if ((await deed(id, "outcome", { outcome, note: said })) && words.value.trim() === said) words.value = "";
+    if (given.value === outcome) given.value = null;
+  });
 }
 
 export function move(by: number): void {
@@ -266,13 +275,14 @@ function Outcomes({ one }: { one: Entry }) {
   useEffect(() => {
     words.value = "";
     unsaid.value = null;
+    given.value = null;
   }, []);
   return (
     <form
       class="one-key"
       onSubmit={(event) => {
         event.preventDefault();
-        note(unsaid.value ?? OUTCOMES.find((known) => known === one.outcome?.outcome) ?? "other");
+        note(unsaid.value ?? given.value ?? OUTCOMES.find((known) => known === one.outcome?.outcome) ?? "other");
       }}
     >
       {OUTCOMES.map((outcome, number) => (

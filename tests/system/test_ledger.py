@@ -18,6 +18,11 @@ pytestmark = [
 ]
 
 TEXT = "请保持通道畅通"
+HELD = """{
+  const sent = window.fetch, answered = new Promise(resolve => window.answer = resolve)
+  window.fetch = async (path, more) => { const answer = await sent(path, more); if (/outcome$/.test(path)) await answered; return answer }
+}"""
+"""JavaScript after which the page gets no answer to what it says of an outcome before `answer()`."""
 
 
 async def test_one_key_says_what_came_of_a_broadcast_and_another_corrects_it(demo: Demo, tmp_path: Path) -> None:
@@ -35,11 +40,13 @@ async def test_one_key_says_what_came_of_a_broadcast_and_another_corrects_it(dem
         await press(page, "1")
         await page.until(f"!['—', ''].includes(document.querySelector('[data-broadcast={name}] .came').textContent)")
         assert (await told(http, name))["outcome"]["outcome"] == "left"
+        await page.run(HELD)
         await press(page, "3")
         after = await until(lambda: told(http, name), wanted=lambda one: bool(one["corrected"]))
         assert (after["outcome"]["outcome"], [one["outcome"] for one in after["corrected"]]) == ("nobody", ["left"])
         await page.run(fill(".looked .note", "人已走"))
         await page.run("document.querySelector('.looked .note').form.requestSubmit()")
+        await page.run("answer()")
         after = await until(lambda: told(http, name), wanted=lambda one: one["outcome"]["note"] != "")
         assert (after["outcome"]["outcome"], after["outcome"]["note"]) == ("nobody", "人已走")
         await page.until("document.querySelector('.looked .note').value === ''")
