@@ -15,6 +15,7 @@ from tests.system.chromium import Page, browser, program
 from tests.system.conftest import ROOT, Demo
 from tests.system.test_console import api, fill, sign_in
 from tests.system.test_console import press as shortcut
+from tests.system.test_footage_desk import choose
 from tests.waiting import until
 
 pytestmark = [
@@ -179,8 +180,7 @@ async def test_where_the_camera_looks_can_be_chosen_and_is_heard_there(demo: Dem
         await sign_in(page, demo, "operator")
         await show(page, http, camera)
         await page.until("document.querySelector('.shout .preset')")
-        await page.run("document.querySelector('.shout .preset').value = 'north'")
-        await page.run("document.querySelector('.shout .preset').dispatchEvent(new Event('change', { bubbles: true }))")
+        await page.run(choose(".shout .preset", "north"))
         await page.until("document.querySelectorAll('.hearers label').length > 1")
         await page.run(fill(".shout input[name=text]", "请离开。"))
         await page.run("document.querySelector('.shout form').requestSubmit()")
