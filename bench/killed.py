@@ -6,7 +6,7 @@ another takes over, until the request is done. Then the same is asked for again 
     figures.kills                killed while footage was being fetched
     figures.lost                 files whose rows were committed and that were gone, or other bytes, after a kill
     figures.unknown_files_max    files on the disk without a row after a kill, finished or not: fetched again
-    figures.refetched_segments   segments fetched again for each kill, the most; and the mean
+    figures.refetched_segments   segments fetched by a process and lost with it, to be fetched again: the most, and the mean
     figures.hashes_differ        files whose SHA-256 is not that of the export that was left alone
 
 About four minutes.
@@ -64,6 +64,8 @@ class Found:
     kills: int = 0
     lost: int = 0
     unknown: list[int] = field(default_factory=list)
+    counted: set[tuple[int, int]] = field(default_factory=set)
+    """Files without a row that an earlier process fetched and the latest had not removed yet, by inode and when they were written."""
     refetched: list[float] = field(default_factory=list)
     differ: int = 0
     states: set[str] = field(default_factory=set)
@@ -159,15 +161,21 @@ def _look(place: _Place, found: Found) -> None:
         found.lost += not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != sha
     unknown = _unknown(place, rows)
     found.unknown.append(len(unknown))
-    found.refetched.append(sum(unknown) / found.usual_bytes)
+    found.refetched.append(sum(size for file, size in unknown.items() if file not in found.counted) / found.usual_bytes)
+    found.counted = set(unknown)
 
 
-def _unknown(place: _Place, rows: Container[str]) -> list[int]:
-    """How large the files are that have no row. A worker that outlives its daemon by a moment may still rename or remove one."""
-    sizes = []
+def _unknown(place: _Place, rows: Container[str]) -> dict[tuple[int, int], int]:
+    """How large the files are that have no row, by inode and when they were written.
+
+    A worker that outlives its daemon by a moment may still rename or remove one.
+    """
+    sizes = {}
     for path in place.films.glob("*.mp4*") if place.films.exists() else ():
         with contextlib.suppress(FileNotFoundError):
-            sizes += [path.stat().st_size] if path.name not in rows else []
+            if path.name not in rows:
+                there = path.stat()
+                sizes[there.st_ino, there.st_mtime_ns] = there.st_size
     return sizes
 
 
