@@ -12,7 +12,7 @@ from gateway.health.rounds import Rounds
 from gateway.health.service import HealthService
 from gateway.health.timing import BOUNDS_S, Times
 from gateway.mqtt import MqttDoor
-from gateway.notify import Notifier
+from gateway.notify.notifier import Notifier
 from gateway.supervisor import PartState, PartStatus
 from gateway.traps.service import TrapService
 

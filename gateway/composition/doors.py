@@ -11,7 +11,7 @@ from gateway.composition.ground import Ground
 from gateway.domain.access import Permission, Role, permissions
 from gateway.domain.events import Actor, ActorKind
 from gateway.mqtt import Broker, MqttDoor, Sender
-from gateway.notify import Notifier
+from gateway.notify.notifier import Notifier
 
 
 def make_mqtt(ground: Ground, broadcasts: BroadcastService) -> MqttDoor | None:

@@ -5,8 +5,3 @@ decided (messages to send, bundles, the reasons of what is held back) and the cu
 messages from the store in order; a message that may have been sent and is not known to be is sent again with the same id. Channels are
 the only part of the daemon that speaks to anything outside the device network, to destinations that the alerts file fixes.
 """
-
-from gateway.notify.alerts_file import load_alerts
-from gateway.notify.notifier import Notifier
-
-__all__ = ["Notifier", "load_alerts"]

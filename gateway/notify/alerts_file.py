@@ -6,31 +6,22 @@ from dataclasses import dataclass, field
 from datetime import UTC, timedelta, tzinfo
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, ValidationError
 
-from gateway.config import Seconds, Section
+from gateway.config import Section
 from gateway.domain.alert_routes import NO_ROUTES, Match, Quiet, Route, Routes
 from gateway.domain.devices import DeviceKind
 from gateway.domain.hours import ALL_DAYS, Hours
 from gateway.domain.severity import Severity
 from gateway.notify import broadcast_desks, footage_desks
 from gateway.notify.broadcast_desks import BroadcastDesk
+from gateway.notify.channels.settings import KINDS, ChannelSettings, EmailSettings, Name
 from gateway.notify.footage_desks import Desk, FootageDesk
 from gateway.notify.handing_over import Handover
 from gateway.yaml_file import ClockTime, Days, Place, YamlFile, dotted, nearest, plainly
-
-
-def _http(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("must be an http:// or https:// address")
-    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-        raise ValueError("must not hold a password, a query or a fragment; secrets go into a file")
-    return url.rstrip("/") if parts.path in {"", "/"} else url
 
 
 def _zone(name: str) -> str:
@@ -41,85 +32,7 @@ def _zone(name: str) -> str:
     return name
 
 
-Url = Annotated[str, AfterValidator(_http)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-Mailbox = Annotated[str, Field(pattern=r"^[^@\s<>,;]{1,64}@[A-Za-z0-9.-]{1,190}$")]
 Names = frozenset[Annotated[str, Field(min_length=1, max_length=200)]]
-
-
-class Sending(Section):
-    """What all channels share. `per_minute`: at most so many messages; what is over waits."""
-
-    language: Literal["zh", "en", "both"] | None = None
-    timeout_s: Seconds = 10.0
-    per_minute: Annotated[int, Field(ge=1, le=600)] = 20
-
-
-class Web(Sending):
-    """A channel over HTTP. `proxy`: the one relay that it may go through; `ca_file`: who signed the other side's certificate."""
-
-    proxy: Url | None = None
-    ca_file: Path | None = None
-
-
-class WebhookSettings(Web):
-    """JSON to an address of one's own; signed with HMAC-SHA256 where a secret is named."""
-
-    kind: Literal["webhook"]
-    url: Url
-    secret_file: Path | None = None
-    per_minute: Annotated[int, Field(ge=1, le=600)] = 60
-
-
-class DingTalkSettings(Web):
-    """A group's custom robot: its access token, and its secret where it is set to signing."""
-
-    kind: Literal["dingtalk"]
-    token_file: Path
-    secret_file: Path | None = None
-    base_url: Url = "https://oapi.dingtalk.com"
-
-
-class WeComSettings(Web):
-    """A group's robot: the key of its webhook."""
-
-    kind: Literal["wecom"]
-    key_file: Path
-    base_url: Url = "https://qyapi.weixin.qq.com"
-
-
-class FeishuSettings(Web):
-    """A group's custom robot: the last part of its webhook, and its secret where it is set to signing."""
-
-    kind: Literal["feishu"]
-    token_file: Path
-    secret_file: Path | None = None
-    base_url: Url = "https://open.feishu.cn"
-
-
-class EmailSettings(Sending):
-    """A mail server, and who gets what is not for the person on duty."""
-
-    kind: Literal["email"]
-    host: Annotated[str, Field(min_length=1, max_length=253)]
-    port: Annotated[int, Field(ge=1, le=65_535)] | None = None
-    security: Literal["starttls", "tls", "none"] = "starttls"
-    username: str | None = None
-    password_file: Path | None = None
-    sender: Mailbox
-    to: tuple[Mailbox, ...] = ()
-    ca_file: Path | None = None
-
-
-class MqttSettings(Sending):
-    """The broker of the gateway's own configuration: `alerts/NAME` under its prefix."""
-
-    kind: Literal["mqtt"]
-    per_minute: Annotated[int, Field(ge=1, le=600)] = 600
-
-
-ChannelSettings = WebhookSettings | EmailSettings | DingTalkSettings | WeComSettings | FeishuSettings | MqttSettings
-_KINDS: Mapping[str, type[Sending]] = {get_args(model.model_fields["kind"].annotation)[0]: model for model in get_args(ChannelSettings)}
 
 
 class _Hours(Section):
@@ -302,10 +215,10 @@ def _judge(values: Mapping[str, Any], file: YamlFile) -> None:
 
 
 def _judge_channel(name: str, channel: Mapping[str, Any], file: YamlFile) -> None:
-    known = _KINDS.get(str(channel.get("kind")))
+    known = KINDS.get(str(channel.get("kind")))
     for what, named in channel.items():
         is_file = what.endswith("_file") and (known is None or what in known.model_fields)
-        if is_file and isinstance(named, str) and not os.path.isfile(named):  # noqa: PTH113 (Path.is_file raises where a folder is closed)
+        if is_file and isinstance(named, str) and not os.path.isfile(named):  # noqa: PTH113 -- Path.is_file raises where a folder is closed
             why = f"there is no file {named}" if named.strip() else "must be a path"
             file.fault(file.line(("channels", name, what)), f"channels.{name}.{what}: {why}")
     if known is EmailSettings and (channel.get("password_file") is None) != (channel.get("username") is None):
@@ -337,7 +250,7 @@ def _plain(place: Place, kind: str, message: str) -> str:
     if kind == "extra_forbidden":
         return f"no key {dotted(place)!r}{nearest(str(place[-1]), _keys_beside(place))}"
     if kind == "union_tag_invalid":
-        return f"{dotted(place)}.kind must be one of webhook, email, dingtalk, wecom, feishu, mqtt"
+        return f"{dotted(place)}.kind must be one of {', '.join(KINDS)}"
     return plainly(place, kind, message)
 
 
@@ -356,7 +269,7 @@ def _keys_beside(place: Place) -> list[str]:
     """The keys that are known where an unknown one stands."""
     above = next((str(part) for part in reversed(place[:-1]) if isinstance(part, str) and part in _LEVELS), "")
     if place[0] == "channels":
-        return sorted({key for model in ChannelSettings.__args__ for key in _aliases(model)})
+        return sorted({key for model in KINDS.values() for key in _aliases(model)})
     return list(_aliases(_LEVELS.get(above, _File)))
 
 

@@ -5,12 +5,12 @@ import contextlib
 import random
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
@@ -24,15 +24,14 @@ from gateway.domain.duty import Shift, on_duty
 from gateway.domain.events import Actor, AuditEntry, Event, NewEvent
 from gateway.domain.trouble import Trouble, trouble_of
 from gateway.errors import Conflict, InvalidInput, NotFound, Overloaded, StorageFailed
-from gateway.notify import broadcast_desks, footage_desks, handing_over
+from gateway.notify import broadcast_desks
 from gateway.notify.alerts_file import Alerts, load_alerts
 from gateway.notify.broadcast_desks import BROADCAST
 from gateway.notify.channels import Channel, make_channel
 from gateway.notify.channels.base import ChannelFailed, Publish
 from gateway.notify.channels.outbound import never
 from gateway.notify.courier import Courier, Pacer
-from gateway.notify.footage_desks import FOOTAGE, UNCLAIMED, warned_before
-from gateway.notify.handing_over import WORK_ORDER
+from gateway.notify.desks import Desks
 from gateway.notify.letters import Letter
 from gateway.notify.wording import Notice, Scribe
 from gateway.storage.alert_json import message_json, message_of, shift_json, shift_of
@@ -50,7 +49,6 @@ GATHER_S: Final = 2.0  # how long an event of a broadcast waits for company: one
 TRY_AGAIN_S: Final = 2.0
 TIDY_S: Final = 3600.0
 WARN_EVERY_S: Final = 300.0
-WARNED_AT_ONCE: Final = 500
 KEEP: Final = timedelta(days=180)
 QUEUE_MAX: Final = 500  # messages that wait for one channel; the oldest of more are given up
 RELOAD_EVENT = "alerts.reloaded"
@@ -84,19 +82,6 @@ class Tested:
     took_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Desk:
-    """What is told of one kind of thing event by event, without bundles: which events `count`, the letters that they make, how one reads.
-
-    `key`: where the content of its letters stands in a stored message.
-    """
-
-    key: str
-    letters: Callable[[Tx, Sequence[Event]], Awaitable[Sequence[Letter]]]
-    notice: Callable[[Mapping[str, Any], str, str, tzinfo], Notice]
-    counts: Callable[[Event], bool] = lambda _event: True
-
-
 class _Rehearsed(Exception):
     """No error: it has the writer keep nothing of what went well."""
 
@@ -123,8 +108,6 @@ class Notifier:
         self._clock = clock
         self._publish = publish or never
         self._muted_by = muted_by
-        self._download_for = download_for
-        self._warned: set[str] = set()
         self._rng = rng or random.Random()  # noqa: S311 -- spreads attempts, guards nothing
         self._new_id = new_id
         self._bundles: dict[str, Bundle] = {}
@@ -133,12 +116,7 @@ class Notifier:
         self._deciding = asyncio.Lock()
         self.counts: Counter[tuple[str, Fate]] = Counter()
         """What became of attempts since the start, by channel; QUEUED: one that has to be made again."""
-        self._desks: Mapping[str, _Desk] = {
-            WORK_ORDER: _Desk(handing_over.KEY, self._of_orders, handing_over.notice),
-            FOOTAGE: _Desk(footage_desks.KEY, self._of_footage, footage_desks.notice),
-            BROADCAST: _Desk(broadcast_desks.KEY, self._of_broadcasts, broadcast_desks.notice, self._counts_of_broadcasts),
-        }
-        """By the beginning of the events' types."""
+        self._desks = Desks(city, clock, download_for=download_for)
         self._alerts, self._couriers = self._read()
 
     async def run(self) -> None:
@@ -258,9 +236,7 @@ class Notifier:
 
     def _counts(self, event: Event) -> bool:
         """Whether anything is decided on an event."""
-        return event.type.startswith(INCIDENT) or any(
-            event.type.startswith(prefix) and desk.counts(event) for prefix, desk in self._desks.items()
-        )
+        return event.type.startswith(INCIDENT) or self._desks.count(event, self._alerts)
 
     async def _heed(self, events: Sequence[Event], cursor: int) -> None:
         """Decide on `events`; one that cannot be stored or read is passed over alone, and the others are told as if it were not there."""
@@ -391,9 +367,7 @@ class Notifier:
         shifts = await tx.alerts.shifts(after=now, before=now + timedelta(seconds=1)) if outcome.messages else []
         for message in outcome.messages:
             await self._enqueue(tx, message, routes[message.route], on_duty(shifts, now, level=message.level))
-        for letter in await self._letters(tx, events):
-            await _post(tx, letter)
-            stirred.update(letter.channels)
+        stirred |= await self._post(tx, await self._desks.letters(tx, events, self._alerts))
         if cursor is not None:
             await tx.readers.advance(READER, cursor)
         return stirred
@@ -412,52 +386,23 @@ class Notifier:
             detail = f"more than {QUEUE_MAX} messages wait for this channel"
             await tx.alerts.give_up(channel, now=message.at, reason="queue-full", detail=detail, keep=QUEUE_MAX)
 
-    async def _letters(self, tx: Tx, events: Sequence[Event]) -> Sequence[Letter]:
-        """What `events` tell by themselves."""
-        found: list[Letter] = []
-        for prefix, desk in self._desks.items():
-            found += await desk.letters(tx, [event for event in events if event.type.startswith(prefix)])
-        return found
-
-    async def _of_orders(self, _tx: Tx, events: Sequence[Event]) -> Sequence[Letter]:
-        return handing_over.letters(events, self._alerts.handovers)
-
-    async def _of_footage(self, tx: Tx, events: Sequence[Event]) -> Sequence[Letter]:
-        desks, name_of = self._alerts.footage, self._camera_name
-        return await footage_desks.letters(tx, events, desks, name_of=name_of, download_for=self._download_for)
-
-    async def _of_broadcasts(self, tx: Tx, events: Sequence[Event]) -> Sequence[Letter]:
-        now, desks = self._clock.now(), self._alerts.broadcasts
-        return await broadcast_desks.letters(tx, events, desks, now=now, place_of=self._speaker_place)
-
-    def _counts_of_broadcasts(self, event: Event) -> bool:
-        """Most events of broadcasts are of no step that is told."""
-        step = broadcast_desks.step_of(event.type, event.data)
-        return bool(step) and bool(broadcast_desks.channels_of(self._alerts.broadcasts, step))
+    async def _post(self, tx: Tx, letters: Iterable[Letter]) -> set[str]:
+        """Queue letters for their channels, each once; the channels."""
+        stirred: set[str] = set()
+        for letter in letters:
+            to = [Addressed(letter.route, name, letter.kind, letter.severity.value, (), letter.about) for name in letter.channels]
+            await tx.alerts.enqueue(letter.id, {letter.key: letter.content}, to, at=letter.at)
+            stirred.update(letter.channels)
+        return stirred
 
     async def _warn(self) -> None:
-        """Tell whose footage is ready and not yet handed over that its time for downloads ends soon; each once, by the message's id."""
+        """Tell whose footage is ready and not yet handed over that its time for downloads ends soon."""
         if not self._alerts.footage:
             return
-        now = self._clock.now()
-        begun = now - self._download_for
         async with self._store.read() as tx:
-            found = await tx.footage.ready_before(UNCLAIMED, begun + warned_before(self._download_for), after=begun, limit=WARNED_AT_ONCE)
-        due = {f"F-{one.id}-{one.ready_at:%Y%m%d%H%M%S}": one for one in found if one.ready_at}
-        fresh = {message: one for message, one in due.items() if message not in self._warned}
-        self._warned = set(due)
-        if not fresh:
-            return
-
-        write = partial(footage_desks.letter, desks=self._alerts.footage, name_of=self._camera_name, download_for=self._download_for)
-        letters = [letter for message, one in fresh.items() if (letter := write(message, "expiring", one, now))]
-
-        async def change(tx: Tx) -> None:
-            for letter in letters:
-                await _post(tx, letter)
-
-        await self._store.writer.write(change, lane=Lane.HEALTH)
-        self._stir({name for letter in letters for name in letter.channels})
+            letters = await self._desks.expiring(tx, self._alerts)
+        if letters:
+            self._stir(await self._store.writer.write(lambda tx: self._post(tx, letters), lane=Lane.HEALTH))
 
     # -- carrying -----------------------------------------------------------------------------------------------------
 
@@ -502,9 +447,8 @@ class Notifier:
 
     def _compose(self, channel: str, waiting: Waiting) -> Notice:
         content = waiting.content
-        for desk in self._desks.values():
-            if desk.key in content:
-                return desk.notice(content[desk.key], waiting.message, self._language(channel), self._alerts.zone)
+        if told := self._desks.notice(content, waiting.message, self._language(channel), self._alerts.zone):
+            return told
         people = [shift_of(one) for one in content["people"]]
         return self._scribe(channel).notice(message_of(content["message"]), people, asked_on_duty=content["on_duty"])
 
@@ -518,19 +462,6 @@ class Notifier:
     def _group_name(self, group: str) -> str:
         found = self._city.groups.get(GroupId(group))
         return group if found is None else " ".join(filter(None, (found.street, found.name)))
-
-    def _camera_name(self, camera: str) -> str:
-        found = self._city.devices.get(DeviceId(camera))
-        return camera if found is None or not found.name else f"{found.name} ({camera})"
-
-    def _speaker_place(self, speaker: str) -> str:
-        """District, street and name of a loudspeaker, with its id."""
-        found = self._city.devices.get(DeviceId(speaker))
-        if found is None:
-            return speaker
-        group = self._city.groups.get(found.group) if found.group else None
-        words = [self._city.district_of(found), group.street if group else "", found.name, f"({speaker})"]
-        return " ".join(filter(None, words))
 
     def _behind(self, device: str) -> Mapping[str, int]:
         """How many devices of each kind hang on a device, directly or not."""
@@ -550,12 +481,6 @@ class Notifier:
             tx.record(AuditEntry(actor, TEST_EVENT, name, now, data))
 
         await self._store.writer.write(change, lane=Lane.FOOTAGE)
-
-
-async def _post(tx: Tx, letter: Letter) -> None:
-    """Queue a letter for its channels, once."""
-    to = [Addressed(letter.route, channel, letter.kind, letter.severity.value, (), letter.about) for channel in letter.channels]
-    await tx.alerts.enqueue(letter.id, {letter.key: letter.content}, to, at=letter.at)
 
 
 def _passed_over(event: Event, error: Exception) -> None:

@@ -72,7 +72,7 @@ from gateway.inventory.service import InventoryService
 from gateway.inventory.surveying import UplinkSurveyor
 from gateway.media.clips import ClipPreparer, Leveller
 from gateway.media.speech import EspeakEngine
-from gateway.notify import Notifier
+from gateway.notify.notifier import Notifier
 from gateway.reports.kinds import load_kinds, shipped_kinds
 from gateway.reports.service import ReportService
 from gateway.storage.store import Store

@@ -15,9 +15,9 @@ from gateway.clock import SystemClock
 from gateway.config import Mqtt
 from gateway.mqtt import Broker, MqttDoor, Version
 from gateway.mqtt.commands import WAITING_MAX, Broadcasts
-from gateway.notify.alerts_file import MqttSettings
 from gateway.notify.channels import make_channel
 from gateway.notify.channels.base import ChannelFailed
+from gateway.notify.channels.settings import MqttSettings
 from gateway.notify.wording import Scribe
 from tests.api.conftest import template
 from tests.api.house import House, going, open_house

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from gateway.domain.severity import Severity
 from gateway.errors import InvalidInput
-from gateway.notify.alerts_file import DingTalkSettings, EmailSettings, WebhookSettings, load_alerts
+from gateway.notify.alerts_file import load_alerts
+from gateway.notify.channels.settings import DingTalkSettings, EmailSettings, WebhookSettings
 from gateway.notify.notifier import check
 
 HERE = Path(__file__).parent

@@ -21,9 +21,8 @@ from gateway.domain.city import City
 from gateway.domain.devices import CameraGroup, Device, DeviceId, DeviceKind, GroupId
 from gateway.domain.events import Event, NewEvent
 from gateway.errors import Conflict
-from gateway.notify import Notifier
 from gateway.notify.broadcast_desks import STEPS, BroadcastDesk, channels_of, content_of, gathered, notice, shares, step_of
-from gateway.notify.notifier import BATCH, GATHER_S, READER
+from gateway.notify.notifier import BATCH, GATHER_S, READER, Notifier
 from gateway.storage.store import Store, Tx
 from tests.domain.troubles import START, incident_json
 from tests.notify.test_notifier import Door, a_door

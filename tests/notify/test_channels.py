@@ -23,7 +23,10 @@ from gateway.domain.alerting import Kind, Message
 from gateway.domain.duty import Shift, ShiftId
 from gateway.domain.severity import Severity
 from gateway.domain.trouble import Trouble, Victim, trouble_of
-from gateway.notify.alerts_file import (
+from gateway.notify.channels import Channel, make_channel
+from gateway.notify.channels.base import ChannelFailed
+from gateway.notify.channels.outbound import never
+from gateway.notify.channels.settings import (
     DingTalkSettings,
     EmailSettings,
     FeishuSettings,
@@ -31,9 +34,6 @@ from gateway.notify.alerts_file import (
     WebhookSettings,
     WeComSettings,
 )
-from gateway.notify.channels import Channel, make_channel
-from gateway.notify.channels.base import ChannelFailed
-from gateway.notify.channels.outbound import never
 from gateway.notify.wording import Notice, Scribe, size
 from tests.domain.troubles import START, incident_json
 from tests.notify import receivers

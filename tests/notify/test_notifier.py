@@ -18,8 +18,7 @@ from gateway.domain.city import City
 from gateway.domain.duty import Shift, ShiftId
 from gateway.domain.events import SYSTEM, NewEvent
 from gateway.errors import Conflict, InvalidInput, NotFound, Overloaded
-from gateway.notify import Notifier
-from gateway.notify.notifier import READER
+from gateway.notify.notifier import READER, Notifier
 from gateway.storage.alerts import Addressed
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane

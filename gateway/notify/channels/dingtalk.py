@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from gateway.clock import Clock
 from gateway.config import read_secret
-from gateway.notify.alerts_file import DingTalkSettings
 from gateway.notify.channels.base import ChannelFailed
 from gateway.notify.channels.outbound import JSON_HEADERS, TOO_MANY_S, Outbound, to_json, trusting, verdict
+from gateway.notify.channels.settings import DingTalkSettings
 from gateway.notify.wording import Notice, plain, unmarked
 
 TEXT_MAX: Final = 18_000  # the vendor takes 20,000 bytes for the whole body

@@ -12,9 +12,9 @@ import aiosmtplib
 from gateway.clock import Clock
 from gateway.config import read_secret
 from gateway.errors import InvalidInput
-from gateway.notify.alerts_file import EmailSettings
 from gateway.notify.channels.base import ChannelFailed
 from gateway.notify.channels.outbound import trusting
+from gateway.notify.channels.settings import EmailSettings
 from gateway.notify.wording import Notice, plain
 
 TEXT_MAX: Final = 100_000

@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 from gateway.clock import Clock
 from gateway.config import read_secret
-from gateway.notify.alerts_file import FeishuSettings
 from gateway.notify.channels.base import ChannelFailed
 from gateway.notify.channels.outbound import JSON_HEADERS, TOO_MANY_S, Outbound, to_json, trusting, verdict
+from gateway.notify.channels.settings import FeishuSettings
 from gateway.notify.wording import Notice, plain
 
 TEXT_MAX: Final = 9_000  # the vendor takes 20 KB for the whole body, in which each line stands in tags of its own

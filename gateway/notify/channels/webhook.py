@@ -11,8 +11,8 @@ from typing import Any
 
 from gateway.clock import Clock
 from gateway.config import read_secret
-from gateway.notify.alerts_file import WebhookSettings
 from gateway.notify.channels.outbound import JSON_HEADERS, Outbound, to_json, trusting
+from gateway.notify.channels.settings import WebhookSettings
 from gateway.notify.wording import Notice
 
 TEXT_MAX = 20_000

@@ -3,9 +3,9 @@
 from typing import Any, Final
 
 from gateway.config import read_secret
-from gateway.notify.alerts_file import WeComSettings
 from gateway.notify.channels.base import ChannelFailed
 from gateway.notify.channels.outbound import JSON_HEADERS, TOO_MANY_S, Outbound, to_json, trusting, verdict
+from gateway.notify.channels.settings import WeComSettings
 from gateway.notify.wording import Notice, plain, unmarked
 
 TEXT_MAX: Final = 4_096
