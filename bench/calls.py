@@ -92,7 +92,7 @@ class House:
         return at
 
     async def ended(self, name: str) -> None:
-        while (await self.service.get(BroadcastId(name))).open:  # noqa: ASYNC110 - a state of the service, not an event
+        while (await self.service.get(BroadcastId(name))).open:  # a state of the service, not an event
             await asyncio.sleep(0.02)
 
     async def heard(self, word: str = "ends") -> dict[str, list[float]]:
@@ -296,7 +296,7 @@ async def _service(
             pacer=pacer,
         )
         running = [group.create_task(store.writer.run()), group.create_task(service.run())]
-        while not service.taking_orders:  # noqa: ASYNC110 - that it takes orders is a state of the service, not an event
+        while not service.taking_orders:  # that it takes orders is a state of the service, not an event
             await asyncio.sleep(0.01)
         yield service
         for task in reversed(running):

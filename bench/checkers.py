@@ -77,7 +77,7 @@ def bare(port: int, cameras: int, seconds: float) -> Checking:
 @asynccontextmanager
 async def peer(port: int, cameras: int, seconds: float) -> AsyncIterator[Tally]:
     """onvif-zeep-async as documented; only its cheapest service is set up."""
-    from onvif import ONVIFCamera  # noqa: PLC0415 - importing it sets up logging and XML for the whole process: only the one that measures it may be changed
+    from onvif import ONVIFCamera  # noqa: PLC0415 -- importing it sets up logging and XML for the whole process: only the one that measures it may be changed
 
     logging.disable()  # it would complain at the end about every session that dies with the process
     made = [ONVIFCamera(address_of(index), port, USERNAME, PASSWORD) for index in range(cameras)]
@@ -117,7 +117,7 @@ async def whole(port: int, cameras: int, seconds: float) -> AsyncIterator[Tally]
             service = HealthService(city=city, board=board, store=store, tools=tools, limits=Limits(), pace=pace)
             await service.load()
             running = [group.create_task(store.writer.run()), group.create_task(service.run())]
-            while board.counts()[HealthState.UP] < cameras:  # noqa: ASYNC110 - the board tells nobody, on purpose
+            while board.counts()[HealthState.UP] < cameras:  # the board tells nobody, on purpose
                 await asyncio.sleep(TICK_S)
             yield _Watched(service, board, cameras)
             for task in running:

@@ -35,7 +35,7 @@ class Ready:
         self.path = SpeakerPath.BACKCHANNEL
         self.line = line
 
-    def send(self, payload: bytes, *, timestamp: int, marker: bool) -> bool:  # noqa: ARG002 - nothing is sent by us
+    def send(self, payload: bytes, *, timestamp: int, marker: bool) -> bool:  # noqa: ARG002 -- nothing is sent by us
         return False
 
     async def close(self) -> None:

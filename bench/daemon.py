@@ -61,7 +61,7 @@ class Nursery:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            while Path(f"/proc/{pid}").exists():  # noqa: ASYNC110, ASYNC240 - until its last thread has let go of its files
+            while Path(f"/proc/{pid}").exists():  # noqa: ASYNC240 -- until its last thread has let go of its files
                 await asyncio.sleep(0.005)
 
 

@@ -71,7 +71,7 @@ async def _kill(kills: int, chance: random.Random) -> _Found:
             if pid is not None:
                 os.kill(pid, signal.SIGKILL)
             await house.ended(f"b-{number}")
-            while house.pacer.standing.pid in (None, pid):  # noqa: ASYNC110 - a state of the pacer, not an event
+            while house.pacer.standing.pid in (None, pid):  # a state of the pacer, not an event
                 await asyncio.sleep(0.005)
             found.restarts.append(time.monotonic() - at)
             await _judge(house, f"b-{number}", found)

@@ -6,6 +6,7 @@ Afterwards the store's rows are judged by plain SQL that knows nothing of the ta
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import random
 from collections import Counter
@@ -66,12 +67,12 @@ class Recorder:
     def __init__(self, number: int) -> None:
         self._number = number
 
-    async def coverage(self, recording: str, window: Span, *, timeout_s: float) -> Sequence[Span]:  # noqa: ARG002 (a recorder's signature)
+    async def coverage(self, recording: str, window: Span, *, timeout_s: float) -> Sequence[Span]:  # noqa: ARG002 -- a recorder's signature
         if self._number % 8 == 7:
             raise Unreachable("no route")
         return [window] if self._number % 8 == 0 else []
 
-    async def replay_path(self, recording: str, *, timeout_s: float) -> str:  # noqa: ARG002 (a recorder's signature)
+    async def replay_path(self, recording: str, *, timeout_s: float) -> str:  # noqa: ARG002 -- a recorder's signature
         return "/replay"
 
 
@@ -126,7 +127,7 @@ class Desk:
 
     async def call(self, who: str, deed: str, /, body: Mapping[str, Any] | None = None, **path: str) -> BaseModel | None:
         """Call an operation as its dispatch does: policy, models, handler. None when it was refused; the answer is counted."""
-        operation, caller = _OPERATIONS[deed], _callers()[who]
+        operation, caller = _OPERATIONS[deed], _caller(who)
         asked = SimpleNamespace(match_info=path, method=operation.method, path=operation.path)
         request = _asking(path) if isinstance(operation.answers, Media) else cast("web.Request", asked)
         services = cast("Services", SimpleNamespace(footage=self.service, city=self.city, clock=self.clock, store=self.store))
@@ -159,11 +160,11 @@ def _asking(path: Mapping[str, str]) -> web.Request:
     return make_mocked_request("GET", "/", match_info=dict(path))
 
 
-def _callers(known: dict[str, Caller] = {}) -> Mapping[str, Caller]:  # noqa: B006 (made once)
-    for name, (roles, username, scopes) in _GATEWAY_KEYS.items() if not known else ():
-        key = ApiKey(KeyId(name), f"{name} key", frozenset(map(Role, roles)), b"", START, username=username, scopes=frozenset(scopes))
-        known[name] = Caller.of_key(key)
-    return known
+@functools.cache
+def _caller(name: str) -> Caller:
+    roles, username, scopes = _GATEWAY_KEYS[name]
+    key = ApiKey(KeyId(name), f"{name} key", frozenset(map(Role, roles)), b"", START, username=username, scopes=frozenset(scopes))
+    return Caller.of_key(key)
 
 
 @contextlib.asynccontextmanager
@@ -288,13 +289,13 @@ async def _hand_over(desk: Desk, name: str, chance: random.Random) -> None:
         await desk.call(_who(chance, "wang", "wang", "wang", "sun", "both"), "hand_over_footage", {"receiver": "x"}, request_id=name)
 
 
-async def _wait(desk: Desk, name: str, chance: random.Random) -> None:  # noqa: ARG001 (a deed's signature)
+async def _wait(desk: Desk, name: str, _chance: random.Random) -> None:
     """Until the gateway has nothing to do with it."""
     async with desk.changed:
         await desk.changed.wait_for(lambda: desk.states.get(name) not in WORKING)
 
 
-async def _later(desk: Desk, name: str, chance: random.Random) -> None:  # noqa: ARG001 (a deed's signature)
+async def _later(desk: Desk, _name: str, chance: random.Random) -> None:
     if chance.random() < 0.02:
         await desk.clock.advance(chance.choice((10, 4 * 3600, 26 * 3600)))
 

@@ -175,10 +175,10 @@ def _cpu_of(command: Sequence[str]) -> float:
 
 def _export(port: int, folder: Path, seconds: float) -> dict[str, float]:
     """What the worker does with a job, and what it takes beyond its imports."""
-    from gateway.domain.devices import Credentials, DeviceId, Ports  # noqa: PLC0415  # here, so that their cost is the worker's
-    from gateway.drivers.base import Target  # noqa: PLC0415  # as above
-    from gateway.footage import worker  # noqa: PLC0415  # as above
-    from gateway.footage.cutting import Stretch  # noqa: PLC0415  # as above
+    from gateway.domain.devices import Credentials, DeviceId, Ports  # noqa: PLC0415 -- here, so that their cost is the worker's
+    from gateway.drivers.base import Target  # noqa: PLC0415 -- as above
+    from gateway.footage import worker  # noqa: PLC0415 -- as above
+    from gateway.footage.cutting import Stretch  # noqa: PLC0415 -- as above
 
     ports = Ports(rtsp=port)
     target = Target(DeviceId("tape"), "127.0.0.1", ports, Credentials("", ""), "")

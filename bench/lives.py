@@ -174,7 +174,7 @@ async def _released(street: Street, speaker: str) -> Mapping[str, Any]:
 async def _left(children: Sequence[int]) -> int:
     """How many of a dead daemon's processes still live after a while."""
     until = time.monotonic() + GONE_WITHIN_S
-    while (left := sum(map(lives, children))) and time.monotonic() < until:  # noqa: ASYNC110 - nobody tells of them
+    while (left := sum(map(lives, children))) and time.monotonic() < until:  # nobody tells of them
         await asyncio.sleep(0.02)
     return left
 

@@ -111,7 +111,7 @@ async def run(onvif: int, snmp: int, dead_s: float) -> Notes:
             service = HealthService(city=city, board=board, store=store, tools=tools, pace=pace)
             await service.load()
             running = [group.create_task(store.writer.run()), group.create_task(service.run())]
-            while board.counts()[HealthState.UP] < len(devices):  # noqa: ASYNC110 - the board tells nobody, on purpose
+            while board.counts()[HealthState.UP] < len(devices):  # the board tells nobody, on purpose
                 await asyncio.sleep(0.2)
             gc.freeze()  # as the daemon does when it has taken up an inventory
             print("ready", flush=True)

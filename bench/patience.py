@@ -82,7 +82,7 @@ class Script:
         await self._requests(1, timeout_s)
         return _CLOCK
 
-    async def hardware(self, *, fresh_s: float, timeout_s: float) -> Hardware:  # noqa: ARG002 (nothing is kept here)
+    async def hardware(self, *, fresh_s: float, timeout_s: float) -> Hardware:  # noqa: ARG002 -- nothing is kept here
         """None is told, as the inventory names none."""
         await self._requests(1, timeout_s)
         return Hardware((), 0.0)

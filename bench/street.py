@@ -103,7 +103,7 @@ class Way:
     async def check(self, *, timeout_s: float) -> tuple[DeviceClock, Identity]:
         return await self.read_clock(timeout_s=timeout_s), await self.identity(timeout_s=timeout_s)
 
-    async def read_clock(self, *, timeout_s: float) -> DeviceClock:  # noqa: ARG002 (it is a part of the check)
+    async def read_clock(self, *, timeout_s: float) -> DeviceClock:  # noqa: ARG002 -- it is a part of the check
         return DeviceClock(datetime.now(UTC), timedelta())
 
     async def identity(self, *, timeout_s: float) -> Identity:
@@ -121,7 +121,7 @@ class Way:
     async def prepare(self, *, timeout_s: float) -> None:
         """Nothing can be done ahead."""
 
-    async def open_audio(self, *, prefer: Sequence[str], timeout_s: float) -> "Session":  # noqa: ARG002 (it takes the A-law alone)
+    async def open_audio(self, *, prefer: Sequence[str], timeout_s: float) -> "Session":  # noqa: ARG002 -- it takes the A-law alone
         self._step()
         chance = self._street.chance
         address = self._address()
@@ -162,7 +162,7 @@ class Session:
     def ended(self) -> bool:
         return self._closed or not self._joined()
 
-    def send(self, payload: bytes, *, timestamp: int, marker: bool) -> bool:  # noqa: ARG002 (the horn plays what comes)
+    def send(self, payload: bytes, *, timestamp: int, marker: bool) -> bool:  # noqa: ARG002 -- the horn plays what comes
         self._step()
         if not self._joined() or self._closed:
             return False

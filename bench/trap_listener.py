@@ -100,7 +100,7 @@ async def run(planned: SimCity, port: int) -> dict[str, list[float]]:
             await health.load()
             await traps.load()
             running = [group.create_task(part()) for part in (store.writer.run, health.run, traps.run)]
-            while len(noted.visits) < len(planned.devices):  # noqa: ASYNC110 - nobody is told, on purpose
+            while len(noted.visits) < len(planned.devices):  # nobody is told, on purpose
                 await asyncio.sleep(0.2)
             await answer(traps)
             for task in running:

@@ -53,7 +53,7 @@ def _tell_import(result: "ImportResult") -> None:
 @app.command()
 def serve(config_file: ConfigFile) -> None:
     """Run the daemon until SIGTERM or SIGINT."""
-    from gateway.app import serve as run_daemon  # noqa: PLC0415 -- the daemon's libraries take a second that --help need not wait for
+    from gateway.app import serve as run_daemon  # the daemon's libraries take a second that --help need not wait for
 
     with telling_errors():
         settings = config.load(config_file)
@@ -64,7 +64,7 @@ def serve(config_file: ConfigFile) -> None:
 @app.command("check-config")
 def check_config(config_file: ConfigFile) -> None:
     """Read the configuration as `serve` would, say what is wrong with it, and change nothing."""
-    from gateway import offline  # noqa: PLC0415 -- as above
+    from gateway import offline
 
     with telling_errors():
         offline.check(config.load(config_file))
@@ -74,7 +74,7 @@ def check_config(config_file: ConfigFile) -> None:
 @app.command()
 def migrate(config_file: ConfigFile) -> None:
     """Make the store, or bring it to the newest schema."""
-    from gateway import offline  # noqa: PLC0415 -- as above
+    from gateway import offline
 
     with telling_errors():
         asyncio.run(offline.migrate(config.load(config_file)))
@@ -90,7 +90,7 @@ def import_(
     prune: Annotated[bool, typer.Option("--prune", help="Remove what the file does not name.")] = False,
 ) -> None:
     """Import inventory while the daemon is stopped: each file all or nothing. While it runs, use `gatewayctl import`."""
-    from gateway import offline  # noqa: PLC0415 -- as above
+    from gateway import offline
 
     with telling_errors():
         settings = config.load(config_file)
@@ -105,7 +105,7 @@ def create_key(
     name: Annotated[str, typer.Option("--name", help="Whose key it is, for the record.")],
 ) -> None:
     """Make an API key and print it: it is shown only this once. A running daemon takes it up within seconds."""
-    from gateway import offline  # noqa: PLC0415 -- as above
+    from gateway import offline
 
     with telling_errors():
         print(asyncio.run(offline.create_key(config.load(config_file), name=name, roles=role)))
@@ -119,7 +119,7 @@ def evidence_key(
     sm2: Annotated[bool, typer.Option("--sm2", help="Begin with a new SM2 key: packages are signed by it, too, over SM3.")] = False,
 ) -> None:
     """Print the fingerprints of the evidence key's certificates, the current one first; makes a key when there is none."""
-    from gateway import offline  # noqa: PLC0415 -- as above
+    from gateway import offline
 
     with telling_errors():
         known, second = asyncio.run(offline.evidence_key(config.load(config_file), rotate=rotate, sm2=sm2))

@@ -84,7 +84,7 @@ class Supervisors:
                 cause = first_cause(error)
                 status.last_error = f"{type(cause).__name__}: {cause}"
                 if isinstance(cause, GatewayError):  # foreseen: its words say more than a traceback
-                    log.error("part-failed", part=status.name, error=str(cause), code=cause.code, hint=cause.hint)  # noqa: TRY400 (as above)
+                    log.error("part-failed", part=status.name, error=str(cause), code=cause.code, hint=cause.hint)  # noqa: TRY400 -- as above
                 else:
                     log.exception("part-failed", part=status.name)
             status.restarts += 1

@@ -183,7 +183,7 @@ def _clock_time(value: object) -> object:
 def _days(value: object) -> object:
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list):
-        raise ValueError("must be days such as mon or mon-fri")  # noqa: TRY004 -- pydantic asks for ValueError
+        raise ValueError("must be days such as mon or mon-fri")  # pydantic asks for ValueError
     found: set[int] = set()
     for name in names:
         first, _, last = str(name).lower().partition("-")

@@ -151,7 +151,7 @@ def _text(name: str, value: object) -> str:
 
 def _truth(name: str, value: object) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"{name} is true or false")  # noqa: TRY004 -- a wrong request, not a wrong call
+        raise ValueError(f"{name} is true or false")  # a wrong request, not a wrong call
     return value
 
 

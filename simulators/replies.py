@@ -19,7 +19,7 @@ def told(request: Request, **known: type) -> dict[str, Any]:
     """The object in a request's body. Raises ValueError for one that is none, has unknown keys, or values of another type."""
     found = json.loads(request.body or b"{}")
     if not isinstance(found, dict):
-        raise ValueError("the body is a JSON object")  # noqa: TRY004 -- a wrong request, not a wrong call
+        raise ValueError("the body is a JSON object")  # a wrong request, not a wrong call
     for key, value in found.items():
         if key not in known:
             raise ValueError(f"no such key: {key[:40]!r}; there are {', '.join(known)}")

@@ -66,7 +66,7 @@ def _must_be_rfc3339(value: object) -> object:
     if isinstance(value, datetime):
         return value
     if not isinstance(value, str):
-        raise ValueError("must be an RFC 3339 time in a string, such as 2026-03-01T08:00:00+08:00")  # noqa: TRY004 # pydantic asks for ValueError
+        raise ValueError("must be an RFC 3339 time in a string, such as 2026-03-01T08:00:00+08:00")  # pydantic asks for ValueError
     if _PLUS_LOST.fullmatch(value):
         raise ValueError("the '+' of the offset was lost: write it as %2B in a URL")
     if not _RFC3339.fullmatch(value):

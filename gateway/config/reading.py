@@ -105,15 +105,15 @@ class _Reading:
         """A fault for each file or folder that `config` names and that is not there."""
         for path in _FILES:
             named = reduce(getattr, path, config)
-            if isinstance(named, Path) and not os.path.isfile(named):  # noqa: PTH113 (Path.is_file raises where a folder is closed to us)
+            if isinstance(named, Path) and not os.path.isfile(named):  # noqa: PTH113 -- Path.is_file raises where a folder is closed to us
                 self.faults.append(Fault(self._place(path), f"{'.'.join(path)}: there is no file {named}"))
         for number, one in enumerate(config.footage.destinations):
             for name in ("access_key_file", "secret_key_file", "ca_file"):
                 path = getattr(one, name)
-                if path is not None and not os.path.isfile(path):  # noqa: PTH113 (as above)
+                if path is not None and not os.path.isfile(path):  # noqa: PTH113 -- as above
                     place = self._place(("footage", "destinations", str(number), name))
                     self.faults.append(Fault(place, f"footage.destinations.{name}: there is no file {path}"))
-        if config.profiles_dir is not None and not os.path.isdir(config.profiles_dir):  # noqa: PTH112 (as above)
+        if config.profiles_dir is not None and not os.path.isdir(config.profiles_dir):  # noqa: PTH112 -- as above
             self.faults.append(Fault(self._place(("profiles_dir",)), f"profiles_dir: there is no folder {config.profiles_dir}"))
 
     def _mapping(self, node: yaml.MappingNode, model: type[BaseModel], path: Path_) -> dict[str, Any]:

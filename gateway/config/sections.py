@@ -154,7 +154,7 @@ class Traps(Section):
     """Where SNMP traps and informs are heard; without `port` nobody listens."""
 
     port: Port | None = None
-    host: Annotated[str, AfterValidator(host_name)] = "0.0.0.0"  # noqa: S104 (off unless a port is named)
+    host: Annotated[str, AfterValidator(host_name)] = "0.0.0.0"  # noqa: S104 -- off unless a port is named
     buffer_bytes: Annotated[int, Field(ge=65_536, le=1 << 30)] = 4 << 20
     per_device_s: Annotated[float, Field(gt=0, le=10_000)] = 10.0
     burst: Count = 100

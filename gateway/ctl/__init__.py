@@ -8,6 +8,6 @@ import sys
 
 def main() -> None:
     """Entry point of `gatewayctl`."""
-    from gateway.ctl.app import run  # noqa: PLC0415 -- what a shell's completion does not need is not loaded
+    from gateway.ctl.app import run  # what a shell's completion does not need is not loaded
 
     sys.exit(run(sys.argv[1:]))

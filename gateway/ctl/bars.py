@@ -31,8 +31,8 @@ def bars(*, sizes: bool = True) -> Iterator[Bars]:
     if not sys.stderr.isatty():
         yield _Unseen()
         return
-    from rich import progress as rich  # noqa: PLC0415 -- only a terminal has bars
-    from rich.console import Console  # noqa: PLC0415 -- as above
+    from rich import progress as rich  # only a terminal has bars
+    from rich.console import Console
 
     told = (rich.TaskProgressColumn(), rich.TextColumn("{task.fields[told]}", markup=False))
     counted = (rich.DownloadColumn(), rich.TransferSpeedColumn()) if sizes else told

@@ -53,7 +53,7 @@ def load(env: Mapping[str, str] = os.environ) -> Contexts:
     path = folder(env) / "contexts.yaml"
     if not path.exists():
         return Contexts()
-    import yaml  # noqa: PLC0415 -- only who has a contexts file pays for it
+    import yaml  # only who has a contexts file pays for it
 
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
@@ -66,7 +66,7 @@ def load(env: Mapping[str, str] = os.environ) -> Contexts:
 
 def save(contexts: Contexts, env: Mapping[str, str] = os.environ) -> Path:
     """Write the contexts file, readable by its owner alone."""
-    import yaml  # noqa: PLC0415 -- as above
+    import yaml
 
     path = folder(env) / "contexts.yaml"
     document: dict[str, Any] = {

@@ -58,7 +58,7 @@ class Rows:
             for item in items:
                 self.row(item)
             return
-        from rich.cells import cell_len  # noqa: PLC0415 -- JSON does without
+        from rich.cells import cell_len  # JSON does without
 
         rows = [[one.heading for one in self._shown], *(self._cells(item) for item in items)]
         self._widths = [max(map(cell_len, cells)) for cells in zip(*rows, strict=True)]  # Chinese takes two cells a character
@@ -79,7 +79,7 @@ class Rows:
         return [_cell(one.of(item)) for one in self._shown]
 
     def _line(self, row: Sequence[str]) -> None:
-        from rich.cells import cell_len  # noqa: PLC0415 -- as above
+        from rich.cells import cell_len
 
         padded = "  ".join(text + " " * (width - cell_len(text)) for text, width in zip(row, self._widths, strict=True))
         _write(padded.rstrip() + "\n")
@@ -88,7 +88,7 @@ class Rows:
 def tell(value: Any, form: Format) -> None:
     """Print one thing; as a table, a line a field."""
     if form is Format.YAML:
-        import yaml  # noqa: PLC0415 -- only who asks for YAML pays for it
+        import yaml  # only who asks for YAML pays for it
 
         _write(yaml.safe_dump(value, allow_unicode=True, sort_keys=False))
     elif form is Format.JSON or not isinstance(value, Mapping):
@@ -141,7 +141,7 @@ def _cell(value: object) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> None:
-    from rich.cells import cell_len  # noqa: PLC0415 -- JSON does without
+    from rich.cells import cell_len  # JSON does without
 
     widths = [max(map(cell_len, cells)) for cells in zip(*rows, strict=True)]  # Chinese takes two cells a character
     for row in rows:

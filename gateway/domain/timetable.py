@@ -62,7 +62,7 @@ def _followed(rule: str, zone: ZoneInfo) -> tuple[Recurrence, datetime | None]:
     if until.endswith("Z"):
         ends = datetime.strptime(until, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).astimezone(zone).replace(tzinfo=None)
     elif until:
-        ends = datetime.strptime(until.partition("T")[0], "%Y%m%d") + timedelta(days=1, microseconds=-1)  # noqa: DTZ007 (local)
+        ends = datetime.strptime(until.partition("T")[0], "%Y%m%d") + timedelta(days=1, microseconds=-1)  # noqa: DTZ007 -- local
     else:
         ends = None
     return read_recurrence(parts), ends

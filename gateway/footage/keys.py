@@ -116,7 +116,7 @@ def _certificates(folder: Path) -> Iterator[x509.Certificate]:
 def _read_key(path: Path) -> ec.EllipticCurvePrivateKey:
     key = load_pem_private_key(path.read_bytes(), password=None)
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise ValueError("it is no key on P-256")  # noqa: TRY004 -- a wrong file, not a wrong call
+        raise ValueError("it is no key on P-256")  # a wrong file, not a wrong call
     return key
 
 

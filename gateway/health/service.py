@@ -72,8 +72,8 @@ class HealthService:
         board: Board,
         store: Store,
         tools: Tools,
-        limits: Limits = Limits(),  # noqa: B008 (frozen)
-        pace: Pace = Pace(),  # noqa: B008 (frozen)
+        limits: Limits = Limits(),  # noqa: B008 -- frozen
+        pace: Pace = Pace(),  # noqa: B008 -- frozen
         limits_of: Mapping[DeviceKind, Limits] = MappingProxyType({}),
         links: OwnLinks | None = None,
     ) -> None:

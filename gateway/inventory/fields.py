@@ -90,7 +90,7 @@ class Fields:
             return ()
         try:
             if isinstance(value, str):
-                raise ValueError(value)  # noqa: TRY004, TRY301 (the reader's word on why there is no polygon)
+                raise ValueError(value)  # noqa: TRY301 -- the reader's word on why there is no polygon
             return rings_of(value or [])
         except ValueError as error:
             self.fault(f"polygon: {error}")

@@ -115,7 +115,7 @@ def _polygon(geometry: Any) -> Any:
 
 def _ring(points: Any) -> Ring:
     if not isinstance(points, list):
-        raise ValueError("a ring needs four points or more, the last equal to the first")  # noqa: TRY004 (the reader's word on the polygon)
+        raise ValueError("a ring needs four points or more, the last equal to the first")  # the reader's word on the polygon
     return sound_ring([_position(point) for point in points[: MAX_CORNERS + 1]], corners=MAX_CORNERS)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from gateway.domain.bindings import Binding, BindingKey, BindingState, Sight, SightKey
 from gateway.domain.city import City, place_of
@@ -23,7 +23,15 @@ from gateway.storage.inventory import Inventory
 
 _MAX_OVERLAPS: Final = 20
 """Overlapping cells named in one report: a shifted grid overlaps everywhere."""
+
+
+class _Identified(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
 V = TypeVar("V")
+T = TypeVar("T", bound=_Identified)
 P = TypeVar("P", Sight, Binding)
 
 
@@ -240,12 +248,12 @@ class _Merge:
     def _things(
         self,
         noun: Noun,
-        stored: Iterable[V],
-        row_of: Callable[[V], Row],
-        value_of: Callable[[Fields, V | None, CoordinateSystem], V],
-    ) -> dict[str, V]:
+        stored: Iterable[T],
+        row_of: Callable[[T], Row],
+        value_of: Callable[[Fields, T | None, CoordinateSystem], T],
+    ) -> dict[str, T]:
         """The stored things of a noun, and over them those of the file, by id."""
-        found = {str(getattr(thing, "id")): thing for thing in stored}  # noqa: B009 (each of these nouns has an id)
+        found = {thing.id: thing for thing in stored}
         for row in self._file.of(noun):
             key = row.text("id")
             kept = found.get(key)

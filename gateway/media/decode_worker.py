@@ -49,7 +49,7 @@ class Refused(Exception):
 def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    import av  # noqa: F401, PLC0415 - loaded after the limits are set, and before the first job comes
+    import av  # noqa: F401 -- loaded after the limits are set, and before the first job comes
 
     source, answers = sys.stdin.buffer, sys.stdout.buffer
     while line := source.readline():
@@ -115,7 +115,7 @@ def container_of(data: bytes) -> tuple[str, bytes]:
 
 def decode(data: bytes, rate: int, most: int, longest_s: float) -> tuple[bytes, int]:
     """The sound as PCM, and its rate: `rate`, or up to `most` where it has more. Raises Refused."""
-    import av  # noqa: PLC0415 - as above
+    import av
 
     kind, data = container_of(data)
     if kind == "wav" and (plain := _plain_wav(data)) is not None:
@@ -168,7 +168,7 @@ def _checked(stream: Any) -> Any:
 
 
 def _samples(container: Any, rate: int) -> Iterator[bytes]:
-    import av  # noqa: PLC0415 - as above
+    import av
 
     resampler = av.AudioResampler(format="s16", layout="mono", rate=rate)
     for frame in _decoded(container):
@@ -180,7 +180,7 @@ def _samples(container: Any, rate: int) -> Iterator[bytes]:
 
 def _decoded(container: Any) -> Iterator[Any]:
     """All frames of the first sound. Files often end in padding or a frame that was cut off: a few packets may be damaged."""
-    import av  # noqa: PLC0415 - as above
+    import av
 
     damaged = 0
     for packet in container.demux(audio=0):
@@ -209,9 +209,9 @@ def _bounded(pieces: Iterator[bytes], limit: int, longest_s: float) -> Iterator[
 
 def _filtered(pcm: bytes, rate: int, filters: Sequence[tuple[str, str]], out_rate: int) -> tuple[bytes, dict[str, str]]:
     """`pcm` after `filters`, at `out_rate`, and what the last filter told of it."""
-    from av import filter as avfilter  # noqa: PLC0415 - as above
-    from av.error import BlockingIOError as Hungry  # noqa: PLC0415 - as above
-    from av.error import EOFError as Ended  # noqa: PLC0415 - as above
+    from av import filter as avfilter
+    from av.error import BlockingIOError as Hungry
+    from av.error import EOFError as Ended
 
     graph = avfilter.Graph()
     last = graph.add_abuffer(sample_rate=rate, format="s16", layout="mono", time_base=Fraction(1, rate))
@@ -242,7 +242,7 @@ def _frames(pcm: bytes, rate: int) -> Iterator[Any]:
 
 
 def _frame(pcm: bytes, rate: int, at: int) -> Any:
-    import av  # noqa: PLC0415 - as above
+    import av
 
     frame = av.AudioFrame(format="s16", layout="mono", samples=len(pcm) // 2)
     frame.sample_rate, frame.pts = rate, at
@@ -259,7 +259,7 @@ def _loudness(pcm: bytes, rate: int) -> float | None:
 
 def encode(pcm: bytes, codec: str, rate: int) -> bytes:
     """`pcm` in a codec whose packets can be put one behind the other."""
-    import av  # noqa: PLC0415 - as above
+    import av
 
     context: Any = av.CodecContext.create(codec, "w")
     context.sample_rate, context.layout, context.format = rate, "mono", "s16"

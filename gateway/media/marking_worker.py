@@ -64,7 +64,7 @@ def show(film: BinaryIO, job: Mapping[str, Any], out: BinaryIO) -> bool:
 
     FFmpeg's errors; ValueError for pictures that are too large.
     """
-    import av  # noqa: PLC0415 - loaded after the limits are set
+    import av  # loaded after the limits are set
 
     source: Any = av.open(film, format="mov")
     with source:
@@ -148,7 +148,7 @@ class Screen:
 
     def take(self, packet: Any) -> None:
         """Decode a packet and show what comes of it; a damaged one is passed over."""
-        import av  # noqa: PLC0415 - as above
+        import av
 
         try:
             frames = packet.decode()
@@ -202,7 +202,7 @@ class Screen:
             self._file.mux(self._speaker.said(frame))
 
     def _open(self, width: int, height: int) -> None:
-        import av  # noqa: PLC0415 - as above
+        import av
 
         self._file = av.open(Written(self._out), "w", format="mp4", options=_PIECES)
         self._encoder: Any = self._file.add_stream("libx264", rate=self._video.average_rate or 25, options=_VIDEO)
@@ -229,7 +229,7 @@ class Speaker:
     """Sound for a browser: AAC, one channel."""
 
     def __init__(self, file: Any) -> None:
-        import av  # noqa: PLC0415 - as above
+        import av
 
         self._encoder: Any = file.add_stream("aac", rate=_RATE, layout="mono")
         self._encoder.bit_rate = _RATE
@@ -246,7 +246,7 @@ class Marker:
     """Scales pictures of one shape and lays the mark over them."""
 
     def __init__(self, shape: tuple[int, int, str], size: tuple[int, int], time_base: Any, lines: Sequence[str]) -> None:
-        import av  # noqa: PLC0415 - as above
+        import av
 
         self.shape, self.lines = shape, lines
         mark = bitmap(lines, max(1, size[0] // 400))
@@ -275,7 +275,7 @@ class Marker:
 
     def marked(self, frame: Any) -> Iterator[Any]:
         """`frame` and what was waiting before it, with the mark."""
-        import av  # noqa: PLC0415 - as above
+        import av
 
         self._in.push(frame)
         while True:
@@ -293,7 +293,7 @@ def fitted(width: int, height: int) -> tuple[int, int]:
 
 def bitmap(lines: Sequence[str], dot: int) -> Any:
     """The mark as a picture that one sees through: light dots of `dot` pixels with a dark shadow. Letters without a form are left out."""
-    import av  # noqa: PLC0415 - as above
+    import av
 
     rows = dots(lines)
     width, height = len(rows[0]) * dot, len(rows) * dot

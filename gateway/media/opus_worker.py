@@ -31,7 +31,7 @@ class Decoder:
     """Opus to telephone sound, one packet after the other; libopus makes one channel of two, and fills in what a packet leaves out."""
 
     def __init__(self) -> None:
-        import av  # noqa: PLC0415 - loaded after the limits are set
+        import av  # loaded after the limits are set
 
         self._av: Any = av
         self._decoder: Any = av.CodecContext.create("libopus", "r")

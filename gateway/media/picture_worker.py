@@ -50,7 +50,7 @@ def answer(encoding: str, stream: bytes) -> dict[str, Any]:
 
 def decode(stream: bytes, codec: str) -> Any:
     """The first picture of the byte stream. Raises ValueError for none, or one beyond `PIXELS_LIMIT`."""
-    import av  # noqa: PLC0415 - loaded after the limits are set
+    import av  # loaded after the limits are set
 
     decoder: Any = av.CodecContext.create(codec, "r")
     decoder.thread_count = 1

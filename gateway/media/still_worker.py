@@ -35,7 +35,7 @@ def main() -> None:
 
 def decode(stream: bytes, codec: str) -> Any:
     """The first picture of the byte stream. Raises ValueError for none, or one beyond `PIXELS_LIMIT`."""
-    import av  # noqa: PLC0415 - loaded after the limits are set
+    import av  # loaded after the limits are set
 
     decoder: Any = av.CodecContext.create(codec, "r")
     decoder.thread_count = 1
@@ -49,7 +49,7 @@ def decode(stream: bytes, codec: str) -> Any:
 
 def encode(frame: Any, most: int) -> bytes:
     """The picture as JPEG, at most `most` pixels wide."""
-    import av  # noqa: PLC0415 - as above
+    import av
 
     encoder: Any = av.CodecContext.create("mjpeg", "w")
     width = min(most, frame.width)

@@ -163,7 +163,7 @@ _REFUSED = 0x80  # SUBACK, MQTT 3.1.1, 3.9.3
 
 
 def _lasting_v5() -> dict[str, Any]:
-    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho's own lack
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's own lack
     properties.SessionExpiryInterval = SESSION_LIFE_S
     return {"clean_start": False, "properties": properties}
 

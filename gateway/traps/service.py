@@ -49,7 +49,7 @@ class TrapSettings:
     """Where to listen; `buffer_bytes` is what is asked of the kernel; a source tells `per_device_s` a second, after a burst of `burst`."""
 
     port: int
-    host: str = "0.0.0.0"  # noqa: S104 (the port is off unless it is set)
+    host: str = "0.0.0.0"  # noqa: S104 -- the port is off unless it is set
     buffer_bytes: int = 4 << 20
     per_device_s: float = 10.0
     burst: int = 100

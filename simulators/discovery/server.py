@@ -10,6 +10,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -129,7 +130,7 @@ class Discovery:
             saying = self._saying(lambda said: messages.resolve_matches(said, asked.message_id))
         else:
             meant = [device for device in map(self._state.body, devices) if asked.finds(scopes_of(device))]
-            saying = lambda device: self._match(device, asked.message_id)  # noqa: E731 -- the twin of the one above
+            saying = partial(self._match, message_id=asked.message_id)
         self._state.counters["discovery.questions"] += 1
         if at_once:
             for device in meant:

@@ -141,7 +141,7 @@ async def test_an_order_whose_time_is_over_or_too_far_is_refused(house: House) -
 
 async def test_a_time_without_offset_an_unknown_clip_and_a_bad_id_are_refused(house: House) -> None:
     with pytest.raises(InvalidInput, match="cannot be taken"):
-        await house.service.submit(house.order(not_after=datetime(2026, 1, 1, 0, 0, 30)))  # noqa: DTZ001 - naive on purpose
+        await house.service.submit(house.order(not_after=datetime(2026, 1, 1, 0, 0, 30)))  # noqa: DTZ001 -- naive on purpose
     with pytest.raises(NotFound, match="no clip"):
         await house.service.submit(house.order(clip=ClipId("f" * 64)))
     for name in ("", "x" * 101, "a\nb"):

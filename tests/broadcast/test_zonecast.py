@@ -198,7 +198,7 @@ async def test_what_is_more_important_at_one_of_them_ends_the_stream_for_all(squ
 def test_a_group_is_for_just_its_zone() -> None:
     group, everybody = MulticastGroup("239.1.2.3", 5004), frozenset(map(DeviceId, "abc"))
     zones = [Zone(ZoneId("plain"), "", everybody), Zone(ZoneId("z"), "", everybody, group)]
-    listens: Callable[[DeviceId], bool] = lambda speaker: speaker != "d"  # noqa: E731 (a set of those that listen)
+    listens: Callable[[DeviceId], bool] = lambda speaker: speaker != "d"  # noqa: E731 -- a set of those that listen
     assert zone_of("abc", zones, listens) == group
     for others in ("ab", "abcd", ""):
         assert zone_of(others, zones, listens) is None

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.ctl import app as _imported  # noqa: F401 (what a command takes longest for)
+from gateway.ctl import app as _imported  # noqa: F401 -- what a command takes longest for
 from gateway.ctl import main
 
 

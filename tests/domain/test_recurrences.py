@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.domain.recurrences import read_recurrence, starts_of
 
-FIRST = datetime(2026, 1, 1, 1, 30)  # noqa: DTZ001 - rules are followed in local time
+FIRST = datetime(2026, 1, 1, 1, 30)  # noqa: DTZ001 -- rules are followed in local time
 TEN_YEARS = timedelta(days=3_660)
 _MOST_CPU_S = 0.1  # five times what the dearest rule may take here, for machines that do other things, too
 

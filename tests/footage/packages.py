@@ -116,7 +116,7 @@ def dossier(files: tuple[FootageFile, ...], **changes: str) -> Dossier:
     machine = Person(SYSTEM, "city-gateway")
     request = FootageRequest(
         REQUEST,
-        Filing(**(told | changes), window=WINDOW),  # type: ignore[arg-type] # words alone
+        Filing(**(told | changes), window=WINDOW),  # type: ignore[arg-type]  # words alone
         _CAMERAS,
         wang,
         NOW - timedelta(minutes=30),

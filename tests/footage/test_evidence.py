@@ -137,7 +137,7 @@ def test_the_key_is_private_and_stays(tmp_path: Path) -> None:
     first = open_signer(tmp_path / "evidence", now=NOW)
     key = tmp_path / "evidence" / "evidence.key"
     assert key.stat().st_mode & 0o777 == 0o600
-    assert load_pem_private_key(key.read_bytes(), None).public_key() == first.certificate.public_key()  # type: ignore[union-attr] # it is on P-256
+    assert load_pem_private_key(key.read_bytes(), None).public_key() == first.certificate.public_key()  # type: ignore[union-attr]  # it is on P-256
     assert open_signer(tmp_path / "evidence", now=NOW + timedelta(days=3_000)).pem == first.pem
 
 

@@ -30,7 +30,7 @@ LETTER = "补正〔2026〕7号"
 async def desk(store: Store, tmp_path: Path) -> AsyncIterator[Desk]:
     """A desk with one request that is ready, sealed on record."""
     clock = SimulatedClock(NOW)
-    nowhere = Street(None, None, City(), Board(), clock)  # type: ignore[arg-type] # nothing is fetched
+    nowhere = Street(None, None, City(), Board(), clock)  # type: ignore[arg-type]  # nothing is fetched
     await ready(store, tmp_path / "footage", now=NOW)
     made = desk_of(nowhere, store, clock, tmp_path / "footage")
     await made.service._seals.follow(RequestId("F-1"))

@@ -108,7 +108,7 @@ def test_the_second_signature_is_looked_at_even_when_the_first_fits(package: Pat
         elif change == "a digest":
             told = (altered / SM_SUMS).read_bytes()
             (altered / SM_SUMS).write_bytes((b"1" if told[:1] != b"1" else b"2") + told[1:])
-            (altered / SM_SUMS_SIGNATURE).write_bytes(signer.second.sign((altered / SM_SUMS).read_bytes()))  # type: ignore[union-attr] -- it has one
+            (altered / SM_SUMS_SIGNATURE).write_bytes(signer.second.sign((altered / SM_SUMS).read_bytes()))  # type: ignore[union-attr]  # it has one
         else:
             (altered / SM_SUMS_SIGNATURE).write_bytes(b"")
         (altered / SUMS).write_bytes(_sums(altered))
@@ -133,7 +133,7 @@ def test_without_a_key_for_it_nothing_is_signed_twice(tmp_path: Path) -> None:
 def test_the_key_is_private_and_stays_when_the_other_one_is_rotated(tmp_path: Path) -> None:
     first = sm2_key.begin(tmp_path)
     assert (tmp_path / "evidence-sm2.key").stat().st_mode & 0o777 == 0o600
-    assert dataclasses.astuple(rotate(tmp_path, now=NOW).second) == dataclasses.astuple(first)  # type: ignore[call-overload] -- it has one
+    assert dataclasses.astuple(rotate(tmp_path, now=NOW).second) == dataclasses.astuple(first)  # type: ignore[call-overload]  # it has one
     second = sm2_key.begin(tmp_path)
     kept = {path.stem for path in (tmp_path / "sm2-keys").iterdir()}
     assert kept == {first.fingerprint, second.fingerprint}

@@ -108,7 +108,7 @@ class Street:
         clock: Clock,
         *,
         limits: Limits = CALM,
-        pace: Pace = Pace(),  # noqa: B008 (frozen)
+        pace: Pace = Pace(),  # noqa: B008 -- frozen
         timeout_s: float = 1.0,
         echo: Callable[[str, float], Awaitable[bool | None]] | None = None,
         **more: Any,

@@ -99,9 +99,9 @@ def lived(
     url: str,
     seconds: float,
     *,
-    line: Line = Line(),  # noqa: B008 (frozen)
+    line: Line = Line(),  # noqa: B008 -- frozen
     pauses: tuple[float, float] = (60.0, 0.5),
-    limits: Limits = Limits(),  # noqa: B008 (frozen)
+    limits: Limits = Limits(),  # noqa: B008 -- frozen
     timeout_s: float = 5.0,
     excused: bool = True,
     until_down: bool = False,

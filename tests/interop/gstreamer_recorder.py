@@ -13,7 +13,7 @@ import gi
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402 - the versions must be required first
+from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402 -- the versions must be required first
 
 KIND, FILE, ADDRESS, PATH, BEGIN = *sys.argv[1:5], int(sys.argv[5])
 Gst.init(None)  # before a media class is derived, or its signals do not know what a message is

@@ -13,7 +13,7 @@ import gi
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402 - the versions must be required first
+from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402 -- the versions must be required first
 
 VIDEO = "videotestsrc is-live=true ! video/x-raw,width=64,height=48,framerate=5/1 ! x264enc tune=zerolatency ! rtph264pay name=pay0 pt=96"
 AUDIO = "audiotestsrc is-live=true wave=silence ! audio/x-raw,rate=8000,channels=1 ! alawenc ! rtppcmapay name=pay1 pt=97"

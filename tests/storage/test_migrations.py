@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.types import Boolean, Float, Integer, LargeBinary, Numeric, String
 
 from gateway.errors import StorageFailed
-from gateway.storage import store as _all_tables  # noqa: F401 (importing it declares every table)
+from gateway.storage import store as _all_tables  # noqa: F401 -- importing it declares every table
 from gateway.storage.engine import open_engines, parse_url
 from gateway.storage.migrations import HERE, ddl, newest
 from gateway.storage.schema import UtcTime, metadata

@@ -22,7 +22,7 @@ routes = Routes("discovery", "Devices that answer in the network and that the in
 
 def _network(value: object) -> object:
     if not isinstance(value, str):
-        raise ValueError("must be an IPv4 range such as 10.1.0.0/16")  # noqa: TRY004 -- pydantic asks for ValueError
+        raise ValueError("must be an IPv4 range such as 10.1.0.0/16")  # pydantic asks for ValueError
     return value
 
 

@@ -150,7 +150,7 @@ def _result(result: CheckResult) -> ResultOut:
 
 
 @routes.op("GET", "/v1/health/reasons", needs=Permission.HEALTH_READ)
-async def list_reasons(call: Call) -> ReasonsOut:  # noqa: ARG001 (every handler is called so)
+async def list_reasons(call: Call) -> ReasonsOut:  # noqa: ARG001 -- every handler is called so
     """What the reason codes say to people, for screens."""
     return ReasonsOut(reasons={code: PhraseOut(zh=said.zh, en=said.en) for code, said in PHRASES.items()})
 

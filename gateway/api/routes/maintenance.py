@@ -186,7 +186,7 @@ async def create_maintenance_window(call: Call, body: WindowIn) -> WindowOut:
     problems=_REFUSALS,
     repeatable=True,
 )
-async def start_maintenance_window(call: Call, body: NoBody) -> WindowOut:  # noqa: ARG001 (declares the body)
+async def start_maintenance_window(call: Call, body: NoBody) -> WindowOut:  # noqa: ARG001 -- declares the body
     """Let it be in force from now on: one of once until its end, a recurring one for its duration."""
     await _must_reach_window(call)
     return _shown(call, await call.services.maintenance.start(_id(call), by=call.caller.actor))
@@ -199,7 +199,7 @@ async def start_maintenance_window(call: Call, body: NoBody) -> WindowOut:  # no
     problems=_REFUSALS,
     repeatable=True,
 )
-async def end_maintenance_window(call: Call, body: NoBody) -> WindowOut:  # noqa: ARG001 (declares the body)
+async def end_maintenance_window(call: Call, body: NoBody) -> WindowOut:  # noqa: ARG001 -- declares the body
     """End it early; a recurring one comes again as planned. What is still ill opens its incident."""
     await _must_reach_window(call)
     return _shown(call, await call.services.maintenance.end(_id(call), by=call.caller.actor))

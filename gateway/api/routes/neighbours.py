@@ -54,7 +54,7 @@ class LibreNmsOut(Output):
 
     version: int = 1
     error: int = 0
-    errorString: str = ""  # noqa: N815 # LibreNMS' own name
+    errorString: str = ""  # noqa: N815 -- LibreNMS' own name
     data: dict[str, dict[str, int]]
 
 

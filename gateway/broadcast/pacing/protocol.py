@@ -56,7 +56,7 @@ def decode(data: bytes) -> tuple[dict[str, Any], bytes]:
     end = _LENGTH.size + _LENGTH.unpack_from(data)[0]
     message = json.loads(data[_LENGTH.size : end])
     if not isinstance(message, dict):
-        raise ValueError("a message is no object")  # noqa: TRY004 - of the other side's doing, as the others
+        raise ValueError("a message is no object")  # of the other side's doing, as the others
     return message, data[end:]
 
 

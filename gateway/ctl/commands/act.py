@@ -26,7 +26,7 @@ def capture(
     to: Annotated[Path | None, typer.Option("--to", "-O", help="The JPEG to write; else CAMERA-TIME.jpg; - for standard output.")] = None,
 ) -> None:
     """Take a picture now."""
-    import json  # noqa: PLC0415 -- a body by hand: the answer is no JSON
+    import json  # a body by hand: the answer is no JSON
 
     body, headers = json.dumps({"case": case}).encode(), {"Content-Type": "application/json"}
     with client_of(ctx).open("POST", f"/v1/cameras/{camera}/captures", data=body, headers=headers) as answer:

@@ -205,7 +205,7 @@ def _by_options(failed: Failed) -> Failed:
 def _read(file: Path | None) -> dict[str, Any]:
     if file is None:
         return {}
-    import yaml  # noqa: PLC0415 -- only who gives a file pays for it; YAML reads JSON too
+    import yaml  # only who gives a file pays for it; YAML reads JSON too
 
     try:
         found = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 -- BaseLoader makes strings, lists and mappings only

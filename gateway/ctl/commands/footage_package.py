@@ -60,7 +60,7 @@ def verify(
     fingerprint: Annotated[str, typer.Option(help="SHA-256 of the certificate, as the gateway's operator told it.")] = "",
 ) -> None:
     """Say whether an evidence package is what the gateway signed, or which file is altered. Needs no gateway. Ends with 0 or 1."""
-    from gateway.evidence import verifying  # noqa: PLC0415 -- only who verifies pays for the cryptography
+    from gateway.evidence import verifying  # only who verifies pays for the cryptography
 
     try:
         checked = verifying.verify(path, trusted=fingerprint)
@@ -83,7 +83,7 @@ def page(
     to: Annotated[Path, typer.Option(help="Where to write it.")] = Path("verify.html"),
 ) -> None:
     """Write verify.html, the page that verifies packages in a browser: a copy of your own, independent of any package."""
-    from gateway.evidence.verify_page import verify_page  # noqa: PLC0415 -- only who writes it pays for it
+    from gateway.evidence.verify_page import verify_page  # only who writes it pays for it
 
     try:
         to.write_bytes(verify_page())

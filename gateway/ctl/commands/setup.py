@@ -56,7 +56,7 @@ def use(name: Annotated[str, typer.Argument()]) -> None:
 
 def completion(shell: Annotated[str, typer.Argument(help=", ".join(SHELLS))]) -> None:
     """Print the completion script of a shell: gatewayctl completion bash > ~/.local/share/bash-completion/completions/gatewayctl"""
-    from typer.completion import get_completion_script  # type: ignore[attr-defined] # noqa: PLC0415 -- there, though not declared
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]  # there, though not declared
 
     if shell not in SHELLS:
         raise Failed(f"There is no completion for {shell!r}.", exit_code=Exit.USAGE, hint=f"There is for {', '.join(SHELLS)}.")

@@ -43,7 +43,7 @@ def top(ctx: typer.Context, *, once: Annotated[bool, typer.Option("--once", help
 
 def _watch(client: Client) -> None:
     """Redraw until Ctrl-C. A thread follows the events; what it cannot follow any more is read anew."""
-    from rich.live import Live as Screen  # noqa: PLC0415 -- only a terminal is redrawn
+    from rich.live import Live as Screen  # only a terminal is redrawn
 
     picture = _Followed(client)
     with Screen(screen=True, auto_refresh=False) as screen:
@@ -123,9 +123,9 @@ def _of(states: Mapping[str, int], size: int) -> str:
 
 
 def _drawn(live: Live, *, trouble: str, height: int) -> "RenderableType":
-    from rich.columns import Columns  # noqa: PLC0415 -- as above
-    from rich.console import Group  # noqa: PLC0415 -- as above
-    from rich.text import Text  # noqa: PLC0415 -- as above
+    from rich.columns import Columns
+    from rich.console import Group
+    from rich.text import Text
 
     rows = max(3, (height - 16) // 2)
     at = datetime.fromisoformat(live.at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
@@ -173,7 +173,7 @@ def _worst(live: Live, rows: int) -> "Table":
 
 
 def _table(*headings: str, right: bool = False) -> "Table":
-    from rich.table import Table  # noqa: PLC0415 -- as above
+    from rich.table import Table
 
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for number, heading in enumerate(headings):
@@ -186,6 +186,6 @@ def _number(count: int, state: str) -> str:
 
 
 def _safe(text: str) -> str:
-    from rich.markup import escape  # noqa: PLC0415 -- as above
+    from rich.markup import escape
 
     return escape(harmless(text))

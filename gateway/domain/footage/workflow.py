@@ -256,40 +256,40 @@ def same_person(one: str, other: str) -> bool:
     return bool(_folded(one)) and _folded(one) == _folded(other)
 
 
-def _emergency(request: FootageRequest, by: Person) -> None:  # noqa: ARG001 (a guard's signature)
+def _emergency(request: FootageRequest, _by: Person) -> None:
     if request.filing.emergency is None:
         raise Conflict("this is no emergency", code="no-emergency", hint="let a second person approve it first")
 
 
-def _undecided(request: FootageRequest, by: Person) -> None:  # noqa: ARG001 (a guard's signature)
+def _undecided(request: FootageRequest, _by: Person) -> None:
     if request.decided_by is not None:
         raise Conflict(f"{request.decided_by.name} has confirmed it already", code="decided-already")
 
 
-def _decided(request: FootageRequest, by: Person | None = None) -> None:  # noqa: ARG001 (a guard's signature)
+def _decided(request: FootageRequest, _by: Person | None = None) -> None:
     if request.decided_by is None:
         hint = "a second person has to confirm the emergency"
         raise Conflict("nobody has confirmed it yet", code="not-confirmed", hint=hint)
 
 
-def _cleared(request: FootageRequest, by: Person) -> None:  # noqa: ARG001 (a guard's signature)
+def _cleared(request: FootageRequest, _by: Person) -> None:
     if not request.cleared:
         raise Conflict("nobody has approved it", code="not-confirmed", hint="a second person has to approve it")
 
 
-def _takes_copies(request: FootageRequest, by: Person | None = None) -> None:  # noqa: ARG001 (a guard's signature)
+def _takes_copies(request: FootageRequest, _by: Person | None = None) -> None:
     if request.filing.kind is RequesterKind.CITIZEN:
         hint = "a citizen views it here, under supervision; a copy goes to an authority that asks for one"
         raise Forbidden("no copy goes to a citizen", code="no-copy", hint=hint)
 
 
-def _papers_there(request: FootageRequest, by: Person) -> None:  # noqa: ARG001 (a guard's signature)
+def _papers_there(request: FootageRequest, _by: Person) -> None:
     if request.filing.emergency is not None and request.papers_at is None:
         hint = "complete the register and upload the authorising document"
         raise Conflict("the papers of this emergency have not followed yet", code="papers-missing", hint=hint)
 
 
-def _register_complete(request: FootageRequest, by: Person | None = None) -> None:  # noqa: ARG001 (a guard's signature)
+def _register_complete(request: FootageRequest, _by: Person | None = None) -> None:
     if lacking := missing(request.filing):
         hint = f"fill in {', '.join(lacking)}"
         raise Conflict("the register is not complete", code="register-incomplete", hint=hint)

@@ -112,9 +112,9 @@ _DATE_AND_TIME = "{http://www.w3.org/2001/XMLSchema}dateTime"
 
 def _load(file: str) -> tuple[Any, Callable[[], Any]]:
     """The schema of a WSDL, and what zeep wants anew for each answer that it reads by it."""
-    from zeep.settings import Settings  # noqa: PLC0415 - loaded when first needed, as said above
-    from zeep.wsdl import Document  # noqa: PLC0415 - as above
-    from zeep.xsd.context import XmlParserContext  # noqa: PLC0415 - as above
+    from zeep.settings import Settings  # noqa: PLC0415 -- loaded when first needed, as said above
+    from zeep.wsdl import Document  # noqa: PLC0415 -- as above
+    from zeep.xsd.context import XmlParserContext  # noqa: PLC0415 -- as above
 
     quiet = logging.getLogger("zeep")
     quiet.propagate = False

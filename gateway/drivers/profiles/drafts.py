@@ -138,8 +138,8 @@ class TrapDraft(_Strict):
 
 
 class MatchDraft(_Strict):
-    sysObjectID: Prefix | None = None  # noqa: N815 (the object's own name)
-    sysDescr: Pattern | None = None  # noqa: N815 (as above)
+    sysObjectID: Prefix | None = None  # noqa: N815 -- the object's own name
+    sysDescr: Pattern | None = None  # noqa: N815 -- as above
     manufacturer: Pattern | None = None
     model: Pattern | None = None
     firmware: Pattern | None = None

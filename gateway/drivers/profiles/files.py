@@ -14,7 +14,7 @@ M = TypeVar("M", bound=BaseModel)
 def read(path: Path, model: type[M]) -> M:
     """What `path` holds. Raises InvalidInput with a fault for each thing that is wrong with it."""
     try:
-        return model.model_validate(yaml.load(path.read_text("utf-8"), _UniqueKeys))  # noqa: S506 (a SafeLoader)
+        return model.model_validate(yaml.load(path.read_text("utf-8"), _UniqueKeys))  # noqa: S506 -- a SafeLoader
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         raise InvalidInput(path.name, faults=[Fault(f"{path.name} line {line}", str(error.problem))]) from error

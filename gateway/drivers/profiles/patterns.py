@@ -3,8 +3,8 @@
 import re
 import time
 from collections.abc import Iterable
-from re import _constants as sre  # type: ignore[attr-defined] # private, see `bounded_pattern`: typeshed has no stubs of it
-from re import _parser as sre_parser  # type: ignore[attr-defined] # as above
+from re import _constants as sre  # type: ignore[attr-defined]  # private, see `bounded_pattern`: typeshed has no stubs of it
+from re import _parser as sre_parser  # type: ignore[attr-defined]  # as above
 from typing import Annotated, Any
 
 from pydantic import AfterValidator

@@ -34,7 +34,7 @@ async def open_call(
     *,
     prefer: Sequence[str],
     timeout_s: float,
-    manner: SipManner = SipManner(),  # noqa: B008 (frozen)
+    manner: SipManner = SipManner(),  # noqa: B008 -- frozen
     anonymous: bool = False,
 ) -> "SipSession":
     """Call a horn until it has taken the call, all within `timeout_s`. `prefer`: RTP encoding names, best first. `anonymous`: show no

@@ -54,7 +54,7 @@ class _Known:
     tables: dict[Oid, Sequence[tuple[Oid, Value]]]
     walked_at: float
     oids: tuple[Oid, ...]
-    uptimes: Uptimes = Uptimes()  # noqa: RUF009 (frozen)
+    uptimes: Uptimes = Uptimes()  # noqa: RUF009 -- frozen
     told_at: float = 0.0
     restarted: str = ""
 

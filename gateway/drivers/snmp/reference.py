@@ -310,7 +310,7 @@ class _Station:
             self._engine.close_dispatcher()
 
 
-class _Dispatcher(v1arch.SnmpDispatcher):  # type: ignore[misc] # pysnmp is untyped
+class _Dispatcher(v1arch.SnmpDispatcher):  # type: ignore[misc]  # pysnmp is untyped
     """pysnmp's, which matches anything by its request id alone, made to take only answers, and only from the device that was asked."""
 
     def close(self) -> None:

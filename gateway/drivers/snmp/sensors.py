@@ -120,7 +120,7 @@ def _date_and_time(raw: bytes) -> datetime | None:
         return None
 
 
-def text(raw: Value, decoding: Decoding = Decoding()) -> str:  # noqa: B008 (frozen)
+def text(raw: Value, decoding: Decoding = Decoding()) -> str:  # noqa: B008 -- frozen
     """A device's string without control characters and ends, at most `TEXT_LIMIT` characters."""
     if isinstance(raw, bytes):
         raw = raw[: 4 * TEXT_LIMIT]

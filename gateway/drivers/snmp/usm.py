@@ -61,7 +61,7 @@ class _Listener(asyncio.DatagramProtocol):
         self._message_id = message_id
         self._answer = answer
 
-    def datagram_received(self, data: bytes, addr: object) -> None:  # noqa: ARG002 (the socket is connected)
+    def datagram_received(self, data: bytes, addr: object) -> None:  # noqa: ARG002 -- the socket is connected
         found = _understand(data, self._message_id)
         if found is not None and not self._answer.done():
             self._answer.set_result(found)

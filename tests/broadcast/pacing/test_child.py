@@ -397,5 +397,5 @@ async def test_where_the_kernel_forbids_io_uring_it_says_so_and_plays_all_the_sa
 
 
 async def test_the_process_holds_nothing_but_the_standard_library(pacer: ChildPacer) -> None:
-    with open(f"/proc/{pacer.standing.pid}/maps") as maps:  # noqa: ASYNC230, PTH123 - a file of the kernel's
+    with open(f"/proc/{pacer.standing.pid}/maps") as maps:  # noqa: ASYNC230, PTH123 -- a file of the kernel's
         assert "site-packages" not in maps.read()

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from gateway.drivers.rtp.packets import from_ntp, parse
 
 
-@given(st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001 - made aware below
+@given(st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001 -- made aware below
 def test_ntp_times_are_exact_to_the_microsecond_beyond_2036(moment: datetime) -> None:
     moment = moment.replace(tzinfo=UTC)
     since = moment - datetime(1900, 1, 1, tzinfo=UTC)

@@ -378,4 +378,4 @@ def test_clock_times_are_utc_and_never_naive() -> None:
     beijing = datetime(2026, 3, 1, 16, 0, 0, 123_456, timezone(timedelta(hours=8)))
     assert clock_time(beijing) == "20260301T080000.123Z"
     with pytest.raises(ValueError, match="naive"):
-        clock_time(datetime(2026, 3, 1))  # noqa: DTZ001 - naive on purpose
+        clock_time(datetime(2026, 3, 1))  # noqa: DTZ001 -- naive on purpose

@@ -9,7 +9,7 @@ import sys
 import gi
 
 gi.require_version("Gst", "1.0")
-from gi.repository import Gst  # noqa: E402 - the version must be required first
+from gi.repository import Gst  # noqa: E402 -- the version must be required first
 
 
 def main() -> None:

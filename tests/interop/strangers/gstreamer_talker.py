@@ -11,7 +11,7 @@ import sys
 import gi
 
 gi.require_version("Gst", "1.0")
-from gi.repository import GLib, Gst  # noqa: E402 - the version must be required first
+from gi.repository import GLib, Gst  # noqa: E402 -- the version must be required first
 
 LIBRARY = ctypes.CDLL("libgstreamer-1.0.so.0")
 LIBRARY.gst_mini_object_ref.restype = ctypes.c_void_p
