@@ -31,7 +31,8 @@ from gateway.domain.events import GENESIS, SYSTEM, Actor, ActorKind, AuditEntry,
 from gateway.domain.footage import Reach
 from gateway.errors import InvalidInput
 from gateway.storage.events import storable
-from gateway.storage.footage import footage_requests, request_seen_by
+from gateway.storage.footage import request_seen_by
+from gateway.storage.footage_tables import footage_requests
 from gateway.storage.holds import hold_seen_by, holds
 from gateway.storage.schema import canonical, metadata, utc
 

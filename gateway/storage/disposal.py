@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, and_, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.footage import FootageState, RequestId
-from gateway.storage.footage import footage_files, footage_requests
+from gateway.storage.footage_tables import footage_files, footage_requests
 from gateway.storage.holds import covered
 from gateway.storage.imports import footage_imports, held_import, kept_import
 

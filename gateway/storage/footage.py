@@ -2,178 +2,47 @@
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import fields
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    ColumnElement,
-    Double,
-    Row,
-    Select,
-    Table,
-    Text,
-    and_,
-    exists,
-    func,
-    insert,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, Select, Text, and_, exists, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.domain.broadcast import Circle
-from gateway.domain.devices import CellCode, DeviceId, GroupId, Position
-from gateway.domain.events import Actor, ActorKind, Person
+from gateway.domain.devices import DeviceId
 from gateway.domain.footage import (
     EVERYTHING,
-    OPTIONAL_FIELDS,
-    REGISTER_FIELDS,
     UNDERTAKEN,
     Counted,
     CustodyEntry,
-    Direction,
     Dossier,
-    Emergency,
     Export,
     ExportState,
-    Filing,
     FootageFile,
     FootageRequest,
     FootageState,
-    Origin,
     Period,
     Reach,
-    RequesterKind,
     RequestId,
-    Route,
     Search,
-    Step,
-    Urgency,
 )
 from gateway.errors import Conflict, NotFound
-from gateway.storage.clocks import to_clock, to_clock_json
-from gateway.storage.fetched import TOLD_APART, to_file_fields, to_file_row, to_offset, to_seconds
-from gateway.storage.schema import Json, UtcTime, metadata
+from gateway.storage.footage_rows import (
+    COUNTED,
+    camera_rows,
+    custody_row,
+    export_row,
+    file_row,
+    request_row,
+    to_counted,
+    to_custody_entry,
+    to_export,
+    to_file,
+    to_request,
+)
+from gateway.storage.footage_tables import footage_cameras, footage_custody, footage_exports, footage_files, footage_requests
 from gateway.storage.seeing import shown
-from gateway.storage.spans import to_periods, to_spans
-
-_PLACES: Final = ("cameras", "groups", "cells", "left_out")
-_WORDS: Final = (*REGISTER_FIELDS, *OPTIONAL_FIELDS)
-
-footage_requests = Table(
-    "footage_requests",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("state", Text, nullable=False),
-    Column("outcome", Text),
-    Column("kind", Text, nullable=False),
-    *(Column(name, Text, nullable=False) for name in _WORDS),
-    Column("urgency", Text, nullable=False),
-    Column("emergency", Text),
-    Column("place", Json, nullable=False),
-    Column("start_at", UtcTime, nullable=False),
-    Column("end_at", UtcTime, nullable=False),
-    Column("tolerance_s", Double, nullable=False),
-    Column("submitted_by", Text, nullable=False),
-    Column("submitter", Text, nullable=False),
-    Column("submitted_at", UtcTime, nullable=False),
-    Column("cleared", Boolean, nullable=False),
-    Column("decided_by", Text),
-    Column("decider", Text),
-    Column("decided_at", UtcTime),
-    Column("note", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("changed_at", UtcTime, nullable=False),
-    Column("ready_at", UtcTime),
-    Column("papers_due_at", UtcTime),
-    Column("papers_at", UtcTime),
-    Column("reminded_at", UtcTime),
-)
-
-footage_cameras = Table(
-    "footage_cameras",
-    metadata,
-    Column("request", Text, primary_key=True),
-    Column("camera", Text, primary_key=True),
-    Column("number", BigInteger, nullable=False),
-    Column("start_at", UtcTime, nullable=False),
-    Column("end_at", UtcTime, nullable=False),
-)
-
-footage_transitions = Table(
-    "footage_transitions",
-    metadata,
-    Column("before", Text, primary_key=True),
-    Column("after", Text, primary_key=True),
-)
-"""Written by the migrations alone; triggers read it."""
-
-footage_exports = Table(
-    "footage_exports",
-    metadata,
-    Column("request", Text, primary_key=True),
-    Column("camera", Text, primary_key=True),
-    Column("cleared", Boolean, nullable=False),
-    Column("recorder", Text, nullable=False),
-    Column("recording", Text, nullable=False),
-    Column("serial", Text, nullable=False),
-    Column("offset_s", Double),
-    Column("state", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("coverage", Json, nullable=False),
-    Column("obtained", Json, nullable=False),
-    Column("gaps", Json, nullable=False),
-    Column("card", Json),
-    Column("clock", Json),
-    Column("told_at", UtcTime),
-    Column("awaited", Boolean, nullable=False),
-)
-
-footage_files = Table(
-    "footage_files",
-    metadata,
-    Column("request", Text, primary_key=True),
-    Column("camera", Text, primary_key=True),
-    Column("number", BigInteger, primary_key=True, autoincrement=False),
-    Column("name", Text, nullable=False),
-    Column("sha256", Text, nullable=False),
-    Column("size", BigInteger, nullable=False),
-    Column("frames", BigInteger, nullable=False),
-    Column("damaged", BigInteger, nullable=False),
-    Column("start_at", UtcTime, nullable=False),
-    Column("end_at", UtcTime, nullable=False),
-    Column("runs", Json, nullable=False),
-    Column("created_at", UtcTime, nullable=False),
-    Column("downloads", BigInteger, nullable=False),
-    Column("removed", Boolean, nullable=False),
-    Column("offset_s", Double),
-    Column("device", Text, nullable=False),
-    Column("serial", Text, nullable=False),
-    Column("recording", Text, nullable=False),
-    Column("sound_left_out", Text, nullable=False),
-    Column("time_source", Text, nullable=False),
-    Column("sound_refused", Text, nullable=False),
-    Column("set_backs", BigInteger, nullable=False),
-)
-
-footage_custody = Table(
-    "footage_custody",
-    metadata,
-    Column("request", Text, primary_key=True),
-    Column("number", BigInteger, primary_key=True, autoincrement=False),
-    Column("step", Text, nullable=False),
-    Column("actor_kind", Text, nullable=False),
-    Column("actor_id", Text, nullable=False),
-    Column("person", Text, nullable=False),
-    Column("at", UtcTime, nullable=False),
-    Column("detail", Json, nullable=False),
-)
 
 
 class FootageRepository:
@@ -186,8 +55,8 @@ class FootageRepository:
 
     async def add(self, request: FootageRequest) -> None:
         """File a new request. Conflict when the id is taken or a rule of the schema is broken."""
-        await self._conn.execute(insert(footage_requests).values(_request_row(request)))
-        if rows := _camera_rows(request):
+        await self._conn.execute(insert(footage_requests).values(request_row(request)))
+        if rows := camera_rows(request):
             await self._conn.execute(insert(footage_cameras), rows)
 
     async def get(self, request: RequestId) -> FootageRequest:
@@ -199,7 +68,7 @@ class FootageRepository:
 
     async def replace(self, before: FootageRequest, after: FootageRequest) -> None:
         """Write `after` over `before`; Conflict when the stored state is no longer that of `before`."""
-        row = _request_row(after)
+        row = request_row(after)
         statement = update(footage_requests).where(footage_requests.c.id == before.id, footage_requests.c.state == before.state.value)
         done = await self._conn.execute(statement.values({name: value for name, value in row.items() if name != "id"}))
         if done.rowcount != 1:
@@ -219,12 +88,12 @@ class FootageRepository:
     async def counted(self, search: Search = EVERYTHING) -> list[Counted]:
         """What is counted of each request."""
         table, cameras = footage_requests.c, footage_cameras.c
-        statement = select(*(table[name] for name in _COUNTED)).where(*_matching(search))
+        statement = select(*(table[name] for name in COUNTED)).where(*_matching(search))
         asked = select(cameras.request, cameras.start_at, cameras.end_at).join(footage_requests, table.id == cameras.request)
         windows: dict[str, list[float]] = {}
         for row in await self._conn.execute(asked.where(*_matching(search))):
             windows.setdefault(row.request, []).append((row.end_at - row.start_at).total_seconds() / 3600)
-        return [_counted(row, windows.get(row.id, [])) for row in await self._conn.execute(statement)]
+        return [to_counted(row, windows.get(row.id, [])) for row in await self._conn.execute(statement)]
 
     async def oldest(
         self, states: Iterable[FootageState], *, after: tuple[datetime, RequestId] | None = None, limit: int
@@ -294,13 +163,13 @@ class FootageRepository:
         cameras = select(footage_cameras).where(table.request.in_(list(windows))).order_by(table.request, table.number)
         for row in await self._conn.execute(cameras):
             windows[row.request][DeviceId(row.camera)] = Period(row.start_at, row.end_at)
-        return [_request(row, windows[row.id]) for row in rows]
+        return [to_request(row, windows[row.id]) for row in rows]
 
     # -- exports and files --------------------------------------------------------------------------------------------
 
     async def put_export(self, export: Export) -> None:
         """Add or change one. Conflict for a request that is not cleared, and for a camera that is not its."""
-        row = _export_row(export)
+        row = export_row(export)
         keys = (footage_exports.c.request == export.request, footage_exports.c.camera == export.camera)
         done = await self._conn.execute(update(footage_exports).where(*keys).values(row))
         if done.rowcount == 0:
@@ -309,16 +178,16 @@ class FootageRepository:
     async def exports(self, request: RequestId) -> tuple[Export, ...]:
         """By camera."""
         statement = select(footage_exports).where(footage_exports.c.request == request).order_by(footage_exports.c.camera)
-        return tuple([_export(row) for row in await self._conn.execute(statement)])
+        return tuple([to_export(row) for row in await self._conn.execute(statement)])
 
     async def add_file(self, file: FootageFile) -> None:
-        await self._conn.execute(insert(footage_files).values(_file_row(file)))
+        await self._conn.execute(insert(footage_files).values(file_row(file)))
 
     async def files(self, request: RequestId) -> tuple[FootageFile, ...]:
         """By camera, in order of time."""
         table = footage_files.c
         statement = select(footage_files).where(table.request == request).order_by(table.camera, table.start_at, table.number)
-        return tuple([_file(row) for row in await self._conn.execute(statement)])
+        return tuple([to_file(row) for row in await self._conn.execute(statement)])
 
     async def count_download(self, file: FootageFile, *, most: int) -> int:
         """One more download; how many there are now. Conflict (`downloads-used-up`) beyond `most`."""
@@ -342,8 +211,8 @@ class FootageRepository:
         table = footage_custody.c
         last = await self._conn.scalar(select(func.max(table.number)).where(table.request == entry.request))
         number = int(last or 0) + 1
-        await self._conn.execute(insert(footage_custody).values(_custody_row(entry) | {"number": number}))
-        return _numbered(entry, number)
+        await self._conn.execute(insert(footage_custody).values(custody_row(entry) | {"number": number}))
+        return replace(entry, number=number)
 
     async def custody(
         self, request: RequestId, *, after: int = 0, newest: int | None = None, limit: int | None = None
@@ -352,7 +221,7 @@ class FootageRepository:
         table = footage_custody.c
         statement = select(footage_custody).where(table.request == request, table.number > after).limit(newest or limit)
         statement = statement.order_by(table.number.desc() if newest else table.number)
-        lines = [_custody(row) for row in await self._conn.execute(statement)]
+        lines = [to_custody_entry(row) for row in await self._conn.execute(statement)]
         return tuple(reversed(lines) if newest else lines)
 
     async def newest(self, request: RequestId, steps: Collection[str]) -> CustodyEntry | None:
@@ -360,7 +229,7 @@ class FootageRepository:
         table = footage_custody.c
         lines = select(footage_custody).where(table.request == request, table.step.in_(list(steps)))
         row = (await self._conn.execute(lines.order_by(table.number.desc()).limit(1))).first()
-        return None if row is None else _custody(row)
+        return None if row is None else to_custody_entry(row)
 
 
 # -- searching --------------------------------------------------------------------------------------------------------
@@ -419,207 +288,3 @@ def _reaching(search: Search) -> Select[tuple[str]]:
     if search.within is not None:
         wanted = wanted.where(table.start_at < search.within.end, table.end_at > search.within.start)
     return wanted
-
-
-# -- rows and values --------------------------------------------------------------------------------------------------
-
-
-def _request_row(request: FootageRequest) -> dict[str, Any]:
-    filing, decided = request.filing, request.decided_by
-    return {name: getattr(filing, name) for name in _WORDS} | {
-        "id": request.id,
-        "state": request.state.value,
-        "outcome": request.outcome.value if request.outcome else None,
-        "kind": filing.kind.value,
-        "urgency": filing.urgency.value,
-        "emergency": filing.emergency.value if filing.emergency else None,
-        "place": _place(filing),
-        "start_at": filing.window.start,
-        "end_at": filing.window.end,
-        "tolerance_s": filing.tolerance.total_seconds(),
-        "submitted_by": str(request.submitted_by.actor),
-        "submitter": request.submitted_by.name,
-        "submitted_at": request.submitted_at,
-        "cleared": request.cleared,
-        "decided_by": str(decided.actor) if decided else None,
-        "decider": decided.name if decided else None,
-        "decided_at": request.decided_at,
-        "note": request.note,
-        "reason": request.reason,
-        "changed_at": request.changed_at or request.submitted_at,
-        "ready_at": request.ready_at,
-        "papers_due_at": request.papers_due_at,
-        "papers_at": request.papers_at,
-        "reminded_at": request.reminded_at,
-    }
-
-
-def _place(filing: Filing) -> dict[str, Any]:
-    place: dict[str, Any] = {name: list(getattr(filing, name)) for name in _PLACES} | {"address": filing.address}
-    if (circle := filing.circle) is not None:
-        place["circle"] = [*_point(circle.centre), circle.radius_m]
-    if (route := filing.route) is not None:
-        told = {name: getattr(route, name) for name in ("direction", "slowest_kmh", "fastest_kmh", "corridor_m")}
-        place["route"] = told | {"points": [_point(point) for point in route.points]}
-    return place
-
-
-def _point(position: Position) -> list[float]:
-    return [position.latitude, position.longitude]
-
-
-def _circle(found: Sequence[float] | None) -> Circle | None:
-    return None if found is None else Circle(Position(found[0], found[1]), found[2])
-
-
-def _route(found: Mapping[str, Any] | None) -> Route | None:
-    if found is None:
-        return None
-    points = tuple(Position(latitude, longitude) for latitude, longitude in found["points"])
-    return Route(points, Direction(found["direction"]), found["slowest_kmh"], found["fastest_kmh"], found["corridor_m"])
-
-
-def _camera_rows(request: FootageRequest) -> list[dict[str, Any]]:
-    windows = {camera: request.window_of(camera) for camera in request.cameras}
-    return [
-        {"request": request.id, "camera": camera, "number": number, "start_at": window.start, "end_at": window.end}
-        for number, (camera, window) in enumerate(windows.items(), start=1)
-    ]
-
-
-def _request(row: Row[Any], windows: Mapping[DeviceId, Period]) -> FootageRequest:
-    filing = Filing(
-        **{name: row._mapping[name] for name in _WORDS},
-        window=Period(row.start_at, row.end_at),
-        kind=RequesterKind(row.kind),
-        urgency=Urgency(row.urgency),
-        emergency=Emergency(row.emergency) if row.emergency else None,
-        tolerance=timedelta(seconds=row.tolerance_s),
-        cameras=tuple(map(DeviceId, row.place["cameras"])),
-        groups=tuple(map(GroupId, row.place["groups"])),
-        cells=tuple(map(CellCode, row.place["cells"])),
-        left_out=tuple(map(DeviceId, row.place.get("left_out", ()))),
-        address=row.place.get("address", ""),
-        circle=_circle(row.place.get("circle")),
-        route=_route(row.place.get("route")),
-    )
-    return FootageRequest(
-        id=RequestId(row.id),
-        filing=filing,
-        cameras=tuple(windows),
-        submitted_by=Person(Actor.parse(row.submitted_by), row.submitter),
-        submitted_at=row.submitted_at,
-        state=FootageState(row.state),
-        decided_by=Person(Actor.parse(row.decided_by), row.decider) if row.decided_by else None,
-        decided_at=row.decided_at,
-        note=row.note,
-        reason=row.reason,
-        changed_at=row.changed_at,
-        ready_at=row.ready_at,
-        windows={camera: window for camera, window in windows.items() if window != filing.widened},
-        outcome=FootageState(row.outcome) if row.outcome else None,
-        papers_due_at=row.papers_due_at,
-        papers_at=row.papers_at,
-        reminded_at=row.reminded_at,
-    )
-
-
-_COUNTED: Final = (
-    *("id", "unit", "kind", "case_kind", "submitted_at"),
-    *("state", "outcome", "emergency", "papers_at", "decided_by", "ready_at"),
-)
-
-
-def _counted(row: Row[Any], hours: Sequence[float]) -> Counted:
-    undertaken = FootageState(row.state) in UNDERTAKEN
-    return Counted(
-        unit=row.unit,
-        kind=RequesterKind(row.kind),
-        case_kind=row.case_kind,
-        submitted_at=row.submitted_at,
-        told=FootageState(row.outcome or row.state),
-        emergency=row.emergency is not None,
-        owing=row.emergency is not None and undertaken and (row.papers_at is None or row.decided_by is None),
-        cameras=len(hours),
-        hours=sum(hours),
-        ready_at=row.ready_at,
-    )
-
-
-def _export_row(export: Export) -> dict[str, Any]:
-    return {
-        "request": export.request,
-        "camera": export.camera,
-        "cleared": True,
-        "recorder": export.recorder,
-        "recording": export.recording,
-        "serial": export.serial,
-        "offset_s": to_seconds(export.offset),
-        "state": export.state.value,
-        "reason": export.reason,
-        **{name: to_spans(getattr(export, name)) for name in ("coverage", "obtained", "gaps")},
-        "card": None if export.card is None else _card_json(export.card),
-        "clock": to_clock_json(export.clock),
-        "told_at": export.told_at,
-        "awaited": export.awaited,
-    }
-
-
-def _card_json(card: Origin) -> dict[str, Any]:
-    same = {name: getattr(card, name) for name in ("device", "recording", "serial")}
-    return same | {"offset_s": to_seconds(card.offset), "recorded": to_spans(card.recorded), "clock": to_clock_json(card.clock)}
-
-
-def _card(found: Mapping[str, Any]) -> Origin:
-    offset, recorded = to_offset(found["offset_s"]), to_periods(found["recorded"])
-    return Origin(DeviceId(found["device"]), found["recording"], found["serial"], offset, recorded, to_clock(found.get("clock")))
-
-
-def _export(row: Row[Any]) -> Export:
-    return Export(
-        request=RequestId(row.request),
-        camera=DeviceId(row.camera),
-        recorder=DeviceId(row.recorder),
-        recording=row.recording,
-        serial=row.serial,
-        offset=to_offset(row.offset_s),
-        state=ExportState(row.state),
-        reason=row.reason,
-        coverage=to_periods(row.coverage),
-        obtained=to_periods(row.obtained),
-        gaps=to_periods(row.gaps),
-        card=None if row.card is None else _card(row.card),
-        clock=to_clock(row.clock),
-        told_at=row.told_at,
-        awaited=row.awaited,
-    )
-
-
-_FILE_SAME: Final = (
-    *("request", "camera", "number", "name", "sha256", "size", "frames", "damaged"),
-    *("created_at", "downloads", "removed", "device", "serial", "recording", "sound_left_out", "sound_refused", "set_backs"),
-)
-assert {*_FILE_SAME, *TOLD_APART} == {field.name for field in fields(FootageFile)}
-
-
-def _file_row(file: FootageFile) -> dict[str, Any]:
-    return to_file_row(file, _FILE_SAME)
-
-
-def _file(row: Row[Any]) -> FootageFile:
-    return FootageFile(**to_file_fields(row, _FILE_SAME))
-
-
-def _custody_row(entry: CustodyEntry) -> dict[str, Any]:
-    actor = entry.by.actor
-    who = {"actor_kind": actor.kind.value, "actor_id": actor.id, "person": entry.by.name}
-    return who | {"request": entry.request, "step": entry.step.value, "at": entry.at, "detail": dict(entry.detail)}
-
-
-def _custody(row: Row[Any]) -> CustodyEntry:
-    by = Person(Actor(ActorKind(row.actor_kind), row.actor_id), row.person)
-    return CustodyEntry(RequestId(row.request), Step(row.step), by, row.at, row.detail, row.number)
-
-
-def _numbered(entry: CustodyEntry, number: int) -> CustodyEntry:
-    return CustodyEntry(entry.request, entry.step, entry.by, entry.at, entry.detail, number)

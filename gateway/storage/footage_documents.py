@@ -10,7 +10,7 @@ from gateway.domain.events import Actor, ActorKind, Person
 from gateway.domain.footage import OVER, Document, DocumentId, DocumentKind, RequestId
 from gateway.domain.holds import HoldState
 from gateway.errors import NotFound
-from gateway.storage.footage import footage_cameras, footage_requests
+from gateway.storage.footage_tables import footage_cameras, footage_requests
 from gateway.storage.holds import hold_keeps, holds
 from gateway.storage.schema import UtcTime, metadata
 

@@ -31,7 +31,7 @@ from gateway.domain.footage import WORKING, FootageState, Period, Reach, Request
 from gateway.domain.holds import SETTLED, HeldFile, Hold, HoldId, HoldState, Keep, KeepState
 from gateway.errors import Conflict, NotFound
 from gateway.storage.fetched import TOLD_APART, to_file_fields, to_file_row, to_offset, to_seconds
-from gateway.storage.footage import footage_files, footage_requests
+from gateway.storage.footage_tables import footage_files, footage_requests
 from gateway.storage.schema import Json, UtcTime, metadata
 from gateway.storage.seeing import shown
 from gateway.storage.spans import to_periods, to_spans

@@ -11,7 +11,7 @@ from gateway.domain.footage import Period, RequestId
 from gateway.domain.holds import HoldState
 from gateway.domain.imports import HOLDING, UNFINISHED, Brought, Import, ImportId, ImportState
 from gateway.errors import Conflict, NotFound
-from gateway.storage.footage import footage_cameras
+from gateway.storage.footage_tables import footage_cameras
 from gateway.storage.holds import hold_keeps, holds
 from gateway.storage.schema import UtcTime, metadata
 

@@ -36,7 +36,7 @@ from gateway.domain.footage import (
     counted,
 )
 from gateway.errors import Conflict, NotFound, StorageFailed
-from gateway.storage.footage import footage_transitions
+from gateway.storage.footage_tables import footage_transitions
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 from tests.footage.desk import NOW, WANG, ZHAO, filing
