@@ -25,8 +25,8 @@ from gateway.broadcast.orders import Order, Rules
 from gateway.broadcast.pacing.client import ChildPacer
 from gateway.broadcast.pacing.live import LiveSource, encode
 from gateway.broadcast.pacing.stream import Stream
-from gateway.broadcast.performance import Manner
 from gateway.broadcast.service import BroadcastService
+from gateway.broadcast.stage import Manner
 from gateway.broadcast.verification import verification
 from gateway.clock import SystemClock
 from gateway.domain.broadcast import BroadcastId, Priority, Programme, Speech, Targets

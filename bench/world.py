@@ -19,8 +19,8 @@ from gateway.api.orders import read_order
 from gateway.api.problems import problem_of
 from gateway.api.services import Caller
 from gateway.broadcast.orders import Rules
-from gateway.broadcast.performance import Manner
 from gateway.broadcast.service import BroadcastService
+from gateway.broadcast.stage import Manner
 from gateway.broadcast.verification import verification
 from gateway.domain.access import Permission
 from gateway.domain.broadcast import ClipContent, Programme

@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 
 from gateway import config
 from gateway.broadcast.orders import Rules as BroadcastRules
-from gateway.broadcast.performance import Manner
 from gateway.broadcast.pictures import PictureRules
 from gateway.broadcast.rulebook import Restraint
 from gateway.broadcast.schedules import ScheduleRules
+from gateway.broadcast.stage import Manner
 from gateway.domain.broadcast import Priority
 from gateway.domain.broadcast_rules import Pauses
 from gateway.domain.causes import Patience

@@ -1,26 +1,22 @@
-"""One broadcast being carried out: each delivery from the queue to its end, and the curtain that rises for all at once."""
+"""One broadcast being carried out: each delivery from the queue to its end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from enum import Enum, auto
 from typing import Final
 
 import structlog
 
-from gateway.broadcast.farewells import PATIENCE_S, Farewells
-from gateway.broadcast.journal import Journal
+from gateway.broadcast.curtain import Curtain
+from gateway.broadcast.farewells import PATIENCE_S
 from gateway.broadcast.kept import LET_IN_S, Keepable, KeptTurn, Unanswered
-from gateway.broadcast.leases import Leases
-from gateway.broadcast.loudness import Loudness
 from gateway.broadcast.pacing.live import LiveSource
-from gateway.broadcast.pacing.stream import Pacer, Stream, StreamEnd
-from gateway.broadcast.rulebook import Rulebook
+from gateway.broadcast.pacing.stream import Stream, StreamEnd
 from gateway.broadcast.sessions import OpenSession
-from gateway.broadcast.setups import Setups
-from gateway.broadcast.silencing import Silencing
+from gateway.broadcast.stage import Stage
 from gateway.broadcast.understudies import Understudies
 from gateway.broadcast.zonecast import ZoneCast
 from gateway.clock import Clock
@@ -28,7 +24,7 @@ from gateway.domain.broadcast import TRANSITIONS, Broadcast, Delivery, DeliveryS
 from gateway.domain.broadcast_rules import Refusal
 from gateway.domain.devices import DeviceId
 from gateway.domain.remarks import Remark, remark_on_end
-from gateway.drivers.base import AudioSession, AudioSink, ClipSink, Loaded
+from gateway.drivers.base import AudioSession, ClipSink, Loaded
 from gateway.errors import Busy, DeviceError, GatewayError
 from gateway.media.clips import NARROW, PreparedClip
 
@@ -53,44 +49,6 @@ _TIME_OVER: Final = {
     DeliveryState.INTERRUPTED: (Step.PREEMPT, "preempted"),
 }
 _UNHEARD: Final = frozenset({DeliveryState.QUEUED, DeliveryState.CONNECTING})
-
-
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How broadcasts are carried out. `barrier_s`: how long those that are ready wait for the others, `barrier_urgent_s`: where they
-    interrupt others; `linger_s`: how long a session stays open after the last packet, for what the speaker still has in its buffer;
-    `setups_at_once`: sessions being set up, of emergencies, of talks and of all else as many each."""
-
-    lead_in_s: float = 0.2
-    linger_s: float = 0.3
-    barrier_s: float = 1.0
-    barrier_urgent_s: float = 0.1
-    setup_timeout_s: float = 5.0
-    setups_at_once: int = 128
-
-
-USUAL = Manner()
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """What a performance needs of the house. `place_of`: where the inventory has a speaker now, None when it has none. `verify` raises
-    WrongDevice when another device answers at a speaker's address, and ends by itself within a bounded time; it gives why a speaker is
-    known by its address alone, None for one that has shown who it is."""
-
-    clock: Clock
-    leases: Leases
-    farewells: Farewells
-    pacer: Pacer
-    journal: Journal
-    rules: Rulebook
-    speaker_of: Callable[[DeviceId], AudioSink]
-    place_of: Callable[[DeviceId], object]
-    verify: Callable[[DeviceId], Awaitable[Remark | None]]
-    loudness: Loudness
-    silencing: Silencing
-    setups: Setups
-    manner: Manner
 
 
 class _About(Enum):
@@ -253,7 +211,7 @@ class Part:
     def late(self) -> bool:
         return self._stage.clock.now() > self._broadcast.not_after
 
-    async def run(self, sound: Sound, curtain: "Curtain", replace: Callable[["Part"], None]) -> None:
+    async def run(self, sound: Sound, curtain: Curtain, replace: Callable[["Part"], None]) -> None:
         """Carry the delivery out to a terminal state. Raises nothing but the cancellation of the whole service.
 
         `replace` is told when the speaker could not be reached, before any sound.
@@ -277,7 +235,7 @@ class Part:
         finally:
             curtain.leave(self)
 
-    async def _speak(self, sound: Sound, curtain: "Curtain") -> None:
+    async def _speak(self, sound: Sound, curtain: Curtain) -> None:
         """Take turns until it has ended: one, and one more after each interruption."""
         while self.delivery.open:
             await self._cool_down()
@@ -292,7 +250,7 @@ class Part:
                     raise
             self._gives_way = self._turned_away = False
 
-    async def _take_turn(self, sound: Sound, curtain: "Curtain") -> None:
+    async def _take_turn(self, sound: Sound, curtain: Curtain) -> None:
         stage, self.stream = self._stage, None
         if not self.interrupted:
             self.delivery = self.take(Step.CONNECT)
@@ -314,7 +272,7 @@ class Part:
             if not way.suits(ENCODINGS) or not stage.leases.leave(self.delivery.speaker, way):
                 stage.farewells.begin(self.delivery.speaker, way)
 
-    async def _speak_together(self, cast: ZoneCast, sound: Sound, curtain: "Curtain") -> bool:
+    async def _speak_together(self, cast: ZoneCast, sound: Sound, curtain: Curtain) -> bool:
         """A turn in which one stream is heard by the whole zone; False when it does not come to that, and nothing was sent."""
         try:
             async with self._stage.setups.place(self.priority):
@@ -334,7 +292,7 @@ class Part:
             await cast.withdraw()
         return True
 
-    async def _send(self, sound: Sound, way: OpenSession, curtain: "Curtain", cast: ZoneCast | None = None) -> None:
+    async def _send(self, sound: Sound, way: OpenSession, curtain: Curtain, cast: ZoneCast | None = None) -> None:
         manner, session = self._stage.manner, way.session
         # A microphone is quiet before its person speaks: amplifiers wake up by that. Those that have just sounded are awake.
         lead_in_s = 0.0 if way.awake else max(0.0 if self._live else manner.lead_in_s, session.format.swallows_s)
@@ -364,7 +322,7 @@ class Part:
         async with self._stage.loudness.at_most(self.delivery.speaker, limit) as self._remarks[_About.VOLUME]:
             yield
 
-    async def _have_played(self, turn: KeptTurn, curtain: "Curtain") -> None:
+    async def _have_played(self, turn: KeptTurn, curtain: Curtain) -> None:
         """A turn in which the device plays by itself. What is interrupted goes on as a stream: a device begins a clip at its beginning.
 
         It is asked to play once, so that has to wait for the end of a session that it has not confirmed.
@@ -509,107 +467,14 @@ def _rest(sound: Sound, session: AudioSession, said_s: float) -> bytes | LiveSou
     return sound.encodings[session.format.encoding][round(said_s * session.format.clock_rate) :]
 
 
-class Curtain:
-    """Rises once for all parts that are ready; who comes later begins when ready. Before each rise PLAYING is made durable."""
-
-    def __init__(self, parts: Iterable[Part], stage: Stage, *, patience_s: float) -> None:
-        """`patience_s`: how long those that are ready wait for the others."""
-        self._present = set(parts)  # who may rise, again after an interruption
-        self._awaited = set(self._present)
-        self._patience_s = patience_s
-        self._ready: dict[Part, asyncio.Future[None]] = {}
-        self._stage = stage
-        self._up = False
-        self._somebody = asyncio.Event()
-        self._stirred = asyncio.Event()
-
-    def join(self, part: Part) -> None:
-        """One more shall be waited for: in the place of one that has not left yet."""
-        self._present.add(part)
-        self._awaited.add(part)
-
-    async def rise(self, part: Part) -> None:
-        """Return once the part's stream has begun. Raises what kept it from beginning."""
-        begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._ready[part] = begun
-        self._awaited.discard(part)
-        self._somebody.set()
-        self._stirred.set()
-        try:
-            await begun
-        finally:
-            if self._ready.get(part) is begun:
-                del self._ready[part]
-
-    def leave(self, part: Part) -> None:
-        """Nobody shall wait for `part`."""
-        self._present.discard(part)
-        self._awaited.discard(part)
-        self._stirred.set()
-
-    async def run(self) -> None:
-        """Work until every part has left."""
-        async with asyncio.TaskGroup() as group:
-            patience = group.create_task(self._lose_patience(), name="patience")
-            while self._present:
-                await self._stirred.wait()
-                self._stirred.clear()
-                if self._ready and (self._up or not self._awaited):
-                    self._up = True
-                    await self._begin()
-            patience.cancel()
-
-    async def _lose_patience(self) -> None:
-        """Those who are ready wait so long for the others and no longer."""
-        await self._somebody.wait()
-        await self._stage.clock.sleep(self._patience_s)
-        self._up = True
-        self._stirred.set()
-
-    async def _begin(self) -> None:
-        wave, self._ready = self._ready, {}
-        playing: dict[Part, tuple[Delivery, Delivery]] = {}
-
-        def sent() -> list[Delivery]:
-            """Asked inside the transaction, so that who was stopped, or turned away, meanwhile is not said to play."""
-            waiting = [part for part, begun in wave.items() if not begun.done()]
-            playing.update({part: (part.delivery, begun) for part in waiting if (begun := part.begin()) is not None})
-            return [begun for _, begun in playing.values()]
-
-        try:
-            await self._stage.journal.commit(sent)
-        except GatewayError as error:
-            _tell(wave.values(), error)
-            return
-        going = [part for part, (before, _) in playing.items() if part.goes_on_from(before) and not wave[part].done()]
-        for part in playing:
-            if part in going:
-                part.delivery = playing[part][1]
-                part.must_be_in_time()  # the store may have taken long
-            else:
-                self._stage.journal.put(part.delivery)  # the store was told that it plays
-        going = [part for part in going if not part.stopped]
-        self._stage.pacer.start(dict.fromkeys(part.stream for part in going if part.stream is not None))  # one may be of many
-        _tell((wave[part] for part in going), None)
-
-
-def _tell(waiting: Iterable[asyncio.Future[None]], error: GatewayError | None) -> None:
-    for begun in waiting:
-        if begun.done():
-            continue
-        if error is None:
-            begun.set_result(None)
-        else:
-            begun.set_exception(error)
-
-
 async def perform(broadcast: Broadcast, parts: list[Part], sound: Sound, stage: Stage, understudies: Understudies) -> None:
     """Carry all parts of a broadcast out; each is in a terminal state when this returns.
 
     Those that step in for a speaker that cannot be reached are added to `parts`, at the moment in which that one fails.
     """
     urgent = broadcast.priority >= Priority.TALK
-    curtain = Curtain(parts, stage, patience_s=stage.manner.barrier_urgent_s if urgent else stage.manner.barrier_s)
+    patience_s = stage.manner.barrier_urgent_s if urgent else stage.manner.barrier_s
+    curtain = Curtain(parts, clock=stage.clock, journal=stage.journal, pacer=stage.pacer, patience_s=patience_s)
 
     def enter(part: Part) -> None:
         speaking.create_task(part.run(sound, curtain, replace), name=f"delivery {broadcast.id} {part.delivery.speaker}")

@@ -18,11 +18,12 @@ from gateway.broadcast.orders import USUAL_RULES, Order, Rules, broadcast_of
 from gateway.broadcast.pacing.live import LiveSource
 from gateway.broadcast.pacing.local import LocalPacer
 from gateway.broadcast.pacing.stream import Pacer
-from gateway.broadcast.performance import USUAL, Manner, Part, Stage, perform
+from gateway.broadcast.performance import Part, perform
 from gateway.broadcast.routing import Choice, Explanation, Route, Router
 from gateway.broadcast.rulebook import NEVER_QUIET, Rulebook
 from gateway.broadcast.setups import Setups
 from gateway.broadcast.silencing import Silencing
+from gateway.broadcast.stage import USUAL, Manner, Stage
 from gateway.broadcast.stops import Stops
 from gateway.broadcast.understudies import Understudies
 from gateway.broadcast.views import Live, View, newest, view_of

@@ -18,13 +18,13 @@ from gateway.broadcast.hours import HoursDesk
 from gateway.broadcast.kept_sounds import KeptSounds
 from gateway.broadcast.ledger import LedgerDesk
 from gateway.broadcast.orders import Rules as BroadcastRules
-from gateway.broadcast.performance import Manner
 from gateway.broadcast.pictures import PictureDesk, PictureRules
 from gateway.broadcast.recordings import RecordingShelf
 from gateway.broadcast.schedules import ScheduleDesk
 from gateway.broadcast.service import BroadcastService
 from gateway.broadcast.sound import SoundDesk
 from gateway.broadcast.speech import SpeechDesk
+from gateway.broadcast.stage import Manner
 from gateway.broadcast.statistics import StatisticsDesk
 from gateway.broadcast.talk import TalkDesk
 from gateway.broadcast.verification import verification

@@ -13,10 +13,10 @@ from sqlalchemy import text
 
 from gateway.broadcast.clips import ClipShelf
 from gateway.broadcast.orders import Order, Rules
-from gateway.broadcast.performance import Manner
 from gateway.broadcast.rulebook import NEVER_QUIET
 from gateway.broadcast.service import BroadcastService
 from gateway.broadcast.sound import SoundDesk
+from gateway.broadcast.stage import Manner
 from gateway.broadcast.views import View
 from gateway.clock import SimulatedClock
 from gateway.domain.broadcast import BroadcastId, ClipContent, ClipId, Delivery, Priority, Programme, Targets

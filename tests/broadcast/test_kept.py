@@ -20,11 +20,11 @@ from gateway.broadcast import kept, silencing
 from gateway.broadcast.clips import ClipShelf, Labels
 from gateway.broadcast.kept import AHEAD, Keepable, clips_ahead
 from gateway.broadcast.orders import Order
-from gateway.broadcast.performance import Manner
 from gateway.broadcast.rulebook import NEVER_QUIET
 from gateway.broadcast.service import BroadcastService, Stopped
 from gateway.broadcast.sessions import OpenSession
 from gateway.broadcast.sound import SoundDesk, joined, stretched
+from gateway.broadcast.stage import Manner
 from gateway.broadcast.warmup import WarmUp
 from gateway.clock import SystemClock
 from gateway.domain.broadcast import (

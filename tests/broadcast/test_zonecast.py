@@ -14,9 +14,9 @@ import pytest
 from demo import sound
 from gateway.broadcast.clips import ClipShelf
 from gateway.broadcast.orders import Order
-from gateway.broadcast.performance import Manner
 from gateway.broadcast.service import BroadcastService
 from gateway.broadcast.sound import SoundDesk
+from gateway.broadcast.stage import Manner
 from gateway.broadcast.zonecast import Multicasting, zone_of
 from gateway.clock import SystemClock
 from gateway.domain.broadcast import BroadcastId, ClipContent, ClipId, Delivery, DeliveryState, Priority, Programme, Targets

@@ -9,10 +9,10 @@ from gateway.broadcast.kept_sounds import KeptSounds
 from gateway.broadcast.microphone import FRAME_BYTES, FRAME_S
 from gateway.broadcast.orders import Order
 from gateway.broadcast.pacing.client import ChildPacer
-from gateway.broadcast.performance import Manner
 from gateway.broadcast.service import BroadcastService
 from gateway.broadcast.sound import SoundDesk
 from gateway.broadcast.speech import SpeechDesk
+from gateway.broadcast.stage import Manner
 from gateway.broadcast.talk import TalkDesk
 from gateway.clock import SystemClock
 from gateway.domain.broadcast import BroadcastId, ClipContent, Delivery, Priority, Programme, Speech, Talk, Targets

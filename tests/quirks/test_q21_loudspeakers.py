@@ -12,9 +12,9 @@ import pytest
 from demo import sound
 from gateway.broadcast.clips import ClipShelf
 from gateway.broadcast.orders import Order
-from gateway.broadcast.performance import Manner
 from gateway.broadcast.service import BroadcastService
 from gateway.broadcast.sound import SoundDesk
+from gateway.broadcast.stage import Manner
 from gateway.clock import SystemClock
 from gateway.domain.broadcast import BroadcastId, ClipContent, Delivery, DeliveryState, Priority, Programme, Targets
 from gateway.domain.city import City

@@ -12,10 +12,10 @@ import pytest
 
 from gateway.broadcast.orders import Order, Rules
 from gateway.broadcast.pacing.client import ChildPacer
-from gateway.broadcast.performance import Manner
 from gateway.broadcast.rulebook import NEVER_QUIET
 from gateway.broadcast.service import PACER_DIED_EVENT, BroadcastService
 from gateway.broadcast.sound import SoundDesk
+from gateway.broadcast.stage import Manner
 from gateway.clock import SimulatedClock, SystemClock
 from gateway.domain.broadcast import BroadcastId, ClipContent, Delivery, DeliveryState, Priority, Programme, Targets
 from gateway.domain.devices import DeviceId
