@@ -222,9 +222,6 @@ class City:
         """What hangs on a switch, in the order of its ports."""
         return self._children.get(device_id, ())
 
-    def with_ports(self, *, http: int, rtsp: int, snmp: int) -> "City":
-        return replace(self, http_port=http, rtsp_port=rtsp, snmp_port=snmp)
-
     @cached_property
     def _by_address(self) -> Mapping[str, SimDevice]:
         return {device.address: device for device in self.devices}

@@ -177,10 +177,6 @@ class EventSource(Protocol):
 SensorValue = int | float | str | bytes | None
 
 
-class SensorSource(Protocol):
-    async def read_sensors(self, *, timeout_s: float) -> Mapping[str, SensorValue]: ...
-
-
 # -- sound ------------------------------------------------------------------------------------------------------------
 
 

@@ -30,11 +30,6 @@ PREFIXES: Final = {
     "xsi": "http://www.w3.org/2001/XMLSchema-instance",
     "xs": "http://www.w3.org/2001/XMLSchema",
 }
-NAMESPACES: Final = {
-    prefix: uri for prefix, uri in PREFIXES.items() if prefix not in {"tt", "ter", "wsnt", "wstop", "wsa", "tns1", "xsi", "xs"}
-}
-"""The services, by prefix."""
-
 _DECLARATIONS: Final = " ".join(f'xmlns:{prefix}="{uri}"' for prefix, uri in PREFIXES.items())
 _HEAD: Final = f'<?xml version="1.0" encoding="UTF-8"?>\n<s:Envelope xmlns:s="{ENVELOPE}" {_DECLARATIONS}>'
 _DURATION: Final = re.compile(r"P(?:(\d{1,6})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,8})M)?(?:(\d{1,9}(?:\.\d{1,9})?)S)?)?")

@@ -17,14 +17,6 @@ def has_terminals(device: SimDevice) -> bool:
     return device.ptz or device.kind == "speaker"
 
 
-def relay_is_active(unit: Unit) -> bool:
-    """Whether the relay is drawn: a monostable one falls back after its delay."""
-    drawn_at = unit.kept.get("relay-drawn-at")
-    if drawn_at is None:
-        return False
-    return _mode(unit) == "Bistable" or unit.now() < float(drawn_at) + float(_delay(unit))
-
-
 def _relay_outputs(unit: Unit, _call: Call) -> str:
     if not has_terminals(unit.device):
         return ""
@@ -36,12 +28,8 @@ def _relay_outputs(unit: Unit, _call: Call) -> str:
 
 def _set_relay_state(unit: Unit, call: Call) -> str:
     _the_relay(unit, call.text("RelayOutputToken"))
-    wanted = call.text("LogicalState")
-    if wanted not in _STATES:
+    if call.text("LogicalState") not in _STATES:
         raise invalid("no such state", "ter:ModeError")
-    unit.kept.pop("relay-drawn-at", None)
-    if wanted == "active":
-        unit.kept["relay-drawn-at"] = repr(unit.now())
     return ""
 
 

@@ -230,7 +230,7 @@ async def test_the_command_serves_a_recording_with_its_walk(street: Street, tmp_
 async def test_a_recording_is_a_device_of_a_city_and_lies_beside_its_file(street: Street, tmp_path: Path) -> None:
     await recorded(street, street.camera, tmp_path / "camera")
     City(1, 0, 0, 0, groups=(), devices=(SimDevice("C", "camera", "C", ADDRESS, recording="camera"),)).save(tmp_path / "city.json")
-    city = City.load(tmp_path / "city.json").with_ports(http=free_ports(1)[0], rtsp=0, snmp=0)
+    city = replace(City.load(tmp_path / "city.json"), http_port=free_ports(1)[0], rtsp_port=0, snmp_port=0)
     async with running(city, State(), control=("127.0.0.1", 0), only=("http",)):
         assert (
             await described(replace(city.devices[0], username="x", password="y"), city.http_port)

@@ -36,7 +36,7 @@ def top(ctx: typer.Context, *, once: Annotated[bool, typer.Option("--once", help
     """Watch how the city is: devices by kind and state, open incidents, the worst groups, why those that are not up are not."""
     client = client_of(ctx)
     if once or not sys.stdout.isatty():
-        sys.stdout.write("\n".join(_plain(read(client))) + "\n")
+        sys.stdout.write("\n".join(_plain(read(client), datetime.now(UTC))) + "\n")
         return
     _watch(client)
 
@@ -48,47 +48,45 @@ def _watch(client: Client) -> None:
     picture = _Followed(client)
     with Screen(screen=True, auto_refresh=False) as screen:
         while True:
-            screen.update(_drawn(picture.now(), trouble=picture.trouble, height=screen.console.height), refresh=True)
+            drawn = _drawn(picture.latest, datetime.now(UTC), trouble=picture.trouble, height=screen.console.height)
+            screen.update(drawn, refresh=True)
             time.sleep(REDRAW_S)
 
 
 class _Followed:
-    """A picture that a thread keeps true. `trouble`: why it may be old."""
+    """A picture that a thread keeps true: the `latest` one. `trouble`: why it may be old."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._live = read(client)
+        self.latest = read(client)
         self.trouble = ""
         threading.Thread(target=self._follow, daemon=True, name="events").start()
-
-    def now(self) -> Live:
-        return self._live
 
     def _follow(self) -> None:
         while True:
             try:
                 self._take()
-                self._live = read(self._client)
+                self.latest = read(self._client)
                 self.trouble = ""
             except Failed as failed:
                 self.trouble = str(failed)
                 time.sleep(2)
-                self._live.stale = True
+                self.latest.stale = True
 
     def _take(self) -> None:
         """Until something came that asks for the picture to be read anew."""
-        if self._live.stale:
+        if self.latest.stale:
             return
-        for event in self._client.events(after=self._live.cursor):
+        for event in self._client.events(after=self.latest.cursor):
             self.trouble = ""
-            if not self._live.take(event):
+            if not self.latest.take(event):
                 return
 
 
 # -- as plain lines ---------------------------------------------------------------------------------------------------
 
 
-def _plain(live: Live) -> list[str]:
+def _plain(live: Live, now: datetime) -> list[str]:
     counts = live.counts()
     lines = [f"{local(live.at)}   {len(live.devices)} devices in {len(live.groups)} groups   {live.server}", ""]
     lines.append(f"{'':10}" + "".join(f"{state:>10}" for state in STATES))
@@ -96,15 +94,15 @@ def _plain(live: Live) -> list[str]:
     lines.append(f"{'all':10}" + "".join(f"{sum(found[state] for found in counts.values()):>10}" for state in STATES))
     lines += ["", *(f"{count:>10}  {harmless(reason)}" for reason, count in live.reasons()[:ROWS])]
     incidents = live.open_incidents()
-    lines += ["", f"{len(incidents)} open incidents"] + [_incident_line(one) for one in incidents[:ROWS]]
+    lines += ["", f"{len(incidents)} open incidents"] + [_incident_line(one, now) for one in incidents[:ROWS]]
     worst = live.worst(ROWS)
     lines += ["", "worst groups"] + [harmless(f"{group:14} {_of(states, size):24} {name}") for group, name, states, size in worst]
     return lines
 
 
-def _incident_line(one: Mapping[str, Any]) -> str:
+def _incident_line(one: Mapping[str, Any], now: datetime) -> str:
     who = f"  {_acknowledger(one)}" if one.get("acknowledged_by") else ""
-    took = ago(one.get("opened_at"), datetime.now(UTC))
+    took = ago(one.get("opened_at"), now)
     return harmless(
         f"{_MARKS.get(one['severity'], '?')} {one['severity']:9} {one['id']:16} {took:>8} {one.get('devices', 0):>5}  {title(one)}{who}"
     )
@@ -122,7 +120,7 @@ def _of(states: Mapping[str, int], size: int) -> str:
 # -- as a screen ------------------------------------------------------------------------------------------------------
 
 
-def _drawn(live: Live, *, trouble: str, height: int) -> "RenderableType":
+def _drawn(live: Live, now: datetime, *, trouble: str, height: int) -> "RenderableType":
     from rich.columns import Columns
     from rich.console import Group
     from rich.text import Text
@@ -135,7 +133,7 @@ def _drawn(live: Live, *, trouble: str, height: int) -> "RenderableType":
         (f"⚠ {harmless(trouble)}", "red") if trouble else ("● live", "green"),
     )
     gap, beside = Text(""), Columns([_states(live), _reasons(live, 6)], padding=(0, 4))
-    return Group(head, gap, beside, gap, _incidents(live, rows), gap, _worst(live, rows))
+    return Group(head, gap, beside, gap, _incidents(live, rows, now), gap, _worst(live, rows))
 
 
 def _states(live: Live) -> "Table":
@@ -154,14 +152,14 @@ def _reasons(live: Live, rows: int) -> "Table":
     return table
 
 
-def _incidents(live: Live, rows: int) -> "Table":
+def _incidents(live: Live, rows: int, now: datetime) -> "Table":
     found = live.open_incidents()
     table = _table(f"incidents ({len(found)})", "severity", "since", "devices", "by", "what")
     for one in found[:rows]:
         severity = one["severity"]
         mark = f"[{_STYLES.get(severity, '')}]{_MARKS.get(severity, '?')} {severity}[/]"
         by = _safe(_acknowledger(one))
-        table.add_row(one["id"], mark, ago(one.get("opened_at"), datetime.now(UTC)), str(one.get("devices", "")), by, _safe(title(one)))
+        table.add_row(one["id"], mark, ago(one.get("opened_at"), now), str(one.get("devices", "")), by, _safe(title(one)))
     return table
 
 

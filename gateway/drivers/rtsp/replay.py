@@ -356,7 +356,7 @@ class _Inbox:
         self.waited_s = 0.0
         self.torn_down = False
         self._connection = connection
-        self._frames: deque[_Arrival] = deque()  # bounded in bytes by pause_reading, see _keep
+        self._frames: deque[_Arrival] = deque()  # at most _HIGH_WATER bytes and one reading of the socket: then `keep` pauses it
         self._bytes = 0
         self._paused = False
         self._failure: DeviceError | None = None
