@@ -118,7 +118,7 @@ async def broadcast(pole: Pole, url: str, folder: Path) -> tuple[Delivery, bytes
             return view.deliveries[0], (await shelf.prepared(kept.id)).pcm
 
 
-async def heard_whole(pole: Pole, url: str, folder: Path) -> None:
+async def assert_heard_whole(pole: Pole, url: str, folder: Path) -> None:
     delivery, meant = await broadcast(pole, url, folder)
     assert (delivery.state, delivery.reason) == (DeliveryState.DONE, "")
     assert pole.snr_db(meant) > 30
@@ -160,7 +160,7 @@ async def test_a_firmware_that_has_learnt_require_is_asked_by_it_again(pole: Pol
 
 async def test_who_wants_require_everywhere_gets_it_everywhere(pole: Pole, sqlite_url: str, tmp_path: Path) -> None:
     pole.has("requires-everywhere")
-    await heard_whole(pole, sqlite_url, tmp_path)
+    await assert_heard_whole(pole, sqlite_url, tmp_path)
 
 
 @pytest.mark.parametrize("status", [453, 503])
@@ -178,19 +178,19 @@ async def test_a_speaker_in_use_is_busy_and_is_left_as_it_was(pole: Pole, status
 
 async def test_packets_are_as_large_as_the_model_wants_them(pole: Pole, sqlite_url: str, tmp_path: Path) -> None:
     pole.has("packet-bytes", {"bytes": 1024}, known=True)
-    await heard_whole(pole, sqlite_url, tmp_path)
+    await assert_heard_whole(pole, sqlite_url, tmp_path)
     arrivals = pole.state.heard[pole.horn.id].arrivals()
     assert {(packet["bytes"], packet["timestamp"], packet["marker"]) for packet in arrivals} == {(1024, 0, True)}
 
 
 async def test_a_late_buffer_is_waited_for(pole: Pole, sqlite_url: str, tmp_path: Path) -> None:
     pole.has("late-buffer", {"seconds": 0.5}, known=True)
-    await heard_whole(pole, sqlite_url, tmp_path)
+    await assert_heard_whole(pole, sqlite_url, tmp_path)
 
 
 async def test_silence_is_sent_where_the_first_moments_are_lost(pole: Pole, sqlite_url: str, tmp_path: Path) -> None:
     pole.has("loses-first", {"ms": 300}, known=True)
-    await heard_whole(pole, sqlite_url, tmp_path)
+    await assert_heard_whole(pole, sqlite_url, tmp_path)
 
 
 async def test_a_talk_whose_connection_broke_is_ended_all_the_same(pole: Pole) -> None:
@@ -200,7 +200,9 @@ async def test_a_talk_whose_connection_broke_is_ended_all_the_same(pole: Pole) -
         connection.reset()
     await until(lambda: session.ended)
     await session.close()
-    await (await pole.speaker().open_audio(prefer=ENCODINGS, timeout_s=5)).close()
+    again = await pole.speaker().open_audio(prefer=ENCODINGS, timeout_s=5)
+    assert not again.ended
+    await again.close()
 
 
 # -- what a profile says of speaking, without a quirk -----------------------------------------------------------------
@@ -226,7 +228,7 @@ async def test_what_a_profile_says_beside_its_quirks_does_the_same(
 ) -> None:
     pole.has(switch, parameters)
     speaks(pole, **ways)
-    await heard_whole(pole, sqlite_url, tmp_path)
+    await assert_heard_whole(pole, sqlite_url, tmp_path)
 
 
 @pytest.mark.parametrize(("zero", "stamps"), [(True, {0}), (False, set())])

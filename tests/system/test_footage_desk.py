@@ -39,56 +39,18 @@ async def test_a_request_goes_from_the_short_form_to_the_hand_over(demo: Demo, t
         await page.until("document.querySelector('.room-footage')")
         await press(page, "n")
         await page.until("document.querySelector('.request-form')")
-        await submit(page)
-        marked = await page.run("document.querySelectorAll('.request-form [aria-invalid]').length")
-        assert marked == 6, "all that is missing is marked at once"
-        assert await page.run("document.activeElement.name") == "requester", "the first of it has the focus"
-        for name, words in TYPED.items():
-            await page.run(fill(f".request-form [name={name}]", words))
-        await page.run(fill(".request-form [name=places]", camera))
-        await page.until("document.querySelector('.hits li')")
-        await page.run(key(".request-form [name=places]", "Enter"))
-        await page.until("document.querySelector('.places .chip')")
-        await page.run(fill(".request-form [name=minutes]", "0.5"))
-        await page.until(f"document.querySelector('[data-recorded={camera}] .bar i')")
-        await page.screenshot(tmp_path / "form.png")
-        await submit(page)
+        await typed(page, tmp_path, camera)
         request = await page.until("document.querySelector('.request[aria-current=true]')?.dataset.request")
         await page.screenshot(tmp_path / "filed.png")
         async with http.get(f"/v1/footage-requests/{request}") as answer:
             filed = await answer.json()
         assert {name: filed[name] for name in TYPED} == TYPED
         assert (filed["cameras"], filed["state"], filed["destination"]) == ([camera], "submitted", TYPED["unit"])
-
         await decide(demo, tmp_path, request, camera)
-
-        await page.until("document.querySelector('[data-step=hand-over]')")
-        await page.until("document.querySelector('.track .bar .obtained')")
-        assert await page.run("document.querySelector('.deeds .uncopied') !== null"), "that no copy has left is said at the hand-over"
-        digest = await page.run(DOWNLOADED)
-        assert digest in await page.run("[...document.querySelectorAll('.files code')].map(one => one.textContent)")
-        await page.screenshot(tmp_path / "ready.png")
-        kind = await page.run("fetch(document.querySelector('a.button.main').href).then(answer => answer.headers.get('content-type'))")
-        assert kind == ZIP
-        await page.run("document.querySelector('.holds .hold-now button').click()")
-        await page.until("document.querySelector('[data-hold] .chip.resolved')")
-        await page.run("document.querySelector('.look').click()")
-        await page.until("document.querySelectorAll('.strip img').length > 0")
-        await page.screenshot(tmp_path / "strip.png")
-        await page.run("window.open = () => null; document.querySelector('.viewings form').requestSubmit()")
-        viewing = await page.until("document.querySelector('[data-viewing] a')?.href")
-        assert await page.run(f"fetch({viewing!r}).then(answer => answer.status)") == 200
-        assert await page.run(SHOWN.format(viewing=viewing)) == [200, "video/mp4", None]
-        await page.run("document.querySelectorAll('[data-viewing] button')[2].click()")
-        await page.until("document.querySelector('[data-viewing] .chip')")
+        await downloaded(page, tmp_path)
+        await looked_at(page, tmp_path)
         await linked(page, tmp_path)
-        await page.run(BROUGHT)
-        await page.until("document.querySelector('[data-brought] code')?.textContent.length === 64")
-        await press(page, "a")
-        assert await page.run("document.querySelector('.deeds .uncopied') === null")
-        await page.run(fill(".decide input", "王建国 371502-0417"))
-        await page.run("document.querySelector('[data-step=hand-over]').click()")
-        await page.until("[...document.querySelectorAll('.history li')].some(line => line.textContent.includes('王建国 371502-0417'))")
+        await handed_over(page)
         async with http.get(f"/v1/footage-requests/{request}") as answer:
             after = await answer.json()
         assert after["state"] == "handed-over"
@@ -173,6 +135,62 @@ def clicked(across: float, down: float) -> str:
         const at = {{ clientX: box.left + box.width * {across}, clientY: box.top + box.height * {down}, bubbles: true }};
         map.dispatchEvent(new MouseEvent('click', at));
     }})()"""
+
+
+async def typed(page: Page, folder: Path, camera: str) -> None:
+    """The form marks all that is missing at once; then it is filled in by keyboard, shows what is recorded, and is sent."""
+    await submit(page)
+    marked = await page.run("document.querySelectorAll('.request-form [aria-invalid]').length")
+    assert marked == 6, "all that is missing is marked at once"
+    assert await page.run("document.activeElement.name") == "requester", "the first of it has the focus"
+    for name, words in TYPED.items():
+        await page.run(fill(f".request-form [name={name}]", words))
+    await page.run(fill(".request-form [name=places]", camera))
+    await page.until("document.querySelector('.hits li')")
+    await page.run(key(".request-form [name=places]", "Enter"))
+    await page.until("document.querySelector('.places .chip')")
+    await page.run(fill(".request-form [name=minutes]", "0.5"))
+    await page.until(f"document.querySelector('[data-recorded={camera}] .bar i')")
+    await page.screenshot(folder / "form.png")
+    await submit(page)
+
+
+async def downloaded(page: Page, folder: Path) -> None:
+    """What was fetched is downloaded, one file with the digest that is shown beside it, and the package; its footage is held."""
+    await page.until("document.querySelector('[data-step=hand-over]')")
+    await page.until("document.querySelector('.track .bar .obtained')")
+    assert await page.run("document.querySelector('.deeds .uncopied') !== null"), "that no copy has left is said at the hand-over"
+    digest = await page.run(DOWNLOADED)
+    assert digest in await page.run("[...document.querySelectorAll('.files code')].map(one => one.textContent)")
+    await page.screenshot(folder / "ready.png")
+    kind = await page.run("fetch(document.querySelector('a.button.main').href).then(answer => answer.headers.get('content-type'))")
+    assert kind == ZIP
+    await page.run("document.querySelector('.holds .hold-now button').click()")
+    await page.until("document.querySelector('[data-hold] .chip.resolved')")
+
+
+async def looked_at(page: Page, folder: Path) -> None:
+    """Small pictures of the footage are shown, and a film of it to somebody who comes to look."""
+    await page.run("document.querySelector('.look').click()")
+    await page.until("document.querySelectorAll('.strip img').length > 0")
+    await page.screenshot(folder / "strip.png")
+    await page.run("window.open = () => null; document.querySelector('.viewings form').requestSubmit()")
+    viewing = await page.until("document.querySelector('[data-viewing] a')?.href")
+    assert await page.run(f"fetch({viewing!r}).then(answer => answer.status)") == 200
+    assert await page.run(SHOWN.format(viewing=viewing)) == [200, "video/mp4", None]
+    await page.run("document.querySelectorAll('[data-viewing] button')[2].click()")
+    await page.until("document.querySelector('[data-viewing] .chip')")
+
+
+async def handed_over(page: Page) -> None:
+    """A file of a vendor's client is brought along, and all of it handed over to a person who is in the log then."""
+    await page.run(BROUGHT)
+    await page.until("document.querySelector('[data-brought] code')?.textContent.length === 64")
+    await press(page, "a")
+    assert await page.run("document.querySelector('.deeds .uncopied') === null")
+    await page.run(fill(".decide input", "王建国 371502-0417"))
+    await page.run("document.querySelector('[data-step=hand-over]').click()")
+    await page.until("[...document.querySelectorAll('.history li')].some(line => line.textContent.includes('王建国 371502-0417'))")
 
 
 async def linked(page: Page, folder: Path) -> None:
