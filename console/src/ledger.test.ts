@@ -54,6 +54,14 @@ describe("the ledger", () => {
     language.value = "en";
   });
 
+  it("tells of a clip that a loudspeaker plays by itself when it was told what and when it answered, and nothing else", () => {
+    const none = { clip_asked_at: null, clip_confirmed_at: null, clip_stop_asked_at: null, clip_silent_at: null };
+    expect(ledger.timed(none)).toBe("");
+    const told = ledger.timed({ ...none, clip_asked_at: "2026-06-01T10:00:01Z", clip_confirmed_at: "2026-06-01T10:00:02Z", clip_silent_at: "2026-06-01T10:00:09Z" });
+    expect(told).toMatch(/^told to play by itself at .*:01 · said at .*:02 that it plays · said at .*:09 that it is silent$/);
+    expect(ledger.timed({ ...none, clip_stop_asked_at: "2026-06-01T10:00:05Z" })).toMatch(/^told to be silent at .*:05$/);
+  });
+
   it("names the place that was meant, and the loudspeakers where none was", () => {
     const device = (id: string, name: string) => ({ id, name, kind: "camera", address: "192.0.2.1", state: "up" });
     const city = new City([{ id: "G-1", name: "东昌路" }], [device("SPK-1", "北门音柱"), device("CAM-1", "北门枪机")]);

@@ -242,6 +242,7 @@ function Looked({ city, one }: { city: City; one: Entry }) {
           <li key={delivery.speaker} data-state={delivery.state}>
             {named(city, delivery.speaker)} · {t(`delivery.${delivery.state}` as Key)} {[delivery.reason && reason(delivery.reason), remarked(delivery)].filter(Boolean).map((said) => `· ${said} `)}
             {delivery.may_still_sound && <strong>{t("delivery.may-still-sound")}</strong>}
+            {timed(delivery) !== "" && <div class="dim">{timed(delivery)}</div>}
           </li>
         ))}
       </ul>
@@ -268,6 +269,13 @@ function Looked({ city, one }: { city: City; one: Entry }) {
       <Pictures city={city} one={one} />
     </article>
   );
+}
+
+/** Of a clip that a loudspeaker plays by itself: when it was told what, and when it answered; "" of any other sound. */
+export function timed(of: Pick<Delivery, "clip_asked_at" | "clip_confirmed_at" | "clip_stop_asked_at" | "clip_silent_at">): string {
+  const times = { asked: of.clip_asked_at, confirmed: of.clip_confirmed_at, "stop-asked": of.clip_stop_asked_at, silent: of.clip_silent_at };
+  const known = Object.entries(times).filter((each): each is [keyof typeof times, string] => Boolean(each[1]));
+  return known.map(([name, at]) => t(`ledger.clip-${name}`, { at: exact(at) })).join(" · ");
 }
 
 /** What came of it, by one key each; what is written beside it goes on record with it. */

@@ -21,6 +21,11 @@ export interface Delivery {
   detail: string;
   remarks: Remark[];
   may_still_sound: boolean;
+  /** Of a clip that the loudspeaker plays by itself: when it was told to play and to be silent, and when it answered. */
+  clip_asked_at: string | null;
+  clip_confirmed_at: string | null;
+  clip_stop_asked_at: string | null;
+  clip_silent_at: string | null;
 }
 
 /** What is to be known of a delivery, however it ended. */

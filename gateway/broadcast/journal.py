@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import starmap
 from types import MappingProxyType
 
 import structlog
 
 from gateway.clock import Clock
-from gateway.domain.broadcast import BroadcastId, Delivery, DeliveryState, Figures, OwedStop
+from gateway.domain.broadcast import BroadcastId, ClipTimes, Delivery, DeliveryState, Figures, OwedStop
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import AuditEntry, NewEvent
 from gateway.domain.remarks import told_remark
@@ -19,6 +20,8 @@ from gateway.storage.writer import Lane
 
 STOP_ALL_EVENT = "broadcast.stop-all"
 """The audit entry and event of silence everywhere; with the entry goes the mark that the next start asks for."""
+CLIP_EVENT = "broadcast.clip"
+"""What is known of when a device was told to play a clip by itself and to be silent, and when it said so."""
 BACKLOG_LIMIT = 5_000  # deliveries that the store has not taken; beyond it no new broadcast is accepted
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 5.0
 _NOTES_LIMIT = 1_000  # the oldest goes first: only a person pressing stop-all during a long failure of the store gets here
@@ -34,6 +37,7 @@ class Journal:
         self._clock = clock
         self._pending: dict[tuple[BroadcastId, DeviceId], Delivery] = {}  # bounded by BACKLOG_LIMIT, which `full` tells
         self._owed: dict[tuple[BroadcastId, DeviceId], OwedStop | None] = {}  # None: settled; bounded by what is under way
+        self._clips: dict[tuple[BroadcastId, DeviceId], ClipTimes] = {}  # bounded by what is under way or owed
         self._notes: list[AuditEntry] = []
         self._events: list[NewEvent] = []
         self._one_at_a_time = asyncio.Lock()
@@ -58,6 +62,11 @@ class Journal:
     def settle(self, broadcast: BroadcastId, speaker: DeviceId) -> None:
         """What a delivery had played by its device is silent: have that written soon, with its end where that is not written yet."""
         self._owed[broadcast, speaker] = None
+        self._stir()
+
+    def time(self, broadcast: BroadcastId, speaker: DeviceId, times: ClipTimes) -> None:
+        """Have all that is known of the times of a clip that a device plays by itself written soon, beside its delivery."""
+        self._clips[broadcast, speaker] = times
         self._stir()
 
     def note(self, entry: AuditEntry | None = None, event: NewEvent | None = None) -> None:
@@ -107,19 +116,20 @@ class Journal:
 
     async def _write(self, more: Callable[[], Sequence[Delivery]], lane: Lane) -> None:
         async with self._one_at_a_time:
-            taken, owed, notes, events = dict(self._pending), dict(self._owed), self._notes, self._events
+            taken, owed, clips, notes, events = dict(self._pending), dict(self._owed), dict(self._clips), self._notes, self._events
             self._notes, self._events = [], []
 
             def all_of_it() -> list[Delivery]:
                 return [*taken.values(), *more()]
 
             try:
-                await self._store.writer.write(_change(all_of_it, notes, events, owed), lane=lane)
+                await self._store.writer.write(_change(all_of_it, notes, events, owed, clips), lane=lane)
             except BaseException:
                 self._notes, self._events = notes + self._notes, events + self._events
                 raise
             self._pending = {key: delivery for key, delivery in self._pending.items() if taken.get(key) is not delivery}
             self._owed = {key: stop for key, stop in self._owed.items() if key not in owed or owed[key] is not stop}
+            self._clips = {key: times for key, times in self._clips.items() if clips.get(key) is not times}
             self._rest()
 
     async def _write_apart(self) -> None:
@@ -131,10 +141,7 @@ class Journal:
                         break
                 if self._pending.get(key) is delivery:
                     del self._pending[key]
-            for pair, stop in list(self._owed.items()):
-                await self._write_one(_change(list, (), (), {pair: stop}), about=f"a stop owed to {pair[1]}")
-                if self._owed.get(pair) is stop:
-                    self._owed.pop(pair, None)
+            await self._write_clips_apart()
             for entry in list(self._notes):
                 await self._write_one(_change(list, (entry,), ()), about=entry.action)
                 self._notes = [note for note in self._notes if note is not entry]
@@ -142,6 +149,16 @@ class Journal:
                 await self._write_one(_change(list, (), (event,)), about=event.type)
                 self._events = [other for other in self._events if other is not event]
             self._rest()
+
+    async def _write_clips_apart(self) -> None:
+        for pair, stop in list(self._owed.items()):
+            await self._write_one(_change(list, (), (), {pair: stop}), about=f"a stop owed to {pair[1]}")
+            if self._owed.get(pair) is stop:
+                self._owed.pop(pair, None)
+        for pair, times in list(self._clips.items()):
+            await self._write_one(_change(list, (), (), clips={pair: times}), about=f"the times of a clip at {pair[1]}")
+            if self._clips.get(pair) is times:
+                del self._clips[pair]
 
     async def _write_one(self, change: Callable[[Tx], Awaitable[None]], *, about: str) -> bool:
         """Whether the store took it."""
@@ -155,7 +172,7 @@ class Journal:
         return True
 
     def _rest(self) -> None:
-        if not (self._pending or self._owed or self._notes or self._events):
+        if not (self._pending or self._owed or self._clips or self._notes or self._events):
             self._stirred.clear()
             self._drained.set()
 
@@ -174,6 +191,7 @@ def _change(
     notes: Sequence[AuditEntry],
     events: Sequence[NewEvent],
     owed: Mapping[tuple[BroadcastId, DeviceId], OwedStop | None] = MappingProxyType({}),
+    clips: Mapping[tuple[BroadcastId, DeviceId], ClipTimes] = MappingProxyType({}),
 ) -> Callable[[Tx], Awaitable[None]]:
     """What writes all of it; `deliveries` is asked inside the transaction."""
 
@@ -182,7 +200,8 @@ def _change(
         await tx.broadcasts.save(changed)
         for (broadcast, speaker), stop in owed.items():
             await (tx.owed_stops.owe(stop) if stop is not None else tx.owed_stops.settle(broadcast, speaker))
-        for event in [*map(delivery_event, changed), *events]:
+        await tx.broadcasts.time(clips)
+        for event in [*map(delivery_event, changed), *starmap(_clip_event, clips.items()), *events]:
             tx.emit(event)
         for entry in notes:
             tx.record(entry)
@@ -190,6 +209,12 @@ def _change(
                 await tx.broadcasts.add_stop(entry.at, entry.actor)
 
     return change
+
+
+def _clip_event(of: tuple[BroadcastId, DeviceId], times: ClipTimes) -> NewEvent:
+    broadcast, speaker = of
+    data = {"speaker": speaker, **{name: at.isoformat() for name, at in times.known.items()}}
+    return NewEvent(CLIP_EVENT, broadcast, max(times.known.values()), data)
 
 
 def delivery_event(delivery: Delivery) -> NewEvent:

@@ -1,8 +1,10 @@
 """A broadcast that a loudspeaker plays out of its own memory: what it is given to keep, begun once, watched, and silenced."""
 
+import asyncio
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 from typing import Final
 
@@ -10,7 +12,7 @@ import structlog
 
 from gateway.broadcast.clips import ClipShelf
 from gateway.clock import Clock
-from gateway.domain.broadcast import ClipContent, Programme
+from gateway.domain.broadcast import UNTIMED, ClipContent, ClipTimes, Programme
 from gateway.drivers.base import DeviceClip, Loaded
 from gateway.errors import AuthenticationFailed, DeviceError, DeviceFault, NotSupported, Unreachable
 from gateway.media.clips import CLOCK_RATE, PreparedClip
@@ -30,6 +32,11 @@ LET_IN_S: Final = 0.25
 """So long whoever comes next at the speaker waits for the device to answer that it is silent."""
 _STOPS: Final = (0.0, 0.3, 1.0)  # seconds before each try to silence it
 _NOT_ASKED: Final = frozenset({"refused", "no-route"})
+
+
+def may_have_heard(error: DeviceError) -> bool:
+    """Whether a question that ended with `error` may have come to the device, and been taken for ours."""
+    return not isinstance(error, AuthenticationFailed) and not (isinstance(error, Unreachable) and error.code in _NOT_ASKED)
 
 
 class Unanswered(Exception):
@@ -81,7 +88,10 @@ async def clips_ahead(shelf: ClipShelf) -> Sequence[DeviceClip]:
 
 @dataclass(slots=True)
 class KeptTurn:
-    """One playing of a clip that a device keeps. `begin`, then `last`; `silence` whatever happened in between."""
+    """One playing of a clip that a device keeps. `begin`, then `last`; `silence` whatever happened in between.
+
+    `tell` hears of its `times` whenever there is more to know of them.
+    """
 
     loaded: Loaded
     repeats: int
@@ -89,6 +99,8 @@ class KeptTurn:
     began_at: float | None = None
     over: bool = False
     unheard: bool | None = None  # whether the device has answered none of the looks at what it plays; None before the first
+    times: ClipTimes = UNTIMED
+    tell: Callable[[ClipTimes], None] = lambda _times: None
 
     @property
     def played_s(self) -> float:
@@ -103,17 +115,21 @@ class KeptTurn:
     async def begin(self) -> None:
         """Have it played, asked once. Raises DeviceError where it was not asked or will not, Unanswered where nobody knows."""
         self.began_at = self.clock.monotonic()  # from now on it may sound
+        asked = ClipTimes(asked_at=self.clock.now())
         try:
             await self.loaded.player.play(self.loaded.token, repeats=self.repeats, timeout_s=PLAY_S)
-        except (DeviceFault, AuthenticationFailed):
-            self.over = True
+        except asyncio.CancelledError:
+            self._note(asked)
             raise
-        except DeviceError as lost:
-            if isinstance(lost, Unreachable) and lost.code in _NOT_ASKED:
+        except DeviceError as error:
+            if may_have_heard(error):
+                self._note(asked)
+            if isinstance(error, DeviceFault) or not may_have_heard(error):
                 self.over = True
                 raise
             if not await self._plays():
-                raise Unanswered from lost
+                raise Unanswered from error
+        self._note(replace(asked, confirmed_at=self.clock.now()))
 
     async def last(self) -> str:
         """Wait until it has been played to its end; "" when it was, else the reason. Raises Unanswered where every look failed."""
@@ -126,11 +142,14 @@ class KeptTurn:
                 missed = missed + 1 if await self._plays() is False else 0
             if missed == 2:
                 self.over = True
+                self._note_silent()
                 return "clip-cut-short"
-        while await self._plays() and self.clock.monotonic() < end + _GRACE_S:
+        while (plays := await self._plays()) and self.clock.monotonic() < end + _GRACE_S:
             await self.clock.sleep(_GRACE_S / 6)
         if self.unheard:
             raise Unanswered
+        if plays is False:
+            self._note_silent()
         self.over = self.clock.monotonic() < end + _GRACE_S
         return ""
 
@@ -140,13 +159,30 @@ class KeptTurn:
             return
         for pause_s in _STOPS:
             await self.clock.sleep(pause_s)
+            asked_at = self.clock.now()
             try:
                 await self.loaded.player.stop(self.loaded.token, timeout_s=STOP_S)
             except DeviceError as error:
                 log.warning("broadcast.clip_not_silenced", clip=self.loaded.token, reason=error.code)
+                if may_have_heard(error):
+                    self._note_stop(asked_at)
             else:
                 self.over = True
+                self._note_stop(asked_at)
+                self._note_silent()
                 return
+
+    def _note(self, times: ClipTimes) -> None:
+        self.times = times
+        self.tell(times)
+
+    def _note_stop(self, asked_at: datetime) -> None:
+        """Told to be silent; the first time counts."""
+        self._note(replace(self.times, stop_asked_at=self.times.stop_asked_at or asked_at))
+
+    def _note_silent(self) -> None:
+        """The device has just said that it does not play it."""
+        self._note(replace(self.times, silent_at=self.clock.now()))
 
     @property
     def _look_s(self) -> float:

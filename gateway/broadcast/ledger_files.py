@@ -58,6 +58,8 @@ _LEDGER: Final[Mapping[str, str]] = {
     "why": "原因 why",
     "first_packet": "开始 first packet",
     "last_packet": "结束 last packet",
+    "clip_asked": "令设备自行播放 first told to play by itself",
+    "clip_silent": "设备最后确认静音 last said to be silent",
     "outcome": "结果 outcome",
     "note": "备注 note",
     "outcome_by": "记录人 noted by",
@@ -85,6 +87,10 @@ _DELIVERIES: Final[Mapping[str, str]] = {
     "lost": "丢失包数 packets lost",
     "first_packet": "开始 first packet",
     "last_packet": "结束 last packet",
+    "clip_asked": "令设备自行播放 told to play by itself",
+    "clip_confirmed": "设备确认播放 said to play",
+    "clip_stop_asked": "令设备停止 told to be silent",
+    "clip_silent": "设备确认静音 said to be silent",
     "seconds": "秒 seconds",
 }
 _FIGURES: Final = ("项目 row", "名称 name", "播报 broadcasts", "播放次数 deliveries", "已播 heard", "秒 seconds")
@@ -173,6 +179,7 @@ def _broadcast(view: View, names: Names, zone: tzinfo) -> Mapping[str, Cell]:
     said = view.outcomes[-1] if view.outcomes else None
     first = first_packet(deliveries)
     last = [delivery.figures.last_packet_at for delivery in deliveries if delivery.figures.last_packet_at]
+    clips = [delivery.clip for delivery in deliveries]
     heard = sum(delivery.state is DeliveryState.DONE for delivery in deliveries)
     return {
         "id": one.id,
@@ -193,8 +200,10 @@ def _broadcast(view: View, names: Names, zone: tzinfo) -> Mapping[str, Cell]:
         "heard": heard,
         "failed": len(deliveries) - heard,
         "why": "; ".join(f"{delivery.speaker}: {_reason(delivery.reason)}" for delivery in deliveries if delivery.reason),
-        "first_packet": _wall(first, zone) if first else "",
-        "last_packet": _wall(max(last), zone) if last else "",
+        "first_packet": _moment(first, zone),
+        "last_packet": _moment(max(last, default=None), zone),
+        "clip_asked": _moment(min((clip.asked_at for clip in clips if clip.asked_at), default=None), zone),
+        "clip_silent": _moment(max((clip.silent_at for clip in clips if clip.silent_at), default=None), zone),
         "outcome": _outcome(said.outcome) if said else "",
         "note": said.note if said else "",
         "outcome_by": said.name or str(said.actor) if said else "",
@@ -223,8 +232,12 @@ def _delivery(view: View, delivery: Delivery, names: Names, zone: tzinfo) -> Map
         "packets": figures.packets,
         "dropped": figures.dropped,
         "lost": "" if figures.lost is None else figures.lost,
-        "first_packet": _wall(first, zone) if first else "",
-        "last_packet": _wall(last, zone) if last else "",
+        "first_packet": _moment(first, zone),
+        "last_packet": _moment(last, zone),
+        "clip_asked": _moment(delivery.clip.asked_at, zone),
+        "clip_confirmed": _moment(delivery.clip.confirmed_at, zone),
+        "clip_stop_asked": _moment(delivery.clip.stop_asked_at, zone),
+        "clip_silent": _moment(delivery.clip.silent_at, zone),
         "seconds": "" if figures.heard_s is None else round(figures.heard_s, 3),
     }
 
@@ -289,6 +302,10 @@ def _outcome(outcome: StreetOutcome) -> str:
 def _reason(reason: str) -> str:
     word = phrase(reason)
     return f"{word.zh} {word.en} ({reason})" if word is not None else reason
+
+
+def _moment(moment: datetime | None, zone: tzinfo) -> str:
+    return "" if moment is None else _wall(moment, zone)
 
 
 def _wall(moment: datetime, zone: tzinfo) -> str:

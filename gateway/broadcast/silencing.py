@@ -2,16 +2,17 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 import structlog
 
 from gateway.broadcast.journal import Journal
-from gateway.broadcast.kept import STOP_S, KeptTurn
+from gateway.broadcast.kept import STOP_S, KeptTurn, may_have_heard
 from gateway.clock import Clock
-from gateway.domain.broadcast import BroadcastId, Delivery, OwedStop
+from gateway.domain.broadcast import UNTIMED, BroadcastId, ClipTimes, Delivery, OwedStop
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import NewEvent
 from gateway.drivers.base import ClipPlayer
@@ -39,6 +40,7 @@ class Debt:
     tries: int = 0
     again_at: float = 0.0
     told: bool = False
+    times: ClipTimes = UNTIMED  # as far as this life of the gateway knows
 
     @property
     def may_sound(self) -> bool:
@@ -80,6 +82,7 @@ class Silencing:
         now, lasts_s = self._clock.now(), turn.whole_s + MARGIN_S
         stop = OwedStop(delivery.broadcast, delivery.speaker, turn.loaded.token, now, now + timedelta(seconds=lasts_s))
         debt = self._debts[stop.broadcast, stop.speaker] = Debt(stop, self._clock.monotonic() + lasts_s, _pending(), turn)
+        turn.tell = partial(self._time, debt)
         self._journal.owe(stop)
         return debt
 
@@ -165,7 +168,7 @@ class Silencing:
 
     async def _is_silent(self, debt: Debt) -> bool:
         """Ask the device for silence. Known to be silent is what it has answered, and what has ended and it does not say to play."""
-        over, token = self._clock.monotonic() >= debt.ends_at, debt.stop.token
+        over, token, asked_at = self._clock.monotonic() >= debt.ends_at, debt.stop.token, self._clock.now()
         try:
             player = self._player_of(debt.stop.speaker)
         except NotFound:
@@ -176,17 +179,27 @@ class Silencing:
             await player.stop(token, timeout_s=STOP_S)
         except DeviceError as error:
             log.warning("broadcast.clip_not_silenced", speaker=debt.stop.speaker, clip=token, reason=error.code)
+            if may_have_heard(error):
+                self._time(debt, replace(debt.times, stop_asked_at=debt.times.stop_asked_at or asked_at))
             return over and not await _plays(player, token)
+        asked_at = debt.times.stop_asked_at or asked_at
+        self._time(debt, replace(debt.times, stop_asked_at=asked_at, silent_at=self._clock.now()))
         return True
 
     def _judge(self, debt: Debt, *, silent: bool) -> None:
         if silent:
             for other in [other for other in self._debts.values() if other.turn is None and other.is_of_the_clip_of(debt)]:
+                if other is not debt and debt.times.silent_at is not None:
+                    self._time(other, replace(other.times, silent_at=debt.times.silent_at))
                 self._settle(other)
             return
         debt.again_at = self._clock.monotonic() + min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**debt.tries)
         debt.tries += 1
         self._tell(debt)
+
+    def _time(self, debt: Debt, times: ClipTimes) -> None:
+        debt.times = times
+        self._journal.time(debt.stop.broadcast, debt.stop.speaker, times)
 
     def _tell(self, debt: Debt) -> None:
         if not debt.told:

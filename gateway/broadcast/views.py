@@ -1,7 +1,7 @@
 """A broadcast as it stands: what the store says, and where memory knows more, what memory says."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.domain.broadcast import Broadcast, BroadcastId, Delivery
 from gateway.domain.broadcast_ledger import MissingPicture, OutcomeEntry, Recording, StreetPicture
@@ -35,7 +35,8 @@ class View:
 
 def view_of(broadcast: Broadcast, stored: Sequence[Delivery], live: Live) -> View:
     """What the store says, and where memory knows more, what memory says: also of those that stepped in and are not stored yet."""
-    known = {delivery.speaker: delivery for delivery in stored} | live.get(broadcast.id, {})
+    known, clips = {one.speaker: one for one in stored}, {one.speaker: one.clip for one in stored}
+    known |= {speaker: replace(one, clip=clips.get(speaker, one.clip)) for speaker, one in live.get(broadcast.id, {}).items()}
     return View(broadcast, tuple(known[speaker] for speaker in sorted(known)))
 
 

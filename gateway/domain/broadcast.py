@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
-from typing import NewType
+from typing import Final, NewType
 
 from gateway.domain.devices import CellCode, DeviceId, GroupId, Position, Ring, ZoneId
 from gateway.domain.events import Actor
@@ -261,10 +261,33 @@ def _between(last: datetime | None, first: datetime | None) -> float:
 
 
 @dataclass(frozen=True, slots=True)
+class ClipTimes:
+    """Of a clip that a device plays by itself: when it was told to play and to be silent, and when it said that it plays and is silent.
+
+    Times are ours: of the gateway's question, and of the device's answer. None: not asked so that it can have heard, or not answered; a
+    clip that ended by itself was not told to be silent. A device gets no packets of it.
+    """
+
+    asked_at: datetime | None = None
+    confirmed_at: datetime | None = None
+    stop_asked_at: datetime | None = None
+    silent_at: datetime | None = None
+
+    @property
+    def known(self) -> Mapping[str, datetime]:
+        """Those that are not None, by name."""
+        return {name: at for name in self.__slots__ if (at := getattr(self, name)) is not None}
+
+
+UNTIMED: Final = ClipTimes()
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """One broadcast at one speaker. `reason` is a stable code, "" when all is well; `since`: when it came into its state.
 
-    `detail`: what more there is to know of the reason, in words; `remarks`: what is to be known of it beside that.
+    `detail`: what more there is to know of the reason, in words; `remarks`: what is to be known of it beside that; `clip`: as far as the
+    store knows, which keeps it apart from the rest.
     """
 
     broadcast: BroadcastId
@@ -275,6 +298,7 @@ class Delivery:
     figures: Figures = field(default_factory=Figures)
     detail: str = ""
     remarks: tuple[Remark, ...] = ()
+    clip: ClipTimes = UNTIMED
 
     @property
     def open(self) -> bool:

@@ -177,12 +177,11 @@ _AT_ANY_TIME: Final = datetime.min.replace(tzinfo=UTC)
 
 
 def _began(one: Delivery) -> datetime | None:
-    """From when on it may have been heard: its first packet, else the word to begin, which is on record before that.
-
-    Of a sound without packets, such as one that the device plays by itself, that word is gone once it has ended.
+    """From when on it may have been heard: its first packet, or the moment in which the device was told to play it by itself, else the word
+    to begin, which is on record before that. Once it has ended that word is gone.
     """
-    if one.figures.first_packet_at is not None:
-        return one.figures.first_packet_at
+    if begun := [at for at in (one.figures.first_packet_at, one.clip.asked_at) if at is not None]:
+        return min(begun)
     if one.state is DeliveryState.PLAYING:
         return one.since
     by_itself = one.figures.path == SpeakerPath.AUDIO_CLIP and not one.open

@@ -1,6 +1,7 @@
 """Broadcasts and deliveries in the store."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,7 +17,9 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    bindparam,
     exists,
+    func,
     insert,
     literal,
     or_,
@@ -34,6 +37,7 @@ from gateway.domain.broadcast import (
     Circle,
     ClipContent,
     ClipId,
+    ClipTimes,
     Content,
     Delivery,
     DeliveryState,
@@ -106,6 +110,10 @@ deliveries = Table(
     Column("lost", BigInteger),
     Column("paused_s", Double, nullable=False),
     Column("remarks", Json, nullable=False),
+    Column("clip_asked_at", UtcTime),
+    Column("clip_confirmed_at", UtcTime),
+    Column("clip_stop_asked_at", UtcTime),
+    Column("clip_silent_at", UtcTime),
 )
 
 stops = Table(
@@ -117,11 +125,13 @@ stops = Table(
 )
 
 _OPEN = sorted(OPEN)
+_CLIP_TIMES: Final = {field.name: deliveries.c[f"clip_{field.name}"] for field in fields(ClipTimes)}
 
 
 def _save(dialect: Any) -> Executable:
     statement = dialect.insert(deliveries)
-    values = {column.name: statement.excluded[column.name] for column in deliveries.columns if not column.primary_key}
+    kept = {*deliveries.primary_key.columns, *_CLIP_TIMES.values()}
+    values = {column.name: statement.excluded[column.name] for column in deliveries.columns if column not in kept}
     still_open = or_(*(deliveries.c.state == state for state in _OPEN))  # many rows at once take no IN
     same_end = and_(deliveries.c.state == statement.excluded.state, deliveries.c.since == statement.excluded.since)
     written: Executable = statement.on_conflict_do_update(
@@ -134,6 +144,11 @@ def _save(dialect: Any) -> Executable:
 _DIALECTS: Final = {"postgresql": postgresql, "sqlite": sqlite}
 _ADD: Final = {name: dialect.insert(broadcasts).on_conflict_do_nothing(index_elements=["id"]) for name, dialect in _DIALECTS.items()}
 _ADD_DELIVERIES: Final = insert(deliveries)
+_TIME: Final = (
+    update(deliveries)
+    .where(deliveries.c.broadcast == bindparam("of"), deliveries.c.speaker == bindparam("at"))
+    .values({column.name: func.coalesce(column, bindparam(name, type_=UtcTime)) for name, column in _CLIP_TIMES.items()})
+)
 _SAVE: Final = {name: _save(dialect) for name, dialect in _DIALECTS.items()}
 
 
@@ -201,6 +216,11 @@ class BroadcastRepository:
         figures and remarks: the last word on what was sent, and on the end of its session, comes after the end."""
         if changed:
             await self._conn.execute(_SAVE[self._conn.dialect.name], [_delivery_columns(delivery) for delivery in changed])
+
+    async def time(self, clips: Mapping[tuple[BroadcastId, DeviceId], ClipTimes]) -> None:
+        """Note the times of what devices play by themselves, beside deliveries that were saved before. The first word of each stays."""
+        if clips:
+            await self._conn.execute(_TIME, [{"of": of, "at": at, **_times(clip)} for (of, at), clip in clips.items()])
 
     async def deliveries(self, broadcast: BroadcastId) -> list[Delivery]:
         """All deliveries of a broadcast, by speaker."""
@@ -408,6 +428,10 @@ def _delivery_columns(delivery: Delivery) -> dict[str, Any]:
     }
 
 
+def _times(clip: ClipTimes) -> dict[str, datetime | None]:
+    return {name: getattr(clip, name) for name in _CLIP_TIMES}
+
+
 def _remark_columns(remark: Remark) -> dict[str, Any]:
     return {"kind": remark.kind.value, "values": dict(remark.values), "reason": remark.reason, "said": remark.said}
 
@@ -417,4 +441,5 @@ def _delivery(row: Row[Any]) -> Delivery:
     reason = row._mapping[deliveries.c.reason]
     remarks = tuple(Remark(RemarkKind(one["kind"]), one["values"], one["reason"], one["said"]) for one in row.remarks)
     broadcast, speaker = BroadcastId(row.broadcast), DeviceId(row.speaker)
-    return Delivery(broadcast, speaker, DeliveryState(row.state), row.since, reason, figures, row.detail, remarks)
+    clip = ClipTimes(**{name: getattr(row, column.name) for name, column in _CLIP_TIMES.items()})
+    return Delivery(broadcast, speaker, DeliveryState(row.state), row.since, reason, figures, row.detail, remarks, clip)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import array
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, time, timedelta
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from demo import sound
 from gateway.broadcast import kept, silencing
 from gateway.broadcast.clips import ClipShelf, Labels
-from gateway.broadcast.kept import AHEAD, Keepable, clips_ahead
+from gateway.broadcast.journal import CLIP_EVENT
+from gateway.broadcast.kept import AHEAD, Keepable, KeptTurn, clips_ahead
 from gateway.broadcast.orders import Order
 from gateway.broadcast.rulebook import NEVER_QUIET
 from gateway.broadcast.service import BroadcastService, Stopped
@@ -26,12 +27,13 @@ from gateway.broadcast.sessions import OpenSession
 from gateway.broadcast.sound import SoundDesk, joined, stretched
 from gateway.broadcast.stage import Manner
 from gateway.broadcast.warmup import WarmUp
-from gateway.clock import SystemClock
+from gateway.clock import SimulatedClock, SystemClock
 from gateway.domain.broadcast import (
     Broadcast,
     BroadcastId,
     ClipContent,
     ClipId,
+    ClipTimes,
     Delivery,
     DeliveryState,
     Figures,
@@ -54,6 +56,7 @@ from gateway.drivers.onvif.clips import Clips
 from gateway.drivers.onvif.device import OnvifDevice
 from gateway.drivers.onvif.volume import Volumes
 from gateway.drivers.speaker import BackchannelPath, Loudspeaker
+from gateway.errors import AuthenticationFailed, DeviceError, DeviceFault, Unreachable
 from gateway.media.clips import ClipPreparer, PreparedClip
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
@@ -75,6 +78,7 @@ from tests.waiting import until
 
 HORN = DeviceId("horn")
 SPOKEN = sound.speech_like(0.6)
+START = SimulatedClock().now()
 
 
 @dataclass
@@ -171,6 +175,38 @@ async def test_a_clip_is_played_by_the_device_itself_as_often_as_ordered(pole: P
     assert [(clip.runs, clip.pause_s) for clip in pole.heard.clips] == [(2, 1.0)]
     once = array.array("h", (await prepared(pole)).pcm)
     assert sound.snr_db(once + array.array("h", bytes(16_000)) + once, pole.played()) > 60
+
+
+async def timed(pole: Pole, wanted: set[str], name: str = "b") -> ClipTimes:
+    """The times of its clip, once those of them are on record that are wanted."""
+
+    async def look() -> ClipTimes:
+        return (await pole.delivery(name)).clip
+
+    return await until(look, wanted=lambda times: times.known.keys() == wanted)
+
+
+async def test_a_clip_that_ends_by_itself_has_the_times_at_which_it_was_asked_for_and_answered_and_no_packets(pole: Pole) -> None:
+    before = SystemClock().now()
+    await pole.say(repeats=2)
+    figures = (await pole.ended()).figures
+    times = await timed(pole, {"asked_at", "confirmed_at", "silent_at"})
+    assert (figures.packets, figures.first_packet_at, figures.last_packet_at) == (0, None, None)
+    assert before < times.known["asked_at"] < times.known["confirmed_at"] < times.known["silent_at"]
+    assert times.known["silent_at"] - times.known["asked_at"] > timedelta(seconds=2.2)  # twice 0.6 s and a pause of 1 s
+    events = [event for event in await pole.store.events.read_after(0, limit=1000) if event.type == CLIP_EVENT]
+    told = {name: at.isoformat() for name, at in times.known.items()}
+    assert (events[-1].subject, events[-1].data, events[-1].at) == ("b", {"speaker": HORN, **told}, times.silent_at)
+
+
+async def test_while_it_plays_it_is_known_when_that_was_asked_and_once_stopped_when_it_was_told_and_answered(pole: Pole) -> None:
+    await pole.say(repeats=9)
+    begun = await timed(pole, {"asked_at", "confirmed_at"})
+    pole.service.stop_all(ACTOR)
+    times = await timed(pole, {"asked_at", "confirmed_at", "stop_asked_at", "silent_at"})
+    assert (times.asked_at, times.confirmed_at) == (begun.asked_at, begun.confirmed_at)
+    assert begun.known["confirmed_at"] < times.known["stop_asked_at"] < times.known["silent_at"]
+    assert not pole.plays
 
 
 async def prepared(pole: Pole) -> PreparedClip:
@@ -337,6 +373,37 @@ async def test_a_device_that_will_not_play_is_told_as_failed_and_not_asked_again
     await pole.say()
     delivery = await pole.ended()
     assert (delivery.state, delivery.reason, asked) == (DeliveryState.FAILED, "fault", 1)
+    assert (await timed(pole, {"asked_at"})).confirmed_at is None
+
+
+@pytest.mark.parametrize(
+    ("lost", "asked"),
+    [
+        (Unreachable("no way", code="no-route"), False),
+        (AuthenticationFailed("not with this password"), False),
+        (DeviceFault("not now"), True),
+        (Unreachable("broken off", code="reset"), True),
+    ],
+)
+async def test_a_device_was_asked_only_where_it_can_have_heard_it(lost: DeviceError, asked: bool, clock: SimulatedClock) -> None:
+    class Lost:
+        async def play(self, token: str, *, repeats: int, timeout_s: float) -> None:
+            raise lost
+
+        async def stop(self, token: str, *, timeout_s: float) -> None:
+            raise lost
+
+        async def playing(self, *, timeout_s: float) -> list[str]:
+            return []
+
+    turn = KeptTurn(Loaded(Lost(), "t", cast(Any, clip_of(1))), 0, clock)
+    with pytest.raises((DeviceError, kept.Unanswered)):
+        await turn.begin()
+    turn.over = False
+    stopping = asyncio.create_task(turn.silence())
+    await clock.advance(10)
+    await stopping
+    assert turn.times == (ClipTimes(asked_at=START, stop_asked_at=START) if asked else ClipTimes())
 
 
 async def test_a_clip_that_somebody_else_ends_is_told_as_cut_short(pole: Pole, odd: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -474,12 +541,15 @@ async def test_a_device_that_refuses_to_be_silent_is_asked_until_it_is(pole: Pol
     await pole.service.cancel(BroadcastId("b"), ACTOR)
     await until(lambda: len(deaf) > 5)
     assert (pole.plays, await may_sound(pole), await owed(pole)) == (True, True, 1)
+    asked = await timed(pole, {"asked_at", "confirmed_at", "stop_asked_at"})
     assert await told(pole) == [silencing.MAY_STILL_SOUND_EVENT]
     deaf.clear()
     await until(lambda: may_sound(pole), wanted=lambda sounds: not sounds)
     assert (pole.plays, await told(pole), await owed(pole)) == (
         False, [silencing.MAY_STILL_SOUND_EVENT, silencing.FELL_SILENT_EVENT], 0,
     )  # fmt: skip
+    silent = await timed(pole, {"asked_at", "confirmed_at", "stop_asked_at", "silent_at"})
+    assert silent == replace(asked, silent_at=silent.silent_at)
 
 
 async def test_a_device_that_plays_on_stays_as_quiet_as_it_was_made_until_its_clip_is_silent_also_after_a_restart(
@@ -497,9 +567,12 @@ async def test_a_device_that_plays_on_stays_as_quiet_as_it_was_made_until_its_cl
     async with service_running(pole.next_life()):
         await until(lambda: len(deaf) > asked + 2)
         assert (pole.plays, pole.volume) == (True, 40)
+        before = await timed(pole, {"asked_at", "confirmed_at", "stop_asked_at"})
         deaf.clear()
         await until(lambda: pole.volume == 80)
         assert not pole.plays
+        times = await timed(pole, {"asked_at", "confirmed_at", "stop_asked_at", "silent_at"})
+        assert times == replace(before, silent_at=times.silent_at)
 
 
 async def test_stop_all_asks_at_once_and_names_whom_it_could_not_silence_also_of_what_ended_before(

@@ -18,6 +18,7 @@ from gateway.domain.broadcast import (
     Circle,
     ClipContent,
     ClipId,
+    ClipTimes,
     Delivery,
     DeliveryState,
     Figures,
@@ -46,10 +47,10 @@ def view() -> View:
     return View(one, (Delivery(one.id, S1, DeliveryState.DONE, NOW, figures=SENT), FAILED))
 
 
-def table(path: Path, kind: FileKind, rows: LedgerRows) -> list[dict[str, object]]:
-    """The rows of a file with that broadcast, by the English half of their headings."""
+def table(path: Path, kind: FileKind, rows: LedgerRows, one: View | None = None) -> list[dict[str, object]]:
+    """The rows of a file with `one`, or that broadcast, by the English half of their headings."""
     with ledger_file(path, kind, rows, ZoneInfo("Asia/Shanghai")) as file:
-        file.add([view()], NAMES)
+        file.add([one or view()], NAMES)
     if kind is FileKind.CSV:
         head, *lines = csv.reader(path.read_text(encoding="utf-8-sig").splitlines())
     else:
@@ -79,6 +80,21 @@ def test_a_row_of_a_broadcast_names_its_clip_and_where_it_was_to_be_heard(tmp_pa
     assert row["clip (SHA-256)"] == CLIP
     assert row["content"] == ("'" if kind is FileKind.CSV else "") + NAMES.clips[CLIP]
     assert (row["chime"], float(str(row["repeats"])), row["recording"]) == ("是 yes", 2, "未要求录音 not asked for")
+
+
+@pytest.mark.parametrize("rows", LedgerRows)
+def test_what_loudspeakers_played_by_themselves_has_times_of_its_own_and_none_of_packets(tmp_path: Path, rows: LedgerRows) -> None:
+    at = [NOW + timedelta(seconds=number) for number in range(4)]
+    two = [Delivery(BroadcastId("b1"), S1, DeliveryState.DONE, NOW, figures=Figures(path="audio-clip"), clip=ClipTimes(*at))]
+    two.append(replace(two[0], speaker=S2, clip=ClipTimes(at[1])))
+    lines = table(tmp_path / "ledger", FileKind.CSV, rows, replace(view(), deliveries=tuple(two)))
+    told, *silent = ("told to play by itself", "said to play", "told to be silent", "said to be silent")
+    if rows is LedgerRows.DELIVERIES:
+        assert [lines[0][name] for name in (told, *silent)] == [f"2026-06-01 10:00:0{number}.000" for number in range(4)]
+        assert [lines[1][name] for name in (told, *silent)] == ["2026-06-01 10:00:01.000", "", "", ""]
+    else:
+        assert (lines[0][f"first {told}"], lines[0][f"last {silent[-1]}"]) == ("2026-06-01 10:00:00.000", "2026-06-01 10:00:03.000")
+    assert [line[name] for line in lines for name in ("first packet", "last packet")] == ["", ""] * len(lines)
 
 
 def test_a_file_that_cannot_be_written_is_refused(tmp_path: Path) -> None:

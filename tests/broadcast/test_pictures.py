@@ -9,7 +9,7 @@ import pytest
 
 from gateway.broadcast.pictures import PictureDesk, PictureRules
 from gateway.domain.bindings import Binding, BindingState
-from gateway.domain.broadcast import BroadcastId, Delivery, DeliveryState, Figures, Targets, View
+from gateway.domain.broadcast import BroadcastId, ClipTimes, Delivery, DeliveryState, Figures, Targets, View
 from gateway.domain.broadcast_ledger import Moment, of_before
 from gateway.domain.devices import DeviceId
 from gateway.errors import NotFound, Unreachable
@@ -160,6 +160,14 @@ SENT = Figures("PCMA", 9, 0, START, START, "backchannel")
 def test_a_picture_is_one_of_before_only_where_no_voice_can_have_begun(state: DeliveryState, figures: Figures, moment: Moment) -> None:
     delivery = Delivery(B1, DeviceId("s1"), state, START, figures=figures)
     assert of_before(START + timedelta(seconds=1), [delivery]) is moment
+
+
+@pytest.mark.parametrize(("asked_s", "moment"), [(0.5, Moment.DURING), (1.5, Moment.BEFORE)])
+def test_what_a_device_played_by_itself_began_when_it_was_told_to_also_once_that_has_ended(asked_s: float, moment: Moment) -> None:
+    clip = ClipTimes(asked_at=START + timedelta(seconds=asked_s))
+    delivery = Delivery(B1, DeviceId("s1"), DeliveryState.DONE, START, figures=Figures(path="audio-clip"), clip=clip)
+    gone_on = replace(delivery, figures=replace(SENT, first_packet_at=START + timedelta(seconds=9)))
+    assert [of_before(START + timedelta(seconds=1), [one]) for one in (delivery, gone_on)] == [moment, moment]
 
 
 async def test_what_is_meant_for_no_view_has_no_picture(house: House, lens: Lens) -> None:

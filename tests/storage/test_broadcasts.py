@@ -11,6 +11,7 @@ from gateway.domain.broadcast import (
     Clip,
     ClipContent,
     ClipId,
+    ClipTimes,
     Delivery,
     DeliveryState,
     Figures,
@@ -213,6 +214,29 @@ async def test_remarks_come_back_as_they_were_also_those_that_came_after_the_end
         await save(store, written)
         async with store.read() as tx:
             assert await tx.broadcasts.deliveries(BroadcastId("b1")) == [written]
+
+
+async def test_the_times_of_a_clip_stand_beside_its_delivery_and_the_first_word_of_each_stays(store: Store) -> None:
+    at = [START + timedelta(seconds=number) for number in range(4)]
+    asked, later = ClipTimes(at[0], at[1]), ClipTimes(at[1], None, at[2], at[3])
+
+    async def time(clip: ClipTimes) -> None:
+        await store.writer.write(lambda tx: tx.broadcasts.time({(queued().broadcast, queued().speaker): clip}), lane=Lane.STOP)
+
+    await accept(store, order(), queued())
+    await time(asked)
+    done = replace(queued(), state=DeliveryState.DONE, figures=Figures(path="audio-clip"))
+    await save(store, done)
+    await time(later)
+    async with store.read() as tx:
+        assert await tx.broadcasts.deliveries(BroadcastId("b1")) == [replace(done, clip=ClipTimes(*at))]
+
+
+async def test_a_device_that_was_not_asked_cannot_have_said_that_it_plays(store: Store) -> None:
+    await accept(store, order(), queued())
+    with pytest.raises(Conflict):
+        clips = {(queued().broadcast, queued().speaker): ClipTimes(confirmed_at=START)}
+        await store.writer.write(lambda tx: tx.broadcasts.time(clips), lane=Lane.STOP)
 
 
 async def test_a_second_person_is_noted_once_and_is_never_the_one_who_ordered(store: Store) -> None:

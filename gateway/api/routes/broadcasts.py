@@ -101,6 +101,10 @@ class DeliveryOut(Output):
     dropped: int
     first_packet_at: Instant | None
     last_packet_at: Instant | None
+    clip_asked_at: Instant | None = Field(description="When a loudspeaker that plays by itself was told to play; no packets are sent then.")
+    clip_confirmed_at: Instant | None = Field(description="When it answered that it plays.")
+    clip_stop_asked_at: Instant | None = Field(description="When it was told to be silent; null where the clip ended by itself.")
+    clip_silent_at: Instant | None = Field(description="When it answered that it is silent; null while it has not.")
     path: str = Field(description="How it was brought there; empty when it was not.")
     lost: int | None = Field(description="Packets that the loudspeaker says to have missed, where it says so.")
     may_still_sound: bool = Field(description="It plays by itself and has not answered yet that it is silent: it is asked again and again.")
@@ -506,6 +510,10 @@ def delivery_shown(delivery: Delivery, *, may_still_sound: bool = False) -> Deli
         dropped=figures.dropped,
         first_packet_at=figures.first_packet_at,
         last_packet_at=figures.last_packet_at,
+        clip_asked_at=delivery.clip.asked_at,
+        clip_confirmed_at=delivery.clip.confirmed_at,
+        clip_stop_asked_at=delivery.clip.stop_asked_at,
+        clip_silent_at=delivery.clip.silent_at,
         path=figures.path,
         lost=figures.lost,
         may_still_sound=may_still_sound,

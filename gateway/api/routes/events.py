@@ -29,6 +29,7 @@ TYPES = frozenset(
         "bindings.proposed",
         "broadcast.accepted",
         "broadcast.approved",
+        "broadcast.clip",
         "broadcast.clip-added",
         "broadcast.clip-changed",
         "broadcast.clip-removed",

@@ -32,7 +32,9 @@ DELIVERIES: Final[Sequence[Column]] = (
     Column("WHY", lambda item: _why(item) or None),
     *map(column, ("path", "packets", "lost", "first_packet_at")),
     Column("REMARKS", lambda item: "; ".join(remark["remark_en"] for remark in item["remarks"]) or None),
-    *(column(name, wide=True) for name in ("detail", "encoding", "dropped", "last_packet_at", "reason")),
+    *(column(name, wide=True) for name in ("detail", "encoding", "dropped", "last_packet_at")),
+    *(column(f"clip_{name}_at", wide=True) for name in ("asked", "confirmed", "stop_asked", "silent")),
+    column("reason", wide=True),
 )
 """What a table shows of each loudspeaker."""
 
