@@ -6,10 +6,10 @@ another takes over, until the request is done. Then the same is asked for again 
     figures.kills                killed while footage was being fetched
     figures.lost                 files whose rows were committed and that were gone, or other bytes, after a kill
     figures.unknown_files_max    files on the disk without a row after a kill, finished or not: fetched again
-    figures.refetched_segments   segments fetched by a process and lost with it, to be fetched again: the most, and the mean
+    figures.refetched_segments   files fetched by a process and lost with it, to be fetched again: the most, and the mean
     figures.hashes_differ        files whose SHA-256 is not that of the export that was left alone
 
-About four minutes.
+Five to twenty minutes.
 """
 
 import asyncio
@@ -44,6 +44,8 @@ from gateway.footage.fulfilment import Fetching
 from gateway.footage.register import load_register, shipped_register
 from gateway.footage.service import FootageService, Rules
 from gateway.footage.space import Space
+from gateway.footage.stretches import Take
+from gateway.footage.worker import Job, run_worker
 from gateway.storage.store import Store
 from simulators import city as simulated
 from simulators.serving import running
@@ -56,6 +58,9 @@ _DONE = {FootageState.READY, FootageState.PARTIAL, FootageState.UNAVAILABLE, Foo
 _ASKER = Person(Actor(ActorKind.API_KEY, "liaison"), "one")
 _DECIDER = Person(Actor(ActorKind.API_KEY, "approver"), "another")
 
+_Fetched = tuple[str, int, int]
+"""A file, finished or not: the name it has in the end, its bytes, and when they were written."""
+
 
 @dataclass(slots=True)
 class Found:
@@ -64,15 +69,15 @@ class Found:
     kills: int = 0
     lost: int = 0
     unknown: list[int] = field(default_factory=list)
-    counted: set[tuple[int, int]] = field(default_factory=set)
-    """Files without a row that an earlier process fetched and the latest had not removed yet, by inode and when they were written."""
+    counted: set[_Fetched] = field(default_factory=set)
+    """What an earlier process fetched without a row, and the latest may not have removed yet."""
     refetched: list[float] = field(default_factory=list)
     differ: int = 0
     states: set[str] = field(default_factory=set)
     usual_s: float = 0.0
-    """How long a process works that nobody kills, once it is ready."""
-    usual_bytes: float = 0.0
-    """How large a file is."""
+    """How long a process works that nobody kills, once it fetches."""
+    sizes: dict[str, int] = field(default_factory=dict)
+    """How large each file is when nobody is killed."""
 
 
 def measure(*, kills: int = KILLS) -> dict[str, Any]:
@@ -131,7 +136,7 @@ async def _undisturbed(place: _Place, found: Found) -> dict[str, str]:
         await process.wait()
         found.usual_s = time.monotonic() - began
     rows = _rows(place)
-    found.usual_bytes = statistics.median((place.films / name).stat().st_size for name in rows)
+    found.sizes = {name: (place.films / name).stat().st_size for name in rows}
     return rows
 
 
@@ -161,22 +166,18 @@ def _look(place: _Place, found: Found) -> None:
         found.lost += not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != sha
     unknown = _unknown(place, rows)
     found.unknown.append(len(unknown))
-    found.refetched.append(sum(size for file, size in unknown.items() if file not in found.counted) / found.usual_bytes)
-    found.counted = set(unknown)
+    found.refetched.append(sum(size / found.sizes[name] for name, size, _ in unknown - found.counted))
+    found.counted = unknown
 
 
-def _unknown(place: _Place, rows: Container[str]) -> dict[tuple[int, int], int]:
-    """How large the files are that have no row, by inode and when they were written.
-
-    A worker that outlives its daemon by a moment may still rename or remove one.
-    """
-    sizes = {}
+def _unknown(place: _Place, rows: Container[str]) -> set[_Fetched]:
+    """The files that have no row. A worker that outlives its daemon by a moment may still rename or remove one."""
+    unknown = set()
     for path in place.films.glob("*.mp4*") if place.films.exists() else ():
         with contextlib.suppress(FileNotFoundError):
             if path.name not in rows:
-                there = path.stat()
-                sizes[there.st_ino, there.st_mtime_ns] = there.st_size
-    return sizes
+                unknown.add((path.name.partition(".")[0] + ".mp4", path.stat().st_size, path.stat().st_mtime_ns))
+    return unknown
 
 
 def _rows(place: _Place) -> dict[str, str]:
@@ -191,7 +192,7 @@ def _asked(place: _Place, question: str) -> list[tuple[str, ...]]:
 
 @contextlib.asynccontextmanager
 async def _life(place: _Place) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A process that works at the request, ready to do so."""
+    """A process that works at the request, from when it fetches footage on; or one that found nothing more to fetch, and ends."""
     place.folder.mkdir(parents=True, exist_ok=True)
     process = await asyncio.create_subprocess_exec(*place.command(), stdout=asyncio.subprocess.PIPE)
     try:
@@ -246,19 +247,25 @@ async def _work(folder: Path, ports: tuple[int, int], window: Period) -> None:
             register=load_register(shipped_register()),
             search_of=lambda _: OnvifDevice(target, Http(), clock),
             target_of=lambda _: target,
+            worker=_worker,
             new_id=lambda: "request",
             fetching=Fetching(folder / "footage", folder / "evidence", Space(folder, floor=1), segment=SEGMENT),
             rules=Rules(),
         )
         tasks = [group.create_task(store.writer.run(), name="writer")]
         request = await _asked_for(desk, _filing(camera, window))
-        print("ready", flush=True)
         tasks.append(group.create_task(desk.run(), name="desk"))
         async for event in store.events.follow(after=0):
             if event.subject == request and event.data["state"] in _DONE and (await desk.dossier(request)).request.state in _DONE:
                 break
         for task in tasks:
             task.cancel()
+
+
+async def _worker(job: Job, take: Take) -> None:
+    """The desk's own, which says that it begins."""
+    print("fetching", flush=True)
+    await run_worker(job, take)
 
 
 async def _asked_for(desk: FootageService, filing: Filing) -> RequestId:

@@ -11,4 +11,4 @@ async def test_kills_lose_nothing_and_cost_one_file_each() -> None:
     assert found.states == {"ready"}
     assert (found.lost, found.differ) == (0, 0)
     assert len(found.refetched) == 3
-    assert max(found.refetched) < 1.2  # of a file of the usual size, all together; key frames make some larger
+    assert max(found.refetched) < 1.02  # the header of the next one may be there
