@@ -70,6 +70,14 @@ class _Tries:
         self.over = now - self.since >= GIVEN_UP_S
 
 
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """A loudspeaker that did not take its volume back, tried since then."""
+
+    since: float
+    before: Volume
+
+
 class Loudness:
     """Sets volumes where devices let them be set. `volume_of`: who sets a device's; None: nobody can. `notes`: None: they are in memory."""
 
@@ -87,6 +95,7 @@ class Loudness:
         self._tell = tell
         self._owed: dict[DeviceId, Volume] = {}  # how loud those were that are quieter now; bounded by the loudspeakers
         self._tries: dict[DeviceId, _Tries] = {}  # of those that are owed and idle
+        self._left: dict[DeviceId, _Left] = {}  # given up, and to be told of
         self._in_use: set[DeviceId] = set()
         self._sounding: dict[asyncio.Future[None], DeviceId] = {}  # clips that may still be heard; each ends with its length
         self._stirred = asyncio.Event()
@@ -108,18 +117,28 @@ class Loudness:
                 if now >= tries.again_at:
                     await self._give_back(speaker)
                     self._put_off(speaker, tries, now)
-            if self._idle():
+            self._tell_together()
+            if self._idle() or self._left:
                 await self._clock.sleep(AGAIN_S)
                 self._stirred.set()
 
     def _put_off(self, speaker: DeviceId, tries: "_Tries", now: float) -> None:
-        """What was not given back is tried again later, or a person is told."""
+        """What was not given back is tried again later, or given up."""
         if (before := self._owed.get(speaker)) is None:
             return
         tries.put_off(now)
         if tries.over:
             log.error("broadcast.volume_given_up", speaker=speaker, was=dict(before.percent))
-            self._tell(speaker, before)
+            self._left[speaker] = _Left(tries.since, before)
+
+    def _tell_together(self) -> None:
+        """Tell of those that were given up, once nobody is tried any more since about the same time, as those of one broadcast are."""
+        until = min((left.since for left in self._left.values()), default=0.0) + LONGEST_PAUSE_S
+        if any(tries.since <= until and not tries.over for tries in self._tries.values()):
+            return
+        for speaker, left in self._left.items():
+            self._tell(speaker, left.before)
+        self._left.clear()
 
     def _idle(self) -> list[DeviceId]:
         """Those that are quieter than they were, neither spoken through nor still to be silenced, and not given up."""
@@ -209,6 +228,7 @@ class Loudness:
             return
         del self._owed[speaker]
         self._tries.pop(speaker, None)
+        self._left.pop(speaker, None)
         try:
             if self._notes is not None:
                 await self._notes.restored(speaker)

@@ -258,6 +258,32 @@ async def test_who_does_not_take_its_volume_back_is_asked_ever_less_often_and_a_
         running_.cancel()
 
 
+async def test_all_that_were_left_quieter_at_about_the_same_time_are_told_of_at_once_and_others_by_themselves() -> None:
+    speakers = [DeviceId(name) for name in ("first", "second", "back", "later")]
+    knobs, clock, told = {speaker: Knob() for speaker in speakers}, SimulatedClock(), []
+    loudness = Loudness(knobs.get, Paper(), clock, tell=lambda speaker, _before: told.append((clock.monotonic(), speaker)))
+    async with asyncio.TaskGroup() as group:
+        running_ = group.create_task(loudness.run())
+        for speaker, pause_s in zip(speakers, (100.0, 200.0, 2 * LONGEST_PAUSE_S, 0.0), strict=True):
+            async with loudness.at_most(speaker, 40):
+                knobs[speaker].failure = DeadlineExceeded("no answer")
+            await advanced(clock, pause_s)
+        while clock.monotonic() < GIVEN_UP_S:
+            await clock.advance(AGAIN_S)
+        knobs["back"].failure = None
+        await advanced(clock, 5 * LONGEST_PAUSE_S)
+        running_.cancel()
+    (first, *_), (second, *_), (later, *_) = told
+    assert [speaker for _, speaker in told] == ["first", "second", "later"]
+    assert first == second < later
+
+
+async def advanced(clock: SimulatedClock, by_s: float) -> None:
+    """Let time go by in steps that wake everybody who waits in between."""
+    for _ in range(round(by_s / 10)):
+        await clock.advance(10)
+
+
 async def test_notes_are_in_the_store(store: Store) -> None:
     notes = StoredNotes(store, SimulatedClock())
     await notes.lower(HORN, Volume({"a": 80.0}))
