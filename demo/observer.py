@@ -16,6 +16,8 @@ POLL_S = 0.5
 BROADCAST_SPEAKERS = 12
 CLIP_S = 4.0
 FOOTAGE_MINUTES = 2
+UNDER_WAY = frozenset({"submitted", "approved", "locating", "holding", "exporting"})
+"""States of a footage request that the gateway is still at work on."""
 
 
 class NotAsPromised(Exception):
@@ -146,7 +148,7 @@ class Observer:
         deadline = time.monotonic() + 90
         while True:
             answer = await self.call("liaison", "GET", f"/v1/footage-requests/{request}")
-            if answer["state"] not in {"submitted", "approved", "locating", "exporting"} or time.monotonic() > deadline:
+            if answer["state"] not in UNDER_WAY or time.monotonic() > deadline:
                 return answer
             await asyncio.sleep(POLL_S)
 
