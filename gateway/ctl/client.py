@@ -104,7 +104,27 @@ class Client:
         headers: Mapping[str, str] | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> Iterator[HTTPResponse]:
-        """The answer itself, to be read piece by piece. Failed for an error."""
+        """The answer itself, to be read piece by piece. Failed for an error, and (ENVIRONMENT) where the connection breaks off."""
+        try:
+            with self._answer(method, path, query=query, data=data, headers=headers, timeout_s=timeout_s) as answer:
+                yield answer
+        except BrokenPipeError:  # of whoever reads our standard output; what the gateway no longer takes is a URLError
+            raise
+        except (ConnectionError, TimeoutError, HTTPException):
+            hint = "What was asked for may be done all the same: look before you ask again. gatewayctl doctor tells how the gateway is."
+            raise Failed(f"{self.server} broke off before it had answered.", exit_code=Exit.ENVIRONMENT, hint=hint) from None
+
+    @contextmanager
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, object] | None = None,
+        data: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> Iterator[HTTPResponse]:
         asked = urlencode({name: _worded(value) for name, value in (query or {}).items() if value is not None}, doseq=True)
         url = f"{self.server}{quote(path, safe='/:@')}{'?' + asked if asked else ''}"
         request = Request(url, data=data, method=method, headers={"Authorization": f"Bearer {self._key}", **(headers or {})})  # noqa: S310 -- http or https, as `contexts` has checked
@@ -119,7 +139,7 @@ class Client:
 
     def _stream(self, after: int | None, types: str | None) -> Iterator[dict[str, Any]]:
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": str(after)} if after is not None else {})
-        with self.open("GET", "/v1/events", query={"types": types}, headers=headers, timeout_s=STREAM_TIMEOUT_S) as answer:
+        with self._answer("GET", "/v1/events", query={"types": types}, headers=headers, timeout_s=STREAM_TIMEOUT_S) as answer:
             fields: dict[str, str] = {}
             for raw in answer:
                 name, _, value = raw.decode().rstrip("\r\n").partition(":")

@@ -127,3 +127,26 @@ async def in_2031() -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}", asked
     finally:
         await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def breaking_off(answers: Mapping[tuple[str, str], Any]) -> AsyncIterator[str]:
+    """A gateway that answers what is in `answers`, by method and path, and resets the connection at everything else, as one that dies."""
+
+    async def answer(request: web.Request) -> web.Response:
+        body = answers.get((request.method, request.path))
+        if body is None:
+            assert request.transport is not None
+            request.transport.abort()
+        return web.json_response(body, headers={"Date": "Thu, 01 May 2031 08:00:00 GMT"})
+
+    app = web.Application()
+    app.add_routes([web.route("*", "/{rest:.*}", answer)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()

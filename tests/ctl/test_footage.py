@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 import yaml
 
-from gateway.ctl.commands.footage_progress import drawn, fetched
+from gateway.ctl.commands.footage_progress import drawn, fetched, next_step
 from gateway.ctl.commands.footage_times import length_of, window_of
 from gateway.domain.access import Role
 from gateway.domain.imports import ImportId
@@ -301,3 +301,17 @@ async def test_what_ends_after_so_long_ends_by_the_gateways_clock_whatever_this_
     assert order["not_after"] == "2031-05-01T08:01:00+00:00"
     points = [{"latitude": 36.1, "longitude": 115.1}, {"latitude": 36.2, "longitude": 115.2}]
     assert request["route"] == {"points": points, "direction": "forward", "corridor_m": 80, "slowest_kmh": 4}
+
+
+@pytest.mark.parametrize(
+    ("one", "said"),
+    [
+        ({}, "gatewayctl footage fetch F-1"),
+        ({"kind": "citizen"}, "shown here, no copy: gatewayctl footage view F-1 --viewer … --identity …"),
+        ({"emergency": "hot-pursuit"}, "viewed only, until a second person has confirmed it: gatewayctl footage confirm F-1"),
+        ({"emergency": "hot-pursuit", "decided_by": {"name": "李敏"}}, "gatewayctl footage fetch F-1"),
+        ({"missing": ["second_officer"]}, "nothing leaves before the register has second_officer: gatewayctl footage amend F-1"),
+    ],
+)
+def test_what_is_told_next_of_a_ready_request_is_what_the_gateway_allows(one: dict, said: str):
+    assert next_step({"id": "F-1", "kind": "police", "emergency": None, "decided_by": None, "missing": []} | one) == said

@@ -15,7 +15,7 @@ from gateway.storage.writer import Lane
 from tests.api.house import House, open_house
 from tests.api.test_bindings import with_street
 from tests.api.test_broadcasts import EXAM, sound, waiting
-from tests.ctl.running import gatewayctl
+from tests.ctl.running import breaking_off, gatewayctl
 from tests.storage.test_broadcasts import order, queued
 
 
@@ -28,6 +28,30 @@ async def test_a_voice_that_nobody_hears_is_a_failure_and_stop_all_silences(tmp_
         assert done.out.splitlines()[1].split()[:2] == ["spk-1", "failed"]
         stopped = await gatewayctl(house, "stop-all", role=Role.OPERATOR)
         assert (stopped.code, "silenced" in stopped.err) == (0, True)
+
+
+async def test_a_gateway_that_goes_away_in_the_midst_is_no_traceback_and_names_what_was_ordered():
+    ordered = {"id": "B-1", "open": True, "counts": {"playing": 1}}
+    async with breaking_off({("GET", "/healthz"): {}, ("POST", "/v1/broadcasts"): ordered}) as url:
+        env = {"GATEWAY_URL": url, "GATEWAY_KEY": "gwk_000000000000_x"}
+        said = await gatewayctl(None, "say", "请离开", "--speaker", "spk-1", **env)
+        listed = await gatewayctl(None, "get", "devices", **env)
+    assert (said.code, listed.code) == (3, 3), said.err
+    assert "Traceback" not in said.err + listed.err
+    assert said.err.splitlines() == [
+        f"gatewayctl: {url} broke off before it had answered.",
+        "  → It was ordered: gatewayctl broadcasts describe B-1 tells what became of it. Do not order it again before.",
+    ]
+    assert "may be done all the same" in listed.err
+
+
+async def test_what_was_silenced_is_said_to_be_so_and_no_loudspeaker_is_blamed():
+    ended = {"id": "B-1", "open": False, "counts": {"cancelled": 2}, "targets": {"speakers": ["s-1", "s-2"]}}
+    row = {"state": "cancelled", "reason": "stop-all", "reason_en": "was silenced", "remarks": [], "packets": 226}
+    ended["deliveries"] = [{**dict.fromkeys(("path", "lost", "first_packet_at")), **row, "speaker": one} for one in ("s-1", "s-2")]
+    async with breaking_off({("GET", "/healthz"): {}, ("POST", "/v1/broadcasts"): ended}) as url:
+        said = await gatewayctl(None, "say", "请离开", "--speaker", "s-1", GATEWAY_URL=url, GATEWAY_KEY="gwk_000000000000_x")
+    assert (said.code, said.err) == (1, "gatewayctl: 0 of 2 loudspeakers played it to its end; it was silenced at 2.\n")
 
 
 async def test_a_refusal_names_the_option_that_helps(tmp_path: Path, template: Path):

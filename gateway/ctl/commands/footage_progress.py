@@ -44,7 +44,19 @@ def progress(
     if found["state"] not in _GOOD:
         code = Exit.PARTIAL if found["state"] == "partial" else Exit.FAILED
         raise Failed(f"The request is {found['state']}: {found['reason']}", exit_code=code, hint=f"gatewayctl footage coverage {request}")
-    say(f"gatewayctl footage fetch {request}")
+    say(next_step(found))
+
+
+def next_step(found: Mapping[str, Any]) -> str:
+    """What is to be done with a request that is ready, or was handed over."""
+    named = found["id"]
+    if found["kind"] == "citizen":
+        return f"shown here, no copy: gatewayctl footage view {named} --viewer … --identity …"
+    if found["emergency"] and found["decided_by"] is None:
+        return f"viewed only, until a second person has confirmed it: gatewayctl footage confirm {named}"
+    if found["missing"]:
+        return f"nothing leaves before the register has {', '.join(found['missing'])}: gatewayctl footage amend {named}"
+    return f"gatewayctl footage fetch {named}"
 
 
 class _Seen:

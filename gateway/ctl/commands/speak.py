@@ -222,9 +222,14 @@ def _clip(client: Client, named: str) -> str:
 def _ended(client: Client, broadcast: dict[str, Any]) -> dict[str, Any]:
     if broadcast["counts"].get("awaiting-approval"):
         talk(f"it waits for a second person: gatewayctl broadcasts approve {broadcast['id']}")
-    while broadcast["open"]:
-        time.sleep(POLL_S)
-        broadcast = client.get(f"/v1/broadcasts/{broadcast['id']}")
+    try:
+        while broadcast["open"]:
+            time.sleep(POLL_S)
+            broadcast = client.get(f"/v1/broadcasts/{broadcast['id']}")
+    except Failed as failed:
+        look = f"gatewayctl broadcasts describe {broadcast['id']}"
+        failed.hint = f"It was ordered: {look} tells what became of it. Do not order it again before."
+        raise
     return broadcast
 
 
@@ -234,5 +239,7 @@ def _judge(ended: Mapping[str, Any]) -> None:
     only_views = not any(value for name, value in ended["targets"].items() if name != "views")
     if done < all_ and not (only_views and done >= len(ended["targets"]["views"])):
         code = Exit.PARTIAL if done else Exit.FAILED
-        hint = "gatewayctl describe devices SPEAKER tells how a loudspeaker is."
-        raise Failed(f"{done} of {all_} loudspeakers played it.", exit_code=code, hint=hint)
+        cancelled = ended["counts"].get("cancelled", 0)
+        hint = "" if done + cancelled == all_ else "gatewayctl describe devices SPEAKER tells how a loudspeaker is."
+        stopped = f" to its end; it was silenced at {cancelled}" if cancelled else ""
+        raise Failed(f"{done} of {all_} loudspeakers played it{stopped}.", exit_code=code, hint=hint)
