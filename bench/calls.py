@@ -8,7 +8,6 @@ import contextlib
 import json
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from bench.choir import Ready, ears, pacing, percentile
 from bench.health import line_of, say
+from bench.served import served
 from bench.trap_listener import PROFILES, entry, login
 from demo import usage
 from demo.processes import free_port
@@ -262,7 +262,7 @@ async def street(*, seconds: float) -> AsyncIterator[House]:
         chosen = [device for device in planned.devices if device.kind == "speaker" and device.profile != "sip"]
         file = Path(folder) / "city.json"
         planned.save(file)
-        with _onvif(file):
+        with served(file, only="http"):
             city, board, pacer = City(), Board(), ChildPacer(SystemClock())
             city.replace(devices=[replace(entry(device, planned), serial=device.serial) for device in planned.devices])
             async with _service(Path(folder), planned, city, board, pacer, seconds=seconds) as service:
@@ -302,15 +302,3 @@ async def _service(
         for task in reversed(running):
             task.cancel()
             await asyncio.wait([task])
-
-
-@contextlib.contextmanager
-def _onvif(file: Path) -> Iterator[None]:
-    command = [sys.executable, "-m", "simulators", "serve", "--city", str(file), "--only", "http", "--control", "127.0.0.1:0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout is not None
-            assert json.loads(process.stdout.readline())["ready"]
-            yield
-        finally:
-            process.terminate()

@@ -5,20 +5,17 @@ clocks and logins yet to be met; then the median of the same again. Once the cam
 """
 
 import asyncio
-import contextlib
-import json
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from bench.served import served
 from bench.trap_listener import PROFILES, entry, login
 from demo.processes import free_port
 from gateway.clock import SystemClock
@@ -48,20 +45,8 @@ def measure() -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="city-bench-") as folder:
         city = plan(http_port=free_port(0), rtsp_port=free_port(0), snmp_port=1)
         city.save(Path(folder, "city.json"))
-        with _served(Path(folder, "city.json")):
+        with served(Path(folder, "city.json"), only="http"):
             return asyncio.run(_measured(city, Path(folder)))
-
-
-@contextlib.contextmanager
-def _served(file: Path) -> Iterator[None]:
-    command = [sys.executable, "-m", "simulators", "serve", "--city", str(file), "--only", "http", "--control", "127.0.0.1:0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout is not None
-            assert json.loads(process.stdout.readline())["ready"]
-            yield
-        finally:
-            process.terminate()
 
 
 async def _measured(city: SimCity, folder: Path) -> dict[str, Any]:

@@ -6,7 +6,6 @@ text included.
 """
 
 import asyncio
-import json
 import os
 import resource
 import shutil
@@ -15,14 +14,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import yaml
 
+from bench.served import served
 from gateway.clock import SystemClock
 from gateway.domain.devices import Credentials, DeviceId, Ports, SnmpCredentials, SnmpVersion
 from gateway.domain.health import Outcome
@@ -61,7 +61,7 @@ def measure(*, polls: int = 12_000, v3_polls: int = 4_000, scrapes: int = 2_000,
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         city = plan(snmp_port=_free_udp_port())
         city.save(folder / "city.json")
-        stack.enter_context(_simulator(folder / "city.json"))
+        stack.enter_context(served(folder / "city.json", only="snmp"))
         ours = {version: _client(folder, version, count) for version, count in (("v2c", polls), ("v3", v3_polls))}
         theirs = _exporter_figures(folder, city, {"v2c": scrapes, "v3": v3_scrapes})
     figures = {
@@ -88,18 +88,6 @@ def _ratio(theirs: float | None, ours: float) -> float | None:
 def switches(city: City, version: str) -> Sequence[SimDevice]:
     """`DEVICES` switches of the city that speak `version`."""
     return [device for device in city.of_kind("switch") if device.snmp and device.snmp.version == version][:DEVICES]
-
-
-@contextmanager
-def _simulator(city: Path) -> Iterator[None]:
-    command = [sys.executable, "-m", "simulators", "serve", "--city", str(city), "--only", "snmp"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout is not None
-            assert json.loads(process.stdout.readline())["ready"]
-            yield
-        finally:
-            process.terminate()
 
 
 def _free_udp_port() -> int:

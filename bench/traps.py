@@ -27,6 +27,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.served import served
 from demo.processes import free_port
 from gateway.health.wheel import Pace
 from simulators.city import City, SimDevice, plan
@@ -53,7 +54,7 @@ def measure(*, groups: int = 759, speakers: int = 110, storms: int = STORMS) -> 
         file = Path(folder) / "city.json"
         city.save(file)
         storm = asyncio.run(_made(city, TRAPS))
-        with _city(file), _gateway(file, port) as gateway:
+        with served(file, only="http,snmp"), _gateway(file, port) as gateway:
             time.sleep(SETTLE_S)
             marks = [_ask(gateway)]
             for turn in range(2 * storms):
@@ -164,18 +165,6 @@ def _gateway(city: Path, port: int) -> Iterator["subprocess.Popen[str]"]:
             yield process
         finally:
             process.kill()
-
-
-@contextlib.contextmanager
-def _city(file: Path) -> Iterator[None]:
-    command = [sys.executable, "-m", "simulators", "serve", "--city", str(file), "--only", "http,snmp", "--control", "127.0.0.1:0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout is not None
-            assert json.loads(process.stdout.readline())["ready"]
-            yield
-        finally:
-            process.terminate()
 
 
 def _ask(gateway: "subprocess.Popen[str]") -> dict[str, Any]:
