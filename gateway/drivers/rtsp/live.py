@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from gateway.drivers.base import MediaPacket, Target, TrackDescription
 from gateway.drivers.rtp.packets import parse
@@ -30,40 +30,51 @@ async def look(
     async with deadline(target, timeout_s):
         connection = await connect(target)
         connection.let_in = let_in
-        seen: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        url, taken = "", 0
+        url = ""
         try:
             base, description = await describe(connection, path)
             url = aggregate_url(connection, base, description)
             media = _video(description)
             eye = eye_of(media.tracks()[0])
             wire = await set_up(connection, media_url(connection, base, media), order=(Transport.TCP,))
-
-            def on_frame(channel: int, payload: bytes) -> None:
-                nonlocal taken
-                packet = parse(payload) if channel == wire.channel and not seen.done() else None
-                if packet is None:
-                    return
-                taken += len(payload)
-                try:
-                    found = eye(packet)
-                    if found is not None:
-                        seen.set_result(found)
-                    elif taken > BYTES_LIMIT:
-                        seen.set_exception(NotSupported(f"{target.device}: the stream shows no key picture", code="no-picture"))
-                except GatewayError as error:
-                    seen.set_exception(error)
-
-            def on_end(error: DeviceError | None) -> None:
-                if not seen.done():
-                    seen.set_exception(error or Unreachable(f"{target.device}: ended the stream at once", code="closed"))
-
-            connection.on_frame, connection.on_end = on_frame, on_end
-            await connection.request("PLAY", url)
-            return await seen
+            watch = _Watch(target, wire.channel, eye)
+            connection.on_frame, connection.on_end = watch.take, watch.end
+            try:
+                await connection.request("PLAY", url)
+                return await watch.seen
+            finally:
+                watch.seen.cancel()
         finally:
-            seen.cancel()
             connection.abandon(url)
+
+
+class _Watch(Generic[T]):
+    """Shows an eye the packets of one channel; `seen`: what it says of them in the end, or why it saw nothing."""
+
+    def __init__(self, target: Target, channel: int | None, eye: Eye[T]) -> None:
+        self._target = target
+        self._channel = channel
+        self._eye = eye
+        self._taken = 0
+        self.seen: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+    def take(self, channel: int, payload: bytes) -> None:
+        packet = parse(payload) if channel == self._channel and not self.seen.done() else None
+        if packet is None:
+            return
+        self._taken += len(payload)
+        try:
+            found = self._eye(packet)
+            if found is not None:
+                self.seen.set_result(found)
+            elif self._taken > BYTES_LIMIT:
+                self.seen.set_exception(NotSupported(f"{self._target.device}: the stream shows no key picture", code="no-picture"))
+        except GatewayError as error:
+            self.seen.set_exception(error)
+
+    def end(self, error: DeviceError | None) -> None:
+        if not self.seen.done():
+            self.seen.set_exception(error or Unreachable(f"{self._target.device}: ended the stream at once", code="closed"))
 
 
 def _video(description: SessionDescription) -> Media:
