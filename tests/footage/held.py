@@ -9,8 +9,6 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 from gateway.clock import SimulatedClock
 from gateway.domain.devices import DeviceId
 from gateway.domain.footage import Period
@@ -26,22 +24,11 @@ from gateway.footage.space import Space
 from gateway.footage.turns import Claim, Wanted
 from gateway.footage.worker import Job, run_worker
 from gateway.storage.store import Store
-from tests.footage.desk import NOW, Street, street
+from tests.footage.desk import NOW, Street
 from tests.waiting import until
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 _ids = itertools.count(1)
-
-
-@pytest.fixture
-def clock() -> SimulatedClock:
-    return SimulatedClock(NOW)
-
-
-@pytest.fixture
-async def where() -> AsyncIterator[Street]:
-    async with street() as found:
-        yield found
 
 
 @dataclass
@@ -150,12 +137,6 @@ class Bench:
 
     def path(self, file: HeldFile) -> Path:
         return self.folder / file.hold / file.name
-
-
-@pytest.fixture
-async def bench(where: Street, store: Store, clock: SimulatedClock, tmp_path: Path) -> AsyncIterator[Bench]:
-    async with Bench(where, store, clock, tmp_path / "holds").working() as found:
-        yield found
 
 
 def camera_of(where: Street, *, gappy: bool = False) -> DeviceId:

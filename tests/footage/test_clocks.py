@@ -3,11 +3,8 @@
 import html
 import json
 import re
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
-
-import pytest
 
 from gateway.clock import SimulatedClock
 from gateway.domain.devices import DeviceId
@@ -19,26 +16,13 @@ from gateway.footage.clocks import KnownClocks
 from gateway.storage.store import Store
 from gateway.storage.writer import Lane
 from simulators.faults import Fault
-from tests.footage.desk import NOW, WANG, Street, desk_of, filing, street, working
-from tests.footage.held import Bench, bench, camera_of, order
+from tests.footage.desk import NOW, WANG, Street, desk_of, filing, working
+from tests.footage.held import Bench, camera_of, order
 from tests.footage.test_coverage import desk_of as coverage_of
-
-__all__ = ["bench"]
 
 SECOND, DAY, FRAME = timedelta(seconds=1), timedelta(days=1), timedelta(milliseconds=80)
 FAST = timedelta(minutes=7)
 WINDOW = Period(NOW - timedelta(hours=1), NOW - timedelta(hours=1) + 60 * SECOND)
-
-
-@pytest.fixture
-def clock() -> SimulatedClock:
-    return SimulatedClock(NOW)
-
-
-@pytest.fixture
-async def where() -> AsyncIterator[Street]:
-    async with street() as found:
-        yield found
 
 
 async def know(store: Store, device: DeviceId, *runs: ClockRun) -> None:

@@ -1,6 +1,5 @@
 """What recorders and cards say to have, asked over real sockets and held against what the simulators really keep."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
@@ -18,17 +17,11 @@ from gateway.storage.store import Store
 from simulators import footage as truth
 from simulators.city import SimChannel, SimDevice
 from simulators.faults import Answer, Fault
-from tests.footage.desk import NOW, Street, street
+from tests.footage.desk import NOW, Street
 
 SECOND = timedelta(seconds=1)
 MONTH = Period(NOW - timedelta(days=30) + timedelta(minutes=10), NOW)
 """Its first minutes are being overwritten while a test takes its time."""
-
-
-@pytest.fixture
-async def where() -> AsyncIterator[Street]:
-    async with street() as found:
-        yield found
 
 
 def looks_of(where: Street, store: Store) -> Looks:

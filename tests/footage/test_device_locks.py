@@ -6,10 +6,8 @@ from datetime import timedelta
 from gateway.domain.holds import KeepState
 from gateway.drivers.base import Span
 from tests.footage.desk import NOW, WANG, ZHAO
-from tests.footage.held import DAY, MINUTE, Bench, Lock, bench, camera_of, clock, order, where
+from tests.footage.held import DAY, MINUTE, Bench, Lock, camera_of, order
 from tests.waiting import until
-
-__all__ = ["bench", "clock", "where"]
 
 
 async def test_a_devices_own_lock_is_used_where_it_has_one_and_taken_off_at_the_end(bench: Bench) -> None:

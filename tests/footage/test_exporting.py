@@ -22,17 +22,11 @@ from gateway.footage.worker import Job, run_worker
 from simulators.faults import Answer, Fault
 from tests.drivers.rtsp.peer import REPLAY_SDP, Asked, Peer, Reply, frame, listening, rtp
 from tests.drivers.rtsp.test_replay import GOODBYE
-from tests.footage.desk import NOW, Street, keeping, street
+from tests.footage.desk import NOW, Street, keeping
 from tests.media.video import packets, pictures
 
 SECOND = timedelta(seconds=1)
 START = NOW - timedelta(hours=1)
-
-
-@pytest.fixture
-async def where() -> AsyncIterator[Street]:
-    async with street() as found:
-        yield found
 
 
 def job(where: Street, folder: Path, **changes: object) -> Job:

@@ -18,10 +18,8 @@ from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 from simulators.faults import Answer, Fault
 from tests.footage.desk import WANG, Street
-from tests.footage.held import MINUTE, Bench, bench, camera_of, clock, order, where
+from tests.footage.held import MINUTE, Bench, camera_of, order
 from tests.waiting import until
-
-__all__ = ["bench", "clock", "where"]
 
 
 async def test_a_disk_that_is_too_small_refuses_with_the_figures_and_keeps_what_is_promised(bench: Bench) -> None:

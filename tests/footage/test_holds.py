@@ -13,9 +13,7 @@ from gateway.errors import Conflict, Forbidden, InvalidInput, NotFound
 from gateway.footage.holds import HoldRules
 from gateway.storage.store import Store
 from tests.footage.desk import NOW, WANG, ZHAO, Street, desk_of, filing
-from tests.footage.held import DAY, MINUTE, Bench, bench, camera_of, clock, order, where
-
-__all__ = ["bench", "clock", "where"]
+from tests.footage.held import DAY, MINUTE, Bench, camera_of, order
 
 
 async def test_what_is_held_is_secured_whole_and_its_digest_is_that_of_the_file(bench: Bench) -> None:

@@ -25,10 +25,8 @@ from gateway.storage.store import Store
 from gateway.storage.writer import Lane
 from simulators.faults import Answer, Fault
 from tests.footage.desk import NOW, WANG, ZHAO, Street, desk_of, filing, working
-from tests.footage.held import DAY, Bench, bench, camera_of, clock, order, where
+from tests.footage.held import DAY, Bench, camera_of, order
 from tests.waiting import until
-
-__all__ = ["bench", "clock", "where"]
 
 
 async def test_nothing_under_hold_is_deleted_whoever_tries(bench: Bench, store: Store) -> None:

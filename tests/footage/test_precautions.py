@@ -15,9 +15,7 @@ from gateway.footage.precautions import UNHELD_EVENT, Precautions
 from gateway.storage.store import Store
 from gateway.storage.writer import Lane
 from tests.footage.desk import NOW, WANG, ZHAO, Desk, Street, desk_of, filing
-from tests.footage.held import DAY, MINUTE, Bench, bench, clock, order, where
-
-__all__ = ["bench", "clock", "where"]
+from tests.footage.held import DAY, MINUTE, Bench, order
 
 
 @pytest.fixture

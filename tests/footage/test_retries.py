@@ -15,7 +15,7 @@ from gateway.footage.service import Rules
 from gateway.footage.worker import Job, run_worker
 from gateway.storage.store import Store
 from simulators.faults import Fault
-from tests.footage.desk import NOW, WANG, Desk, desk_of, filing, street, working
+from tests.footage.desk import WANG, Desk, desk_of, filing, street, working
 from tests.footage.test_service import camera_of, digest
 from tests.waiting import until
 
@@ -37,11 +37,6 @@ class Trouble:
         if self.broken:
             raise RuntimeError("out of order")
         await run_worker(job, on_file)
-
-
-@pytest.fixture
-def clock() -> SimulatedClock:
-    return SimulatedClock(NOW)
 
 
 @pytest.fixture

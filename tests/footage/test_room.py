@@ -18,10 +18,9 @@ from gateway.footage.space import Space
 from gateway.footage.worker import Job, run_worker
 from gateway.storage.store import Store
 from tests.footage.desk import WANG, ZHAO, Desk, Street, desk_of, filing, working
-from tests.footage.held import Bench, bench, camera_of, clock, order, where
+from tests.footage.held import Bench, camera_of, order
 from tests.waiting import until
 
-__all__ = ["bench", "clock", "where"]
 MIB = 1 << 20
 
 

@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -39,23 +39,6 @@ from tests.waiting import until
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 OnFile = Callable[[Finished], Awaitable[None]]
-
-
-@pytest.fixture
-def clock() -> SimulatedClock:
-    return SimulatedClock(NOW)
-
-
-@pytest.fixture
-async def where() -> AsyncIterator[Street]:
-    async with street() as found:
-        yield found
-
-
-@pytest.fixture
-async def desk(where: Street, store: Store, clock: SimulatedClock, tmp_path: Path) -> AsyncIterator[Desk]:
-    async with working(desk_of(where, store, clock, tmp_path / "footage")) as found:
-        yield found
 
 
 def camera_of(where: Street, *, gappy: bool = False) -> DeviceId:

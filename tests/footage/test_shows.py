@@ -24,24 +24,13 @@ from simulators.microphones import microphone_of
 from simulators.reboot import reboot
 from simulators.rtsp import playback
 from simulators.rtsp.plays import Pace
-from tests.footage.desk import NOW, WANG, ZHAO, Desk, Street, desk_of, filing, street, working
+from tests.footage.desk import NOW, WANG, ZHAO, Desk, Street, desk_of, filing, working
 from tests.system import chromium
 
 SECOND = timedelta(seconds=1)
 FRAME = timedelta(milliseconds=80)
 GROUP = timedelta(seconds=2)
 OnFile = Callable[[Finished], Awaitable[None]]
-
-
-@pytest.fixture
-def clock() -> SimulatedClock:
-    return SimulatedClock(NOW)
-
-
-@pytest.fixture
-async def where() -> AsyncIterator[Street]:
-    async with street() as found:
-        yield found
 
 
 def seen_and_heard(where: Street, codec: str) -> tuple[SimDevice, SimChannel]:

@@ -5,7 +5,6 @@ import asyncio
 import json
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -25,17 +24,11 @@ from gateway.storage.store import Store
 from simulators import footage
 from simulators.city import SimChannel, SimDevice
 from simulators.microphones import AAC, Microphone, microphone_of
-from tests.footage.desk import NOW, Street, desk_of, filing, keeping, street, working
+from tests.footage.desk import NOW, Street, desk_of, filing, keeping, working
 
 SECOND = timedelta(seconds=1)
 START = NOW - timedelta(hours=1)
 CODECS = {"PCMA": "pcm_alaw", "PCMU": "pcm_mulaw", AAC: "aac"}
-
-
-@pytest.fixture
-async def where() -> AsyncIterator[Street]:
-    async with street() as found:
-        yield found
 
 
 def heard(where: Street, encoding: str, *, gappy: bool = False) -> tuple[SimDevice, SimChannel]:

@@ -5,41 +5,21 @@ import io
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import cache
-from pathlib import Path
 
 import av
 import pytest
 
-from gateway.clock import SimulatedClock
 from gateway.domain.devices import DeviceId
 from gateway.domain.footage import Period, Step
 from gateway.errors import Conflict, InvalidInput, Overloaded
 from gateway.footage.clocks import KnownClocks
 from gateway.footage.strips import WIDTH, StripDesk, moments
 from gateway.footage.turns import Claim, Rank, Turn, Wanted
-from gateway.storage.store import Store
 from simulators import footage as truth
 from simulators.faults import Answer, Fault
-from tests.footage.desk import NOW, WANG, ZHAO, Desk, Street, desk_of, filing, street, working
+from tests.footage.desk import NOW, WANG, ZHAO, Desk, filing
 
 SECOND = timedelta(seconds=1)
-
-
-@pytest.fixture
-def clock() -> SimulatedClock:
-    return SimulatedClock(NOW)
-
-
-@pytest.fixture
-async def where() -> AsyncIterator[Street]:
-    async with street() as found:
-        yield found
-
-
-@pytest.fixture
-async def desk(where: Street, store: Store, clock: SimulatedClock, tmp_path: Path) -> AsyncIterator[Desk]:
-    async with working(desk_of(where, store, clock, tmp_path / "footage")) as found:
-        yield found
 
 
 def strips_of(desk: Desk, turn: Turn | None = None, *, turn_within_s: float = 60.0) -> StripDesk:

@@ -14,7 +14,7 @@ from gateway.domain.footage import Emergency, FootageRequest, FootageState
 from gateway.footage.cutting import Finished
 from gateway.footage.worker import Job, run_worker
 from gateway.storage.store import Store
-from tests.footage.desk import NOW, WANG, ZHAO, Desk, desk_of, filing, street, working
+from tests.footage.desk import WANG, ZHAO, Desk, desk_of, filing, street, working
 from tests.waiting import until
 
 
@@ -43,11 +43,6 @@ class Watch:
             await on_file(finished)
 
         await run_worker(job, on)
-
-
-@pytest.fixture
-def clock() -> SimulatedClock:
-    return SimulatedClock(NOW)
 
 
 @pytest.fixture
