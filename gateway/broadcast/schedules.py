@@ -319,7 +319,9 @@ class ScheduleDesk:
         )
 
     async def _write(self, schedule: Schedule, what: str, by: Actor, *, new: bool = False) -> None:
-        now, data = self._clock.now(), {"what": what, "name": schedule.name, "state": schedule.state.value}
+        now, asks = self._clock.now(), schedule.state is ScheduleState.AWAITING_APPROVAL
+        data: dict[str, object] = {"what": what, "name": schedule.name, "state": schedule.state.value}
+        data |= {"speakers": sorted(set(placed_in(schedule.targets, self._city)))} if asks else {}
 
         async def change(tx: Tx) -> None:
             await (tx.schedules.add(schedule) if new else tx.schedules.save(schedule))

@@ -1,4 +1,4 @@
-"""What is told event by event, without bundles: work orders, requests for footage, broadcasts."""
+"""What is told event by event, without bundles: work orders, requests for footage, broadcasts, schedules."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from gateway.clock import Clock
 from gateway.domain.city import City
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import Event
-from gateway.notify import broadcast_desks, footage_desks, handing_over
+from gateway.notify import broadcast_desks, footage_desks, handing_over, schedule_desks
 from gateway.notify.alerts_file import Alerts
 from gateway.notify.letters import Letter
 from gateway.notify.wording import Notice
@@ -44,6 +44,7 @@ class Desks:
             handing_over.WORK_ORDER: _Noun(handing_over.KEY, self._of_orders, handing_over.notice),
             footage_desks.FOOTAGE: _Noun(footage_desks.KEY, self._of_footage, footage_desks.notice),
             broadcast_desks.BROADCAST: _Noun(broadcast_desks.KEY, self._of_broadcasts, broadcast_desks.notice, _tells_of_broadcast),
+            schedule_desks.SCHEDULE: _Noun(schedule_desks.KEY, self._of_schedules, schedule_desks.notice, _tells_of_schedule),
         }
         """By the beginning of the events' types."""
 
@@ -86,12 +87,15 @@ class Desks:
     async def _of_broadcasts(self, tx: Tx, events: Sequence[Event], alerts: Alerts) -> Sequence[Letter]:
         return await broadcast_desks.letters(tx, events, alerts.broadcasts, now=self._clock.now(), place_of=self._speaker_place)
 
+    async def _of_schedules(self, tx: Tx, events: Sequence[Event], alerts: Alerts) -> Sequence[Letter]:
+        return await schedule_desks.letters(tx, events, alerts.broadcasts, now=self._clock.now(), place_of=self._speaker_place)
+
     def _camera_name(self, camera: str) -> str:
         found = self._city.devices.get(DeviceId(camera))
         return camera if found is None or not found.name else f"{found.name} ({camera})"
 
     def _speaker_place(self, speaker: str) -> str:
-        """District, street and name of a loudspeaker, with its id."""
+        """District, street and name of a loudspeaker, or a camera, with its id."""
         found = self._city.devices.get(DeviceId(speaker))
         if found is None:
             return speaker
@@ -104,3 +108,7 @@ def _tells_of_broadcast(event: Event, alerts: Alerts) -> bool:
     """Most events of broadcasts are of no step that is told."""
     step = broadcast_desks.step_of(event.type, event.data)
     return bool(step) and bool(broadcast_desks.channels_of(alerts.broadcasts, step))
+
+
+def _tells_of_schedule(event: Event, alerts: Alerts) -> bool:
+    return schedule_desks.waits(event) and bool(broadcast_desks.channels_of(alerts.broadcasts, broadcast_desks.WAITS))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.broadcast.orders import Order
-from gateway.broadcast.schedules import Authority, ScheduleDesk, ScheduleRules, Wish
+from gateway.broadcast.schedules import CHANGED_EVENT, Authority, ScheduleDesk, ScheduleRules, Wish
 from gateway.broadcast.sound import SoundDesk
 from gateway.broadcast.views import View
 from gateway.domain.broadcast import ClipContent, ClipId, Programme, Talk, Targets
@@ -374,6 +374,8 @@ async def test_what_reaches_further_than_one_person_may_needs_another_once(house
     one = desk(house)
     made = await one.create(wish(house, "s1", "s2", "s3", "s4"))
     assert made.state is ScheduleState.AWAITING_APPROVAL
+    (asks,) = [event.data for event in await house.store.events.read_after(0, limit=100) if event.type == CHANGED_EVENT]
+    assert (asks["state"], asks["speakers"]) == ("awaiting-approval", ["s1", "s2", "s3", "s4"])
     await house.clock.advance(600)
     await one.look()
     assert one.last_of(made.id) is None
