@@ -1,16 +1,41 @@
-"""Rows of what was fetched from a device: its period and runs on the true clock, and how wrong the device's own clock was."""
+"""Columns and rows of what was fetched from a device: its period and runs on the true clock, and how wrong the device's own clock was."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any, Final, Protocol
 
-from sqlalchemy import Row
+from sqlalchemy import BigInteger, Boolean, Column, Double, Row, Text
 
 from gateway.domain.footage import Period, TimeSource
+from gateway.storage.schema import Json, UtcTime
 from gateway.storage.spans import to_periods, to_spans
 
 TOLD_APART: Final = frozenset({"period", "runs", "offset", "time_source"})
 """The fields of a file that are written otherwise than they are."""
+
+
+def file_columns() -> Sequence[Column[Any]]:
+    """What the tables of files have in common, `number` within their primary keys."""
+    return (
+        Column("number", BigInteger, primary_key=True, autoincrement=False),
+        Column("name", Text, nullable=False),
+        Column("sha256", Text, nullable=False),
+        Column("size", BigInteger, nullable=False),
+        Column("frames", BigInteger, nullable=False),
+        Column("damaged", BigInteger, nullable=False),
+        Column("start_at", UtcTime, nullable=False),
+        Column("end_at", UtcTime, nullable=False),
+        Column("runs", Json, nullable=False),
+        Column("created_at", UtcTime, nullable=False),
+        Column("removed", Boolean, nullable=False),
+        Column("offset_s", Double),
+        Column("serial", Text, nullable=False),
+        Column("recording", Text, nullable=False),
+        Column("sound_left_out", Text, nullable=False),
+        Column("time_source", Text, nullable=False),
+        Column("sound_refused", Text, nullable=False),
+        Column("set_backs", BigInteger, nullable=False),
+    )
 
 
 class Fetched(Protocol):

@@ -5,6 +5,7 @@ from typing import Final
 from sqlalchemy import BigInteger, Boolean, Column, Double, Table, Text
 
 from gateway.domain.footage import OPTIONAL_FIELDS, REGISTER_FIELDS
+from gateway.storage.fetched import file_columns
 from gateway.storage.schema import Json, UtcTime, metadata
 
 WORDS: Final = (*REGISTER_FIELDS, *OPTIONAL_FIELDS)
@@ -84,26 +85,9 @@ footage_files = Table(
     metadata,
     Column("request", Text, primary_key=True),
     Column("camera", Text, primary_key=True),
-    Column("number", BigInteger, primary_key=True, autoincrement=False),
-    Column("name", Text, nullable=False),
-    Column("sha256", Text, nullable=False),
-    Column("size", BigInteger, nullable=False),
-    Column("frames", BigInteger, nullable=False),
-    Column("damaged", BigInteger, nullable=False),
-    Column("start_at", UtcTime, nullable=False),
-    Column("end_at", UtcTime, nullable=False),
-    Column("runs", Json, nullable=False),
-    Column("created_at", UtcTime, nullable=False),
     Column("downloads", BigInteger, nullable=False),
-    Column("removed", Boolean, nullable=False),
-    Column("offset_s", Double),
     Column("device", Text, nullable=False),
-    Column("serial", Text, nullable=False),
-    Column("recording", Text, nullable=False),
-    Column("sound_left_out", Text, nullable=False),
-    Column("time_source", Text, nullable=False),
-    Column("sound_refused", Text, nullable=False),
-    Column("set_backs", BigInteger, nullable=False),
+    *file_columns(),
 )
 
 footage_custody = Table(

@@ -30,7 +30,7 @@ from gateway.domain.events import SYSTEM, Actor, Person
 from gateway.domain.footage import WORKING, FootageState, Period, Reach, RequestId
 from gateway.domain.holds import SETTLED, HeldFile, Hold, HoldId, HoldState, Keep, KeepState
 from gateway.errors import Conflict, NotFound
-from gateway.storage.fetched import TOLD_APART, to_file_fields, to_file_row, to_offset, to_seconds
+from gateway.storage.fetched import TOLD_APART, file_columns, to_file_fields, to_file_row, to_offset, to_seconds
 from gateway.storage.footage_tables import footage_files, footage_requests
 from gateway.storage.schema import Json, UtcTime, metadata
 from gateway.storage.seeing import shown
@@ -83,24 +83,7 @@ hold_files = Table(
     Column("hold", Text, primary_key=True),
     Column("camera", Text, primary_key=True),
     Column("device", Text, primary_key=True),
-    Column("number", BigInteger, primary_key=True, autoincrement=False),
-    Column("name", Text, nullable=False),
-    Column("sha256", Text, nullable=False),
-    Column("size", BigInteger, nullable=False),
-    Column("frames", BigInteger, nullable=False),
-    Column("damaged", BigInteger, nullable=False),
-    Column("start_at", UtcTime, nullable=False),
-    Column("end_at", UtcTime, nullable=False),
-    Column("runs", Json, nullable=False),
-    Column("created_at", UtcTime, nullable=False),
-    Column("removed", Boolean, nullable=False),
-    Column("offset_s", Double),
-    Column("serial", Text, nullable=False),
-    Column("recording", Text, nullable=False),
-    Column("sound_left_out", Text, nullable=False),
-    Column("time_source", Text, nullable=False),
-    Column("sound_refused", Text, nullable=False),
-    Column("set_backs", BigInteger, nullable=False),
+    *file_columns(),
 )
 
 
