@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,10 @@ PROFILES = Path(__file__).resolve().parent.parent / "configs" / "profiles"
 ROUNDS = 7
 ROUND_S = 1.5
 WARM_UP_S = 0.5
+_UNTOUCHED: dict[str, Any] = {
+    field.name: None for field in fields(Services) if field.init and field.default is field.default_factory is MISSING
+}
+"""The services, none of which reading a device ever asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +159,6 @@ async def _house() -> AsyncIterator[tuple[Any, str]]:
     """A door's services over the whole planned city, every device up, and a key."""
     clock = SystemClock()
     city, board = planned_city()
-    untouched: Any = None  # the services that reading a device never asks
     with tempfile.TemporaryDirectory() as folder:
         async with (
             Store.open(f"sqlite:///{folder}/bench.db", clock=clock, key=bytes(32)) as store,
@@ -164,44 +167,17 @@ async def _house() -> AsyncIterator[tuple[Any, str]]:
         ):
             writing = group.create_task(store.writer.run())
             made = await store.writer.write(lambda tx: tx.keys.create(name="bench", roles=[Role.VIEWER], now=clock.now()), lane=Lane.STOP)
-            services = Services(
-                clock=clock,
-                city=city,
-                board=board,
-                store=store,
-                incidents=untouched,
-                maintenance=untouched,
-                reports=untouched,
-                work_orders=untouched,
-                circumstances=Circumstances(),
-                inventory=untouched,
-                bindings=untouched,
-                uplinks=untouched,
-                searches=untouched,
-                clips=untouched,
-                sounds=untouched,
-                broadcasts=untouched,
-                talks=untouched,
-                recordings=untouched,
-                ledger=untouched,
-                statistics=untouched,
-                pictures=untouched,
-                hours=untouched,
-                schedules=untouched,
-                footage=untouched,
-                coverage=untouched,
-                holds=untouched,
-                strips=untouched,
-                captures=untouched,
-                steering=untouched,
-                alerts=untouched,
-                camera_of=untouched,
-                describe=untouched,
-                model_of=drivers.model_of,
-                version="bench",
-                limits=Limits(requests_per_s=1_000_000),
-            )
-            yield services, made[1]
+            touched = {
+                "clock": clock,
+                "city": city,
+                "board": board,
+                "store": store,
+                "circumstances": Circumstances(),
+                "model_of": drivers.model_of,
+                "version": "bench",
+                "limits": Limits(requests_per_s=1_000_000),
+            }
+            yield Services(**_UNTOUCHED | touched), made[1]
             writing.cancel()
 
 

@@ -52,41 +52,58 @@ async def _liaison(house: House, city, folder: Path) -> None:
     told = await gatewayctl(house, "footage", "coverage", request["id"], role=Role.LIAISON)
     assert (told.code, told.out.split()[:2]) == (0, [channel.camera, "done"]), told.err
     assert set(told.out.splitlines()[1].strip()) == {"█"}
-    to = folder / "handed over"
-    _, dossier = await house.json("GET", f"/v1/footage-requests/{request['id']}", role=Role.LIAISON)
-    name = dossier["files"][0]["name"]
-    async with house.call("GET", f"/v1/footage-requests/{request['id']}/files/{name}", role=Role.LIAISON) as answer:
-        whole = await answer.read()
-    to.mkdir()
-    (to / f".{name}.part").write_bytes(whole[:1000])
-    code, screen = await on_a_terminal(house, "footage", "fetch", request["id"], "--to", str(to), role=Role.LIAISON)
-    assert (code, name in screen, "100" in screen or "━" in screen) == (0, True, True), screen
-    assert ((to / name).read_bytes() == whole, list(to.glob(".*"))) == (True, [])
-    _, dossier = await house.json("GET", f"/v1/footage-requests/{request['id']}", role=Role.LIAISON)
-    taken = dossier["files"][0]["downloads"]
-    assert (await gatewayctl(house, "footage", "fetch", request["id"], "--to", str(to), role=Role.LIAISON)).code == 0
-    _, dossier = await house.json("GET", f"/v1/footage-requests/{request['id']}", role=Role.LIAISON)
-    assert dossier["files"][0]["downloads"] == taken, "what is there already is not fetched again"
-    assert (await gatewayctl(None, "footage", "verify", str(to))).code == 0
-    whole = folder / "whole.zip"
-    fetched = await gatewayctl(house, "footage", "fetch", request["id"], "--zip", "--to", str(whole), role=Role.LIAISON)
-    assert fetched.code == 0, fetched.err
-    checked = await gatewayctl(None, "footage", "verify", str(whole))
-    assert (checked.code, "VERIFIED  4 files" in checked.out) == (0, True)
+    to = await _fetched(house, request["id"], folder)
     await _held(house, request["id"])
     await _linked(house, request["id"])
     await _viewed(house, request["id"])
     await _brought(house, request["id"], folder)
     await _delivered(house, request["id"], folder)
+    await _verified(to, folder)
+
+
+async def _fetched(house: House, request: str, folder: Path) -> Path:
+    """What was begun before is gone on with, what is there is not fetched again; as a folder and as one file. The folder."""
+    to = folder / "handed over"
+    _, dossier = await house.json("GET", f"/v1/footage-requests/{request}", role=Role.LIAISON)
+    name = dossier["files"][0]["name"]
+    async with house.call("GET", f"/v1/footage-requests/{request}/files/{name}", role=Role.LIAISON) as answer:
+        whole = await answer.read()
+    to.mkdir()
+    (to / f".{name}.part").write_bytes(whole[:1000])
+    code, screen = await on_a_terminal(house, "footage", "fetch", request, "--to", str(to), role=Role.LIAISON)
+    assert (code, name in screen, "100" in screen or "━" in screen) == (0, True, True), screen
+    assert ((to / name).read_bytes() == whole, list(to.glob(".*"))) == (True, [])
+    _, dossier = await house.json("GET", f"/v1/footage-requests/{request}", role=Role.LIAISON)
+    taken = dossier["files"][0]["downloads"]
+    assert (await gatewayctl(house, "footage", "fetch", request, "--to", str(to), role=Role.LIAISON)).code == 0
+    _, dossier = await house.json("GET", f"/v1/footage-requests/{request}", role=Role.LIAISON)
+    assert dossier["files"][0]["downloads"] == taken, "what is there already is not fetched again"
+    assert (await gatewayctl(None, "footage", "verify", str(to))).code == 0
+    whole = folder / "whole.zip"
+    fetched = await gatewayctl(house, "footage", "fetch", request, "--zip", "--to", str(whole), role=Role.LIAISON)
+    assert fetched.code == 0, fetched.err
+    checked = await gatewayctl(None, "footage", "verify", str(whole))
+    assert (checked.code, "VERIFIED  4 files" in checked.out) == (0, True)
+    return to
+
+
+async def _verified(to: Path, folder: Path) -> None:
+    """The page that verifies is the package's own; a file of which one bit is another is named."""
     page = folder / "page.html"
     assert (await gatewayctl(None, "footage", "verify-page", "--to", str(page))).code == 0
     assert page.read_bytes() == (to / "verify.html").read_bytes()
+    name = _altered(to)
+    altered = await gatewayctl(None, "footage", "verify", str(to))
+    assert (altered.code, f"ALTERED  {name}: " in altered.out) == (1, True)
+
+
+def _altered(to: Path) -> str:
+    """The name of a file of footage in which one bit is another now."""
     file = next(to.glob("*.mp4"))
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
-    altered = await gatewayctl(None, "footage", "verify", str(to))
-    assert (altered.code, f"ALTERED  {file.name}: " in altered.out) == (1, True)
+    return file.name
 
 
 async def test_a_request_that_is_not_there_is_answered_with_the_command_that_lists_them(house: House):

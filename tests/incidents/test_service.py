@@ -57,9 +57,9 @@ class Desk:
         return [event.type for event in await self.events(prefix)]
 
 
-@asynccontextmanager
-async def desk(store: Store, clock: SimulatedClock, *, board: Board | None = None) -> AsyncIterator[Desk]:
-    city, circumstances = City(), Circumstances()
+def _two_poles() -> City:
+    """A switch, two behind it, and two cameras behind each of these."""
+    city = City()
     agg = Device(DeviceId("agg"), DeviceKind.SWITCH, "汇聚", "10.9.0.1", vendor="H3C")
     poles = [
         Device(DeviceId(f"sw-{n}"), DeviceKind.SWITCH, f"杆{n}交换机", f"10.0.{n}.1", group=GroupId(f"g-{n}"), uplink=agg.id)
@@ -73,6 +73,12 @@ async def desk(store: Store, clock: SimulatedClock, *, board: Board | None = Non
         for m in (1, 2)
     ]
     city.replace(devices=[agg, *poles, *cameras], groups=[CameraGroup(GroupId(f"g-{n}"), f"杆{n}", district="历下") for n in (1, 2)])
+    return city
+
+
+@asynccontextmanager
+async def desk(store: Store, clock: SimulatedClock, *, board: Board | None = None) -> AsyncIterator[Desk]:
+    city, circumstances = _two_poles(), Circumstances()
     fresh = board is None
     board = board or Board()
     maintenance = MaintenanceDesk(store=store, city=city, clock=clock, new_id=lambda: WindowId(f"M-{next(_numbers)}"))
