@@ -33,7 +33,7 @@ from gateway.domain.footage import WORKING
 from gateway.domain.health import Board
 from gateway.drivers.base import Span, Target
 from gateway.errors import GatewayError, Unreachable
-from gateway.footage.cutting import Finished
+from gateway.footage.cut_file import Finished
 from gateway.footage.fulfilment import Fetching
 from gateway.footage.ledger import EVENT
 from gateway.footage.register import load_register, shipped_register

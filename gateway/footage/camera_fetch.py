@@ -6,7 +6,7 @@ from typing import Final
 
 from gateway.domain.footage import LEAST_GAP, Export, ExportState, FootageFile, Origin, Period, gaps, joined, left_out, total
 from gateway.domain.holds import expected_bytes
-from gateway.footage.cutting import Finished
+from gateway.footage.cut_file import Finished
 from gateway.footage.turns import Claim
 
 UNJUDGED: Final = frozenset({ExportState.PENDING, ExportState.EXPORTING})

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from gateway.drivers.base import MediaPacket, ReplaySession, TrackDescription
 from gateway.errors import NotSupported
-from gateway.footage.cutting import Cutter, Finished, Stretch
+from gateway.footage.cut_file import Finished
+from gateway.footage.cutting import Cutter, Stretch
 from gateway.media.depacketize import Depacketizer
 from gateway.media.sound import SoundTrack, sound_track
 

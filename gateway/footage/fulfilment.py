@@ -57,7 +57,7 @@ from gateway.errors import (
 from gateway.footage.adopting import Adoption
 from gateway.footage.camera_fetch import UNJUDGED, CameraFetch
 from gateway.footage.clocks import KnownClocks
-from gateway.footage.cutting import Finished
+from gateway.footage.cut_file import Finished
 from gateway.footage.filework import to_the_end
 from gateway.footage.ledger import Ledger
 from gateway.footage.locating import ASK_TIMEOUT_S, Cards, Locator, RecordingSearch, Round

@@ -22,7 +22,7 @@ from gateway.domain.holds import HeldFile, Hold, HoldId, Keep, KeepState, expect
 from gateway.drivers.base import RecordingLock, Span, Target
 from gateway.errors import Busy, Conflict, DeviceError, GatewayError, NotFound, NotSupported, Overloaded, StorageFailed
 from gateway.footage.coverage import CoverageDesk
-from gateway.footage.cutting import Finished
+from gateway.footage.cut_file import Finished
 from gateway.footage.filework import to_the_end
 from gateway.footage.holds import HoldDesk
 from gateway.footage.ledger import GATEWAY

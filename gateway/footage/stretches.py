@@ -10,7 +10,8 @@ from gateway.domain.footage import LEAST_GAP, FootageFile, Period
 from gateway.domain.holds import HeldFile
 from gateway.drivers.base import Target
 from gateway.errors import DeviceFault
-from gateway.footage.cutting import Finished, Stretch
+from gateway.footage.cut_file import Finished
+from gateway.footage.cutting import Stretch
 from gateway.footage.worker import Job, Reached
 from gateway.storage.shelf import sync_folder
 

@@ -24,7 +24,8 @@ from gateway.domain.footage import TimeSource
 from gateway.drivers.base import Span, Target
 from gateway.drivers.rtsp.replay import replay
 from gateway.errors import DeviceError, DeviceFault, GatewayError, Unreachable
-from gateway.footage.cutting import Cutter, Finished, Stretch
+from gateway.footage.cut_file import Finished
+from gateway.footage.cutting import Cutter, Stretch
 from gateway.footage.exporting import fetch
 from gateway.footage.space import DiskFull
 from gateway.processes import put_down

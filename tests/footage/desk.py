@@ -20,7 +20,7 @@ from gateway.drivers.base import Target
 from gateway.drivers.http import Http
 from gateway.drivers.onvif.device import OnvifDevice
 from gateway.footage.adopting import Adoption
-from gateway.footage.cutting import Finished
+from gateway.footage.cut_file import Finished
 from gateway.footage.fulfilment import Fetching, Worker
 from gateway.footage.locating import Cards
 from gateway.footage.register import load_register, shipped_register

@@ -16,7 +16,7 @@ from gateway.domain.holds import HeldFile, HoldId, KeepState
 from gateway.drivers.base import Span
 from gateway.footage.clocks import KnownClocks
 from gateway.footage.coverage import CoverageDesk, Patience
-from gateway.footage.cutting import Finished
+from gateway.footage.cut_file import Finished
 from gateway.footage.holds import HoldDesk, HoldFolder, HoldOrder, HoldRules
 from gateway.footage.looks import Looks
 from gateway.footage.securing import EvidenceStore, Securing

@@ -19,7 +19,7 @@ from gateway.domain.health import Standing
 from gateway.errors import InvalidInput, Unreachable
 from gateway.footage.clocks import KnownClocks
 from gateway.footage.coverage import CoverageDesk, Patience
-from gateway.footage.cutting import Finished
+from gateway.footage.cut_file import Finished
 from gateway.footage.looks import Looks
 from gateway.footage.worker import Job, run_worker
 from gateway.storage.store import Store

@@ -12,7 +12,8 @@ from gateway.domain.footage import TimeSource
 from gateway.drivers.base import TrackDescription
 from gateway.errors import NotSupported
 from gateway.footage import cutting
-from gateway.footage.cutting import Cutter, Finished, Stretch
+from gateway.footage.cut_file import Finished
+from gateway.footage.cutting import Cutter, Stretch
 from gateway.media.depacketize import AccessUnit
 from gateway.media.sound import SoundUnit, sound_track
 from tests.media.video import pictures

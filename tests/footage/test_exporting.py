@@ -16,7 +16,8 @@ from gateway.drivers.base import MediaPacket, ReplaySession, Span, Target, Track
 from gateway.drivers.rtsp.replay import ReplayManner, replay
 from gateway.errors import DeadlineExceeded, NotSupported, Unreachable
 from gateway.footage import worker
-from gateway.footage.cutting import Finished, Stretch
+from gateway.footage.cut_file import Finished
+from gateway.footage.cutting import Stretch
 from gateway.footage.exporting import fetch
 from gateway.footage.worker import Job, run_worker
 from simulators.faults import Answer, Fault

@@ -11,7 +11,7 @@ from gateway.clock import SimulatedClock
 from gateway.domain.devices import DeviceId
 from gateway.domain.holds import HoldState, Keep, KeepState
 from gateway.errors import Conflict
-from gateway.footage.cutting import Finished
+from gateway.footage.cut_file import Finished
 from gateway.footage.holds import HoldFolder
 from gateway.footage.worker import Job
 from gateway.storage.store import Store, Tx

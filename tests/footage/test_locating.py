@@ -14,7 +14,7 @@ from gateway.domain.footage import BEIJING, Dossier, ExportState, FootageState, 
 from gateway.drivers.base import Span
 from gateway.errors import AuthenticationFailed, DeviceFault, Unreachable
 from gateway.evidence.contents import MANIFEST, SHEET
-from gateway.footage.cutting import Finished
+from gateway.footage.cut_file import Finished
 from gateway.footage.fulfilment import Worker
 from gateway.footage.locating import RecordingSearch, Round
 from gateway.footage.worker import Job, run_worker

@@ -10,7 +10,7 @@ import pytest
 from gateway.clock import SimulatedClock
 from gateway.domain.footage import Dossier, ExportState, FootageState, Step
 from gateway.evidence.verifying import verify
-from gateway.footage.cutting import Finished
+from gateway.footage.cut_file import Finished
 from gateway.footage.service import Rules
 from gateway.footage.worker import Job, run_worker
 from gateway.storage.store import Store

@@ -12,7 +12,7 @@ from gateway.domain.footage import Emergency, FootageRequest, FootageState, Step
 from gateway.domain.holds import KeepState
 from gateway.errors import Conflict
 from gateway.footage.adopting import Adoption
-from gateway.footage.cutting import Finished
+from gateway.footage.cut_file import Finished
 from gateway.footage.securing import EvidenceStore
 from gateway.footage.space import Space
 from gateway.footage.worker import Job, run_worker

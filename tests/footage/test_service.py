@@ -25,7 +25,7 @@ from gateway.errors import Conflict, Forbidden, InvalidInput, NotFound
 from gateway.evidence import archive
 from gateway.evidence.contents import PROOF
 from gateway.evidence.verifying import verify
-from gateway.footage.cutting import Finished
+from gateway.footage.cut_file import Finished
 from gateway.footage.service import Rules
 from gateway.footage.worker import Job, run_worker
 from gateway.storage.store import Store

@@ -14,7 +14,7 @@ from gateway.clock import SimulatedClock
 from gateway.domain.devices import DeviceId
 from gateway.domain.footage import Dossier, ExportState, FootageState, Period
 from gateway.domain.health import Standing
-from gateway.footage.cutting import Finished
+from gateway.footage.cut_file import Finished
 from gateway.footage.progress import Progress
 from gateway.footage.worker import Job, run_worker
 from gateway.storage.store import Store

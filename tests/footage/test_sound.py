@@ -18,7 +18,8 @@ from gateway.domain.devices import DeviceId
 from gateway.domain.footage import ExportState, FootageState, Step
 from gateway.drivers.base import Span
 from gateway.drivers.rtsp.replay import replay
-from gateway.footage.cutting import Finished, Stretch
+from gateway.footage.cut_file import Finished
+from gateway.footage.cutting import Stretch
 from gateway.footage.exporting import fetch
 from gateway.storage.store import Store
 from simulators import footage

@@ -9,7 +9,7 @@ from gateway.domain.devices import Credentials, DeviceId, Ports
 from gateway.domain.footage import Period
 from gateway.drivers.base import Target
 from gateway.errors import DeadlineExceeded
-from gateway.footage.cutting import Finished
+from gateway.footage.cut_file import Finished
 from gateway.footage.stretches import Replay, Take, fetch_stretch
 from gateway.footage.worker import Job
 

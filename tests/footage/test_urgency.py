@@ -11,7 +11,7 @@ import pytest
 from gateway.clock import SimulatedClock
 from gateway.domain.devices import DeviceId
 from gateway.domain.footage import Emergency, FootageRequest, FootageState
-from gateway.footage.cutting import Finished
+from gateway.footage.cut_file import Finished
 from gateway.footage.worker import Job, run_worker
 from gateway.storage.store import Store
 from tests.footage.desk import WANG, ZHAO, Desk, desk_of, filing, street, working
