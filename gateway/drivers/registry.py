@@ -28,6 +28,7 @@ from gateway.drivers.profiles.library import Profiles
 from gateway.drivers.profiles.model import Profile, Traits
 from gateway.drivers.refusals import Refusals
 from gateway.drivers.sip.agent import Outbound, SipAgent
+from gateway.drivers.sip.exchange import ExchangeBooks
 from gateway.drivers.sip.speaker import SipSpeaker
 from gateway.drivers.snmp.neighbours import SwitchTables, read_neighbours
 from gateway.drivers.snmp.polling import GufoEngine
@@ -92,6 +93,7 @@ class Drivers:
         self._onvif: dict[DeviceId, OnvifDevice] = {}
         self._speakers: dict[DeviceId, Loudspeaker] = {}
         self._sip = SipAgent(outbound=outbound)
+        self._exchange = ExchangeBooks(clock) if outbound is not None else None
         self._heir: Heir = no_heir
         self._telephones: dict[DeviceId, SipSpeaker] = {}
         self._refusals: dict[DeviceId, Refusals] = {}
@@ -246,8 +248,9 @@ class Drivers:
     def _called(self, device_id: DeviceId) -> SipSpeaker:
         speaker = self._telephones.get(device_id)
         if speaker is None:
-            refusals = None if self._sip.outbound else self.refusals_of(device_id)  # an exchange has its own login
-            speaker = self._telephones[device_id] = SipSpeaker(self._sip, partial(self.target_of, device_id), self._clock, refusals)
+            refusals = None if self._exchange else self.refusals_of(device_id)  # an exchange has its own login
+            target = partial(self.target_of, device_id)
+            speaker = self._telephones[device_id] = SipSpeaker(self._sip, target, self._clock, refusals, self._exchange)
         return speaker
 
     def refusals_of(self, device_id: DeviceId) -> Refusals:

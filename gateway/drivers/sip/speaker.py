@@ -1,7 +1,7 @@
 """A loudspeaker that is a telephone: called to be spoken through, asked by OPTIONS who it is."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from gateway.clock import Clock
@@ -10,6 +10,7 @@ from gateway.drivers.base import AudioSession, Hardware, Identity, Target
 from gateway.drivers.refusals import Door, Refusals
 from gateway.drivers.sip.agent import SipAgent, Way, deadline
 from gateway.drivers.sip.call import Plan
+from gateway.drivers.sip.exchange import ExchangeBooks
 from gateway.drivers.sip.manner import manner_of
 from gateway.drivers.sip.options import Inquiry, identity_of
 from gateway.drivers.sip.session import host_and_port, open_call, uri_of
@@ -32,19 +33,32 @@ class SipSpeaker:
     A password that it has refused is not said again until the inventory has another one, or somebody says so (rule 5).
     """
 
-    __slots__ = ("_agent", "_clock", "_refusals", "_target_now", "_told")
+    __slots__ = ("_agent", "_calls", "_clock", "_exchange", "_refusals", "_target_now", "_told")
 
-    def __init__(self, agent: SipAgent, target: Callable[[], Target], clock: Clock, refusals: Refusals | None = None) -> None:
-        """`target`: how the inventory has the device now; `refusals`: the device's, its own without."""
+    def __init__(
+        self,
+        agent: SipAgent,
+        target: Callable[[], Target],
+        clock: Clock,
+        refusals: Refusals | None = None,
+        exchange: ExchangeBooks | None = None,
+    ) -> None:
+        """`target`: how the inventory has the device now; `refusals`: the device's, its own without; `exchange`: what is known of the login
+        with which calls are made, where they go by way of one."""
         self._agent = agent
         self._clock = clock
         self._target_now = target
         self._told: tuple[Place, Hardware] | None = None
         self._refusals = refusals or Refusals()
+        self._exchange = exchange
+        self._calls = Refusals(exchange, clock) if exchange is not None else self._refusals
 
     def try_again(self) -> None:
-        """Somebody says that the password is right now."""
+        """Somebody says that the password is right now, and the exchange's."""
         self._refusals.forget()
+        if self._exchange is not None:
+            self._calls.forget()
+            self._exchange.let_in()
 
     async def prepare(self, *, timeout_s: float) -> None:
         """There is nothing to find: a telephone is called where the inventory says."""
@@ -52,12 +66,19 @@ class SipSpeaker:
     async def open(self, *, prefer: Sequence[str], timeout_s: float) -> AudioSession:
         """Call it until it has taken the call; see `open_call`."""
         target = self._target_now()
-        with self._refusals.minded(target, Door.SIP) as attempt:
+        with self._calls.minded(self._logging_in(target), Door.SIP) as attempt:
             anonymous = attempt.refused is not None
             manner = manner_of(target.speaker)
             session = await open_call(self._agent, target, prefer=prefer, timeout_s=timeout_s, manner=manner, anonymous=anonymous)
             attempt.taken = session.let_in
+            if session.let_in and self._exchange is not None:
+                self._exchange.let_in()
             return session
+
+    def _logging_in(self, target: Target) -> Target:
+        """The device with the login that a call shows: the exchange's, where there is one."""
+        outbound = self._agent.outbound
+        return target if outbound is None else replace(target, credentials=outbound.credentials)
 
     async def ask(self, *, timeout_s: float) -> Told:
         """One OPTIONS, and a second one when it asks who we are; any answer at all is one.

@@ -20,6 +20,7 @@ from gateway.domain.speaking import Carrier, SipHabits
 from gateway.drivers.base import Descriptor, LastWord, Target
 from gateway.drivers.refusals import AGAIN_AFTER_S, Door, Refusals
 from gateway.drivers.sip.agent import Outbound, SipAgent, Way
+from gateway.drivers.sip.exchange import ExchangeBooks
 from gateway.drivers.sip.manner import SipManner
 from gateway.drivers.sip.session import SipSession, open_call
 from gateway.drivers.sip.speaker import SipSpeaker
@@ -299,6 +300,47 @@ async def test_a_call_by_way_of_an_exchange_goes_to_its_address_and_shows_its_pa
     await until(lambda: relays or pole.state.counters[f"sip.audio_astray.{device}"] == 1)
     assert [talk.packets for talk in pole.talks] == [1 if relays else 0]
     assert not pole.in_a_call
+
+
+def by_way_of_an_exchange(pole: Pole, password: str, clock: SimulatedClock, count: int) -> list[SipSpeaker]:
+    """Loudspeakers behind an exchange, which the horn plays, and of which the gateway has this password."""
+    exchange, books = pole.horn, ExchangeBooks(clock)
+    pole.agent.outbound = Outbound(Way(exchange.address, pole.target.ports.sip), "street.example", Credentials(exchange.username, password))
+    behind = [Target(DeviceId(f"horn-{n}"), f"127.32.77.{n}", Ports(sip=9), Credentials(f"800{n}")) for n in range(1, count + 1)]
+    return [SipSpeaker(pole.agent, partial(replace, target), clock, exchange=books) for target in behind]
+
+
+async def test_a_password_that_an_exchange_refuses_is_said_for_two_loudspeakers_and_again_ever_later(pole: Pole) -> None:
+    clock = SimulatedClock()
+    speakers, said = by_way_of_an_exchange(pole, "wrong", clock, 4), []
+    for wait_s in (0, 0, AGAIN_AFTER_S, AGAIN_AFTER_S, AGAIN_AFTER_S, AGAIN_AFTER_S):
+        await clock.advance(wait_s)
+        for speaker in speakers:
+            with pytest.raises(AuthenticationFailed) as refused:
+                await speaker.open(prefer=ENCODINGS, timeout_s=5)
+            assert refused.value.code == "bad-credentials"
+        said.append(pole.state.counters["sip.digest_bad.speaker"])
+    assert said == [2, 2, 3, 3, 4, 4]
+    speakers[3].try_again()
+    with pytest.raises(AuthenticationFailed):
+        await speakers[3].open(prefer=ENCODINGS, timeout_s=5)
+    assert pole.state.counters["sip.digest_bad.speaker"] == 5
+
+
+async def test_an_exchange_that_lets_some_in_is_not_given_up_for_one_that_it_refuses(pole: Pole) -> None:
+    clock = SimulatedClock()
+    refused, *others = by_way_of_an_exchange(pole, pole.horn.password, clock, 3)
+    outbound = pole.agent.outbound
+    assert outbound is not None
+    for number, speaker in enumerate(others, 1):
+        pole.agent.outbound = replace(outbound, credentials=Credentials(pole.horn.username, "wrong"))
+        with pytest.raises(AuthenticationFailed):
+            await refused.open(prefer=ENCODINGS, timeout_s=5)
+        pole.agent.outbound = outbound
+        await (await speaker.open(prefer=ENCODINGS, timeout_s=5)).close()
+        await until(lambda: not pole.in_a_call)
+        await clock.advance(AGAIN_AFTER_S * 2**number)
+        assert pole.state.counters["sip.digest_bad.speaker"] == number
 
 
 async def test_a_call_whose_connection_broke_is_ended_over_another_one(pole: Pole) -> None:
