@@ -7,7 +7,6 @@ it does it say what is to be spoken.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from functools import partial
 from itertools import islice
 from typing import Any, Final
 
@@ -17,7 +16,7 @@ from gateway.domain.devices import DeviceId
 from gateway.domain.events import Event
 from gateway.domain.reasons import phrase
 from gateway.domain.severity import Severity
-from gateway.notify.letters import Letter, Tongue, written
+from gateway.notify.letters import Letter, Tongue, of_step
 from gateway.notify.wording import Notice, plain
 from gateway.storage.store import Tx
 
@@ -239,16 +238,8 @@ def _order(data: Mapping[str, Any], clip: str) -> dict[str, Any]:
 
 def notice(content: Mapping[str, Any], message: str, language: str, zone: tzinfo) -> Notice:
     """The message `message` of what `content_of` made."""
-    return written(
-        message,
-        {"kind": "broadcast", **content},
-        kind=STEPS[content["step"]].kind,
-        severity=content["severity"],
-        language=language,
-        zone=zone,
-        title=partial(_title, content),
-        lines=partial(_lines, content),
-    )
+    kind = STEPS[content["step"]].kind
+    return of_step(content, message, language, zone, noun="broadcast", kind=kind, title=_title, lines=_lines)
 
 
 def _title(content: Mapping[str, Any], tongue: Tongue) -> str:

@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
-from functools import partial
 from typing import Any, Final
 
 from gateway.domain.alerting import Kind
 from gateway.domain.events import Event
 from gateway.domain.footage import FootageRequest, FootageState, RequestId, Urgency
 from gateway.domain.severity import Severity
-from gateway.notify.letters import Letter, Tongue, written
+from gateway.notify.letters import Letter, Tongue, of_step
 from gateway.notify.wording import Notice, plain
 from gateway.storage.store import Tx
 
@@ -228,16 +227,8 @@ def content_of(
 
 def notice(content: Mapping[str, Any], message: str, language: str, zone: tzinfo) -> Notice:
     """The message `message` of what `content_of` made."""
-    return written(
-        message,
-        {"kind": "footage-request", **content},
-        kind=STEPS[content["step"]].kind,
-        severity=content["severity"],
-        language=language,
-        zone=zone,
-        title=partial(_title, content),
-        lines=partial(_lines, content),
-    )
+    kind = STEPS[content["step"]].kind
+    return of_step(content, message, language, zone, noun="footage-request", kind=kind, title=_title, lines=_lines)
 
 
 def _title(content: Mapping[str, Any], tongue: Tongue) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from functools import partial
 from typing import Any
 
 from gateway.domain.alerting import Kind
@@ -57,6 +58,30 @@ class Tongue:
 
     def severity(self, severity: str) -> str:
         return severity_in(self.language, Severity(severity))
+
+
+def of_step(
+    content: Mapping[str, Any],
+    message: str,
+    language: str,
+    zone: tzinfo,
+    *,
+    noun: str,
+    kind: Kind,
+    title: Callable[[Mapping[str, Any], Tongue], str],
+    lines: Callable[[Mapping[str, Any], Tongue], Iterator[str]],
+) -> Notice:
+    """The message of this id about a step of a `noun`. `content`: has its `severity`, and is what programs get, with the noun as `kind`."""
+    return written(
+        message,
+        {"kind": noun, **content},
+        kind=kind,
+        severity=content["severity"],
+        language=language,
+        zone=zone,
+        title=partial(title, content),
+        lines=partial(lines, content),
+    )
 
 
 def written(
