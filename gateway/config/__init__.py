@@ -1,4 +1,4 @@
-"""The gateway"s configuration: one YAML file and the environment, every fault named with its line before anything starts."""
+"""The gateway's configuration: one YAML file and the environment, every fault named with its line before anything starts."""
 
 from gateway.config.reading import load
 from gateway.config.sections import (

@@ -1,0 +1,1 @@
+"""What is wrong and who mends it: incidents, maintenance windows, work orders."""
