@@ -1,5 +1,5 @@
 // The gateway's HTTP API as the console uses it: a session cookie made from a key, pages of a list, and the event stream.
-import { City, type DeviceAnswer, type GroupAnswer } from "./city";
+import { City, type DeviceAnswer, type GroupAnswer, type ZoneAnswer } from "./city";
 import { type Fault, faulty, language, refusal } from "./i18n";
 import { type Act, Desk, type Entry, type Incident, type Member, type Order, type Window } from "./incidents";
 
@@ -112,15 +112,16 @@ async function all<T>(path: string, query: Record<string, string> = {}, most = I
 /** The whole city as it stands now, what people have to do about it, and the cursor from which to follow both. */
 export async function readCity(): Promise<{ city: City; desk: Desk; cursor: string | null }> {
   const devices = await all<DeviceAnswer>("/v1/devices");
-  const [groups, live, resolved, windows, orders] = await Promise.all([
+  const [groups, zones, live, resolved, windows, orders] = await Promise.all([
     all<GroupAnswer>("/v1/camera-groups"),
+    all<ZoneAnswer>("/v1/zones"),
     all<Incident>("/v1/incidents", { live: "true" }),
     all<Incident>("/v1/incidents", { state: "resolved" }, 100),
     all<Window>("/v1/maintenance-windows", {}, 200),
     all<Order>("/v1/work-orders", {}, 200),
   ]);
   const desk = new Desk([...resolved.items, ...live.items], windows.items, orders.items);
-  return { city: new City(groups.items, devices.items), desk, cursor: devices.cursor };
+  return { city: new City(groups.items, devices.items, zones.items), desk, cursor: devices.cursor };
 }
 
 /** What the key behind the session may do. */

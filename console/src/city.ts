@@ -64,6 +64,11 @@ export interface DeviceAnswer {
   since?: string | null;
 }
 
+export interface ZoneAnswer {
+  id: string;
+  name: string;
+}
+
 export interface GroupAnswer {
   id: string;
   name: string;
@@ -76,9 +81,12 @@ export interface GroupAnswer {
 export class City {
   readonly devices = new Map<string, Device>();
   readonly groups = new Map<string, Group>();
+  /** What zones are called, by their ids. */
+  readonly zones: ReadonlyMap<string, string>;
   readonly recent = signal<readonly Change[]>([]);
 
-  constructor(groups: readonly GroupAnswer[], devices: readonly DeviceAnswer[]) {
+  constructor(groups: readonly GroupAnswer[], devices: readonly DeviceAnswer[], zones: readonly ZoneAnswer[] = []) {
+    this.zones = new Map(zones.map((zone) => [zone.id, zone.name]));
     const members = new Map<string, Device[]>();
     for (const answer of devices) {
       const device = deviceOf(answer);
@@ -89,6 +97,11 @@ export class City {
       else members.set(device.group, [device]);
     }
     for (const answer of groups) this.groups.set(answer.id, groupOf(answer, members.get(answer.id) ?? []));
+  }
+
+  /** What a device is called; its id where nobody has named it. */
+  named(device: string): string {
+    return this.devices.get(device)?.name || device;
   }
 
   /** How many devices of each kind are in each state. */

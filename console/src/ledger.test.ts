@@ -64,11 +64,12 @@ describe("the ledger", () => {
 
   it("names the place that was meant, and the loudspeakers where none was", () => {
     const device = (id: string, name: string) => ({ id, name, kind: "camera", address: "192.0.2.1", state: "up" });
-    const city = new City([{ id: "G-1", name: "东昌路" }], [device("SPK-1", "北门音柱"), device("CAM-1", "北门枪机")]);
+    const city = new City([{ id: "G-1", name: "东昌路" }], [device("SPK-1", "北门音柱"), device("CAM-1", "北门枪机")], [{ id: "Z-1", name: "滨河公园" }, { id: "Z-2", name: "" }]);
     const targets = { views: [], zones: [], cells: [], groups: [], districts: [] };
     const deliveries = [{ speaker: "SPK-1", state: "done", reason: "" }];
     expect(ledger.place(city, { targets, deliveries })).toBe("北门音柱");
     expect(ledger.place(city, { targets, deliveries: [{ speaker: "SPK-2" }] })).toBe("SPK-2");
-    expect(ledger.place(city, { targets: { ...targets, views: [{ camera: "CAM-1", preset: "gate" }], groups: ["G-1"] }, deliveries })).toBe("北门枪机 gate、东昌路");
+    expect(ledger.place(city, { targets: { ...targets, zones: ["Z-1", "Z-2", "Z-3"] }, deliveries })).toBe("滨河公园, Z-2, Z-3");
+    expect(ledger.place(city, { targets: { ...targets, views: [{ camera: "CAM-1", preset: "gate" }], groups: ["G-1"] }, deliveries })).toBe("北门枪机 gate, 东昌路");
   });
 });

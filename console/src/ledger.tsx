@@ -212,19 +212,17 @@ function content(one: Entry): string {
   return [t(`ledger.${one.kind}`), clip && ((language.value === "en" && clip.name_en) || clip.name)].filter(Boolean).join(" · ");
 }
 
-const named = (city: City, device: string) => city.devices.get(device)?.name || device;
-
-/** Where it was meant to be heard, cameras, loudspeakers and groups by their names. */
+/** Where it was meant to be heard, cameras, loudspeakers, groups and zones by their names. */
 export function place(city: City, one: Pick<Entry, "targets"> & { deliveries: { speaker: string }[] }): string {
   const { views, zones, cells, groups, districts } = one.targets;
   const meant = [
-    ...views.map((view) => `${named(city, view.camera)} ${view.preset}`.trim()),
-    ...zones,
+    ...views.map((view) => `${city.named(view.camera)} ${view.preset}`.trim()),
+    ...zones.map((zone) => city.zones.get(zone) || zone),
     ...cells,
     ...groups.map((group) => city.groups.get(group)?.name || group),
     ...districts,
   ];
-  return (meant.length > 0 ? meant : one.deliveries.map((delivery) => named(city, delivery.speaker))).slice(0, 4).join("、");
+  return (meant.length > 0 ? meant : one.deliveries.map((delivery) => city.named(delivery.speaker))).slice(0, 4).join(t("list.comma"));
 }
 
 function Looked({ city, one }: { city: City; one: Entry }) {
@@ -240,7 +238,7 @@ function Looked({ city, one }: { city: City; one: Entry }) {
       <ul>
         {one.deliveries.map((delivery) => (
           <li key={delivery.speaker} data-state={delivery.state}>
-            {named(city, delivery.speaker)} · {t(`delivery.${delivery.state}` as Key)} {[delivery.reason && reason(delivery.reason), remarked(delivery)].filter(Boolean).map((said) => `· ${said} `)}
+            {city.named(delivery.speaker)} · {t(`delivery.${delivery.state}` as Key)} {[delivery.reason && reason(delivery.reason), remarked(delivery)].filter(Boolean).map((said) => `· ${said} `)}
             {delivery.may_still_sound && <strong>{t("delivery.may-still-sound")}</strong>}
             {timed(delivery) !== "" && <div class="dim">{timed(delivery)}</div>}
           </li>
@@ -359,9 +357,9 @@ function Pictures({ city, one }: { city: City; one: Entry }) {
             const name = t(late ? "ledger.during" : `ledger.${moment}`);
             return (
               <figure key={moment} data-moment={picture?.moment ?? "missing"}>
-                {picture && !picture.gone && <img src={`/v1/broadcasts/${encodeURIComponent(one.id)}/pictures/${picture.sha256}`} alt={`${named(city, camera)} ${name}`} />}
+                {picture && !picture.gone && <img src={`/v1/broadcasts/${encodeURIComponent(one.id)}/pictures/${picture.sha256}`} alt={`${city.named(camera)} ${name}`} />}
                 <figcaption class={late ? "wrong" : ""}>
-                  {named(city, camera)} · {name} · {said}
+                  {city.named(camera)} · {name} · {said}
                 </figcaption>
               </figure>
             );

@@ -6,7 +6,7 @@ import { reason, t } from "./i18n";
 import { presetsBound, Refused } from "./api";
 import { may, tell } from "./session";
 import { type Stage, TalkKey } from "./talk";
-import { beside, type Broadcast, type Choice, type Clip, clips, remarked, type Said, say, type SayOrder, silence, stopAll, watch } from "./voice";
+import { beside, type Broadcast, type Choice, type Clip, clips, remarked, type Said, say, type SayOrder, silence, stopAll, unsilenced, watch } from "./voice";
 import { reasons, remember } from "./why";
 
 const NEAREST = "";
@@ -128,7 +128,7 @@ function Desk({ city, device }: { city: City; device: Device }) {
         {t("shout.case")} <input value={caseNumber.value} maxLength={200} onInput={(event) => (caseNumber.value = event.currentTarget.value)} />
       </label>
       <Why why={why.value} give={(given) => (why.value = given)} />
-      <StopAll />
+      <StopAll city={city} />
     </>
   );
 }
@@ -281,7 +281,7 @@ function Outcome({ city, broadcast }: { city: City; broadcast: Broadcast | null 
     <ul class="outcome" aria-live="polite">
       {broadcast.deliveries.map((one) => (
         <li key={one.speaker} class={`delivery ${one.state}`} data-speaker={one.speaker} data-state={one.state}>
-          <b>{city.devices.get(one.speaker)?.name || one.speaker}</b> {t(`delivery.${one.state}` as Parameters<typeof t>[0])}{" "}
+          <b>{city.named(one.speaker)}</b> {t(`delivery.${one.state}` as Parameters<typeof t>[0])}{" "}
           {one.reason !== "" && <em title={one.detail}>{reason(one.reason)}</em>} {remarked(one) !== "" && <em>{remarked(one)}</em>}{" "}
           {one.may_still_sound && <strong>{t("delivery.may-still-sound")}</strong>}
         </li>
@@ -291,7 +291,7 @@ function Outcome({ city, broadcast }: { city: City; broadcast: Broadcast | null 
 }
 
 /** One press, and no loudspeaker of the city sounds any more: it asks nothing. */
-export function StopAll() {
+export function StopAll({ city }: { city: City }) {
   if (!may("broadcast:stop")) return null;
   return (
     <button
@@ -301,7 +301,7 @@ export function StopAll() {
           ({ broadcasts, speakers, may_still_sound: sounding }) =>
             sounding.length === 0
               ? tell(t("stop-all.done", { broadcasts, speakers }))
-              : tell(t("stop-all.not", { count: sounding.length, speakers: sounding.join(", ") }), true),
+              : tell(unsilenced(city, sounding), true),
           (error: unknown) => tell(String((error as Error).message), true),
         );
       }}

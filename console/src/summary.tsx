@@ -34,7 +34,7 @@ export function TopBar({ city, desk }: { city: City; desk: Desk }) {
         </button>
         <button onClick={() => void leave()}>{t("logout")}</button>
       </nav>
-      <StopAll />
+      <StopAll city={city} />
       <span class={`link ${connected.value ? "on" : "off"}`} role="status">
         {t(connected.value ? "live" : "live.lost")}
       </span>

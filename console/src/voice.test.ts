@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { say, silence, stopAll } from "./voice";
+import { City } from "./city";
+import { language } from "./i18n";
+import { say, silence, stopAll, unsilenced } from "./voice";
 
 vi.hoisted(() =>
   Object.assign(globalThis, { localStorage: { getItem: () => "en", setItem: () => undefined }, document: { documentElement: {} } }),
@@ -25,6 +27,14 @@ describe("what the console has heard", () => {
     });
   });
   afterEach(() => vi.unstubAllGlobals());
+
+  it("names the loudspeakers that it could not silence, in the reader's language", () => {
+    const city = new City([], [{ id: "SPK-1", name: "北门音柱", kind: "speaker", address: "192.0.2.1", state: "up" }]);
+    expect(unsilenced(city, ["SPK-1", "SPK-2"])).toMatch(/^2 loudspeakers .*: 北门音柱, SPK-2$/);
+    language.value = "zh";
+    expect(unsilenced(city, ["SPK-1", "SPK-2"])).toMatch(/^2 个音柱.*：北门音柱、SPK-2$/);
+    language.value = "en";
+  });
 
   const sent = () => JSON.parse(asked.at(-1)!.init.body as string) as { id: string; not_after: string };
 

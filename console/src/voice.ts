@@ -1,5 +1,6 @@
 // What the console asks of the gateway to be heard in the street: who would speak, say this, what became of it, silence all.
 import { freshKey, gatewayNow, get, post } from "./api";
+import type { City } from "./city";
 import { language, t } from "./i18n";
 
 export type Place = { camera: string } | { speaker: string };
@@ -100,4 +101,9 @@ export async function watch(id: string, tell: (broadcast: Broadcast) => boolean)
 /** Silence every loudspeaker of the city, now. */
 export async function stopAll(): Promise<{ broadcasts: number; speakers: number; may_still_sound: string[] }> {
   return post("/v1/broadcasts/stop-all", undefined);
+}
+
+/** What is said of loudspeakers that STOP ALL could not silence yet, by their names. */
+export function unsilenced(city: City, speakers: readonly string[]): string {
+  return t("stop-all.not", { count: speakers.length, speakers: speakers.map((speaker) => city.named(speaker)).join(t("list.comma")) });
 }
