@@ -128,6 +128,8 @@ class House:
         self._parts.add("holds", lambda: self._footage.securing.run(self._footage.holds))
         if self._footage.precautions is not None:
             self._parts.add("precautions", self._footage.precautions.run)
+        if self._footage.scrubber is not None:
+            self._parts.add("scrub", self._footage.scrubber.run)
         self._parts.add("sound", self._broadcast.sounds.run)
         self._parts.add("broadcast", self._broadcast.service.run)
         self._parts.add("schedules", self._broadcast.schedules.run)
@@ -232,6 +234,7 @@ class House:
             rounds=self._health.rounds,
             listening=self._health.listening,
             pacer=self._broadcast.pacer,
+            scrubber=self._footage.scrubber,
         )
         metrics.register(figures)
         ProcessCollector(registry=metrics)

@@ -7,6 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from gateway.broadcast.pacing.stream import Pacer, Standing
+from gateway.footage.scrubbing import Scrubber
 from gateway.health.listening import Listening
 from gateway.health.rounds import Rounds
 from gateway.health.service import HealthService
@@ -31,6 +32,7 @@ class HouseFigures(Collector):
         rounds: Rounds | None = None,
         listening: Listening | None = None,
         pacer: Pacer | None = None,
+        scrubber: Scrubber | None = None,
     ) -> None:
         self._parts = parts
         self._health = health
@@ -40,6 +42,7 @@ class HouseFigures(Collector):
         self._rounds = rounds
         self._listening = listening
         self._pacer = pacer
+        self._scrubber = scrubber
 
     def collect(self) -> Iterator[Metric]:
         running = GaugeMetricFamily("gateway_part_running", "1 while a part of the daemon does its work.", labels=["part"])
@@ -58,6 +61,8 @@ class HouseFigures(Collector):
         yield from self._hearing()
         if self._pacer is not None:
             yield from _pacing(self._pacer.standing)
+        if self._scrubber is not None:
+            yield from _scrubbing(self._scrubber)
 
     def _checking(self) -> Iterator[Metric]:
         figures = self._health.figures
@@ -118,6 +123,16 @@ def _pacing(standing: Standing) -> Iterator[Metric]:
     yield GaugeMetricFamily("gateway_pacer_batched", "1 while it sends from many sockets by one call (io_uring).", value=standing.batched)
     yield GaugeMetricFamily("gateway_pacer_lateness_seconds", "How late it woke at the most, of late.", value=standing.late_s)
     yield CounterMetricFamily("gateway_pacer_deaths", "How often it died and was started again.", value=standing.restarts)
+
+
+def _scrubbing(scrubber: Scrubber) -> Iterator[Metric]:
+    figures = scrubber.figures
+    yield CounterMetricFamily("gateway_evidence_checks", "Stored files and proofs that were read again and compared.", value=figures.pieces)
+    yield CounterMetricFamily("gateway_evidence_checked_bytes", "Bytes of stored files that were read again.", value=figures.bytes)
+    if figures.standing is not None:
+        yield GaugeMetricFamily("gateway_evidence_damaged", "Stored files and proofs that are damaged.", value=figures.standing.damaged)
+    if (age_s := scrubber.oldest_s()) is not None:
+        yield GaugeMetricFamily("gateway_evidence_unchecked_seconds", "Time since the longest unchecked of them was.", value=age_s)
 
 
 def _cumulative(times: Times) -> list[tuple[str, float]]:

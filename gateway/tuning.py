@@ -25,6 +25,7 @@ from gateway.drivers.sip.wire import Transport
 from gateway.footage.carrying import Retries
 from gateway.footage.destinations import Destination
 from gateway.footage.holds import HoldRules
+from gateway.footage.scrubbing import ScrubRules
 from gateway.footage.service import Rules as FootageRules
 from gateway.footage.to_directory import DirectoryDestination
 from gateway.footage.to_object_store import Bucket, Login, ObjectStoreDestination
@@ -197,6 +198,11 @@ def footage(settings: config.Footage) -> FootageRules:
         papers_for=timedelta(hours=settings.papers_hours),
         brought_bytes=int(settings.brought_gib * (1 << 30)),
     )
+
+
+def scrubs(settings: config.Footage) -> ScrubRules:
+    """In which time what is stored is read again, no time for never, and how fast."""
+    return ScrubRules(every=timedelta(days=settings.scrub_days), bytes_per_s=settings.scrub_mib_per_s * (1 << 20))
 
 
 def destinations(settings: config.Footage) -> tuple[Destination, ...]:

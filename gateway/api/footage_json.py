@@ -1,6 +1,6 @@
 """What the API says of a footage request, its files, its custody log and the people in them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -31,6 +31,7 @@ from gateway.domain.footage import (
     missing,
 )
 from gateway.domain.imports import Import, ImportState
+from gateway.domain.scrubbing import Finding
 from gateway.footage.progress import Progress
 
 _SHOWN = 4  # letters of an identity card's number
@@ -197,6 +198,14 @@ class ProgressOut(Output):
     left_s: float | None = Field(description="How long the rest will take at the speed measured; null while it is not known.")
 
 
+class CheckOut(Output):
+    """When something of the package was read again by itself, and what was found."""
+
+    name: str = Field(description="A file; `SHA256SUMS` stands for the proof, which is checked as one.")
+    checked_at: Instant
+    found: str = Field(description="Empty: as it was stored.")
+
+
 class DossierOut(RequestOut):
     """A request with everything that came of it. `progress`: of the cameras whose footage is being fetched at this moment."""
 
@@ -204,6 +213,7 @@ class DossierOut(RequestOut):
     coverage: list[CoverageOut]
     files: list[FileOut] = Field(description="What was fetched.")
     brought: list[BroughtFileOut] = Field(description="What somebody brought, and is in the package as well. Neither: there is no package.")
+    checks: list[CheckOut] = Field(description="The last of each file and of the proof; none before the first is due.")
     custody: list[CustodyOut] = Field(description="The newest 200 lines; `…/custody` has all, page by page.")
 
 
@@ -211,13 +221,16 @@ def request_out(call: Call, request: FootageRequest) -> RequestOut:
     return RequestOut(**_told(call, request))
 
 
-def dossier_out(call: Call, dossier: Dossier, brought: Iterable[Import], progress: Mapping[DeviceId, Progress]) -> DossierOut:
+def dossier_out(
+    call: Call, dossier: Dossier, brought: Sequence[Import], progress: Mapping[DeviceId, Progress], findings: Mapping[str, Finding]
+) -> DossierOut:
     return DossierOut(
         **_told(call, dossier.request),
         progress=[_progress(camera, found) for camera, found in progress.items()],
         coverage=[coverage_out(export) for export in dossier.exports],
         files=[file_out(file) for file in dossier.files],
         brought=brought_out(brought),
+        checks=_checks(brought, findings),
         custody=[custody_out(call, entry) for entry in dossier.custody],
     )
 
@@ -305,6 +318,11 @@ def brought_out(brought: Iterable[Import]) -> list[BroughtFileOut]:
 def _brought(one: Import) -> BroughtFileOut:
     same = {name: getattr(one, name) for name in ("name", "sha256", "size", "downloads", "removed")}
     return BroughtFileOut(**same, original_name=one.brought.original_name, camera=one.brought.camera)
+
+
+def _checks(brought: Iterable[Import], findings: Mapping[str, Finding]) -> list[CheckOut]:
+    names: dict[str, str] = {one.id: one.name for one in brought}
+    return [CheckOut(name=names.get(key, key), checked_at=one.checked_at, found=one.found) for key, one in findings.items()]
 
 
 def _progress(camera: DeviceId, found: Progress) -> ProgressOut:

@@ -15,6 +15,7 @@ from gateway.footage.holds import HoldDesk
 from gateway.footage.looks import Looks
 from gateway.footage.precautions import Precautions
 from gateway.footage.register import load_register, shipped_register
+from gateway.footage.scrubbing import Scrubber
 from gateway.footage.securing import EvidenceStore, Securing
 from gateway.footage.service import FootageService
 from gateway.footage.space import Space
@@ -29,6 +30,7 @@ class FootageParts:
     securing: Securing
     holds: HoldDesk
     precautions: Precautions | None
+    scrubber: Scrubber | None
     strips: StripDesk
 
 
@@ -48,6 +50,7 @@ def make_footage(ground: Ground, *, slowed: Callable[[DeviceId], bool]) -> Foota
         securing=securing,
         holds=holds,
         precautions=_precautions(ground, holds),
+        scrubber=_scrubber(ground, service),
         strips=StripDesk(
             store=store,
             city=city,
@@ -126,6 +129,12 @@ def _precautions(ground: Ground, holds: HoldDesk) -> Precautions | None:
         decide_for=timedelta(days=footage.decision_days),
         longest=tuning.holds(footage).longest,
     )
+
+
+def _scrubber(ground: Ground, service: FootageService) -> Scrubber | None:
+    """None where the operator wants nothing read again."""
+    rules = tuning.scrubs(ground.config.footage)
+    return service.scrubber(_evidence_store(ground), rules) if rules.every else None
 
 
 def _evidence_store(ground: Ground) -> EvidenceStore:

@@ -352,6 +352,8 @@ class Footage(Section):
     expected_kbps: Annotated[int, Field(ge=64, le=100_000)] = 4_000
     keep_free_mib: Annotated[int, Field(ge=0, le=1 << 24)] = 256
     brought_gib: Annotated[float, Field(gt=0, le=10_000)] = 100.0
+    scrub_days: Annotated[float, Field(ge=0, le=3_650)] = 30.0
+    scrub_mib_per_s: Annotated[float, Field(gt=0, le=10_000)] = 20.0
     send_hours: Annotated[float, Field(ge=0, le=168)] = 24.0
     destinations: Annotated[tuple[Destination, ...], Field(max_length=20), AfterValidator(_names_once)] = ()
 

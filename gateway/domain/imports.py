@@ -73,11 +73,16 @@ class Import:
 
     @property
     def name(self) -> str:
-        """What it is called in the package: letters that every system can write; its own name stands in the manifest."""
-        stem, _, kind = re.split(r"[/\\]", self.brought.original_name)[-1].rpartition(".")
-        plain = re.sub(r"[^A-Za-z0-9-]+", "_", stem or kind)[:60].strip("_")
-        ending = re.sub(r"[^A-Za-z0-9]+", "", kind if stem else "")[:8].lower() or "bin"
-        return f"brought_{self.number:02d}{'_' if plain else ''}{plain}.{ending}"
+        """What it is called in the package; its own name stands in the manifest."""
+        return name_in_package(self.number, self.brought.original_name)
+
+
+def name_in_package(number: int, original: str) -> str:
+    """What the brought file of this number is called there: letters that every system can write."""
+    stem, _, kind = re.split(r"[/\\]", original)[-1].rpartition(".")
+    plain = re.sub(r"[^A-Za-z0-9-]+", "_", stem or kind)[:60].strip("_")
+    ending = re.sub(r"[^A-Za-z0-9]+", "", kind if stem else "")[:8].lower() or "bin"
+    return f"brought_{number:02d}{'_' if plain else ''}{plain}.{ending}"
 
 
 Footage = FootageFile | Import

@@ -118,11 +118,7 @@ def verify(path: Path, *, trusted: str = "") -> Checked:
     try:
         source: Source = Folder(path) if path.is_dir() else Archive(path)
         present = source.names()
-        proof = {name: _small(source, name) for name in LARGEST}
-        certificate = _certificate(proof[CERTIFICATE], trusted)
-        key = _key(certificate)
-        _check_signature(key, proof, SUMS, SUMS_SIGNATURE)
-        _check_signature(key, proof, MANIFEST, MANIFEST_SIGNATURE)
+        certificate, proof = _signed(source, trusted)
         manifest = _strict(proof[MANIFEST], fingerprint(certificate))
         listed = _listed(manifest)
     except Altered as found:
@@ -139,12 +135,30 @@ def verify(path: Path, *, trusted: str = "") -> Checked:
     return Checked(tuple(altered), listed, fingerprint(certificate), manifest, tuple(sorted(manifest.keys() - KNOWN)))
 
 
+def check_signatures(folder: Path, *, trusted: str = "") -> None:
+    """Altered unless list and manifest of the package in `folder` are what the key of its certificate signed; nothing else is read there.
+
+    `trusted`: as `verify` has it. OSError.
+    """
+    _signed(Folder(folder), trusted)
+
+
 def fingerprint(certificate: x509.Certificate) -> str:
     """SHA-256 of the certificate's DER, hex."""
     return certificate.fingerprint(hashes.SHA256()).hex()
 
 
 # -- the signature ----------------------------------------------------------------------------------------------------
+
+
+def _signed(source: Source, trusted: str) -> tuple[x509.Certificate, dict[str, bytes]]:
+    """The certificate, and what is signed with its signatures. Altered, OSError."""
+    proof = {name: _small(source, name) for name in LARGEST}
+    certificate = _certificate(proof[CERTIFICATE], trusted)
+    key = _key(certificate)
+    _check_signature(key, proof, SUMS, SUMS_SIGNATURE)
+    _check_signature(key, proof, MANIFEST, MANIFEST_SIGNATURE)
+    return certificate, proof
 
 
 def _certificate(pem: bytes, trusted: str) -> x509.Certificate:

@@ -1,4 +1,4 @@
-"""Puts on record, with an alarm, that the disk altered a file of a package: its download was broken off."""
+"""Puts on record, with an alarm, that the disk altered or lost a file of a package."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -31,8 +31,8 @@ class DamageDesk:
         self._alone = alone
         self._log = structlog.get_logger()
 
-    async def found(self, request: RequestId, altered: Altered, *, sealed: Mapping[str, str], to: Person) -> None:
-        """A download that went out to `to`, which was compared with `sealed` (name to SHA-256, hex), was broken off at a file.
+    async def found(self, request: RequestId, altered: Altered, *, sealed: Mapping[str, str], to: Person | None = None) -> None:
+        """A file is not what was `sealed` (name to SHA-256, hex). `to`: whose download, which was compared with that, was broken off at it.
 
         On record once as long as that file stays as it is: whoever tries again and again raises no second alarm, nor does a restart.
         Nothing when the proof was written anew meanwhile, which alters nothing that was sealed.
@@ -40,7 +40,7 @@ class DamageDesk:
         name = altered.name
         async with self._alone(request):
             listed, state = await asyncio.to_thread(_state, self._folder_of(request), name)
-            if name in BESIDE and listed != sealed.get(name):
+            if name in BESIDE and listed != sealed.get(name, ""):
                 self._log.info("footage.sealed_meanwhile", request=request, file=name)
                 return
             self._log.error("footage.damaged", request=request, file=name, why=altered.why)
@@ -48,7 +48,8 @@ class DamageDesk:
             async with self._store.read() as tx:
                 told = await tx.damage.told(request, name)
             if told != lay:
-                await self._put_down(request, {"name": name, "sha256": sealed.get(name, ""), "why": altered.why, "sent_to": to.name}, lay)
+                detail = {"name": name, "sha256": sealed.get(name, ""), "why": altered.why}
+                await self._put_down(request, detail | ({"sent_to": to.name} if to else {}), lay)
 
     async def _put_down(self, request: RequestId, detail: Mapping[str, str], lay: Sequence[str | int]) -> None:
         async def change(tx: Tx) -> None:
@@ -61,9 +62,21 @@ class DamageDesk:
 
 
 def _state(folder: Path, name: str) -> tuple[str, tuple[int, ...]]:
-    """The digest that is listed for a file now, "" for none, and what tells the file as it lies there; nothing when it cannot be read."""
+    """The digest that is listed for a file now, "" for none, and what tells the file as it lies there; nothing when that cannot be read."""
+    return listed_in(folder).get(name, ""), _lies(folder / name)
+
+
+def listed_in(folder: Path) -> dict[str, str]:
+    """What the list of the package there has of its files, name to SHA-256; nothing when it cannot be read."""
     try:
-        told, listed = (folder / name).stat(), digests_in((folder / SUMS).read_bytes())
+        return digests_in((folder / SUMS).read_bytes())
     except (OSError, ValueError):
-        return "", ()
-    return listed.get(name, ""), (told.st_ino, told.st_size, told.st_mtime_ns, told.st_ctime_ns)
+        return {}
+
+
+def _lies(path: Path) -> tuple[int, ...]:
+    try:
+        told = path.stat()
+    except OSError:
+        return ()
+    return told.st_ino, told.st_size, told.st_mtime_ns, told.st_ctime_ns

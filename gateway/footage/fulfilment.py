@@ -163,6 +163,11 @@ class Fulfilment:
         """The right to have `recorder` replay something, as `Turns` has it."""
         return self._turns.turn(recorder, claim)
 
+    @property
+    def busy(self) -> bool:
+        """Whether any footage is being fetched, for whomever."""
+        return self._turns.busy
+
     def progress(self, request: RequestId) -> Mapping[DeviceId, Progress]:
         """How far the cameras are whose footage is being fetched for `request` now."""
         return {camera: gauge.read() for (wanted, camera), gauge in self._gauges.items() if wanted == request}

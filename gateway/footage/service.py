@@ -58,6 +58,8 @@ from gateway.footage.reading import ReadingDesk
 from gateway.footage.refusals import RefusalDesk
 from gateway.footage.register import Register
 from gateway.footage.resealing import Resealing
+from gateway.footage.scrubbing import Scrubber, ScrubRules
+from gateway.footage.securing import EvidenceStore
 from gateway.footage.sending import SendingDesk
 from gateway.footage.shredding import Shredder
 from gateway.footage.space import Space
@@ -258,6 +260,19 @@ class FootageService:
             act=self._ledger.act,
             largest=self._rules.brought_bytes,
             space=space,
+        )
+
+    def scrubber(self, evidence: EvidenceStore, rules: ScrubRules) -> Scrubber:
+        """Who reads again what is stored for requests, and in `evidence` for holds."""
+        return Scrubber(
+            store=self._store,
+            clock=self._clock,
+            damage=self.damage,
+            folder_of=self._prover.folder_of,
+            evidence=evidence,
+            alone=self._fulfilment.alone,
+            busy=lambda: self._fulfilment.busy,
+            rules=rules,
         )
 
     def progress(self, request: RequestId) -> Mapping[DeviceId, Progress]:

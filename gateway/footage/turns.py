@@ -84,6 +84,11 @@ class Turns:
         self._allowed: dict[DeviceId, int] = {}
         self._waiting: list[_Waiting] = []
 
+    @property
+    def busy(self) -> bool:
+        """Whether any replay is in hand."""
+        return any(self._running.values())
+
     def allowed(self, recorder: DeviceId) -> int:
         """How many replays at once it may be asked for now."""
         return 1 if self._ailing(recorder) else self._allowed.get(recorder, 1)

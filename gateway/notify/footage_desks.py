@@ -89,7 +89,7 @@ STEPS: Final[Mapping[str, Telling]] = {
         *("查看送达失败原因，排除后重新发送", "see on its page why, mend it and send it again"),
     ),
     "damaged": Telling(
-        *(Desk.BOTH, _ASK, "证据文件已损坏，下载已中断", "a file of its package is damaged, a download was broken off"),
+        *(Desk.BOTH, _ASK, "证据文件已损坏", "a file that is stored for it is damaged"),
         *("检查磁盘，从备份恢复该文件；在此之前勿移交", "look after the disk, bring the file back from a backup; hand nothing over before"),
     ),
     "hand-over": Telling(Desk.REQUESTERS, _OVER, "已移交", "handed over"),

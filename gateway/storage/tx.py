@@ -38,6 +38,7 @@ from gateway.storage.quiet_days import QuietDaysRepository
 from gateway.storage.readers import ReaderRepository
 from gateway.storage.recordings import RecordingRepository
 from gateway.storage.schedules import ScheduleRepository
+from gateway.storage.scrubs import ScrubRepository
 from gateway.storage.traps import AlarmRepository
 from gateway.storage.vault import Vault
 from gateway.storage.viewings import ViewingRepository
@@ -84,6 +85,7 @@ class Tx:
         self.readers = ReaderRepository(conn)
         self.recordings = RecordingRepository(conn)
         self.schedules = ScheduleRepository(conn)
+        self.scrubs = ScrubRepository(conn)
         self.statistics = StatisticsRepository(conn)
         self.viewings = ViewingRepository(conn)
         self.volumes = VolumeRepository(conn)

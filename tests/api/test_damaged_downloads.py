@@ -1,6 +1,7 @@
 """A file that the disk altered goes out by no door as if it were whole, and that it does not is on record, with one alarm."""
 
 import asyncio
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import aiohttp
@@ -11,9 +12,12 @@ from gateway.domain.events import Actor, ActorKind, Person
 from gateway.domain.footage import RequestId
 from gateway.evidence.contents import Altered
 from gateway.footage.damage import DamageDesk
+from gateway.footage.scrubbing import ScrubRules
+from gateway.footage.securing import EvidenceStore
 from tests.api.house import House
 from tests.api.test_footage_links import holder
 from tests.footage.shelf import CONTENT, DIGEST, FILM, ready
+from tests.waiting import stopped, until
 
 REQUEST = "/v1/footage-requests/F-1"
 DOORS = {
@@ -92,3 +96,21 @@ async def test_proof_that_was_written_anew_meanwhile_is_no_damage_and_a_damaged_
         async with house.call("GET", f"{REQUEST}/files/custody-sheet.html", role=Role.LIAISON) as answer:
             await answer.read()
     assert [line["name"] for line in await damages(house)] == ["custody-sheet.html"]
+
+
+async def test_a_dossier_says_when_its_files_were_checked_by_themselves_and_what_was_found(house: House, folder: Path):
+    (folder / FILM).write_bytes(b"altered")
+    _, dossier = await house.json("GET", REQUEST, role=Role.LIAISON)
+    assert dossier["checks"] == []
+    scrubber = house.services.footage.scrubber(EvidenceStore(folder / "holds"), ScrubRules())
+    began = house.clock.now() + timedelta(days=31)
+    house.clock.step(timedelta(days=31))
+    task = asyncio.create_task(scrubber.run())
+    await until(lambda: scrubber.figures.pieces == 2, meanwhile=lambda: house.clock.advance(0.1))
+    await stopped(task)
+    _, dossier = await house.json("GET", REQUEST, role=Role.LIAISON)
+    assert [(one["name"], one["found"]) for one in dossier["checks"]] == [
+        (FILM, "has another SHA-256 than was stored"),
+        ("SHA256SUMS", "is too large"),  # a signature that is: the shelf's proofs are signed by nobody
+    ]
+    assert all(datetime.fromisoformat(one["checked_at"]) >= began for one in dossier["checks"])

@@ -117,7 +117,9 @@ async def read_footage_request(call: Call) -> DossierOut:
     footage = call.services.footage
     dossier = await footage.dossier(await opened(call))
     brought = await footage.imports.of(dossier.request.id)
-    return dossier_out(call, dossier, brought, footage.progress(dossier.request.id))
+    async with call.services.store.read() as tx:
+        findings = await tx.scrubs.of(dossier.request.id)
+    return dossier_out(call, dossier, brought, footage.progress(dossier.request.id), findings)
 
 
 @routes.op("GET", "/v1/footage-requests/{request_id}/coverage", needs=Permission.FOOTAGE_READ, problems=_CLOSED)
