@@ -14,7 +14,7 @@ export function FootageDesk({ city }: { city: City }) {
     <>
       <section class="desk">
         <h2>{t("view.footage")}</h2>
-        <p class="hint">{t("footage.how")}</p>
+        <p class="hint">{t(may("footage:request") ? "footage.how" : "footage.how.deciding")}</p>
         <Filters />
         {requests.value?.length === 0 && <p class="notice small">{t("footage.none")}</p>}
         <ol class="requests">
@@ -25,7 +25,7 @@ export function FootageDesk({ city }: { city: City }) {
         {more.value && <button onClick={() => void readMore()}>{t("footage.older")}</button>}
       </section>
       <div>
-        {filing.value ? <Form city={city} /> : counting.value ? <Figures /> : at.value !== null ? dossier.value?.id === at.value && <DossierPage city={city} one={dossier.value} /> : <p class="hint">{t("footage.choose")}</p>}
+        {filing.value ? <Form city={city} /> : counting.value ? <Figures /> : at.value !== null ? dossier.value?.id === at.value && <DossierPage city={city} one={dossier.value} /> : <p class="hint">{t(may("footage:request") ? "footage.choose" : "footage.choose.deciding")}</p>}
       </div>
     </>
   );

@@ -76,6 +76,10 @@ function Fetching({ one }: { one: Dossier }) {
 
 // -- what can be done -------------------------------------------------------------------------------------------------
 
+/** What Enter does; the others are too final to be done in passing. */
+const ENTERED: readonly Step[] = ["approve", "confirm", "hand-over"];
+const DECIDING: readonly Step[] = ["approve", "reject", "confirm", "revoke"];
+
 function Deeds({ one }: { one: Dossier }) {
   const note = useSignal("");
   const missing = useSignal<Step | null>(null);
@@ -88,13 +92,13 @@ function Deeds({ one }: { one: Dossier }) {
     if (missing.value === null) void act(one.id, step, text);
   };
   const first = possible[0]!;
-  const label = t(first === "hand-over" ? "footage.receiver" : "footage.note");
+  const label = t(first === "hand-over" ? "footage.receiver" : DECIDING.includes(first) ? "footage.note" : "footage.note.own");
   return (
     <form
       class="deeds decide"
       onSubmit={(event) => {
         event.preventDefault();
-        if (["approve", "confirm", "hand-over"].includes(first)) go(first);
+        if (ENTERED.includes(first)) go(first);
       }}
     >
       <input
@@ -112,7 +116,7 @@ function Deeds({ one }: { one: Dossier }) {
       {possible.includes("hand-over") && !copied(one) && <em class="uncopied">{t("footage.uncopied")}</em>}
       <p class="buttons">
         {possible.map((step) => (
-          <button key={step} type="button" class={step === first ? "main" : ""} data-step={step} onClick={() => go(step)}>
+          <button key={step} type="button" class={step === first && ENTERED.includes(step) ? "main" : ""} data-step={step} onClick={() => go(step)}>
             {t(`footage.step.${step}`)}
           </button>
         ))}

@@ -13,7 +13,8 @@ export const requests = signal<readonly Request[] | null>(null);
 const following = signal<string | null>(null);
 export const more = computed(() => following.value !== null);
 /** What is asked for: a state ("": any), words that stand somewhere in it, and whether only what owes its papers. */
-export const wanted = signal({ state: "", q: "", owing: "" });
+const ANY = { state: "", q: "", owing: "" };
+export const wanted = signal(ANY);
 export const at = signal<string | null>(null);
 export const dossier = signal<Dossier | null>(null);
 export const register = signal<Register | null>(null);
@@ -162,11 +163,12 @@ export function toldBy(error: Error): Map<Field | "", string> {
   return found.size > 0 ? found : new Map([["", error.message]]);
 }
 
-// Whoever signs in next sees nothing of what was typed or looked at.
+// Whoever signs in next sees nothing of what was typed, asked for or looked at.
 effect(() => {
   if (phase.value.at !== "signed-out") return;
   forget();
-  [requests.value, dossier.value, at.value] = [null, null, null];
+  [requests.value, following.value, dossier.value, at.value] = [null, null, null, null];
+  [wanted.value, counting.value] = [ANY, false];
 });
 
 // -- keeping up -------------------------------------------------------------------------------------------------------

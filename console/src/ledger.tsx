@@ -1,10 +1,10 @@
 // The ledger of broadcasts: what was said where, who heard it, and, by one key, what came of it in the street.
-import { signal, useComputed } from "@preact/signals";
+import { effect, signal, useComputed } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { gatewayNow, get, post } from "./api";
 import type { City } from "./city";
 import { exact, type Key, language, reason, span, t, when, who } from "./i18n";
-import { may, tell } from "./session";
+import { may, phase, tell } from "./session";
 import { type Clip, clips, type Delivery, remarked } from "./voice";
 
 export type Outcome = "left" | "passed-on" | "nobody" | "other";
@@ -76,7 +76,15 @@ const given = signal<Outcome | null>(null);
 let underway: Promise<unknown> = Promise.resolve();
 const library = signal<ReadonlyMap<string, Clip>>(new Map());
 /** What is asked for: the outcome ("": any, "none": nobody has said), the day from which, the case. */
-const wanted = signal({ outcome: "", from: "", case: "" });
+const ANY = { outcome: "", from: "", case: "" };
+const wanted = signal(ANY);
+
+// Whoever signs in next sees nothing of what was looked at or asked for.
+effect(() => {
+  if (phase.value.at !== "signed-out") return;
+  [entries.value, at.value, unsaid.value, given.value] = [null, null, null, null];
+  [words.value, wanted.value] = ["", ANY];
+});
 
 /** The query that `wanted` makes; a day begins at the reader's midnight. */
 export function query(of: { outcome: string; from: string; case: string }): URLSearchParams {

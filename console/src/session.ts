@@ -38,6 +38,13 @@ effect(() => {
   document.documentElement.dataset["theme"] = theme.value;
 });
 
+// Whoever signs in next begins anew, and sees nothing of what was looked at or searched for.
+effect(() => {
+  if (phase.value.at !== "signed-out") return;
+  [chosen.value, only.value, looked.value, opened.value, touched.value, said.value] = [null, null, null, null, null, null];
+  [search.value, view.value, shelf.value, ticked.value] = ["", "wall", "live", new Set()];
+});
+
 let stream: Stream | undefined;
 let silence: ReturnType<typeof setTimeout> | undefined;
 

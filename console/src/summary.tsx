@@ -6,9 +6,10 @@ import { keepUp, waiting } from "./footage-shelf";
 import { language, t } from "./i18n";
 import type { Desk } from "./incidents";
 import { Alarm, Mark } from "./marks";
-import { connected, leave, may, only, search, theme, view } from "./session";
+import { chosen, connected, leave, may, only, opened, search, theme, view } from "./session";
 import { StopAll } from "./shout";
 import { STATES } from "./states";
+import { found } from "./wall";
 
 export function TopBar({ city, desk }: { city: City; desk: Desk }) {
   return (
@@ -18,7 +19,7 @@ export function TopBar({ city, desk }: { city: City; desk: Desk }) {
         <span>{t("subtitle")}</span>
       </div>
       <Counts city={city} />
-      <Search />
+      <Search city={city} />
       <nav>
         {(["wall", "map", "incidents", "maintenance", ...(may("broadcast:read") ? (["ledger"] as const) : []), ...(may("footage:read") ? (["footage"] as const) : [])] as const).map((name) => (
           <button key={name} aria-pressed={view.value === name} onClick={() => (view.value = name)}>
@@ -130,7 +131,12 @@ export function months(most: number, now = new Date()): string[] {
   });
 }
 
-function Search() {
+/** Filters what is shown; Enter goes to the one group or device that is found. */
+function Search({ city }: { city: City }) {
+  const go = () => {
+    const hit = view.value === "wall" || view.value === "map" ? found(city.groups.values(), search.value) : null;
+    if (hit !== null) [chosen.value, opened.value] = [hit.group.id, hit.device?.id ?? null];
+  };
   return (
     <input
       type="search"
@@ -138,6 +144,7 @@ function Search() {
       aria-label={t("search")}
       value={search.value}
       onInput={(event) => (search.value = event.currentTarget.value)}
+      onKeyDown={(event) => event.key === "Enter" && !event.isComposing && go()}
     />
   );
 }

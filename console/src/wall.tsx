@@ -1,6 +1,6 @@
 // The live wall: every camera group as one tile, by district and street, in the order of its grid cell.
 import { useComputed } from "@preact/signals";
-import type { City, Group } from "./city";
+import type { City, Device, Group } from "./city";
 import { t } from "./i18n";
 import type { Desk } from "./incidents";
 import { Mark } from "./marks";
@@ -10,8 +10,18 @@ export function matches(group: Group, words: string): boolean {
   const needle = words.trim().toLowerCase();
   if (needle === "") return true;
   const own = [group.id, group.name, group.cell ?? "", group.street, group.district];
-  return own.some((text) => text.toLowerCase().includes(needle)) || group.devices.some((d) => `${d.id} ${d.name} ${d.address}`.toLowerCase().includes(needle));
+  return own.some((text) => text.toLowerCase().includes(needle)) || group.devices.some((device) => meant(device, needle));
 }
+
+/** The one group that the words find, and the one device of it where they find a single one; null while they find none or several. */
+export function found(groups: Iterable<Group>, words: string): { group: Group; device: Device | null } | null {
+  const [group, ...others] = [...groups].filter((one) => matches(one, words));
+  if (words.trim() === "" || group === undefined || others.length > 0) return null;
+  const devices = group.devices.filter((one) => meant(one, words.trim().toLowerCase()));
+  return { group, device: devices.length === 1 ? devices[0]! : null };
+}
+
+const meant = (device: Device, needle: string): boolean => `${device.id} ${device.name} ${device.address}`.toLowerCase().includes(needle);
 
 function shown(city: City): Group[] {
   const groups = [...city.groups.values()].filter((group) => matches(group, search.value));

@@ -66,8 +66,9 @@ async def test_an_engineer_sees_an_incident_come_acknowledges_it_by_keyboard_and
         assert page.errors == []
 
 
-async def test_the_bar_on_top_is_one_row_on_a_small_screen_also_while_something_is_down(demo: Demo, tmp_path: Path) -> None:
-    async with browser(tmp_path / "profile", width=1366, height=768) as page, api(demo, "admin") as http:
+@pytest.mark.parametrize("width", [1366, 1500, 1680])
+async def test_the_bar_on_top_is_one_row_on_a_small_screen_also_while_something_is_down(demo: Demo, tmp_path: Path, width: int) -> None:
+    async with browser(tmp_path / "profile", width=width, height=768) as page, api(demo, "admin") as http:
         await sign_in(page, demo, "admin")
         await page.until("document.querySelectorAll('.tile.up').length === 12")
         device = await a_camera(http, demo)
@@ -104,6 +105,23 @@ async def test_an_engineer_says_which_loudspeaker_is_heard_where_a_camera_looks(
             assert [one["state"] for one in (await answer.json())["items"] if one["preset"] == ""] == ["rejected"]
         await page.run("document.querySelector('.speakers .chips button').click()")
         await page.until("document.querySelector('.speakers .chip.resolved')")
+        assert page.errors == []
+
+
+async def test_whoever_signs_in_next_sees_nothing_of_what_was_looked_at(demo: Demo, tmp_path: Path) -> None:
+    async with browser(tmp_path / "profile") as page:
+        await sign_in(page, demo, "operator")
+        await page.run(fill("input[type=search]", "0417"))
+        await press(page, "b")
+        await page.until("document.querySelector('.room-ledger')")
+        await page.run(f"[...document.querySelectorAll('nav button')].find(one => {LEAVES}.includes(one.textContent)).click()")
+        await page.until("document.querySelector('.sign-in')")
+        await page.run(fill(".sign-in input", demo.keys["liaison"]))
+        await page.run("document.querySelector('.sign-in button').click()")
+        await page.until("document.querySelector('main')")
+        assert await page.run("document.querySelector('main').className") == "room-wall"
+        assert await page.run("document.querySelector('input[type=search]').value") == ""
+        assert await page.run("document.querySelector('.said.wrong')?.textContent") is None
         assert page.errors == []
 
 
@@ -206,6 +224,7 @@ async def fault(http: aiohttp.ClientSession, demo: Demo, device: str) -> AsyncIt
 
 
 # How much wider the search is than what stands in it before anything is typed, in px.
+LEAVES = ["Sign out", "退出"]
 SPARE = """(() => {
     const box = document.querySelector('.top input');
     const { font, paddingLeft } = getComputedStyle(box);
