@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
@@ -216,6 +216,10 @@ _WORDS = {
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
 }
+_PATTERNS: Final = {
+    r"'^[^\x00-\x1f\x7f]*$'": "must be one line, without control characters",
+    r"'^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$'": "must be without control characters",
+}
 _THEIR_WORDS = re.compile(
     r"^(?:Value error, |Invalid JSON: |(?:Input|String|List|Frozenset|Set|Dictionary|Value|Tuple) should (?=be|have|match))"
 )
@@ -225,6 +229,8 @@ def _plain(kind: str, message: str) -> str:
     """pydantic's words, as we would say them."""
     if kind in _WORDS:
         return _WORDS[kind]
+    if kind == "string_pattern_mismatch" and (plain := next((ours for theirs, ours in _PATTERNS.items() if theirs in message), "")):
+        return plain
     theirs = _THEIR_WORDS.match(message)
     if theirs is None:
         return message

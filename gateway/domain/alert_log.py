@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from enum import StrEnum
 
 from gateway.domain.words import KINDS, SEVERITIES
@@ -60,7 +60,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "quiet-hours": ("路由 {route} 处于免打扰时段,{detail}", "quiet hours of the route {route}, {detail}"),
     "snoozed": ("已被暂停提醒,{detail}", "it is snoozed, {detail}"),
     "acknowledged": ("已有人确认,不再提醒:{detail}", "{detail}"),
-    "grouped": ("已合并通知:{detail}", "it was told together {detail}"),
+    "grouped": ("合并通知:{detail}", "it goes out together {detail}"),
     "over-before-told": ("通知发出之前已恢复:{detail}", "{detail}"),
     "muted": ("维护期内静默:{detail}", "it was muted {detail}"),
     "suppressed": ("上联故障已另行通知:{detail}", "it was suppressed {detail}"),
@@ -102,12 +102,19 @@ _DETAILS: Sequence[tuple[str, str]] = (  # what the log has for a detail, and th
     (r"the channel is no more in the alerts file", "该通道已从配置中删除"),
 )
 
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?[+-]\d\d:\d\d")
 
-def answers(log: Iterable[Delivery], *, channel: str = "", person: str = "", by_channel: Mapping[str, Sequence[str]]) -> Sequence[Answer]:
-    """The log of one incident in sentences, oldest first, as far as it concerns a channel or a person. `by_channel`: the routes of each."""
+
+def answers(
+    log: Iterable[Delivery], *, channel: str = "", person: str = "", by_channel: Mapping[str, Sequence[str]], zone: tzinfo
+) -> Sequence[Answer]:
+    """The log of one incident in sentences, oldest first, as far as it concerns a channel or a person.
+
+    `by_channel`: the routes of each. Times within a sentence are those of `zone`, to the second.
+    """
     routes = frozenset(by_channel.get(channel, ()))
     concerning = [one for one in log if _concerns(one, channel, routes)]
-    return list(_sentences(sorted(concerning, key=lambda one: one.number), person))
+    return list(_sentences(sorted(concerning, key=lambda one: one.number), person, zone))
 
 
 def beside(*, muted_by: str = "", suppressed_by: str = "", incident: str = "", now: datetime) -> Sequence[Answer]:
@@ -131,19 +138,24 @@ def _concerns(one: Delivery, channel: str, routes: frozenset[str]) -> bool:
     return not channel or one.channel == channel
 
 
-def _sentences(log: Iterable[Delivery], person: str) -> Iterator[Answer]:
+def _sentences(log: Iterable[Delivery], person: str, zone: tzinfo) -> Iterator[Answer]:
     for one in log:
         others = bool(person) and one.outcome is not Fate.HELD and person not in one.people
         code = "not-on-duty" if others else one.reason if one.outcome is Fate.HELD else one.outcome.value
         zh, en = WORDS.get(code, ("{reason}:{detail}", "{reason}: {detail}"))
         values = {"kind": one.kind, "channel": one.channel, "route": one.route, "message": one.message, "reason": one.reason}
-        values["detail"] = one.detail or one.reason or "-"
+        values["detail"] = _there(one.detail, zone) or one.reason or "-"
         values["people"] = ", ".join(one.people) or "-"
         told = one.outcome is Fate.SENT and not others
         reason = code if others else one.reason or code
         detail = _of_routes(values["detail"]) if code == "no-route" else _in_chinese(values["detail"])
         chinese = values | {"kind": _CHINESE.get(one.kind, one.kind), "detail": detail}
         yield Answer(one.ended_at or one.at, told, reason, zh.format(**chinese), en.format(**values))
+
+
+def _there(detail: str, zone: tzinfo) -> str:
+    """A detail of the log with its moments in the time of `zone`."""
+    return _MOMENT.sub(lambda moment: datetime.fromisoformat(moment[0]).astimezone(zone).isoformat(timespec="seconds"), detail)
 
 
 def _in_chinese(detail: str) -> str:

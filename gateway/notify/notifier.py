@@ -185,7 +185,7 @@ class Notifier:
         async with self._store.read() as tx:
             entries = await tx.alerts.log(incident=incident, limit=1_000)
         by_channel = {name: [route.name for route in self._alerts.routes.routes if name in route.channels] for name in self._couriers}
-        return answers(entries, channel=channel, person=person, by_channel=by_channel)
+        return answers(entries, channel=channel, person=person, by_channel=by_channel, zone=self._alerts.zone)
 
     # -- following ----------------------------------------------------------------------------------------------------
 

@@ -54,6 +54,7 @@ async def test_every_fault_is_named_with_its_place_and_without_its_value(house: 
         ("/v1/keys", {**KEY, "max_speaker": 1}, "/max_speaker", "is not known here; did you mean max_speakers?"),
         ("/v1/keys", {"roles": ["viewer"]}, "/name", "is missing"),
         ("/v1/keys", {**KEY, "max_speakers": "many"}, "/max_speakers", "must be a whole number"),
+        ("/v1/keys", {**KEY, "name": "two\nlines"}, "/name", "must be one line, without control characters"),
         ("/v1/keys", {**KEY, "name": ""}, "/name", "must have at least 1 character"),
         ("/v1/keys", {**KEY, "roles": "viewer"}, "/roles", "must be a list"),
         ("/v1/keys", {**KEY, "expires_at": "now"}, "/expires_at", "must be an RFC 3339 time"),

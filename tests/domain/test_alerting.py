@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.domain import alerting
-from gateway.domain.alert_log import Delivery, Fate, answers
+from gateway.domain.alert_log import Answer, Delivery, Fate, answers
 from gateway.domain.alert_routes import EARLIER_ROUTE, NO_ROUTE, NOT_MATCHED, Match, Quiet, Route, Routes
 from gateway.domain.alerting import Bundle, Happening, Kind, Message, Note, heed, ripe, wake
 from gateway.domain.hours import Hours
@@ -74,14 +74,28 @@ def desk(*routes: Route) -> Desk:
 
 def in_chinese(note: Note) -> str:
     """What somebody is answered in Chinese who asks why it was not told."""
+    return answered(note).zh
+
+
+def answered(note: Note) -> Answer:
     nothing: dict[str, Any] = {"message": "", "channel": "", "people": (), "kind": "", "severity": "", "attempts": 0, "times": 1}
     held = {"number": 1, "incidents": (note.incident,), "outcome": Fate.HELD, "at": note.at, "ended_at": None}
-    [answer] = answers([Delivery(route=note.route, reason=note.reason, detail=note.detail, **nothing, **held)], by_channel={})
-    return answer.zh
+    [answer] = answers([Delivery(route=note.route, reason=note.reason, detail=note.detail, **nothing, **held)], by_channel={}, zone=ZONE)
+    return answer
 
 
 def resolved(**changes: Any) -> dict[str, Any]:
     return {"state": "resolved", "resolved_at": START.isoformat(), **changes}
+
+
+def test_an_answer_says_times_as_the_site_has_them_and_nothing_to_be_told_that_is_not() -> None:
+    snoozed = answered(Note("I-1", "all", "snoozed", START, "until 2026-11-27T23:35:03.860272+00:00"))
+    assert (snoozed.zh, snoozed.en) == (
+        "已被暂停提醒,至 2026-11-28T07:35:03+08:00",
+        "it is snoozed, until 2026-11-28T07:35:03+08:00",
+    )
+    joined = answered(Note("I-1", "all", "grouped", START, "with others in A-1"))
+    assert (joined.zh, joined.en, joined.told) == ("合并通知:与其他故障并入 A-1", "it goes out together with others in A-1", False)
 
 
 # -- few messages ----------------------------------------------------------------------------------------------------------
