@@ -42,17 +42,6 @@ WINDOWS_OPENSSL: Final = (
 """The same for Windows' Command Prompt, where openssl was installed. The key lies outside: the package would hold a file too many."""
 
 
-def _second() -> list[str]:
-    return [
-        "六、国密签名 SM2/SM3 / The second signature (openssl 3, coreutils 9)",
-        "",
-        *(f"    {command}" for command in SECOND),
-        "",
-        "第一条须显示 Verified OK，第二条每个文件均须为 OK。 / The first must say Verified OK, the second OK for every file.",
-        "",
-    ]
-
-
 def certutil(footage: Sequence[str]) -> Iterator[str]:
     """A command of Windows' own for every file that `SUMS` lists."""
     named = (*sorted(footage), *(name for name in PROOF if name not in (SUMS, SUMS_SIGNATURE)))
@@ -72,6 +61,18 @@ def instructions(footage: Sequence[str], fingerprint: str, *, second: bool = Fal
     lines = [
         "证据包校验说明 / How to verify this evidence package",
         "",
+        *_browser(),
+        *_linux(),
+        *_windows(footage),
+        *_origin(fingerprint),
+        *_offline(),
+        *(_second() if second else ()),
+    ]
+    return "\r\n".join(lines).encode("utf-8-sig")
+
+
+def _browser() -> list[str]:
+    return [
         "一、浏览器 / A browser (Windows, Linux)",
         "",
         f"    {PAGE}",
@@ -80,6 +81,11 @@ def instructions(footage: Sequence[str], fingerprint: str, *, second: bool = Fal
         "Open it with Chrome, Edge or Firefox (no network needed) and choose this folder: signatures, digests and added files are checked.",
         "严格核验时请使用另行取得的同一页面。 / For a strict check use a copy of that page that came by another way.",
         "",
+    ]
+
+
+def _linux() -> list[str]:
+    return [
         "二、Linux (openssl, sha256sum)",
         "",
         "请在本文件夹内逐条执行。 / Run these in this folder.",
@@ -89,6 +95,11 @@ def instructions(footage: Sequence[str], fingerprint: str, *, second: bool = Fal
         "前两条须显示 Verified OK，第三条每个文件均须为 OK 或“成功”，第四条须无任何显示（有显示即为多出的文件）。",
         "The first two must say Verified OK, the third OK for every file, the fourth nothing at all: what it names was added.",
         "",
+    ]
+
+
+def _windows(footage: Sequence[str]) -> list[str]:
+    return [
         "三、Windows (命令提示符 / Command Prompt: certutil)",
         "",
         *(f"    {command}" for command in certutil(footage)),
@@ -100,6 +111,11 @@ def instructions(footage: Sequence[str], fingerprint: str, *, second: bool = Fal
         "",
         *(f"    {command}" for command in WINDOWS_OPENSSL),
         "",
+    ]
+
+
+def _origin(fingerprint: str) -> list[str]:
+    return [
         "四、证书指纹 / The certificate's fingerprint (SHA-256)",
         "",
         f"    {spaced(fingerprint)}",
@@ -108,12 +124,26 @@ def instructions(footage: Sequence[str], fingerprint: str, *, second: bool = Fal
         f"Compare it with the one that the gateway's operator gives by another way (the signed custody sheet {SHEET}, by telephone);",
         "that it is the one in this file proves nothing about the origin.",
         "",
+    ]
+
+
+def _offline() -> list[str]:
+    return [
         "五、离线工具 / Offline tool",
         "",
         "    gatewayctl footage verify .",
         "",
         "它也会发现多出的文件。 / It finds files that were added, too.",
         "",
-        *(_second() if second else ()),
     ]
-    return "\r\n".join(lines).encode("utf-8-sig")
+
+
+def _second() -> list[str]:
+    return [
+        "六、国密签名 SM2/SM3 / The second signature (openssl 3, coreutils 9)",
+        "",
+        *(f"    {command}" for command in SECOND),
+        "",
+        "第一条须显示 Verified OK，第二条每个文件均须为 OK。 / The first must say Verified OK, the second OK for every file.",
+        "",
+    ]
