@@ -85,7 +85,18 @@ class ClipShelf:
             await self._check_room(len(data))
             clip_id = ClipId(await asyncio.to_thread(shelf.keep, self._folder, data, what="clip"))
             clip = _measured(
-                Clip(clip_id, labels.name, len(data), 1, self._clock.now(), actor, labels.name_en, labels.tags, level), prepared
+                Clip(
+                    id=clip_id,
+                    name=labels.name,
+                    size=len(data),
+                    duration_ms=1,
+                    created_at=self._clock.now(),
+                    created_by=actor,
+                    name_en=labels.name_en,
+                    tags=labels.tags,
+                    level=level,
+                ),
+                prepared,
             )
 
             async def change(tx: Tx) -> Clip:

@@ -76,7 +76,16 @@ class _Exception(Section):
 
     def value(self, number: int) -> DatedHours:
         zones = frozenset(map(ZoneId, self.zones))
-        return DatedHours(f"file-{number}", self.name, self.first, self.last, self.from_, self.to, self.then, zones)
+        return DatedHours(
+            id=f"file-{number}",
+            name=self.name,
+            first=self.first,
+            last=self.last,
+            start=self.from_,
+            end=self.to,
+            effect=self.then,
+            zones=zones,
+        )
 
 
 class _File(Section):

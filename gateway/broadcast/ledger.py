@@ -110,7 +110,9 @@ class LedgerDesk:
         before = (await tx.ledger.outcomes([broadcast]))[broadcast]
         if before and before[-1].says_the_same(outcome, note, by.actor):
             return
-        entry = OutcomeEntry(broadcast, len(before) + 1, outcome, note, self._clock.now(), by.actor, by.name)
+        entry = OutcomeEntry(
+            broadcast=broadcast, number=len(before) + 1, outcome=outcome, note=note, at=self._clock.now(), actor=by.actor, name=by.name
+        )
         await tx.ledger.say(entry)
         data = {"outcome": outcome.value, "note": note, "by": by.name, "corrects": before[-1].outcome.value if before else ""}
         tx.emit(NewEvent(OUTCOME_EVENT, broadcast, entry.at, data))

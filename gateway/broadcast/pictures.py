@@ -166,7 +166,16 @@ class PictureDesk:
             data, at = just_shown or await self._taken(camera, case, actor)
             _must_be_jpeg(data)
             name = await asyncio.to_thread(shelf.keep, self._folder, data, what="picture")
-            kept = StreetPicture(broadcast, camera, moment, name, "image/jpeg", len(data), at, at + self._rules.keep_for)
+            kept = StreetPicture(
+                broadcast=broadcast,
+                camera=camera,
+                moment=moment,
+                sha256=name,
+                media_type="image/jpeg",
+                size=len(data),
+                at=at,
+                keep_until=at + self._rules.keep_for,
+            )
             await self._store.writer.write(lambda tx: _put_down(tx, kept), lane=Lane.FOOTAGE)
         except TimeoutError:
             await self._miss(broadcast, camera, moment, DeadlineExceeded.code)

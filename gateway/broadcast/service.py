@@ -89,8 +89,7 @@ class BroadcastService:
     """All broadcasts. `run` must be running for orders to be taken; `stop_all` works always.
 
     `speaker_of` gives the way to a speaker; `verify` raises WrongDevice when another device answers at its address; `hours`: when the city
-    may speak; `volume_of`: who sets how loud a speaker is;
-    `multicasting`: how zones hear one stream together, where they do.
+    may speak; `volume_of`: who sets how loud a speaker is; `multicasting`: how zones hear one stream together, where they do.
     """
 
     def __init__(
@@ -121,26 +120,25 @@ class BroadcastService:
         self._multicasting = multicasting
         self._pacer: Pacer = pacer or LocalPacer(clock)
         self._pacer.tell = self._tell_of_pacer
-        setups = Setups(manner.setups_at_once)
         self._rulebook = Rulebook(city=city, clock=clock, hours=hours, restraint=rules.restraint)
         self._farewells = Farewells(clock)
         leases = Leases(self._farewells)
         self._loudness = Loudness(volume_of, StoredNotes(store, clock), clock, tell=self._tell_of_volume)
         self._silencing = Silencing(self._journal, clock, lambda speaker: _player(speaker_of(speaker)))
         self._stage = Stage(
-            clock,
-            leases,
-            self._farewells,
-            self._pacer,
-            self._journal,
-            self._rulebook,
-            speaker_of,
-            lambda speaker: city.devices[speaker].place if speaker in city.devices else None,
-            verify,
-            self._loudness,
-            self._silencing,
-            setups,
-            manner,
+            clock=clock,
+            leases=leases,
+            farewells=self._farewells,
+            pacer=self._pacer,
+            journal=self._journal,
+            rules=self._rulebook,
+            speaker_of=speaker_of,
+            place_of=lambda speaker: city.devices[speaker].place if speaker in city.devices else None,
+            verify=verify,
+            loudness=self._loudness,
+            silencing=self._silencing,
+            setups=Setups(manner.setups_at_once),
+            manner=manner,
         )
         self._router = Router(city, board, circumstances or Circumstances(), leases.priority)
         self._asked: dict[BroadcastId, Asked] = {}  # those of _active that wait for a second person
@@ -183,10 +181,8 @@ class BroadcastService:
             chosen = self._route(wanted, order, length)
         self._rulebook.check_duration(length)
         group = self._room(order.priority)
-        reach = self._reach(
-            chosen, order.actor, order.priority, alone=order.seconded
-        )  # another order may have come while the sound was made
-        asks = asks or reach > cap
+        reach = self._reach(chosen, order.actor, order.priority, alone=order.seconded)
+        asks = asks or reach > cap  # another order may have come while the sound was made
         silent = self._rulebook.admit(wanted, chosen.speakers, length)
         chosen = _without(chosen, {speaker: why.reason.value for speaker, why in silent.items()})
         # In a task of its own: a caller that goes away must not leave an order that is durable and never carried out.
@@ -194,7 +190,9 @@ class BroadcastService:
         asker = Person(order.actor, order.sender) if asks else None
         if not asks and not order.seconded:
             self._rulebook.count_reach(wanted, chosen.speakers)
-        taken = Acceptance(group, wanted, chosen, sound, length, epoch, answer, asker, reach)
+        taken = Acceptance(
+            group=group, wanted=wanted, route=chosen, sound=sound, length=length, epoch=epoch, answer=answer, asker=asker, reach=reach
+        )
         group.create_task(self._accept(taken), name=f"accept {order.id}")
         if not asks:  # while it is written down
             group.create_task(self._find_ways(chosen.speakers), name=f"ways {order.id}")
@@ -242,7 +240,15 @@ class BroadcastService:
         """An order that nobody gives, of something that is never the same."""
         now = self._clock.now()
         until = now + timedelta(seconds=self._rules.not_after_max_s)
-        return Broadcast(BroadcastId("explained"), Programme(Talk()), targets, priority, until, now, SYSTEM)
+        return Broadcast(
+            id=BroadcastId("explained"),
+            programme=Programme(Talk()),
+            targets=targets,
+            priority=priority,
+            not_after=until,
+            created_at=now,
+            actor=SYSTEM,
+        )
 
     def _route(self, wanted: Broadcast, order: Order, length: timedelta = timedelta()) -> Route:
         cap = max(self._cap(order.speaker_cap), self._rules.max_speakers_approved)

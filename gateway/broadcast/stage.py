@@ -34,7 +34,7 @@ class Manner:
 USUAL = Manner()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """What a performance needs of the house. `place_of`: where the inventory has a speaker now, None when it has none. `verify` raises
     WrongDevice when another device answers at a speaker's address, and ends by itself within a bounded time; it gives why a speaker is

@@ -218,7 +218,16 @@ class PowerDesk:
                 raise Conflict(
                     f"The power of port {port} is switched off.", code="power-off-already", hint="somebody meant that: ask first"
                 )
-            cycle = PowerCycle(self._new_id(), device.id, switch.id, found, port, str(actor), reason, self._clock.now())
+            cycle = PowerCycle(
+                id=self._new_id(),
+                device=device.id,
+                switch=switch.id,
+                object=found,
+                port=port,
+                actor=str(actor),
+                reason=reason,
+                began_at=self._clock.now(),
+            )
             await self._begin(cycle, actor)
             return await self._off_and_on(cycle, actor)
         finally:
@@ -321,7 +330,15 @@ def _event(cycle: PowerCycle, outcome: PowerOutcome, actor: Actor) -> NewEvent:
 
 def _cycled(cycle: PowerCycle, outcome: PowerOutcome) -> Cycled:
     assert cycle.ended_at is not None
-    return Cycled(cycle.id, cycle.device, cycle.switch, cycle.port, outcome, cycle.began_at, cycle.ended_at)
+    return Cycled(
+        id=cycle.id,
+        device=cycle.device,
+        switch=cycle.switch,
+        port=cycle.port,
+        outcome=outcome,
+        began_at=cycle.began_at,
+        ended_at=cycle.ended_at,
+    )
 
 
 async def _quiet(work: Awaitable[Cycled]) -> Cycled | Exception:

@@ -128,7 +128,18 @@ class Alarms:
             return NOTHING
         if len(self._by_place) >= ALARMS or len(self.of(concerned)) >= PER_DEVICE:
             return NOTHING
-        alarm = Alarm(concerned, source, rule.trap, key, rule.event, rule.raises, now, now + rule.lasts, text, of_link=rule.of_port)
+        alarm = Alarm(
+            device=concerned,
+            source=source,
+            trap=rule.trap,
+            key=key,
+            event=rule.event,
+            outcome=rule.raises,
+            since=now,
+            expires=now + rule.lasts,
+            text=text,
+            of_link=rule.of_port,
+        )
         return Change(raised=(alarm,))
 
     def lasting(self, now: datetime, within: timedelta) -> frozenset[DeviceId]:

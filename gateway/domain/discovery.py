@@ -179,7 +179,15 @@ def _contradicts(seen: Sighting, device: Device) -> bool:
 
 
 def _moved(device: DeviceId, seen: Sighting, by: Sequence[str], *, others: tuple[str, ...] = ()) -> Finding:
-    return Finding(Kind.MOVED, f"moved:{device}:{seen.address}", seen, device, {"address": seen.address}, tuple(by), others)
+    return Finding(
+        kind=Kind.MOVED,
+        key=f"moved:{device}:{seen.address}",
+        sighting=seen,
+        device=device,
+        changes={"address": seen.address},
+        by=tuple(by),
+        others=others,
+    )
 
 
 def _told(seen: Sighting) -> dict[str, str]:

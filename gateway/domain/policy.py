@@ -172,7 +172,7 @@ def _step(
     )
     if state is before.state:
         return after, None
-    return after, Transition(before.device, before.state, state, now, reason, check, facts)
+    return after, Transition(device=before.device, before=before.state, after=state, at=now, reason=reason, check=check, facts=facts)
 
 
 def _suspected(before: PolicyState, results: Sequence[CheckResult], limits: Limits) -> Mapping[str, int]:

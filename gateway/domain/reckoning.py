@@ -497,7 +497,15 @@ class _Look:
     def _join(self, incident_id: IncidentId, device: DeviceId, role: Role) -> None:
         incident, standing = self.after[incident_id], self.scene.board[device]
         since = standing.since or self.now
-        member = Member(device, standing.state, standing.reason, since, role, self.now, self.scene.city.devices[device].kind)
+        member = Member(
+            device=device,
+            state=standing.state,
+            reason=standing.reason,
+            since=since,
+            role=role,
+            joined_at=self.now,
+            kind=self.scene.city.devices[device].kind,
+        )
         self.home[device] = incident_id
         self._put(self._with(incident, member), News.GROWN, member)
 

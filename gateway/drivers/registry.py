@@ -167,7 +167,19 @@ class Drivers:
         profile = self._profiles.by_name.get(device.profile) or self._profiles.match(self._identities.get(device.id, by_inventory))
         login, quirks = self._credentials.get(device.id, NO_CREDENTIALS), profile.quirks if profile else NO_QUIRKS
         ways = profile.speaker if profile else USUAL_WAYS
-        return _Met(device, profile, Target(device.id, device.address, device.ports, login, device.profile, quirks, ways))
+        return _Met(
+            device,
+            profile,
+            Target(
+                device=device.id,
+                address=device.address,
+                ports=device.ports,
+                credentials=login,
+                profile=device.profile,
+                quirks=quirks,
+                speaker=ways,
+            ),
+        )
 
     def traps_of(self, device_id: DeviceId) -> Mapping[str, TrapRule]:
         """What a device's notifications mean, by their object id. Raises NotFound."""

@@ -125,13 +125,13 @@ class Strangers:
             profile, ports, mac = self._profiles.match(traits), values[_BRIDGE_PORTS], values[_BRIDGE_ADDRESS]
             own = hardware_address(mac.hex()) if isinstance(mac, bytes) else ""
             return Described(
-                traits.description,
-                traits.object_id,
-                text(values[_NAME] or ""),
-                login.name,
-                profile.name if profile else "",
-                DeviceKind.SWITCH if isinstance(ports, int) and ports >= _MANY_PORTS else None,
-                (own,) if own else (),
+                description=traits.description,
+                object_id=traits.object_id,
+                name=text(values[_NAME] or ""),
+                login=login.name,
+                profile=profile.name if profile else "",
+                kind=DeviceKind.SWITCH if isinstance(ports, int) and ports >= _MANY_PORTS else None,
+                macs=(own,) if own else (),
             )
         return None
 

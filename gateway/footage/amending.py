@@ -111,30 +111,41 @@ class AmendingDesk:
         async with self._store.read() as tx:
             await tx.footage.get(request)
 
-        async def change(tx: Tx) -> Document:
-            kept = await added(tx)
-            if also is not None:
-                await also(tx, kept)
-            return kept
-
-        async def added(tx: Tx) -> Document:
-            before, there = await tx.footage.get(request), await tx.documents.of(request)
-            same = next((one for one in there if one.sha256 == digest), None)
-            if same is not None and same.removed_at is None:
-                return same
-            if also is None and sum(one.removed_at is None for one in there) >= DOCUMENTS_MAX:
-                raise Conflict(f"a request has at most {DOCUMENTS_MAX} documents", code="too-many-documents")
-            new = made if same is None else replace(made, id=same.id)
-            await (tx.documents.add(new) if same is None else tx.documents.put(new))
-            detail = {"document": new.id, "kind": kind, "name": new.name, "sha256": digest, "size": new.size}
-            await write_down(tx, request, Step.DOCUMENT_ADDED, by=by, at=new.at, detail=detail)
-            await self._put(tx, before, before, documents=_authorising([*there, new]), by=by)
-            return new
-
         async with self._alone:
             digest = await asyncio.to_thread(shelf.keep, self._folder, data, what=_WHAT)
-            made = Document(DocumentId(self._new_id()), request, kind, _called(name), media, digest, len(data), by, self._clock.now())
+            made = Document(
+                id=DocumentId(self._new_id()),
+                request=request,
+                kind=kind,
+                name=_called(name),
+                media=media,
+                sha256=digest,
+                size=len(data),
+                by=by,
+                at=self._clock.now(),
+            )
+
+            async def change(tx: Tx) -> Document:
+                kept = await self._added(tx, made, owed=also is not None)
+                if also is not None:
+                    await also(tx, kept)
+                return kept
+
             return await self._write(change)
+
+    async def _added(self, tx: Tx, made: Document, *, owed: bool) -> Document:
+        before, there = await tx.footage.get(made.request), await tx.documents.of(made.request)
+        same = next((one for one in there if one.sha256 == made.sha256), None)
+        if same is not None and same.removed_at is None:
+            return same
+        if not owed and sum(one.removed_at is None for one in there) >= DOCUMENTS_MAX:
+            raise Conflict(f"a request has at most {DOCUMENTS_MAX} documents", code="too-many-documents")
+        new = made if same is None else replace(made, id=same.id)
+        await (tx.documents.add(new) if same is None else tx.documents.put(new))
+        detail = {"document": new.id, "kind": new.kind, "name": new.name, "sha256": new.sha256, "size": new.size}
+        await write_down(tx, new.request, Step.DOCUMENT_ADDED, by=new.by, at=new.at, detail=detail)
+        await self._put(tx, before, before, documents=_authorising([*there, new]), by=new.by)
+        return new
 
     async def documents(self, request: RequestId) -> Sequence[Document]:
         """Those of a request, the oldest first."""

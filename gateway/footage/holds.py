@@ -98,15 +98,15 @@ class HoldDesk:
         await self._check_approved(order)
         coverages = await self._asked(order)
         hold = Hold(
-            HoldId(self._new_id()),
-            by,
-            order.reason.strip(),
-            tuple(one.camera for one in coverages),
-            order.window,
-            self._clock.now(),
-            order.expires_at,
-            order.request,
-            order.everything,
+            id=HoldId(self._new_id()),
+            owner=by,
+            reason=order.reason.strip(),
+            cameras=tuple(one.camera for one in coverages),
+            window=order.window,
+            created_at=self._clock.now(),
+            expires_at=order.expires_at,
+            request=order.request,
+            everything=order.everything,
         )
         async with self._store.read() as tx:
             rates = await tx.holds.bytes_per_s(hold.cameras)

@@ -82,7 +82,16 @@ class ImportDesk:
             if state not in OPEN:
                 raise Conflict(f"a request that is {state} takes no files", code="wrong-state")
             number = await tx.imports.next_number(request)
-            one = Import(ImportId(self._new_id()), request, number, brought, size, sha256.lower(), by, self._clock.now())
+            one = Import(
+                id=ImportId(self._new_id()),
+                request=request,
+                number=number,
+                brought=brought,
+                size=size,
+                expected=sha256.lower(),
+                by=by,
+                made_at=self._clock.now(),
+            )
             await tx.imports.add(one)
             return one
 

@@ -126,7 +126,15 @@ class ViewingDesk:
         async with self._store.read() as tx:
             known = await tx.footage.get(request)
         viewing = Viewing(
-            ViewingId(self._new_id()), request, look.viewer, look.identity, look.companions, look.place, by, now, now + self._lasts
+            id=ViewingId(self._new_id()),
+            request=request,
+            viewer=look.viewer,
+            identity=look.identity,
+            companions=look.companions,
+            place=look.place,
+            supervisor=by,
+            started_at=now,
+            until=now + self._lasts,
         )
         async with denials_on_record(self._store, self._clock, request, by=by, name="viewing"):
             if by.actor != known.submitted_by.actor:
@@ -150,7 +158,18 @@ class ViewingDesk:
             files = [file for file in await tx.footage.files(known.request) if not file.removed]
             brought = [one for one in await tx.imports.of(known.request) if one.state is ImportState.KEPT and not one.removed]
         folder = self._folder_of(known.request)
-        films = [Film(known, file.name, file.camera, file.period, file.runs, folder / file.name, file.sha256) for file in files]
+        films = [
+            Film(
+                viewing=known,
+                name=file.name,
+                camera=file.camera,
+                period=file.period,
+                runs=file.runs,
+                path=folder / file.name,
+                sha256=file.sha256,
+            )
+            for file in files
+        ]
         return known, films + await asyncio.to_thread(lambda: [_brought(known, one, folder / one.name) for one in brought])
 
     async def film(self, viewing: ViewingId, name: str, *, by: Person) -> Film:
@@ -262,7 +281,17 @@ def _brought(viewing: Viewing, one: Import, path: Path) -> Film:
     shown = Period(ITS_OWN_START, ITS_OWN_START + max(_LEAST, head.lasts if head else _LEAST))
     why_not = WhyNot.NO_MP4 if head is None else None if head.shown else WhyNot.ENCODING
     camera = DeviceId(one.brought.camera or one.brought.device)
-    return Film(viewing, one.name, camera, shown, (shown,), path, one.sha256, brought=True, why_not=why_not)
+    return Film(
+        viewing=viewing,
+        name=one.name,
+        camera=camera,
+        period=shown,
+        runs=(shown,),
+        path=path,
+        sha256=one.sha256,
+        brought=True,
+        why_not=why_not,
+    )
 
 
 def _must_supervise(viewing: Viewing, by: Person) -> None:

@@ -378,4 +378,14 @@ def _shown(before: Standing, after: PolicyState, transition: Transition | None, 
         elif result.check == CLOCK and "offset_s" in result.facts:
             offset = timedelta(seconds=result.facts["offset_s"])
     since = transition.at if transition else before.since
-    return Standing(before.device, after.state, since, after.reason, after.check, last_seen, offset, facts, introduction)
+    return Standing(
+        device=before.device,
+        state=after.state,
+        since=since,
+        reason=after.reason,
+        check=after.check,
+        last_seen=last_seen,
+        offset=offset,
+        facts=facts,
+        introduction=introduction,
+    )

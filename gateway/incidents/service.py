@@ -315,7 +315,9 @@ class IncidentService:
     async def _note_deed(self, tx: Tx, incident: Incident, deed: Deed, by: Person, now: datetime) -> None:
         actor = "" if by.actor == SYSTEM else str(by.actor)
         detail = {"level": incident.escalation_level} if deed.act is Act.ESCALATE else _detail(deed)
-        await tx.incidents.note(incident.id, Entry(0, now, deed.act.value, actor, deed.comment, detail, by.name))
+        await tx.incidents.note(
+            incident.id, Entry(number=0, at=now, what=deed.act.value, actor=actor, comment=deed.comment, detail=detail, name=by.name)
+        )
         tx.emit(self._event(_ACT_EVENTS[deed.act], incident, now, actor=by.actor, comment=deed.comment))
 
     def _event(self, kind: str, incident: Incident, now: datetime, *, actor: Actor, comment: str = "") -> NewEvent:

@@ -310,7 +310,12 @@ class WorkOrderDesk:
             if before is not None and await tx.work_orders.get(before.id) != before:
                 raise Conflict(f"Work order {before.id} was changed meanwhile.", code="changed-meanwhile", hint="Look at it again.")
             await tx.work_orders.save(after)
-            await tx.work_orders.note(after.id, Entry(0, now, event.partition(".")[2], actor, comment, detail, by.name if by else ""))
+            await tx.work_orders.note(
+                after.id,
+                Entry(
+                    number=0, at=now, what=event.partition(".")[2], actor=actor, comment=comment, detail=detail, name=by.name if by else ""
+                ),
+            )
             data = {"work_order": self.told(after), "actor": actor or str(SYSTEM), "comment": comment, "detail": dict(detail)}
             tx.emit(NewEvent(event, after.id, now, data))
             if by is not None:

@@ -59,13 +59,13 @@ class _Match(Section):
 
     def value(self) -> Match:
         return Match(
-            self.severity,
-            frozenset(kind.value for kind in self.kinds),
-            self.districts,
-            self.cells,
-            self.groups,
-            self.vendors,
-            tuple(one.value() for one in self.times),
+            severity=self.severity,
+            kinds=frozenset(kind.value for kind in self.kinds),
+            districts=self.districts,
+            cells=self.cells,
+            groups=self.groups,
+            vendors=self.vendors,
+            times=tuple(one.value() for one in self.times),
         )
 
 
@@ -171,13 +171,13 @@ def load_alerts(path: Path) -> Alerts:
         file.refuse()
     zone = ZoneInfo(found.timezone)
     return Alerts(
-        found.channels,
-        Routes(tuple(route.value() for route in found.routes), zone),
-        found.language,
-        zone,
-        tuple(one.value() for one in found.work_orders),
-        tuple(one.value() for one in found.footage),
-        tuple(one.value() for one in found.broadcasts),
+        channels=found.channels,
+        routes=Routes(tuple(route.value() for route in found.routes), zone),
+        language=found.language,
+        zone=zone,
+        handovers=tuple(one.value() for one in found.work_orders),
+        footage=tuple(one.value() for one in found.footage),
+        broadcasts=tuple(one.value() for one in found.broadcasts),
     )
 
 

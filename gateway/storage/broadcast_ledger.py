@@ -159,18 +159,26 @@ class LedgerRepository:
 
 def _entry(row: Row[Any]) -> OutcomeEntry:
     actor = Actor(ActorKind(row.actor_kind), row.actor_id)
-    return OutcomeEntry(BroadcastId(row.broadcast), row.number, StreetOutcome(row.outcome), row.note, row.at, actor, row.name)
+    return OutcomeEntry(
+        broadcast=BroadcastId(row.broadcast),
+        number=row.number,
+        outcome=StreetOutcome(row.outcome),
+        note=row.note,
+        at=row.at,
+        actor=actor,
+        name=row.name,
+    )
 
 
 def _picture(row: Row[Any]) -> StreetPicture:
     return StreetPicture(
-        BroadcastId(row.broadcast),
-        DeviceId(row.camera),
-        Moment(row.moment),
-        row.sha256,
-        row.media_type,
-        row.size,
-        row.at,
-        row.keep_until,
-        bool(row.gone),
+        broadcast=BroadcastId(row.broadcast),
+        camera=DeviceId(row.camera),
+        moment=Moment(row.moment),
+        sha256=row.sha256,
+        media_type=row.media_type,
+        size=row.size,
+        at=row.at,
+        keep_until=row.keep_until,
+        gone=bool(row.gone),
     )

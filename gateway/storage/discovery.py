@@ -163,11 +163,11 @@ def _finding(value: dict[str, Any]) -> Finding:
         **{**seen, "kind": DeviceKind(kind) if kind else None, "macs": tuple(seen["macs"]), "logins": tuple(seen["logins"])}
     )
     return Finding(
-        Kind(value["kind"]),
-        value["key"],
-        sighting,
-        DeviceId(value["device"]) if value["device"] else None,
-        value["changes"],
-        tuple(value["by"]),
-        tuple(value["others"]),
+        kind=Kind(value["kind"]),
+        key=value["key"],
+        sighting=sighting,
+        device=DeviceId(value["device"]) if value["device"] else None,
+        changes=value["changes"],
+        by=tuple(value["by"]),
+        others=tuple(value["others"]),
     )

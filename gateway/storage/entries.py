@@ -39,4 +39,7 @@ async def read(conn: AsyncConnection, whose: Column[Any], thing: str, *, after: 
     table = whose.table.c
     statement = select(whose.table).where(whose == thing, table.number > after).order_by(table.number).limit(limit)
     rows = await conn.execute(statement)
-    return [Entry(row.number, row.at, row.what, row.actor, row.comment, row.detail, row.name) for row in rows]
+    return [
+        Entry(number=row.number, at=row.at, what=row.what, actor=row.actor, comment=row.comment, detail=row.detail, name=row.name)
+        for row in rows
+    ]

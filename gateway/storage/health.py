@@ -101,11 +101,11 @@ class HealthRepository:
 
 def _transition(row: Row[tuple[object, ...]]) -> Transition:
     return Transition(
-        DeviceId(row.device),
-        HealthState(row.before_state),
-        HealthState(row.after_state),
-        row.at,
-        row.reason,
-        row.check_name,
-        row.facts,
+        device=DeviceId(row.device),
+        before=HealthState(row.before_state),
+        after=HealthState(row.after_state),
+        at=row.at,
+        reason=row.reason,
+        check=row.check_name,
+        facts=row.facts,
     )

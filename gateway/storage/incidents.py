@@ -241,4 +241,13 @@ def _incident(row: Row[Any], members: Mapping[DeviceId, Member]) -> Incident:
 
 def _member(row: Row[Any]) -> Member:
     kind = DeviceKind(row.kind) if row.kind is not None else None
-    return Member(DeviceId(row.device), HealthState(row.state), row.reason, row.since, Role(row.role), row.joined_at, kind, row.until)
+    return Member(
+        device=DeviceId(row.device),
+        state=HealthState(row.state),
+        reason=row.reason,
+        since=row.since,
+        role=Role(row.role),
+        joined_at=row.joined_at,
+        kind=kind,
+        until=row.until,
+    )

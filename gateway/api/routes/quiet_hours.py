@@ -118,7 +118,9 @@ async def add_quiet_days(call: Call, body: DaysIn) -> DaysOut:
     """Make some days quiet, or open, in some zones or everywhere. They are on record with who did it, and why."""
     zones = frozenset(map(ZoneId, body.zones))
     must_reach_zones(call.caller.key, zones)
-    wanted = DatedHours("", body.name, body.first, body.last, body.start, body.end, body.effect, zones)
+    wanted = DatedHours(
+        id="", name=body.name, first=body.first, last=body.last, start=body.start, end=body.end, effect=body.effect, zones=zones
+    )
     return _days(await call.services.hours.add(wanted, reason=body.reason, actor=call.caller.actor))
 
 
