@@ -53,7 +53,15 @@ async def standing_city(folder: Path, wanted: Plan) -> AsyncIterator[tuple[city.
         for role in ROLES:
             observer.keys[role] = await observer.new_key(role)
         await observer.put_on_duty("王建国", phone="13800000000")
+        watch = asyncio.create_task(tell_of_its_end(daemon, layout), name="the gateway's end")
+        stack.callback(watch.cancel)
         yield layout, observer
+
+
+async def tell_of_its_end(daemon: asyncio.subprocess.Process, layout: city.Layout) -> None:
+    """Say that the gateway ended while the demo goes on, where its last words are, and how it is started again on the same city."""
+    code = await daemon.wait()
+    say(f"the gateway ended with {code}; its log: {layout.log('gateway')}; start it again: ./gw run --config {layout.config}")
 
 
 async def _until_ready(observer: Observer, daemon: asyncio.subprocess.Process, layout: city.Layout) -> None:
