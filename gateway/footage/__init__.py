@@ -9,6 +9,7 @@
 - Looked at: `strips`, `viewing`, `viewing_page`.
 - Given away: `handover`, `links`, `link_page`, compared with its seal by `comparing` and `damage`; sent by `sending`, `carrying` to
   `destinations` (`to_directory`, `to_object_store`).
+- Compared with its seal while it lies there: `scrubbing`, `scrub_worker`.
 - Over: `disposal`, `shredding`.
 - On record: `ledger`, `custody`. Files in threads: `filework`.
 """

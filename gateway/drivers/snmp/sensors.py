@@ -105,7 +105,7 @@ def date(raw: Value) -> str:
         return moment.isoformat(timespec="seconds")
     found = _MOMENT.search(text(raw))
     try:
-        return datetime(*map(int, found.groups())).isoformat(timespec="seconds") if found else ""  # type: ignore[arg-type] # noqa: DTZ001 (it tells no zone)
+        return datetime(*map(int, found.groups())).isoformat(timespec="seconds") if found else ""  # type: ignore[arg-type]  # noqa: DTZ001 -- it tells no zone
     except ValueError:
         return ""
 
