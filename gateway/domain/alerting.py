@@ -1,7 +1,8 @@
 """What is told of incidents, when, and what is held back and why: few messages, each complete, none twice.
 
 A route's incidents are told in *bundles*. A bundle waits `group_wait` for company, then becomes one message; what comes within
-`group_interval` of it joins it and is told as one update when the interval has passed, at once when it is worse than what was told.
+`group_interval` of it joins it and is told as one update when the interval has passed, at once when it is worse than what was told:
+more severe, or as severe and one incident that alone takes `FAR_MORE` times as many devices as all that was told.
 Later ones begin a bundle of their own. When all that a bundle told is over, and stays so for `group_wait`, that is told once, and the
 bundle is gone. While something of it is open, neither acknowledged nor snoozed, it is told again every `remind`.
 
@@ -31,6 +32,8 @@ LINES_MAX = 300
 """Incidents that one bundle follows: its row stays small enough to be written at once. More begin another bundle."""
 BUNDLES_MAX = 100
 """Bundles of one route; beyond them what comes joins the newest."""
+FAR_MORE = 3
+"""Each message that does not wait for this takes at least as many times the devices of all before: few fit into any city."""
 SHOWN = 30
 """Incidents that one message carries whole; those beyond are counted."""
 
@@ -354,8 +357,13 @@ def _passes(fresh: Iterable[Line], route: Route, now: datetime, routes: Routes) 
 
 
 def _worse(fresh: Iterable[Line], bundle: Bundle) -> bool:
-    told = [line.told for line in bundle.lines.values() if line.told is not None]
-    return not told or min(line.trouble.severity.rank for line in fresh) < min(severity.rank for severity in told)
+    """Whether something of `fresh` is more severe than all that `bundle` told, or as severe and by far larger."""
+    ranks = [line.told.rank for line in bundle.lines.values() if line.told is not None]
+    if not ranks:
+        return True
+    rank, far_more = min(ranks), FAR_MORE * max(1, sum(line.trouble.devices for line in bundle.told))
+    found = [(line.trouble.severity.rank, line.trouble.devices) for line in fresh]
+    return any(severity < rank or (severity == rank and devices >= far_more) for severity, devices in found)
 
 
 def _passing(bundle: Bundle, route: Route, moment: datetime, routes: Routes) -> datetime:

@@ -150,6 +150,30 @@ def test_what_is_worse_than_what_was_told_does_not_wait_for_the_interval() -> No
     assert [(message.kind, message.severity) for message in house.messages] == [(Kind.PROBLEM, "minor"), (Kind.UPDATE, "critical")]
 
 
+def test_what_alone_takes_several_times_as_many_devices_as_all_that_was_told_does_not_wait_for_the_interval() -> None:
+    house = desk()
+    house.sees("opened", devices=3)
+    house.passes(20)
+    house.sees("opened", id_="I-2", devices=75)
+    house.passes(11)
+    assert house.told == [("problem", ["I-1"]), ("update", ["I-2"])]
+    house.sees("opened", id_="I-3", devices=80)
+    house.passes(60)
+    assert len(house.told) == 2, "about as large as what was told"
+
+
+def test_what_is_large_and_less_severe_and_a_storm_of_small_ones_wait_for_the_interval() -> None:
+    house = desk()
+    house.sees("opened", devices=3)
+    house.passes(20)
+    house.sees("opened", id_="I-2", devices=75, severity="major")
+    for number in range(3, 20):
+        house.sees("opened", id_=f"I-{number}", devices=8)
+    house.passes(300)
+    assert [kind for kind, _ in house.told] == ["problem", "update"]
+    assert house.messages[1].at - house.messages[0].at == INTERVAL
+
+
 def test_a_later_incident_is_a_message_of_its_own_with_a_recovery_of_its_own() -> None:
     house = desk()
     house.sees("opened")
@@ -510,6 +534,7 @@ def _play(house: Desk, steps: Sequence[Any]) -> dict[str, tuple[str, Severity]]:
                 "id_": id_,
                 "state": now_is,
                 "severity": worst.value,
+                "devices": 4**number,
                 "escalation_level": int(event == "escalated"),
             }
             if event == "snoozed":
@@ -541,8 +566,11 @@ def _bundles_keep_their_pace(house: Desk, route: Route) -> None:
             by_bundle[message.bundle].append(message)
     for told in by_bundle.values():
         for before, after in itertools.pairwise(told):
-            worse = after.severity.rank < min(one.severity.rank for one in told[: told.index(after)])
-            assert worse or after.at - before.at >= route.group_interval
+            earlier = told[: told.index(after)]
+            rank = min(one.severity.rank for one in earlier)
+            before_it = sum({one.id: one.devices for message in earlier for one in message.troubles}.values())
+            large = any(one.severity.rank == rank and one.devices >= alerting.FAR_MORE * before_it for one in after.troubles)
+            assert after.severity.rank < rank or large or after.at - before.at >= route.group_interval
 
 
 def _nights_are_quiet(house: Desk, route: Route) -> None:
