@@ -10,6 +10,7 @@ from aiohttp import web
 
 from gateway.api import docs
 from gateway.api.auth import Gate, KeyRing, Pace, Sessions
+from gateway.api.footage_reach import must_be_allowed
 from gateway.api.gathering import Gathering
 from gateway.api.meter import METERS, Meters
 from gateway.api.once import Once, fingerprint
@@ -18,7 +19,7 @@ from gateway.api.replies import json_reply
 from gateway.api.routes import TABLES
 from gateway.api.routes.events import STREAMS, EventStreams
 from gateway.api.routes.talk import GATHERING
-from gateway.api.routing import Call, Open, Operation, Routes, allowed
+from gateway.api.routing import Call, Open, Operation, Routes
 from gateway.api.services import NOBODY, SERVICES, Services
 from gateway.api.serving import Runner
 from gateway.domain.access import Permission
@@ -113,9 +114,10 @@ def _endpoint(operation: Operation, services: Services, gate: Gate, once: Once, 
     async def _answered(request: web.Request, *, guarded: bool) -> web.StreamResponse:
         try:
             caller = gate.admit(request, paced=operation.policy is not Permission.BROADCAST_STOP) if guarded else NOBODY
-            allowed(caller, operation.policy)
+            call = Call(request, services, caller, gate)
+            await must_be_allowed(call, operation.policy)
             arguments = await operation.arguments(request, services.limits)
-            act = partial(_act, operation, Call(request, services, caller, gate), arguments)
+            act = partial(_act, operation, call, arguments)
             key = request.headers.get("Idempotency-Key") if operation.repeatable else None
             if key is None:
                 return await act()

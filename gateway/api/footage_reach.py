@@ -1,10 +1,10 @@
 """Whose footage request it is, whether the caller's key reaches it, and what the caller sees of those of others."""
 
 from collections.abc import Collection
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from gateway.api.models import PageQuery
-from gateway.api.routing import Call, allowed
+from gateway.api.routing import Call, Policy, allowed
 from gateway.api.scopes import cameras_within, reaches
 from gateway.domain.access import Permission
 from gateway.domain.devices import DeviceId
@@ -13,6 +13,9 @@ from gateway.domain.footage import FootageRequest, Reach, RequestId
 from gateway.domain.holds import Hold, HoldId
 from gateway.errors import Forbidden, NotFound
 from gateway.footage.holds import EVENT as HOLD_EVENT
+
+_FOOTAGE: Final = "footage:"
+"""What the rights that concern footage begin with."""
 
 
 def request_id(call: Call) -> RequestId:
@@ -54,6 +57,18 @@ async def refuse(call: Call, request: RequestId, refusal: Forbidden) -> NoReturn
     """Raise `refusal` of something that belongs to `request`, once it is on record. The errors of storage instead."""
     await call.services.footage.refusals.of_request(request, refusal, by=call.caller.person, wish=_wish(call))
     raise refusal
+
+
+async def must_be_allowed(call: Call, policy: Policy) -> None:
+    """As `allowed`; whom it refuses something of footage is on record first. The errors of storage instead."""
+    try:
+        allowed(call.caller, policy)
+    except Forbidden as refusal:
+        if isinstance(policy, Permission) and policy.startswith(_FOOTAGE):
+            named = call.request.match_info.get("request_id")
+            request = RequestId(named) if named else None
+            await call.services.footage.refusals.of_call(request, refusal, by=call.caller.person, wish=_wish(call))
+        raise
 
 
 def _wish(call: Call) -> str:
@@ -124,10 +139,10 @@ async def _told_of(call: Call, event: Event) -> tuple[Actor, Collection[DeviceId
 async def owned(call: Call, wish: str, needs: Permission) -> RequestId:
     """As `within`, for what who filed the request does by the right `needs`, or who may approve.
 
-    Forbidden to others, and on record (`not-yours`) when they have that right.
+    Forbidden to others, and on record: `not-yours` when they have that right.
     """
     name = await within(call)
     if not call.caller.may(Permission.FOOTAGE_APPROVE):
-        allowed(call.caller, needs)
+        await must_be_allowed(call, needs)
         await call.services.footage.must_be_filer(name, by=call.caller.person, wish=wish)
     return name

@@ -13,7 +13,8 @@ from gateway.domain.events import Person
 from gateway.domain.footage import Act, Document, DocumentKind, RequestId, Step
 from gateway.errors import Conflict, Fault, InvalidInput
 from gateway.evidence.contents import MANIFEST
-from gateway.footage.custody import denials_on_record, write_down
+from gateway.footage.custody import write_down
+from gateway.footage.refusals import RefusalDesk
 from gateway.storage.store import Store, Tx
 
 
@@ -37,6 +38,7 @@ class HandOverDesk:
         *,
         store: Store,
         clock: Clock,
+        refusals: RefusalDesk,
         folder_of: Callable[[RequestId], Path],
         act: Callable[..., Awaitable[object]],
         keep_document: Callable[..., Awaitable[Document]],
@@ -49,6 +51,7 @@ class HandOverDesk:
         """
         self._store = store
         self._clock = clock
+        self._refusals = refusals
         self._folder_of = folder_of
         self._act = act
         self._keep_document = keep_document
@@ -66,7 +69,7 @@ class HandOverDesk:
             raise InvalidInput("a medium has a number and a seal", faults=faults, code="bad-request")
         async with self._store.read() as tx:
             await tx.footage.get(request)
-        denials = denials_on_record(self._store, self._clock, request, by=by, name=f"medium {sealed.number}"[:200])
+        denials = self._refusals.denials(request, by=by, name=f"medium {sealed.number}"[:200])
         async with self._alone(request), denials:
             delivery = self._delivery(request, sealed, await self._manifest(request), by)
             if sealed.printed and sealed.printed.lower() != delivery.manifest_sha256:

@@ -21,7 +21,8 @@ from gateway.errors import Conflict, Fault, Forbidden, InvalidInput, NotFound, O
 from gateway.evidence import archive
 from gateway.evidence.contents import BESIDE, SUMS, SUMS_SIGNATURE, names_in
 from gateway.footage.comparing import Comparer
-from gateway.footage.custody import denials_on_record, write_down
+from gateway.footage.custody import write_down
+from gateway.footage.refusals import RefusalDesk
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 
@@ -86,6 +87,7 @@ class LinkDesk:
         *,
         store: Store,
         clock: Clock,
+        refusals: RefusalDesk,
         folder_of: Callable[[RequestId], Path],
         gone: Callable[[RequestId], bool],
         comparer: Comparer,
@@ -100,6 +102,7 @@ class LinkDesk:
         """
         self._store = store
         self._clock = clock
+        self._refusals = refusals
         self._folder_of = folder_of
         self._gone = gone
         self._comparer = comparer
@@ -119,7 +122,7 @@ class LinkDesk:
         """
         async with self._store.read() as tx:
             known = await tx.footage.get(request)
-        async with denials_on_record(self._store, self._clock, request, by=by, name="link"):
+        async with self._refusals.denials(request, by=by, name="link"):
             until = self._check_deliverable(known, self._clock.now())
         await self._check_names(request, wanted.names)
         now, code = self._clock.now(), self._new_code()
@@ -147,7 +150,7 @@ class LinkDesk:
             await write_down(tx, request, Step.LINKED, by=by, at=now, detail=detail)
             return Made(link, code)
 
-        async with denials_on_record(self._store, self._clock, request, by=by, name="link"):
+        async with self._refusals.denials(request, by=by, name="link"):
             return await self._store.writer.write(change, lane=Lane.FOOTAGE)
 
     async def revoke(self, link: LinkId, *, by: Person) -> Link:

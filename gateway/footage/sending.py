@@ -14,8 +14,8 @@ from gateway.domain.footage import Act, FootageRequest, RequestId, Step, advance
 from gateway.errors import Conflict, NotFound
 from gateway.evidence import archive
 from gateway.footage.carrying import Carrier, manifest_of, note, sizes_of
-from gateway.footage.custody import denials_on_record
 from gateway.footage.destinations import Destination, NotSent, key_of
+from gateway.footage.refusals import RefusalDesk
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 
@@ -40,6 +40,7 @@ class SendingDesk:
         *,
         store: Store,
         clock: Clock,
+        refusals: RefusalDesk,
         carrier: Carrier,
         folder_of: Callable[[RequestId], Path],
         is_sealed: Callable[[RequestId, str], Awaitable[bool]],
@@ -49,6 +50,7 @@ class SendingDesk:
         """`is_sealed`: whether a request's whole proof has this manifest. `alone`: while it is held nobody seals the request anew."""
         self._store = store
         self._clock = clock
+        self._refusals = refusals
         self._carrier = carrier
         self._folder_of = folder_of
         self._is_sealed = is_sealed
@@ -66,7 +68,7 @@ class SendingDesk:
         """
         async with self._store.read() as tx:
             await tx.footage.get(request)
-        denials = denials_on_record(self._store, self._clock, request, by=by, name=f"send to {wanted.destination}"[:200])
+        denials = self._refusals.denials(request, by=by, name=f"send to {wanted.destination}"[:200])
         async with self._alone(request), denials:
             destination = self._destination(wanted.destination)
             manifest = await asyncio.to_thread(manifest_of, self._folder_of(request))

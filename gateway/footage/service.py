@@ -42,7 +42,6 @@ from gateway.footage.adopting import Adoption
 from gateway.footage.amending import AmendingDesk
 from gateway.footage.carrying import USUAL_RETRIES, Carrier, Retries
 from gateway.footage.comparing import Comparer
-from gateway.footage.custody import denials_on_record
 from gateway.footage.damage import DamageDesk
 from gateway.footage.destinations import Destination
 from gateway.footage.filing import Sought, accepted, looked_for
@@ -200,6 +199,7 @@ class FootageService:
         return LinkDesk(
             store=self._store,
             clock=self._clock,
+            refusals=self.refusals,
             folder_of=self._prover.folder_of,
             gone=self._ledger.gone,
             comparer=self._comparer,
@@ -211,6 +211,7 @@ class FootageService:
         return ViewingDesk(
             store=self._store,
             clock=self._clock,
+            refusals=self.refusals,
             folder_of=self._prover.folder_of,
             act=self._ledger.act,
             gone=self._ledger.gone,
@@ -221,6 +222,7 @@ class FootageService:
         return HandOverDesk(
             store=self._store,
             clock=self._clock,
+            refusals=self.refusals,
             folder_of=self._prover.folder_of,
             act=self._ledger.act,
             keep_document=self.amending.add,
@@ -243,6 +245,7 @@ class FootageService:
         return SendingDesk(
             store=self._store,
             clock=self._clock,
+            refusals=self.refusals,
             carrier=self._carrier,
             folder_of=self._prover.folder_of,
             is_sealed=self._prover.is_sealed,
@@ -462,7 +465,7 @@ class FootageService:
             return await self._ledger.act(request, Act.HAND_OVER, by=by, detail={"receiver": _note(receiver)})
 
     def _denials(self, request: RequestId, *, by: Person, name: str) -> AbstractAsyncContextManager[None]:
-        return denials_on_record(self._store, self._clock, request, by=by, name=name)
+        return self.refusals.denials(request, by=by, name=name)
 
     def _check_deliverable(self, request: FootageRequest) -> None:
         now = self._clock.now()

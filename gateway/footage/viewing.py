@@ -19,8 +19,9 @@ from gateway.domain.footage import BEIJING, Act, FootageState, Period, RequestId
 from gateway.domain.imports import Import, ImportState
 from gateway.domain.viewing import LASTS, Viewing, ViewingId, ViewingOutcome, check_viewing, ended
 from gateway.errors import Conflict, Forbidden, NotFound, ProtocolError
-from gateway.footage.custody import denials_on_record, write_down
+from gateway.footage.custody import write_down
 from gateway.footage.ledger import GATEWAY
+from gateway.footage.refusals import RefusalDesk
 from gateway.media.mp4_head import read_head
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
@@ -94,6 +95,7 @@ class ViewingDesk:
         *,
         store: Store,
         clock: Clock,
+        refusals: RefusalDesk,
         folder_of: Callable[[RequestId], Path],
         act: Callable[..., Awaitable[object]],
         gone: Callable[[RequestId], bool],
@@ -107,6 +109,7 @@ class ViewingDesk:
         """
         self._store = store
         self._clock = clock
+        self._refusals = refusals
         self._folder_of = folder_of
         self._act = act
         self._gone = gone
@@ -136,7 +139,7 @@ class ViewingDesk:
             started_at=now,
             until=now + self._lasts,
         )
-        async with denials_on_record(self._store, self._clock, request, by=by, name="viewing"):
+        async with self._refusals.denials(request, by=by, name="viewing"):
             if by.actor != known.submitted_by.actor:
                 hint = f"{known.submitted_by.name} filed it and may show it"
                 raise Forbidden("Footage is shown by the person who filed the request.", code="not-yours", hint=hint)
@@ -206,7 +209,7 @@ class ViewingDesk:
             known = await tx.viewings.get(viewing)
             state = (await tx.footage.get(known.request)).state
         if by != GATEWAY:
-            async with denials_on_record(self._store, self._clock, known.request, by=by, name=f"end of viewing {viewing}"):
+            async with self._refusals.denials(known.request, by=by, name=f"end of viewing {viewing}"):
                 _must_supervise(known, by)
         over = ended(known, outcome, now=self._clock.now(), note=note)
 
@@ -263,7 +266,7 @@ class ViewingDesk:
         async with self._store.read() as tx:
             known = await tx.viewings.get(viewing)
             request = await tx.footage.get(known.request)
-        async with denials_on_record(self._store, self._clock, known.request, by=by, name=f"viewing {viewing}"):
+        async with self._refusals.denials(known.request, by=by, name=f"viewing {viewing}"):
             _must_supervise(known, by)
             now = self._clock.now()
             if not known.open_at(now):

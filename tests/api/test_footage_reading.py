@@ -10,7 +10,7 @@ from gateway.domain.access import Role
 from gateway.domain.devices import DeviceId, GroupId
 from gateway.domain.footage import FootageRequest, Period, RequestId
 from gateway.footage.reading import READ_ONCE_IN, SEARCHES_MAX
-from gateway.footage.refusals import SUBJECTS_MAX, TOLD_EVERY
+from gateway.footage.refusals import SUBJECTS_MAX
 from gateway.storage.writer import Lane
 from tests.api.house import CAMERA, House
 from tests.api.test_brought_files import announced, liaison
@@ -20,6 +20,7 @@ from tests.api.test_footage import filing, submitted
 from tests.api.test_footage_links import LINKS, RECEIVER
 from tests.api.test_footage_scopes import PATH, key
 from tests.api.test_holds import order, placed
+from tests.api.test_viewings import CITIZEN
 from tests.footage.desk import filing as desk_filing
 from tests.footage.shelf import ready
 from tests.waiting import until
@@ -149,7 +150,7 @@ async def rows_of(house: House, action: str) -> list[tuple[str, dict[str, object
     return [(row["subject"], row["data"]) for row in reversed(page["items"]) if row["action"] == action]
 
 
-async def test_what_is_refused_for_scope_is_on_record_at_once_and_then_counted_once_a_minute(house: House):
+async def test_what_is_refused_for_scope_is_on_record_at_once_and_then_counted_once_in_a_while(house: House):
     request, hold = (await submitted(house))["id"], (await placed(house))["id"]
     far = await key(house, "approver", scopes=["g-2"])
     person = {"person": "another desk", "why": "out-of-scope"}
@@ -159,13 +160,12 @@ async def test_what_is_refused_for_scope_is_on_record_at_once_and_then_counted_o
     first = [(request, person | {"wish": f"GET {LISTS[0]}/{request}/custody"})]
     assert await rows_of(house, "footage.denied") == first
     assert await rows_of(house, "hold.denied") == [(hold, person | {"wish": f"GET {LISTS[2]}/{hold}"})]
-    await house.advance(TOLD_EVERY.total_seconds() + 1)
-    await until(lambda: rows_of(house, "hold.denied"), wanted=lambda rows: len(rows) == 2)
+    await until(lambda: rows_of(house, "hold.denied"), wanted=lambda rows: len(rows) == 2, meanwhile=lambda: house.advance(60))
     assert await rows_of(house, "footage.denied") == [*first, (request, person | {"times": 4})]
     assert (await rows_of(house, "hold.denied"))[1] == (hold, person | {"times": 4})
     _, dossier = await house.json("GET", f"{LISTS[0]}/{request}", role=Role.LIAISON)
     assert [line["detail"]["why"] for line in dossier["custody"] if line["step"] == "denied"] == ["out-of-scope"]
-    await house.advance(3 * TOLD_EVERY.total_seconds())
+    await until(lambda: not house.services.footage.refusals._series, meanwhile=lambda: house.advance(60))
     await refused(house, "GET", f"{LISTS[0]}/{request}", far)
     assert (await rows_of(house, "footage.denied"))[-1] == (request, person | {"wish": f"GET {LISTS[0]}/{request}"})
 
@@ -177,9 +177,45 @@ async def test_refusals_of_many_requests_share_a_row_once_there_are_too_many(hou
         await refused(house, "GET", f"{LISTS[0]}/many-{number:02d}", far)
     rows = await rows_of(house, "footage.denied")
     assert [subject for subject, _ in rows] == [*(f"many-{number:02d}" for number in range(SUBJECTS_MAX)), ""]
-    await house.advance(TOLD_EVERY.total_seconds() + 1)
-    rows = await until(lambda: rows_of(house, "footage.denied"), wanted=lambda rows: len(rows) > SUBJECTS_MAX + 1)
+    rows = await until(
+        lambda: rows_of(house, "footage.denied"), wanted=lambda rows: len(rows) > SUBJECTS_MAX + 1, meanwhile=lambda: house.advance(60)
+    )
     assert rows[-1] == ("", {"why": "out-of-scope", "times": 8, "person": "another desk"})
+
+
+async def denials(house: House, request: str) -> list[dict[str, object]]:
+    _, dossier = await house.json("GET", f"{LISTS[0]}/{request}", role=Role.ADMIN)
+    return [line["detail"] for line in dossier["custody"] if line["step"] == "denied"]
+
+
+async def test_a_client_that_lacks_the_right_to_read_and_polls_leaves_one_line_and_then_how_often(house: House):
+    request, watching = (await submitted(house))["id"], await key(house, "operator")
+    paths = (f"{LISTS[0]}/{request}", f"{LISTS[0]}/{request}/custody", f"{LISTS[0]}/F-none", LISTS[1], f"{LISTS[0]}/{request}")
+    for path in paths * 5:
+        assert (await house.json("GET", path, headers=watching))[0] == 403
+    person = {"person": "another desk", "why": "forbidden"}
+    first = [(request, person | {"wish": f"GET {paths[0]}"}), ("", person | {"wish": f"GET {paths[2]}"})]
+    assert (await rows_of(house, "footage.denied"), len(await denials(house, request))) == (first, 1)
+    rows = await until(lambda: rows_of(house, "footage.denied"), wanted=lambda rows: len(rows) == 4, meanwhile=lambda: house.advance(60))
+    assert sorted((subject, data["times"]) for subject, data in rows[2:]) == [("", 9), (request, 14)]
+    assert len(await denials(house, request)) == 1
+
+
+async def test_a_right_of_another_kind_that_is_lacking_is_no_matter_of_footage(house: House):
+    assert (await house.json("GET", "/v1/audit", headers=await key(house, "liaison")))[0] == 403
+    assert await rows_of(house, "footage.denied") == []
+
+
+async def test_a_client_that_asks_for_files_of_another_desk_again_and_again_leaves_one_line(house: House, tmp_path: Path):
+    await ready(house.services.store, tmp_path / "footage", now=house.clock.now(), by=liaison(house))
+    other = await key(house, "liaison")
+    for _ in range(5):
+        for path in (f"{PATH}/package", f"{PATH}/manifest"):
+            assert (await house.json("GET", path, headers=other))[0] == 403
+        assert (await house.json("POST", f"{PATH}/viewings", json=CITIZEN, headers=other))[0] == 403
+    assert await denials(house, "F-1") == [{"why": "not-yours", "name": "package"}]
+    rows = await until(lambda: rows_of(house, "footage.denied"), wanted=lambda rows: len(rows) == 2, meanwhile=lambda: house.advance(60))
+    assert rows[1] == ("F-1", {"why": "not-yours", "times": 14, "person": "another desk"})
 
 
 async def test_a_document_that_is_not_for_the_reader_is_on_record(house: House, tmp_path: Path):
