@@ -11,12 +11,11 @@ import { Papers } from "./footage-papers";
 import { Sending } from "./footage-sending";
 import { Strip } from "./footage-strip";
 import { Viewings } from "./footage-viewing";
-import { act, at, look, mine, readRegister, register } from "./footage-shelf";
+import { act, mine, readRegister, register } from "./footage-shelf";
 import { exact, type Key, language, reason, span, t, when, who, worded, zone } from "./i18n";
 import { Stage, Urgent } from "./marks";
 import { may } from "./session";
 
-const AGAIN_MS = 1500;
 const PAPERS = ["custody-sheet.html", "evidence-list.html", "verify.html", "manifest.json"] as const;
 
 export function DossierPage({ city, one }: { city: City; one: Dossier }) {
@@ -277,11 +276,11 @@ function Files({ one }: { one: Dossier }) {
       </table>
       {own && (
         <p class="repair">
-          <a class="button main" href={url("package")} download onClick={again}>
+          <a class="button main" href={url("package")} download>
             {t("footage.package")}
           </a>
           {PAPERS.map((name) => (
-            <a key={name} class="button" href={url(`files/${name}`)} download={name} onClick={again}>
+            <a key={name} class="button" href={url(`files/${name}`)} download={name}>
               {t(`footage.paper.${name}`)}
             </a>
           ))}
@@ -295,16 +294,10 @@ function Files({ one }: { one: Dossier }) {
 function Named({ file, url, own }: { file: { name: string; removed: boolean }; url: (rest: string) => string; own: boolean }) {
   if (!own || file.removed) return <>{file.name}</>;
   return (
-    <a href={url(`files/${encodeURIComponent(file.name)}`)} download={file.name} onClick={again}>
+    <a href={url(`files/${encodeURIComponent(file.name)}`)} download={file.name}>
       {file.name}
     </a>
   );
-}
-
-/** Show what a download left in the log; no event tells of it. */
-function again(): void {
-  const id = at.value;
-  setTimeout(() => at.value === id && look(id), AGAIN_MS);
 }
 
 function Log({ one }: { one: Dossier }) {

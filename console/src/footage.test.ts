@@ -105,7 +105,7 @@ describe("the footage desk", () => {
     const may = (...allowed: string[]) => (permission: string) => allowed.includes(permission);
     const liaison = may("footage:request", "footage:download");
     const approver = may("footage:approve");
-    const one = (state: (typeof footage.STATES)[number], more = {}) => ({ state, kind: "police" as const, emergency: null, decided_by: null, owing: false, ...more });
+    const one = (state: (typeof footage.STATES)[number], more = {}) => ({ state, kind: "police" as const, emergency: null, decided_by: null, owing: false, missing: [], ...more });
     expect(footage.steps(one("submitted"), approver, false)).toEqual(["approve", "reject"]);
     expect(footage.steps(one("submitted"), liaison, true)).toEqual(["cancel"]);
     expect(footage.steps(one("partial"), liaison, true)).toEqual(["hand-over", "close-nothing-found", "close-no-copy", "retry"]);
@@ -120,6 +120,8 @@ describe("the footage desk", () => {
     expect(footage.steps(one("ready", emergency), liaison, true)).toEqual(["close-nothing-found", "close-no-copy"]);
     expect(footage.steps(one("ready", { ...emergency, decided_by: { name: "a", actor: "b" } }), liaison, true)).toEqual(["hand-over", "close-nothing-found", "close-no-copy"]);
     for (const state of footage.STATES) expect(footage.nextOf(one(state), liaison, true)).toMatch(/^footage\.next\./);
+    expect([true, false].map((mine) => footage.nextOf(one("ready", { missing: ["badge"] }), liaison, mine))).toEqual(["footage.next.complete", "footage.next.completed"]);
+    expect(footage.nextOf(one("ready", { ...emergency, missing: ["badge"], decided_by: { name: "a", actor: "b" } }), liaison, true)).toBe("footage.next.fetch");
     expect(footage.asked("close-no-copy", "x")).toEqual({ what: "close", body: { found_something: true, note: "x" } });
     expect(footage.asked("hand-over", "王")).toEqual({ what: "hand-over", body: { receiver: "王" } });
     expect(footage.asked("retry", "")).toEqual({ what: "retry", body: undefined });
@@ -137,7 +139,7 @@ describe("the footage desk", () => {
   it("offers a request only to who filed it or may approve, and a decision never to who filed it, and says why", () => {
     const both = (permission: string) => ["footage:request", "footage:download", "footage:approve"].includes(permission);
     const liaison = (permission: string) => ["footage:request", "footage:download"].includes(permission);
-    const one = (state: (typeof footage.STATES)[number]) => ({ state, kind: "police" as const, emergency: null, decided_by: null, owing: false });
+    const one = (state: (typeof footage.STATES)[number]) => ({ state, kind: "police" as const, emergency: null, decided_by: null, owing: false, missing: [] });
     expect(footage.steps(one("ready"), liaison, false)).toEqual([]);
     expect(footage.barred(one("ready"), liaison, false)).toBe("footage.barred.theirs");
     expect(footage.waits(one("ready"), liaison, false)).toBe(false);

@@ -216,12 +216,13 @@ export function barred(one: Standing, allowed: (permission: string) => boolean, 
 }
 
 /** What somebody has to do next, in a word. */
-export function nextOf(one: Standing & Pick<Request, "owing">, allowed: (permission: string) => boolean, filed: boolean): Key {
+export function nextOf(one: Standing & Pick<Request, "owing" | "missing">, allowed: (permission: string) => boolean, filed: boolean): Key {
   const { state } = one;
   if (state === "submitted") return allowed("footage:approve") && !filed ? "footage.next.decide" : "footage.next.decision";
   if (one.owing && one.decided_by === null) return allowed("footage:approve") && !filed ? "footage.next.confirm" : "footage.next.confirmation";
   if (working(state)) return "footage.next.wait";
   if ((state === "ready" || state === "partial") && one.kind === "citizen") return "footage.next.view";
+  if ((state === "ready" || state === "partial") && one.missing.length > 0 && !one.owing) return filed ? "footage.next.complete" : "footage.next.completed";
   if (state === "ready" || state === "partial") return allowed("footage:download") && filed ? "footage.next.fetch" : "footage.next.fetched";
   if (one.owing) return "footage.next.papers";
   return state === "failed" ? "footage.next.retry" : "footage.next.nothing";

@@ -20,6 +20,7 @@ from gateway.domain.footage import (
 )
 from gateway.domain.imports import Footage, Import
 from gateway.errors import Conflict
+from gateway.footage.custody import EVENT as CUSTODY_EVENT
 from gateway.footage.disposal import HOLD_ENDED, RULES, write_disposal
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
@@ -198,6 +199,7 @@ class Ledger:
 
     async def _note_download(self, tx: Tx, request: FootageRequest, by: Person, detail: dict[str, Any]) -> None:
         await self._note(tx, request, Step.DOWNLOADED, by, detail)
+        tx.emit(NewEvent(CUSTODY_EVENT, request.id, self._clock.now(), {"step": Step.DOWNLOADED}))
         tx.record(AuditEntry(by.actor, "footage.download", request.id, self._clock.now(), detail | {"person": by.name}))
 
     def _alarm(self, tx: Tx, request: FootageRequest, event: str) -> None:

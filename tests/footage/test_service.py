@@ -419,6 +419,8 @@ async def test_downloads_are_counted_end_and_are_not_for_everything(
         for _ in range(2):
             found = await desk.service.download(request, name, by=WANG)
             assert (digest(found.path), found.sha256) == (dossier.files[0].sha256, dossier.files[0].sha256)
+        told = [event for event in await store.events.read_after(0, limit=100) if event.type == "footage.custody"]
+        assert [event.subject for event in told if event.data == {"step": "downloaded"}] == [request] * 2
         with pytest.raises(Conflict) as used_up:
             await desk.service.download(request, name, by=WANG)
         assert (await desk.service.download(request, "manifest.json", by=WANG)).path.exists()
