@@ -15,11 +15,12 @@ from gateway.api.gathering import Gathering
 from gateway.api.meter import METERS, Meters
 from gateway.api.once import Once, fingerprint
 from gateway.api.problems import problem_of, problem_of_crash
+from gateway.api.refusal_page import HTML, refusal_page, wants_page
 from gateway.api.replies import json_reply
 from gateway.api.routes import TABLES
 from gateway.api.routes.events import STREAMS, EventStreams
 from gateway.api.routes.talk import GATHERING
-from gateway.api.routing import Call, Open, Operation, Routes
+from gateway.api.routing import Call, Media, Open, Operation, Routes
 from gateway.api.services import NOBODY, SERVICES, Services
 from gateway.api.serving import Runner
 from gateway.domain.access import Permission
@@ -104,6 +105,7 @@ def _endpoint(operation: Operation, services: Services, gate: Gate, once: Once, 
     count = meters.of(operation.name)
     clock = services.clock
     guarded = operation.policy is not Open.ANYBODY
+    is_page = operation.answers == Media((HTML,))
 
     async def endpoint(request: web.Request) -> web.StreamResponse:
         started = clock.monotonic()
@@ -123,7 +125,8 @@ def _endpoint(operation: Operation, services: Services, gate: Gate, once: Once, 
                 return await act()
             return await once.do(caller, key, fingerprint(request, arguments), act, told_once=operation.told_once)
         except GatewayError as error:
-            return problem_of(error).response()
+            problem = problem_of(error)
+            return refusal_page(problem) if is_page and wants_page(request) else problem.response()
         except (web.HTTPException, ConnectionError):
             raise
         except Exception as error:  # our mistake: the log gets it, the caller gets a problem

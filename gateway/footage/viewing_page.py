@@ -2,11 +2,12 @@
 
 import base64
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import urlencode
 
+from gateway.domain.devices import DeviceId
 from gateway.domain.footage import BEIJING, LEAST_GAP, Period, gaps
 from gateway.domain.viewing import Viewing
 from gateway.footage.viewing import Film, WhyNot
@@ -35,15 +36,19 @@ _WHY_NOT: Final = {
 }
 
 
-def viewing_page(viewing: Viewing, films: Sequence[Film], *, shown: Film | None = None, from_s: float = 0.0) -> bytes:
-    """`films`: in order; `shown`: the one that stands ready to be played, from `from_s` seconds on, when somebody has chosen one."""
+def viewing_page(
+    viewing: Viewing, films: Sequence[Film], *, names: Mapping[DeviceId, str], shown: Film | None = None, from_s: float = 0.0
+) -> bytes:
+    """`films`: in order; `names`: what their cameras are called, where that is known; `shown`: the one that stands ready to be played,
+    from `from_s` seconds on, when somebody has chosen one."""
     mark = f"{viewing.viewer} 仅限现场查看"
     before = [None, *films[:-1]]
     choice = "".join(
-        _between(last, film) + _choice(viewing, film, from_s if film is shown else None) for last, film in zip(before, films, strict=False)
+        _between(last, film) + _choice(viewing, film, _called(film, names), from_s if film is shown else None)
+        for last, film in zip(before, films, strict=False)
     )
     invitation = "<p>请选择开始时间（北京时间）。<small>Choose where to begin, Beijing time.</small></p>"
-    screen = _screen(viewing, shown, from_s) if shown else invitation
+    screen = _screen(viewing, shown, _called(shown, names), from_s) if shown else invitation
     nothing = "<p>没有可查看的录像。<small>There is no film to view.</small></p>"
     return (
         f'<!doctype html><html lang="zh-CN"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
@@ -55,13 +60,13 @@ def viewing_page(viewing: Viewing, films: Sequence[Film], *, shown: Film | None 
     ).encode()
 
 
-def _screen(viewing: Viewing, film: Film, from_s: float) -> str:
+def _screen(viewing: Viewing, film: Film, called: str, from_s: float) -> str:
     source = text(f"{viewing.id}/films/{film.name}?{urlencode({'from_s': f'{from_s:g}'})}")
     limits = 'controls autoplay controlslist="nodownload nofullscreen noremoteplayback" disablepictureinpicture preload="none"'
     begins = film.period.start + timedelta(seconds=from_s)
     return (
         f'<figure><video src="{source}" {limits}></video><div class="mark"></div>'
-        f"<figcaption>{text(film.camera)} · 自 from {_moment(begins, _pattern(film))}"
+        f"<figcaption>{called} · 自 from {_moment(begins, _pattern(film))}"
         f"{''.join(map(_gap, _gaps(film)))}"
         f"<small>画面已压入水印并重新编码，非原始录像。 Marked and encoded anew for this screen; not the original. "
         f"无录像的时段会跳过，画面上有提示。 What was not recorded is jumped over; the picture says so.</small>"
@@ -69,16 +74,21 @@ def _screen(viewing: Viewing, film: Film, from_s: float) -> str:
     )
 
 
-def _choice(viewing: Viewing, film: Film, from_s: float | None) -> str:
+def _choice(viewing: Viewing, film: Film, called: str, from_s: float | None) -> str:
     """The minutes of a film, each a link, and its gaps between them, or why it cannot be shown; `from_s`: the one that is shown."""
     title = f"<small>{text(film.name)}{' · ' + _BROUGHT if film.brought else ''}</small>"
     if film.why_not is not None:
-        return f"<section><h2>{text(film.camera)} {title}</h2><p>{_WHY_NOT[film.why_not]}</p></section>"
+        return f"<section><h2>{called} {title}</h2><p>{_WHY_NOT[film.why_not]}</p></section>"
     shown = [(at, _link(viewing, film, at, label, chosen=at == from_s)) for at, label in _minutes(film)]
     shown += [((hole.start - film.period.start).total_seconds(), _gap(hole)) for hole in _gaps(film)]
     links = "".join(html for _, html in sorted(shown))
     ends = _moment(film.period.end, "%H:%M:%S")
-    return f"<section><h2>{text(film.camera)} {_moment(film.period.start, _pattern(film))} – {ends} {title}</h2>{links}</section>"
+    return f"<section><h2>{called} {_moment(film.period.start, _pattern(film))} – {ends} {title}</h2>{links}</section>"
+
+
+def _called(film: Film, names: Mapping[DeviceId, str]) -> str:
+    """Its camera by name and id, as text of the page."""
+    return text(" ".join(filter(None, (names.get(film.camera), film.camera))))
 
 
 def _link(viewing: Viewing, film: Film, at: float, label: str, *, chosen: bool) -> str:

@@ -130,6 +130,25 @@ async def test_nothing_is_shown_after_the_end_or_the_time_or_to_another_key_and_
     )
 
 
+async def test_a_browser_that_may_not_open_a_viewing_is_told_in_both_languages_what_to_do_and_a_program_as_ever(house: House, folder: Path):
+    viewing = await started(house)
+    browser = {"Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"}
+    _, key = await house.json("POST", "/v1/keys", json={"name": "colleague", "roles": ["liaison"]})
+    other = {"Authorization": f"Bearer {key['key']}"}
+    for headers, role, status, words in (
+        (browser, None, 401, ("请先在本浏览器中登录控制台", "Sign in at the console in this browser")),
+        (browser | other, None, 403, ("请用其密钥登录控制台", "sign in at the console with their key")),
+        (browser, Role.VIEWER, 403, ("登录所用的密钥无此权限", "The key of this session may not do this")),
+    ):
+        async with house.call("GET", viewing["page"], role=role, headers=headers) as answer:
+            page = await answer.text()
+            assert (answer.status, answer.content_type, answer.headers["Cache-Control"]) == (status, "text/html", "no-store")
+            assert all(word in page for word in words) and "script" not in page
+            assert ("WWW-Authenticate" in answer.headers) == (status == 401)
+    async with house.call("GET", viewing["page"], role=None, headers=other) as answer:
+        assert (answer.status, answer.content_type) == (403, "application/problem+json")
+
+
 async def test_a_viewing_that_nobody_ends_is_over_after_its_time(house: House, folder: Path):
     desk = house.services.footage.viewings
     desk._lasts = timedelta(seconds=60)

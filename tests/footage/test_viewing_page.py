@@ -24,10 +24,17 @@ def film(number: int, *runs: tuple[float, float]) -> Film:
 
 def test_minutes_without_a_recording_are_no_links_and_each_gap_is_told() -> None:
     films = film(1, (0, 100), (230.04, 300)), film(2, (320, 400))
-    page = viewing_page(VIEWING, films, shown=films[0]).decode()
+    page = viewing_page(VIEWING, films, names={}, shown=films[0]).decode()
     listed = page.partition("</figure>")[2]
     links = re.findall(r"from_s=([\d.]+)\"[^>]*>([\d:]+)</a>", listed)
     assert links == [("0", "21:00:10"), ("50", "21:01"), ("230.1", "21:04:00"), ("290", "21:05"), ("0", "21:05:30"), ("30", "21:06")]
     gaps = re.findall(r"no recording ([\d:]+ – [\d:]+)", listed)
     assert gaps == ["21:01:50 – 21:04:00", "21:05:10 – 21:05:30"]
     assert "无录像 no recording 21:01:50 – 21:04:00" in page.partition("</figure>")[0]
+
+
+def test_a_camera_is_named_beside_its_id_and_stands_by_its_id_alone_where_no_name_is_known() -> None:
+    films = (film(1, (0, 100)),)
+    page = viewing_page(VIEWING, films, names={DeviceId("cam-1"): "东门<枪机>"}, shown=films[0]).decode()
+    assert page.count("东门&lt;枪机&gt; cam-1") == 2
+    assert "<h2>cam-1 2026" in viewing_page(VIEWING, films, names={}).decode()

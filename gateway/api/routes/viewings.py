@@ -125,7 +125,9 @@ async def open_viewing_page(call: Call, query: PageQuery) -> web.Response:
     viewing, found = await call.services.footage.viewings.films(_id(call), by=call.caller.person)
     films = [film for film in found if film.brought or film.name.endswith(".mp4")]
     shown = next((film for film in films if film.name == query.film and film.why_not is None), None)
-    page = viewing_page(viewing, films, shown=shown, from_s=query.from_s)
+    devices = call.services.city.devices
+    names = {film.camera: devices[film.camera].name for film in films if film.camera in devices}
+    page = viewing_page(viewing, films, names=names, shown=shown, from_s=query.from_s)
     return content_reply(page, content_type="text/html", headers={"Content-Security-Policy": POLICY})
 
 
