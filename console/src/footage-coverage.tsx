@@ -128,7 +128,7 @@ function Answer({ city, found: { window, sought, faults, items } }: { city: City
   const stretch = (camera: string) => (moved ? sought.find((one) => one.camera === camera) : undefined);
   return (
     <>
-      <p class="dim">{t("footage.cameras", { n: sought.length })}</p>
+      {(sought.length > 0 || faults.length === 0) && <p class="dim">{t("footage.cameras", { n: sought.length })}</p>}
       {faults.map((fault) => (
         <p key={fault} class="wrong">
           {fault}

@@ -11,7 +11,7 @@ import { Papers } from "./footage-papers";
 import { Sending } from "./footage-sending";
 import { Strip } from "./footage-strip";
 import { Viewings } from "./footage-viewing";
-import { act, mine, readRegister, register } from "./footage-shelf";
+import { act, listed, mine, readRegister } from "./footage-shelf";
 import { exact, type Key, language, reason, span, t, when, who, worded, zone } from "./i18n";
 import { Stage, Urgent } from "./marks";
 import { may } from "./session";
@@ -125,7 +125,6 @@ function Deeds({ one }: { one: Dossier }) {
 }
 
 function Facts({ city, one }: { city: City; one: Dossier }) {
-  const lists = register.value;
   const comma = language.value === "zh" ? "、" : ", ";
   const facts: [Key, string][] = [
     ["footage.where", one.cameras.map((camera) => city.devices.get(camera)?.name || camera).join(comma)],
@@ -134,9 +133,9 @@ function Facts({ city, one }: { city: City; one: Dossier }) {
     ["footage.field.contact", one.contact],
     ["footage.field.second_officer", one.second_officer],
     ["footage.field.unit", one.unit],
-    ["footage.field.case_kind", lists?.case_kinds[one.case_kind] ?? one.case_kind],
+    ["footage.field.case_kind", listed("case_kinds", one.case_kind)],
     ["footage.field.authorising_document", one.authorising_document],
-    ["footage.field.legal_basis", lists?.legal_bases[one.legal_basis] ?? one.legal_basis],
+    ["footage.field.legal_basis", listed("legal_bases", one.legal_basis)],
     ["footage.field.purpose", one.purpose],
     ["footage.field.destination", one.destination],
     ["footage.submitted-by", `${one.submitted_by.name} · ${when(one.submitted_at)}`],

@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { get } from "./api";
-import { readRegister, register } from "./footage-shelf";
+import { listed, readRegister } from "./footage-shelf";
 import { span, t, worded } from "./i18n";
 import { tell } from "./session";
 
@@ -133,6 +133,6 @@ function Line({ row }: { row: Row }) {
 function named(key: string): string {
   if (wanted.value.by === "kind") return worded("footage.kind", key);
   if (wanted.value.by === "state") return worded("footage.state", key);
-  if (wanted.value.by === "case-kind") return register.value?.case_kinds[key] ?? (key || "—");
+  if (wanted.value.by === "case-kind") return listed("case_kinds", key) || "—";
   return key || "—";
 }

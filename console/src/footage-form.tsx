@@ -2,10 +2,10 @@
 import { useComputed, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { City } from "./city";
-import { BEHIND, DIRECTIONS, type Direction, type Draft, EMERGENCIES, type Emergency, type Field, hits, KINDS, MORE, OPTIONAL, type Place, type Word, windowOf, WORDS } from "./footage";
+import { BEHIND, DIRECTIONS, type Direction, type Draft, EMERGENCIES, type Emergency, type Field, hits, KINDS, type List, MORE, OPTIONAL, type Place, type Word, windowOf, WORDS, wordings } from "./footage";
 import { Recorded } from "./footage-coverage";
-import { draft, faults, file, forget, look, register, requests, type } from "./footage-shelf";
-import { type Key, t, when, zone } from "./i18n";
+import { draft, faults, file, forget, listed, look, register, requests, type } from "./footage-shelf";
+import { type Key, language, t, when, zone } from "./i18n";
 import { CityMap, type Point } from "./map";
 import { chosen, may } from "./session";
 
@@ -348,13 +348,13 @@ function More({ typed }: { typed: Draft }) {
   return (
     <details>
       <summary>
-        {t("footage.more")} <span class="dim">{typed.kind !== "citizen" && [known.case_kinds[typed.case_kind], known.legal_bases[typed.legal_basis]].filter(Boolean).join(" · ")}</span>
+        {t("footage.more")} <span class="dim">{typed.kind !== "citizen" && [listed("case_kinds", typed.case_kind), listed("legal_bases", typed.legal_basis)].filter(Boolean).join(" · ")}</span>
       </summary>
       <fieldset>
         {typed.kind !== "citizen" && (
           <>
-            <Choice name="case_kind" value={typed.case_kind} codes={known.case_kinds} />
-            <Choice name="legal_basis" value={typed.legal_basis} codes={known.legal_bases} />
+            <Choice name="case_kind" value={typed.case_kind} list="case_kinds" />
+            <Choice name="legal_basis" value={typed.legal_basis} list="legal_bases" />
             {MORE.map((name) => (
               <Words key={name} name={name} typed={typed} hint={{ purpose: known.case_kinds[typed.case_kind], destination: typed.unit }[name as string] ?? ""} />
             ))}
@@ -374,12 +374,12 @@ function More({ typed }: { typed: Draft }) {
   );
 }
 
-function Choice({ name, value, codes }: { name: "case_kind" | "legal_basis"; value: string; codes: Record<string, string> }) {
+function Choice({ name, value, list }: { name: "case_kind" | "legal_basis"; value: string; list: List }) {
   return (
     <label class="field">
       <span>{t(`footage.field.${name}`)}</span>
       <select name={name} value={value} {...marked(name)} onChange={(event) => type({ [name]: event.currentTarget.value })}>
-        {Object.entries(codes).map(([code, words]) => (
+        {Object.entries(wordings(register.value, list, language.value)).map(([code, words]) => (
           <option key={code} value={code}>
             {words}
           </option>

@@ -2,14 +2,14 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { call, get, post } from "./api";
-import { type Dossier, over, sized } from "./footage";
+import { type Dossier, type List, over, sized, wordings } from "./footage";
 import { look, readRegister, register } from "./footage-shelf";
-import { t, when, worded } from "./i18n";
+import { language, t, when, worded } from "./i18n";
 import { may, tell } from "./session";
 
 const DOCUMENT_KINDS = ["authorisation", "letter", "identity", "signed-sheet", "other"] as const;
 const SCANS = "application/pdf,image/jpeg,image/png";
-const LISTS: Record<string, "case_kinds" | "legal_bases"> = { case_kind: "case_kinds", legal_basis: "legal_bases" };
+const LISTS: Record<string, List> = { case_kind: "case_kinds", legal_basis: "legal_bases" };
 
 interface Scan {
   id: string;
@@ -115,7 +115,7 @@ function Lacking({ name }: { name: string }) {
   return (
     <select name={name} aria-label={label}>
       <option value="">{label}</option>
-      {Object.entries(register.value?.[list] ?? {}).map(([code, words]) => (
+      {Object.entries(wordings(register.value, list, language.value)).map(([code, words]) => (
         <option key={code} value={code}>
           {words}
         </option>

@@ -1,8 +1,8 @@
 // The footage desk's state and what it asks of the gateway: the list, the request that is looked at, the one that is typed.
 import { computed, effect, signal } from "@preact/signals";
 import { freshKey, get, post, postOnce, Refused } from "./api";
-import { faulty, self, t } from "./i18n";
-import { asked, bodyOf, blank, type Dossier, type Draft, type Field, faultsOf, fieldOf, type Register, type Request, type Step, waits, working } from "./footage";
+import { faulty, language, self, t } from "./i18n";
+import { asked, bodyOf, blank, type Dossier, type Draft, type Field, faultsOf, fieldOf, type List, type Register, type Request, type Step, waits, wordings, working } from "./footage";
 import { may, phase, tell, touched } from "./session";
 
 const MOST = 50;
@@ -92,6 +92,9 @@ export async function act(id: string, step: Step, note: string): Promise<boolean
     await readDossier(id);
   });
 }
+
+/** What a code of a maintained list is called in the reader's language; a code that is in none by itself. */
+export const listed = (list: List, code: string): string => wordings(register.value, list, language.value)[code] ?? code;
 
 /** The maintained lists, asked for once. */
 export async function readRegister(): Promise<boolean> {

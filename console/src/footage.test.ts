@@ -3,7 +3,10 @@ import { City } from "./city";
 import type { Dossier, Draft, Register } from "./footage";
 import type { Fault } from "./i18n";
 
-const REGISTER: Register = { case_kinds: { criminal: "刑事案件", traffic: "道路交通事故" }, legal_bases: { evidence: "调取证据通知书" } };
+const REGISTER: Register = {
+  ...{ case_kinds: { criminal: "刑事案件", traffic: "道路交通事故" }, legal_bases: { evidence: "调取证据通知书" } },
+  ...{ case_kinds_en: { criminal: "criminal case", traffic: "road accident" }, legal_bases_en: { evidence: "notice to obtain evidence" } },
+};
 const NOW = new Date(2026, 8, 21, 14, 3, 30);
 
 describe("the footage desk", () => {
@@ -125,6 +128,18 @@ describe("the footage desk", () => {
     expect(footage.asked("close-no-copy", "x")).toEqual({ what: "close", body: { found_something: true, note: "x" } });
     expect(footage.asked("hand-over", "王")).toEqual({ what: "hand-over", body: { receiver: "王" } });
     expect(footage.asked("retry", "")).toEqual({ what: "retry", body: undefined });
+  });
+
+  it("words the maintained lists in the reader's language, and sends the wording that papers print", async () => {
+    expect(footage.wordings(REGISTER, "case_kinds", "en")["traffic"]).toBe("road accident");
+    expect(footage.wordings(REGISTER, "case_kinds", "zh")["traffic"]).toBe("道路交通事故");
+    expect(footage.wordings(null, "legal_bases", "en")).toEqual({});
+    expect(footage.bodyOf({ ...whole(), case_kind: "traffic" }, REGISTER)["purpose"]).toBe("道路交通事故");
+    const [{ listed, register }, { language }] = await Promise.all([import("./footage-shelf"), import("./i18n")]);
+    register.value = REGISTER;
+    [language.value] = ["en"];
+    expect([listed("legal_bases", "evidence"), listed("legal_bases", "gone")]).toEqual(["notice to obtain evidence", "gone"]);
+    register.value = null;
   });
 
   it("knows whether a copy of it has left", () => {

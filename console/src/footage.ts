@@ -125,7 +125,14 @@ export interface Dossier extends Request {
 export interface Register {
   case_kinds: Record<string, string>;
   legal_bases: Record<string, string>;
+  case_kinds_en: Record<string, string>;
+  legal_bases_en: Record<string, string>;
 }
+
+export type List = "case_kinds" | "legal_bases";
+
+/** The wordings of a list in a language; of no list while the register is not there. */
+export const wordings = (register: Register | null, list: List, language: "zh" | "en"): Record<string, string> => register?.[language === "en" ? (`${list}_en` as const) : list] ?? {};
 
 // -- what is to be done -----------------------------------------------------------------------------------------------
 

@@ -152,6 +152,7 @@ async def test_the_register_tells_its_codes(house: House):
     _, register = await house.json("GET", "/v1/footage-register", role=Role.LIAISON)
     assert "public-order" in register["case_kinds"]
     assert "criminal-procedure-evidence" in register["legal_bases"]
+    assert (register["case_kinds"]["traffic"], register["case_kinds_en"]["traffic"]) == ("道路交通事故", "road accident")
 
 
 async def test_footage_is_fetched_and_goes_whole_or_in_part_to_who_asked_for_it_alone(tmp_path: Path, template: Path):

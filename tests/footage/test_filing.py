@@ -142,6 +142,8 @@ def test_words_that_do_not_fit_the_register_are_refused(city: City, words: str) 
         ("case_kinds: {}\nlegal_bases: {a: b}", "case_kinds"),
         ("case_kinds: {a: b}\nlegal_bases: [a]", "legal_bases"),
         ("case_kinds: {a: b}\nlegal_bases: {a: b}\nmore: 1", "more: unknown key"),
+        ("case_kinds: {a: {zh: b}}\nlegal_bases: {a: b}", "case_kinds"),
+        ("case_kinds: {a: {zh: b, en: ''}}\nlegal_bases: {a: b}", "case_kinds"),
         ("{", "cannot be read"),
     ],
 )
@@ -150,3 +152,16 @@ def test_wrong_lists_are_refused(tmp_path: Path, text: str, why: str) -> None:
     path.write_text(text)
     with pytest.raises(InvalidInput, match=why):
         load_register(path)
+
+
+def test_a_wording_is_one_for_both_languages_or_one_for_each(tmp_path: Path) -> None:
+    path = tmp_path / "footage.yaml"
+    path.write_text("case_kinds: {traffic: {zh: 道路交通事故, en: road accident}, other: 其他}\nlegal_bases: {a: b}", encoding="utf-8")
+    register = load_register(path)
+    assert register.case_kinds == {"traffic": "道路交通事故", "other": "其他"}
+    assert (register.case_kinds_en, register.legal_bases_en) == ({"traffic": "road accident", "other": "其他"}, {"a": "b"})
+
+
+def test_the_shipped_lists_have_both_languages() -> None:
+    for words, english in ((REGISTER.case_kinds, REGISTER.case_kinds_en), (REGISTER.legal_bases, REGISTER.legal_bases_en)):
+        assert words.keys() == english.keys() and all(text.isascii() for text in english.values())

@@ -96,17 +96,19 @@ class PreviewOut(Output):
 
 
 class RegisterOut(Output):
-    """The maintained lists: code to wording."""
+    """The maintained lists: code to wording, as papers print it and in English."""
 
     case_kinds: dict[str, str]
     legal_bases: dict[str, str]
+    case_kinds_en: dict[str, str]
+    legal_bases_en: dict[str, str]
 
 
 @routes.op("GET", "/v1/footage-register", needs=Permission.FOOTAGE_READ)
 async def read_footage_register(call: Call) -> RegisterOut:
     """The kinds of case and legal bases that a request may name."""
     register = call.services.footage.register
-    return RegisterOut(case_kinds=dict(register.case_kinds), legal_bases=dict(register.legal_bases))
+    return RegisterOut(**{name: dict(getattr(register, name)) for name in RegisterOut.model_fields})
 
 
 @routes.op("POST", "/v1/footage-requests", needs=Permission.FOOTAGE_REQUEST, status=201, problems=(Forbidden,), repeatable=True)
