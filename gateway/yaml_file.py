@@ -136,7 +136,7 @@ def dotted(place: Place) -> str:
 
 def nearest(word: str, known: Sequence[str]) -> str:
     """What may have been meant by `word`, as the end of a sentence."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.7)
     return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}" if known and len(known) <= 20 else ""
 
 

@@ -6,7 +6,7 @@ import { reason, t } from "./i18n";
 import { presetsBound, Refused } from "./api";
 import { may, tell } from "./session";
 import { type Stage, TalkKey } from "./talk";
-import { beside, type Broadcast, type Choice, type Clip, clips, remarked, type Said, say, type SayOrder, silence, stopAll, unsilenced, watch } from "./voice";
+import { beside, type Broadcast, type Choice, type Clip, clips, remarked, type Said, say, type SayOrder, silence, silenced, stopAll, unsilenced, watch } from "./voice";
 import { reasons, remember } from "./why";
 
 const NEAREST = "";
@@ -300,7 +300,7 @@ export function StopAll({ city }: { city: City }) {
         stopAll().then(
           ({ broadcasts, speakers, may_still_sound: sounding }) =>
             sounding.length === 0
-              ? tell(t("stop-all.done", { broadcasts, speakers }))
+              ? tell(silenced(broadcasts, speakers))
               : tell(unsilenced(city, sounding), true),
           (error: unknown) => tell(String((error as Error).message), true),
         );

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { City } from "./city";
 import { language } from "./i18n";
-import { say, silence, stopAll, unsilenced } from "./voice";
+import { say, silence, silenced, stopAll, unsilenced } from "./voice";
 
 vi.hoisted(() =>
   Object.assign(globalThis, { localStorage: { getItem: () => "en", setItem: () => undefined }, document: { documentElement: {} } }),
@@ -31,7 +31,10 @@ describe("what the console has heard", () => {
   it("names the loudspeakers that it could not silence, in the reader's language", () => {
     const city = new City([], [{ id: "SPK-1", name: "北门音柱", kind: "speaker", address: "192.0.2.1", state: "up" }]);
     expect(unsilenced(city, ["SPK-1", "SPK-2"])).toMatch(/^2 loudspeakers .*: 北门音柱, SPK-2$/);
+    expect(unsilenced(city, ["SPK-1"])).toMatch(/^1 loudspeaker plays by itself .*: 北门音柱$/);
+    expect([silenced(1, 1), silenced(2, 40)]).toEqual(["Silenced: 1 broadcast at 1 loudspeaker", "Silenced: 2 broadcasts at 40 loudspeakers"]);
     language.value = "zh";
+    expect(silenced(1, 3)).toBe("已静音：1 条广播，3 个音柱");
     expect(unsilenced(city, ["SPK-1", "SPK-2"])).toMatch(/^2 个音柱.*：北门音柱、SPK-2$/);
     language.value = "en";
   });

@@ -103,7 +103,10 @@ export async function stopAll(): Promise<{ broadcasts: number; speakers: number;
   return post("/v1/broadcasts/stop-all", undefined);
 }
 
+/** What is said when STOP ALL has silenced all. */
+export const silenced = (broadcasts: number, speakers: number): string => t("stop-all.done", { broadcasts: t("n.broadcast", { n: broadcasts }), speakers: t("n.speaker", { n: speakers }) });
+
 /** What is said of loudspeakers that STOP ALL could not silence yet, by their names. */
 export function unsilenced(city: City, speakers: readonly string[]): string {
-  return t("stop-all.not", { count: speakers.length, speakers: speakers.map((speaker) => city.named(speaker)).join(t("list.comma")) });
+  return t("stop-all.not", { n: speakers.length, speakers: speakers.map((speaker) => city.named(speaker)).join(t("list.comma")) });
 }

@@ -243,7 +243,7 @@ def _nearest(kind: str, place: Sequence[int | str], model: type[BaseModel]) -> s
     if kind != "extra_forbidden":
         return ""
     known = list(_model_at(place[:-1], model).model_fields)
-    close = difflib.get_close_matches(str(place[-1]), known, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(str(place[-1]), known, n=1, cutoff=0.7)
     return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}" if 0 < len(known) <= _NAMED else ""
 
 

@@ -207,7 +207,7 @@ def _dotted(path: Path_, key: str) -> str:
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.7)
     return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}" if len(known) <= 20 else ""
 
 

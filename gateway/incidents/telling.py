@@ -109,7 +109,8 @@ def title(incident: Incident) -> dict[str, str]:
     root = incident.members.get(cause.device) if cause.device else None
     kind = noun(root.kind if root else None)
     name = cause.name or cause.device
-    more_zh, more_en = (f"，影响另外 {count - 1} 台设备", f", {count - 1} more devices behind it") if count > 1 else ("", "")
+    more = count - 1
+    more_zh, more_en = (f"，影响另外 {more} 台设备", f", {more} more device{'' if more == 1 else 's'} behind it") if more else ("", "")
     return {
         "zh": f"{kind.zh} {name} {state.zh}{why}{more_zh}",
         "en": f"{kind.en.capitalize()} {name} is {state.en}{because}{more_en}",

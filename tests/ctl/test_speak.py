@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from gateway.clock import SystemClock
@@ -107,10 +107,24 @@ async def test_an_administrator_makes_a_day_quiet_and_takes_it_back(house: House
     assert (refused.code, "hours_file" in refused.err) == (1, True)
 
 
+async def test_what_stop_all_silenced_is_counted_in_the_singular_and_the_plural():
+    answers = {("GET", "/healthz"): {}}
+    for silenced, said in (
+        ({"broadcasts": 1, "speakers": 1, "may_still_sound": ["spk-1"]}, "silenced 1 broadcast at 1 loudspeaker"),
+        ({"broadcasts": 2, "speakers": 40, "may_still_sound": []}, "silenced 2 broadcasts at 40 loudspeakers"),
+    ):
+        async with breaking_off(answers | {("POST", "/v1/broadcasts/stop-all"): silenced}) as url:
+            stopped = await gatewayctl(None, "stop-all", GATEWAY_URL=url, GATEWAY_KEY="gwk_000000000000_x")
+        assert stopped.err.splitlines()[0] == said
+        assert ("1 loudspeaker plays by itself and may still sound: spk-1" in stopped.err) == bool(silenced["may_still_sound"])
+
+
 async def test_broadcasts_are_counted_and_taken_as_a_spreadsheet(house: House, tmp_path: Path):
     days = ("--from", "2026-01-01T00:00:00+08:00", "--to", "2026-01-02T00:00:00+08:00")
     counted = await gatewayctl(house, "broadcasts", "statistics", *days)
     assert counted.out.splitlines()[1].split()[:3] == ["2026-01-01", "-", "0"], counted.err
+    today = await gatewayctl(house, "broadcasts", "statistics", "--from", (datetime.now(UTC) - timedelta(hours=1)).isoformat())
+    assert today.code == 0, today.err
     for command in (("statistics", *days, "--file"), ("export",)):
         file = tmp_path / "figures.xlsx"
         assert (await gatewayctl(house, "broadcasts", *command, str(file))).code == 0

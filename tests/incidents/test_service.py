@@ -124,6 +124,15 @@ async def settle(made: Desk, seconds: float = 10) -> None:
         await made.service.idle()
 
 
+async def test_one_device_behind_what_died_is_told_in_the_singular(store: Store, clock: SimulatedClock) -> None:
+    async with desk(store, clock) as made:
+        await settle(made, 10)
+        made.set("sw-1", "cam-1-1")
+        await settle(made)
+        (opened,) = await made.events()
+        assert opened.data["incident"]["title"]["en"].endswith(", 1 more device behind it")
+
+
 async def test_a_switch_that_dies_is_one_incident_that_names_what_is_behind_it_and_resolves_itself(
     store: Store, clock: SimulatedClock
 ) -> None:

@@ -156,16 +156,18 @@ def statistics(
     ctx: typer.Context,
     *,
     start: Annotated[str, typer.Option("--from", help="Ordered then or later: RFC 3339 with an offset.", metavar="TIME")],
-    end: Annotated[str, typer.Option("--to", help="Ordered before.", metavar="TIME")],
+    end: Annotated[str | None, typer.Option("--to", help="Ordered before.", metavar="TIME", show_default="now")] = None,
     by: Annotated[str, typer.Option(help="day, month, speaker, cell, district, operator or priority.")] = "day",
     file: ToFile = None,
     output: Output = Format.TABLE,
 ) -> None:
     """How many broadcasts were ordered and heard, and what came of them."""
+    client = client_of(ctx)
+    asked = {"from": start, "to": end or client.now().isoformat(), "by": by}
     if file is not None:
-        save(client_of(ctx), f"{PATH}/statistics/export", {"from": start, "to": end, "by": by, "format": _kind_of(file)}, file)
+        save(client, f"{PATH}/statistics/export", asked | {"format": _kind_of(file)}, file)
         return
-    told = client_of(ctx).get(f"{PATH}/statistics", **{"from": start, "to": end, "by": by})
+    told = client.get(f"{PATH}/statistics", **asked)
     show(told["rows"], _COUNTED, output)
 
 

@@ -112,11 +112,16 @@ def say(
 def stop_all(ctx: typer.Context) -> None:
     """Silence everything, now."""
     stopped = client_of(ctx).call("POST", "/v1/broadcasts/stop-all")
-    talk(f"silenced {stopped['broadcasts']} broadcasts at {stopped['speakers']} loudspeakers")
+    talk(f"silenced {_counted(stopped['broadcasts'], 'broadcast')} at {_counted(stopped['speakers'], 'loudspeaker')}")
     if sounding := stopped["may_still_sound"]:
-        why = f"{len(sounding)} loudspeakers play by themselves and may still sound: {', '.join(sounding)}"
+        play = "plays by itself" if len(sounding) == 1 else "play by themselves"
+        why = f"{_counted(len(sounding), 'loudspeaker')} {play} and may still sound: {', '.join(sounding)}"
         hint = "They are asked again and again. Cut their power where that takes too long."
         raise Failed(why, exit_code=Exit.PARTIAL, hint=hint)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def targets_of(
