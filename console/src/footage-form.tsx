@@ -1,8 +1,9 @@
 // A footage request in two minutes: who, which case, where, from when and how long; the rest stands behind "more" with something sensible in it.
 import { useComputed, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import { gatewayNow } from "./api";
 import type { City } from "./city";
-import { BEHIND, DIRECTIONS, type Direction, type Draft, EMERGENCIES, type Emergency, type Field, hits, KINDS, type List, MORE, OPTIONAL, type Place, type Word, windowOf, WORDS, wordings } from "./footage";
+import { BEHIND, DIRECTIONS, type Direction, type Draft, EMERGENCIES, type Emergency, type Field, hits, KINDS, type List, longAgo, MORE, OPTIONAL, type Place, type Word, windowOf, WORDS, wordings } from "./footage";
 import { Recorded } from "./footage-coverage";
 import { draft, faults, file, forget, listed, look, register, requests, type } from "./footage-shelf";
 import { type Key, language, t, when, zone } from "./i18n";
@@ -335,6 +336,7 @@ function When({ typed }: { typed: Draft }) {
           {when(window.start)} → {when(window.end)} ({zone(new Date(window.start))})
         </p>
       )}
+      {window && longAgo(window, gatewayNow()) && <p class="wrong wide">{t("footage.long-ago")}</p>}
       <Emergencies typed={typed} />
     </fieldset>
   );

@@ -130,6 +130,12 @@ describe("the footage desk", () => {
     expect(footage.asked("retry", "")).toEqual({ what: "retry", body: undefined });
   });
 
+  it("doubts a time that lies more than a year back", () => {
+    const window = (year: number) => footage.windowOf({ start: `${year}-03-01T08:00:00`, minutes: "10" })!;
+    const now = Date.parse("2026-06-01T00:00:00Z");
+    expect([2001, 2025, 2026].map((year) => footage.longAgo(window(year), now))).toEqual([true, true, false]);
+  });
+
   it("words the maintained lists in the reader's language, and sends the wording that papers print", async () => {
     expect(footage.wordings(REGISTER, "case_kinds", "en")["traffic"]).toBe("road accident");
     expect(footage.wordings(REGISTER, "case_kinds", "zh")["traffic"]).toBe("道路交通事故");

@@ -320,6 +320,11 @@ export function windowOf(draft: Pick<Draft, "start" | "minutes">): Period | null
   return { start: new Date(start).toISOString(), end: new Date(start + Math.round(minutes * MINUTE)).toISOString() };
 }
 
+const KEPT_MS = 366 * 86_400_000; // recorders keep weeks or months
+
+/** Whether a period lies so far back that hardly any recorder can have it: a slip of the year, as a rule. */
+export const longAgo = (period: Period, now: number): boolean => now - Date.parse(period.end) > KEPT_MS;
+
 /** What is plainly missing or wrong, each at its field, before the gateway is asked. */
 export function faultsOf(draft: Draft, now: Date): Map<Field, Key> {
   const faults = new Map<Field, Key>();

@@ -107,7 +107,8 @@ async def in_2031() -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
 
     async def post(request: web.Request) -> web.Response:
         asked.append(await request.json())
-        filed = dict.fromkeys(("id", "state", "reason", "case_number", "requester", "cameras", "start", "end", "submitted_at"), "")
+        filed = dict.fromkeys(("id", "state", "reason", "case_number", "requester", "cameras", "start"), "")
+        filed |= dict.fromkeys(("end", "submitted_at"), "2031-05-01T08:00:00Z")
         return web.json_response({**filed, "missing": [], "keeps": [], "owner": {"name": "x"}, "expires_at": ""})
 
     async def report(request: web.Request) -> web.Response:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
@@ -34,6 +35,16 @@ async def test_the_whole_day_of_an_operator_and_a_liaison_officer(tmp_path: Path
         taken = await gatewayctl(house, "capture", city.of_kind("camera")[0].id, "--to", str(picture), role=Role.OPERATOR)
         assert (taken.code, picture.read_bytes()[:2]) == (0, b"\xff\xd8")
         await _liaison(house, city, tmp_path)
+
+
+async def test_a_request_for_what_lies_years_back_is_filed_and_doubted(house: House):
+    camera = (await house.json("GET", "/v1/devices?kind=camera&limit=1"))[1]["items"][0]["id"]
+    for year, doubted in ((2001, True), (house.clock.now().year, False)):
+        start = house.clock.now().replace(year=year) - timedelta(hours=1)
+        citizen = ("--kind", "citizen", "--requester", "孙大娘", "--badge", "371502195003071234", "--purpose", "找孩子")
+        when = ("--camera", camera, "--start", start.isoformat(), "--for", "10m")
+        filed = await gatewayctl(house, "footage", "request", *citizen, *when, role=Role.LIAISON)
+        assert (filed.code, "Is the year right?" in filed.out + filed.err) == (0, doubted), filed.err + filed.out
 
 
 async def _liaison(house: House, city, folder: Path) -> None:

@@ -19,7 +19,7 @@ from gateway.ctl.commands import (
     footage_viewings,
 )
 from gateway.ctl.commands.footage_route import route_of
-from gateway.ctl.commands.footage_times import window_of
+from gateway.ctl.commands.footage_times import long_ago, window_of
 from gateway.ctl.commands.speak import circle_of
 from gateway.ctl.failure import Exit, Failed
 from gateway.ctl.output import Format, say, tell
@@ -96,6 +96,8 @@ def request(
         raise _by_options(failed) from None
     _told(filed, output)
     act = "confirm" if emergency else "approve"
+    if long_ago(filed["end"], asked_at=filed["submitted_at"]):
+        say("It lies more than a year back: hardly any recorder keeps footage for so long. Is the year right?")
     if filed["missing"]:
         options = " ".join(f"--{name.replace('_', '-')} …" for name in filed["missing"])
         say(f"Before anything is handed over the register needs: gatewayctl footage amend {filed['id']} {options}")

@@ -7,6 +7,8 @@ from gateway.ctl.failure import Exit, Failed
 from gateway.ctl.spans import span
 
 DEFAULT_LENGTH: Final = timedelta(minutes=10)
+_KEPT: Final = timedelta(days=366)
+"""Recorders keep weeks or months."""
 
 
 def window_of(start: str | None, end: str | None, length: str | None) -> dict[str, str]:
@@ -23,6 +25,11 @@ def window_of(start: str | None, end: str | None, length: str | None) -> dict[st
     if end:
         found["end"] = _moment(end, "--end").isoformat()
     return found
+
+
+def long_ago(end: str, *, asked_at: str) -> bool:
+    """Whether footage that ended at `end` lies so far back that hardly any recorder can have it: a slip of the year, as a rule."""
+    return datetime.fromisoformat(asked_at) - datetime.fromisoformat(end) > _KEPT
 
 
 def length_of(seconds: float) -> str:
