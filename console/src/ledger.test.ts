@@ -62,33 +62,6 @@ describe("the ledger", () => {
     expect(ledger.timed({ ...none, clip_stop_asked_at: "2026-06-01T10:00:05Z" })).toMatch(/^told to be silent at .*:05$/);
   });
 
-  it("reads a broadcast anew when events tell of it, once for all that they tell in a second, and the whole ledger for one that is new", async () => {
-    const { sounded } = await import("./session");
-    const asked: string[] = [];
-    vi.useFakeTimers();
-    vi.stubGlobal("fetch", async (path: string) => {
-      asked.push(path.replace(/\?.*/, "?"));
-      const one = { id: "B-1", open: false };
-      return new Response(JSON.stringify(path.includes("?") ? { items: [one, { id: "B-2", open: true }] } : one), { headers: { "Content-Type": "application/json" } });
-    });
-    ledger.entries.value = [{ id: "B-1", open: true } as import("./ledger").Entry];
-    sounded.value = null;
-    const stop = ledger.keepUp();
-    [11, 12, 13].forEach((cursor) => (sounded.value = { id: "B-1", cursor }));
-    await vi.advanceTimersByTimeAsync(1500);
-    expect(asked).toEqual(["/v1/broadcasts/B-1"]);
-    expect(ledger.entries.value.map((one) => one.open)).toEqual([false]);
-    sounded.value = { id: "B-2", cursor: 14 };
-    await vi.advanceTimersByTimeAsync(1500);
-    expect(asked).toEqual(["/v1/broadcasts/B-1", "/v1/broadcasts?"]);
-    expect(ledger.entries.value.map((one) => one.id)).toEqual(["B-1", "B-2"]);
-    stop();
-    sounded.value = { id: "B-1", cursor: 15 };
-    await vi.advanceTimersByTimeAsync(1500);
-    expect(asked.length).toBe(2);
-    vi.useRealTimers();
-  });
-
   it("names the place that was meant, and the loudspeakers where none was", () => {
     const device = (id: string, name: string) => ({ id, name, kind: "camera", address: "192.0.2.1", state: "up" });
     const city = new City([{ id: "G-1", name: "东昌路" }], [device("SPK-1", "北门音柱"), device("CAM-1", "北门枪机")], [{ id: "Z-1", name: "滨河公园" }, { id: "Z-2", name: "" }]);

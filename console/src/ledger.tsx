@@ -4,7 +4,7 @@ import { useEffect } from "preact/hooks";
 import { gatewayNow, get, post } from "./api";
 import type { City } from "./city";
 import { exact, type Key, language, reason, span, t, when, who } from "./i18n";
-import { may, phase, sounded, tell } from "./session";
+import { may, phase, tell } from "./session";
 import { type Clip, clips, type Delivery, remarked } from "./voice";
 
 export type Outcome = "left" | "passed-on" | "nobody" | "other";
@@ -62,13 +62,9 @@ export interface Entry {
 }
 
 const MOST = 100;
-/** Events are gathered for so long before what they tell of is read: a broadcast to a district ends with hundreds. */
-const GATHERED_MS = 1000;
-/** Beyond so many broadcasts that events tell of at once, the ledger is read as a whole. */
-const ONE_BY_ONE = 5;
 /** How long after its end a broadcast's pictures may still come: `broadcast.pictures_after_s` is ten minutes at the most, and taking one needs some seconds. */
 const AWAITED_MS = 11 * 60_000;
-export const entries = signal<readonly Entry[] | null>(null);
+const entries = signal<readonly Entry[] | null>(null);
 const at = signal<string | null>(null);
 /** What is written beside the outcome of the broadcast that is looked at. */
 const words = signal("");
@@ -98,45 +94,12 @@ export function query(of: { outcome: string; from: string; case: string }): URLS
 
 async function read(): Promise<void> {
   try {
-    const of = wanted.value;
-    const asked = query(of);
+    const asked = query(wanted.value);
     asked.set("limit", String(MOST));
-    const found = (await get<{ items: Entry[] }>(`/v1/broadcasts?${asked}`)).items;
-    if (of === wanted.value) entries.value = found;
+    entries.value = (await get<{ items: Entry[] }>(`/v1/broadcasts?${asked}`)).items;
   } catch (error) {
     tell(String((error as Error).message), true);
   }
-}
-
-/** Read these broadcasts anew; all of the ledger when they are many, or one of them is not in it yet. */
-async function renew(ids: ReadonlySet<string>): Promise<void> {
-  const known = new Set((entries.value ?? []).map((one) => one.id));
-  if (ids.size > ONE_BY_ONE || [...ids].some((id) => !known.has(id))) return read();
-  await Promise.all([...ids].map(async (id) => put(await get<Entry>(`/v1/broadcasts/${encodeURIComponent(id)}`)))).catch(() => undefined);
-}
-
-function put(after: Entry): void {
-  entries.value = (entries.value ?? []).map((one) => (one.id === after.id ? after : one));
-}
-
-/** Keep the ledger true to what events tell while the page is open; ends with what it returns. */
-export function keepUp(): () => void {
-  const stirred = new Set<string>();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const stop = sounded.subscribe((told) => {
-    if (told === null) return;
-    stirred.add(told.id);
-    timer ??= setTimeout(() => {
-      timer = undefined;
-      const ids = new Set(stirred);
-      stirred.clear();
-      void renew(ids);
-    }, GATHERED_MS);
-  });
-  return () => {
-    stop();
-    clearTimeout(timer);
-  };
 }
 
 async function readClips(): Promise<void> {
@@ -149,7 +112,8 @@ async function readClips(): Promise<void> {
 
 async function deed(id: string, what: string, body: unknown): Promise<boolean> {
   try {
-    put(await post<Entry>(`/v1/broadcasts/${encodeURIComponent(id)}/${what}`, body));
+    const after = await post<Entry>(`/v1/broadcasts/${encodeURIComponent(id)}/${what}`, body);
+    entries.value = (entries.value ?? []).map((one) => (one.id === id ? after : one));
     return true;
   } catch (error) {
     tell(String((error as Error).message), true);
@@ -182,7 +146,6 @@ export function move(by: number): void {
 export function Ledger({ city }: { city: City }) {
   useEffect(() => void read(), [wanted.value]);
   useEffect(() => void readClips(), []);
-  useEffect(keepUp, []);
   const looked = useComputed(() => entries.value?.find((one) => one.id === at.value));
   return (
     <section class="desk">
