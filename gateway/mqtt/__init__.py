@@ -1,8 +1,9 @@
 """The MQTT door: states and events go out to a broker without loss, commands to broadcast come in and are done at most once.
 
-Out (QoS 1, under the prefix): `status`, retained, `online` or by the last will `offline`; `devices/{id}/state`, retained;
-`events/{type}`, in the order of the log. The cursor of the last event that the broker has acknowledged is in the store, so that after
-any break publishing goes on there; what the broker had but could not acknowledge comes again, as QoS 1 allows, with the same `cursor`.
+Out (QoS 1, under the prefix): `status`, retained, `online` once commands are listened to, or by the last will `offline`;
+`devices/{id}/state`, retained; `events/{type}`, in the order of the log. The cursor of the last event that the broker has acknowledged is
+in the store, so that after any break publishing goes on there; what the broker had but could not acknowledge comes again, as QoS 1
+allows, with the same `cursor`.
 
 In: `commands/broadcasts`, the body of `POST /v1/broadcasts` with `id` and, for an answer, `reply_to` (a topic under `replies/`). A
 command is acknowledged to the broker after our commit and after its answer, never before: the session is persistent, so a break brings

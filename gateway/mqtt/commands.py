@@ -101,11 +101,14 @@ class Commands:
         self._refusals = _Refusals(clock)
         self._stops = 0  # how often everything has been stopped: what came before the last time is not begun any more
 
-    async def run(self, client: Connection) -> None:
-        """Take commands until the connection breaks (MqttError)."""
+    async def listen(self, client: Connection) -> None:
+        """Subscribe to commands; what comes from now on waits for `run`. MqttError."""
         for topic in (self._topics.stop_all, self._topics.broadcasts):
             if not await client.listen(topic):
                 log.error("mqtt.commands_denied", topic=topic)  # states and events go out all the same
+
+    async def run(self, client: Connection) -> None:
+        """Take commands until the connection breaks (MqttError)."""
         waiting: asyncio.Queue[_Taken] = asyncio.Queue(WAITING_MAX)
         lanes = _Lanes()
         async with asyncio.TaskGroup() as group:

@@ -91,6 +91,7 @@ class MqttDoor:
 
     async def _connection(self) -> None:
         async with Connection(self._broker, will=self._topics.status) as client:
+            await self._commands.listen(client)  # first: who reads that we are there may command at once
             await client.publish(self._topics.status, ONLINE, qos=1, retain=True)
             self.connected, self._client, self._told = True, client, ""
             log.info("mqtt.connected", host=self._broker.host, session_kept=client.session_kept)

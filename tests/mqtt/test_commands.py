@@ -453,3 +453,10 @@ async def test_a_broker_that_denies_commands_still_gets_the_events(line: Line):
         await line.ready()
         await line.house.emit(line.house.event())
         await line.broker.until(lambda: line.broker.on("gateway/v1/events/device.state"))
+
+
+async def test_who_reads_that_we_are_there_may_command_at_once(line: Line):
+    line.broker.withhold = True
+    async with line.up():
+        await line.broker.until(lambda: line.broker.on("gateway/v1/status"))
+        assert line.broker.subscribed == [STOP_ALL, COMMANDS]
