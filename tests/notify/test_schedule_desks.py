@@ -1,12 +1,8 @@
 """Schedules that wait for a second person, told to whom hears of broadcasts that do; with all that is to be decided on, and once."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
-
-import pytest
 
 from gateway.broadcast.schedules import CHANGED_EVENT
 from gateway.domain.broadcast import ClipContent, Programme, Targets, View
@@ -14,26 +10,17 @@ from gateway.domain.devices import DeviceId
 from gateway.domain.events import Event, NewEvent
 from gateway.domain.schedules import ScheduleState
 from gateway.notify.schedule_desks import content_of, notice, waits
-from gateway.storage.store import Store, Tx
+from gateway.storage.store import Tx
 from tests.domain.troubles import START
-from tests.notify.test_broadcast_desks import FILE, city, decided
-from tests.notify.test_notifier import Door, a_door
+from tests.notify.test_broadcast_desks import clock, decided, door
+from tests.notify.test_notifier import Door
 from tests.storage.test_broadcasts import CLIP, clip
 from tests.storage.test_schedules import schedule
 from tests.waiting import Watched
 
+__all__ = ["clock", "door"]
+
 ASKS: dict[str, Any] = {"what": "created", "name": "放学提醒", "state": "awaiting-approval", "speakers": ["SPK-1", "SPK-2"]}
-
-
-@pytest.fixture
-def clock() -> Watched:
-    return Watched(START)
-
-
-@pytest.fixture
-async def door(store: Store, clock: Watched, tmp_path: Path) -> AsyncIterator[Door]:
-    async with a_door(FILE, store, clock, tmp_path, city=city()) as opened:
-        yield opened
 
 
 async def asked(door: Door, name: str = "S-1", *, state: ScheduleState = ScheduleState.AWAITING_APPROVAL, **changes: Any) -> None:

@@ -1,9 +1,7 @@
 """Q23: footage that is hard to get: few replays at once, ends that are ignored, recordings that no search shows, holes between files."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -12,27 +10,12 @@ from gateway.domain.devices import DeviceId
 from gateway.domain.footage import Dossier, ExportState, FootageState, Period
 from gateway.drivers.base import Span
 from gateway.drivers.rtsp.replay import ReplayEnd, replay
-from gateway.storage.store import Store
-from tests.footage.desk import NOW, Desk, Street, desk_of, filing, street, working
+from tests.footage.conftest import clock, desk, where
+from tests.footage.desk import NOW, Desk, Street, filing
+
+__all__ = ["clock", "desk", "where"]
 
 pytestmark = pytest.mark.quirk("Q23")
-
-
-@pytest.fixture
-def clock() -> SimulatedClock:
-    return SimulatedClock(NOW)
-
-
-@pytest.fixture
-async def where() -> AsyncIterator[Street]:
-    async with street() as found:
-        yield found
-
-
-@pytest.fixture
-async def desk(where: Street, store: Store, clock: SimulatedClock, tmp_path: Path) -> AsyncIterator[Desk]:
-    async with working(desk_of(where, store, clock, tmp_path / "footage")) as found:
-        yield found
 
 
 def window_of(where: Street) -> Span:
