@@ -4,6 +4,7 @@ import { useEffect } from "preact/hooks";
 import type { City } from "./city";
 import { barOf, barred, bringable, copied, type Coverage, deliverable, type Dossier, held, leftOf, lengthOf, looked, packed, type Period, progressOf, sized, type Step, steps, unconfirmed, wantedOf, WORDY, working } from "./footage";
 import { BroughtFiles } from "./footage-brought";
+import { Checked, damage, PROOF } from "./footage-checked";
 import { Holds } from "./footage-holds";
 import { Links } from "./footage-links";
 import { Media } from "./footage-media";
@@ -252,7 +253,7 @@ function Files({ one }: { one: Dossier }) {
                 {file.damaged > 0 && <span class="wrong"> {t("footage.damaged", { n: file.damaged })}</span>}
               </td>
               <td>
-                <code title="SHA-256">{file.sha256}</code>
+                <Digest one={one} file={file} />
               </td>
             </tr>
           ))}
@@ -267,12 +268,17 @@ function Files({ one }: { one: Dossier }) {
                 {sized(file.size)} <span class="dim">{t("footage.downloads", { n: file.downloads })}</span> <span class="chip">{t("footage.not-fetched")}</span>
               </td>
               <td>
-                <code title="SHA-256">{file.sha256}</code>
+                <Digest one={one} file={file} />
               </td>
             </tr>
           ))}
         </tbody>
       </table>
+      {one.checks.some((check) => check.name === PROOF) && (
+        <p class="dim">
+          {t("footage.checked.proof")} <Checked one={one} of={PROOF} />
+        </p>
+      )}
       {own && (
         <p class="repair">
           <a class="button main" href={url("package")} download>
@@ -286,6 +292,16 @@ function Files({ one }: { one: Dossier }) {
         </p>
       )}
     </section>
+  );
+}
+
+/** A file's digest, and whether it still had that when it was read again the last time. */
+function Digest({ one, file }: { one: Dossier; file: { name: string; sha256: string; removed: boolean } }) {
+  return (
+    <>
+      <code title="SHA-256">{file.sha256}</code>
+      {!file.removed && <Checked one={one} of={file.name} />}
+    </>
   );
 }
 
@@ -327,6 +343,6 @@ function detail(of: Record<string, unknown>): string {
 
 function saying(name: string, value: string): string {
   if (name === "reason") return told(value);
-  if (name === "why") return reason(value);
+  if (name === "why") return damage(reason(value));
   return name === "outcome" ? worded("footage.viewed", value) : value;
 }

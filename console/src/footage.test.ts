@@ -80,6 +80,22 @@ describe("the footage desk", () => {
     words.language.value = "en";
   });
 
+  it("says beside a file when it was read again and what came of it, in the reader's language", async () => {
+    const { Checked } = await import("./footage-checked");
+    const found = { "a.mp4": "", "b.mp4": "has another SHA-256 than was stored", "c.mp4": "cannot be read: Input/output error", SHA256SUMS: "is too large" };
+    const checks = Object.entries(found).map(([name, found]) => ({ name, checked_at: "2026-09-21T06:00:00Z", found }));
+    const shown = (of: string) => (Checked({ one: { checks }, of }) as { props: { class: string; children: string } } | null)?.props;
+    const at = () => words.exact("2026-09-21T06:00:00Z");
+    expect([shown("a.mp4")?.class, shown("a.mp4")?.children]).toEqual(["dim checked", `checked ${at()}: as it was stored`]);
+    expect([shown("b.mp4")?.class, shown("b.mp4")?.children]).toEqual(["wrong checked", `checked ${at()}: damaged (has another SHA-256 than was stored)`]);
+    expect(shown("d.mp4")).toBeUndefined();
+    words.language.value = "zh";
+    const damaged = { "b.mp4": "SHA-256 与存入时不同", "c.mp4": "无法读取: Input/output error", SHA256SUMS: "is too large" };
+    for (const [name, words] of Object.entries(damaged)) expect(shown(name)?.children, name).toBe(`${at()} 巡检：有损坏（${words}）`);
+    expect(shown("a.mp4")?.children).toBe(`${at()} 巡检：与存入时一致`);
+    words.language.value = "en";
+  });
+
   it("names each field in a refusal that a reader of Chinese gets, instead of the gateway's English summary", async () => {
     const { post } = await import("./api");
     const errors = Array.from({ length: 6 }, (_, at) => ({ pointer: `/${at}`, detail: "is missing", code: "missing" }));

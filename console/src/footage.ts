@@ -96,6 +96,13 @@ export interface BroughtFile {
   removed: boolean;
 }
 
+/** When something of the package was read again by itself, and what was found: nothing, or what is wrong, in the gateway's English. */
+export interface Check {
+  name: string;
+  checked_at: string;
+  found: string;
+}
+
 export interface Custody {
   number: number;
   step: string;
@@ -119,6 +126,7 @@ export interface Dossier extends Request {
   coverage: Coverage[];
   files: File[];
   brought: BroughtFile[];
+  checks: Check[];
   custody: Custody[];
 }
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import json
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -30,6 +31,7 @@ from tests.footage.desk import NOW, WANG, Desk, Street, desk_of
 from tests.footage.shelf import CAMERA, CONTENT, DIGEST, FILM, ready
 from tests.waiting import stopped, until
 
+CHINESE = json.loads((Path(__file__).parents[2] / "console/src/locales/zh.json").read_text(encoding="utf-8"))
 DAY = timedelta(days=1)
 REQUEST = RequestId("F-1")
 
@@ -162,6 +164,7 @@ async def test_what_the_disk_altered_lost_or_does_not_give_is_told_once_over_res
     await keeper.checked(2)
     (line,) = await keeper.damages()
     assert (line["name"], line["sha256"], WAYS[way] in line["why"], "sent_to" in line) == (FILM, DIGEST, True, False)
+    assert f"footage.found.{line['why'].partition(': ')[0]}" in CHINESE  # the words of the console for it
     await later(keeper)
     scrubber = await keeper.checked(2)
     assert scrubber.figures.standing.damaged == 1
