@@ -35,13 +35,17 @@ def telling_errors() -> Iterator[None]:
     try:
         yield
     except GatewayError as error:
-        print(f"gateway: {error}", file=sys.stderr)
-        faults = error.faults if isinstance(error, InvalidInput) else ()
-        for fault in faults:
-            print(f"  {fault.where}: {fault.why}", file=sys.stderr)
-        if error.hint:
-            print(f"  {error.hint}", file=sys.stderr)
+        _tell_error(error)
         raise typer.Exit(2 if isinstance(error, InvalidInput) else 1) from error
+
+
+def _tell_error(error: GatewayError) -> None:
+    print(f"gateway: {error}", file=sys.stderr)
+    faults = error.faults if isinstance(error, InvalidInput) else ()
+    for fault in faults:
+        print(f"  {fault.where}: {fault.why}", file=sys.stderr)
+    if error.hint:
+        print(f"  {error.hint}", file=sys.stderr)
 
 
 def _tell_import(result: "ImportResult") -> None:
@@ -63,12 +67,16 @@ def serve(config_file: ConfigFile) -> None:
 
 @app.command("check-config")
 def check_config(config_file: ConfigFile) -> None:
-    """Read the configuration as `serve` would, say what is wrong with it, and change nothing."""
+    """Read the configuration as `serve` would, say all that is wrong with it, and change nothing."""
     from gateway import offline
 
-    with telling_errors():
-        offline.check(config.load(config_file))
-        print(f"{config_file}: good")
+    settings, unread = config.examine(config_file)
+    wrong = [*([unread] if unread else []), *(offline.mistakes(settings) if settings else [])]
+    for error in wrong:
+        _tell_error(error)
+    if wrong:
+        raise typer.Exit(2)
+    print(f"{config_file}: good")
 
 
 @app.command()

@@ -21,9 +21,7 @@ def held(folder: Path) -> Iterator[None]:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise InvalidInput(
-            f"the data folder {folder} cannot be used: {error.strerror}", hint="see data_dir in the configuration"
-        ) from error
+        raise _unusable(folder, error.strerror) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -34,3 +32,23 @@ def held(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)  # closing releases the lock
+
+
+def check_data_dir(folder: Path) -> None:
+    """InvalidInput when `held` could not make `folder` or write in it; nothing is made, and whether somebody holds it is not asked."""
+    lock = folder / _LOCK
+    if (above := closed_above(lock)) is not None:
+        raise _unusable(folder, f"{above} is no folder to write in")
+    if os.path.lexists(lock) and (lock.is_dir() or not os.access(lock, os.R_OK | os.W_OK)):
+        raise _unusable(folder, f"{lock} cannot be written")
+
+
+def closed_above(place: Path) -> Path | None:
+    """The nearest that is there above `place`, if it is no folder to make something in; None when it is one."""
+    above = next(folder for folder in place.absolute().parents if os.path.lexists(folder))
+    return None if above.is_dir() and os.access(above, os.W_OK | os.X_OK) else above
+
+
+def _unusable(folder: Path, why: str | None) -> InvalidInput:
+    hint = "make it a folder of the user that the gateway runs as (chown -R), or name another as data_dir in the configuration"
+    return InvalidInput(f"the data folder {folder} cannot be used: {why}", hint=hint)

@@ -1,16 +1,19 @@
 """What is done without a daemon: judge its configuration, bring the schema up to date, import inventory, make a key."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+import os
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from gateway import tuning
 from gateway.broadcast.holidays_file import load_holidays
 from gateway.broadcast.hours_file import load_hours
 from gateway.clock import SystemClock
 from gateway.config import Config
-from gateway.datadir import held
+from gateway.datadir import check_data_dir, held
 from gateway.domain.access import Role
 from gateway.domain.city import City
 from gateway.domain.events import SYSTEM, AuditEntry, NewEvent
@@ -23,32 +26,53 @@ from gateway.inventory.service import ImportResult, InventoryService
 from gateway.mqtt import Broker
 from gateway.notify import notifier as alerts
 from gateway.reports.kinds import load_kinds
-from gateway.storage.engine import parse_url
+from gateway.storage.engine import check_store
 from gateway.storage.store import Store, Tx
 from gateway.storage.vault import check_key, load_key
 from gateway.storage.writer import Lane
 
 
-def check(config: Config) -> None:
-    """Read what `serve` would read because of `config`, and change nothing. InvalidInput for the first thing that cannot work."""
-    parse_url(config.store_url())
-    check_key(config.store_key())
-    if config.profiles_dir is not None:
-        Profiles.load(config.profiles_dir)
-    if config.footage.register_file is not None:
-        load_register(config.footage.register_file)
-    if config.reports.excuses_file is not None:
-        load_kinds(config.reports.excuses_file)
-    if config.broadcast.hours_file is not None:
-        load_hours(config.broadcast.hours_file, ZoneInfo(config.timezone))
-    if config.broadcast.holidays_file is not None:
-        load_holidays(config.broadcast.holidays_file)
-    if config.discovery.logins_file is not None:
-        read_logins(config.discovery.logins_file)
-    if config.alerts_file is not None:
-        alerts.check(config.alerts_file)
-    if config.mqtt.url is not None:
-        Broker.of(config.mqtt)
+def mistakes(config: Config) -> list[InvalidInput]:
+    """All that `serve` would refuse of what it reads because of `config`; nothing is changed.
+
+    A file that is not there is passed over: whoever read `config` has told of it.
+    """
+    found = []
+    for named, read in _readings(config):
+        try:
+            if all(map(os.path.exists, named)):
+                read()
+        except InvalidInput as error:
+            found.append(error)
+    return found
+
+
+def _readings(config: Config) -> Iterator[tuple[list[Path], Callable[[], object]]]:
+    """What `serve` reads, each with the files and folders that `config` names for it; it raises InvalidInput for what is wrong there."""
+    yield [], partial(check_data_dir, config.data_dir)
+    if config.key_file is not None or os.path.lexists(config.store_key()):  # else it is made in the data folder
+        yield [], partial(check_key, config.store_key())
+    if config.store is not None:
+        yield _named(config.store_password_file), lambda: check_store(config.store_url())
+    for path, read in (
+        (config.profiles_dir, Profiles.load),
+        (config.footage.register_file, load_register),
+        (config.reports.excuses_file, load_kinds),
+        (config.broadcast.hours_file, partial(load_hours, timezone=ZoneInfo(config.timezone))),
+        (config.broadcast.holidays_file, load_holidays),
+        (config.discovery.logins_file, read_logins),
+        (config.alerts_file, alerts.check),
+    ):
+        if path is not None:
+            yield [path], partial(read, path)
+    yield _named(config.sip.password_file), partial(tuning.outbound, config.sip)
+    yield _named(*(one.ca_file for one in config.footage.destinations)), partial(tuning.destinations, config.footage)
+    if (mqtt := config.mqtt).url is not None:
+        yield _named(mqtt.password_file, mqtt.ca_file, mqtt.cert_file, mqtt.key_file), partial(Broker.of, mqtt)
+
+
+def _named(*paths: Path | None) -> list[Path]:
+    return [path for path in paths if path is not None]
 
 
 @asynccontextmanager

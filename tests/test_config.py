@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
+from typer.testing import CliRunner
 
+from gateway.cli import app
 from gateway.config import Config, Footage, Mqtt, Section, load
+from gateway.datadir import held
 from gateway.errors import InvalidInput
-from gateway.offline import check
+from gateway.offline import mistakes
 
 HERE = Path(__file__).parent
 EXAMPLE = HERE.parent / "configs" / "gateway.yaml"
@@ -120,21 +123,18 @@ def test_the_key_is_in_the_data_folder_when_nobody_says_otherwise() -> None:
 
 def test_an_alerts_file_with_faults_is_refused_by_the_check(tmp_path: Path) -> None:
     (tmp_path / "alerts.yaml").write_text("routes:\n  - {name: all, channels: [nowhere]}\n")
-    with pytest.raises(InvalidInput) as caught:
-        check(Config(data_dir=tmp_path / "data", alerts_file=tmp_path / "alerts.yaml"))
-    assert caught.value.faults[0].where == "line 2"
+    (found,) = mistakes(Config(data_dir=tmp_path / "data", alerts_file=tmp_path / "alerts.yaml"))
+    assert found.faults[0].where == "line 2"
 
 
 def test_good_settings_pass_the_check_and_nothing_is_made(tmp_path: Path) -> None:
-    check(Config(data_dir=tmp_path / "data"))
+    assert mistakes(Config(data_dir=tmp_path / "data")) == []
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("url", ["sqlite://relative", "sqlite://", "sqlite:///", "sqlite:///:memory:"])
 def test_a_store_that_serve_would_refuse_is_refused_by_the_check(url: str, tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput) as caught:
-        check(Config(store=url, data_dir=tmp_path))
-    assert caught.value.code == "bad-store-url"
+    assert [found.code for found in mistakes(Config(store=url, data_dir=tmp_path))] == ["bad-store-url"]
 
 
 def test_what_the_named_files_hold_is_judged_too(tmp_path: Path) -> None:
@@ -146,9 +146,73 @@ def test_what_the_named_files_hold_is_judged_too(tmp_path: Path) -> None:
         (Config(data_dir=tmp_path, footage=Footage(register_file=tmp_path / "empty")), "bad-register"),
         (Config(data_dir=tmp_path, mqtt=Mqtt(url="mqtt://b", username="u", password_file=tmp_path / "empty")), "no-secret"),
     ):
-        with pytest.raises(InvalidInput) as caught:
-            check(config)
-        assert caught.value.code == code
+        assert [found.code for found in mistakes(config)] == [code]
+
+
+@pytest.mark.parametrize("data", ["file", "file/below/it", "locked"])
+def test_a_data_folder_that_serve_cannot_use_is_refused_by_the_check(data: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "locked" / "lock").mkdir(parents=True)  # as one of another user, which root in a test could open
+    (found,) = mistakes(Config(data_dir=tmp_path / data))
+    assert str(found).startswith(f"the data folder {tmp_path / data} cannot be used: {tmp_path / data.partition('/')[0]}")
+    assert "data_dir" in found.hint
+    with pytest.raises(InvalidInput, match="cannot be used"), held(tmp_path / data):
+        pass
+
+
+def test_the_check_does_not_mind_that_a_daemon_holds_the_data_folder(tmp_path: Path) -> None:
+    with held(tmp_path / "data"):
+        assert mistakes(Config(data_dir=tmp_path / "data")) == []
+
+
+def test_the_command_names_every_mistake_of_the_file_and_of_what_it_names_at_once(tmp_path: Path) -> None:
+    (tmp_path / "hours.yaml").write_text("quiet:\n  - {from: 25:00, to: 07:00}\nzone: {}\n")
+    (tmp_path / "secret").touch()
+    (tmp_path / "alerts.yaml").write_text(
+        "channels:\n"
+        + "".join(f"  {name}: {{kind: dingtalk, token_file: {tmp_path}/secret}}\n" for name in ("street", "duty"))
+        + "routes: [{name: all, channels: [street, duty]}]\n"
+    )
+    (tmp_path / "gateway.yaml").write_text(
+        f"data_dir: {tmp_path}/secret\nstore: sqlite:///{tmp_path}/secret/gateway.db\nalert_file: {tmp_path}/alerts.yaml\n"
+        f"alerts_file: {tmp_path}/alerts.yaml\nprofiles_dir: {tmp_path}/none\n"
+        f"broadcast:\n  hours_file: {tmp_path}/hours.yaml\n  holidays_file: {tmp_path}/none.yaml\n"
+        f"sip: {{exchange: 127.0.0.1, username: gateway, password_file: {tmp_path}/secret}}\n"
+    )
+    told = CliRunner().invoke(app, ["check-config", "--config", f"{tmp_path}/gateway.yaml"])
+    assert told.exit_code == 2
+    assert told.stderr.replace(str(tmp_path), "").splitlines() == [
+        "gateway: /gateway.yaml: 3 faults",
+        "  line 3: no key 'alert_file'; did you mean alerts_file?",
+        "  line 5: profiles_dir: there is no folder /none",
+        "  line 8: broadcast.holidays_file: there is no file /none.yaml",
+        "gateway: the data folder /secret cannot be used: /secret is no folder to write in",
+        "  make it a folder of the user that the gateway runs as (chown -R), or name another as data_dir in the configuration",
+        "gateway: no store can be in /secret/gateway.db: /secret is no folder to write in",
+        "  see store in the configuration",
+        "gateway: /hours.yaml: 2 faults",
+        "  line 2: quiet.1.from: must be a time of day such as 07:30",
+        "  line 3: no key 'zone'; did you mean zones?",
+        "gateway: /alerts.yaml: 2 faults",
+        "  channels.street: the secret in /secret is empty; write the secret into it, on one line",
+        "  channels.duty: the secret in /secret is empty; write the secret into it, on one line",
+        "gateway: the secret in /secret is empty",
+        "  write the secret into it, on one line",
+    ]
+
+
+@pytest.mark.parametrize("text", ["data_dir: [", "- data_dir", "instance: no spaces"])
+def test_what_cannot_be_read_is_all_that_the_command_names(text: str, tmp_path: Path) -> None:
+    (tmp_path / "gateway.yaml").write_text(text)
+    env = {"GATEWAY_DATA_DIR": f"{tmp_path}/gateway.yaml"}  # which cannot be used
+    told = CliRunner().invoke(app, ["check-config", "--config", f"{tmp_path}/gateway.yaml"], env=env)
+    assert (told.exit_code, told.stderr.count("gateway: ")) == (2, 1)
+
+
+def test_the_command_says_of_a_good_configuration_that_it_is(tmp_path: Path) -> None:
+    (tmp_path / "gateway.yaml").write_text(f"data_dir: {tmp_path}/data\n")
+    told = CliRunner().invoke(app, ["check-config", "--config", f"{tmp_path}/gateway.yaml"])
+    assert (told.exit_code, told.stdout) == (0, f"{tmp_path}/gateway.yaml: good\n")
 
 
 def _keys(model: type[BaseModel]) -> Iterator[str]:

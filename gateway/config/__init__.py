@@ -1,6 +1,6 @@
 """The gateway's configuration: one YAML file and the environment, every fault named with its line before anything starts."""
 
-from gateway.config.reading import load
+from gateway.config.reading import examine, load
 from gateway.config.sections import (
     Broadcast,
     Checks,
@@ -57,6 +57,7 @@ __all__ = [
     "WorkOrders",
     "WorkTarget",
     "WorkTargets",
+    "examine",
     "load",
     "read_secret",
 ]

@@ -1,9 +1,8 @@
 """Reads the settings from one YAML file and the environment, and names every fault with its line."""
 
-import difflib
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import reduce
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from gateway.config.sections import Config
 from gateway.config.values import Section
 from gateway.errors import Fault, InvalidInput
+from gateway.yaml_file import nearest
 
 PREFIX = "GATEWAY_"
 NOT_SETTINGS = frozenset({"GATEWAY_URL", "GATEWAY_KEY", "GATEWAY_CONFIG"})  # gatewayctl's own variables, and the file's path
@@ -24,18 +24,31 @@ def load(path: Path | None, env: Mapping[str, str] = os.environ) -> Config:
 
     InvalidInput with one fault for everything that is wrong: `where` is `line 7` or the name of the variable.
     """
+    config, wrong = examine(path, env)
+    if wrong is not None:
+        raise wrong
+    assert config is not None
+    return config
+
+
+def examine(path: Path | None, env: Mapping[str, str] = os.environ) -> tuple[Config | None, InvalidInput | None]:
+    """What `load` would return, as far as it can be had in spite of what it would raise, and that.
+
+    None for the configuration where the file is no YAML or a value is wrong; what is said of a key that we do not know is left out of it.
+    """
     reading = _Reading()
-    values = reading.file(_text(path)) if path is not None else {}
-    reading.environment(values, env)
-    config = reading.validated(values)
+    try:
+        values = reading.file(_text(path)) if path is not None else {}
+    except InvalidInput as error:
+        return None, error
+    config = reading.validated(reading.environment(values or {}, env))
     if config is not None:
         reading.look_for_files(config)
-    if reading.faults or config is None:
-        faults = sorted(reading.faults, key=_by_line)
-        raise InvalidInput(
-            f"{path or 'the environment'}: {len(faults)} {'fault' if len(faults) == 1 else 'faults'}", faults=faults, code="bad-config"
-        )
-    return config
+    if not reading.faults:
+        return config, None
+    faults = sorted(reading.faults, key=_by_line)
+    message = f"{path or 'the environment'}: {len(faults)} {'fault' if len(faults) == 1 else 'faults'}"
+    return config if values is not None else None, InvalidInput(message, faults=faults, code="bad-config")
 
 
 Path_ = tuple[str, ...]
@@ -59,36 +72,37 @@ class _Reading:
         self.faults: list[Fault] = []
         self._where: dict[Path_, str] = {}
 
-    def file(self, text: str) -> dict[str, Any]:
-        """The values in `text`; keys that we do not know, or know twice, become faults and are left out."""
+    def file(self, text: str) -> dict[str, Any] | None:
+        """The values in `text`, None where it is no mapping; keys that we do not know, or know twice, become faults and are left out."""
         try:
             root = yaml.compose(text, Loader=yaml.SafeLoader)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             self.faults.append(Fault(f"line {mark.line + 1 if mark else 1}", f"not YAML: {error.problem or error.context}"))
-            return {}
+            return None
         except yaml.YAMLError as error:
             self.faults.append(Fault("line 1", f"not YAML: {error}"))
-            return {}
+            return None
         if root is None:
             return {}
         if not isinstance(root, yaml.MappingNode):
             self.faults.append(Fault(_line(root), "the file must be a mapping of keys to values"))
-            return {}
+            return None
         return self._mapping(root, Config, ())
 
-    def environment(self, values: dict[str, Any], env: Mapping[str, str]) -> None:
-        """Lay the `GATEWAY_…` variables over `values`."""
+    def environment(self, values: dict[str, Any], env: Mapping[str, str]) -> dict[str, Any]:
+        """`values` with the `GATEWAY_…` variables laid over them."""
         known = {_variable(path): path for path in _settings(Config)}
         for name in sorted(env):
             if not name.startswith(PREFIX) or name in NOT_SETTINGS:
                 continue
             path = known.get(name)
             if path is None:
-                self.faults.append(Fault(name, f"no such setting{_nearest(name, list(known))}"))
+                self.faults.append(Fault(name, f"no such setting{nearest(name, list(known))}"))
                 continue
             self._where[path] = name
             _put(values, path, env[name])
+        return values
 
     def validated(self, values: dict[str, Any]) -> Config | None:
         """The configuration; None, with faults, when a value is wrong."""
@@ -126,7 +140,7 @@ class _Reading:
                 continue
             first[key] = _line(key_node)
             if key not in model.model_fields:
-                self.faults.append(Fault(_line(key_node), f"no key {_dotted(path, key)!r}{_nearest(key, list(model.model_fields))}"))
+                self.faults.append(Fault(_line(key_node), f"no key {_dotted(path, key)!r}{nearest(key, list(model.model_fields))}"))
                 continue
             self._where[*path, key] = _line(key_node)
             values[key] = self._value(value_node, model, (*path, key))
@@ -204,11 +218,6 @@ def _line(node: yaml.Node) -> str:
 
 def _dotted(path: Path_, key: str) -> str:
     return ".".join((*path, key))
-
-
-def _nearest(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.7)
-    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}" if len(known) <= 20 else ""
 
 
 _WORDS = {"model_type": "must be a section of keys", "path_type": "must be a path", "int_parsing": "must be a whole number",

@@ -152,7 +152,8 @@ def read_secret(path: Path) -> str:
     try:
         secret = path.read_text(encoding="utf-8").strip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"the secret in {path} cannot be read", code="no-secret") from error
+        hint = "it must be a text file that the user that the gateway runs as may read"
+        raise InvalidInput(f"the secret in {path} cannot be read", code="no-secret", hint=hint) from error
     if not secret:
-        raise InvalidInput(f"the secret in {path} is empty", code="no-secret")
+        raise InvalidInput(f"the secret in {path} is empty", code="no-secret", hint="write the secret into it, on one line")
     return secret

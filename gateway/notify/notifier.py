@@ -23,7 +23,7 @@ from gateway.domain.devices import DeviceId, GroupId
 from gateway.domain.duty import Shift, on_duty
 from gateway.domain.events import Actor, AuditEntry, Event, NewEvent
 from gateway.domain.trouble import Trouble, trouble_of
-from gateway.errors import Conflict, InvalidInput, NotFound, Overloaded, StorageFailed
+from gateway.errors import Conflict, Fault, InvalidInput, NotFound, Overloaded, StorageFailed
 from gateway.notify import broadcast_desks
 from gateway.notify.alerts_file import Alerts, load_alerts
 from gateway.notify.broadcast_desks import BROADCAST
@@ -496,6 +496,12 @@ def _add(all_: Outcome, one: Outcome) -> None:
 
 
 def check(path: Path) -> None:
-    """Read an alerts file with its secrets and change nothing. InvalidInput."""
+    """Read an alerts file with its secrets and change nothing. InvalidInput with all that is wrong."""
+    faults = []
     for name, settings in load_alerts(path).channels.items():
-        make_channel(name, settings, clock=SystemClock(), publish=never)
+        try:
+            make_channel(name, settings, clock=SystemClock(), publish=never)
+        except InvalidInput as error:
+            faults.append(Fault(f"channels.{name}", f"{error}{error.hint and '; '}{error.hint}"))
+    if faults:
+        raise InvalidInput(f"{path}: {len(faults)} {'fault' if len(faults) == 1 else 'faults'}", faults=faults, code="bad-alerts")

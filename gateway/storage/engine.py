@@ -17,6 +17,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from gateway.datadir import closed_above
 from gateway.errors import InvalidInput, StorageFailed
 from gateway.storage.sqlite import Driver
 
@@ -57,6 +58,17 @@ def parse_url(url: str) -> URL:
     if parsed.drivername in ("postgresql", "postgres"):
         return parsed.set(drivername="postgresql+asyncpg")
     raise InvalidInput(f"no store of the kind {parsed.drivername!r}", code="bad-store-url", hint=hint)
+
+
+def check_store(url: str) -> None:
+    """InvalidInput when `url` is no address of a store, or of a file that could not be made or written; nothing is made or connected."""
+    parsed = parse_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return
+    path = Path(str(parsed.database))
+    if (above := closed_above(path)) is not None:
+        hint = "see store in the configuration"
+        raise InvalidInput(f"no store can be in {path}: {above} is no folder to write in", code="bad-store-url", hint=hint)
 
 
 def open_engines(url: URL) -> Engines:

@@ -9,6 +9,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from gateway.datadir import closed_above
 from gateway.errors import InvalidInput, StorageFailed
 
 KEY_BYTES = 32
@@ -74,8 +75,7 @@ def check_key(path: str | Path, *, env: Mapping[str, str] = os.environ) -> None:
     if os.path.lexists(place):
         load_key(path, env=env)
         return
-    above = next(folder for folder in place.absolute().parents if os.path.lexists(folder))
-    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+    if (above := closed_above(place)) is not None:
         hint = "see key_file in the configuration"
         raise InvalidInput(f"no key can be made in {place}: {above} is no folder to write in", code="no-key", hint=hint)
 
