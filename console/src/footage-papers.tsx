@@ -3,6 +3,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { call, get, post } from "./api";
 import { type Dossier, type List, over, sized, wordings } from "./footage";
+import { Checked } from "./footage-checked";
 import { look, readRegister, register } from "./footage-shelf";
 import { language, t, when, worded } from "./i18n";
 import { may, tell } from "./session";
@@ -81,7 +82,8 @@ export function Papers({ one }: { one: Dossier }) {
             )}{" "}
             <span class="dim">
               {sized(scan.size)} · {scan.by.name} · {when(scan.at)}
-            </span>
+            </span>{" "}
+            {scan.removed_at === null && <Checked one={one} of={scan.id} />}
           </li>
         ))}
       </ul>

@@ -96,7 +96,7 @@ export interface BroughtFile {
   removed: boolean;
 }
 
-/** When something of the package was read again by itself, and what was found: nothing, or what is wrong, in the gateway's English. */
+/** When something that is stored for a request, a document by its id, was read again by itself, and what was found: nothing, or what is wrong, in the gateway's English. */
 export interface Check {
   name: string;
   checked_at: string;

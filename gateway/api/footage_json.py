@@ -199,9 +199,9 @@ class ProgressOut(Output):
 
 
 class CheckOut(Output):
-    """When something of the package was read again by itself, and what was found."""
+    """When something that is stored for a request was read again by itself, and what was found."""
 
-    name: str = Field(description="A file; `SHA256SUMS` stands for the proof, which is checked as one.")
+    name: str = Field(description="A file, or a document by its id; `SHA256SUMS` stands for the proof, which is checked as one.")
     checked_at: Instant
     found: str = Field(description="Empty: as it was stored.")
 
@@ -213,7 +213,7 @@ class DossierOut(RequestOut):
     coverage: list[CoverageOut]
     files: list[FileOut] = Field(description="What was fetched.")
     brought: list[BroughtFileOut] = Field(description="What somebody brought, and is in the package as well. Neither: there is no package.")
-    checks: list[CheckOut] = Field(description="The last of each file and of the proof; none before the first is due.")
+    checks: list[CheckOut] = Field(description="The last of each file, document and of the proof; none before the first is due.")
     custody: list[CustodyOut] = Field(description="The newest 200 lines; `…/custody` has all, page by page.")
 
 

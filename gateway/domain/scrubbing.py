@@ -6,11 +6,12 @@ from enum import StrEnum
 
 
 class Stored(StrEnum):
-    """What is stored: a file that was fetched for a request, one that somebody brought, one of a hold, or the proof of a package."""
+    """What is stored: a file fetched for a request, one that somebody brought, one of a hold, a document, or the proof of a package."""
 
     FETCHED = "fetched"
     BROUGHT = "brought"
     HELD = "held"
+    DOCUMENT = "document"
     PROOF = "proof"
 
 
@@ -18,8 +19,9 @@ class Stored(StrEnum):
 class Piece:
     """Something stored that is checked in one go.
 
-    `owner`: its request or hold; `key`: what it is known by there, of a brought file its id; `name`: what its file is called; `sha256` of
-    that, "" for a proof; `since`: when it was checked last, or written; `found`: what was wrong then, "" for nothing.
+    `owner`: its request or hold; `key`: what it is known by there, of a brought file or a document its id; `name`: what its file is called,
+    of a document behind its id; `sha256` of that, "" for a proof; `since`: when it was checked last, or written; `found`: what was wrong
+    then, "" for nothing.
     """
 
     kind: Stored

@@ -31,15 +31,18 @@ class DamageDesk:
         self._alone = alone
         self._log = structlog.get_logger()
 
-    async def found(self, request: RequestId, altered: Altered, *, sealed: Mapping[str, str], to: Person | None = None) -> None:
-        """A file is not what was `sealed` (name to SHA-256, hex). `to`: whose download, which was compared with that, was broken off at it.
+    async def found(
+        self, request: RequestId, altered: Altered, *, sealed: Mapping[str, str], to: Person | None = None, at: Path | None = None
+    ) -> None:
+        """A file is not what was `sealed` (name to SHA-256, hex). `to`: whose download, which was compared with that, was broken off at it;
+        `at`: where it lies, if not in the request's folder.
 
         On record once as long as that file stays as it is: whoever tries again and again raises no second alarm, nor does a restart.
         Nothing when the proof was written anew meanwhile, which alters nothing that was sealed.
         """
         name = altered.name
         async with self._alone(request):
-            listed, state = await asyncio.to_thread(_state, self._folder_of(request), name)
+            listed, state = await asyncio.to_thread(_state, self._folder_of(request), name, at)
             if name in BESIDE and listed != sealed.get(name, ""):
                 self._log.info("footage.sealed_meanwhile", request=request, file=name)
                 return
@@ -61,9 +64,9 @@ class DamageDesk:
         await self._store.writer.write(change, lane=Lane.FOOTAGE)
 
 
-def _state(folder: Path, name: str) -> tuple[str, tuple[int, ...]]:
+def _state(folder: Path, name: str, at: Path | None) -> tuple[str, tuple[int, ...]]:
     """The digest that is listed for a file now, "" for none, and what tells the file as it lies there; nothing when that cannot be read."""
-    return listed_in(folder).get(name, ""), _lies(folder / name)
+    return listed_in(folder).get(name, ""), _lies(at or folder / name)
 
 
 def listed_in(folder: Path) -> dict[str, str]:

@@ -71,17 +71,20 @@ class Scrubber:
         clock: Clock,
         damage: DamageDesk,
         folder_of: Callable[[RequestId], Path],
+        documents: Path,
         evidence: EvidenceStore,
         alone: Callable[[RequestId], asyncio.Lock],
         busy: Callable[[], bool],
         rules: ScrubRules = ScrubRules(),
         reader: Callable[[], AbstractAsyncContextManager[Digester]] = digester,
     ) -> None:
-        """`alone`: while it is held nobody seals the request anew. `busy`: whether exports are in hand, which go first."""
+        """`documents`: where their bytes lie, by hash. `alone`: while it is held nobody seals the request anew. `busy`: whether exports are
+        in hand, which go first."""
         self._store = store
         self._clock = clock
         self._damage = damage
         self._folder_of = folder_of
+        self._documents = documents
         self._evidence = evidence
         self._alone = alone
         self._busy = busy
@@ -133,7 +136,8 @@ class Scrubber:
         finding = Finding(self._clock.now(), altered.why[:200] if altered else "")
         is_new = altered is not None and finding.found != piece.found
         if altered and piece.kind is not Stored.HELD:
-            await self._damage.found(RequestId(piece.owner), altered, sealed=sealed)
+            at = self._path_of(piece) if piece.kind is Stored.DOCUMENT else None
+            await self._damage.found(RequestId(piece.owner), altered, sealed=sealed, at=at)
         elif altered and is_new:
             await self._tell_of_hold(piece, altered, finding)
         await self._store.writer.write(lambda tx: tx.scrubs.put(piece, finding), lane=Lane.FOOTAGE)
@@ -157,8 +161,13 @@ class Scrubber:
         return Altered(piece.name, why) if why else None, {piece.name: piece.sha256}
 
     def _path_of(self, piece: Piece) -> Path:
-        folder = self._evidence.folder / piece.owner if piece.kind is Stored.HELD else self._folder_of(RequestId(piece.owner))
-        return folder / piece.name
+        match piece.kind:
+            case Stored.HELD:
+                return self._evidence.folder / piece.owner / piece.name
+            case Stored.DOCUMENT:
+                return self._documents / piece.sha256
+            case _:
+                return self._folder_of(RequestId(piece.owner)) / piece.name
 
     async def _proof(self, piece: Piece) -> tuple[Altered | None, Mapping[str, str]]:
         """What is wrong with the proof of a package, and what its list has: that is small, and read at once while nobody writes it anew."""
@@ -185,7 +194,7 @@ class Scrubber:
             hold = await tx.holds.get(HoldId(piece.owner))
         if hold.request is not None:
             whose = f"{hold.id}/{piece.name}"
-            await self._damage.found(hold.request, Altered(whose, altered.why), sealed={whose: piece.sha256})
+            await self._damage.found(hold.request, Altered(whose, altered.why), sealed={whose: piece.sha256}, at=self._path_of(piece))
 
         async def change(tx: Tx) -> None:
             _announce(tx, hold, piece, finding)

@@ -272,6 +272,7 @@ class FootageService:
             clock=self._clock,
             damage=self.damage,
             folder_of=self._prover.folder_of,
+            documents=self._folder / DOCUMENTS,
             evidence=evidence,
             alone=self._fulfilment.alone,
             busy=lambda: self._fulfilment.busy,

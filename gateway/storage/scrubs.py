@@ -28,6 +28,7 @@ from gateway.domain.footage import KEPT
 from gateway.domain.imports import name_in_package
 from gateway.domain.scrubbing import Finding, Piece, Standing, Stored
 from gateway.evidence.contents import SUMS
+from gateway.storage.footage_documents import footage_documents
 from gateway.storage.footage_tables import footage_files, footage_requests
 from gateway.storage.holds import hold_files
 from gateway.storage.imports import footage_imports, kept_import
@@ -105,6 +106,12 @@ def _brought() -> Select[Any]:
     return _of(Stored.BROUGHT, told | {"sha256": table.sha256, "written": written}).where(kept_import())
 
 
+def _documents() -> Select[Any]:
+    table = footage_documents.c
+    told = {"owner": table.request, "key": table.id, "number": literal(0, BigInteger), "called": table.name}
+    return _of(Stored.DOCUMENT, told | {"sha256": table.sha256, "written": table.at}).where(table.removed_at.is_(None))
+
+
 def _proofs() -> Select[Any]:
     table = footage_requests.c
     name = literal(SUMS, String)
@@ -116,7 +123,7 @@ def _proofs() -> Select[Any]:
     return _of(Stored.PROOF, told | {"sha256": literal("", String), "written": written}).where(*sealed)
 
 
-_STORED: Final = union_all(_fetched(), _held(), _brought(), _proofs()).subquery("stored")
+_STORED: Final = union_all(_fetched(), _held(), _brought(), _documents(), _proofs()).subquery("stored")
 _JOINED: Final = _STORED.outerjoin(footage_scrubs, and_(footage_scrubs.c.owner == _STORED.c.owner, footage_scrubs.c.key == _STORED.c.key))
 _SINCE: Final = func.coalesce(footage_scrubs.c.checked_at, _STORED.c.written)
 _FOUND: Final = func.coalesce(footage_scrubs.c.found, "")
@@ -124,6 +131,14 @@ _PIECES: Final = select(_STORED, _SINCE.label("since"), _FOUND.label("found")).s
 
 
 def _piece(row: Row[Any]) -> Piece:
-    kind = Stored(row.kind)
-    name = name_in_package(row.number, row.called) if kind is Stored.BROUGHT else row.called
-    return Piece(kind, row.owner, row.key, name, row.sha256, row.since, row.found)
+    return Piece(Stored(row.kind), row.owner, row.key, _name(row), row.sha256, row.since, row.found)
+
+
+def _name(row: Row[Any]) -> str:
+    match Stored(row.kind):
+        case Stored.BROUGHT:
+            return name_in_package(row.number, row.called)
+        case Stored.DOCUMENT:
+            return f"{row.key}/{row.called}"
+        case _:
+            return str(row.called)

@@ -16,7 +16,7 @@ from gateway.clock import SimulatedClock
 from gateway.domain.city import City
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import SYSTEM, Event, Person
-from gateway.domain.footage import FootageState, Period, RequestId
+from gateway.domain.footage import Document, DocumentKind, FootageState, Period, RequestId
 from gateway.domain.health import Board
 from gateway.domain.holds import HeldFile, Hold, HoldId, Keep, KeepState
 from gateway.domain.imports import Brought, Import, ImportId, ImportState
@@ -25,6 +25,7 @@ from gateway.footage.damage import DamageDesk
 from gateway.footage.scrub_worker import Digester, Pace, digester
 from gateway.footage.scrubbing import Scrubber, ScrubRules
 from gateway.footage.securing import EvidenceStore
+from gateway.footage.service import DOCUMENTS
 from gateway.storage.store import Store
 from gateway.storage.writer import Lane
 from tests.footage.desk import NOW, WANG, Desk, Street, desk_of
@@ -34,6 +35,7 @@ from tests.waiting import stopped, until
 CHINESE = json.loads((Path(__file__).parents[2] / "console/src/locales/zh.json").read_text(encoding="utf-8"))
 DAY = timedelta(days=1)
 REQUEST = RequestId("F-1")
+SCAN = b"%PDF-1.7\n" + bytes(range(256))
 
 
 class Watched(Digester):
@@ -69,6 +71,7 @@ class Keeper:
             **told,
             damage=damage,
             folder_of=self.desk.service._prover.folder_of,
+            documents=self.desk.folder / DOCUMENTS,
             evidence=self.evidence,
             busy=lambda: self.busy,
             rules=ScrubRules(**rules),
@@ -98,6 +101,9 @@ class Keeper:
     async def damages(self) -> list[dict]:
         custody = (await self.desk.service.dossier(REQUEST)).custody
         return [entry.detail for entry in custody if entry.step == "damaged"]
+
+    def document(self, one: Document) -> Path:
+        return self.desk.folder / DOCUMENTS / one.sha256
 
     def path(self, name: str) -> Path:
         return self.desk.file(REQUEST, name)
@@ -215,6 +221,31 @@ async def test_a_brought_file_is_read_by_the_name_that_it_has_in_the_package(kee
     await later(keeper)
     await keeper.checked(3)
     assert [event.data["file"] for event in await keeper.told()] == [one.name]
+
+
+@pytest.mark.parametrize("kind", [DocumentKind.AUTHORISATION, DocumentKind.SIGNED_SHEET])
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_document_is_read_again_and_its_damage_told_once(keeper: Keeper, way: Callable[[Path], None], kind: DocumentKind) -> None:
+    one = await keeper.desk.service.amending.add(REQUEST, SCAN, kind=kind, name="通知书.pdf", by=WANG)
+    await later(keeper)
+    assert (await keeper.checked(3)).figures.bytes == len(CONTENT) + len(SCAN)
+    assert await keeper.told() == []
+    way(keeper.document(one))
+    for _ in range(2):
+        await later(keeper)
+        await keeper.checked(3)
+    (line,) = await keeper.damages()
+    assert (line["name"], line["sha256"], WAYS[way] in line["why"]) == (f"{one.id}/通知书.pdf", one.sha256, True)
+
+
+async def test_a_document_that_was_uploaded_again_and_altered_anew_is_told_anew(keeper: Keeper) -> None:
+    for times in (1, 2):
+        one = await keeper.desk.service.amending.add(REQUEST, SCAN, kind=DocumentKind.LETTER, name="介绍信.pdf", by=WANG)
+        assert keeper.document(one).read_bytes() == SCAN
+        altered(keeper.document(one))
+        await later(keeper)
+        await keeper.checked(3)
+        assert [event.data["file"] for event in await keeper.told()] == [f"{one.id}/介绍信.pdf"] * times
 
 
 @pytest.mark.parametrize("request_id", [None, REQUEST])
