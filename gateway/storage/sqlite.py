@@ -24,8 +24,19 @@ class Driver(AsyncAdapt_aiosqlite_dbapi):
         super().__init__(aiosqlite, sqlite3)
 
     def connect(self, *args: Any, **options: Any) -> "Connection":
-        plain = super().connect(*args, **options)
+        plain = super().connect(*args, async_creator_fn=_open, **options)
         return Connection(self, plain._connection)
+
+
+async def _open(*args: Any, **options: Any) -> aiosqlite.Connection:
+    """A connection. The thread of one that fails has ended, where aiosqlite leaves it to answer a loop that may be closed by then."""
+    connection = aiosqlite.connect(*args, **options)
+    connection._thread.daemon = True
+    try:
+        return await connection
+    except Exception:
+        connection._thread.join()  # it was told to end, and has nothing else to do
+        raise
 
 
 class Connection(AsyncAdapt_aiosqlite_connection):

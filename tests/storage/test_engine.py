@@ -2,11 +2,12 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from gateway.errors import InvalidInput, StorageFailed
@@ -94,6 +95,16 @@ async def test_a_folder_for_a_file_is_refused_with_a_reason(tmp_path: Path, cloc
     with pytest.raises(StorageFailed, match="unable to open"):
         async with Store.open(f"sqlite:///{tmp_path}", clock=clock, key=KEY):
             pass
+
+
+async def test_a_file_that_cannot_be_opened_leaves_no_thread_that_would_answer_a_closed_loop(sqlite_url: str, tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    for _ in range(20):  # a thread that is not waited for may have ended all the same
+        engines = open_engines(parse_url(sqlite_url).set(database=str(tmp_path)))
+        with pytest.raises(OperationalError, match="unable to open"):
+            await engines.reading.connect()
+        assert set(threading.enumerate()) <= before
+        await engines.dispose()
 
 
 async def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path, clock) -> None:
