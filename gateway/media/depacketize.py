@@ -8,6 +8,8 @@ from typing import NamedTuple, Protocol
 from gateway.errors import NotSupported, ProtocolError
 
 UNIT_LIMIT = 32 << 20  # bytes of one picture; more is no picture
+_LENGTH = 4
+"""Bytes of a NAL unit's length in a file."""
 _START, _END = 0x80, 0x40  # of a unit that was cut up (RFC 6184, 5.8; RFC 7798, 4.4.3)
 
 
@@ -42,19 +44,30 @@ class Packet(Protocol):
 class AccessUnit(NamedTuple):
     """One picture: its NAL units in order, without start codes, SEI and parameter sets among them.
 
-    `timestamp`: RTP, 90 kHz, wraps. `ntp`: the recorder's time, when it gave one. `key`: a decoder can begin here. `damaged`: packets were
-    lost in it or right before it.
+    `parts`: each unit's length in four bytes and its bytes, as a file holds them (ISO/IEC 14496-15), in as many pieces as they came;
+    `size`: bytes of all of them. `timestamp`: RTP, 90 kHz, wraps. `ntp`: the recorder's time, when it gave one. `key`: a decoder can begin
+    here. `damaged`: packets were lost in it or right before it.
     """
 
-    nals: tuple[bytes, ...]
+    parts: Sequence[bytes]
+    size: int
     timestamp: int
     ntp: datetime | None = None
     key: bool = False
     damaged: bool = False
 
     @property
-    def size(self) -> int:
-        return sum(map(len, self.nals))
+    def nals(self) -> tuple[bytes, ...]:
+        """The NAL units, each in one piece."""
+        return tuple(_units(b"".join(self.parts)))
+
+
+def _units(stored: bytes) -> Iterator[bytes]:
+    position = 0
+    while position < len(stored):
+        start = position + _LENGTH
+        position = start + int.from_bytes(stored[position:start])
+        yield stored[start:position]
 
 
 class Depacketizer:
@@ -71,9 +84,10 @@ class Depacketizer:
         self._expected: int | None = None
         self._timestamp: int | None = None
         self._ntp: datetime | None = None
-        self._nals: list[bytes] = []
-        self._fragments: list[bytes] = []
+        self._parts: list[bytes] = []
         self._size = 0
+        self._fragments: list[bytes] = []
+        self._fragments_size = 0
         self._lost = self._sliced = self._key = False
 
     def push(self, packet: Packet) -> list[AccessUnit]:
@@ -91,70 +105,71 @@ class Depacketizer:
             if isinstance(payload, bytes):
                 self._take(payload)
             else:
-                self._weigh(len(payload.bodies) * len(payload.bodies[0]))
-                self._take_fragments(payload.header, payload.bodies)
+                self._take_fragments(payload.header, payload.bodies, len(payload.bodies) * len(payload.bodies[0]))
+        if self._size + self._fragments_size > UNIT_LIMIT:
+            raise ProtocolError("a picture of the footage is too large", code="too-large")
         return done + self.flush() if packet.marker else done
 
     def flush(self) -> list[AccessUnit]:
         """The picture in hand, when there is one: call it once more at the end. Parameter sets and SEI that came alone wait for theirs."""
         if self._fragments:
-            self._lost, self._fragments = True, []
+            self._lost, self._fragments, self._fragments_size = True, [], 0
         timestamp, ntp = self._timestamp, self._ntp
         self._timestamp = self._ntp = None
         if timestamp is None or not self._sliced:
             return []
-        done = AccessUnit(tuple(self._nals), timestamp, ntp, self._key, self._lost)
-        self._nals, self._size = [], 0
+        done = AccessUnit(self._parts, self._size, timestamp, ntp, self._key, self._lost)
+        self._parts, self._size = [], 0
         self._lost = self._sliced = self._key = False
         return [done]
 
     def _note_loss(self, packets: int) -> None:
         self.lost_packets += packets & 0xFFFF
-        self._lost = True
-        self._fragments.clear()
+        self._lost, self._fragments, self._fragments_size = True, [], 0
 
     def _take(self, payload: bytes) -> None:
         codec, size = self._codec, len(payload)
-        self._weigh(size)
         if size <= codec.head:
             return
         kind = codec.kinds[payload[0]]
         if kind < codec.aggregate:
-            self._add(payload, kind)
+            self._add((payload,), size, kind)
         elif kind == codec.fragment:
-            self._take_fragments(payload, (payload[codec.head + 1 :],))
+            body = codec.head + 1
+            self._take_fragments(payload, (payload[body:],), size - body)
             if payload[codec.head] & _END:
                 self._end_fragments()
         elif kind == codec.aggregate:
             for nal in _aggregated(payload, codec.head):
-                self._add(nal, codec.kinds[nal[0]])
+                self._add((nal,), len(nal), codec.kinds[nal[0]])
 
-    def _take_fragments(self, header: bytes, bodies: tuple[bytes, ...]) -> None:
-        """FUs behind each other, the first with `header`: from the first of a unit its own header is rebuilt, the rest follows in order."""
+    def _take_fragments(self, header: bytes, bodies: tuple[bytes, ...], size: int) -> None:
+        """FUs behind each other, the first with `header`, `size` bytes of `bodies` in all: of the first of a unit the unit's own header is
+        rebuilt, the rest follows in order."""
         fu = header[self._codec.head]
         if fu & _START:
             self._fragments = [self._codec.rebuilt(header, fu), *bodies]
+            self._fragments_size = self._codec.head + size
         elif self._fragments:
             self._fragments += bodies
+            self._fragments_size += size
         else:
             self._lost = True
 
     def _end_fragments(self) -> None:
         """The unit is complete, if it began."""
         if self._fragments:
-            nal, self._fragments = b"".join(self._fragments), []
-            self._add(nal, self._codec.kinds[nal[0]])
+            self._add(self._fragments, self._fragments_size, self._codec.kinds[self._fragments[0][0]])
+            self._fragments, self._fragments_size = [], 0
 
-    def _add(self, nal: bytes, kind: int) -> None:
-        self._nals.append(nal)
+    def _add(self, nal: Sequence[bytes], size: int, kind: int) -> None:
+        """A NAL unit of `size` bytes, in pieces."""
+        self._parts.append(size.to_bytes(_LENGTH))
+        self._parts += nal
+        self._size += _LENGTH + size
         if kind in self._codec.slices:
             self._sliced = True
             self._key = self._key or kind in self._codec.keys
-
-    def _weigh(self, size: int) -> None:
-        self._size += size
-        if self._size > UNIT_LIMIT:
-            raise ProtocolError("a picture of the footage is too large", code="too-large")
 
 
 def _aggregated(payload: bytes, position: int) -> Iterator[bytes]:

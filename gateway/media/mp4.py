@@ -69,9 +69,8 @@ class Mp4Writer:
         decode, offset = self._timeline.place(unit)
         if self._samples and self._ends_fragment(unit, decode):
             self._flush(decode)
-        size = unit.size + 4 * len(unit.nals)
-        self._samples.append((unit, size, decode, offset))
-        self._held += size
+        self._samples.append((unit, decode, offset))
+        self._held += unit.size
         self._frames += 1
         self._damaged += unit.damaged
         return True
@@ -97,7 +96,8 @@ class Mp4Writer:
         """Write the header, once a picture has come from which a decoder can begin."""
         if not unit.key:
             return False
-        configuration = configure(self._encoding, unit.nals) or configure(self._encoding, [*self._sets, *unit.nals])
+        nals = unit.nals
+        configuration = configure(self._encoding, nals) or configure(self._encoding, [*self._sets, *nals])
         if configuration is None:
             return False
         self._put(header(configuration, self._sound, unit.ntp or EPOCH))
@@ -105,12 +105,12 @@ class Mp4Writer:
         return True
 
     def _ends_fragment(self, unit: AccessUnit, decode: int) -> bool:
-        return self._held >= FRAGMENT_BYTES or (unit.key and decode - self._samples[0][2] >= FRAGMENT_SPAN)
+        return self._held >= FRAGMENT_BYTES or (unit.key and decode - self._samples[0][1] >= FRAGMENT_SPAN)
 
     def _flush(self, following: int) -> None:
         """Write the fragment in hand; `following`: the decoding time of what comes after it."""
         self._fragments += 1
-        parts = [part for unit, _, _, _ in self._samples for nal in unit.nals for part in (len(nal).to_bytes(4), nal)]
+        parts = [part for unit, _, _ in self._samples for part in unit.parts]
         heard = [sound.data for sound in self._sounds]
         size = sum(map(len, heard))
         runs = [_pictures(self._samples, following, self._held - size)] if self._samples else []
@@ -125,8 +125,8 @@ class Mp4Writer:
         self._write(data)
 
 
-_Sample = tuple[AccessUnit, int, int, int]
-"""A picture, its bytes in the file, its decoding time, its presentation less that."""
+_Sample = tuple[AccessUnit, int, int]
+"""A picture, its decoding time, its presentation less that."""
 
 
 class _Sound(NamedTuple):
@@ -136,9 +136,9 @@ class _Sound(NamedTuple):
 
 
 def _pictures(samples: Sequence[_Sample], following: int, size: int) -> Run:
-    starts = [decode for _, _, decode, _ in samples]
+    starts = [decode for _, decode, _ in samples]
     ends = [*starts[1:], following]
-    told = [(end - decode, bytes_, unit.key, offset) for (unit, bytes_, decode, offset), end in zip(samples, ends, strict=True)]
+    told = [(end - decode, unit.size, unit.key, offset) for (unit, decode, offset), end in zip(samples, ends, strict=True)]
     return Run(VIDEO, starts[0], rows(told), len(told), size)
 
 

@@ -16,7 +16,7 @@ from gateway.footage.cut_file import Finished
 from gateway.footage.cutting import Cutter, Stretch
 from gateway.media.depacketize import AccessUnit
 from gateway.media.sound import SoundUnit, sound_track
-from tests.media.video import pictures
+from tests.media.video import access_unit, pictures
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -25,7 +25,7 @@ VIDEO, AUDIO = TrackDescription("video", "H264", 90_000, 96), TrackDescription("
 
 def picture(index: int) -> AccessUnit:
     """Picture `index` at 25 a second, a key picture every second."""
-    return AccessUnit(pictures("H264", 50)[index % 50], index * 3_600, START + index * SECOND / 25, key=index % 25 == 0)
+    return access_unit(pictures("H264", 50)[index % 50], index * 3_600, START + index * SECOND / 25, key=index % 25 == 0)
 
 
 def sound(index: int) -> SoundUnit:

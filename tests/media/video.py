@@ -2,13 +2,15 @@
 
 import io
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from functools import cache
 
 import av
+
+from gateway.media.depacketize import AccessUnit
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 FPS = 25
@@ -29,6 +31,12 @@ class Packet:
 class Track:
     encoding: str
     parameters: dict[str, str] = field(default_factory=dict)
+
+
+def access_unit(nals: Iterable[bytes], timestamp: int, ntp: datetime | None = None, *, key: bool = False) -> AccessUnit:
+    """A picture of these NAL units."""
+    parts = [part for nal in nals for part in (len(nal).to_bytes(4), nal)]
+    return AccessUnit(parts, sum(map(len, parts)), timestamp, ntp, key)
 
 
 @cache

@@ -3,6 +3,7 @@
 What stands before the payloads of pieces that are as long as each other is compared as one number: each is the one before, and one more.
 """
 
+import mmap
 import struct
 from functools import lru_cache
 from typing import NamedTuple
@@ -10,6 +11,8 @@ from typing import NamedTuple
 from gateway.drivers.base import MediaPacket, Pieces
 from gateway.drivers.rtp.packets import parse
 
+Received = bytes | mmap.mmap
+"""Bytes, or memory whose slices are."""
 _HEADS = struct.Struct(">HHBBHI")
 """A frame's head (RFC 2326, 10.12), `$` and channel as one, and a packet's up to its timestamp (RFC 3550, 5.1)."""
 _BODY = 16
@@ -46,21 +49,21 @@ class Burst(NamedTuple):
     size: int
 
 
-def gather(buffer: bytes, start: int, stop: int, cut: Fragmentation) -> Burst:
-    """What begins with the frame from `start` to `stop`; it takes up `size` bytes of `buffer`."""
+def gather(buffer: Received, start: int, stop: int, end: int, cut: Fragmentation) -> Burst:
+    """What begins with the frame from `start` to `stop`; it takes up `size` bytes of `buffer`, which is filled up to `end`."""
     packet, channel = buffer[start + 4 : stop], buffer[start + 1]
     if len(packet) < 12 or packet[1] & _MARKER or packet[0] not in (_PLAIN, _EXTENDED):
         return Burst(channel, parse(packet), stop - start)
+    found, packets, marker, stop = _follow(buffer, start, stop, end, cut)
+    return Burst(channel, parse(packet, found, packets, marker), stop - start)
+
+
+def _follow(buffer: Received, before: int, at: int, limit: int, cut: Fragmentation) -> tuple[list[bytes | Pieces], int, bool, int]:
+    """What follows the packet of the frame `before`, from `at` up to `limit`; how many packets in all, the last's marker and end."""
     found: list[bytes | Pieces] = []
-    packets, marker, end = _follow(buffer, start, stop, cut, found)
-    return Burst(channel, parse(packet, found, packets, marker), end - start)
-
-
-def _follow(buffer: bytes, before: int, at: int, cut: Fragmentation, found: list[bytes | Pieces]) -> tuple[int, bool, int]:
-    """Put what follows the packet of the frame `before`, from `at` on, into `found`: how many packets in all, the last's marker and end."""
     lead, mask, fragment = cut
     frame, _, _, kind, first, stamp = _HEADS.unpack_from(buffer, before)
-    number, limit, marker, most = first, len(buffer), False, _RUN_LIMIT
+    number, marker, most = first, False, _RUN_LIMIT
     while (body := at + _BODY) < limit and not marker and number < 0xFFFF:
         same, size, plain, second, following, time = _HEADS.unpack_from(buffer, at)
         stop = at + 4 + size
@@ -69,7 +72,7 @@ def _follow(buffer: bytes, before: int, at: int, cut: Fragmentation, found: list
             break
         marker = second != kind
         if not marker and stop > body + lead and buffer[body] & mask == fragment and not buffer[body + lead - 1] & _END:
-            bodies = _alike(buffer, at, stop - at, _BODY + lead, most)
+            bodies = _alike(buffer, at, stop - at, min(most, (limit - at) // (stop - at)), _BODY + lead)
             found.append(Pieces(buffer[body : body + lead], bodies))
             number += len(bodies)
             at += len(bodies) * (stop - at)
@@ -77,16 +80,16 @@ def _follow(buffer: bytes, before: int, at: int, cut: Fragmentation, found: list
         else:
             found.append(buffer[body:stop])
             number, at = following, stop
-    return number - first + 1, marker, at
+    return found, number - first + 1, marker, at
 
 
-def _alike(buffer: bytes, at: int, stride: int, heads: int, most: int) -> tuple[bytes, ...]:
+def _alike(buffer: Received, at: int, stride: int, most: int, heads: int) -> tuple[bytes, ...]:
     """The bodies of the piece at `at` and of those behind it that are as long and in the midst of the same unit, `most` in all."""
     which = at + heads - 1
-    if buffer[at + _NUMBER : which] != buffer[at + stride + _NUMBER : which + stride]:
+    if most < 2 or buffer[at + _NUMBER : which] != buffer[at + stride + _NUMBER : which + stride]:
         return (buffer[at + heads : at + stride],)
     marks = buffer[which + stride : which + most * stride : stride]
-    count = min(1 + len(marks) - len(marks.lstrip(bytes((buffer[which] & ~_START,)))), (len(buffer) - at) // stride)
+    count = 1 + len(marks) - len(marks.lstrip(bytes((buffer[which] & ~_START,))))
     layout, unstarted, behind, steps = _layout(stride, heads, count)
     found = layout.unpack_from(buffer, at)
     numbers = int.from_bytes(b"".join(found[::2])) & unstarted

@@ -30,8 +30,6 @@ USER_AGENT = "city-gateway"  # some cameras answer nobody who does not say a nam
 # of no use, and a device that has stopped reading shall be noticed soon.
 WRITE_LIMIT = 16 * 1024
 _KERNEL_LIMIT = 16 * 1024
-# So much is read at once where packets are taken together: what a read costs, and a picture that it cuts in two, is shared by more.
-_ROOM = 1 << 20
 _UNANSWERED_LIMIT = 8  # beyond so many requests without an answer no keep-alive is sent
 _ASKED_AT_MOST = 16  # times a second that a device may ask something of us while somebody else writes our answers
 _FAREWELL_S = 1.0
@@ -104,6 +102,7 @@ class Connection(asyncio.Protocol):
         self.ends_forgotten = False
         self._loop = loop
         self._parser = messages.Parser()
+        self._room: messages.Room | None = None
         self._on_burst: BurstSink = _ignore_burst
         self._transport: asyncio.Transport | None = None
         self._closed: asyncio.Future[None] = loop.create_future()
@@ -297,9 +296,12 @@ class Connection(asyncio.Protocol):
 
     def take_bursts(self, channels: Mapping[int, Fragmentation], sink: BurstSink) -> None:
         """From now on give `sink`, and not `on_frame`, what comes on these channels, and read up to a MiB at once."""
-        self._parser.bursts, self._on_burst = channels, sink
-        if channels and self._transport is not None:
-            self._transport.set_protocol(_Roomy(self))
+        self._on_burst = sink
+        if self._room is not None:
+            self._room.bursts = channels
+        elif channels and self._transport is not None:
+            self._room = messages.Room(channels, self._parser.held)
+            self._transport.set_protocol(_Roomy(self, self._room))
 
     def pause_reading(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -419,9 +421,13 @@ class Connection(asyncio.Protocol):
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_LIMIT)
         self._transport = transport
 
-    def data_received(self, data: bytes | memoryview) -> None:
+    def data_received(self, data: bytes) -> None:
+        self.hear(lambda: self._parser.feed(data))
+
+    def hear(self, came: Callable[[], Sequence[messages.Message]]) -> None:
+        """Take the messages that `came` gives."""
         try:
-            for message in self._parser.feed(data):
+            for message in came():
                 if isinstance(message, Burst):
                     self._on_burst(message)
                 else:
@@ -483,17 +489,17 @@ class Connection(asyncio.Protocol):
 
 
 class _Roomy(asyncio.BufferedProtocol):
-    """Hears for a connection, with more room than the 256 KiB of asyncio's own reads."""
+    """Hears for a connection of which bursts are taken, with more room than the 256 KiB of asyncio's own reads."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, room: messages.Room) -> None:
         self._connection = connection
-        self._room = memoryview(bytearray(_ROOM))
+        self._room = room
 
     def get_buffer(self, _sizehint: int) -> memoryview:
-        return self._room
+        return self._room.free()
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._connection.data_received(self._room[:nbytes])
+        self._connection.hear(lambda: self._room.take(nbytes))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connection.connection_lost(exc)

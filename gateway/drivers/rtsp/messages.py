@@ -1,17 +1,20 @@
 """RTSP 1.0 messages on the wire (RFC 2326): requests, responses and interleaved frames, read strictly and within bounds."""
 
+import mmap
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from gateway.drivers import textual
-from gateway.drivers.rtsp.bursts import Burst, Fragmentation, gather
+from gateway.drivers.rtsp.bursts import Burst, Fragmentation, Received, gather
 from gateway.drivers.textual import Headers, Request, Response, content_length, end_of_head
 from gateway.errors import ProtocolError
 
 HEAD_LIMIT = 16 * 1024
 BODY_LIMIT = 256 * 1024
 HEADER_COUNT_LIMIT = 64
+_ROOM = 1 << 20
+"""So much is read at once where packets are taken together: what a read costs, and a picture that it cuts in two, is shared by more."""
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _STATUS_LINE = re.compile(r"RTSP/1\.\d (\d{3})(?: (.*))?")
@@ -57,31 +60,64 @@ class Parser:
         self._held: list[bytes] = []
         self._size = 0
         self._needed = 1
-        self.bursts: Mapping[int, Fragmentation] = {}
-        """Channels of which packets are taken together, as far as they are there."""
 
     @property
     def idle(self) -> bool:
         """Whether the stream stands between two messages."""
         return not self._size
 
-    def feed(self, data: bytes | memoryview) -> list[Message]:
-        """The messages that `data` completes, in order; what is kept of it is a copy. Raises ProtocolError (malformed, too-large)."""
+    @property
+    def held(self) -> bytes:
+        """What has come of the next message."""
+        return b"".join(self._held)
+
+    def feed(self, data: bytes) -> list[Message]:
+        """The messages that `data` completes, in order. Raises ProtocolError (malformed, too-large)."""
         self._size += len(data)
         if self._size < self._needed:
-            self._held.append(bytes(data))
+            self._held.append(data)
             return []
         buffer = b"".join((*self._held, data))
-        messages, position, missing_to = _cut(buffer, self.bursts)
+        messages, position, missing_to = _cut(buffer, len(buffer), {})
         rest = buffer[position:]
         self._held, self._size, self._needed = [rest] if rest else [], len(rest), missing_to - position
         return messages
 
 
-def _cut(buffer: bytes, bursts: Mapping[int, Fragmentation]) -> tuple[list[Message], int, int]:
-    """The whole messages of `buffer`, where they end, and how far the buffer must reach before another look is worth it."""
+class Room:
+    """Memory into which a stream is received, and out of which its messages are cut without a copy of the whole; as strict as `Parser`.
+
+    `bursts`: channels of which packets are taken together, as far as they are there.
+    """
+
+    def __init__(self, bursts: Mapping[int, Fragmentation], held: bytes = b"") -> None:
+        """`held`: what has come of the next message so far."""
+        self.bursts = bursts
+        self._memory = mmap.mmap(-1, _ROOM)  # slices of it are bytes
+        self._view = memoryview(self._memory)
+        self._memory[: len(held)] = held
+        self._filled = len(held)
+        self._needed = 1
+
+    def free(self) -> memoryview:
+        """Where to receive more; never empty, for no message is as large as the room."""
+        return self._view[self._filled :]
+
+    def take(self, count: int) -> list[Message]:
+        """The messages that the next `count` bytes, which have been received, complete. Raises ProtocolError (malformed, too-large)."""
+        self._filled += count
+        if self._filled < self._needed:
+            return []
+        messages, position, missing_to = _cut(self._memory, self._filled, self.bursts)
+        self._memory.move(0, position, self._filled - position)
+        self._filled, self._needed = self._filled - position, missing_to - position
+        return messages
+
+
+def _cut(buffer: Received, end: int, bursts: Mapping[int, Fragmentation]) -> tuple[list[Message], int, int]:
+    """The whole messages of `buffer` up to `end`, where they end, and how far it must be filled before another look is worth it."""
     messages: list[Message] = []
-    position, end = 0, len(buffer)
+    position = 0
     while position < end:
         first = buffer[position]
         if first == _DOLLAR:
@@ -91,7 +127,7 @@ def _cut(buffer: bytes, bursts: Mapping[int, Fragmentation]) -> tuple[list[Messa
                 return messages, position, stop
             channel = buffer[position + 1]
             if channel in bursts:
-                burst = gather(buffer, position, stop, bursts[channel])
+                burst = gather(buffer, position, stop, end, bursts[channel])
                 messages.append(burst)
                 stop = position + burst.size
             else:
@@ -99,7 +135,8 @@ def _cut(buffer: bytes, bursts: Mapping[int, Fragmentation]) -> tuple[list[Messa
         elif first in b"\r\n":  # stray line breaks between messages are tolerated, as in RFC 9112, 2.2
             stop = position + 1
         else:
-            message, stop = _message_at(buffer, position)
+            message, size = _message_at(buffer[position:end])
+            stop = position + size
             if message is None:
                 return messages, position, stop
             messages.append(message)
@@ -107,15 +144,15 @@ def _cut(buffer: bytes, bursts: Mapping[int, Fragmentation]) -> tuple[list[Messa
     return messages, position, position + 1
 
 
-def _message_at(buffer: bytes, position: int) -> tuple[Request | Response | None, int]:
-    """The text message that starts at `position` and where it ends; or None and how far the buffer must reach to hold it."""
-    head_end = end_of_head(buffer, position)
-    if (head_end or len(buffer)) - position > HEAD_LIMIT:
+def _message_at(buffer: bytes) -> tuple[Request | Response | None, int]:
+    """The text message at the start and where it ends; or None and how far the buffer must reach to hold it."""
+    head_end = end_of_head(buffer, 0)
+    if (head_end or len(buffer)) > HEAD_LIMIT:
         raise ProtocolError(f"an RTSP head exceeds {HEAD_LIMIT} bytes", code="too-large")
     if head_end is None:
-        _refuse_unless_text(buffer[position : position + 8])
+        _refuse_unless_text(buffer[:8])
         return None, len(buffer) + 1
-    start, headers = _parse_head(buffer[position:head_end])
+    start, headers = _parse_head(buffer[:head_end])
     stop = head_end + (content_length(headers, most=BODY_LIMIT, protocol="an RTSP") or 0)
     if len(buffer) < stop:
         return None, stop

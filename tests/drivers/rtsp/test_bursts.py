@@ -13,7 +13,7 @@ from gateway.drivers.base import Pieces
 from gateway.drivers.rtp import packets as rtp
 from gateway.drivers.rtsp import bursts as reading
 from gateway.drivers.rtsp.bursts import Burst
-from gateway.drivers.rtsp.messages import Frame, Parser, encode_frame
+from gateway.drivers.rtsp.messages import Frame, Message, Parser, Room, encode_frame
 from gateway.drivers.rtsp.replay import FRAGMENTATIONS
 from gateway.errors import ProtocolError
 from gateway.media.depacketize import AccessUnit, Depacketizer
@@ -34,32 +34,30 @@ def wire(encoding: str) -> list[bytes]:
     return made
 
 
-def read_into(room: bytearray, piece: bytes) -> memoryview:
-    room[:] = piece.ljust(len(room), b"\xa5")
-    return memoryview(room)[: len(piece)]
+def read_into(room: Room, piece: bytes) -> list[Message]:
+    """What is behind the piece in the room is not zero, and is no part of the stream."""
+    free = room.free()
+    free[: len(piece) + 100] = piece + b"$" * 100
+    return room.take(len(piece))
 
 
 def film(encoding: str, units: list[AccessUnit]) -> bytes:
     out = io.BytesIO()
     writer = Mp4Writer(out.write, video.Track(encoding))
     for unit in units:
-        writer.add(unit)
+        writer.add(video.access_unit(unit.parts, unit.timestamp, unit.ntp, key=unit.key))
     writer.close()
     return out.getvalue()
 
 
 def pictures(encoding: str, pieces: list[bytes], *, together: bool) -> tuple[list[AccessUnit], int, int, int]:
-    """The pictures, the packets that were lost, how many pictures came before the end was said, and how many calls it took.
-
-    All pieces are read into the same room, as a replay's are.
-    """
-    room = bytearray(max(map(len, pieces)))
-    parser, depacketizer = Parser(), Depacketizer(encoding)
-    parser.bursts = {0: FRAGMENTATIONS[encoding]} if together else {}
+    """The pictures, each NAL unit in one part; the packets that were lost, how many pictures came before the end was said, how many calls
+    it took."""
+    room, parser, depacketizer = Room({0: FRAGMENTATIONS[encoding]}), Parser(), Depacketizer(encoding)
     found: list[AccessUnit] = []
     calls = 0
     try:
-        for frame in (message for piece in pieces for message in parser.feed(read_into(room, piece))):
+        for frame in (message for piece in pieces for message in (read_into(room, piece) if together else parser.feed(piece))):
             if not isinstance(frame, Frame | Burst) or frame.channel != 0:
                 continue
             packet = rtp.parse(frame.payload) if isinstance(frame, Frame) else frame.packet
@@ -69,7 +67,8 @@ def pictures(encoding: str, pieces: list[bytes], *, together: bool) -> tuple[lis
             calls += 1
     except ProtocolError:
         pass
-    return found + depacketizer.flush(), depacketizer.lost_packets, len(found), calls
+    units = [unit._replace(parts=unit.nals) for unit in found + depacketizer.flush()]
+    return units, depacketizer.lost_packets, len(found), calls
 
 
 @given(st.sampled_from(["H264", "H265"]), st.data())
@@ -110,9 +109,8 @@ def test_a_picture_is_one_call(encoding: str) -> None:
 
 @pytest.mark.parametrize("encoding", ["H264", "H265"])
 def test_the_pieces_of_a_nal_unit_are_one_item(encoding: str) -> None:
-    parser = Parser()
-    parser.bursts = {0: FRAGMENTATIONS[encoding]}
-    bursts = [message for message in parser.feed(b"".join(wire(encoding))) if isinstance(message, Burst)]
+    came = read_into(Room({0: FRAGMENTATIONS[encoding]}), b"".join(wire(encoding)))
+    bursts = [message for message in came if isinstance(message, Burst)]
     packets = [burst.packet for burst in bursts if burst.packet is not None]
     pieces = [item for packet in packets for item in packet.following if isinstance(item, Pieces)]
     assert max(len(item.bodies) for item in pieces) > 12
@@ -129,9 +127,8 @@ def piece(sequence: int, body: bytes, *, timestamp: int = 1, source: int = 7, en
 
 def read(stream: bytes) -> int:
     """How many packets there are."""
-    parser = Parser()
-    parser.bursts = {0: FRAGMENTATIONS["H264"]}
-    packets = [message.packet for message in parser.feed(stream) if isinstance(message, Burst)]
+    came = read_into(Room({0: FRAGMENTATIONS["H264"]}), stream)
+    packets = [message.packet for message in came if isinstance(message, Burst)]
     return sum(packet.packets for packet in packets if packet is not None)
 
 
