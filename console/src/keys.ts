@@ -2,7 +2,7 @@
 // 1 to 4 say what came of a broadcast, Escape goes back.
 import * as footage from "./footage-shelf";
 import { inOrder, type Desk } from "./incidents";
-import { move, note, OUTCOMES } from "./ledger";
+import { move, note, OUTCOMES } from "./ledger-shelf";
 import { looked, may, opened, phase, search, shelf, ticked, view } from "./session";
 
 function typing(event: KeyboardEvent): boolean {

@@ -1,19 +1,21 @@
-import { beforeAll, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { City } from "./city";
 
 describe("the ledger", () => {
   let ledger: typeof import("./ledger");
+  let shelf: typeof import("./ledger-shelf");
   beforeAll(async () => {
     vi.stubGlobal("localStorage", { getItem: () => "en", setItem: () => undefined });
     vi.stubGlobal("document", { documentElement: { dataset: {} } });
     vi.stubGlobal("setInterval", () => 0);
     ledger = await import("./ledger");
+    shelf = await import("./ledger-shelf");
   });
 
   it("asks for what is wanted and leaves out the rest", () => {
-    expect(ledger.query({ outcome: "", from: "", case: " " }).toString()).toBe("");
-    expect(ledger.query({ outcome: "none", from: "", case: "C-7" }).toString()).toBe("outcome=none&case=C-7");
-    expect(ledger.query({ outcome: "", from: "2026-03-01", case: "" }).get("from")).toBe(new Date("2026-03-01T00:00:00").toISOString());
+    expect(shelf.query({ outcome: "", from: "", case: " " }).toString()).toBe("");
+    expect(shelf.query({ outcome: "none", from: "", case: "C-7" }).toString()).toBe("outcome=none&case=C-7");
+    expect(shelf.query({ outcome: "", from: "2026-03-01", case: "" }).get("from")).toBe(new Date("2026-03-01T00:00:00").toISOString());
   });
 
   it("says what became of a recording, and why there is none", () => {
@@ -71,5 +73,155 @@ describe("the ledger", () => {
     expect(ledger.place(city, { targets, deliveries: [{ speaker: "SPK-2" }] })).toBe("SPK-2");
     expect(ledger.place(city, { targets: { ...targets, zones: ["Z-1", "Z-2", "Z-3"] }, deliveries })).toBe("滨河公园, Z-2, Z-3");
     expect(ledger.place(city, { targets: { ...targets, views: [{ camera: "CAM-1", preset: "gate" }], groups: ["G-1"] }, deliveries })).toBe("北门枪机 gate, 东昌路");
+  });
+});
+
+describe("what the ledger knows", () => {
+  let shelf: typeof import("./ledger-shelf");
+  let session: typeof import("./session");
+  /** What the gateway has, by the broadcasts' ids: what is said of it in the street. */
+  const said = new Map<string, string>();
+  const asked: string[] = [];
+  /** What is answered only when the test says so. */
+  let held: { path: RegExp; go: Promise<void> } | null;
+  const entry = (id: string) => {
+    const outcome = said.get(id);
+    return { id, open: false, created_at: `2026-06-01T10:00:0${id.at(-1)}Z`, outcome: outcome ? { outcome: outcome.split(" ")[0], note: outcome.split(" ")[1] ?? "" } : null };
+  };
+  const answer = (path: string, sent?: string) => {
+    const id = /broadcasts.(B-\d)/.exec(path)?.[1];
+    if (sent !== undefined) said.set(id!, Object.values(JSON.parse(sent)).join(" ").trim());
+    if (id) return entry(id);
+    const unsaid = path.includes("outcome=none");
+    return { items: [...said.keys()].sort().reverse().map(entry).filter((one) => !unsaid || one.outcome === null) };
+  };
+
+  beforeAll(async () => {
+    vi.stubGlobal("EventSource", class { addEventListener() {} close() {} });
+    vi.stubGlobal("fetch", async () => new Response(JSON.stringify({ items: [], permissions: ["broadcast:send"], devices: [], groups: [], next: null, reasons: {} })));
+    [shelf, session] = await Promise.all([import("./ledger-shelf"), import("./session")]);
+    await session.open();
+  });
+
+  beforeEach(async () => {
+    vi.useFakeTimers();
+    vi.stubGlobal("document", { documentElement: { dataset: {} }, querySelector: () => null });
+    vi.stubGlobal("fetch", async (path: string, sent?: { body?: string }) => {
+      asked.push(`${sent?.body ? "POST" : "GET"} ${path.replace("/v1/broadcasts", "")}`);
+      const found = JSON.stringify(answer(path, sent?.body));
+      if (held?.path.test(path)) await held.go;
+      return new Response(found, { headers: { "Content-Type": "application/json" } });
+    });
+    session.phase.value = { at: "signed-out", failed: false };
+    [held, session.sounded.value, asked.length] = [null, null, 0];
+    said.clear();
+    said.set("B-1", "").set("B-2", "left");
+    await shelf.read();
+    asked.length = 0;
+  });
+
+  afterEach(() => void vi.useRealTimers());
+
+  let cursor = 0;
+  const tells = (id: string) => (session.sounded.value = { id, cursor: ++cursor });
+  const passes = () => vi.advanceTimersByTimeAsync(1500);
+  const shown = () => shelf.entries.value!.map((one) => `${one.id} ${one.outcome?.outcome ?? "-"}`);
+  const hold = (path: RegExp) => {
+    let release = () => {};
+    held = { path, go: new Promise((resolve) => (release = resolve)) };
+    return () => {
+      held = null;
+      release();
+    };
+  };
+
+  it("follows events: one read for all that they tell of a broadcast in a second, the whole ledger for a new one, none after the page", async () => {
+    const stop = shelf.keepUp();
+    said.set("B-1", "nobody");
+    [1, 2, 3].forEach(() => tells("B-1"));
+    await passes();
+    expect([asked, shown()]).toEqual([["GET /B-1"], ["B-2 left", "B-1 nobody"]]);
+    said.set("B-3", "");
+    tells("B-3");
+    await passes();
+    expect([asked.length, shown()]).toEqual([2, ["B-3 -", "B-2 left", "B-1 nobody"]]);
+    stop();
+    tells("B-1");
+    await passes();
+    expect(asked.length).toBe(2);
+  });
+
+  it("puts nothing that was read before a deed over that deed's answer", async () => {
+    const stop = shelf.keepUp();
+    shelf.at.value = "B-2";
+    const release = hold(/B-2$/);
+    tells("B-2");
+    await passes(); // the read is on its way, with the outcome of before
+    shelf.note("nobody");
+    await vi.advanceTimersByTimeAsync(0);
+    expect(shown()[0]).toBe("B-2 nobody");
+    release();
+    await vi.advanceTimersByTimeAsync(0);
+    expect([shown()[0], shelf.meant("B-2")]).toEqual(["B-2 nobody", "nobody"]);
+    stop();
+  });
+
+  it("leaves what is being written where it is, with the outcome that it was begun for, whatever others say meanwhile", async () => {
+    const stop = shelf.keepUp();
+    shelf.at.value = "B-2";
+    shelf.write("B-2", "走");
+    said.set("B-2", "passed-on");
+    tells("B-2");
+    await passes();
+    expect([shown()[0], shelf.draft("B-2").words, shelf.meant("B-2")]).toEqual(["B-2 passed-on", "走", "left"]);
+    shelf.at.value = "B-1";
+    shelf.note("nobody");
+    shelf.at.value = "B-2";
+    await passes();
+    expect([shelf.draft("B-2").words, shelf.meant("B-2")]).toEqual(["走", "left"]);
+    shelf.write("B-2", "");
+    expect(shelf.meant("B-2")).toBe("passed-on");
+    stop();
+  });
+
+  it("keeps with a key what is written before the key's outcome is on record, and after it", async () => {
+    shelf.at.value = "B-2";
+    const release = hold(/outcome$/);
+    shelf.note("nobody");
+    shelf.write("B-2", "人已走");
+    expect(shelf.meant("B-2")).toBe("nobody");
+    release();
+    await vi.advanceTimersByTimeAsync(0);
+    said.set("B-2", "passed-on");
+    await shelf.read();
+    expect([shelf.draft("B-2").words, shelf.meant("B-2")]).toEqual(["人已走", "nobody"]);
+    shelf.note(shelf.meant("B-2")!);
+    await vi.advanceTimersByTimeAsync(0);
+    expect([said.get("B-2"), shelf.draft("B-2").words]).toEqual(["nobody 人已走", ""]);
+  });
+
+  it("waits for what the other outcome was, though the answer to the key before comes meanwhile", async () => {
+    shelf.at.value = "B-2";
+    const release = hold(/outcome$/);
+    shelf.note("nobody");
+    shelf.note("other");
+    release();
+    await vi.advanceTimersByTimeAsync(0);
+    expect([said.get("B-2"), shelf.meant("B-2")]).toEqual(["nobody", "other"]);
+  });
+
+  it("keeps in its place what is looked at, though it is no longer what was asked for", async () => {
+    said.set("B-3", "");
+    shelf.wanted.value = { ...shelf.wanted.value, outcome: "none" };
+    await shelf.read();
+    const stop = shelf.keepUp();
+    shelf.at.value = "B-3";
+    said.set("B-3", "left").set("B-4", "");
+    tells("B-4");
+    await passes();
+    expect(shown()).toEqual(["B-4 -", "B-3 left", "B-1 -"]);
+    await shelf.read();
+    expect(shown()).toEqual(["B-4 -", "B-1 -"]);
+    stop();
   });
 });

@@ -1,151 +1,17 @@
 // The ledger of broadcasts: what was said where, who heard it, and, by one key, what came of it in the street.
-import { effect, signal, useComputed } from "@preact/signals";
+import { useComputed } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { gatewayNow, get, post } from "./api";
+import { gatewayNow } from "./api";
 import type { City } from "./city";
 import { exact, type Key, language, reason, span, t, when, who } from "./i18n";
-import { may, phase, tell } from "./session";
-import { type Clip, clips, type Delivery, remarked } from "./voice";
-
-export type Outcome = "left" | "passed-on" | "nobody" | "other";
-export const OUTCOMES: readonly Outcome[] = ["left", "passed-on", "nobody", "other"];
-
-interface Said {
-  outcome: string;
-  outcome_zh: string;
-  outcome_en: string;
-  note: string;
-  at: string;
-  name: string;
-}
-
-export interface Recording {
-  state: string;
-  state_zh: string;
-  state_en: string;
-  reason: string;
-  sha256: string;
-  size: number;
-  duration_ms: number;
-  gone: boolean;
-}
-
-interface Picture {
-  camera: string;
-  moment: "before" | "during" | "after";
-  sha256: string;
-  at: string;
-  first_packet_at: string | null;
-  gone: boolean;
-}
-
-export interface Entry {
-  id: string;
-  kind: "clip" | "speech" | "talk";
-  clip: string | null;
-  text: string;
-  priority: string;
-  created_at: string;
-  actor: string;
-  sender: string;
-  approver: string;
-  case: string;
-  reason: string;
-  open: boolean;
-  targets: { views: { camera: string; preset: string }[]; zones: string[]; cells: string[]; groups: string[]; districts: string[] };
-  deliveries: Delivery[];
-  outcome: Said | null;
-  corrected: Said[];
-  recording: Recording;
-  pictures: Picture[];
-  missing_pictures: { camera: string; moment: "before" | "after"; reason: string }[];
-}
-
-const MOST = 100;
-/** How long after its end a broadcast's pictures may still come: `broadcast.pictures_after_s` is ten minutes at the most, and taking one needs some seconds. */
-const AWAITED_MS = 11 * 60_000;
-const entries = signal<readonly Entry[] | null>(null);
-const at = signal<string | null>(null);
-/** What is written beside the outcome of the broadcast that is looked at. */
-const words = signal("");
-/** The outcome that waits for its note: what Enter there puts on record, else the one that is on record already. */
-const unsaid = signal<Outcome | null>(null);
-/** The outcome that was given last and is on its way: what Enter in the note means before the gateway's answer is here. */
-const given = signal<Outcome | null>(null);
-/** What is on its way: the next deed goes after it, so that the last one told is the last on record. */
-let underway: Promise<unknown> = Promise.resolve();
-const library = signal<ReadonlyMap<string, Clip>>(new Map());
-/** What is asked for: the outcome ("": any, "none": nobody has said), the day from which, the case. */
-const ANY = { outcome: "", from: "", case: "" };
-const wanted = signal(ANY);
-
-// Whoever signs in next sees nothing of what was looked at or asked for.
-effect(() => {
-  if (phase.value.at !== "signed-out") return;
-  [entries.value, at.value, unsaid.value, given.value] = [null, null, null, null];
-  [words.value, wanted.value] = ["", ANY];
-});
-
-/** The query that `wanted` makes; a day begins at the reader's midnight. */
-export function query(of: { outcome: string; from: string; case: string }): URLSearchParams {
-  const asked = { outcome: of.outcome, from: of.from && new Date(`${of.from}T00:00:00`).toISOString(), case: of.case.trim() };
-  return new URLSearchParams(Object.entries(asked).filter(([, value]) => value !== ""));
-}
-
-async function read(): Promise<void> {
-  try {
-    const asked = query(wanted.value);
-    asked.set("limit", String(MOST));
-    entries.value = (await get<{ items: Entry[] }>(`/v1/broadcasts?${asked}`)).items;
-  } catch (error) {
-    tell(String((error as Error).message), true);
-  }
-}
-
-async function readClips(): Promise<void> {
-  try {
-    library.value = new Map((await clips()).map((clip) => [clip.id, clip]));
-  } catch (error) {
-    tell(String((error as Error).message), true);
-  }
-}
-
-async function deed(id: string, what: string, body: unknown): Promise<boolean> {
-  try {
-    const after = await post<Entry>(`/v1/broadcasts/${encodeURIComponent(id)}/${what}`, body);
-    entries.value = (entries.value ?? []).map((one) => (one.id === id ? after : one));
-    return true;
-  } catch (error) {
-    tell(String((error as Error).message), true);
-    return false;
-  }
-}
-
-/** Put on record what came of the broadcast that is looked at, or correct it; of OTHER somebody has to say what. */
-export function note(outcome: Outcome): void {
-  const said = words.value.trim();
-  if (at.value === null || !may("broadcast:send")) return;
-  unsaid.value = outcome === "other" && said === "" ? outcome : null;
-  if (unsaid.value !== null) return document.querySelector<HTMLInputElement>(".looked .note")?.focus();
-  const id = at.value;
-  given.value = outcome;
-  underway = underway.then(async () => {
-    if ((await deed(id, "outcome", { outcome, note: said })) && words.value.trim() === said) words.value = "";
-    if (given.value === outcome) given.value = null;
-  });
-}
-
-export function move(by: number): void {
-  const ids = (entries.value ?? []).map((one) => one.id);
-  if (ids.length === 0) return;
-  const now = ids.indexOf(at.value ?? "");
-  at.value = ids[now < 0 ? 0 : Math.min(ids.length - 1, Math.max(0, now + by))]!;
-  requestAnimationFrame(() => document.querySelector(".ledger tr[aria-current='true']")?.scrollIntoView({ block: "nearest" }));
-}
+import { at, deed, draft, type Entry, entries, keepUp, library, meant, note, OUTCOMES, type Picture, query, read, readClips, type Recording, wanted, write } from "./ledger-shelf";
+import { may } from "./session";
+import { type Delivery, remarked } from "./voice";
 
 export function Ledger({ city }: { city: City }) {
   useEffect(() => void read(), [wanted.value]);
   useEffect(() => void readClips(), []);
+  useEffect(keepUp, []);
   const looked = useComputed(() => entries.value?.find((one) => one.id === at.value));
   return (
     <section class="desk">
@@ -265,7 +131,7 @@ function Looked({ city, one }: { city: City; one: Entry }) {
           </button>
         </p>
       )}
-      {may("broadcast:send") && <Outcomes one={one} />}
+      {may("broadcast:send") && <Outcomes id={one.id} />}
       {[...one.corrected, ...(one.outcome ? [one.outcome] : [])].map((said) => (
         <p key={said.at} class="dim">
           {when(said.at)} {said[`outcome_${language.value}`]} {said.note} · {said.name}
@@ -284,27 +150,23 @@ export function timed(of: Pick<Delivery, "clip_asked_at" | "clip_confirmed_at" |
   return known.map(([name, at]) => t(`ledger.clip-${name}`, { at: exact(at) })).join(" · ");
 }
 
-/** What came of it, by one key each; what is written beside it goes on record with it. */
-function Outcomes({ one }: { one: Entry }) {
-  useEffect(() => {
-    words.value = "";
-    unsaid.value = null;
-    given.value = null;
-  }, []);
+/** What came of it, by one key each; what is written beside it goes on record with it. The pressed one is the one that Enter means. */
+function Outcomes({ id }: { id: string }) {
+  const pressed = meant(id);
   return (
     <form
       class="one-key"
       onSubmit={(event) => {
         event.preventDefault();
-        note(unsaid.value ?? given.value ?? OUTCOMES.find((known) => known === one.outcome?.outcome) ?? "other");
+        note(pressed ?? "other");
       }}
     >
       {OUTCOMES.map((outcome, number) => (
-        <button key={outcome} type="button" aria-pressed={one.outcome?.outcome === outcome} onClick={() => note(outcome)}>
+        <button key={outcome} type="button" aria-pressed={pressed === outcome} onClick={() => note(outcome)}>
           <kbd>{number + 1}</kbd> {t(`ledger.${outcome}`)}
         </button>
       ))}
-      <input class="note" value={words.value} maxLength={500} aria-label={t("ledger.note")} placeholder={t("ledger.note")} onInput={(event) => (words.value = event.currentTarget.value)} />
+      <input class="note" value={draft(id).words} maxLength={500} aria-label={t("ledger.note")} placeholder={t("ledger.note")} onInput={(event) => write(id, event.currentTarget.value)} />
     </form>
   );
 }
@@ -333,6 +195,9 @@ function Recorded({ one }: { one: Entry }) {
     </div>
   );
 }
+
+/** How long after its end a broadcast's pictures may still come: `broadcast.pictures_after_s` is ten minutes at the most, and taking one needs some seconds. */
+const AWAITED_MS = 11 * 60_000;
 
 type Pictured = Pick<Entry, "open" | "pictures" | "missing_pictures"> & { deliveries: { since: string }[] };
 

@@ -5,7 +5,7 @@ import { get, post } from "./api";
 import type { City } from "./city";
 import { reason, t, when, who } from "./i18n";
 import { place } from "./ledger";
-import type { Entry } from "./ledger";
+import type { Entry } from "./ledger-shelf";
 import { may, tell } from "./session";
 
 export interface Schedule {

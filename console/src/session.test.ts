@@ -24,6 +24,25 @@ test("whoever signs in next begins anew, and sees nothing of what was looked at 
   expect([shelf.wanted.value.q, shelf.counting.value]).toEqual(["", false]);
 });
 
+test("events of a broadcast are followed, and tell which one it is", async () => {
+  const listeners = new Map<string, (message: { data: string }) => void>();
+  class Source {
+    constructor(readonly url: string) {
+      expect(new URL(url, "http://127.0.0.1").searchParams.get("types")!.length).toBeLessThanOrEqual(1000); // what the gateway takes
+    }
+    addEventListener(type: string, heard: (message: { data: string }) => void) {
+      listeners.set(type, heard);
+    }
+    close() {}
+  }
+  vi.stubGlobal("EventSource", Source);
+  vi.stubGlobal("fetch", async () => new Response(JSON.stringify({ items: [], permissions: [], devices: [], groups: [], next: null, reasons: {} }), { headers: { "Content-Type": "application/json" } }));
+  await session.open();
+  expect(session.phase.value.at).toBe("live");
+  listeners.get("broadcast.ended")!({ data: JSON.stringify({ cursor: 7, type: "broadcast.ended", subject: "B-1", at: "", data: {} }) });
+  expect(session.sounded.value).toEqual({ id: "B-1", cursor: 7 });
+});
+
 test("Enter in the search goes to the one group or device that is found", () => {
   const groups = ["g1", "g2"].map((id) => ({ id, name: `Square ${id}`, cell: null, district: "东昌府区", street: "古楼街道" }));
   const devices = ["c1", "c2"].map((id) => ({ id, kind: "camera", name: `cam ${id}`, address: `127.16.0.${id[1]}`, group: "g1", state: "up" }));

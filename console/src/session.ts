@@ -21,6 +21,8 @@ export const ticked = signal<ReadonlySet<string>>(new Set());
 export const shelf = signal<Shelf>("live");
 /** The footage request of which an event told last. */
 export const touched = signal<{ id: string; cursor: number } | null>(null);
+/** The broadcast of which an event told last. */
+export const sounded = signal<{ id: string; cursor: number } | null>(null);
 /** The device whose page is open. */
 export const opened = signal<string | null>(null);
 export const mayAct = signal(false);
@@ -41,7 +43,7 @@ effect(() => {
 // Whoever signs in next begins anew, and sees nothing of what was looked at or searched for.
 effect(() => {
   if (phase.value.at !== "signed-out") return;
-  [chosen.value, only.value, looked.value, opened.value, touched.value, said.value] = [null, null, null, null, null, null];
+  [chosen.value, only.value, looked.value, opened.value, touched.value, sounded.value, said.value] = [null, null, null, null, null, null, null];
   [search.value, view.value, shelf.value, ticked.value] = ["", "wall", "live", new Set()];
 });
 
@@ -74,6 +76,7 @@ export async function open(): Promise<void> {
         if (event.type.startsWith("incident.") && event.data["incident"]) desk.take(event.data["incident"] as Incident);
         if (event.type.startsWith("maintenance.") && event.data["window"]) desk.takeWindow(event.data["window"] as Window);
         if (event.type.startsWith("footage.")) touched.value = { id: event.subject, cursor: event.cursor };
+        if (event.type.startsWith("broadcast.")) sounded.value = { id: event.subject, cursor: event.cursor };
         if (event.data["work_order"]) desk.takeOrder(event.data["work_order"] as Order);
       },
       gap: () => void open(),

@@ -65,6 +65,36 @@ async def test_one_key_says_what_came_of_a_broadcast_and_another_corrects_it(dem
         assert page.errors == []
 
 
+async def test_what_another_says_is_shown_at_once_and_takes_nothing_of_what_is_being_written(demo: Demo, tmp_path: Path) -> None:
+    async with browser(tmp_path / "profile") as page, api(demo, "operator") as http, api(demo, "admin") as another:
+        async with http.get("/v1/devices?kind=speaker&limit=2") as answer:
+            speaker = (await answer.json())["items"][1]
+        await sign_in(page, demo, "operator")
+        await press(page, "b")
+        await page.until("document.querySelector('.ledger')")
+        name = await said(http, speaker["id"], name="ledger-2")
+        await page.until(f"document.querySelector('[data-broadcast={name}]')")
+        await page.run(f"document.querySelector('[data-broadcast={name}]').click()")
+        await page.until("document.querySelector('.looked .note')")
+        await press(page, "1")
+        await page.until("document.querySelector('.looked button[aria-pressed=true]')?.textContent.startsWith('1')")
+        await until(lambda: told(http, name), wanted=lambda one: one["outcome"])
+        await page.run(fill(".looked .note", "摊主已"))
+        async with another.post(f"/v1/broadcasts/{name}/outcome", json={"outcome": "passed-on", "note": "已报城管"}) as answer:
+            assert answer.status == 200, await answer.text()
+        await page.until("[...document.querySelectorAll('.looked p')].some(line => line.textContent.includes('已报城管'))")
+        assert await page.run("document.querySelector('.looked .note').value") == "摊主已"
+        await press(page, "w")
+        await page.until("!document.querySelector('.ledger')")
+        await press(page, "b")
+        await page.until("document.querySelector('.looked .note')?.value === '摊主已'")
+        await page.run(fill(".looked .note", "摊主已离开"))
+        await page.run("document.querySelector('.looked .note').form.requestSubmit()")
+        after = await until(lambda: told(http, name), wanted=lambda one: len(one["corrected"]) == 2)
+        assert (after["outcome"]["outcome"], after["outcome"]["note"]) == ("left", "摊主已离开")
+        assert page.errors == []
+
+
 async def test_a_schedule_is_paused_and_resumed_by_a_button(demo: Demo, tmp_path: Path) -> None:
     async with browser(tmp_path / "profile") as page, api(demo, "operator") as http:
         async with http.get("/v1/devices?kind=speaker&limit=1") as answer:
@@ -89,9 +119,8 @@ async def test_a_schedule_is_paused_and_resumed_by_a_button(demo: Demo, tmp_path
         assert page.errors == []
 
 
-async def said(http, speaker: str) -> str:
+async def said(http, speaker: str, name: str = "ledger-1") -> str:
     """A broadcast that was heard, or not: the ledger has both."""
-    name = "ledger-1"
     soon = (datetime.now(UTC) + timedelta(seconds=30)).isoformat()
     body = {"id": name, "text": TEXT, "case": "C-7", "not_after": soon, "targets": {"speakers": [speaker]}}
     async with http.post("/v1/broadcasts", json=body) as answer:
