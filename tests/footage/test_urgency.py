@@ -106,7 +106,8 @@ async def test_an_export_makes_no_room_amid_what_a_device_shows_twice(desk: Desk
 
 async def test_an_emergency_has_a_place_however_many_requests_are_being_worked_on(desk: Desk, watch: Watch) -> None:
     watch.shut = True
-    for _ in range(9):
-        await approved(desk)
+    ordinary = [await approved(desk) for _ in range(9)]
     urgent = await emergency(desk)
     await until(lambda: desk.service.request(urgent.id), wanted=lambda one: one.state is FootageState.EXPORTING)
+    states = [(await desk.service.request(one.id)).state for one in ordinary]
+    assert states == [FootageState.EXPORTING] * 8 + [FootageState.APPROVED], "no other place is free"

@@ -447,12 +447,14 @@ async def test_a_flood_of_refusals_does_not_flood_the_log(line: Line, capsys):
     assert capsys.readouterr().out.count("mqtt.command_refused") == REFUSALS_LOGGED
 
 
-async def test_a_broker_that_denies_commands_still_gets_the_events(line: Line):
+async def test_a_broker_that_denies_commands_still_gets_the_events(line: Line, capsys):
     line.broker.granted = 0x80
     async with line.up():
         await line.ready()
         await line.house.emit(line.house.event())
         await line.broker.until(lambda: line.broker.on("gateway/v1/events/device.state"))
+        assert len(line.broker.connects) == 1
+    assert capsys.readouterr().out.count("mqtt.commands_denied") == 2
 
 
 async def test_who_reads_that_we_are_there_may_command_at_once(line: Line):

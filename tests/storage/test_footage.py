@@ -244,6 +244,9 @@ async def test_a_request_in_order_is_handed_over_and_so_is_an_emergency_with_its
         lambda tx: write_through(tx, *way(APPROVED, *HANDED)),
         lambda tx: write_through(tx, *(replace(one, id=RequestId("fr-2")) for one in way(URGENT, *RUSHED, **settled))),
     )
+    async with store.read() as tx:
+        states = [(await tx.footage.get(one)).state for one in (ID, RequestId("fr-2"))]
+    assert states == [FootageState.HANDED_OVER] * 2
 
 
 async def test_the_store_knows_which_state_may_follow_which(store: Store) -> None:
