@@ -32,6 +32,7 @@ from gateway.domain.identity import SHARED
 from gateway.domain.quirks import NONE, Quirk, Quirks
 from gateway.drivers.base import Target
 from gateway.drivers.snmp.reader import Reading
+from gateway.errors import DeadlineExceeded
 from gateway.health.checks.subject import Tools
 from gateway.health.service import HealthService
 from gateway.media.clips import PreparedClip
@@ -318,8 +319,10 @@ class World:
 
 
 class _NoSensors:
+    """Of loudspeakers that speak no SNMP, and so are silent; the inventory has no log-in for it, so that no check asks."""
+
     async def read(self, target: Target, *, timeout_s: float) -> Reading:
-        raise NotImplementedError
+        raise DeadlineExceeded(f"{target.device} did not answer within {timeout_s} s")
 
 
 _SHARED = Quirks({SHARED: Quirk("Q18", SHARED)})

@@ -18,7 +18,7 @@ from gateway.drivers.http import Http
 from gateway.drivers.onvif.device import OnvifDevice
 from gateway.drivers.onvif.discovery import discover
 from gateway.drivers.snmp.reader import Reading
-from gateway.errors import WrongDevice
+from gateway.errors import DeadlineExceeded, WrongDevice
 from gateway.health.checks import onvif
 from gateway.health.checks.subject import Subject, Tools
 from simulators.city import SimDevice
@@ -32,8 +32,10 @@ CLOCK = SystemClock()
 
 
 class NoSensors:
+    """Of a camera that speaks no SNMP, and so is silent."""
+
     async def read(self, target: Target, *, timeout_s: float) -> Reading:
-        raise NotImplementedError
+        raise DeadlineExceeded(f"{target.device} did not answer within {timeout_s} s")
 
 
 def entry(street: Street, camera: SimDevice, **known: str) -> Device:
