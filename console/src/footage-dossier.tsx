@@ -333,12 +333,15 @@ function Log({ one }: { one: Dossier }) {
   );
 }
 
-function detail(of: Record<string, unknown>): string {
+/** What a line of the custody log says beside who did what. */
+export function detail(of: Record<string, unknown>): string {
   const files = Array.isArray(of["files"]) ? of["files"].map((file: { name: string }) => file.name) : [];
   const words = (["name", "viewer", "receiver", "reason", "why", "outcome"] as const)
     .filter((name) => typeof of[name] === "string" && of[name] !== "")
     .map((name) => saying(name, of[name] as string));
-  return [...words, ...files].join(" · ");
+  const asked = Array.isArray(of["asked"]) ? (of["asked"] as string[]) : [];
+  const counts = (["times", "others"] as const).filter((name) => typeof of[name] === "number").map((name) => t(`footage.denied.${name}`, { n: of[name] as number }));
+  return [...words, ...files, ...asked, ...counts].join(" · ");
 }
 
 function saying(name: string, value: string): string {

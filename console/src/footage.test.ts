@@ -96,6 +96,15 @@ describe("the footage desk", () => {
     words.language.value = "en";
   });
 
+  it("names in a line of custody what was asked for in vain, and how often", async () => {
+    const { detail } = await import("./footage-dossier");
+    const told = () => detail({ why: "not-yours", times: 9, asked: ["a.mp4", "b.mp4"], others: 2 });
+    expect([told(), detail({ why: "not-yours", times: 1 })]).toEqual(["not-yours · a.mp4 · b.mp4 · 9 times more · 2 of them for others still", "not-yours · once more"]);
+    words.language.value = "zh";
+    expect(told()).toBe("not-yours · a.mp4 · b.mp4 · 又 9 次 · 其中 2 次为未列名的其他内容");
+    words.language.value = "en";
+  });
+
   it("names each field in a refusal that a reader of Chinese gets, instead of the gateway's English summary", async () => {
     const { post } = await import("./api");
     const errors = Array.from({ length: 6 }, (_, at) => ({ pointer: `/${at}`, detail: "is missing", code: "missing" }));

@@ -69,7 +69,7 @@ class HandOverDesk:
             raise InvalidInput("a medium has a number and a seal", faults=faults, code="bad-request")
         async with self._store.read() as tx:
             await tx.footage.get(request)
-        denials = self._refusals.denials(request, by=by, name=f"medium {sealed.number}"[:200])
+        denials = self._refusals.denials(request, by=by, name=f"medium {sealed.number}")
         async with self._alone(request), denials:
             delivery = self._delivery(request, sealed, await self._manifest(request), by)
             if sealed.printed and sealed.printed.lower() != delivery.manifest_sha256:

@@ -68,7 +68,7 @@ class SendingDesk:
         """
         async with self._store.read() as tx:
             await tx.footage.get(request)
-        denials = self._refusals.denials(request, by=by, name=f"send to {wanted.destination}"[:200])
+        denials = self._refusals.denials(request, by=by, name=f"send to {wanted.destination}")
         async with self._alone(request), denials:
             destination = self._destination(wanted.destination)
             manifest = await asyncio.to_thread(manifest_of, self._folder_of(request))

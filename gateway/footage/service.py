@@ -405,7 +405,7 @@ class FootageService:
     async def must_be_filer(self, request: RequestId, *, by: Person, wish: str) -> None:
         """Forbidden (`not-yours`), on record, unless `by` filed the request: footage goes to that person, who disposes of it."""
         owner = (await self.request(request)).submitted_by
-        async with self._denials(request, by=by, name=wish[:200]):
+        async with self._denials(request, by=by, name=wish):
             if owner.actor != by.actor:
                 hint = f"{owner.name} filed it and may do this."
                 raise Forbidden("Footage is in the hands of the person who filed the request.", code="not-yours", hint=hint)
@@ -416,7 +416,7 @@ class FootageService:
         NotFound when there is no such file, Conflict when it is too early or too late (`download-expired`), or was taken too often.
         """
         known = await self.request(request)
-        async with self._denials(request, by=by, name=name[:200]):
+        async with self._denials(request, by=by, name=name):
             self._check_deliverable(known)
             path = self._prover.folder_of(request) / name
             film = (await self._films(request)).get(name)

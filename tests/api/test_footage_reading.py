@@ -4,13 +4,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from gateway.domain.access import Role
 from gateway.domain.devices import DeviceId, GroupId
 from gateway.domain.footage import FootageRequest, Period, RequestId
 from gateway.footage.reading import READ_ONCE_IN, SEARCHES_MAX
-from gateway.footage.refusals import SUBJECTS_MAX
+from gateway.footage.refusals import ASKED_MAX, SUBJECTS_MAX
 from gateway.storage.writer import Lane
 from tests.api.house import CAMERA, House
 from tests.api.test_brought_files import announced, liaison
@@ -180,7 +181,8 @@ async def test_refusals_of_many_requests_share_a_row_once_there_are_too_many(hou
     rows = await until(
         lambda: rows_of(house, "footage.denied"), wanted=lambda rows: len(rows) > SUBJECTS_MAX + 1, meanwhile=lambda: house.advance(60)
     )
-    assert rows[-1] == ("", {"why": "out-of-scope", "times": 8, "person": "another desk"})
+    asked = [f"GET {LISTS[0]}/many-{number}" for number in range(SUBJECTS_MAX + 1, SUBJECTS_MAX + 9)]
+    assert rows[-1] == ("", {"why": "out-of-scope", "times": 8, "asked": asked, "person": "another desk"})
 
 
 async def denials(house: House, request: str) -> list[dict[str, object]]:
@@ -197,8 +199,9 @@ async def test_a_client_that_lacks_the_right_to_read_and_polls_leaves_one_line_a
     first = [(request, person | {"wish": f"GET {paths[0]}"}), ("", person | {"wish": f"GET {paths[2]}"})]
     assert (await rows_of(house, "footage.denied"), len(await denials(house, request))) == (first, 1)
     rows = await until(lambda: rows_of(house, "footage.denied"), wanted=lambda rows: len(rows) == 4, meanwhile=lambda: house.advance(60))
-    assert sorted((subject, data["times"]) for subject, data in rows[2:]) == [("", 9), (request, 14)]
-    assert len(await denials(house, request)) == 1
+    told = sorted((subject, data["times"], data["asked"]) for subject, data in rows[2:])
+    assert told == [("", 9, [f"GET {paths[3]}"]), (request, 14, [f"GET {paths[1]}"])]
+    assert len(await denials(house, request)) == 2
 
 
 async def test_a_right_of_another_kind_that_is_lacking_is_no_matter_of_footage(house: House):
@@ -215,7 +218,54 @@ async def test_a_client_that_asks_for_files_of_another_desk_again_and_again_leav
         assert (await house.json("POST", f"{PATH}/viewings", json=CITIZEN, headers=other))[0] == 403
     assert await denials(house, "F-1") == [{"why": "not-yours", "name": "package"}]
     rows = await until(lambda: rows_of(house, "footage.denied"), wanted=lambda rows: len(rows) == 2, meanwhile=lambda: house.advance(60))
-    assert rows[1] == ("F-1", {"why": "not-yours", "times": 14, "person": "another desk"})
+    more = {"why": "not-yours", "times": 14, "asked": ["manifest.json", "viewing"]}
+    assert (rows[1], await denials(house, "F-1")) == (
+        ("F-1", more | {"person": "another desk"}),
+        [{"why": "not-yours", "name": "package"}, more],
+    )
+
+
+async def test_what_is_refused_while_it_goes_on_is_named_once_up_to_a_limit_and_counted_beyond(house: House, tmp_path: Path):
+    await ready(house.services.store, tmp_path / "footage", now=house.clock.now(), by=liaison(house))
+    other = await key(house, "liaison")
+
+    async def quarter(*names: str) -> None:
+        before = len(await rows_of(house, "footage.denied"))
+        for name in names:
+            assert (await house.json("GET", f"{PATH}/files/{name}", headers=other))[0] == 403
+        said = partial(rows_of, house, "footage.denied")
+        await until(said, wanted=lambda rows: len(rows) > before, meanwhile=lambda: house.advance(60))
+
+    why, names = {"why": "not-yours"}, [f"{number}.mp4" for number in range(ASKED_MAX + 5)]
+    await quarter("a.mp4")
+    await quarter("b.mp4", "a.mp4", "b.mp4")
+    await quarter("b.mp4", "a.mp4")
+    await quarter(*names, names[-1])
+    lines = [why | {"name": "a.mp4"}, why | {"times": 3, "asked": ["b.mp4"]}]
+    last = why | {"times": len(names) + 1, "asked": names[: ASKED_MAX - 2], "others": 8}
+    assert await denials(house, "F-1") == [*lines, last]
+    await quarter(*names)
+    person = {"person": "another desk"}
+    counted = [("F-1", why | told | person) for told in ({"times": 2}, {"times": len(names), "others": 7})]
+    rows = await rows_of(house, "footage.denied")
+    assert ([rows[2], rows[4]], len(rows), await denials(house, "F-1")) == (counted, 5, [*lines, last])
+
+
+async def test_what_is_not_there_or_cannot_be_done_now_is_counted_like_what_may_not_be(house: House, tmp_path: Path):
+    await ready(house.services.store, tmp_path / "footage", now=house.clock.now(), by=liaison(house))
+    for name in ("none.mp4", "other.mp4") * 3:
+        assert (await house.json("GET", f"{PATH}/files/{name}", role=Role.LIAISON))[0] == 404
+    house.clock.step(timedelta(days=4))
+    for _ in range(3):
+        assert (await house.json("GET", f"{PATH}/package", role=Role.LIAISON))[0] == 409
+    first = [{"why": "not-found", "name": "none.mp4"}, {"why": "download-expired", "name": "package"}]
+    assert await denials(house, "F-1") == first
+    said = partial(rows_of, house, "footage.denied")
+    rows = await until(said, wanted=lambda rows: len(rows) == 4, meanwhile=lambda: house.advance(60))
+    person = {"person": "liaison key"}
+    more = {"why": "not-found", "times": 5, "asked": ["other.mp4"]}
+    assert rows[2:] == [("F-1", more | person), ("F-1", {"why": "download-expired", "times": 2} | person)]
+    assert await denials(house, "F-1") == [*first, more]
 
 
 async def test_a_document_that_is_not_for_the_reader_is_on_record(house: House, tmp_path: Path):
