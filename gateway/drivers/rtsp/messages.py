@@ -135,8 +135,7 @@ def _cut(buffer: Received, end: int, bursts: Mapping[int, Fragmentation]) -> tup
         elif first in b"\r\n":  # stray line breaks between messages are tolerated, as in RFC 9112, 2.2
             stop = position + 1
         else:
-            message, size = _message_at(buffer[position:end])
-            stop = position + size
+            message, stop = _message_at(buffer, position, end)
             if message is None:
                 return messages, position, stop
             messages.append(message)
@@ -144,19 +143,21 @@ def _cut(buffer: Received, end: int, bursts: Mapping[int, Fragmentation]) -> tup
     return messages, position, position + 1
 
 
-def _message_at(buffer: bytes) -> tuple[Request | Response | None, int]:
-    """The text message at the start and where it ends; or None and how far the buffer must reach to hold it."""
-    head_end = end_of_head(buffer, 0)
-    if (head_end or len(buffer)) > HEAD_LIMIT:
+def _message_at(buffer: Received, position: int, end: int) -> tuple[Request | Response | None, int]:
+    """The text message that starts at `position` and where it ends; or None and how far the buffer must be filled to hold it."""
+    head = buffer[position : min(end, position + HEAD_LIMIT + 1)]
+    size = end_of_head(head, 0)
+    if (size or len(head)) > HEAD_LIMIT:
         raise ProtocolError(f"an RTSP head exceeds {HEAD_LIMIT} bytes", code="too-large")
-    if head_end is None:
-        _refuse_unless_text(buffer[:8])
-        return None, len(buffer) + 1
-    start, headers = _parse_head(buffer[:head_end])
-    stop = head_end + (content_length(headers, most=BODY_LIMIT, protocol="an RTSP") or 0)
-    if len(buffer) < stop:
+    if size is None:
+        _refuse_unless_text(head[:8])
+        return None, end + 1
+    start, headers = _parse_head(head[:size])
+    body = position + size
+    stop = body + (content_length(headers, most=BODY_LIMIT, protocol="an RTSP") or 0)
+    if end < stop:
         return None, stop
-    return _assemble(start, headers, buffer[head_end:stop]), stop
+    return _assemble(start, headers, buffer[body:stop]), stop
 
 
 def _refuse_unless_text(start: bytes) -> None:

@@ -1,10 +1,13 @@
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any, SupportsIndex
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.drivers.rtsp.messages import BODY_LIMIT, HEAD_LIMIT, Frame, Parser, encode, encode_frame
+from gateway.drivers.rtsp import messages as reading
+from gateway.drivers.rtsp.messages import BODY_LIMIT, HEAD_LIMIT, Frame, Message, Parser, Room, encode, encode_frame
 from gateway.drivers.textual import Headers, Request, Response
 from gateway.errors import ProtocolError
 
@@ -35,21 +38,55 @@ def with_length(message: Request | Response | Frame) -> Request | Response | Fra
 def test_messages_come_out_as_they_went_in_however_the_stream_is_cut(sent: list, data: st.DataObject) -> None:
     stream = b"".join(map(wire, sent))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=10)))
-    parser = Parser()
+    parser, room = Parser(), Room({})
     pieces = [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
     assert [message for piece in pieces for message in parser.feed(piece)] == list(map(with_length, sent))
+    assert [message for piece in pieces for message in received(room, piece)] == list(map(with_length, sent))
     assert parser.idle
+
+
+def received(room: Room, piece: bytes) -> list[Message]:
+    room.free()[: len(piece)] = piece
+    return room.take(len(piece))
+
+
+@given(messages, st.integers(0, 1000))
+def test_what_has_come_of_a_message_goes_on_in_a_room(sent: Message, cut: int) -> None:
+    parser, stream = Parser(), wire(sent)
+    begun = parser.feed(stream[:cut])
+    assert begun + received(Room({}, parser.held), stream[cut:]) == [with_length(sent)]
 
 
 @given(st.lists(st.binary(max_size=120), max_size=8))
 @settings(max_examples=300, deadline=None)
-def test_any_bytes_make_messages_or_a_protocol_error(pieces: list[bytes]) -> None:
-    parser = Parser()
-    try:
-        for piece in pieces:
-            parser.feed(piece)
-    except ProtocolError:
-        pass
+def test_any_bytes_make_the_same_messages_or_protocol_error_wherever_they_are_received(pieces: list[bytes]) -> None:
+    parser, room = Parser(), Room({})
+
+    def told(take: Callable[[bytes], list[Message]]) -> list[Message | str]:
+        found: list[Message | str] = []
+        try:
+            for piece in pieces:
+                found += take(piece)
+        except ProtocolError as error:
+            found.append(str(error))
+        return found
+
+    assert told(parser.feed) == told(lambda piece: received(room, piece))
+
+
+def test_a_device_that_says_much_at_once_is_read_once() -> None:
+    looked: list[int] = []
+
+    class Counted(bytes):
+        def __getitem__(self, where: SupportsIndex | slice) -> Any:
+            found = super().__getitem__(where)
+            looked.append(len(found) if isinstance(found, bytes) else 1)
+            return found
+
+    stream = 20_000 * b"RTSP/1.0 200 OK\n\n"
+    found, _, _ = reading._cut(Counted(stream), len(stream), {})
+    assert len(found) == 20_000
+    assert max(looked) <= HEAD_LIMIT + 1
 
 
 @given(st.data())
