@@ -1,4 +1,5 @@
 // Beside the wall: what hangs on the chosen group, one device with all that is known of it, and the latest changes of the whole city.
+import { useEffect, useRef } from "preact/hooks";
 import type { City, Device } from "./city";
 import { end, maintain, restart, SPANS, visit } from "./deeds";
 import { Speakers } from "./hearing";
@@ -9,12 +10,17 @@ import { Seen } from "./seen";
 import { chosen, looked, may, mayAct, opened, view } from "./session";
 import { Shout } from "./shout";
 
+const BELOW = "(max-width: 900px)"; // where all of this stands below the wall, as style.css has it
 const HOPS = 8; // uplinks one after the other; an inventory with a loop has no end
 
 export function Panel({ city, desk }: { city: City; desk: Desk }) {
   const device = opened.value === null ? undefined : city.devices.get(opened.value);
+  const here = useRef<HTMLElement>(null);
+  useEffect(() => {
+    if (device && matchMedia(BELOW).matches) here.current?.scrollIntoView();
+  }, [device?.id]);
   return (
-    <aside>
+    <aside ref={here}>
       {device ? <Page city={city} desk={desk} device={device} /> : <Chosen city={city} desk={desk} />}
       <Recent city={city} />
     </aside>

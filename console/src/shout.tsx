@@ -1,6 +1,6 @@
 // On a camera's page: who hears it there, a key to talk by, a text or a clip to be said, how it goes, and silence for all.
 import { useSignal, useSignalEffect } from "@preact/signals";
-import { useEffect, useMemo } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import type { City, Device } from "./city";
 import { reason, t } from "./i18n";
 import { presetsBound, Refused } from "./api";
@@ -86,6 +86,9 @@ function Desk({ city, device }: { city: City; device: Device }) {
         twice.value = { asked: { ...asked, again: true }, what };
       });
   };
+  const answer = useRef<HTMLDivElement>(null);
+  const answered = trouble.value !== "" || heard.value !== null;
+  useEffect(() => answer.current?.scrollIntoView({ block: "nearest" }), [trouble.value, heard.value?.id]); // whoever spoke sees what came of it
   return (
     <>
       {camera && <Presets presets={presets.value} chosen={preset.value} choose={(one) => (preset.value = one)} />}
@@ -108,21 +111,25 @@ function Desk({ city, device }: { city: City; device: Device }) {
           <input class="override" value={override.value} maxLength={200} onInput={(event) => (override.value = event.currentTarget.value)} />
         </label>
       )}
-      {trouble.value !== "" && (
-        <p class="wrong" role="alert">
-          {trouble.value}
-        </p>
-      )}
-      {twice.value !== null && (
-        <button class="again" onClick={() => send(twice.value!.what, twice.value!.asked)}>
-          {t("shout.again")}
-        </button>
-      )}
-      <Outcome city={city} broadcast={heard.value} />
-      {heard.value?.open && (
-        <button class="silence" onClick={() => void silence(heard.value!.id).then((now) => (heard.value = now), complain)}>
-          {t("shout.silence")}
-        </button>
+      {answered && (
+        <div class="answer" ref={answer}>
+          {trouble.value !== "" && (
+            <p class="wrong" role="alert">
+              {trouble.value}
+            </p>
+          )}
+          {twice.value !== null && (
+            <button class="again" onClick={() => send(twice.value!.what, twice.value!.asked)}>
+              {t("shout.again")}
+            </button>
+          )}
+          <Outcome city={city} broadcast={heard.value} />
+          {heard.value?.open && (
+            <button class="silence" onClick={() => void silence(heard.value!.id).then((now) => (heard.value = now), complain)}>
+              {t("shout.silence")}
+            </button>
+          )}
+        </div>
       )}
       <label class="line">
         {t("shout.case")} <input value={caseNumber.value} maxLength={200} onInput={(event) => (caseNumber.value = event.currentTarget.value)} />

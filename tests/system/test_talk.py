@@ -135,6 +135,34 @@ async def test_a_text_is_said_there_and_one_press_silences_all(demo: Demo, tmp_p
         assert page.errors == []
 
 
+@pytest.mark.parametrize(("width", "height"), [(560, 800), (800, 768), (1366, 768)])
+async def test_what_came_of_it_is_seen_without_scrolling_on_a_small_screen(demo: Demo, tmp_path: Path, width: int, height: int) -> None:
+    async with browser(tmp_path / "profile", width=width, height=height) as page, api(demo, "operator") as http:
+        camera, speaker = await a_view(http)
+        await sign_in(page, demo, "operator")
+        await show(page, http, camera)
+        await page.until("document.querySelector('.seen img')?.complete && document.querySelector('.hearers')")
+        assert await page.run(in_view("h2")), "the device that was opened"
+        if width == 800:
+            assert await page.run(in_view(".shout"))
+        await page.run("document.querySelector('.shout form').scrollIntoView({ block: 'end' })")
+        await say_something_long(page, speaker)
+        await page.screenshot(tmp_path / "answer.png")
+        assert await page.run(in_view(".outcome"))
+        await page.run("document.querySelector('.silence').click()")
+        await page.until(f"document.querySelector('.outcome [data-speaker={speaker}]')?.dataset.state === 'cancelled'")
+        assert page.errors == []
+
+
+def in_view(what: str) -> str:
+    """Whether a part of a device's page is seen whole: within the window, and within what it may be scrolled in."""
+    return f"""(() => {{
+        const part = document.querySelector({f".page {what}"!r}).getBoundingClientRect();
+        const page = document.querySelector('.page').getBoundingClientRect();
+        return part.top >= Math.max(0, page.top) && part.bottom <= Math.min(innerHeight, page.bottom);
+    }})()"""
+
+
 async def test_one_broadcast_is_silenced_while_others_sound_on(demo: Demo, tmp_path: Path) -> None:
     async with browser(tmp_path / "profile") as page, api(demo, "operator") as http:
         camera, speaker = await a_view(http)
