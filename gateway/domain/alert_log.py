@@ -83,7 +83,7 @@ _CHINESE: Mapping[str, str] = {
     **dict(zip(("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"), ("周一", "周二", "周三", "周四", "周五", "周六", "周日"), strict=True)),
 }
 _DETAILS: Sequence[tuple[str, str]] = (  # what the log has for a detail, and the same in Chinese
-    (r"until (\S+)", "至 {}"),
+    (r"until (.+)", "至 {}"),
     (r"with others in (\S+)", "与其他故障并入 {}"),
     (r"counted in (\S+)", "计入 {}"),
     (r"no reminders: acknowledged by somebody", "确认人不详"),
@@ -154,8 +154,8 @@ def _sentences(log: Iterable[Delivery], person: str, zone: tzinfo) -> Iterator[A
 
 
 def _there(detail: str, zone: tzinfo) -> str:
-    """A detail of the log with its moments in the time of `zone`."""
-    return _MOMENT.sub(lambda moment: datetime.fromisoformat(moment[0]).astimezone(zone).isoformat(timespec="seconds"), detail)
+    """A detail of the log with its moments in the time of `zone`, written as messages write them."""
+    return _MOMENT.sub(lambda moment: f"{datetime.fromisoformat(moment[0]).astimezone(zone):%Y-%m-%d %H:%M:%S}", detail)
 
 
 def _in_chinese(detail: str) -> str:

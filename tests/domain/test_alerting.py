@@ -91,8 +91,8 @@ def resolved(**changes: Any) -> dict[str, Any]:
 def test_an_answer_says_times_as_the_site_has_them_and_nothing_to_be_told_that_is_not() -> None:
     snoozed = answered(Note("I-1", "all", "snoozed", START, "until 2026-11-27T23:35:03.860272+00:00"))
     assert (snoozed.zh, snoozed.en) == (
-        "已被暂停提醒,至 2026-11-28T07:35:03+08:00",
-        "it is snoozed, until 2026-11-28T07:35:03+08:00",
+        "已被暂停提醒,至 2026-11-28 07:35:03",
+        "it is snoozed, until 2026-11-28 07:35:03",
     )
     joined = answered(Note("I-1", "all", "grouped", START, "with others in A-1"))
     assert (joined.zh, joined.en, joined.told) == ("合并通知:与其他故障并入 A-1", "it goes out together with others in A-1", False)
