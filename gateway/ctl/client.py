@@ -28,6 +28,10 @@ class _NoRedirect(HTTPRedirectHandler):
         return None
 
 
+class _BrokeOff(Failed):
+    """The connection ended amid an answer, or before it."""
+
+
 class Client:
     """One gateway and one key."""
 
@@ -89,7 +93,7 @@ class Client:
                 for event in self._stream(cursor, types):
                     cursor = event.get("cursor", cursor)
                     yield event
-            except (TimeoutError, URLError, ConnectionError, HTTPException):
+            except _BrokeOff:
                 if cursor is None:
                     raise Failed("The event stream broke.", exit_code=Exit.ENVIRONMENT, hint="gatewayctl doctor") from None
 
@@ -105,26 +109,6 @@ class Client:
         timeout_s: float = TIMEOUT_S,
     ) -> Iterator[HTTPResponse]:
         """The answer itself, to be read piece by piece. Failed for an error, and (ENVIRONMENT) where the connection breaks off."""
-        try:
-            with self._answer(method, path, query=query, data=data, headers=headers, timeout_s=timeout_s) as answer:
-                yield answer
-        except BrokenPipeError:  # of whoever reads our standard output; what the gateway no longer takes is a URLError
-            raise
-        except (ConnectionError, TimeoutError, HTTPException):
-            hint = "What was asked for may be done all the same: look before you ask again. gatewayctl doctor tells how the gateway is."
-            raise Failed(f"{self.server} broke off before it had answered.", exit_code=Exit.ENVIRONMENT, hint=hint) from None
-
-    @contextmanager
-    def _answer(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, object] | None = None,
-        data: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeout_s: float = TIMEOUT_S,
-    ) -> Iterator[HTTPResponse]:
         asked = urlencode({name: _worded(value) for name, value in (query or {}).items() if value is not None}, doseq=True)
         url = f"{self.server}{quote(path, safe='/:@')}{'?' + asked if asked else ''}"
         request = Request(url, data=data, method=method, headers={"Authorization": f"Bearer {self._key}", **(headers or {})})  # noqa: S310 -- http or https, as `contexts` has checked
@@ -136,10 +120,15 @@ class Client:
         except URLError as error:
             hint = "Is it running, and is the address right? gatewayctl doctor tells more."
             raise Failed(f"{self.server} cannot be reached: {error.reason}", exit_code=Exit.ENVIRONMENT, hint=hint) from None
+        except BrokenPipeError:  # of whoever reads our standard output; what the gateway no longer takes is a URLError
+            raise
+        except (ConnectionError, TimeoutError, HTTPException):
+            hint = "What was asked for may be done all the same: look before you ask again. gatewayctl doctor tells how the gateway is."
+            raise _BrokeOff(f"{self.server} broke off before it had answered.", exit_code=Exit.ENVIRONMENT, hint=hint) from None
 
     def _stream(self, after: int | None, types: str | None) -> Iterator[dict[str, Any]]:
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": str(after)} if after is not None else {})
-        with self._answer("GET", "/v1/events", query={"types": types}, headers=headers, timeout_s=STREAM_TIMEOUT_S) as answer:
+        with self.open("GET", "/v1/events", query={"types": types}, headers=headers, timeout_s=STREAM_TIMEOUT_S) as answer:
             fields: dict[str, str] = {}
             for raw in answer:
                 name, _, value = raw.decode().rstrip("\r\n").partition(":")

@@ -1,15 +1,23 @@
 """What `get`, `describe`, `events` and `top` show."""
 
 import asyncio
+import itertools
 import json
+import re
+import socket
+import struct
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import yaml
 from rich.cells import cell_len
 
+from gateway.ctl.client import Client
+from gateway.ctl.contexts import Target
+from gateway.ctl.failure import Exit, Failed
 from gateway.ctl.live import Live, Seen
 from gateway.ctl.output import Format, column, harmless, local, show, tell
 from gateway.domain.access import Role
@@ -139,6 +147,36 @@ async def test_events_are_a_line_each_for_a_person(house: House):
         ["1", "device.state", "cam-1", "after=down"],
         ["2", "device.state", "cam-2", "after=up"],
     ]
+
+
+@asynccontextmanager
+async def breaking_streams(*, events: int) -> AsyncIterator[Client]:
+    """Of a gateway that resets every stream after so many events, which count on from the one that was asked for."""
+
+    async def stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        after = re.search(rb"(?i)last-event-id: (\d+)", await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+        for number in range(events):
+            writer.write(f'event: told\ndata: {{"cursor": {int(after[1] if after else 0) + 1 + number}}}\n\n'.encode())
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.close()
+
+    server = await asyncio.start_server(stream, "127.0.0.1", 0)
+    async with server:
+        yield Client(Target(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", "gwk_000000000000_x"))
+
+
+async def test_events_go_on_from_the_last_one_where_their_stream_breaks() -> None:
+    async with breaking_streams(events=2) as client:
+        told = await asyncio.to_thread(lambda: list(itertools.islice(client.events(after=7), 5)))
+    assert [event["cursor"] for event in told] == [8, 9, 10, 11, 12]
+
+
+async def test_a_stream_that_breaks_before_the_first_event_has_no_place_to_go_on_from() -> None:
+    async with breaking_streams(events=0) as client:
+        with pytest.raises(Failed, match="The event stream broke") as caught:
+            await asyncio.to_thread(lambda: next(client.events()))
+    assert caught.value.exit_code is Exit.ENVIRONMENT
 
 
 async def test_top_names_the_worst_groups_first(house: House):
