@@ -16,7 +16,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import StrEnum
 from functools import cached_property
 
 from gateway.domain.causes import (
@@ -37,25 +36,16 @@ from gateway.domain.circumstances import Circumstance
 from gateway.domain.city import City
 from gateway.domain.devices import DeviceId, DeviceKind
 from gateway.domain.health import Board, HealthState, Standing
-from gateway.domain.incidents import Act, Cause, CauseKind, Incident, IncidentId, IncidentState, Member, Role, Scope, acted
+from gateway.domain.incident_book import Book, Changed
+from gateway.domain.incidents import Cause, CauseKind, Incident, IncidentId, IncidentState, Member, Role, Scope
 from gateway.domain.maintenance import WindowId
-from gateway.domain.severity import Severities, worst
+from gateway.domain.severity import Severities
 
 BLINDNESS = frozenset({"gateway-blind", "gateway-lagging"})
 GATEWAY_BLIND = "gateway-blind"
 COMMON_CAUSE = "common-cause"
 PORT_REASONS = ("port-", "link-", "poe-", "sensor-port", "sensor-poe", "trap-link-down")
 """Reasons with which a switch tells that something on its ports is not there."""
-
-
-class News(StrEnum):
-    """What has happened to an incident in one reckoning."""
-
-    OPENED = "opened"
-    GROWN = "grown"
-    REOPENED = "reopened"
-    LEFT = "left"
-    RESOLVED = "resolved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +60,6 @@ class Scene:
     patience: Patience = field(default_factory=Patience)
     limits: Limits = field(default_factory=Limits)
     severities: Severities = field(default_factory=Severities)
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """An incident as it is now, the news of it, and the members that are new or other than before."""
-
-    incident: Incident
-    news: tuple[News, ...]
-    members: tuple[Member, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +102,8 @@ class _Look:
     def __init__(self, scene: Scene, incidents: Iterable[Incident], now: datetime, new_id: Callable[[], IncidentId]) -> None:
         self.scene = scene
         self.now = now
-        self.new_id = new_id
-        self.before = {incident.id: incident for incident in incidents}
-        self.after: dict[IncidentId, Incident] = dict(self.before)
-        self.news: defaultdict[IncidentId, dict[News, None]] = defaultdict(dict)
-        self.moved: defaultdict[IncidentId, dict[DeviceId, Member]] = defaultdict(dict)
-        self.before_home = {member.device: incident.id for incident in self.before.values() for member in incident.ill}
-        self.home = dict(self.before_home)
+        self.book = Book(incidents, city=scene.city, board=scene.board, severities=scene.severities, now=now, new_id=new_id)
+        self.before_home = dict(self.book.home)
         self.unwell = [one for one in scene.board if one.state is not HealthState.UP and self._enabled(one.device)]
         self.down = {one.device: one for one in self.unwell if one.state is HealthState.DOWN}
         self.tree = Tree(scene.city, scene.board, self._fallen)
@@ -135,18 +111,17 @@ class _Look:
         self.waiting: set[DeviceId] = set()
         self.undecided: list[DeviceId] = []  # who waits to know whether its uplink lives
         self.behind: dict[DeviceId, DeviceId] = {}
-        self._own: set[IncidentId] = set()  # whose members are a copy of this look's own
         self._verdicts: dict[DeviceId, Verdict] = {}
-        self._lately = _lately(self.before.values())
+        self._lately = _lately(self.book.before.values())
 
     # -- who is back
 
     def see_who_is_back(self) -> None:
         """Let those leave who are back, gone, or explained otherwise."""
-        for incident in list(self.before.values()):
+        for incident in list(self.book.before.values()):
             for member in list(incident.ill):
                 if self._has_left(incident, member):
-                    self._leave(incident.id, member)
+                    self.book.leave(incident.id, member)
 
     def _has_left(self, incident: Incident, member: Member) -> bool:
         if not self._enabled(member.device):
@@ -160,7 +135,7 @@ class _Look:
         """Whether what explained a member that is still down does so no more: it is back for some time, or itself in another incident."""
         verdict = self._verdict(member.device)
         if isinstance(verdict, Behind):
-            home = self.home.get(verdict.root)
+            home = self.book.home.get(verdict.root)
             return home is not None and home != incident.id
         chain = (above.id for above in self.scene.city.uplink_chain(member.device))
         back = [until for one in chain if one in incident.members and (until := incident.members[one].until) is not None]
@@ -170,26 +145,26 @@ class _Look:
 
     @property
     def blind(self) -> bool:
-        return any(one.live and one.cause.kind is CauseKind.GATEWAY for one in self.after.values())
+        return any(one.live and one.cause.kind is CauseKind.GATEWAY for one in self.book.after.values())
 
     def see_own_blindness(self) -> None:
         """Open, keep or resolve the one incident of the gateway itself."""
         unseen = sum(one.state is HealthState.UNKNOWN and one.reason in BLINDNESS for one in self.unwell)
         limits = self.scene.limits
         many = max(limits.blind_least, limits.blind_share * len(self.scene.city.devices))
-        mine = next((one for one in self.after.values() if one.cause.kind is CauseKind.GATEWAY and self._recent(one)), None)
+        mine = next((one for one in self.book.after.values() if one.cause.kind is CauseKind.GATEWAY and self._recent(one)), None)
         if mine is not None and mine.live and unseen < many / 2:
-            self._recover(mine)
+            self.book.recover(mine)
         elif mine is not None and mine.live:
-            self._put(replace(mine, devices=max(mine.devices, unseen)))
+            self.book.put(replace(mine, devices=max(mine.devices, unseen)))
         elif unseen >= many and mine is not None:
             if not mine.resolved_by:  # what a person has closed stays closed for a while
-                self._reopen(mine)
+                self.book.reopen(mine)
         elif unseen >= many:
             cause = Cause(CauseKind.GATEWAY, name="gateway")
-            opened = self._opened(cause, HealthState.UNKNOWN, GATEWAY_BLIND, ())
+            opened = self.book.opened(cause, HealthState.UNKNOWN, GATEWAY_BLIND)
             severity = self.scene.severities.of(None, HealthState.UNKNOWN, GATEWAY_BLIND, members=unseen)
-            self._put(replace(opened, devices=unseen, severity=severity))
+            self.book.put(replace(opened, devices=unseen, severity=severity))
 
     def wait(self) -> None:
         """Nothing is opened by somebody who sees nothing."""
@@ -219,11 +194,11 @@ class _Look:
 
     def _loose(self) -> Sequence[DeviceId]:
         """Who is down, in no incident and not muted; the longest down first."""
-        return sorted((device for device in self.down if device not in self.home and device not in self.scene.muted), key=self._order)
+        return sorted((device for device in self.down if device not in self.book.home and device not in self.scene.muted), key=self._order)
 
     def _asked_for(self, verdict: Behind) -> set[DeviceId]:
         of_root = self._verdict(verdict.root)
-        return {of_root.uplink} if isinstance(of_root, Undecided) and verdict.root not in self.home else set()
+        return {of_root.uplink} if isinstance(of_root, Undecided) and verdict.root not in self.book.home else set()
 
     def _just_back(self, device: DeviceId) -> bool:
         """Whether something in front of it came back after it fell, less than the grace ago: it may be booting."""
@@ -241,9 +216,9 @@ class _Look:
 
     def _hide(self, device: DeviceId, verdict: Behind) -> None:
         """Put a device that is behind a dead one where that is: in its incident, under its maintenance, or into waiting with it."""
-        home = self.home.get(verdict.root)
+        home = self.book.home.get(verdict.root)
         if home is not None:
-            self._join(home, device, Role.EXPLAINED)
+            self.book.join(home, device, Role.EXPLAINED)
         elif verdict.root not in self.scene.muted:
             self.waiting.add(device)
         self.behind[device] = verdict.uplink
@@ -254,7 +229,7 @@ class _Look:
         """Place who complains and is neither in an incident nor muted, by reason."""
         by_reason: defaultdict[str, list[DeviceId]] = defaultdict(list)
         for one in self.unwell:
-            if one.state is not HealthState.DEGRADED or one.device in self.home or one.device in self.scene.muted:
+            if one.state is not HealthState.DEGRADED or one.device in self.book.home or one.device in self.scene.muted:
                 continue
             if self._just_left(one.device):
                 self.waiting.add(one.device)
@@ -267,9 +242,9 @@ class _Look:
         if self.scene.city.devices[one.device].kind is not DeviceKind.SWITCH or not one.reason.startswith(PORT_REASONS):
             return False
         for child in self.scene.city.behind(one.device):
-            home = self.home.get(child.id)
+            home = self.book.home.get(child.id)
             if child.id in self.down and home is not None:
-                self._join(home, one.device, Role.EXPLAINED)
+                self.book.join(home, one.device, Role.EXPLAINED)
                 return True
         waits = any(child.id in self.waiting for child in self.scene.city.behind(one.device))
         if waits:
@@ -364,7 +339,7 @@ class _Look:
         """The incident of those of `ripe` that the best scope explains, with whoever of `left` shares it; else of the first alone."""
         first, reason = ripe[0], self.scene.board[ripe[0]].reason
         together = [one for one in left if self._together(first, one)]
-        promising = (one for one in self.after.values() if self._may_be_promoted(one, trouble, reason))
+        promising = (one for one in self.book.after.values() if self._may_be_promoted(one, trouble, reason))
         young = [one for one in promising if not self._fell_long_before(one, first)]
         crowd = self._crowd(trouble, reason, together, young)
         key = self._best(ripe, crowd, trouble)
@@ -383,15 +358,15 @@ class _Look:
         """Open it; a young incident that lies inside becomes the larger one."""
         reason = self.scene.board[found.first].reason
         if found.key is None:
-            self._open(Cause(CauseKind.DEVICE, found.first, name=self._name(found.first)), trouble, reason, found.inside)
+            self.book.open(Cause(CauseKind.DEVICE, found.first, name=self._name(found.first)), trouble, reason, found.inside)
             return
         cause, told_as = self.scene.near.cause(found.key), reason if trouble is HealthState.DEGRADED else COMMON_CAUSE
         if found.elder is None:
-            self._open(cause, trouble, told_as, found.inside)
+            self.book.open(cause, trouble, told_as, found.inside)
             return
-        self._put(replace(found.elder, cause=cause, reason=told_as))
+        self.book.put(replace(found.elder, cause=cause, reason=told_as))
         for one in found.inside:
-            self._join(found.elder.id, one, Role.ROOT)
+            self.book.join(found.elder.id, one, Role.ROOT)
 
     def _crowd(self, trouble: HealthState, reason: str, roots: Iterable[DeviceId], young: Iterable[Incident]) -> Crowd:
         """How many are in each scope; those of a young incident only where all its roots are, since only there it can become the larger."""
@@ -425,20 +400,20 @@ class _Look:
     def _grows(self, device: DeviceId, trouble: HealthState) -> bool:
         """Let `device` join a common cause that is at work where it is."""
         for incident_id in self._commons:
-            incident = self.after[incident_id]
+            incident = self.book.after[incident_id]
             cause = incident.cause
             if not incident.live or incident.trouble is not trouble or cause.scope is None:
                 continue
             key = ScopeKey((cause.scope, cause.key))
             if key in self.scene.near.of(device) and self._still_at_work(incident, device, key):
-                self._join(incident_id, device, Role.ROOT)
+                self.book.join(incident_id, device, Role.ROOT)
                 return True
         return False
 
     @cached_property
     def _commons(self) -> Sequence[IncidentId]:
         """The common causes, the oldest first."""
-        found = [one for one in self.before.values() if one.cause.kind is CauseKind.COMMON]
+        found = [one for one in self.book.before.values() if one.cause.kind is CauseKind.COMMON]
         return [one.id for one in sorted(found, key=lambda one: (one.opened_at, one.id))]
 
     def _still_at_work(self, incident: Incident, device: DeviceId, key: ScopeKey) -> bool:
@@ -457,98 +432,35 @@ class _Look:
     def _reopens(self, device: DeviceId, trouble: HealthState) -> bool:
         """Let the incident that `device` was a root of lately take it again."""
         for known in self._lately.get(device, ()):
-            incident = self.after[known.id]
+            incident = self.book.after[known.id]
             if incident.trouble is not trouble or known.members[device].role is not Role.ROOT or not self._recent(incident):
                 continue
             if trouble is HealthState.DEGRADED and incident.reason != self.scene.board[device].reason:
                 continue
             if not incident.live:
-                self._reopen(incident)
-            self._join(incident.id, device, Role.ROOT)
+                self.book.reopen(incident)
+            self.book.join(incident.id, device, Role.ROOT)
             return True
         return False
 
     def _recent(self, incident: Incident) -> bool:
         return incident.resolved_at is None or self.now - incident.resolved_at <= self.scene.patience.window
 
-    # -- changes of one incident
-
-    def _open(self, cause: Cause, trouble: HealthState, reason: str, devices: Iterable[DeviceId]) -> None:
-        opened = self._opened(cause, trouble, reason, ())
-        for device in devices:
-            self._join(opened.id, device, Role.ROOT)
-
-    def _opened(self, cause: Cause, trouble: HealthState, reason: str, members: Iterable[Member]) -> Incident:
-        opened = Incident(
-            id=self.new_id(),
-            state=IncidentState.OPEN,
-            severity=self.scene.severities.of(None, trouble, reason),
-            trouble=trouble,
-            cause=cause,
-            reason=reason,
-            opened_at=self.now,
-            waiting_since=self.now,
-            changed_at=self.now,
-            members={member.device: member for member in members},
-        )
-        self._put(opened, News.OPENED)
-        return opened
-
-    def _join(self, incident_id: IncidentId, device: DeviceId, role: Role) -> None:
-        incident, standing = self.after[incident_id], self.scene.board[device]
-        since = standing.since or self.now
-        member = Member(
-            device=device,
-            state=standing.state,
-            reason=standing.reason,
-            since=since,
-            role=role,
-            joined_at=self.now,
-            kind=self.scene.city.devices[device].kind,
-        )
-        self.home[device] = incident_id
-        self._put(self._with(incident, member), News.GROWN, member)
-
-    def _leave(self, incident_id: IncidentId, member: Member) -> None:
-        incident, left = self.after[incident_id], replace(member, until=self.now)
-        self.home.pop(member.device, None)
-        self._put(self._with(incident, left), News.LEFT, left)
-
-    def _with(self, incident: Incident, member: Member) -> Incident:
-        """`incident` with `member`; its members are copied once a look, however many come and go."""
-        if incident.id not in self._own:
-            self._own.add(incident.id)
-            incident = replace(incident, members=dict(incident.members))
-        assert isinstance(incident.members, dict)
-        incident.members[member.device] = member
-        return incident
-
-    def _reopen(self, incident: Incident) -> None:
-        self._put(acted(incident, Act.RELAPSE, by="", at=self.now), News.REOPENED)
-
-    def _recover(self, incident: Incident) -> None:
-        self._put(acted(incident, Act.RECOVER, by="", at=self.now), News.RESOLVED)
-
-    def _put(self, incident: Incident, news: News | None = None, member: Member | None = None) -> None:
-        self.after[incident.id] = incident
-        if news is not None:
-            self.news[incident.id][news] = None
-        if member is not None:
-            self.moved[incident.id][member.device] = member
+    # -- who has recovered
 
     def see_who_has_recovered(self) -> None:
         """Resolve what the last member has left. A switch that complained of a member on its port is none that counts: it leaves, too."""
-        for incident_id, news in list(self.news.items()):
-            incident = self.after[incident_id]
-            if News.LEFT not in news or any(not _echoes(member, incident) for member in incident.ill):
+        for incident_id in self.book.left():
+            incident = self.book.after[incident_id]
+            if any(not _echoes(member, incident) for member in incident.ill):
                 continue
             for member in list(incident.ill):
-                self._leave(incident_id, member)
+                self.book.leave(incident_id, member)
             if incident.live:
-                self._recover(self.after[incident_id])
-        for incident in list(self.after.values()):
+                self.book.recover(self.book.after[incident_id])
+        for incident in list(self.book.after.values()):
             if incident.live and incident.members and not any(incident.ill) and self._left_open(incident):
-                self._recover(incident)
+                self.book.recover(incident)
 
     def _left_open(self, incident: Incident) -> bool:
         """Whether one of which nobody is ill, that a person opened again, has been so for the window since then or since its snooze."""
@@ -557,33 +469,12 @@ class _Look:
     # -- what comes of it
 
     def result(self) -> Reckoning:
-        touched = [self._weighed(one) for one in self.after.values() if one != self.before.get(one.id)]
-        changed = [Changed(one, self._news_of(one), tuple(self.moved[one.id].values())) for one in touched]
-        return Reckoning(changed, frozenset(self.visit), frozenset(self.waiting), self._circumstances())
-
-    def _weighed(self, incident: Incident) -> Incident:
-        """With its greatest extent so far, and the severity that goes with it."""
-        if incident.cause.kind is CauseKind.GATEWAY:
-            return replace(incident, changed_at=self.now)
-        ill = list(incident.ill)
-        devices = max(incident.devices, len(ill))
-        many = devices if incident.trouble is HealthState.DOWN else 1  # however many clocks are wrong, it can wait until the morning
-        weights = [self.scene.severities.of(one.kind, one.state, one.reason, members=many) for one in ill if one.role is Role.ROOT]
-        fresh = incident.id not in self.before
-        severity = worst(*weights) if weights and fresh else worst(incident.severity, *weights)
-        return replace(incident, devices=devices, severity=severity, changed_at=self.now)
-
-    def _news_of(self, incident: Incident) -> tuple[News, ...]:
-        """What is told: who opens or reopens does not grow besides; who has grown and left has grown; a silent one tells nothing."""
-        found = [news for news in self.news[incident.id] if incident.live or news is News.RESOLVED]
-        if News.OPENED in found or News.REOPENED in found:
-            found = [news for news in found if news not in (News.GROWN, News.LEFT)]
-        return tuple(found)
+        return Reckoning(self.book.changed(), frozenset(self.visit), frozenset(self.waiting), self._circumstances())
 
     def _circumstances(self) -> Mapping[DeviceId, Circumstance]:
         found: dict[DeviceId, Circumstance] = {device: Circumstance(muted=window) for device, window in self.scene.muted.items()}
-        for device, home in self.home.items():
-            incident = self.after[home]
+        for device, home in self.book.home.items():
+            incident = self.book.after[home]
             explained = incident.members[device].role is Role.EXPLAINED
             uplink = self._dead_uplink(device) if explained else None
             found[device] = Circumstance(found[device].muted if device in found else None, uplink, home if incident.live else None)
@@ -615,7 +506,7 @@ class _Look:
         return (
             home is not None
             and self.scene.board[device].state is HealthState.UNKNOWN
-            and self.before[home].members[device].state is HealthState.DOWN
+            and self.book.before[home].members[device].state is HealthState.DOWN
         )
 
     def _given_up(self, device: DeviceId, uplink: DeviceId) -> bool:

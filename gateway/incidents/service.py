@@ -15,8 +15,9 @@ from gateway.domain.city import City
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import SYSTEM, Actor, AuditEntry, NewEvent, Person
 from gateway.domain.health import Board, HealthState
+from gateway.domain.incident_book import Changed, News
 from gateway.domain.incidents import Act, Entry, Incident, IncidentId, IncidentState, acted
-from gateway.domain.reckoning import Changed, News, Reckoning, Scene, reckon
+from gateway.domain.reckoning import Reckoning, Scene, reckon
 from gateway.domain.severity import Severities, Severity
 from gateway.errors import GatewayError, NotFound, Overloaded, StorageFailed
 from gateway.incidents.maintenance import MaintenanceDesk

@@ -14,9 +14,10 @@ from gateway.domain.causes import Neighbourhoods, Patience, oddities
 from gateway.domain.city import City
 from gateway.domain.devices import CameraGroup, Channel, Device, DeviceId, DeviceKind, GroupId
 from gateway.domain.health import Board, HealthState, Standing
+from gateway.domain.incident_book import News
 from gateway.domain.incidents import Act, CauseKind, Incident, IncidentId, IncidentState, Role, Scope, acted
 from gateway.domain.maintenance import WindowId
-from gateway.domain.reckoning import News, Reckoning, Scene, reckon
+from gateway.domain.reckoning import Reckoning, Scene, reckon
 from gateway.domain.severity import Severity
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
