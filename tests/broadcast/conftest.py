@@ -6,9 +6,10 @@ import pytest
 from gateway.clock import SimulatedClock
 from gateway.storage.store import Store
 from tests.broadcast.house import House, furnished, running
+from tests.broadcast.pole import odd, pole
 from tests.broadcast.ruled import make
 
-__all__ = ["make"]
+__all__ = ["make", "odd", "pole"]
 
 
 @pytest.fixture

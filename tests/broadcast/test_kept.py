@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import array
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass, replace
-from datetime import UTC, time, timedelta
+from collections.abc import Coroutine
+from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -16,155 +14,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demo import sound
-from gateway.broadcast import kept, silencing
-from gateway.broadcast.clips import ClipShelf, Labels
+from gateway.broadcast import kept
+from gateway.broadcast.clips import Labels
 from gateway.broadcast.journal import CLIP_EVENT
 from gateway.broadcast.kept import AHEAD, Keepable, KeptTurn, clips_ahead
-from gateway.broadcast.orders import Order
-from gateway.broadcast.rulebook import NEVER_QUIET
-from gateway.broadcast.service import BroadcastService, Stopped
 from gateway.broadcast.sessions import OpenSession
-from gateway.broadcast.sound import SoundDesk, joined, stretched
-from gateway.broadcast.stage import Manner
+from gateway.broadcast.sound import joined, stretched
 from gateway.broadcast.warmup import WarmUp
 from gateway.clock import SimulatedClock, SystemClock
-from gateway.domain.broadcast import (
-    Broadcast,
-    BroadcastId,
-    ClipContent,
-    ClipId,
-    ClipTimes,
-    Delivery,
-    DeliveryState,
-    Figures,
-    OwedStop,
-    Priority,
-    Programme,
-    Speech,
-    Targets,
-)
-from gateway.domain.broadcast_rules import Loudness as Limit
-from gateway.domain.broadcast_rules import SpeakingHours
-from gateway.domain.city import City
-from gateway.domain.devices import Credentials, Device, DeviceId, DeviceKind, Ports
-from gateway.domain.health import Board
-from gateway.domain.hours import Hours
-from gateway.domain.speaking import SpeakerPath, SpeakerWays
-from gateway.drivers.base import Loaded, Target
-from gateway.drivers.http import Http
-from gateway.drivers.onvif.clips import Clips
-from gateway.drivers.onvif.device import OnvifDevice
-from gateway.drivers.onvif.volume import Volumes
-from gateway.drivers.speaker import BackchannelPath, Loudspeaker
+from gateway.domain.broadcast import BroadcastId, ClipContent, ClipId, ClipTimes, DeliveryState, Priority, Programme, Speech
+from gateway.drivers.base import Loaded
 from gateway.errors import AuthenticationFailed, DeviceError, DeviceFault, Unreachable
-from gateway.media.clips import ClipPreparer, PreparedClip
-from gateway.storage.store import Store, Tx
-from gateway.storage.writer import Lane
-from simulators import http
-from simulators.city import SimDevice, plan
-from simulators.heard import Heard
+from gateway.media.clips import PreparedClip
 from simulators.onvif import clips as simulated
-from simulators.onvif.clips import SERVICE
-from simulators.onvif.site import Site
 from simulators.onvif.soap import Call, SoapFault
 from simulators.onvif.unit import Unit
-from simulators.rtsp import server as rtsp
-from simulators.state import State
 from tests.broadcast.house import ACTOR
-from tests.broadcast.house import running as service_running
-from tests.conftest import running as store_running
-from tests.simulators.street import free_ports
+from tests.broadcast.pole import HORN, SPOKEN, Pole, never
 from tests.waiting import until
 
-HORN = DeviceId("horn")
-SPOKEN = sound.speech_like(0.6)
 START = SimulatedClock().now()
-
-
-@dataclass
-class Pole:
-    """One loudspeaker that keeps clips, and a broadcast service that speaks through it."""
-
-    horn: SimDevice
-    state: State
-    store: Store
-    service: BroadcastService
-    next_life: Callable[[], BroadcastService]
-    speaker: Loudspeaker
-    shelf: ClipShelf
-    clip: ClipId
-    hours: list[SpeakingHours]
-    """The last ones hold."""
-
-    async def say(self, name: str = "b", *, repeats: int = 1, priority: Priority = Priority.NOTICE, resume: bool = False) -> None:
-        programme, not_after = Programme(ClipContent(self.clip), repeats=repeats), SystemClock().now() + timedelta(seconds=20)
-        await self.service.submit(
-            Order(BroadcastId(name), programme, Targets(speakers=(HORN,)), priority, not_after, ACTOR, resume=resume, again=True)
-        )
-
-    async def delivery(self, name: str = "b") -> Delivery:
-        return (await self.service.get(BroadcastId(name))).deliveries[0]
-
-    async def ended(self, name: str = "b") -> Delivery:
-        return await until(lambda: self.delivery(name), wanted=lambda delivery: not delivery.open, within_s=60)
-
-    @property
-    def heard(self) -> Heard:
-        return self.state.heard_by(self.horn)
-
-    @property
-    def volume(self) -> int | None:
-        return self.state.cabinet(self.horn).volume
-
-    @property
-    def plays(self) -> bool:
-        return self.heard.is_playing(int(self.state.now() * 1e9))
-
-    def played(self) -> array.array[int]:
-        return sound.read_wav(self.heard.wav(int(self.state.now() * 1e9)))
-
-
-@pytest.fixture
-async def pole(sqlite_url: str, tmp_path: Path) -> AsyncIterator[Pole]:
-    port, rtsp_port = free_ports(2)
-    street, state, clock = plan(seed=7, groups=4, speakers=8, http_port=port, rtsp_port=rtsp_port), State(), SystemClock()
-    horn = next(horn for horn in street.of_kind("speaker") if not horn.lacks and not state.quirks_of(horn))
-    login, ladder = Credentials(horn.username, horn.password), [SpeakerPath.AUDIO_CLIP, SpeakerPath.BACKCHANNEL]
-    target = Target(HORN, horn.address, Ports(onvif=port, rtsp=rtsp_port), login, speaker=SpeakerWays(paths=tuple(ladder)))
-    onvif, city = OnvifDevice(target, Http(), clock), City()
-    speaker = Loudspeaker(lambda: target, {SpeakerPath.BACKCHANNEL: BackchannelPath(onvif)}, clock, clips=Clips(onvif, clock))
-    city.replace(devices=[Device(HORN, DeviceKind.SPEAKER, "horn", horn.address, target.ports)])
-
-    async def verify(_: DeviceId) -> None:
-        pass
-
-    async with (
-        http.listen(Site(street, state).lookup, port=port),
-        rtsp.serve(street, rtsp_port, state),
-        store_running(sqlite_url, clock) as store,
-    ):
-        shelf, hours = ClipShelf(store, tmp_path / "clips", ClipPreparer(), clock), [NEVER_QUIET]
-        life = partial(
-            BroadcastService, store=store, city=city, board=Board(), clock=clock, sounds=SoundDesk(shelf),
-            speaker_of=lambda _: speaker, verify=verify, manner=Manner(lead_in_s=0.0, linger_s=0.1),
-            hours=lambda: hours[-1], volume_of=lambda _: Volumes(onvif),
-        )  # fmt: skip
-        async with service_running(service := life()):
-            clip = await shelf.add(sound.wav(SPOKEN), name="clip", actor=ACTOR)
-            yield Pole(horn, state, store, service, life, speaker, shelf, clip.id, hours)
-
-
-@pytest.fixture
-def odd(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[Unit, Call], str | Coroutine[Any, Any, str]]], None]:
-    """Let loudspeakers answer an operation in another way."""
-    assert isinstance(SERVICE.operations, dict)
-    operations = SERVICE.operations
-    return lambda name, answer: monkeypatch.setitem(operations, name, answer)
-
-
-async def never() -> str:
-    await asyncio.Event().wait()
-    return ""
 
 
 async def test_a_clip_is_played_by_the_device_itself_as_often_as_ordered(pole: Pole) -> None:
@@ -173,24 +42,15 @@ async def test_a_clip_is_played_by_the_device_itself_as_often_as_ordered(pole: P
     assert (delivery.state, delivery.reason, delivery.figures.path) == (DeliveryState.DONE, "", "audio-clip")
     assert (delivery.figures.packets, delivery.figures.first_packet_at) == (0, None)
     assert [(clip.runs, clip.pause_s) for clip in pole.heard.clips] == [(2, 1.0)]
-    once = array.array("h", (await prepared(pole)).pcm)
+    once = array.array("h", (await pole.prepared()).pcm)
     assert sound.snr_db(once + array.array("h", bytes(16_000)) + once, pole.played()) > 60
-
-
-async def timed(pole: Pole, wanted: set[str], name: str = "b") -> ClipTimes:
-    """The times of its clip, once those of them are on record that are wanted."""
-
-    async def look() -> ClipTimes:
-        return (await pole.delivery(name)).clip
-
-    return await until(look, wanted=lambda times: times.known.keys() == wanted)
 
 
 async def test_a_clip_that_ends_by_itself_has_the_times_at_which_it_was_asked_for_and_answered_and_no_packets(pole: Pole) -> None:
     before = SystemClock().now()
     await pole.say(repeats=2)
     figures = (await pole.ended()).figures
-    times = await timed(pole, {"asked_at", "confirmed_at", "silent_at"})
+    times = await pole.timed({"asked_at", "confirmed_at", "silent_at"})
     assert (figures.packets, figures.first_packet_at, figures.last_packet_at) == (0, None, None)
     assert before < times.known["asked_at"] < times.known["confirmed_at"] < times.known["silent_at"]
     assert times.known["silent_at"] - times.known["asked_at"] > timedelta(seconds=2.2)  # twice 0.6 s and a pause of 1 s
@@ -201,16 +61,12 @@ async def test_a_clip_that_ends_by_itself_has_the_times_at_which_it_was_asked_fo
 
 async def test_while_it_plays_it_is_known_when_that_was_asked_and_once_stopped_when_it_was_told_and_answered(pole: Pole) -> None:
     await pole.say(repeats=9)
-    begun = await timed(pole, {"asked_at", "confirmed_at"})
+    begun = await pole.timed({"asked_at", "confirmed_at"})
     pole.service.stop_all(ACTOR)
-    times = await timed(pole, {"asked_at", "confirmed_at", "stop_asked_at", "silent_at"})
+    times = await pole.timed({"asked_at", "confirmed_at", "stop_asked_at", "silent_at"})
     assert (times.asked_at, times.confirmed_at) == (begun.asked_at, begun.confirmed_at)
     assert begun.known["confirmed_at"] < times.known["stop_asked_at"] < times.known["silent_at"]
     assert not pole.plays
-
-
-async def prepared(pole: Pole) -> PreparedClip:
-    return await pole.service._sounds.prepared(Programme(ClipContent(pole.clip)))
 
 
 async def test_the_second_time_nothing_is_brought(pole: Pole, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -373,7 +229,7 @@ async def test_a_device_that_will_not_play_is_told_as_failed_and_not_asked_again
     await pole.say()
     delivery = await pole.ended()
     assert (delivery.state, delivery.reason, asked) == (DeliveryState.FAILED, "fault", 1)
-    assert (await timed(pole, {"asked_at"})).confirmed_at is None
+    assert (await pole.timed({"asked_at"})).confirmed_at is None
 
 
 @pytest.mark.parametrize(
@@ -446,176 +302,6 @@ async def test_clips_with_the_tag_are_at_the_device_before_they_are_wanted(pole:
     await pole.say()
     assert (await pole.ended()).figures.path == "audio-clip"
     assert other.tags == ()
-
-
-# -- what is owed -----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stops that fail are tried again at once."""
-    monkeypatch.setattr(kept, "_STOPS", (0.0, 0.0, 0.0))
-    for name in ("_FIRST_PAUSE_S", "_LONGEST_PAUSE_S", "_LOOK_S"):
-        monkeypatch.setattr(silencing, name, 0.05)
-
-
-@pytest.fixture
-def deaf(odd: Any, quick: None, pole: Pole) -> list[str]:
-    """Loudspeakers that refuse to be silent while there is a word in the list, to which each refusal adds one."""
-    words = ["refuse"]
-
-    def answer(unit: Unit, call: Call) -> str:
-        if call.text("Play") == "false" and words:
-            rightly = any(one.state is DeliveryState.PLAYING for one in pole.service.follow(BroadcastId("second"))())
-            words.append("wrong" if rightly else "no")
-            raise SoapFault("not now", "ter:Action")
-        return simulated._play(unit, call)
-
-    odd("PlayAudioClip", answer)
-    return words
-
-
-async def owed(pole: Pole) -> int:
-    async with pole.store.read() as tx:
-        return len(await tx.owed_stops.all())
-
-
-async def may_sound(pole: Pole, name: str = "b") -> bool:
-    return HORN in (await pole.service.get(BroadcastId(name))).may_sound
-
-
-async def told(pole: Pole) -> list[str]:
-    await pole.service.written()
-    kinds = [event.type for event in await pole.store.events.read_after(0, limit=1000)]
-    return [kind for kind in kinds if kind in (silencing.MAY_STILL_SOUND_EVENT, silencing.FELL_SILENT_EVENT)]
-
-
-async def test_a_life_that_ends_between_the_end_of_a_delivery_and_its_stop_leaves_the_stop_to_the_next(
-    pole: Pole, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    grave = asyncio.Event()
-
-    async def die(_turn: kept.KeptTurn) -> None:
-        await grave.wait()
-
-    monkeypatch.setattr(kept.KeptTurn, "silence", die)
-    await pole.say(repeats=9)
-    await until(lambda: pole.plays)
-    await pole.service.cancel(BroadcastId("b"), ACTOR)
-    async with pole.store.read() as tx:
-        assert [one.state for one in await tx.broadcasts.deliveries(BroadcastId("b"))] == [DeliveryState.CANCELLED]
-    assert (await owed(pole), pole.plays) == (1, True)
-    try:
-        async with service_running(pole.next_life()):
-            await until(lambda: not pole.plays)
-            await until(lambda: owed(pole), wanted=lambda left: left == 0)
-    finally:
-        grave.set()
-
-
-async def test_what_played_when_a_life_ended_is_silenced_by_the_next(pole: Pole) -> None:
-    loaded = await pole.speaker.open(Keepable(Programme(ClipContent(pole.clip)), await prepared(pole)).clip, prefer=(), timeout_s=5)
-    assert isinstance(loaded, Loaded)
-    await loaded.player.play(loaded.token, repeats=9, timeout_s=5)
-    now = SystemClock().now()
-    wanted = Broadcast(
-        BroadcastId("old"), Programme(ClipContent(pole.clip)), Targets(speakers=(HORN,)), Priority.NOTICE, now + timedelta(60), now, ACTOR
-    )
-    playing = Delivery(wanted.id, HORN, DeliveryState.PLAYING, now, figures=Figures(path="audio-clip"))
-
-    async def before(tx: Tx) -> None:
-        await tx.broadcasts.add(wanted, [playing])
-        await tx.owed_stops.owe(OwedStop(wanted.id, HORN, loaded.token, now, now + timedelta(seconds=60)))
-
-    await pole.store.writer.write(before, lane=Lane.BROADCAST)
-    assert pole.plays
-    async with service_running(pole.next_life()):
-        await until(lambda: not pole.plays)
-        await until(lambda: owed(pole), wanted=lambda left: left == 0)
-    assert (await pole.ended("old")).state is DeliveryState.UNKNOWN
-
-
-async def test_a_device_that_refuses_to_be_silent_is_asked_until_it_is(pole: Pole, deaf: list[str]) -> None:
-    await pole.say(repeats=9)
-    await until(lambda: pole.plays)
-    await pole.service.cancel(BroadcastId("b"), ACTOR)
-    await until(lambda: len(deaf) > 5)
-    assert (pole.plays, await may_sound(pole), await owed(pole)) == (True, True, 1)
-    asked = await timed(pole, {"asked_at", "confirmed_at", "stop_asked_at"})
-    assert await told(pole) == [silencing.MAY_STILL_SOUND_EVENT]
-    deaf.clear()
-    await until(lambda: may_sound(pole), wanted=lambda sounds: not sounds)
-    assert (pole.plays, await told(pole), await owed(pole)) == (
-        False, [silencing.MAY_STILL_SOUND_EVENT, silencing.FELL_SILENT_EVENT], 0,
-    )  # fmt: skip
-    silent = await timed(pole, {"asked_at", "confirmed_at", "stop_asked_at", "silent_at"})
-    assert silent == replace(asked, silent_at=silent.silent_at)
-
-
-async def test_a_device_that_plays_on_stays_as_quiet_as_it_was_made_until_its_clip_is_silent_also_after_a_restart(
-    pole: Pole, deaf: list[str]
-) -> None:
-    pole.state.cabinets[pole.horn.id] = pole.state.cabinet(pole.horn).changed({"volume": 80})
-    pole.hours.append(SpeakingHours(UTC, quiet=(), volume=(Limit(Hours(time(0), time(0)), 40),)))
-    await pole.say(repeats=9)
-    await until(lambda: pole.plays)
-    assert pole.volume == 40
-    await pole.service.cancel(BroadcastId("b"), ACTOR)
-    await until(lambda: len(deaf) > 5)
-    assert (pole.plays, await may_sound(pole), pole.volume) == (True, True, 40)
-    asked = len(deaf)
-    async with service_running(pole.next_life()):
-        await until(lambda: len(deaf) > asked + 2)
-        assert (pole.plays, pole.volume) == (True, 40)
-        before = await timed(pole, {"asked_at", "confirmed_at", "stop_asked_at"})
-        deaf.clear()
-        await until(lambda: pole.volume == 80)
-        assert not pole.plays
-        times = await timed(pole, {"asked_at", "confirmed_at", "stop_asked_at", "silent_at"})
-        assert times == replace(before, silent_at=times.silent_at)
-
-
-async def test_stop_all_asks_at_once_and_names_whom_it_could_not_silence_also_of_what_ended_before(
-    pole: Pole, deaf: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(silencing, "_FIRST_PAUSE_S", 600.0)
-    monkeypatch.setattr(silencing, "_LONGEST_PAUSE_S", 600.0)
-    await pole.say(repeats=9)
-    await until(lambda: pole.plays)
-    await pole.service.cancel(BroadcastId("b"), ACTOR)
-    assert pole.service.stop_all(ACTOR) == Stopped(0, 0, (HORN,))
-    assert await pole.service.silent(within_s=0.2) == [HORN]
-    deaf.clear()
-    pole.service.stop_all(ACTOR)
-    assert await pole.service.silent(within_s=30) == []
-    assert (pole.plays, pole.service.stop_all(ACTOR)) == (False, Stopped(0, 0))
-
-
-async def test_a_device_that_never_answers_is_believed_silent_once_the_clip_is_over_by_its_length(
-    pole: Pole, deaf: list[str], odd: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def lost(_unit: Unit, _call: Call) -> str:
-        raise SoapFault("gone", "ter:Action")
-
-    monkeypatch.setattr(silencing, "MARGIN_S", 0.3)
-    odd("GetPlayingAudioClips", lost)
-    await pole.say()
-    await until(lambda: pole.plays)
-    pole.service.stop_all(ACTOR)
-    assert await pole.service.silent(within_s=30) == []
-    assert len(deaf) > 1
-
-
-async def test_an_old_stop_does_not_silence_the_very_same_clip_when_it_is_rightly_played_again(pole: Pole, deaf: list[str]) -> None:
-    await pole.say("first", repeats=9)
-    await until(lambda: pole.plays)
-    await pole.service.cancel(BroadcastId("first"), ACTOR)
-    await until(lambda: len(deaf) > 3)
-    await pole.say("second")
-    second = await pole.ended("second")
-    assert (second.state, second.reason, "wrong" in deaf) == (DeliveryState.DONE, "", False)
-    deaf.clear()
-    assert await until(lambda: owed(pole), wanted=lambda left: left == 0) == 0
 
 
 # -- what is given to keep --------------------------------------------------------------------------------------------
