@@ -341,7 +341,8 @@ export function detail(of: Record<string, unknown>): string {
     .map((name) => saying(name, of[name] as string));
   const asked = Array.isArray(of["asked"]) ? (of["asked"] as string[]) : [];
   const counts = (["times", "others"] as const).filter((name) => typeof of[name] === "number").map((name) => t(`footage.denied.${name}`, { n: of[name] as number }));
-  return [...words, ...files, ...asked, ...counts].join(" · ");
+  const had = of["taken_over"] === true ? [t("footage.taken-over", { at: exact(String(of["fetched_at"])) })] : [];
+  return [...words, ...files, ...asked, ...counts, ...had].join(" · ");
 }
 
 function saying(name: string, value: string): string {

@@ -96,9 +96,11 @@ describe("the footage desk", () => {
     words.language.value = "en";
   });
 
-  it("names in a line of custody what was asked for in vain, and how often", async () => {
+  it("names in a line of custody what was asked for in vain and how often, and what was had from another request", async () => {
     const { detail } = await import("./footage-dossier");
     const told = () => detail({ why: "not-yours", times: 9, asked: ["a.mp4", "b.mp4"], others: 2 });
+    const had = { name: "a.mp4", taken_over: true, fetched_at: "2026-09-21T06:00:00Z" };
+    expect(detail(had)).toBe(`a.mp4 · fetched ${words.exact(had.fetched_at)} for another request, which asked for the same`);
     expect([told(), detail({ why: "not-yours", times: 1 })]).toEqual(["not-yours · a.mp4 · b.mp4 · 9 times more · 2 of them for others still", "not-yours · once more"]);
     words.language.value = "zh";
     expect(told()).toBe("not-yours · a.mp4 · b.mp4 · 又 9 次 · 其中 2 次为未列名的其他内容");

@@ -68,6 +68,7 @@ from gateway.footage.resealing import CHANGES, SEALS
 from gateway.footage.sealing import BESIDE
 from gateway.footage.space import NO_SPACE, DiskFull, Space
 from gateway.footage.stretches import Replay, Worker, fetch_stretch, may_give_way, next_number, prepare
+from gateway.footage.taking_over import TakeOver
 from gateway.footage.turns import Claim, GaveWay, Turns, Wanted, claim_of
 from gateway.footage.worker import Reached, run_worker
 from gateway.storage.store import Store
@@ -143,6 +144,7 @@ class Fulfilment:
         self._target_of = target_of
         self._fetching = fetching
         self._adoption = adoption
+        self._take_over = TakeOver(store=store, ledger=ledger, folder_of=prover.folder_of)
         clocks = KnownClocks(store, board)
         self._locator = Locator(city=city, clocks=clocks, clock=clock, search_of=search_of, cards=cards, adoption=adoption)
         self._worker = worker
@@ -494,6 +496,7 @@ class Fulfilment:
             self._gauges[key] = gauge = Gauge(total(fetch.export.recorded), fetch.done(), fetch.size())
             try:
                 await self._adopt(fetch, recorded=(fetch.window,))
+                await self._take_over.into(fetch, origin)
                 for part in origin.parts:
                     await self._fetch_rest(fetch, part, gauge, wanted)
             except (Busy, DeadlineExceeded):

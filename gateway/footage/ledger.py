@@ -29,6 +29,8 @@ GATEWAY: Final = Person(SYSTEM, "gateway")
 EVENT: Final = "footage.request"
 URGENT_EVENT: Final = "footage.urgent"
 """Footage is being fetched that nobody has approved yet."""
+TAKEN_OVER: Final = "footage.taken-over"
+"""The action of the audit row that says which request's file serves another one."""
 _STEPS: Final[Mapping[Act, Step]] = {
     Act.APPROVE: Step.APPROVED,
     Act.REJECT: Step.REJECTED,
@@ -160,15 +162,30 @@ class Ledger:
         """Store a file that is safe on the disk; `detail`: what its custody says beside what it is and where it comes from."""
 
         async def change(tx: Tx) -> None:
-            await tx.footage.add_file(file)
-            request = await tx.footage.get(file.request)
-            offset_s = None if file.offset is None else file.offset.total_seconds()
-            told = {name: getattr(file, name) for name in _TOLD_OF_FILES} | {"clock_offset_s": offset_s}
-            told |= {name: found for name in ("sound_left_out", "sound_refused", "set_backs") if (found := getattr(file, name))}
-            told |= {"time_source": file.time_source} if file.time_source is TimeSource.RECKONED else {}
-            await self._note(tx, request, Step.EXPORTED, GATEWAY, {**told, **(detail or {})})
+            await self._add_file(tx, file, detail or {})
 
         await self._write(change)
+
+    async def take_over(self, file: FootageFile, source: FootageFile) -> None:
+        """Store `file`, which is `source` of another request, safe on the disk once more. That request is named in the audit row alone:
+        whoever reads the custody log need not see it."""
+
+        async def change(tx: Tx) -> None:
+            told = {"taken_over": True, "fetched_at": source.created_at.isoformat()}
+            await self._add_file(tx, file, told)
+            row = {"name": file.name, "sha256": file.sha256, "from": source.request, "from_name": source.name, "person": GATEWAY.name}
+            tx.record(AuditEntry(GATEWAY.actor, TAKEN_OVER, file.request, self._clock.now(), row))
+
+        await self._write(change)
+
+    async def _add_file(self, tx: Tx, file: FootageFile, detail: Mapping[str, Any]) -> None:
+        await tx.footage.add_file(file)
+        request = await tx.footage.get(file.request)
+        offset_s = None if file.offset is None else file.offset.total_seconds()
+        told = {name: getattr(file, name) for name in _TOLD_OF_FILES} | {"clock_offset_s": offset_s}
+        told |= {name: found for name in ("sound_left_out", "sound_refused", "set_backs") if (found := getattr(file, name))}
+        told |= {"time_source": file.time_source} if file.time_source is TimeSource.RECKONED else {}
+        await self._note(tx, request, Step.EXPORTED, GATEWAY, {**told, **detail})
 
     async def download(self, request: FootageRequest, name: str, film: Footage | None, *, by: Person, most: int) -> None:
         """Log that `name` goes out to `by`, and count it when it is footage. Conflict when `film` went out `most` times already."""

@@ -189,6 +189,16 @@ class FootageRepository:
         statement = select(footage_files).where(table.request == request).order_by(table.camera, table.start_at, table.number)
         return tuple([to_file(row) for row in await self._conn.execute(statement)])
 
+    async def others_files(self, request: RequestId, camera: DeviceId, window: Period) -> tuple[FootageFile, ...]:
+        """What requests other than `request`, whose fetching of it is over, have on the disk of a camera's window; in order of time."""
+        table, asked, export = footage_files.c, footage_cameras.c, footage_exports.c
+        joined = footage_files.join(footage_cameras, and_(asked.request == table.request, asked.camera == table.camera))
+        joined = joined.join(footage_exports, and_(export.request == table.request, export.camera == table.camera))
+        over = export.state.not_in([ExportState.PENDING.value, ExportState.EXPORTING.value])
+        there = (table.removed.is_(False), table.start_at < window.end, table.end_at > window.start, table.request != request)
+        statement = select(footage_files).select_from(joined).where(asked.camera == camera, asked.start_at < window.end, over, *there)
+        return tuple([to_file(row) for row in await self._conn.execute(statement.order_by(table.start_at, table.request, table.number))])
+
     async def count_download(self, file: FootageFile, *, most: int) -> int:
         """One more download; how many there are now. Conflict (`downloads-used-up`) beyond `most`."""
         table = footage_files.c

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.clock import SimulatedClock
-from gateway.domain.footage import Dossier, ExportState, FootageState, Step
+from gateway.domain.footage import Dossier, ExportState, FootageState, Period, Step
 from gateway.evidence.verifying import verify
 from gateway.footage.cut_file import Finished
 from gateway.footage.service import Rules
@@ -58,14 +58,16 @@ async def desk(store: Store, clock: SimulatedClock, tmp_path: Path, trouble: Tro
             yield found
 
 
-async def half(desk: Desk, trouble: Trouble) -> Dossier:
-    """A request that is PARTIAL: the disk was full after its first file."""
+async def half(desk: Desk, trouble: Trouble, *, earlier: timedelta = timedelta(0)) -> Dossier:
+    """A request that is PARTIAL: the disk was full after its first file. `earlier`: than what others ask for."""
 
     def fill(_: Job) -> None:
         trouble.free = 0
 
     trouble.before = fill
-    dossier = await desk.fulfilled(filing(cameras=(camera_of(desk.street),)))
+    window = filing().window
+    wanted = Period(window.start - earlier, window.end - earlier)
+    dossier = await desk.fulfilled(filing(cameras=(camera_of(desk.street),), window=wanted))
     assert (dossier.request.state, len(dossier.files)) == (FootageState.PARTIAL, 1)
     trouble.before, trouble.free = lambda _: None, 1 << 40
     return dossier
@@ -80,7 +82,7 @@ async def by_itself(desk: Desk, before: Dossier) -> list[str]:
 async def test_what_is_there_in_part_for_want_of_room_is_completed_once_there_is_some_and_nobody_has_it_in_hand(
     desk: Desk, trouble: Trouble, clock: SimulatedClock
 ) -> None:
-    taken, left = await half(desk, trouble), await half(desk, trouble)
+    taken, left = await half(desk, trouble), await half(desk, trouble, earlier=timedelta(minutes=5))
     assert all("no-space: only" in one.request.reason for one in (taken, left))
     await desk.service.download(taken.request.id, taken.files[0].name, by=WANG)
 
@@ -101,7 +103,7 @@ async def test_a_request_that_runs_out_of_room_again_is_tried_once_an_hour(desk:
     await until(lambda: by_itself(desk, before), 30, lambda: clock.advance(10))
     await until(lambda: desk.service.request(before.request.id), 30, wanted=lambda one: one.state is FootageState.PARTIAL)
     trouble.free = 1 << 40
-    other = await half(desk, trouble)
+    other = await half(desk, trouble, earlier=timedelta(minutes=5))
     await until(lambda: by_itself(desk, other), 30, lambda: clock.advance(10))
     assert (await by_itself(desk, before), len(trouble.jobs) > jobs) == (["gateway"], True)
     await clock.advance(3600)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,6 +41,7 @@ from gateway.storage.footage_tables import footage_transitions
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 from tests.footage.desk import NOW, WANG, ZHAO, filing
+from tests.footage.shelf import FILM, ready
 
 ID = RequestId("fr-1")
 CAMERA = DeviceId("CAM-1")
@@ -317,3 +319,24 @@ async def test_downloads_are_counted_up_to_their_number(store: Store) -> None:
     assert caught.value.code == "downloads-used-up"
     async with store.read() as tx:
         assert [file.downloads for file in await tx.footage.files(ID)] == [2]
+
+
+async def test_what_other_requests_have_of_a_camera_is_found_by_its_time(store: Store, tmp_path: Path) -> None:
+    for number, state in enumerate((FootageState.READY, FootageState.READY, FootageState.CANCELLED)):
+        await ready(store, tmp_path, now=NOW, request=f"F-{number}", state=state)
+    await ready(store, tmp_path, now=NOW + timedelta(hours=1), request="F-late")
+    await store.writer.write(lambda tx: tx.footage.mark_removed(RequestId("F-2")), lane=Lane.FOOTAGE)
+    window = Period(NOW - timedelta(hours=2), NOW)
+
+    async def found(request: str, camera: str = "cam-1", window: Period = window) -> list[tuple[str, str]]:
+        async with store.read() as tx:
+            return [(file.request, file.name) for file in await tx.footage.others_files(RequestId(request), DeviceId(camera), window)]
+
+    assert await found("F-0") == [("F-1", FILM)]
+    assert await found("F-late") == [("F-0", FILM), ("F-1", FILM)]
+    assert await found("F-late", "cam-2") == []
+    async with store.read() as tx:
+        (export,) = await tx.footage.exports(RequestId("F-1"))
+    await store.writer.write(lambda tx: tx.footage.put_export(replace(export, state=ExportState.EXPORTING)), lane=Lane.FOOTAGE)
+    assert await found("F-late") == [("F-0", FILM)]  # what the device shows twice is known only when all has come
+    assert await found("F-new", window=Period(NOW - timedelta(hours=3), NOW - timedelta(hours=2))) == []
