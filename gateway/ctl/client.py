@@ -4,7 +4,8 @@ Plain urllib: it costs a command nothing to load. No proxy and no redirection is
 """
 
 import json
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -19,6 +20,9 @@ from gateway.ctl.failure import Exit, Failed
 
 TIMEOUT_S = 60.0
 STREAM_TIMEOUT_S = 45.0  # three heartbeats: a stream that is silent for longer is dead
+AWAY_S = 120.0
+"""For so long a gateway whose events were followed may be away; who begins to follow them hears at once that it is."""
+_PAUSE_S = 1.0
 PAGE = 1000
 _EXITS = {400: Exit.USAGE, 401: Exit.REFUSED, 403: Exit.REFUSED, 404: Exit.REFUSED, 413: Exit.USAGE, 415: Exit.USAGE, 422: Exit.USAGE}
 
@@ -32,12 +36,17 @@ class _BrokeOff(Failed):
     """The connection ended amid an answer, or before it."""
 
 
-class Client:
-    """One gateway and one key."""
+class _Unreachable(Failed):
+    """There is no connection."""
 
-    def __init__(self, target: Target) -> None:
+
+class Client:
+    """One gateway and one key. `pause` waits so many seconds."""
+
+    def __init__(self, target: Target, *, pause: Callable[[float], object] = time.sleep) -> None:
         self.server = target.server
         self._key = target.key
+        self._pause = pause
         self._opener: OpenerDirector = build_opener(ProxyHandler({}), _NoRedirect())
 
     def get(self, path: str, **query: object) -> Any:
@@ -86,16 +95,26 @@ class Client:
                 return
 
     def events(self, *, after: int | None = None, types: str | None = None) -> Iterator[dict[str, Any]]:
-        """The events, live, without end; after a break on from the last one."""
-        cursor = after
+        """The events, live, without end; after a break on from the last one, if the gateway is back within `AWAY_S`, as after a restart."""
+        cursor, away_s = after, AWAY_S
         while True:
+            came = False
             try:
                 for event in self._stream(cursor, types):
-                    cursor = event.get("cursor", cursor)
+                    cursor, came = event.get("cursor", cursor), True
                     yield event
+            except _Unreachable:
+                if away_s >= AWAY_S:
+                    raise
             except _BrokeOff:
                 if cursor is None:
                     raise Failed("The event stream broke.", exit_code=Exit.ENVIRONMENT, hint="gatewayctl doctor") from None
+                away_s = 0.0
+            else:
+                away_s = 0.0
+            if not came:
+                self._pause(_PAUSE_S)
+                away_s += _PAUSE_S
 
     @contextmanager
     def open(
@@ -119,7 +138,7 @@ class Client:
             raise _refusal(error) from None
         except URLError as error:
             hint = "Is it running, and is the address right? gatewayctl doctor tells more."
-            raise Failed(f"{self.server} cannot be reached: {error.reason}", exit_code=Exit.ENVIRONMENT, hint=hint) from None
+            raise _Unreachable(f"{self.server} cannot be reached: {error.reason}", exit_code=Exit.ENVIRONMENT, hint=hint) from None
         except BrokenPipeError:  # of whoever reads our standard output; what the gateway no longer takes is a URLError
             raise
         except (ConnectionError, TimeoutError, HTTPException):

@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import struct
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ import pytest
 import yaml
 from rich.cells import cell_len
 
-from gateway.ctl.client import Client
+from gateway.ctl.client import AWAY_S, Client
 from gateway.ctl.contexts import Target
 from gateway.ctl.failure import Exit, Failed
 from gateway.ctl.live import Live, Seen
@@ -170,6 +171,46 @@ async def test_events_go_on_from_the_last_one_where_their_stream_breaks() -> Non
     async with breaking_streams(events=2) as client:
         told = await asyncio.to_thread(lambda: list(itertools.islice(client.events(after=7), 5)))
     assert [event["cursor"] for event in told] == [8, 9, 10, 11, 12]
+
+
+@asynccontextmanager
+async def restarted(*, away: int) -> AsyncIterator[tuple[Client, list[float]]]:
+    """Of a gateway that ends its stream after an event and is away until the client has waited `away` times; how long each time."""
+    waited: list[float] = []
+    listening = socket.create_server(("127.0.0.1", 0))
+    address = listening.getsockname()
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == away:
+            serve(socket.create_server(address), cursor=8)
+
+    def serve(door: socket.socket, *, cursor: int) -> None:
+        threading.Thread(target=answer, args=(door, cursor)).start()
+
+    def answer(door: socket.socket, cursor: int) -> None:
+        with door, door.accept()[0] as peer:
+            door.close()
+            peer.recv(65_536)
+            head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+            peer.sendall(head + f'event: told\ndata: {{"cursor": {cursor}}}\n\n'.encode())
+
+    serve(listening, cursor=7)
+    yield Client(Target(f"http://127.0.0.1:{address[1]}", "gwk_000000000000_x"), pause=wait), waited
+
+
+async def test_events_go_on_when_the_gateway_has_started_anew() -> None:
+    async with restarted(away=3) as (client, waited):
+        told = await asyncio.to_thread(lambda: list(itertools.islice(client.events(after=6), 2)))
+    assert [event["cursor"] for event in told] == [7, 8]
+    assert waited == [1.0] * 3
+
+
+async def test_a_gateway_that_does_not_come_back_is_told_to_be_away() -> None:
+    async with restarted(away=0) as (client, waited):
+        with pytest.raises(Failed, match="cannot be reached"):
+            await asyncio.to_thread(lambda: list(itertools.islice(client.events(after=6), 2)))
+    assert sum(waited) == AWAY_S
 
 
 async def test_a_stream_that_breaks_before_the_first_event_has_no_place_to_go_on_from() -> None:
