@@ -8,6 +8,8 @@ from typing import NamedTuple, Protocol
 from gateway.errors import NotSupported, ProtocolError
 
 UNIT_LIMIT = 32 << 20  # bytes of one picture; more is no picture
+PIECES_LIMIT = 1 << 18
+"""Pieces of one picture, which take memory of their own, the empty ones too; 32 MiB in packets of 1,400 bytes are 24,000."""
 _LENGTH = 4
 """Bytes of a NAL unit's length in a file."""
 _START, _END = 0x80, 0x40  # of a unit that was cut up (RFC 6184, 5.8; RFC 7798, 4.4.3)
@@ -91,7 +93,7 @@ class Depacketizer:
         self._lost = self._sliced = self._key = False
 
     def push(self, packet: Packet) -> list[AccessUnit]:
-        """The pictures that this packet completes. Raises ProtocolError for a picture beyond `UNIT_LIMIT`."""
+        """The pictures that this packet completes. Raises ProtocolError for a picture beyond `UNIT_LIMIT` or `PIECES_LIMIT`."""
         sequence, timestamp = packet.sequence, packet.timestamp
         if self._expected is not None and sequence != self._expected:
             self._note_loss(sequence - self._expected)
@@ -106,7 +108,7 @@ class Depacketizer:
                 self._take(payload)
             else:
                 self._take_fragments(payload.header, payload.bodies, len(payload.bodies) * len(payload.bodies[0]))
-        if self._size + self._fragments_size > UNIT_LIMIT:
+        if self._size + self._fragments_size > UNIT_LIMIT or len(self._parts) + len(self._fragments) > PIECES_LIMIT:
             raise ProtocolError("a picture of the footage is too large", code="too-large")
         return done + self.flush() if packet.marker else done
 

@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,6 +30,14 @@ def test_any_packets_make_pictures_or_a_protocol_error(encoding: str, packets: l
     except ProtocolError:
         return
     writer.close()
+
+
+def test_a_picture_of_ever_more_pieces_is_refused_though_they_are_empty() -> None:
+    depacketizer = Depacketizer("H264")
+    depacketizer.push(Packet(b"\x7c\x85", 0, 0, False))
+    with pytest.raises(ProtocolError, match="too large"):
+        for number in range(1, 1 << 20):
+            depacketizer.push(Packet(b"\x7c\x05", number & 0xFFFF, 0, False))
 
 
 @given(codecs, st.lists(st.binary(min_size=2, max_size=80), max_size=6))
