@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final
 
+import structlog
+
 from gateway.clock import Clock
 from gateway.domain.events import Actor, AuditEntry, Person
 from gateway.domain.footage import FootageState, RequestId, Step
 from gateway.domain.holds import HoldId
-from gateway.errors import Conflict, Forbidden, NotFound
+from gateway.errors import Conflict, Forbidden, GatewayError, NotFound
 from gateway.footage.custody import write_down
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
@@ -64,13 +66,14 @@ class _Series:
 
 
 class RefusalDesk:
-    """The refusals of the last quarter of an hour. `tend` is to be called about once a minute."""
+    """The refusals of the last quarter of an hour. `tend` is to be called about once a minute, `end` in the end."""
 
     def __init__(self, *, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         self._series: dict[Actor, dict[_Kind, _Series]] = {}
         self._one_by_one = asyncio.Lock()
+        self._log = structlog.get_logger()
 
     async def of_request(self, request: RequestId, refusal: Forbidden, *, by: Person, wish: str) -> None:
         """Put down that `by` was refused `wish`; the first of a series is a line of the request's custody log, too, and so is what else is
@@ -98,8 +101,17 @@ class RefusalDesk:
 
     async def tend(self) -> None:
         """Put down how often what was refused a quarter of an hour ago was refused again; what was not is forgotten."""
+        await self._tell(self._clock.monotonic() - TOLD_EVERY.total_seconds())
+
+    async def end(self) -> None:
+        """Put down what else was refused until now, at the end of the daemon; what the store does not take is lost."""
+        try:
+            await self._tell(self._clock.monotonic())
+        except GatewayError as error:
+            self._log.warning("footage.refusals_lost", why=str(error))
+
+    async def _tell(self, before: float) -> None:
         async with self._one_by_one:
-            before = self._clock.monotonic() - TOLD_EVERY.total_seconds()
             for actor, kinds in list(self._series.items()):
                 for kind in [kind for kind, series in kinds.items() if series.since <= before]:
                     await self._go_on(kinds, kind)

@@ -289,10 +289,14 @@ class FootageService:
 
     async def run(self) -> None:
         """Work off approved requests, send packages and let old ones expire, until cancelled. Unfinished work of an earlier run goes on."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._fulfilment.run(), name="footage fulfilment")
-            group.create_task(self._expire(), name="footage expiry")
-            group.create_task(self._carrier.run(), name="footage carrier")
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._fulfilment.run(), name="footage fulfilment")
+                group.create_task(self._expire(), name="footage expiry")
+                group.create_task(self._carrier.run(), name="footage carrier")
+        except asyncio.CancelledError:
+            await self.refusals.end()
+            raise
 
     # -- asking and deciding ------------------------------------------------------------------------------------------
 

@@ -519,3 +519,17 @@ async def test_the_footage_of_an_h265_camera_is_fetched_as_it_was_recorded(desk:
     assert {camera for camera, _ in shown} == {channel.camera}
     started = dossier.request.filing.window.start
     assert f"{started:%Y-%m-%d %H:%M}" in {clock[:16] for _, clock in shown}
+
+
+async def test_what_was_refused_since_the_last_line_is_on_record_when_the_daemon_has_stopped(
+    where: Street, store: Store, clock: SimulatedClock, tmp_path: Path
+) -> None:
+    desk = desk_of(where, store, clock, tmp_path / "footage")
+    request = await desk.service.submit(filing(cameras=(camera_of(where),)), by=WANG)
+    async with working(desk):
+        for name in ("a.mp4", "b.mp4", "c.mp4", "b.mp4"):
+            with pytest.raises(Conflict):
+                await desk.service.download(request.id, name, by=WANG)
+    lines = [line.detail for line in (await desk.service.dossier(request.id)).custody if line.step is Step.DENIED]
+    told = [(line.get("name"), line.get("asked"), line.get("times")) for line in lines]
+    assert told == [("a.mp4", None, None), (None, ["b.mp4", "c.mp4"], 3)]
