@@ -36,11 +36,17 @@ def held(folder: Path) -> Iterator[None]:
 
 def check_data_dir(folder: Path) -> None:
     """InvalidInput when `held` could not make `folder` or write in it; nothing is made, and whether somebody holds it is not asked."""
-    lock = folder / _LOCK
-    if (above := closed_above(lock)) is not None:
-        raise _unusable(folder, f"{above} is no folder to write in")
-    if os.path.lexists(lock) and (lock.is_dir() or not os.access(lock, os.R_OK | os.W_OK)):
-        raise _unusable(folder, f"{lock} cannot be written")
+    if why := why_unwritable(folder / _LOCK):
+        raise _unusable(folder, why)
+
+
+def why_unwritable(file: Path) -> str:
+    """Why `file` could be neither made nor written, "" when it could; nothing is made."""
+    if (above := closed_above(file)) is not None:
+        return f"{above} is no folder to write in"
+    if os.path.lexists(file) and (file.is_dir() or not os.access(file, os.R_OK | os.W_OK)):
+        return f"{file} cannot be written"
+    return ""
 
 
 def closed_above(place: Path) -> Path | None:

@@ -12,7 +12,7 @@ from gateway import tuning
 from gateway.broadcast.holidays_file import load_holidays
 from gateway.broadcast.hours_file import load_hours
 from gateway.clock import SystemClock
-from gateway.config import Config
+from gateway.config import STORE_FILE, Config
 from gateway.datadir import check_data_dir, held
 from gateway.domain.access import Role
 from gateway.domain.city import City
@@ -52,7 +52,7 @@ def _readings(config: Config) -> Iterator[tuple[list[Path], Callable[[], object]
     yield [], partial(check_data_dir, config.data_dir)
     if config.key_file is not None or os.path.lexists(config.store_key()):  # else it is made in the data folder
         yield [], partial(check_key, config.store_key())
-    if config.store is not None:
+    if config.store is not None or os.path.lexists(config.data_dir / STORE_FILE):  # likewise
         yield _named(config.store_password_file), lambda: check_store(config.store_url())
     for path, read in (
         (config.profiles_dir, Profiles.load),

@@ -160,6 +160,13 @@ def test_a_data_folder_that_serve_cannot_use_is_refused_by_the_check(data: str, 
         pass
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_a_store_that_is_there_and_cannot_be_written_is_refused_by_the_check(named: bool, tmp_path: Path) -> None:
+    (place := tmp_path / "gateway.db").mkdir()  # as one of another user, which root in a test could open
+    (found,) = mistakes(Config(store=f"sqlite:///{place}" if named else None, data_dir=tmp_path))
+    assert (found.code, str(found)) == ("bad-store-url", f"no store can be in {place}: {place} cannot be written")
+
+
 def test_the_check_does_not_mind_that_a_daemon_holds_the_data_folder(tmp_path: Path) -> None:
     with held(tmp_path / "data"):
         assert mistakes(Config(data_dir=tmp_path / "data")) == []
@@ -189,7 +196,7 @@ def test_the_command_names_every_mistake_of_the_file_and_of_what_it_names_at_onc
         "gateway: the data folder /secret cannot be used: /secret is no folder to write in",
         "  make it a folder of the user that the gateway runs as (chown -R), or name another as data_dir in the configuration",
         "gateway: no store can be in /secret/gateway.db: /secret is no folder to write in",
-        "  see store in the configuration",
+        "  see store in the configuration, and whose file it is: it must be that of the user that the gateway runs as",
         "gateway: /hours.yaml: 2 faults",
         "  line 2: quiet.1.from: must be a time of day such as 07:30",
         "  line 3: no key 'zone'; did you mean zones?",

@@ -2,6 +2,7 @@
 
 from gateway.config.reading import examine, load
 from gateway.config.sections import (
+    STORE_FILE,
     Broadcast,
     Checks,
     Config,
@@ -29,6 +30,7 @@ from gateway.config.sections import (
 from gateway.config.values import Count, Days, Port, Seconds, Section, read_secret
 
 __all__ = [
+    "STORE_FILE",
     "Broadcast",
     "Checks",
     "Config",

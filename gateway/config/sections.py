@@ -30,6 +30,9 @@ from gateway.config.values import (
     without_password,
 )
 
+STORE_FILE = "gateway.db"
+"""The store in the data folder, where the configuration names no other."""
+
 
 class Http(Section):
     """Where the API, the console and the metrics are served."""
@@ -435,7 +438,7 @@ class Config(Section):
     def store_url(self) -> str:
         """The store's address, its password filled in from its file: never to be shown."""
         if self.store is None:
-            return f"sqlite:///{self.data_dir / 'gateway.db'}"
+            return f"sqlite:///{self.data_dir / STORE_FILE}"
         if self.store_password_file is None:
             return self.store
         parts = urlsplit(self.store)

@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from gateway.datadir import closed_above
+from gateway.datadir import why_unwritable
 from gateway.errors import InvalidInput, StorageFailed
 from gateway.storage.sqlite import Driver
 
@@ -66,9 +66,9 @@ def check_store(url: str) -> None:
     if parsed.get_backend_name() != "sqlite":
         return
     path = Path(str(parsed.database))
-    if (above := closed_above(path)) is not None:
-        hint = "see store in the configuration"
-        raise InvalidInput(f"no store can be in {path}: {above} is no folder to write in", code="bad-store-url", hint=hint)
+    if why := why_unwritable(path):
+        hint = "see store in the configuration, and whose file it is: it must be that of the user that the gateway runs as"
+        raise InvalidInput(f"no store can be in {path}: {why}", code="bad-store-url", hint=hint)
 
 
 def open_engines(url: URL) -> Engines:
