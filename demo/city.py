@@ -92,6 +92,7 @@ http:
   port: {ports.gateway}
 mqtt:
   url: mqtt://127.0.0.1:{ports.mqtt}
+  version: "3.1.1"
 broadcast:
   hours_file: {speaking_hours(layout.folder)}
 traps:

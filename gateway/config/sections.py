@@ -53,6 +53,7 @@ class Mqtt(Section):
     cert_file: Path | None = None
     key_file: Path | None = None
     keepalive_s: Annotated[int, Field(ge=5, le=3_600)] = 30
+    version: Literal["auto", "3.1.1", "5"] = "auto"
     emergencies: bool = False
 
     @model_validator(mode="after")

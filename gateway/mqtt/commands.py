@@ -24,11 +24,12 @@ from gateway.clock import Clock
 from gateway.domain.broadcast import BroadcastId, Priority, outcome
 from gateway.domain.events import Actor
 from gateway.errors import Conflict, GatewayError, InvalidInput, NotFound, Overloaded, StorageFailed
-from gateway.mqtt.connection import Connection
+from gateway.mqtt.connection import UNACKNOWLEDGED_MAX, Connection
 from gateway.mqtt.topics import Topics, to_json
 
 TRY_AGAIN_S = 1.0  # a command that the store does not take now is tried again until its time is over
-WAITING_MAX = 200  # commands that are not acknowledged yet; one more breaks the connection, and it comes again on the next
+# Commands that are not acknowledged yet. A broker of MQTT 3.1.1 may send one more, which breaks the connection and comes again on the next.
+WAITING_MAX = UNACKNOWLEDGED_MAX
 EMERGENCIES_AT_ONCE = 4
 REFUSALS_LOGGED = 20  # a minute; more are counted
 _ID_SHOWN = 100

@@ -23,6 +23,7 @@ from gateway.errors import InvalidInput
 IN_FLIGHT = 20  # unacknowledged messages on the wire; mosquitto's own limit for MQTT 5
 # Messages that wait to be read. One more breaks the connection: what was not acknowledged comes again on the next one, except QoS 0.
 INCOMING_MAX = 200
+UNACKNOWLEDGED_MAX = 200  # messages that the broker may send us before we acknowledge the first, told to it where it speaks MQTT 5
 ANSWER_TIMEOUT_S = 5.0
 SESSION_LIFE_S = 7 * 86_400
 ONLINE, OFFLINE = b"online", b"offline"
@@ -36,10 +37,13 @@ T = TypeVar("T")
 
 
 class Version(Enum):
-    """The protocol to speak. 3.1.1 is what every broker has."""
+    """The protocol to speak. 3.1.1 is what every broker has; with 5 we say how much may be on its way to us, and see the retain flag."""
 
     V3_1_1 = aiomqtt.ProtocolVersion.V311
     V5 = aiomqtt.ProtocolVersion.V5
+
+
+_VERSIONS = {"auto": (Version.V5, Version.V3_1_1), "5": (Version.V5,), "3.1.1": (Version.V3_1_1,)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,8 @@ class Broker:
     password: str | None = field(default=None, repr=False)
     tls: ssl.SSLContext | None = None
     keepalive_s: int = 30
-    version: Version = Version.V3_1_1
+    versions: tuple[Version, ...] = _VERSIONS["auto"]
+    """In the order in which they are tried."""
 
     @classmethod
     def of(cls, settings: config.Mqtt) -> "Broker":
@@ -68,7 +73,12 @@ class Broker:
             password=None if settings.password_file is None else config.read_secret(settings.password_file),
             tls=_tls(settings) if secure else None,
             keepalive_s=settings.keepalive_s,
+            versions=_VERSIONS[settings.version],
         )
+
+
+class VersionRefused(aiomqtt.MqttError):
+    """The broker does not speak this version, has hung up on it without a word, or says nothing to it."""
 
 
 class Connection(aiomqtt.Client):
@@ -81,8 +91,8 @@ class Connection(aiomqtt.Client):
     session_kept = False
     """Whether the broker still had this client's session, and so its subscriptions and what it had not acknowledged."""
 
-    def __init__(self, broker: Broker, *, will: str) -> None:
-        self._v5 = broker.version is Version.V5
+    def __init__(self, broker: Broker, version: Version, *, will: str) -> None:
+        self._v5 = version is Version.V5
         self._flooded = False
         super().__init__(
             broker.host,
@@ -90,7 +100,7 @@ class Connection(aiomqtt.Client):
             identifier=broker.client_id,
             username=broker.username,
             password=broker.password,
-            protocol=broker.version.value,
+            protocol=version.value,
             keepalive=broker.keepalive_s,
             tls_context=broker.tls,
             will=aiomqtt.Will(will, OFFLINE, qos=1, retain=True),
@@ -104,10 +114,14 @@ class Connection(aiomqtt.Client):
         self.pending_calls_threshold = 1_000  # a burst of acknowledgements that are awaited is no reason for a warning
 
     async def __aenter__(self) -> Self:
+        """Connect. VersionRefused, MqttError."""
         try:
             return await super().__aenter__()
-        except BaseException:
+        except BaseException as error:
+            silent = type(error) is aiomqtt.MqttError and self._client.socket() is not None
             self._client.disconnect()  # aiomqtt leaves the socket open when it is cancelled or the broker does not answer,
+            if silent or (isinstance(error, aiomqtt.MqttCodeError) and error.rc == _UNSUPPORTED):
+                raise VersionRefused(str(error)) from None
             raise
 
     async def __aexit__(self, *exc: Any) -> None:
@@ -131,8 +145,8 @@ class Connection(aiomqtt.Client):
         raise aiomqtt.MqttError("the broker closed the connection")
 
     async def listen(self, topic: str) -> bool:
-        """Subscribe with QoS 1; whether the broker allows it. MQTT 5 is asked to keep the retain flag, and to send nothing retained."""
-        wanted = SubscribeOptions(qos=1, retainAsPublished=True, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+        """Subscribe with QoS 1; whether the broker allows it. MQTT 5 is asked to keep the retain flag: what has it is refused."""
+        wanted = SubscribeOptions(qos=1, retainAsPublished=True)
         granted = await (self.subscribe(topic, options=wanted) if self._v5 else self.subscribe(topic, qos=1))
         return all((code if isinstance(code, int) else code.value) < _REFUSED for code in granted)
 
@@ -148,6 +162,11 @@ class Connection(aiomqtt.Client):
         self.session_kept = bool(flags.session_present)
         super()._on_connect(client, userdata, flags, *rest)
 
+    def _on_disconnect(self, client: Any, userdata: Any, *rest: Any) -> None:
+        if not self._connected.done():
+            self._connected.set_exception(VersionRefused("the broker closed the connection"))
+        super()._on_disconnect(client, userdata, *rest)
+
     def _on_message(self, client: Any, userdata: Any, message: MQTTMessage) -> None:
         if not self._queue.full():
             super()._on_message(client, userdata, message)
@@ -160,11 +179,13 @@ class Connection(aiomqtt.Client):
 
 
 _REFUSED = 0x80  # SUBACK, MQTT 3.1.1, 3.9.3
+_UNSUPPORTED = 0x84  # CONNACK, MQTT 5, 3.2.2.2; paho makes it of the 1 of older brokers
 
 
 def _lasting_v5() -> dict[str, Any]:
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's own lack
     properties.SessionExpiryInterval = SESSION_LIFE_S
+    properties.ReceiveMaximum = UNACKNOWLEDGED_MAX  # else mosquitto sends 20, and a stop-all behind as many slow commands waits
     return {"clean_start": False, "properties": properties}
 
 

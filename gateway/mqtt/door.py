@@ -13,7 +13,7 @@ from gateway.domain.city import City
 from gateway.domain.health import Board
 from gateway.errors import GatewayError, Unreachable
 from gateway.mqtt.commands import Broadcasts, Commands, Sender
-from gateway.mqtt.connection import OFFLINE, ONLINE, Broker, Connection
+from gateway.mqtt.connection import OFFLINE, ONLINE, Broker, Connection, Version, VersionRefused
 from gateway.mqtt.publishing import Publisher
 from gateway.mqtt.topics import Topics
 from gateway.storage.store import Store
@@ -90,11 +90,19 @@ class MqttDoor:
             pause = min(LONGEST_PAUSE_S, pause * 2)
 
     async def _connection(self) -> None:
-        async with Connection(self._broker, will=self._topics.status) as client:
+        """One connection, by the first version that the broker speaks. MqttError, or a group of errors, when it breaks."""
+        for version in self._broker.versions[:-1]:
+            with contextlib.suppress(VersionRefused):
+                await self._converse(version)
+                return
+        await self._converse(self._broker.versions[-1])
+
+    async def _converse(self, version: Version) -> None:
+        async with Connection(self._broker, version, will=self._topics.status) as client:
             await self._commands.listen(client)  # first: who reads that we are there may command at once
             await client.publish(self._topics.status, ONLINE, qos=1, retain=True)
             self.connected, self._client, self._told = True, client, ""
-            log.info("mqtt.connected", host=self._broker.host, session_kept=client.session_kept)
+            log.info("mqtt.connected", host=self._broker.host, version=version.name, session_kept=client.session_kept)
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(client.lost(), name="mqtt-lost")

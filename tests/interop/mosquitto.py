@@ -73,11 +73,11 @@ class Mosquitto:
 
 
 @asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[Mosquitto]:
-    """A broker of its own; skips the test where mosquitto is not installed."""
+async def running(folder: Path, *, unacknowledged_max: int = 200) -> AsyncIterator[Mosquitto]:
+    """A broker of its own; skips the test where mosquitto is not installed. `unacknowledged_max`: what it sends a client at once."""
     if shutil.which("mosquitto") is None or shutil.which("mosquitto_passwd") is None:
         pytest.skip("an MQTT broker: mosquitto is not installed")
-    broker = _prepared(folder)
+    broker = _prepared(folder, unacknowledged_max)
     await broker.start()
     try:
         yield broker
@@ -85,7 +85,7 @@ async def running(folder: Path) -> AsyncIterator[Mosquitto]:
         await broker.stop()
 
 
-def _prepared(folder: Path) -> Mosquitto:
+def _prepared(folder: Path, unacknowledged_max: int) -> Mosquitto:
     """Its folder: certificates, passwords, ACL and configuration."""
     port = free_port(0)
     _make_certificates(folder)
@@ -98,6 +98,7 @@ def _prepared(folder: Path) -> Mosquitto:
     for there, here in (
         ("/etc/mosquitto/city-gateway/", f"{folder}/"),
         ("8883", f"{port} 127.0.0.1"),
+        ("max_inflight_messages 200", f"max_inflight_messages {unacknowledged_max}"),
     ):
         assert there in example
         example = example.replace(there, here)

@@ -84,7 +84,7 @@ async def heard(client: aiomqtt.Client, count: int) -> list[aiomqtt.Message]:
 async def test_states_events_and_a_command_go_through_passwords_tls_and_acl(house: House, broker: Mosquitto, version: Version):
     async with broker.client("platform") as platform:
         await platform.subscribe("gateway/v1/#", qos=1)
-        async with connected(house, replace(settings_of(broker), version=version)):
+        async with connected(house, replace(settings_of(broker), versions=(version,))):
             [came, *states] = await heard(platform, 1 + len(house.services.city.devices))
             assert (came.topic.value, came.payload) == ("gateway/v1/status", b"online")
             assert {message.topic.value for message in states} == {f"gateway/v1/devices/{one}/state" for one in house.services.city.devices}
@@ -169,10 +169,18 @@ def test_the_broker_of_the_example_gives_us_as_many_commands_at_once_as_we_take(
     assert f"max_inflight_messages {WAITING_MAX}" in told
 
 
-async def test_a_stop_all_is_obeyed_at_once_though_fifty_slow_commands_are_before_it(house: House, broker: Mosquitto):
+@pytest.mark.parametrize(("version", "sent_at_once"), [(Version.V3_1_1, 200), (Version.V5, 200), (Version.V5, 20)])
+async def test_a_stop_all_is_obeyed_at_once_though_fifty_slow_commands_are_before_it(
+    house: House, tmp_path: Path, version: Version, sent_at_once: int
+):
+    async with mosquitto.running(tmp_path, unacknowledged_max=sent_at_once) as broker:
+        await _stop_behind_fifty(house, broker, replace(settings_of(broker), versions=(version,)))
+
+
+async def _stop_behind_fifty(house: House, broker: Mosquitto, settings: Broker) -> None:
     slow = Slow(house)
     payload = await command(house, case="slow")
-    async with broker.client("platform") as platform, connected(house, settings_of(broker), broadcasts=slow):
+    async with broker.client("platform") as platform, connected(house, settings, broadcasts=slow):
         await platform.subscribe(REPLY, qos=1)
         for number in range(50):
             await platform.publish(COMMANDS, payload.replace(b'"m-1"', f'"m-{number}"'.encode()), qos=1)
@@ -200,6 +208,15 @@ async def test_a_retained_command_is_refused_when_we_come_to_it_later(house: Hou
         await platform.publish(COMMANDS, await command(house), qos=1, retain=True)
         async with connected(house, settings_of(broker)):
             [message] = await heard(platform, 1)
+    assert code_of(json.loads(message.payload)) == "retained"
+    assert (await house.json("GET", "/v1/broadcasts/m-1"))[0] == 404
+
+
+async def test_a_command_with_the_retain_flag_is_refused_while_we_listen_too(house: House, broker: Mosquitto):
+    async with broker.client("platform") as platform, connected(house, settings_of(broker)):
+        await platform.subscribe(REPLY, qos=1)
+        await platform.publish(COMMANDS, await command(house), qos=1, retain=True)
+        [message] = await heard(platform, 1)
     assert code_of(json.loads(message.payload)) == "retained"
     assert (await house.json("GET", "/v1/broadcasts/m-1"))[0] == 404
 

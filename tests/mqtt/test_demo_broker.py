@@ -7,7 +7,7 @@ import aiomqtt
 import pytest
 from amqtt.broker import Broker as Amqtt
 
-from gateway.mqtt import Broker
+from gateway.mqtt import Broker, Version
 from tests.api.house import going
 from tests.mqtt.conftest import COMMANDS, REPLY, Line, door_of
 from tests.mqtt.test_commands import command
@@ -25,7 +25,7 @@ async def port(unused_tcp_port: int) -> AsyncIterator[int]:
 async def test_states_events_and_a_command_go_through_the_demos_broker(line: Line, port: int):
     async with aiomqtt.Client("127.0.0.1", port) as platform:
         await platform.subscribe("gateway/v1/#", qos=1)
-        async with going(door_of(line.house, Broker("127.0.0.1", port)).run):
+        async with going(door_of(line.house, Broker("127.0.0.1", port, versions=(Version.V3_1_1,))).run):
             wanted = {f"gateway/v1/devices/{device}/state" for device in line.house.services.city.devices} | {"gateway/v1/status"}
             sent = False
             async for message in platform.messages:

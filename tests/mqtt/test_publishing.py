@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import unquote
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import delete, update
@@ -176,6 +177,16 @@ async def test_a_reader_that_is_ahead_of_a_restored_log_says_so_and_goes_on(line
         await line.house.emit(line.house.event("x"))
         await line.broker.until(lambda: cursors(line))
     assert cursors(line) == [1]
+
+
+@pytest.mark.parametrize("it", ["says so", "hangs up", "keeps silent"])
+async def test_a_broker_that_knows_no_mqtt_5_is_spoken_to_in_its_own_version(line: Line, it, capsys, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("gateway.mqtt.connection.ANSWER_TIMEOUT_S", 1.0)
+    line.broker.to_v5 = it
+    async with line.up():
+        await line.ready()
+    assert (line.broker.refused, len(line.broker.connects), line.broker.connects[0][6]) == (1, 1, 4)
+    assert "mqtt.unreachable" not in capsys.readouterr().out
 
 
 async def test_the_broker_is_told_that_we_came_and_that_we_went(line: Line):

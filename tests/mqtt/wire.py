@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Literal
 
 from tests.waiting import PATIENCE_S
 
@@ -22,12 +23,17 @@ class Published:
 
 @dataclass
 class WireBroker:
-    """One listening broker. `withhold` stops acknowledging; `granted` answers subscriptions; `session` is what CONNACK says."""
+    """One listening broker. `withhold` stops acknowledging; `granted` answers subscriptions; `session` is what CONNACK says.
+
+    It does not speak MQTT 5, and says so, hangs up or keeps silent, as `to_v5` tells; `refused` counts how often.
+    """
 
     port: int = 0
     withhold: bool = False
     granted: int = 1
     session: bool = False
+    to_v5: Literal["says so", "hangs up", "keeps silent"] = "says so"
+    refused: int = 0
     published: list[Published] = field(default_factory=list)
     acknowledged: list[int] = field(default_factory=list)
     subscribed: list[str] = field(default_factory=list)
@@ -69,7 +75,13 @@ class WireBroker:
             writer.close()
 
     def _take(self, kind: int, flags: int, body: bytes, writer: asyncio.StreamWriter) -> None:
-        if kind == CONNECT:
+        if kind == CONNECT and body[6] == 5:
+            self.refused += 1
+            if self.to_v5 == "says so":
+                writer.write(_packet(CONNACK << 4, bytes([0, 1])))  # MQTT 3.1.1, 3.1.2.2
+            if self.to_v5 != "keeps silent":
+                writer.close()
+        elif kind == CONNECT:
             self.connects.append(body)
             writer.write(_packet(CONNACK << 4, bytes([self.session, 0])))
         elif kind == SUBSCRIBE:
