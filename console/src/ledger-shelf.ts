@@ -1,6 +1,6 @@
 // What the ledger of broadcasts knows: its entries, kept true by events; which one is looked at; and what is being written beside each.
 import { effect, signal } from "@preact/signals";
-import { get, post } from "./api";
+import { get, post, Refused } from "./api";
 import { may, phase, sounded, tell } from "./session";
 import { type Clip, clips, type Delivery } from "./voice";
 
@@ -61,6 +61,8 @@ export interface Entry {
 const MOST = 100;
 /** Events are gathered for so long before what they tell of is read: a broadcast to a district ends with hundreds. */
 const GATHERED_MS = 1000;
+/** What could not be read is asked for again after so long. */
+const AGAIN_MS = 5000;
 /** Beyond so many broadcasts that events tell of at once, the ledger is read as a whole. */
 const ONE_BY_ONE = 5;
 export const entries = signal<readonly Entry[] | null>(null);
@@ -163,20 +165,36 @@ function put(after: Entry): void {
 export function keepUp(): () => void {
   const stirred = new Set<string>();
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let closed = false;
+  const later = (wait: number): void => {
+    if (!closed) timer ??= setTimeout(look, wait);
+  };
+  const look = (): void => {
+    timer = undefined;
+    const ids = new Set(stirred);
+    stirred.clear();
+    const again = (error: unknown): void => {
+      if (!unanswered(error)) return;
+      ids.forEach((id) => stirred.add(id)); // no event tells of them again; the bar on top says that the gateway is away
+      later(AGAIN_MS);
+    };
+    reading = reading.then(() => renew(ids)).catch(again);
+  };
   const stop = sounded.subscribe((told) => {
     if (told === null) return;
     stirred.add(told.id);
-    timer ??= setTimeout(() => {
-      timer = undefined;
-      const ids = new Set(stirred);
-      stirred.clear();
-      reading = reading.then(() => renew(ids)).catch(() => undefined); // the bar on top says when the gateway is away, and all is read when it is back
-    }, GATHERED_MS);
+    later(GATHERED_MS);
   });
   return () => {
+    closed = true;
     stop();
     clearTimeout(timer);
   };
+}
+
+/** Whether a read failed because the gateway was away or had too much to do, and may succeed later. */
+function unanswered(error: unknown): boolean {
+  return error instanceof TypeError || (error instanceof Refused && (error.status >= 500 || error.status === 429));
 }
 
 // -- deeds ------------------------------------------------------------------------------------------------------------

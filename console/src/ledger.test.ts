@@ -151,6 +151,28 @@ describe("what the ledger knows", () => {
     expect(asked.length).toBe(2);
   });
 
+  it("reads later what an event told of while the gateway could not answer, and not after the page", async () => {
+    const stop = shelf.keepUp();
+    const answers = globalThis.fetch;
+    for (const silent of [async () => Promise.reject(new TypeError("away")), async () => new Response("{}", { status: 503 })]) {
+      said.set("B-1", said.get("B-1") === "nobody" ? "left" : "nobody");
+      vi.stubGlobal("fetch", silent);
+      tells("B-1");
+      await passes();
+      vi.stubGlobal("fetch", answers);
+      await vi.advanceTimersByTimeAsync(5000);
+      expect(shown()[1]).toBe(`B-1 ${said.get("B-1")}`);
+    }
+    vi.stubGlobal("fetch", async () => new Response("{}", { status: 503 }));
+    tells("B-1");
+    await passes();
+    stop();
+    vi.stubGlobal("fetch", answers);
+    asked.length = 0;
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(asked).toEqual([]);
+  });
+
   it("puts nothing that was read before a deed over that deed's answer", async () => {
     const stop = shelf.keepUp();
     shelf.at.value = "B-2";
