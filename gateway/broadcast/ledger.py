@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from pathlib import Path
@@ -102,8 +102,17 @@ class LedgerDesk:
         async with self._store.read() as tx:
             called = await tx.clips.names(clips)
         speakers = {delivery.speaker for view in views for delivery in view.deliveries} & self._city.devices.keys()
-        names = Names(called, {speaker: self._city.devices[speaker].name for speaker in speakers})
+        names = Names(called, {speaker: self._city.devices[speaker].name for speaker in speakers}, self._places(views))
         await asyncio.to_thread(file.add, views, names)
+
+    def _places(self, views: Sequence[View]) -> Mapping[str, Mapping[str, str]]:
+        """What the places that these broadcasts were meant for are called."""
+        named, city = [view.broadcast.targets for view in views], self._city
+        return {
+            "zones": {one: city.zones[one].name for targets in named for one in targets.zones if one in city.zones},
+            "cells": {one: city.cells[one].name for targets in named for one in targets.cells if one in city.cells},
+            "groups": {one: city.groups[one].name for targets in named for one in targets.groups if one in city.groups},
+        }
 
     async def _say(self, tx: Tx, broadcast: BroadcastId, outcome: StreetOutcome, note: str, by: Person) -> None:
         await tx.broadcasts.get(broadcast)

@@ -4,7 +4,7 @@ import contextlib
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from enum import StrEnum
 from pathlib import Path
@@ -118,10 +118,11 @@ _SHEETS: Final[Mapping[LedgerRows, tuple[str, Mapping[str, str]]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What clips and loudspeakers are called."""
+    """What clips, loudspeakers and, by their kinds (`zones`, `cells`, `groups`), places are called."""
 
     clips: Mapping[ClipId, str]
     speakers: Mapping[DeviceId, str]
+    places: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 class LedgerFile:
@@ -190,7 +191,7 @@ def _broadcast(view: View, names: Names, zone: tzinfo) -> Mapping[str, Cell]:
         "voice": programme.content.voice if isinstance(programme.content, Speech) else "",
         "chime": "是 yes" if programme.chime else "",
         "repeats": programme.repeats,
-        "targets": _targets(view),
+        "targets": _targets(view, names),
         "actor": _person(one.sender, one.actor),
         "approved_by": _person(one.approver, one.approved_by) if one.approved_by else "",
         "case": one.case,
@@ -273,8 +274,8 @@ def _content(view: View, names: Names) -> str:
             return "喊话 live talk"
 
 
-def _targets(view: View) -> str:
-    """All that was named; places as `gatewayctl say` takes them."""
+def _targets(view: View, names: Names) -> str:
+    """All that was named, as `gatewayctl say` takes it; beside a code or id, what it is called."""
     targets = view.broadcast.targets
     circle = targets.circle
     named: Mapping[str, Sequence[str]] = {
@@ -287,7 +288,13 @@ def _targets(view: View) -> str:
     }
     places = [f"polygon {' '.join(map(_place, targets.polygon))}"] if targets.polygon else []
     places += [f"circle {_place(circle.centre)},{circle.radius_m:g}"] if circle else []
-    return "; ".join([*(f"{name} {', '.join(ids)}" for name, ids in named.items() if ids), *places])
+    told = (f"{kind} {', '.join(_called(one, names.places.get(kind, {})) for one in ids)}" for kind, ids in named.items() if ids)
+    return "; ".join([*told, *places])
+
+
+def _called(one: str, names: Mapping[str, str]) -> str:
+    name = names.get(one, "")
+    return f"{one} ({name})" if name not in {"", one} else one
 
 
 def _place(position: Position) -> str:

@@ -2,9 +2,10 @@
 
 import csv
 from base64 import b64encode
+from dataclasses import replace
 
 from gateway.domain.access import Role
-from gateway.domain.devices import DeviceId
+from gateway.domain.devices import CellCode, DeviceId, GridCell, Position
 from tests.api.house import House
 from tests.api.test_broadcasts import clip_of, order
 
@@ -115,6 +116,17 @@ async def test_broadcasts_are_counted_by_day_and_by_who_ordered_them(house: Hous
     assert [(row["key"], row["deliveries"]) for row in told["rows"]] == [("spk-1", 1)]
     status, problem = await house.json("GET", "/v1/broadcasts/statistics?from=2026-01-01T00:00:00Z&to=2027-01-01T00:00:00Z")
     assert (status, problem["type"]) == (422, "urn:city-gateway:problem:bad-period")
+
+
+async def test_the_ledgers_file_names_the_places_that_were_meant_and_those_that_are_gone_by_their_codes(house: House):
+    city = house.services.city
+    square = GridCell(CellCode("C-1"), "古楼街道三", ((Position(36.6, 117.0), Position(36.7, 117.0), Position(36.7, 117.1)),))
+    there = {"devices": [*city.devices.values()], "zones": [*city.zones.values()]}
+    city.replace(**there, cells=[square, replace(square, code=CellCode("C-2"))])
+    await sent(house, targets={"zones": ["z-1"], "cells": ["C-1", "C-2"]})
+    city.replace(**there, cells=[square])
+    async with house.call("GET", "/v1/broadcasts/export?format=csv") as answer:
+        assert "zones z-1 (全部); cells C-1 (古楼街道三), C-2" in (await answer.read()).decode("utf-8-sig")
 
 
 async def test_the_ledger_and_its_figures_are_taken_as_spreadsheets_that_run_nothing(house: House):
