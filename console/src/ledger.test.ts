@@ -74,6 +74,19 @@ describe("the ledger", () => {
     expect(ledger.place(city, { targets: { ...targets, zones: ["Z-1", "Z-2", "Z-3"] }, deliveries })).toBe("滨河公园, Z-2, Z-3");
     expect(ledger.place(city, { targets: { ...targets, views: [{ camera: "CAM-1", preset: "gate" }], groups: ["G-1"] }, deliveries })).toBe("北门枪机 gate, 东昌路");
   });
+
+  it("names a grid cell, asked for once, and by its code one that is no more", async () => {
+    const asked: string[] = [];
+    vi.stubGlobal("fetch", async (path: string) => {
+      asked.push(path);
+      return path.endsWith("C%201") ? new Response(JSON.stringify({ name: "古楼街道三" })) : new Response("{}", { status: 404 });
+    });
+    const one = { targets: { views: [], zones: [], cells: ["C 1", "C2"], groups: [], districts: [] }, deliveries: [] };
+    const city = new City([], []);
+    expect(ledger.place(city, one)).toBe("C 1, C2");
+    await vi.waitFor(() => expect(ledger.place(city, one)).toBe("古楼街道三, C2"));
+    expect(asked).toEqual(["/v1/grid-cells/C%201", "/v1/grid-cells/C2"]);
+  });
 });
 
 describe("what the ledger knows", () => {

@@ -2,6 +2,7 @@
 import { useComputed } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { gatewayNow } from "./api";
+import { cellNamed } from "./cells";
 import type { City } from "./city";
 import { exact, type Key, language, reason, span, t, when, who } from "./i18n";
 import { at, deed, draft, type Entry, entries, keepUp, library, meant, note, OUTCOMES, type Picture, query, read, readClips, type Recording, wanted, write } from "./ledger-shelf";
@@ -86,13 +87,13 @@ function content(one: Entry): string {
   return [t(`ledger.${one.kind}`), clip && ((language.value === "en" && clip.name_en) || clip.name)].filter(Boolean).join(" · ");
 }
 
-/** Where it was meant to be heard, cameras, loudspeakers, groups and zones by their names. */
+/** Where it was meant to be heard, cameras, loudspeakers, groups, zones and grid cells by their names. */
 export function place(city: City, one: Pick<Entry, "targets"> & { deliveries: { speaker: string }[] }): string {
   const { views, zones, cells, groups, districts } = one.targets;
   const meant = [
     ...views.map((view) => `${city.named(view.camera)} ${view.preset}`.trim()),
     ...zones.map((zone) => city.zones.get(zone) || zone),
-    ...cells,
+    ...cells.map(cellNamed),
     ...groups.map((group) => city.groups.get(group)?.name || group),
     ...districts,
   ];
