@@ -376,6 +376,7 @@ def _file_cells(number: int, camera: Mapping[str, Any], file: Mapping[str, Any])
     reckoned = f"<br>{text(_RECKONED)}" if file["time_source"] == TimeSource.RECKONED else ""
     twice = f"<br>重复 shown twice: {text(_spans(file['device_time_doubled']))}" if file["device_time_doubled"] else ""
     held = f"<br>保全 hold {text(file['hold'])}" if file["hold"] else ""
+    held += f"<br>取自另一申请<br>from another request<br>{text(_moment(file['taken_over_at']))}" if file["taken_over_at"] else ""
     return (
         f'<td class="number">{number}</td><td class="name">{text(file["name"])}</td><td>{text(named)}{given}</td>'
         f'<td class="moment">{_two(file["period"])}</td><td class="moment">{_two(file["device_time"])}{reckoned}{twice}</td>'

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.domain.devices import DeviceId
-from gateway.domain.footage import GAPS, SOUND_LEFT_OUT, FootageFile, Period, manifest
+from gateway.domain.footage import GAPS, SOUND_LEFT_OUT, FootageFile, Period, Step, manifest
 from gateway.evidence.contents import LIST, MANIFEST, PAPERS, SHEET
 from gateway.footage.instructions import spaced
 from gateway.footage.keys import open_signer
@@ -111,6 +111,21 @@ def test_when_a_file_was_fetched_does_not_move_with_the_seal() -> None:
     assert content["people"]["exported_by"]["at"] == "2026-09-21T21:55:00+08:00"
     empty = manifest(dossier(()), described=described(), wordings={}, version="0", made_at=NOW)
     assert empty["people"]["exported_by"]["at"] == ""
+
+
+def test_a_file_that_another_request_had_says_when_it_was_taken_over(package: Path) -> None:
+    film = FootageFile(REQUEST, DeviceId("CAM-0412-3"), 1, FOOTAGE[0], "00", 900, 1, 0, WINDOW, (WINDOW,), NOW - timedelta(days=1))
+    known = dossier((film,))
+    detail = {"name": film.name, "taken_over": True, "fetched_at": film.created_at.isoformat()}
+    taken = replace(known.custody[-1], step=Step.EXPORTED, detail=detail, at=NOW - timedelta(minutes=5))
+    content = manifest(replace(known, custody=(*known.custody, taken)), described=described(), wordings={}, version="0", made_at=NOW)
+    (file,) = content["cameras"][0]["files"]
+    assert (file["fetched_at"], file["taken_over_at"]) == ("2026-09-20T22:00:00+08:00", "2026-09-21T21:55:00+08:00")
+    assert content["people"]["exported_by"]["at"] == file["taken_over_at"]
+    whole = {**json.loads((package / MANIFEST).read_text()), "cameras": content["cameras"]}
+    listed = said(evidence_list(whole, "00" * 32).decode())
+    assert "2026-09-20 22:00:00 取自另一申请 from another request 2026-09-21 21:55:00" in listed
+    assert "another request" not in words(package / LIST)
 
 
 def test_a_file_shows_the_devices_clock_as_it_was_when_the_file_was_fetched(package: Path) -> None:

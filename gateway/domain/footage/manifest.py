@@ -44,7 +44,7 @@ def manifest(
     `described`: by camera; `wordings`: those of the codes that the filing names; `documents`: uploaded ones, which the package has not.
     """
     request, filing = dossier.request, dossier.request.filing
-    held = {entry.detail["name"]: entry.detail for entry in dossier.custody if entry.step == Step.EXPORTED and "hold" in entry.detail}
+    got = {entry.detail["name"]: entry for entry in dossier.custody if entry.step == Step.EXPORTED and "name" in entry.detail}
     tool = f"city-gateway {version}"
     case = {name: getattr(filing, name) for name in (*REGISTER_FIELDS[4:8], "approval_letter", "purpose", "destination", "urgency")}
     case |= {"requester_kind": filing.kind, "emergency": filing.emergency or "", "tolerance_s": filing.tolerance.total_seconds()}
@@ -58,11 +58,11 @@ def manifest(
             **{name: getattr(filing, name) for name in REGISTER_FIELDS[:4]},
             "submitted_by": _person(request.submitted_by, request.submitted_at),
             "approved_by": _person(request.decided_by, request.decided_at) if request.decided_by else None,
-            "exported_by": _person(Person(SYSTEM, tool), max((file.created_at for file in dossier.files), default=None)),
+            "exported_by": _person(Person(SYSTEM, tool), max((_had_at(file, got) for file in dossier.files), default=None)),
         },
         "requested": _period(filing.window),
         "cameras": [
-            _camera(export, described.get(export.camera, Described()), request.window_of(export.camera), dossier.files, held)
+            _camera(export, described.get(export.camera, Described()), request.window_of(export.camera), dossier.files, got)
             for export in dossier.exports
         ],
         "documents": [_document(document) for document in documents],
@@ -71,9 +71,9 @@ def manifest(
 
 
 def _camera(
-    export: Export, described: Described, window: Period, files: Sequence[FootageFile], held: Mapping[str, Mapping[str, Any]]
+    export: Export, described: Described, window: Period, files: Sequence[FootageFile], got: Mapping[str, CustodyEntry]
 ) -> dict[str, Any]:
-    """`held`: by name of the file, what custody says of one that was secured under a hold before."""
+    """`got`: by name of the file, the line of custody that says that it is there."""
     return {
         "camera": export.camera,
         "name": described.name,
@@ -95,7 +95,7 @@ def _camera(
         "card": None if export.card is None else _card(export.card),
         "obtained": [_period(period) for period in export.obtained],
         "gaps": [_period(period) for period in export.gaps],
-        "files": [_file(file, held.get(file.name, {}), files) for file in files if file.camera == export.camera],
+        "files": [_file(file, got, files) for file in files if file.camera == export.camera],
     }
 
 
@@ -122,14 +122,26 @@ def _card(card: Origin) -> dict[str, Any]:
     return told | _clock(card)
 
 
-def _file(file: FootageFile, held: Mapping[str, Any], files: Iterable[FootageFile]) -> dict[str, Any]:
+def _had_at(file: FootageFile, got: Mapping[str, CustodyEntry]) -> datetime:
+    """When it was fetched for the request; what had been fetched for another one: when it was taken over."""
+    return _taken_over_at(file, got) or file.created_at
+
+
+def _taken_over_at(file: FootageFile, got: Mapping[str, CustodyEntry]) -> datetime | None:
+    return got[file.name].at if file.name in got and got[file.name].detail.get("taken_over") else None
+
+
+def _file(file: FootageFile, got: Mapping[str, CustodyEntry], files: Iterable[FootageFile]) -> dict[str, Any]:
     same = ("name", "sha256", "size", "frames", "damaged", "source", "device", "serial", "recording")
     known = {name: getattr(file, name) for name in (*same, "sound_left_out", "sound_refused", "time_source", "set_backs")}
     known |= {"clock_offset_s": _seconds(file.offset)}
     known |= {"period": _period(file.period), "device_time": _period(file.device_period(file.period))}
     known |= {"device_time_doubled": [_period(part) for part in doubled(file, files)]}
-    secured = datetime.fromisoformat(held["secured_at"]) if "secured_at" in held else None
-    return known | {"fetched_at": _moment(file.created_at), "hold": held.get("hold", ""), "secured_at": _moment(secured) if secured else ""}
+    detail = got[file.name].detail if file.name in got else {}
+    secured = datetime.fromisoformat(detail["secured_at"]) if "secured_at" in detail else None
+    taken_over = _taken_over_at(file, got)
+    known |= {"fetched_at": _moment(file.created_at), "taken_over_at": _moment(taken_over) if taken_over else ""}
+    return known | {"hold": detail.get("hold", ""), "secured_at": _moment(secured) if secured else ""}
 
 
 def _document(document: Document) -> dict[str, Any]:
