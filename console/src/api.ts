@@ -17,6 +17,11 @@ export class Refused extends Error {
   }
 }
 
+/** Whether the gateway was away or had too much to do, so that the same may succeed later. */
+export function unanswered(error: unknown): boolean {
+  return error instanceof TypeError || (error instanceof Refused && (error.status >= 500 || error.status === 429));
+}
+
 /** How many ms the gateway's clock is ahead of this machine's, by its last answer. */
 let ahead = 0;
 

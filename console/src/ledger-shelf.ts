@@ -1,6 +1,6 @@
 // What the ledger of broadcasts knows: its entries, kept true by events; which one is looked at; and what is being written beside each.
 import { effect, signal } from "@preact/signals";
-import { get, post, Refused } from "./api";
+import { get, post, unanswered } from "./api";
 import { may, phase, sounded, tell } from "./session";
 import { type Clip, clips, type Delivery } from "./voice";
 
@@ -190,11 +190,6 @@ export function keepUp(): () => void {
     stop();
     clearTimeout(timer);
   };
-}
-
-/** Whether a read failed because the gateway was away or had too much to do, and may succeed later. */
-function unanswered(error: unknown): boolean {
-  return error instanceof TypeError || (error instanceof Refused && (error.status >= 500 || error.status === 429));
 }
 
 // -- deeds ------------------------------------------------------------------------------------------------------------

@@ -89,6 +89,31 @@ describe("the ledger", () => {
   });
 });
 
+describe("the names of grid cells", () => {
+  const square = async () => new Response(JSON.stringify({ name: "古楼街道三" }));
+
+  it("are asked for again where the gateway could not answer", async () => {
+    const { cellNamed } = await import("./cells");
+    for (const silent of [async () => Promise.reject(new TypeError("away")), async () => new Response("{}", { status: 429 })]) {
+      const answer = vi.fn(silent);
+      vi.stubGlobal("fetch", answer);
+      await vi.waitFor(() => expect([cellNamed("C3"), answer.mock.calls.length]).toEqual(["C3", 2]));
+    }
+    vi.stubGlobal("fetch", square);
+    await vi.waitFor(() => expect(cellNamed("C3")).toBe("古楼街道三"));
+  });
+
+  it("are asked for anew by whoever signs in next", async () => {
+    const [{ cellNamed }, { phase }] = await Promise.all([import("./cells"), import("./session")]);
+    vi.stubGlobal("fetch", square);
+    await vi.waitFor(() => expect(cellNamed("C4")).toBe("古楼街道三"));
+    phase.value = { at: "loading" };
+    phase.value = { at: "signed-out", failed: false };
+    vi.stubGlobal("fetch", async () => new Response("{}", { status: 403 }));
+    expect(cellNamed("C4")).toBe("C4");
+  });
+});
+
 describe("what the ledger knows", () => {
   let shelf: typeof import("./ledger-shelf");
   let session: typeof import("./session");
