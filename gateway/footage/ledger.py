@@ -167,14 +167,14 @@ class Ledger:
         await self._write(change)
 
     async def take_over(self, file: FootageFile, source: FootageFile) -> None:
-        """Store `file`, which is `source` of another request, safe on the disk once more. That request is named in the audit row alone:
-        whoever reads the custody log need not see it."""
+        """Store `file`, which is `source` of another request, safe on the disk once more. That request is named in an audit row without a
+        subject alone: who sees the one need not see the other, in whichever record."""
 
         async def change(tx: Tx) -> None:
             told = {"taken_over": True, "fetched_at": source.created_at.isoformat()}
             await self._add_file(tx, file, told)
             row = {"name": file.name, "sha256": file.sha256, "from": source.request, "from_name": source.name, "person": GATEWAY.name}
-            tx.record(AuditEntry(GATEWAY.actor, TAKEN_OVER, file.request, self._clock.now(), row))
+            tx.record(AuditEntry(GATEWAY.actor, TAKEN_OVER, "", self._clock.now(), {"request": file.request, **row}))
 
         await self._write(change)
 

@@ -10,14 +10,14 @@ import pytest
 
 from gateway.clock import SimulatedClock
 from gateway.domain.devices import DeviceId
-from gateway.domain.footage import Act, Dossier, FootageFile, FootageState, Origin, Period, RequestId, Step, TimeSource
+from gateway.domain.footage import Act, Dossier, FootageFile, FootageState, Origin, Period, Reach, RequestId, Step, TimeSource
 from gateway.domain.health import Standing
 from gateway.evidence.verifying import verify
 from gateway.footage.stretches import Take
 from gateway.footage.taking_over import serving
 from gateway.footage.worker import Job, run_worker
 from gateway.storage.store import Store
-from tests.footage.desk import NOW, Desk, Street, desk_of, filing, working
+from tests.footage.desk import NOW, WANG, Desk, Street, desk_of, filing, working
 
 MINUTE = timedelta(minutes=1)
 START = NOW - timedelta(hours=1)
@@ -75,7 +75,9 @@ async def test_a_second_request_for_the_same_camera_and_time_has_nothing_replaye
     assert not any(first.request.id in str(line) for line in lines)
     async with desk.store.read() as tx:
         rows = [row.entry for row in await tx.audit.page() if row.entry.action == "footage.taken-over"]
-    assert {(row.subject, row.data["from"], row.data["sha256"]) for row in rows} == {
+        shown = await tx.audit.page(reach=Reach(WANG.actor, frozenset({camera_of(desk)})))
+    assert not any("footage.taken-over" in row.entry.action for row in shown), "who sees the one need not see the other"
+    assert {(row.data["request"], row.data["from"], row.data["sha256"]) for row in rows} == {
         (second.request.id, first.request.id, file.sha256) for file in first.files
     }
     assert verify(desk.file(second.request.id, "manifest.json").parent).altered == ()
