@@ -62,11 +62,6 @@ class Parser:
         self._needed = 1
 
     @property
-    def idle(self) -> bool:
-        """Whether the stream stands between two messages."""
-        return not self._size
-
-    @property
     def held(self) -> bytes:
         """What has come of the next message."""
         return b"".join(self._held)
