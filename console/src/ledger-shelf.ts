@@ -88,9 +88,13 @@ interface Draft {
 const BLANK: Draft = { words: "", key: null, turn: 0, began: null };
 const drafts = signal<ReadonlyMap<string, Draft>>(new Map());
 
+/** Another one after each sign-out: what the one before asked for is shown to nobody, though its answer comes later. */
+let reader = 0;
+
 // Whoever signs in next sees nothing of what was looked at, written or asked for.
 effect(() => {
   if (phase.value.at !== "signed-out") return;
+  reader += 1;
   [entries.value, at.value, wanted.value, drafts.value] = [null, null, ANY, new Map()];
 });
 
@@ -130,9 +134,19 @@ async function page(): Promise<Entry[]> {
 
 const one = (id: string): Promise<Entry> => latest(() => get<Entry>(`/v1/broadcasts/${encodeURIComponent(id)}`));
 
+/** Show what `found` gives, if whoever asks now is still signed in then. */
+function shown(found: () => Promise<readonly Entry[]>): () => Promise<void> {
+  const asking = reader;
+  return async () => {
+    if (asking !== reader) return;
+    const now = await found();
+    if (asking === reader) entries.value = now;
+  };
+}
+
 /** Read what is asked for. */
 export function read(): Promise<void> {
-  return (reading = reading.then(async () => void (entries.value = await page())).catch((error: Error) => tell(error.message, true)));
+  return (reading = reading.then(shown(page)).catch((error: Error) => tell(error.message, true)));
 }
 
 export async function readClips(): Promise<void> {
@@ -146,7 +160,7 @@ export async function readClips(): Promise<void> {
 /** Read these broadcasts anew; the whole ledger when they are many, or one of them is not in it. */
 async function renew(ids: ReadonlySet<string>): Promise<void> {
   const known = new Set(entries.value?.map((each) => each.id));
-  if (ids.size > ONE_BY_ONE || [...ids].some((id) => !known.has(id))) entries.value = await withLooked(await page());
+  if (ids.size > ONE_BY_ONE || [...ids].some((id) => !known.has(id))) await shown(async () => withLooked(await page()))();
   else for (const id of ids) put(await one(id));
 }
 
@@ -158,7 +172,7 @@ async function withLooked(found: Entry[]): Promise<Entry[]> {
 }
 
 function put(after: Entry): void {
-  entries.value = (entries.value ?? []).map((each) => (each.id === after.id ? after : each));
+  entries.value = entries.value?.map((each) => (each.id === after.id ? after : each)) ?? null;
 }
 
 /** Keep the ledger true to what events tell while the page is open; ends with what it returns. */
@@ -178,7 +192,7 @@ export function keepUp(): () => void {
       ids.forEach((id) => stirred.add(id)); // no event tells of them again; the bar on top says that the gateway is away
       later(AGAIN_MS);
     };
-    reading = reading.then(() => renew(ids)).catch(again);
+    reading = reading.then(() => (closed ? undefined : renew(ids))).catch(again);
   };
   const stop = sounded.subscribe((told) => {
     if (told === null) return;

@@ -189,6 +189,21 @@ describe("what the ledger knows", () => {
     expect(asked.length).toBe(2);
   });
 
+  it("shows nothing to whoever signs in next of what was read before, though it comes later", async () => {
+    const stop = shelf.keepUp();
+    const release = hold(/broadcasts/);
+    const signOut = () => [{ at: "loading" } as const, { at: "signed-out", failed: false } as const].forEach((one) => (session.phase.value = one));
+    const read = shelf.read();
+    tells("B-1");
+    await passes(); // a read is on its way, another one waits
+    signOut();
+    stop();
+    release();
+    await read;
+    await passes();
+    expect(shelf.entries.value).toBeNull();
+  });
+
   it("reads later what an event told of while the gateway could not answer, and not after the page", async () => {
     const stop = shelf.keepUp();
     const answers = globalThis.fetch;
