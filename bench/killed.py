@@ -176,8 +176,13 @@ def _unknown(place: _Place, rows: Container[str]) -> set[_Fetched]:
     for path in place.films.glob("*.mp4*") if place.films.exists() else ():
         with contextlib.suppress(FileNotFoundError):
             if path.name not in rows:
-                unknown.add((path.name.partition(".")[0] + ".mp4", path.stat().st_size, path.stat().st_mtime_ns))
+                unknown.add((path.name.partition(".")[0] + ".mp4", _written(path), path.stat().st_mtime_ns))
     return unknown
+
+
+def _written(path: Path) -> int:
+    """Bytes of film; what is behind them is room that was taken on the disk."""
+    return len(path.read_bytes().rstrip(b"\0"))
 
 
 def _rows(place: _Place) -> dict[str, str]:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import NamedTuple, Protocol
 
 from gateway.errors import ProtocolError
@@ -110,13 +111,12 @@ class Mp4Writer:
     def _flush(self, following: int) -> None:
         """Write the fragment in hand; `following`: the decoding time of what comes after it."""
         self._fragments += 1
-        parts = [part for unit, _, _ in self._samples for part in unit.parts]
+        parts = chain.from_iterable(unit.parts for unit, _, _ in self._samples)
         heard = [sound.data for sound in self._sounds]
         size = sum(map(len, heard))
         runs = [_pictures(self._samples, following, self._held - size)] if self._samples else []
         runs += [_sounds(self._sounds, size)] if heard else []
-        self._put(fragment(self._fragments, runs))
-        self._put(b"".join(parts + heard))
+        self._put(b"".join(chain((fragment(self._fragments, runs),), parts, heard)))
         self._samples, self._sounds, self._held = [], [], 0
 
     def _put(self, data: bytes) -> None:
@@ -167,11 +167,12 @@ class _Timeline:
     def place(self, unit: AccessUnit) -> tuple[int, int]:
         """Decoding time, and presentation less decoding time."""
         shown = self._presentation(unit)
-        decode = max(shown, self._decode + 1)
-        if 0 <= self._decode < decode <= self._decode + TIMESCALE:
-            self.usual = decode - self._decode
+        before = self._decode
+        decode = shown if shown > before else before + 1
+        if before >= 0 and decode <= before + TIMESCALE:
+            self.usual = decode - before
         self._decode, self._shown, self._rtp = decode, shown, unit.timestamp
-        return decode, max(shown - decode, -0x80000000)
+        return decode, max(shown - decode, -0x80000000) if shown < decode else 0
 
     def _presentation(self, unit: AccessUnit) -> int:
         if unit.ntp is None:

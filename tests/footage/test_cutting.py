@@ -1,5 +1,7 @@
 """Sound that comes before or after the pictures of its time, and files cut on one grid whoever begins where."""
 
+import errno
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -88,6 +90,22 @@ def test_what_is_there_already_is_dropped_but_for_what_the_next_picture_needs(tm
     after = START + there * SECOND / 25
     (file,) = cut(tmp_path, [picture(index) for index in range(25, 140)], start=after, after=after, segment=60 * SECOND)
     assert (file.runs[0][0], file.frames) == (START + begin * SECOND / 25, 140 - begin)
+
+
+def test_room_that_was_taken_on_the_disk_and_not_filled_is_given_back(tmp_path: Path) -> None:
+    (file,) = cut(tmp_path, [picture(index) for index in range(75)])
+    assert (tmp_path / file.name).stat().st_size == file.size
+    assert (tmp_path / file.name).stat().st_blocks * 512 < file.size + (1 << 20)
+
+
+def test_a_disk_that_takes_no_room_beforehand_holds_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_file: int, _begin: int, _size: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    (usual,) = cut(tmp_path, [picture(index) for index in range(75)], prefix="a_")
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    (file,) = cut(tmp_path, [picture(index) for index in range(75)], prefix="b_")
+    assert (tmp_path / file.name).read_bytes() == (tmp_path / usual.name).read_bytes()
 
 
 def set_back(index: int, by: timedelta, *, told: bool = True) -> tuple[AccessUnit, SoundUnit | None]:

@@ -12,7 +12,8 @@ _REPLAY = struct.Struct("!IIBB")
 # ONVIF Streaming Specification, 6.3: profile of the RTP header extension that carries the time of the footage.
 REPLAY_PROFILE = 0xABAC
 _REPLAY_WORDS = 3
-_CLEAN, _END, _DISCONTINUITY, _TERMINAL = 0x80, 0x40, 0x20, 0x10
+_FLAGS = tuple((nibble & 8 != 0, nibble & 4 != 0, nibble & 2 != 0, nibble & 1 != 0) for nibble in range(16))
+"""C, E, D and T of the extension, by the upper half of their byte."""
 _NTP_EPOCH = datetime(1900, 1, 1, tzinfo=UTC)
 _NTP_ERA = 1 << 32
 _ERA_PIVOT = 1 << 31  # RFC 4330, 3: a time whose first bit is not set lies after 2036
@@ -56,10 +57,7 @@ def parse(packet: bytes, following: Sequence[bytes | Pieces] = (), packets: int 
         timestamp,
         ends or second > 0x7F,
         ntp,
-        flags & _CLEAN != 0,
-        flags & _END != 0,
-        flags & _DISCONTINUITY != 0,
-        flags & _TERMINAL != 0,
+        *_FLAGS[flags >> 4],
         following,
         packets,
     )

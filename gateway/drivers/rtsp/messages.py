@@ -13,7 +13,7 @@ from gateway.errors import ProtocolError
 HEAD_LIMIT = 16 * 1024
 BODY_LIMIT = 256 * 1024
 HEADER_COUNT_LIMIT = 64
-_ROOM = 1 << 20
+_ROOM = 1 << 21
 """So much is read at once where packets are taken together: what a read costs, and a picture that it cuts in two, is shared by more."""
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")

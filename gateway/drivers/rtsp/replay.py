@@ -316,12 +316,16 @@ class _Progress:
 
     def _note_progress(self, packet: MediaPacket, size: int) -> None:
         """Footage gets later by its own time, or begins anew with an earlier one; without any it is judged by its RTP timestamps."""
-        latest = self._latest
-        if packet.ntp is not None:
-            back = isinstance(latest, datetime) and packet.ntp < latest - _SET_BACK
-            self.advanced = back or not isinstance(latest, datetime) or packet.ntp > latest
-            self._note_turn(packet.ntp, back=back)
-            seen: datetime | int | None = packet.ntp
+        latest, at = self._latest, packet.ntp
+        if at is not None:
+            later = not isinstance(latest, datetime) or at > latest
+            back = not later and isinstance(latest, datetime) and at < latest - _SET_BACK
+            self.advanced = later or back
+            if self._furthest is None or at > self._furthest:
+                self._furthest, self._turns = at, 0
+            elif back:
+                self._note_turn()
+            seen: datetime | int | None = at
         else:
             self.advanced = not isinstance(latest, datetime) and packet.timestamp != latest
             seen = packet.timestamp
@@ -332,11 +336,9 @@ class _Progress:
         if self._standstill > _STANDSTILL_LIMIT:
             raise ProtocolError("the footage does not get any later", code="too-large")
 
-    def _note_turn(self, at: datetime, *, back: bool) -> None:
-        """`back`: footage of `at` begins anew, earlier than what came before."""
-        if self._furthest is None or at > self._furthest:
-            self._furthest, self._turns = at, 0
-        self._turns += back
+    def _note_turn(self) -> None:
+        """The footage begins anew, earlier than what came before."""
+        self._turns += 1
         if self._turns > _TURNS_LIMIT:
             raise ProtocolError("the footage begins again and again and does not get any later", code="too-large")
 
