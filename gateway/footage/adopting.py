@@ -15,7 +15,7 @@ from gateway.footage.securing import EvidenceStore
 from gateway.storage.shelf import sync_folder
 from gateway.storage.store import Store
 
-KEY_FRAME: Final = timedelta(seconds=10)
+_KEY_FRAME: Final = timedelta(seconds=10)
 """Footage begins with a key picture, so much before what was asked for at the most."""
 
 
@@ -39,10 +39,9 @@ class Adoption:
         there: tuple[Period, ...] = ()
         for file in sorted(found, key=lambda one: (one.device != device, one.period.start, -one.period.length)):
             part = Period(max(file.period.start, window.start), min(file.period.end, window.end))
-            fits = window.start - KEY_FRAME <= file.period.start and file.period.end <= window.end + LEAST_GAP
             if part.start >= part.end or not gaps(overlapping(there, part), part, least=LEAST_GAP):
                 continue
-            if fits or gaps(recorded, part, least=LEAST_GAP):
+            if fits(file.period, window) or gaps(recorded, part, least=LEAST_GAP):
                 chosen.append(file)
                 there = joined([*there, *file.runs])
         return sorted(chosen, key=lambda one: one.period.start)
@@ -50,6 +49,11 @@ class Adoption:
     async def link(self, file: HeldFile, target: Path) -> None:
         """Have the bytes of `file` under the name `target` as well, durably; a copy where the two lie on different disks. OSError."""
         await to_the_end(linked, self._evidence.path_of(file), target)
+
+
+def fits(period: Period, window: Period) -> bool:
+    """Whether no more goes out with footage of `period` than a fetch of `window` brings: it begins with a key picture."""
+    return window.start - _KEY_FRAME <= period.start and period.end <= window.end + LEAST_GAP
 
 
 def linked(source: Path, target: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from gateway.domain.footage import LEAST_GAP, FootageFile, Origin, Period, RequestId, TimeSource, clipped, joined, total
-from gateway.footage.adopting import KEY_FRAME, linked
+from gateway.footage.adopting import fits, linked
 from gateway.footage.camera_fetch import CameraFetch
 from gateway.footage.filework import to_the_end
 from gateway.footage.ledger import Ledger
@@ -59,8 +59,8 @@ def serving(others: Iterable[FootageFile], origin: Origin, window: Period, there
     went_back = {file.request for file in others if file.set_backs}
     shown = joined(run for file in there for run in file.runs)
     for file in sorted(others, key=lambda one: (one.period.start, -one.period.length)):
-        fits = window.start - KEY_FRAME <= file.period.start and file.period.end <= window.end + LEAST_GAP
-        if fits and file.request not in went_back and _alike(file, origin) and total(clipped(shown, file.period)) < LEAST_GAP:
+        lacking = total(clipped(shown, file.period)) < LEAST_GAP
+        if lacking and fits(file.period, window) and file.request not in went_back and _alike(file, origin):
             yield file
             shown = joined([*shown, *file.runs])
 

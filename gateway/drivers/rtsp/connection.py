@@ -295,7 +295,7 @@ class Connection(asyncio.Protocol):
         return True
 
     def take_bursts(self, channels: Mapping[int, Fragmentation], sink: BurstSink) -> None:
-        """From now on give `sink`, and not `on_frame`, what comes on these channels, and read up to a MiB at once."""
+        """From now on give `sink`, and not `on_frame`, what comes on these channels, and read more at once."""
         self._on_burst = sink
         if self._room is not None:
             self._room.bursts = channels
