@@ -1,8 +1,9 @@
 """A loudspeaker made of GStreamer's own ONVIF server, run by the system's Python: what it hears goes to a file, byte by byte.
 
-Usage: gstreamer_speaker.py horn|camera PCMA|PCMU FILE [USER PASSWORD]. Prints its port, ends when standard input is closed. A `camera`
-sends video and audio of its own beside. Whoever sets up its backchannel alone is sometimes not heard: GStreamer's live sources then find no
-sink, and now and then that error reaches the whole pipeline after PLAY's 200.
+Usage: gstreamer_speaker.py horn|camera|single PCMA|PCMU FILE [USER PASSWORD]. Prints its port, ends when standard input is closed. A
+`camera` sends video and audio of its own beside; a `single` horn has room for one session and refuses a second one by 503. Whoever sets
+up its backchannel alone is sometimes not heard: GStreamer's live sources then find no sink, and now and then that error reaches the
+whole pipeline after PLAY's 200.
 """
 
 import sys
@@ -37,6 +38,8 @@ def main() -> None:
     factory.set_backchannel_launch(HEARD.format(payload={"PCMU": 0, "PCMA": 8}[name], name=name, codec=codec, path=path))
     factory.set_shared(False)
     factory.set_media_gtype(GstRtspServer.RTSPOnvifMedia)
+    if kind == "single":
+        server.get_session_pool().set_max_sessions(1)
     if login:
         protect(server, factory, *login)
     server.get_mount_points().add_factory("/speaker", factory)

@@ -135,3 +135,16 @@ async def test_a_wrong_password_is_named_and_nothing_is_heard(sqlite_url, tmp_pa
         delivery, _ = await broadcast(wav(tone(0.2)), peer, manner, Credentials("operator", "wrong"), sqlite_url, tmp_path)
     assert (delivery.state, delivery.reason) == (DeliveryState.FAILED, "bad-credentials")
     assert peer.heard == b""
+
+
+@pytest.mark.parametrize("transport", Transport)
+async def test_a_second_talker_is_told_that_the_loudspeaker_is_busy(transport: Transport, sqlite_url, tmp_path) -> None:
+    manner = SpeakerRtsp(path="/speaker", transports=(transport,))
+    async with gstreamer(tmp_path, "single", "PCMA", LOGIN) as peer:
+        horn = Horn(Target(HORN, "127.0.0.1", Ports(rtsp=peer.port), Credentials(*LOGIN)), manner)
+        first = await horn.open_audio(prefer=("PCMA",), timeout_s=5)
+        refused, _ = await broadcast(wav(tone(0.2)), peer, manner, Credentials(*LOGIN), sqlite_url, tmp_path)
+        assert (refused.state, refused.reason) == (DeliveryState.FAILED, "busy")
+        await first.close()
+        await (await horn.open_audio(prefer=("PCMA",), timeout_s=5)).close()
+    assert peer.heard == b""
