@@ -112,7 +112,8 @@ class _Reading:
             for detail in error.errors(include_url=False, include_context=False):
                 path = tuple(str(part) for part in detail["loc"])
                 name = ".".join(part for part in path if part.isidentifier() and not part.startswith("function"))
-                self.faults.append(Fault(self._place(path), f"{name + ': ' if name else ''}{_plain(detail['type'], detail['msg'])}"))
+                for why in _plain(detail["type"], detail["msg"]).splitlines():  # a section tells each of its mistakes in a line of its own
+                    self.faults.append(Fault(self._place(path), f"{name + ': ' if name else ''}{why}"))
             return None
 
     def look_for_files(self, config: Config) -> None:

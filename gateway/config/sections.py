@@ -58,12 +58,13 @@ class Mqtt(Section):
 
     @model_validator(mode="after")
     def _together(self) -> "Mqtt":
-        if self.password_file is not None and self.username is None:
-            raise ValueError("password_file needs a username")
-        if (self.cert_file is None) != (self.key_file is None):
-            raise ValueError("cert_file and key_file go together")
-        if self.ca_file is not None and not (self.url or "").startswith("mqtts:"):
-            raise ValueError("ca_file needs an mqtts:// url")
+        mistakes = {
+            "password_file needs a username": self.password_file is not None and self.username is None,
+            "cert_file and key_file go together": (self.cert_file is None) != (self.key_file is None),
+            "ca_file needs an mqtts:// url": self.ca_file is not None and not (self.url or "").startswith("mqtts:"),
+        }
+        if any(mistakes.values()):
+            raise ValueError("\n".join(mistake for mistake, made in mistakes.items() if made))
         return self
 
 
