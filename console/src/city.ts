@@ -104,6 +104,11 @@ export class City {
     return this.devices.get(device)?.name || device;
   }
 
+  /** What a camera group is called; its code where nobody has named it. */
+  groupNamed(group: string): string {
+    return this.groups.get(group)?.name || group;
+  }
+
   /** How many devices of each kind are in each state. */
   counts(): Record<Kind, Record<State, number>> {
     const counts = Object.fromEntries(KINDS.map((kind) => [kind, Object.fromEntries(STATES.map((state) => [state, 0]))]));

@@ -94,7 +94,7 @@ export function place(city: City, one: Pick<Entry, "targets"> & { deliveries: { 
     ...views.map((view) => `${city.named(view.camera)} ${view.preset}`.trim()),
     ...zones.map((zone) => city.zones.get(zone) || zone),
     ...cells.map(cellNamed),
-    ...groups.map((group) => city.groups.get(group)?.name || group),
+    ...groups.map((group) => city.groupNamed(group)),
     ...districts,
   ];
   return (meant.length > 0 ? meant : one.deliveries.map((delivery) => city.named(delivery.speaker))).slice(0, 4).join(t("list.comma"));

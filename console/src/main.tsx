@@ -58,7 +58,7 @@ function Room({ city, desk }: { city: City; desk: Desk }) {
         </>
       );
     case "maintenance":
-      return <Upkeep desk={desk} />;
+      return <Upkeep city={city} desk={desk} />;
     case "ledger":
       return (
         <div>

@@ -1,12 +1,16 @@
 // What is worked on: maintenance windows, now and ahead, and the end of them, early; work orders and their clocks.
 import { useComputed } from "@preact/signals";
+import { cellNamed } from "./cells";
+import type { City } from "./city";
 import { end, step } from "./deeds";
 import { type Key, lasted, t, when, who } from "./i18n";
 import type { Desk, Order, Window } from "./incidents";
 import { Alarm } from "./marks";
 import { looked, mayAct, view } from "./session";
 
-export function Upkeep({ desk }: { desk: Desk }) {
+const MOST = 6; // of what a window is about, in its line
+
+export function Upkeep({ city, desk }: { city: City; desk: Desk }) {
   const windows = useComputed(() => [...desk.windows.value.values()].sort(inOrder));
   return (
     <section class="desk">
@@ -26,7 +30,7 @@ export function Upkeep({ desk }: { desk: Desk }) {
           </thead>
           <tbody>
             {windows.value.map((one) => (
-              <Line key={one.id} desk={desk} window={one} />
+              <Line key={one.id} city={city} desk={desk} window={one} />
             ))}
           </tbody>
         </table>
@@ -49,7 +53,7 @@ function inOrder(a: Window, b: Window): number {
   return rank[stageOf(a)] - rank[stageOf(b)] || b.start.localeCompare(a.start);
 }
 
-function Line({ desk, window: one }: { desk: Desk; window: Window }) {
+function Line({ city, desk, window: one }: { city: City; desk: Desk; window: Window }) {
   const stage = stageOf(one);
   const time = one.span ?? one;
   return (
@@ -57,7 +61,7 @@ function Line({ desk, window: one }: { desk: Desk; window: Window }) {
       <td>
         <span class={`chip ${stage === "now" ? "muted" : ""}`}>{t(`maintain.${stage}`)}</span>
       </td>
-      <td>{covered(one)}</td>
+      <td>{covered(city, one)}</td>
       <td>{when(time.start)}</td>
       <td>
         {when(time.end)} {one.rrule !== null && <code title={one.rrule}>↻ {one.rrule}</code>}
@@ -69,9 +73,13 @@ function Line({ desk, window: one }: { desk: Desk; window: Window }) {
   );
 }
 
-export function covered(one: Window): string {
+/** What a window is about, groups, grid cells and devices by their names; of many the first. */
+export function covered(city: City, one: Pick<Window, "everything" | "districts" | "groups" | "cells" | "vendors" | "devices">): string {
   if (one.everything) return t("maintain.everything");
-  return [...one.districts, ...one.groups, ...one.cells, ...one.vendors, ...one.devices].slice(0, 6).join("、");
+  const groups = one.groups.map((group) => city.groupNamed(group));
+  const devices = one.devices.map((device) => city.named(device));
+  const all = [...one.districts, ...groups, ...one.cells.map(cellNamed), ...one.vendors, ...devices];
+  return all.slice(0, MOST).join(t("list.comma")) + (all.length > MOST ? " …" : "");
 }
 
 // -- work orders ------------------------------------------------------------------------------------------------------

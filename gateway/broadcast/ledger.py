@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from pathlib import Path
@@ -16,6 +16,7 @@ from gateway.clock import Clock
 from gateway.domain.broadcast import BroadcastId, ClipContent
 from gateway.domain.broadcast_ledger import OutcomeEntry, StreetOutcome, Wanted
 from gateway.domain.city import City
+from gateway.domain.devices import DeviceId
 from gateway.domain.events import Actor, AuditEntry, NewEvent, Person
 from gateway.errors import Fault, InvalidInput, Overloaded
 from gateway.storage.store import Store, Tx
@@ -101,8 +102,8 @@ class LedgerDesk:
         clips = {content.clip for view in views if isinstance(content := view.broadcast.programme.content, ClipContent)}
         async with self._store.read() as tx:
             called = await tx.clips.names(clips)
-        speakers = {delivery.speaker for view in views for delivery in view.deliveries} & self._city.devices.keys()
-        names = Names(called, {speaker: self._city.devices[speaker].name for speaker in speakers}, self._places(views))
+        devices = {device for view in views for device in _devices(view)} & self._city.devices.keys()
+        names = Names(called, {device: self._city.devices[device].name for device in devices}, self._places(views))
         await asyncio.to_thread(file.add, views, names)
 
     def _places(self, views: Sequence[View]) -> Mapping[str, Mapping[str, str]]:
@@ -126,6 +127,14 @@ class LedgerDesk:
         data = {"outcome": outcome.value, "note": note, "by": by.name, "corrects": before[-1].outcome.value if before else ""}
         tx.emit(NewEvent(OUTCOME_EVENT, broadcast, entry.at, data))
         tx.record(AuditEntry(by.actor, OUTCOME_EVENT, broadcast, entry.at, data))
+
+
+def _devices(view: View) -> Iterator[DeviceId]:
+    """The loudspeakers and cameras that a broadcast names, and the loudspeakers that it went to."""
+    targets = view.broadcast.targets
+    yield from targets.speakers
+    yield from (one.camera for one in targets.views)
+    yield from (delivery.speaker for delivery in view.deliveries)
 
 
 def _measured(path: Path) -> tuple[int, str]:

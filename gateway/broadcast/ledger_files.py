@@ -14,7 +14,7 @@ import xlsxwriter
 from xlsxwriter.exceptions import XlsxWriterException
 
 from gateway.broadcast.views import View
-from gateway.domain.broadcast import ClipContent, ClipId, Delivery, DeliveryState, Speech
+from gateway.domain.broadcast import ClipContent, ClipId, Delivery, DeliveryState, Speech, Targets
 from gateway.domain.broadcast_ledger import (
     DELIVERY_STATES,
     PATHS,
@@ -118,10 +118,10 @@ _SHEETS: Final[Mapping[LedgerRows, tuple[str, Mapping[str, str]]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What clips, loudspeakers and, by their kinds (`zones`, `cells`, `groups`), places are called."""
+    """What clips, loudspeakers and cameras and, by their kinds (`zones`, `cells`, `groups`), places are called."""
 
     clips: Mapping[ClipId, str]
-    speakers: Mapping[DeviceId, str]
+    devices: Mapping[DeviceId, str]
     places: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
@@ -222,7 +222,7 @@ def _delivery(view: View, delivery: Delivery, names: Names, zone: tzinfo) -> Map
         "id": view.broadcast.id,
         "created_at": _wall(view.broadcast.created_at, zone),
         "speaker": delivery.speaker,
-        "name": names.speakers.get(delivery.speaker, ""),
+        "name": names.devices.get(delivery.speaker, ""),
         "state": f"{state.zh} {state.en}",
         "since": _wall(delivery.since, zone),
         "reason": _reason(delivery.reason) if delivery.reason else "",
@@ -278,23 +278,25 @@ def _targets(view: View, names: Names) -> str:
     """All that was named, as `gatewayctl say` takes it; beside a code or id, what it is called."""
     targets = view.broadcast.targets
     circle = targets.circle
+    devices, places = names.devices, names.places
     named: Mapping[str, Sequence[str]] = {
-        "speakers": targets.speakers,
-        "zones": targets.zones,
-        "cells": targets.cells,
-        "groups": targets.groups,
+        "speakers": [_called(one, devices.get(one)) for one in targets.speakers],
+        **{kind: [_called(one, places.get(kind, {}).get(one)) for one in ones] for kind, ones in _places(targets)},
         "districts": targets.districts,
-        "views": [f"{one.camera} {one.preset}".rstrip() for one in targets.views],
+        "views": [f"{_called(one.camera, devices.get(one.camera))} {one.preset}".rstrip() for one in targets.views],
     }
-    places = [f"polygon {' '.join(map(_place, targets.polygon))}"] if targets.polygon else []
-    places += [f"circle {_place(circle.centre)},{circle.radius_m:g}"] if circle else []
-    told = (f"{kind} {', '.join(_called(one, names.places.get(kind, {})) for one in ids)}" for kind, ids in named.items() if ids)
-    return "; ".join([*told, *places])
+    told = [f"{kind} {', '.join(ones)}" for kind, ones in named.items() if ones]
+    told += [f"polygon {' '.join(map(_place, targets.polygon))}"] if targets.polygon else []
+    told += [f"circle {_place(circle.centre)},{circle.radius_m:g}"] if circle else []
+    return "; ".join(told)
 
 
-def _called(one: str, names: Mapping[str, str]) -> str:
-    name = names.get(one, "")
-    return f"{one} ({name})" if name not in {"", one} else one
+def _places(targets: Targets) -> Sequence[tuple[str, Sequence[str]]]:
+    return ("zones", targets.zones), ("cells", targets.cells), ("groups", targets.groups)
+
+
+def _called(one: str, name: str | None) -> str:
+    return f"{one} ({name})" if name not in {None, "", one} else one
 
 
 def _place(position: Position) -> str:

@@ -118,15 +118,15 @@ async def test_broadcasts_are_counted_by_day_and_by_who_ordered_them(house: Hous
     assert (status, problem["type"]) == (422, "urn:city-gateway:problem:bad-period")
 
 
-async def test_the_ledgers_file_names_the_places_that_were_meant_and_those_that_are_gone_by_their_codes(house: House):
+async def test_the_ledgers_file_names_what_was_meant_and_what_is_gone_by_its_code(house: House):
     city = house.services.city
     square = GridCell(CellCode("C-1"), "古楼街道三", ((Position(36.6, 117.0), Position(36.7, 117.0), Position(36.7, 117.1)),))
     there = {"devices": [*city.devices.values()], "zones": [*city.zones.values()]}
     city.replace(**there, cells=[square, replace(square, code=CellCode("C-2"))])
-    await sent(house, targets={"zones": ["z-1"], "cells": ["C-1", "C-2"]})
+    await sent(house, targets={"speakers": ["spk-2"], "zones": ["z-1"], "cells": ["C-1", "C-2"]})
     city.replace(**there, cells=[square])
     async with house.call("GET", "/v1/broadcasts/export?format=csv") as answer:
-        assert "zones z-1 (全部); cells C-1 (古楼街道三), C-2" in (await answer.read()).decode("utf-8-sig")
+        assert "speakers spk-2 (广场音柱); zones z-1 (全部); cells C-1 (古楼街道三), C-2" in (await answer.read()).decode("utf-8-sig")
 
 
 async def test_the_ledger_and_its_figures_are_taken_as_spreadsheets_that_run_nothing(house: House):

@@ -26,15 +26,17 @@ from gateway.domain.broadcast import (
     Programme,
     Targets,
 )
+from gateway.domain.broadcast import View as Sight
 from gateway.domain.devices import CellCode, DeviceId, Position, ZoneId
 from gateway.domain.events import SYSTEM
 from gateway.domain.remarks import Remark, RemarkKind
 from gateway.errors import StorageFailed
 
 NOW = datetime(2026, 6, 1, 2, 0, tzinfo=UTC)
-CLIP, S1, S2 = ClipId("c" * 64), DeviceId("s1"), DeviceId("s2")
+CLIP, S1, S2, CAMERA = ClipId("c" * 64), DeviceId("s1"), DeviceId("s2"), DeviceId("cam-1")
 CORNERS = (Position(36.66123, 117.02), Position(36.67, 117.0301234), Position(36.65, 117.04))
-NAMES = Names({CLIP: "=cmd|' /C calc'!A0"}, {S1: "+horn"}, {"zones": {"Z": "滨河公园"}, "cells": {"C-1": "古楼街道三", "C-2": "C-2"}})
+PLACES = {"zones": {"Z": "滨河公园"}, "cells": {"C-1": "古楼街道三", "C-2": "C-2"}}
+NAMES = Names({CLIP: "=cmd|' /C calc'!A0"}, {S1: "+horn", CAMERA: "北门枪机"}, PLACES)
 SENT = Figures("PCMU", 250, 2, NOW, NOW + timedelta(seconds=9), "sip", 3, paused_s=4.0)
 BUSY = Remark(RemarkKind.END_REFUSED, reason="busy")
 FAILED = Delivery(BroadcastId("b1"), S2, DeliveryState.FAILED, NOW, "sip-486", detail="@busy", remarks=(BUSY,))
@@ -73,12 +75,19 @@ def test_a_row_of_a_delivery_says_by_which_path_what_was_sent_and_what_was_lost(
     assert (done["remarks"], failed["remarks"]) == ("", " ".join(BUSY.words))
 
 
-def test_a_place_stands_with_its_code_and_its_name(tmp_path: Path) -> None:
-    one = replace(
-        view(), broadcast=replace(view().broadcast, targets=Targets(cells=(CellCode("C-1"), CellCode("C-2")), zones=(ZoneId("Z"),)))
+def test_what_was_named_stands_with_its_code_and_its_name(tmp_path: Path) -> None:
+    targets = Targets(
+        speakers=(S1, S2),
+        cells=(CellCode("C-1"), CellCode("C-2")),
+        zones=(ZoneId("Z"),),
+        views=(Sight(CAMERA, "gate"), Sight(DeviceId("cam-2"))),
     )
-    (row,) = table(tmp_path / "ledger", FileKind.CSV, LedgerRows.BROADCASTS, one)
-    assert row["targets"] == "zones Z (滨河公园); cells C-1 (古楼街道三), C-2"
+    (row,) = table(
+        tmp_path / "ledger", FileKind.CSV, LedgerRows.BROADCASTS, replace(view(), broadcast=replace(view().broadcast, targets=targets))
+    )
+    assert row["targets"] == (
+        "speakers s1 (+horn), s2; zones Z (滨河公园); cells C-1 (古楼街道三), C-2; views cam-1 (北门枪机) gate, cam-2"
+    )
 
 
 @pytest.mark.parametrize("kind", FileKind)
