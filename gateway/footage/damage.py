@@ -1,7 +1,8 @@
-"""Puts on record, with an alarm, that the disk altered or lost a file of a package."""
+"""Puts on record, with an alarm, that the disk altered or lost a file of a package, and that it is found whole again."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 
 EVENT: Final = "footage.damaged"
+WHOLE_EVENT: Final = "footage.found-whole"
 
 
 class DamageDesk:
@@ -37,7 +39,8 @@ class DamageDesk:
         """A file is not what was `sealed` (name to SHA-256, hex). `to`: whose download, which was compared with that, was broken off at it;
         `at`: where it lies, if not in the request's folder.
 
-        On record once as long as that file stays as it is: whoever tries again and again raises no second alarm, nor does a restart.
+        On record once as long as that file stays as it is: whoever tries again and again raises no second alarm, nor does a restart. Anew
+        when it was found whole meanwhile.
         Nothing when the proof was written anew meanwhile, which alters nothing that was sealed.
         """
         name = altered.name
@@ -54,14 +57,35 @@ class DamageDesk:
                 detail = {"name": name, "sha256": sealed.get(name, ""), "why": altered.why}
                 await self._put_down(request, detail | ({"sent_to": to.name} if to else {}), lay)
 
+    async def found_whole(self, request: RequestId, names: Collection[str], *, sealed: Mapping[str, str], began: datetime) -> None:
+        """Files are what was `sealed`, by a reading that `began` then: on record for each that was told to be damaged until then."""
+        async with self._alone(request):
+            async with self._store.read() as tx:
+                over = [name for name in await tx.damage.names(request, until=began) if name in names]
+            for name in over:
+                self._log.info("footage.found_whole", request=request, file=name)
+                await self._put_down_whole(request, {"name": name, "sha256": sealed.get(name, "")})
+
     async def _put_down(self, request: RequestId, detail: Mapping[str, str], lay: Sequence[str | int]) -> None:
         async def change(tx: Tx) -> None:
-            known, at = await tx.footage.get(request), self._clock.now()
-            await write_down(tx, request, Step.DAMAGED, by=GATEWAY, at=at, detail=detail)
-            tx.emit(NewEvent(EVENT, request, at, {"state": known.state, "file": detail["name"]}))
+            at = await self._told(tx, request, Step.DAMAGED, EVENT, detail)
             await tx.damage.put(request, detail["name"], lay, at=at)
 
         await self._store.writer.write(change, lane=Lane.FOOTAGE)
+
+    async def _put_down_whole(self, request: RequestId, detail: Mapping[str, str]) -> None:
+        async def change(tx: Tx) -> None:
+            await self._told(tx, request, Step.FOUND_WHOLE, WHOLE_EVENT, detail)
+            await tx.damage.clear(request, detail["name"])
+
+        await self._store.writer.write(change, lane=Lane.FOOTAGE)
+
+    async def _told(self, tx: Tx, request: RequestId, step: Step, event: str, detail: Mapping[str, str]) -> datetime:
+        """Write `step` down and tell of it; when that was."""
+        known, at = await tx.footage.get(request), self._clock.now()
+        await write_down(tx, request, step, by=GATEWAY, at=at, detail=detail)
+        tx.emit(NewEvent(event, request, at, {"state": known.state, "file": detail["name"]}))
+        return at
 
 
 def _state(folder: Path, name: str, at: Path | None) -> tuple[str, tuple[int, ...]]:

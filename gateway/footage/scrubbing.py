@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -33,7 +33,8 @@ from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 
 HOLD_DAMAGED: Final = "hold.damaged"
-"""The action of an audit row about a file of a hold."""
+HOLD_FOUND_WHOLE: Final = "hold.found-whole"
+"""The actions of audit rows about a file of a hold."""
 _LOOK_S: Final = 600.0
 _GIVES_WAY_S: Final = 1.0
 _AT_ONCE: Final = 64
@@ -129,20 +130,20 @@ class Scrubber:
     async def _is_newly_damaged(self, piece: Piece, reader: Digester) -> bool:
         """Check one and put down what was found; whether it is damage, and not what was found the last time."""
         await self._give_way(piece)
+        began = self._clock.now()
         altered, sealed = await (self._proof(piece) if piece.kind is Stored.PROOF else self._file(piece, reader))
         async with self._store.read() as tx:
             if not await tx.scrubs.is_stored(piece):  # it was removed meanwhile, on record
                 return False
         finding = Finding(self._clock.now(), altered.why[:200] if altered else "")
-        is_new = altered is not None and finding.found != piece.found
-        if altered and piece.kind is not Stored.HELD:
-            at = self._path_of(piece) if piece.kind is Stored.DOCUMENT else None
-            await self._damage.found(RequestId(piece.owner), altered, sealed=sealed, at=at)
-        elif altered and is_new:
-            await self._tell_of_hold(piece, altered, finding)
+        is_news = finding.found != piece.found
+        if piece.kind is not Stored.HELD:
+            await self._tell(piece, altered, sealed, began=began)
+        elif is_news:
+            await self._tell_of_hold(piece, altered, finding, began=began)
         await self._store.writer.write(lambda tx: tx.scrubs.put(piece, finding), lane=Lane.FOOTAGE)
         self.figures.pieces += 1
-        return is_new
+        return is_news and altered is not None
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -187,14 +188,29 @@ class Scrubber:
 
     # -- telling ------------------------------------------------------------------------------------------------------
 
-    async def _tell_of_hold(self, piece: Piece, altered: Altered, finding: Finding) -> None:
-        """Put down that a held file is damaged; whoever is told of the hold's request is told of that, too."""
-        self._log.error("hold.damaged", hold=piece.owner, file=piece.name, why=altered.why)
+    async def _tell(self, piece: Piece, altered: Altered | None, sealed: Mapping[str, str], *, began: datetime) -> None:
+        """Have it told what was found of a request's file, document or proof by a reading that `began` then."""
+        request = RequestId(piece.owner)
+        if altered:
+            at = self._path_of(piece) if piece.kind is Stored.DOCUMENT else None
+            await self._damage.found(request, altered, sealed=sealed, at=at)
+        else:
+            names = BESIDE if piece.kind is Stored.PROOF else {piece.name}
+            await self._damage.found_whole(request, names, sealed=sealed, began=began)
+
+    async def _tell_of_hold(self, piece: Piece, altered: Altered | None, finding: Finding, *, began: datetime) -> None:
+        """Put down that a held file is damaged, or whole again; whoever is told of the hold's request is told of that, too."""
+        tell = self._log.error if altered else self._log.info
+        tell(HOLD_DAMAGED if altered else HOLD_FOUND_WHOLE, hold=piece.owner, file=piece.name, why=finding.found)
         async with self._store.read() as tx:
             hold = await tx.holds.get(HoldId(piece.owner))
         if hold.request is not None:
             whose = f"{hold.id}/{piece.name}"
-            await self._damage.found(hold.request, Altered(whose, altered.why), sealed={whose: piece.sha256}, at=self._path_of(piece))
+            sealed = {whose: piece.sha256}
+            if altered:
+                await self._damage.found(hold.request, Altered(whose, altered.why), sealed=sealed, at=self._path_of(piece))
+            else:
+                await self._damage.found_whole(hold.request, sealed.keys(), sealed=sealed, began=began)
 
         async def change(tx: Tx) -> None:
             _announce(tx, hold, piece, finding)
@@ -204,10 +220,10 @@ class Scrubber:
 
 
 def _announce(tx: Tx, hold: Hold, piece: Piece, finding: Finding) -> None:
-    at = finding.checked_at
-    tx.emit(NewEvent(HOLD_EVENT, hold.id, at, {"state": hold.state, "act": "damaged", "request": hold.request}))
-    detail = {"person": GATEWAY.name, "name": piece.name, "sha256": piece.sha256, "why": finding.found}
-    tx.record(AuditEntry(GATEWAY.actor, HOLD_DAMAGED, hold.id, at, detail))
+    at, action = finding.checked_at, HOLD_DAMAGED if finding.found else HOLD_FOUND_WHOLE
+    tx.emit(NewEvent(HOLD_EVENT, hold.id, at, {"state": hold.state, "act": action.removeprefix("hold."), "request": hold.request}))
+    detail = {"person": GATEWAY.name, "name": piece.name, "sha256": piece.sha256} | ({"why": finding.found} if finding.found else {})
+    tx.record(AuditEntry(GATEWAY.actor, action, hold.id, at, detail))
 
 
 def _proof(folder: Path, films: Mapping[str, str], sealed: Mapping[str, str]) -> tuple[Altered | None, Mapping[str, str]]:

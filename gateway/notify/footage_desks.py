@@ -92,6 +92,7 @@ STEPS: Final[Mapping[str, Telling]] = {
         *(Desk.BOTH, _ASK, "证据文件已损坏", "a file that is stored for it is damaged"),
         *("检查磁盘，从备份恢复该文件；在此之前勿移交", "look after the disk, bring the file back from a backup; hand nothing over before"),
     ),
+    "found-whole": Telling(Desk.BOTH, _OVER, "受损的证据文件已恢复完好", "a file that was damaged is found whole again"),
     "hand-over": Telling(Desk.REQUESTERS, _OVER, "已移交", "handed over"),
     "close-nothing-found": Telling(Desk.REQUESTERS, _OVER, "已查看，未发现", "viewed, nothing found"),
     "close-no-copy": Telling(Desk.REQUESTERS, _OVER, "已查看，未取复制件", "viewed, no copy taken"),

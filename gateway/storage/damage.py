@@ -1,4 +1,4 @@
-"""Files of packages that were found altered, as they lay on the disk when somebody was told."""
+"""Files of packages that were found altered and not whole since, as they lay on the disk when somebody was told."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -29,8 +29,18 @@ class DamageRepository:
         lay = await self._conn.scalar(select(table.lay).where(table.request == request, table.name == name))
         return None if lay is None else tuple(lay)
 
-    async def put(self, request: RequestId, name: str, lay: Sequence[str | int], *, at: datetime) -> None:
-        """Somebody is told now, of the file as it lies."""
+    async def names(self, request: RequestId, *, until: datetime) -> list[str]:
+        """Of which files somebody was told that they are altered, the last time by `until`."""
+        table = footage_damage.c
+        told = select(table.name).where(table.request == request, table.told_at <= until).order_by(table.name)
+        return [str(name) for name in await self._conn.scalars(told)]
+
+    async def clear(self, request: RequestId, name: str) -> None:
+        """The file was found whole: of the next damage somebody is told anew."""
         table = footage_damage.c
         await self._conn.execute(delete(footage_damage).where(table.request == request, table.name == name))
+
+    async def put(self, request: RequestId, name: str, lay: Sequence[str | int], *, at: datetime) -> None:
+        """Somebody is told now, of the file as it lies."""
+        await self.clear(request, name)
         await self._conn.execute(insert(footage_damage).values(request=request, name=name, lay=list(lay), told_at=at))

@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import json
 import os
+import random
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
@@ -20,7 +21,7 @@ from gateway.domain.footage import Document, DocumentKind, FootageState, Period,
 from gateway.domain.health import Board
 from gateway.domain.holds import HeldFile, Hold, HoldId, Keep, KeepState
 from gateway.domain.imports import Brought, Import, ImportId, ImportState
-from gateway.evidence.contents import CERTIFICATE, MANIFEST, SHEET, SUMS, SUMS_SIGNATURE
+from gateway.evidence.contents import CERTIFICATE, MANIFEST, SHEET, SUMS, SUMS_SIGNATURE, Altered
 from gateway.footage.damage import DamageDesk
 from gateway.footage.scrub_worker import Digester, Pace, digester
 from gateway.footage.scrubbing import Scrubber, ScrubRules
@@ -189,6 +190,67 @@ async def test_a_file_that_was_brought_back_is_found_whole_a_day_later(keeper: K
     assert len(await keeper.told()) == 1
 
 
+async def a_held_file(keeper: Keeper, request: RequestId | None) -> Path:
+    """The one file of the hold H-1, which may belong to `request`."""
+    window = Period(NOW - timedelta(hours=1), NOW)
+    hold = Hold(HoldId("H-1"), Person(SYSTEM, "gateway"), "why", (CAMERA,), window, NOW, NOW + 90 * DAY, request)
+    nvr = DeviceId("nvr-1")
+    file = HeldFile(hold.id, CAMERA, nvr, 1, "a_001.mp4", DIGEST, len(CONTENT), 1500, 0, window, (window,), NOW)
+    keep = Keep(hold.id, CAMERA, nvr, "rec-1", state=KeepState.WAITING)
+
+    async def change(tx) -> None:
+        await tx.holds.add(hold, [keep])
+        await tx.holds.add_file(file)
+
+    await keeper.desk.store.writer.write(change, lane=Lane.FOOTAGE)
+    path = keeper.evidence.path_of(file)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(CONTENT)
+    return path
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_each_damage_is_told_once_and_that_it_is_over_whatever_happens_to_stored_files(keeper: Keeper, seed: int) -> None:
+    chance = random.Random(seed)
+    scan = await keeper.desk.service.amending.add(REQUEST, SCAN, kind=DocumentKind.LETTER, name="介绍信.pdf", by=WANG)
+    held = await a_held_file(keeper, REQUEST)
+    places = {FILM: keeper.path(FILM), SHEET: keeper.path(SHEET), f"{scan.id}/介绍信.pdf": keeper.document(scan), "H-1/a_001.mp4": held}
+    whole = {name: path.read_bytes() for name, path in places.items()}
+    ways: dict[str, Callable[[Path], None] | None] = dict.fromkeys(places)
+    expected = []
+    for _ in range(8):
+        for name, path in places.items():
+            way = chance.choice([None, None, altered, lost])
+            if way != ways[name]:
+                path.write_bytes(whole[name])
+                if way is not None:
+                    way(path)
+                expected.append((name, "damaged" if way else "found-whole"))
+            ways[name] = way
+        await later(keeper)
+        await keeper.checked(4)
+    custody = (await keeper.desk.service.dossier(REQUEST)).custody
+    said = [(entry.detail["name"], str(entry.step)) for entry in custody if entry.step in ("damaged", "found-whole")]
+    assert sorted(said) == sorted(expected)
+    told = [(event.data["file"], "damaged") for event in await keeper.told()]
+    told += [(event.data["file"], "found-whole") for event in await keeper.told("footage.found-whole")]
+    assert sorted(told) == sorted(expected)
+    acts = [("H-1/a_001.mp4", event.data["act"]) for event in await keeper.told("footage.hold")]
+    assert acts == [one for one in expected if one[0] == "H-1/a_001.mp4"]
+
+
+async def test_a_reading_that_began_before_the_damage_was_told_does_not_say_that_it_is_over(keeper: Keeper) -> None:
+    damage = keeper.scrubber()._damage
+    began = keeper.desk.clock.now()
+    await later(keeper, timedelta(seconds=1))
+    lost(keeper.path(FILM))
+    await damage.found(REQUEST, Altered(FILM, "is missing"), sealed={FILM: DIGEST})
+    await damage.found_whole(REQUEST, {FILM}, sealed={FILM: DIGEST}, began=began)
+    assert await keeper.told("footage.found-whole") == []
+    await damage.found_whole(REQUEST, {FILM}, sealed={FILM: DIGEST}, began=keeper.desk.clock.now())
+    assert [event.data for event in await keeper.told("footage.found-whole")] == [{"state": "ready", "file": FILM}]
+
+
 @pytest.mark.parametrize("way", [altered, lost])
 @pytest.mark.parametrize("name", [MANIFEST, SUMS, SUMS_SIGNATURE, CERTIFICATE, SHEET])
 async def test_a_damaged_proof_is_told(keeper: Keeper, name: str, way: Callable[[Path], None]) -> None:
@@ -250,20 +312,7 @@ async def test_a_document_that_was_uploaded_again_and_altered_anew_is_told_anew(
 
 @pytest.mark.parametrize("request_id", [None, REQUEST])
 async def test_a_held_file_is_told_by_its_hold_and_to_the_desk_of_its_request(keeper: Keeper, request_id: RequestId | None) -> None:
-    window = Period(NOW - timedelta(hours=1), NOW)
-    hold = Hold(HoldId("H-1"), Person(SYSTEM, "gateway"), "why", (CAMERA,), window, NOW, NOW + 90 * DAY, request_id)
-    nvr = DeviceId("nvr-1")
-    file = HeldFile(hold.id, CAMERA, nvr, 1, "a_001.mp4", DIGEST, len(CONTENT), 1500, 0, window, (window,), NOW)
-    keep = Keep(hold.id, CAMERA, nvr, "rec-1", state=KeepState.WAITING)
-
-    async def change(tx) -> None:
-        await tx.holds.add(hold, [keep])
-        await tx.holds.add_file(file)
-
-    await keeper.desk.store.writer.write(change, lane=Lane.FOOTAGE)
-    path = keeper.evidence.path_of(file)
-    path.parent.mkdir(parents=True)
-    path.write_bytes(CONTENT)
+    path = await a_held_file(keeper, request_id)
     await later(keeper)
     await keeper.checked(3)
     assert await keeper.told("footage.hold") == []

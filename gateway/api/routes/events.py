@@ -61,6 +61,7 @@ TYPES = frozenset(
         "discovery.ended",
         "footage.custody",
         "footage.damaged",
+        "footage.found-whole",
         "footage.papers",
         "footage.hold",
         "footage.request",

@@ -40,6 +40,7 @@ class Step(StrEnum):
     DENIED = "denied"
     DOWNLOADED = "downloaded"
     DAMAGED = "damaged"
+    FOUND_WHOLE = "found-whole"
     VIEWED = "viewed"
     CLOSED = "closed"
     HANDED_OVER = "handed-over"
