@@ -15,6 +15,21 @@ export function Checked({ one, of }: { one: Pick<Dossier, "checks">; of: string 
   );
 }
 
+/** Of a hold's files, of which there are many: each that is damaged, and of the others since when all were read again. */
+export function CheckedFiles({ checks }: { checks: readonly Check[] }) {
+  const whole = checks.filter((each) => each.found === "").map((each) => each.checked_at);
+  return (
+    <>
+      {checks.map((each) => each.found !== "" && (
+        <p key={each.name} class="wrong checked" data-checked={each.name}>
+          <code>{each.name}</code> {outcome(each)}
+        </p>
+      ))}
+      {whole.length > 0 && <p class="dim checked">{t("footage.checked.files", { n: whole.length, at: exact(whole.reduce((a, b) => (a < b ? a : b))) })}</p>}
+    </>
+  );
+}
+
 function outcome({ checked_at, found }: Check): string {
   const at = exact(checked_at);
   return found === "" ? t("footage.checked", { at }) : t("footage.checked.damaged", { at, found: damage(found) });

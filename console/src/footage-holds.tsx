@@ -3,7 +3,8 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { get, postOnce } from "./api";
 import type { City } from "./city";
-import type { Dossier, Period } from "./footage";
+import type { Check, Dossier, Period } from "./footage";
+import { CheckedFiles } from "./footage-checked";
 import { exact, reason, span, t, worded } from "./i18n";
 import { may, tell, touched } from "./session";
 
@@ -27,6 +28,7 @@ interface Hold extends Period {
   expires_at: string;
   note: string;
   keeps?: Keep[];
+  checks?: Check[];
 }
 
 const DAYS = [7, 30, 90];
@@ -109,6 +111,7 @@ export function Holds({ city, one }: { city: City; one: Dossier }) {
               </li>
             ))}
           </ul>
+          <CheckedFiles checks={hold.checks ?? []} />
         </div>
       ))}
       <HoldNow cameras={one.cameras} window={one} why={`${one.case_number} ${one.purpose}`} request={one.id} placed={() => void said(read)} />

@@ -96,6 +96,19 @@ describe("the footage desk", () => {
     words.language.value = "en";
   });
 
+  it("says of a hold's files which are damaged, and of the others since when all were read again", async () => {
+    const { CheckedFiles } = await import("./footage-checked");
+    const check = (name: string, day: number, found = "") => ({ name, checked_at: `2026-09-${day}T06:00:00Z`, found });
+    const said = (checks: Parameters<typeof CheckedFiles>[0]["checks"]) => {
+      const [each, rest] = (CheckedFiles({ checks }) as { props: { children: [unknown[], { props: { children: string } } | false] } }).props.children;
+      return [each.filter(Boolean).length, rest && rest.props.children];
+    };
+    const [at, later] = [words.exact("2026-09-20T06:00:00Z"), words.exact("2026-09-21T06:00:00Z")];
+    expect(said([])).toEqual([0, false]);
+    expect(said([check("a", 21)])).toEqual([0, `1 file checked, at ${later}: as it was stored`]);
+    expect(said([check("a", 21), check("b", 20), check("c", 19, "is missing")])).toEqual([1, `2 files checked since ${at}: as they were stored`]);
+  });
+
   it("names in a line of custody what was asked for in vain and how often, and what was had from another request", async () => {
     const { detail } = await import("./footage-dossier");
     const told = () => detail({ why: "not-yours", times: 9, asked: ["a.mp4", "b.mp4"], others: 2 });

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import Field
@@ -230,9 +231,14 @@ def dossier_out(
         coverage=[coverage_out(export) for export in dossier.exports],
         files=[file_out(file) for file in dossier.files],
         brought=brought_out(brought),
-        checks=_checks(brought, findings),
+        checks=checks_out(findings, {one.id: one.name for one in brought}),
         custody=[custody_out(call, entry) for entry in dossier.custody],
     )
+
+
+def checks_out(findings: Mapping[str, Finding], called: Mapping[str, str] = MappingProxyType({})) -> list[CheckOut]:
+    """What was found of each piece that is stored; `called`: by which name it is shown where that is not its key."""
+    return [CheckOut(name=called.get(key, key), checked_at=one.checked_at, found=one.found) for key, one in findings.items()]
 
 
 def masked(number: str) -> str:
@@ -318,11 +324,6 @@ def brought_out(brought: Iterable[Import]) -> list[BroughtFileOut]:
 def _brought(one: Import) -> BroughtFileOut:
     same = {name: getattr(one, name) for name in ("name", "sha256", "size", "downloads", "removed")}
     return BroughtFileOut(**same, original_name=one.brought.original_name, camera=one.brought.camera)
-
-
-def _checks(brought: Iterable[Import], findings: Mapping[str, Finding]) -> list[CheckOut]:
-    names: dict[str, str] = {one.id: one.name for one in brought}
-    return [CheckOut(name=names.get(key, key), checked_at=one.checked_at, found=one.found) for key, one in findings.items()]
 
 
 def _progress(camera: DeviceId, found: Progress) -> ProgressOut:

@@ -1,10 +1,15 @@
 """Holds through the door: placed and ended by those who may, within their scopes, once however often it is sent."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from gateway.domain.access import Role
-from tests.api.house import CAMERA, House, open_street
+from gateway.domain.footage import Period
+from gateway.domain.holds import HeldFile, HoldId
+from gateway.domain.scrubbing import Finding, Piece, Stored
+from gateway.storage.store import Tx
+from gateway.storage.writer import Lane
+from tests.api.house import CAMERA, RECORDER, House, open_street
 
 
 def order(house: House, *cameras: str, **changes: object) -> dict:
@@ -33,6 +38,31 @@ async def test_a_hold_is_placed_shown_extended_and_released_by_its_owner(house: 
     assert shown["state"] == "released"
     _, audit = await house.json("GET", "/v1/audit?limit=10", role=Role.APPROVER)
     assert {"hold.place", "hold.extend", "hold.release"} <= {row["action"] for row in audit["items"]}
+
+
+async def checked(house: House, hold: dict, found: dict[str, str]) -> None:
+    """Files of a hold that were read again just now, with what was found; the last of them is removed."""
+    name, now = HoldId(hold["id"]), house.clock.now()
+    window = Period(now - timedelta(hours=2), now - timedelta(hours=1))
+
+    async def change(tx: Tx) -> None:
+        for number, (called, why) in enumerate(found.items(), 1):
+            gone = number == len(found)
+            await tx.holds.add_file(
+                HeldFile(name, CAMERA, RECORDER, number, called, "a" * 64, 7, 25, 0, window, (window,), now, removed=gone)
+            )
+            await tx.scrubs.put(Piece(Stored.HELD, name, called, called, "a" * 64, now), Finding(now, why))
+
+    await house.services.store.writer.write(change, lane=Lane.FOOTAGE)
+
+
+async def test_a_hold_says_when_its_files_were_read_again_and_what_was_found(house: House):
+    hold = await placed(house)
+    assert hold["checks"] == []
+    await checked(house, hold, {"a_001.mp4": "", "a_002.mp4": "is missing", "gone.mp4": "is missing"})
+    _, shown = await house.json("GET", f"/v1/footage/holds/{hold['id']}", role=Role.LIAISON)
+    assert [(one["name"], one["found"]) for one in shown["checks"]] == [("a_001.mp4", ""), ("a_002.mp4", "is missing")]
+    assert {datetime.fromisoformat(one["checked_at"]) for one in shown["checks"]} == {house.clock.now()}
 
 
 async def test_a_hold_is_ended_by_its_owner_or_an_approver_and_nobody_else(house: House):

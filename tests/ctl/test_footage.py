@@ -19,6 +19,7 @@ from tests.api.house import CAMERA, House, open_street
 from tests.api.test_broadcasts import sound
 from tests.api.test_brought_files import liaison
 from tests.api.test_footage import filing
+from tests.api.test_holds import checked, placed
 from tests.ctl.running import gatewayctl, in_2031, on_a_terminal
 from tests.footage.shelf import unavailable
 
@@ -137,6 +138,14 @@ async def _held(house: House, request: str) -> None:
     assert hold["id"] in listed.out
     ended = await gatewayctl(house, "footage", "release", hold["id"], "--note", "已结", "-o", "json", role=Role.LIAISON)
     assert (ended.code, json.loads(ended.out)[0]["state"]) == (0, "released"), ended.err
+
+
+async def test_one_hold_is_shown_with_what_was_found_when_its_files_were_read_again(house: House):
+    hold = await placed(house)
+    await checked(house, hold, {"a_001.mp4": "", "a_002.mp4": "is missing", "gone.mp4": ""})
+    one = await gatewayctl(house, "footage", "holds", hold["id"], role=Role.LIAISON)
+    told = [line.split("  ")[-1].strip() for line in one.out.splitlines() if ".mp4" in line]
+    assert (one.code, told) == (0, ["as it was stored", "is missing"]), one.err
 
 
 async def test_a_package_of_brought_files_alone_is_fetched_and_proved(house: House, tmp_path: Path):

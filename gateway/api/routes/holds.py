@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from gateway.api.footage_json import CheckOut, checks_out
 from gateway.api.footage_reach import must_reach_hold, must_see_hold, reach, searched
 from gateway.api.models import Ident, Input, Instant, Output, Page, PageQuery, Text
 from gateway.api.paging import moment_cursor, to_cursor
@@ -99,6 +100,7 @@ class HoldDetailOut(HoldOut):
     """A hold with what is kept for it, camera by camera and device by device."""
 
     keeps: list[KeepOut]
+    checks: list[CheckOut] = Field(description="The last of each file in the evidence store; none before the first is due.")
 
 
 class HoldPage(Page[HoldOut]):
@@ -121,7 +123,7 @@ async def place_hold(call: Call, body: HoldIn) -> HoldDetailOut:
     must_reach(call.caller.key, cameras, call.services.city)
     request = RequestId(body.request) if body.request else None
     order = HoldOrder(cameras, Period(body.start, body.end), body.reason, body.expires_at, request, body.everything)
-    return _detail(await call.services.holds.place(order, by=call.caller.person))
+    return await _detail(call, await call.services.holds.place(order, by=call.caller.person))
 
 
 @routes.op("GET", "/v1/footage/holds", needs=Permission.FOOTAGE_READ)
@@ -141,10 +143,10 @@ async def list_holds(call: Call, query: HoldQuery) -> HoldPage:
 
 @routes.op("GET", "/v1/footage/holds/{hold_id}", needs=Permission.FOOTAGE_READ, problems=(NotFound, Forbidden))
 async def read_hold(call: Call) -> HoldDetailOut:
-    """One hold with how far it is secured."""
+    """One hold with how far it is secured, and when its files were read again."""
     found = await call.services.holds.get(_id(call))
     await must_see_hold(call, found.hold)
-    return _detail(found)
+    return await _detail(call, found)
 
 
 @routes.op(
@@ -190,8 +192,15 @@ def _hold(hold: Hold) -> HoldOut:
 _SAME = ("id", "state", "reason", "created_at", "expires_at", "request", "everything", "ended_at", "note")
 
 
-def _detail(folder: HoldFolder) -> HoldDetailOut:
-    return HoldDetailOut(**_hold(folder.hold).model_dump(), keeps=[_keep(keep, folder.files) for keep in folder.keeps])
+async def _detail(call: Call, folder: HoldFolder) -> HoldDetailOut:
+    stored = {file.name for file in folder.files if not file.removed}
+    async with call.services.store.read() as tx:
+        findings = await tx.scrubs.of(folder.hold.id)
+    return HoldDetailOut(
+        **_hold(folder.hold).model_dump(),
+        keeps=[_keep(keep, folder.files) for keep in folder.keeps],
+        checks=checks_out({name: finding for name, finding in findings.items() if name in stored}),
+    )
 
 
 def _keep(keep: Keep, files: tuple[HeldFile, ...]) -> KeepOut:

@@ -20,6 +20,7 @@ _KEEPS = (
     *(column(name) for name in ("camera", "device", "state", "overwrite_at", "stored_bytes", "locked", "reason")),
     *(column(name, wide=True) for name in ("reserved_bytes", "next_at")),
 )
+_CHECKS = (*(column(name) for name in ("name", "checked_at")), Column("FOUND", lambda check: check["found"] or "as it was stored"))
 
 
 def add_to(app: typer.Typer) -> None:
@@ -56,12 +57,16 @@ def hold(
 
 def holds(
     ctx: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="One of them, with what is kept and when that was read again.", metavar="HOLD")] = None,
     *,
     request: Annotated[str | None, typer.Option(help="Those of this request.")] = None,
     state: Annotated[str | None, typer.Option(help="active, released or expired.")] = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """The holds, the newest first."""
+    """The holds, the newest first; of one, what is kept for it and what was found when that was read again."""
+    if name:
+        _told(client_of(ctx).get(f"/v1/footage/holds/{name}"), output)
+        return
     show(client_of(ctx).every("/v1/footage/holds", request=request, state=state), _COLUMNS, output)
 
 
@@ -87,3 +92,5 @@ def _told(placed: dict[str, Any], output: Format) -> None:
         return
     show([placed], _COLUMNS, output)
     show(placed["keeps"], _KEEPS, output)
+    if placed.get("checks"):
+        show(placed["checks"], _CHECKS, output)
