@@ -14,7 +14,10 @@ UNJUDGED: Final = frozenset({ExportState.PENDING, ExportState.EXPORTING})
 
 
 class CameraFetch:
-    """What is known of one camera's footage while it is fetched. `held`: what holds have secured of it; `bytes_per_s`: of its footage."""
+    """What is known of one camera's footage while it is fetched.
+
+    `at_hand`: what holds and other requests have of it, which needs no room; `bytes_per_s`: of its footage.
+    """
 
     def __init__(
         self,
@@ -24,7 +27,7 @@ class CameraFetch:
         *,
         prefix: str,
         claim: Claim,
-        held: Sequence[Period] = (),
+        at_hand: Sequence[Period] = (),
         bytes_per_s: float,
     ) -> None:
         self.export = export
@@ -32,7 +35,7 @@ class CameraFetch:
         self.files = files
         self.prefix = prefix
         self.claim = claim
-        self._held = tuple(held)
+        self._at_hand = tuple(at_hand)
         self._bytes_per_s = bytes_per_s
 
     def done(self) -> timedelta:
@@ -44,11 +47,11 @@ class CameraFetch:
         return sum(file.size for file in self.files)
 
     def expected(self) -> int:
-        """How many bytes are to come still: of what there is and neither a file nor a hold has, nothing once it is judged, or as long as
+        """How many bytes are to come still: of what there is and nobody has yet, nothing once it is judged, or as long as
         its devices have not said what they have by now."""
         if self.export.state not in UNJUDGED or self.export.awaited:
             return 0
-        return expected_bytes(left_out((*self._there(), *self._held), self.export.recorded, least=LEAST_GAP), self._bytes_per_s)
+        return expected_bytes(left_out((*self._there(), *self._at_hand), self.export.recorded, least=LEAST_GAP), self._bytes_per_s)
 
     def missing(self, origin: Origin) -> Iterator[tuple[Period, bool]]:
         """What `origin` has and no file (true time), each with whether a file ends where it begins.

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 from weakref import WeakValueDictionary
@@ -387,14 +388,17 @@ class Fulfilment:
         for number, export in enumerate(dossier.exports, start=1):
             if export.state in UNJUDGED:
                 window = dossier.request.window_of(export.camera)
+                files = [file for file in dossier.files if file.camera == export.camera]
                 held = await self._adoption.of(export.camera, export.recorder, window, (window,)) if self._adoption else []
+                others = await self._take_over.offered(export, export.first, window, files)
+                at_hand = [file.runs for file in held] + [file.runs for file in others]
                 fetch = CameraFetch(
                     export,
                     window,
-                    [file for file in dossier.files if file.camera == export.camera],
+                    files,
                     prefix=f"{number:02d}_{_safe(export.camera)}_",
                     claim=claim_of(dossier.request),
-                    held=[run for file in held for run in file.runs],
+                    at_hand=tuple(chain.from_iterable(at_hand)),
                     bytes_per_s=rates.get(export.camera, self._fetching.bytes_per_s),
                 )
                 fetches.append(fetch)

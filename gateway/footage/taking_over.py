@@ -1,7 +1,7 @@
 """What was fetched for one request serves another that asks for the same: the recorder is not asked to replay it twice."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from gateway.domain.footage import LEAST_GAP, FootageFile, Origin, Period, RequestId, TimeSource, clipped, joined, total
+from gateway.domain.footage import LEAST_GAP, Export, FootageFile, Origin, Period, RequestId, TimeSource, clipped, joined, total
 from gateway.footage.adopting import fits, linked
 from gateway.footage.camera_fetch import CameraFetch
 from gateway.footage.filework import to_the_end
@@ -35,12 +35,8 @@ class TakeOver:
 
         Each is read before: what is not what was stored is fetched instead. Nothing where the clock was set within the window.
         """
-        if origin.clock is not None and origin.clock.stepped:
-            return
-        request, camera = fetch.export.request, fetch.export.camera
-        async with self._store.read() as tx:
-            others = await tx.footage.others_files(request, camera, fetch.window)
-        for file in serving(others, origin, fetch.window, fetch.files):
+        request = fetch.export.request
+        for file in await self.offered(fetch.export, origin, fetch.window, fetch.files):
             number = next_number(one.number for one in fetch.files)
             own = replace(file, request=request, number=number, name=f"{fetch.prefix}{number:03d}.mp4", downloads=0)
             if await to_the_end(_taken, self._folder_of(file.request) / file.name, self._folder_of(request) / own.name, file.sha256):
@@ -48,6 +44,14 @@ class TakeOver:
                 fetch.files.append(own)
             else:
                 self._log.warning("footage.not_taken_over", request=file.request, file=file.name)
+
+    async def offered(self, export: Export, origin: Origin, window: Period, there: Sequence[FootageFile]) -> list[FootageFile]:
+        """What `into` would add, as far as that can be said unread: it takes no room on the disk. `there`: what the request has of it."""
+        if origin.clock is not None and origin.clock.stepped:
+            return []
+        async with self._store.read() as tx:
+            others = await tx.footage.others_files(export.request, export.camera, window)
+        return list(serving(others, origin, window, there))
 
 
 def serving(others: Iterable[FootageFile], origin: Origin, window: Period, there: Iterable[FootageFile]) -> Iterator[FootageFile]:

@@ -115,6 +115,16 @@ async def test_what_holds_have_secured_needs_no_room(bench: Bench, store: Store)
     assert (done.request.state, disk.jobs) == (FootageState.READY, [])
 
 
+async def test_what_another_request_has_needs_no_room(where: Street, store: Store, clock: SimulatedClock, tmp_path: Path) -> None:
+    disk = Disk(free=100 * MIB)
+    disk.open.set()
+    async with working(disk.desk(where, store, clock, tmp_path)) as desk:
+        await desk.settled((await approved(desk)).id)
+        disk.free = MIB
+        done = await desk.settled((await approved(desk)).id)
+    assert (done.request.state, len(disk.jobs)) == (FootageState.READY, 1)
+
+
 @dataclass(eq=False)
 class Coming:
     """Footage that is being fetched."""
