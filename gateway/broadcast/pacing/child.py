@@ -81,7 +81,8 @@ class Pacing:
                 due = self._conductor.due
             if due is not None and due <= now:
                 self._late = max(self._late, now - due)
-                self._report(self._conductor.turn(now, self._wire.send))
+                if ended := self._conductor.turn(now, self._wire.send):
+                    self._report(ended)
                 self._after_turn(now)
             due = self._conductor.due  # asked for once a turn: that looks at every chorus
             if self._hear(self._pause(due)):

@@ -87,16 +87,12 @@ class Numbers(NamedTuple):
 
 class Voice(Protocol):
     """A sound in packets. `slot_s`: it begins at a multiple of this; `due`: when the next step is to be taken, None while there is none;
-    `over`: nothing will follow."""
+    `over`: nothing will follow. All are plain attributes: `due` is read several times for each step."""
 
     shape: Shape
     slot_s: float
-
-    @property
-    def due(self) -> float | None: ...
-
-    @property
-    def over(self) -> bool: ...
+    due: float | None
+    over: bool
 
     def begin(self, at: float) -> None: ...
 
@@ -112,33 +108,29 @@ class Whole:
         """`sound`: encoded as the shape says; `lead_in` in samples."""
         self.shape = shape
         self.slot_s = SLOT_S
+        self.due: float | None = None
+        """When the next packet is; after the last one, when it has had its time."""
         self.over = False
         self._sound = memoryview(sound)
         self._lead = lead_in * shape.sample_bytes
         self._packets = -(-(self._lead + len(self._sound)) // shape.packet_bytes)
         self._next = 0
-        self._start: float | None = None
-
-    @property
-    def due(self) -> float | None:
-        """When the next packet is; after the last one, when it has had its time."""
-        return None if self.over or self._start is None else self._start + self._next * self.shape.packet_s
+        self._start = 0.0
 
     def begin(self, at: float) -> None:
-        self._start = at
+        self._start = self.due = at
 
     def take(self, now: float) -> Packet | None:
-        due = self.due
-        if due is None:
+        if self.due is None:
             return None
         if self._next >= self._packets:
-            self.over = True
+            self.over, self.due = True, None
             return None
-        if now - due > LONGEST_CATCH_UP_S:
-            assert self._start is not None
-            self._start += now - due
+        if now - self.due > LONGEST_CATCH_UP_S:
+            self._start += now - self.due
         number = self._next
         self._next += 1
+        self.due = self._start + self._next * self.shape.packet_s
         return Packet(self._payload(number), number * self.shape.packet_samples, number == 0)
 
     def _payload(self, number: int) -> bytes | memoryview:
@@ -183,6 +175,7 @@ class Live:
         """
         self.shape = shape
         self.slot_s = SLOT_S if well is None else LIVE_SLOT_S
+        self.due: float | None = None
         self.over = False
         self.dropped = 0
         self._lead = -(-lead_in // shape.packet_samples)
@@ -196,23 +189,28 @@ class Live:
         self._well = well
         self._look = 0.0  # how long after `_next` there will be something to fetch
 
-    @property
-    def due(self) -> float | None:
+    def _plan(self) -> None:
+        """Set `due`; called by all that changes what it depends on."""
         if self._next is None or self.over:
-            return None
-        if self._lead > 0 or self._frames or self._closed:
-            return self._next
-        if self._well is not None:
-            return self._next + self._look
-        return self._next + self.shape.packet_s  # a late one is waited for, for one packet's time
+            self.due = None
+        elif self._lead > 0 or self._frames or self._closed:
+            self.due = self._next
+        elif self._well is not None:
+            self.due = self._next + self._look
+        else:
+            self.due = self._next + self.shape.packet_s  # a late one is waited for, for one packet's time
 
     def begin(self, at: float) -> None:
         self._next = at
+        self._plan()
 
     def push(self, data: bytes, now: float) -> None:
         """Take encoded sound of any length."""
-        if self._closed:
-            return
+        if not self._closed:
+            self._add(data, now)
+            self._plan()
+
+    def _add(self, data: bytes, now: float) -> None:
         if len(data) == self.shape.packet_bytes and not self._rest:  # as a rule
             self._frames.append((now, data))
         else:
@@ -234,10 +232,16 @@ class Live:
         if self._rest and not self._closed:
             self._frames.append((self._next or 0.0, self._rest + self.shape.quiet(self.shape.packet_bytes - len(self._rest))))
         self._closed = True
+        self._plan()
 
     def take(self, now: float) -> Packet | None:
         if self._next is None or self.over:
             return None
+        packet = self._step(now, self._next)
+        self._plan()
+        return packet
+
+    def _step(self, now: float, next_: float) -> Packet | None:
         if self._well is not None:
             self._fetch(self._well)
             if not self._frames and not self._closed and self._lead <= 0 and self._look < self.shape.packet_s:
@@ -249,9 +253,9 @@ class Live:
                 return None
             self._filled = min(self.FILLED, self._filled + (self._lead <= 0))
             self._lead -= 1
-            return self._packet(self.shape.quiet(self.shape.packet_bytes), max(self._next, now - LONGEST_CATCH_UP_S))
+            return self._packet(self.shape.quiet(self.shape.packet_bytes), max(next_, now - LONGEST_CATCH_UP_S))
         came, payload = self._frames.popleft()
-        planned = self._next + self._look
+        planned = next_ + self._look
         if (came > planned and self._well is None) or now - planned > LONGEST_CATCH_UP_S:
             planned = now  # late: from now on so much later
         self._filled = max(0, self._filled - 1)
@@ -261,7 +265,7 @@ class Live:
     def _fetch(self, well: "Well") -> None:
         pieces, closed = well.read()
         for came, data in pieces:
-            self.push(data, came)
+            self._add(data, came)
         if closed:
             self.close()
 
@@ -421,7 +425,12 @@ class Conductor:
     @property
     def due(self) -> float | None:
         """When there is something to do next; None while there is nothing."""
-        return min((due for chorus in self._choruses if (due := chorus.voice.due) is not None), default=None)
+        soonest = None
+        for chorus in self._choruses:
+            due = chorus.voice.due
+            if due is not None and (soonest is None or due < soonest):
+                soonest = due
+        return soonest
 
     def begin(self, choruses: Iterable[Chorus], now: float) -> None:
         """Let these begin together: at once where nothing is under way, else at the next slot."""
@@ -438,13 +447,14 @@ class Conductor:
     def turn(self, now: float, send: Send) -> list[Ended]:
         """Send all that is due at `now`; who ended by that."""
         ended: list[Ended] = []
+        until = now + _EPSILON_S
         for chorus in list(self._choruses):
-            while chorus.listeners and (due := chorus.voice.due) is not None and due <= now + _EPSILON_S:
-                packet = chorus.voice.take(now)
-                if packet is not None:
-                    lost = chorus.sent(now, send(chorus, packet))
+            voice = chorus.voice
+            while (due := voice.due) is not None and due <= until and chorus.listeners:
+                packet = voice.take(now)
+                if packet is not None and (lost := chorus.sent(now, send(chorus, packet))):
                     ended += [self._part(chorus, listener, End.LOST) for listener in lost]
-            if chorus.voice.over:
+            if voice.over:
                 ended += [self._part(chorus, listener, chorus.end_of(listener)) for listener in list(chorus.listeners)]
         return ended
 

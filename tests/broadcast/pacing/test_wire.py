@@ -5,7 +5,7 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from gateway.broadcast.pacing.core import Chorus, Numbers, Shape, Whole
-from gateway.broadcast.pacing.wire import RING_FROM, SHARED_FROM, UdpLine, Wire
+from gateway.broadcast.pacing.wire import RING_FROM, SHARED_FROM, VECTOR_FROM, UdpLine, Wire
 from tests.broadcast.pacing.rings import WAYS, Way
 
 TURNS = 100
@@ -21,7 +21,7 @@ def drain(ear: socket.socket) -> list[str]:
     return heard
 
 
-@pytest.mark.parametrize("count", [3, SHARED_FROM, SHARED_FROM + 101])
+@pytest.mark.parametrize("count", [VECTOR_FROM - 1, VECTOR_FROM, SHARED_FROM, SHARED_FROM + 101])
 def test_each_of_many_gets_each_packet_once_and_who_cannot_be_reached_is_told(count: int) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours:
         ear.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
@@ -41,11 +41,37 @@ def test_each_of_many_gets_each_packet_once_and_who_cannot_be_reached_is_told(co
             assert list(wire.send(chorus, packet)) == [lines[0], lines[-1]]
             assert sorted(drain(ear)) == sorted(hosts[1:-1])
             chorus.sent(0.02 * turn, [])
-        assert wire._choirs[chorus]._parts[0]._second is None  # who began together is served by one thread before long
+        assert not two_threads(wire, chorus)  # who began together is served by one thread before long
         chorus.changes += 1
         assert list(wire.send(chorus, packet)) == [lines[0], lines[-1]]
-        assert wire._choirs[chorus]._parts[0]._second is None  # and stays so when somebody leaves
+        assert not two_threads(wire, chorus)  # and stays so when somebody leaves
     assert sum(thread.name == "second sender" for thread in threading.enumerate()) <= 1
+
+
+def two_threads(wire: Wire, chorus: Chorus) -> bool:
+    return any(getattr(part, "_second", None) is not None for part in wire._choirs[chorus]._parts)
+
+
+@pytest.mark.parametrize("count", [VECTOR_FROM - 1, VECTOR_FROM])
+@pytest.mark.parametrize("connected", [False, True], ids=["addressed", "connected"])
+@pytest.mark.parametrize("here", ["127.0.0.1", "::1"])
+def test_those_of_one_socket_are_sent_to_alike_by_one_call_and_by_a_call_each(here: str, connected: bool, count: int) -> None:
+    family = socket.AF_INET6 if ":" in here else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as ear, socket.socket(family, socket.SOCK_DGRAM) as ours:
+        ear.bind((here, 0))
+        ear.setblocking(False)
+        if connected:
+            ours.connect(ear.getsockname())
+        lines = [UdpLine(number, ours, None if connected else (here, ear.getsockname()[1])) for number in range(count)]
+        chorus = Chorus(Whole(bytes(160), Shape(8_000, 160, b"\xd5")), lines, payload_type=8, numbers=Numbers(1, 1, 1))
+        chorus.voice.begin(0.0)
+        packet = chorus.voice.take(0.0)
+        assert packet is not None
+        assert not list(Wire().send(chorus, packet))
+        heard = [ear.recv(2_048) for _ in range(count)]
+        assert heard == [chorus.header(packet) + bytes(packet.payload)] * count
+        with pytest.raises(BlockingIOError):
+            ear.recv(2_048)
 
 
 @WAYS
