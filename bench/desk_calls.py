@@ -34,9 +34,10 @@ from gateway.domain.health import Board
 from gateway.drivers.base import Span, Target
 from gateway.errors import GatewayError, Unreachable
 from gateway.footage.cut_file import Finished
-from gateway.footage.fulfilment import Fetching
+from gateway.footage.fetching import Fetching
 from gateway.footage.ledger import EVENT
 from gateway.footage.register import load_register, shipped_register
+from gateway.footage.securing import EvidenceStore
 from gateway.footage.service import FootageService
 from gateway.footage.space import Space
 from gateway.footage.worker import Job
@@ -183,6 +184,7 @@ async def desk_in(folder: Path) -> AsyncIterator[Desk]:
             target_of=lambda device: Target(device, "127.0.0.1", Ports(), Credentials("", "")),
             new_id=lambda: f"F-{next(numbers)}",
             fetching=Fetching(folder / "footage", folder / "keys", Space(folder, floor=1 << 20), exports=8),
+            evidence=EvidenceStore(folder / "holds"),
             worker=fetch,
         )
         (folder / "footage").mkdir(exist_ok=True)

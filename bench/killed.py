@@ -40,8 +40,9 @@ from gateway.drivers.base import Target
 from gateway.drivers.http import Http
 from gateway.drivers.onvif.device import OnvifDevice
 from gateway.errors import NotFound
-from gateway.footage.fulfilment import Fetching
+from gateway.footage.fetching import Fetching
 from gateway.footage.register import load_register, shipped_register
+from gateway.footage.securing import EvidenceStore
 from gateway.footage.service import FootageService, Rules
 from gateway.footage.space import Space
 from gateway.footage.stretches import Take
@@ -255,6 +256,7 @@ async def _work(folder: Path, ports: tuple[int, int], window: Period) -> None:
             worker=_worker,
             new_id=lambda: "request",
             fetching=Fetching(folder / "footage", folder / "evidence", Space(folder, floor=1), segment=SEGMENT),
+            evidence=EvidenceStore(folder / "holds"),
             rules=Rules(),
         )
         tasks = [group.create_task(store.writer.run(), name="writer")]

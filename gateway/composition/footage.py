@@ -7,10 +7,9 @@ from datetime import timedelta
 from gateway import tuning
 from gateway.composition.ground import Ground, fresh
 from gateway.domain.devices import DeviceId
-from gateway.footage.adopting import Adoption
 from gateway.footage.clocks import KnownClocks
 from gateway.footage.coverage import CoverageDesk
-from gateway.footage.fulfilment import Fetching
+from gateway.footage.fetching import Fetching
 from gateway.footage.holds import HoldDesk
 from gateway.footage.looks import Looks
 from gateway.footage.precautions import Precautions
@@ -82,12 +81,12 @@ def _service(ground: Ground, coverage: CoverageDesk, space: Space, slowed: Calla
             exports=footage.workers,
             bytes_per_s=tuning.holds(footage).bytes_per_s,
         ),
+        evidence=_evidence_store(ground),
         rules=tuning.footage(footage),
         destinations=tuning.destinations(footage),
         retries=tuning.retries(footage),
         slowed=slowed,
         cards=coverage,
-        adoption=Adoption(ground.store, _evidence_store(ground)),
     )
 
 
@@ -134,7 +133,7 @@ def _precautions(ground: Ground, holds: HoldDesk) -> Precautions | None:
 def _scrubber(ground: Ground, service: FootageService) -> Scrubber | None:
     """None where the operator wants nothing read again."""
     rules = tuning.scrubs(ground.config.footage)
-    return service.scrubber(_evidence_store(ground), rules) if rules.every else None
+    return service.scrubber(rules) if rules.every else None
 
 
 def _evidence_store(ground: Ground) -> EvidenceStore:

@@ -2,10 +2,10 @@
 
 - Asked for: `service` over `filing`, `register`, `amending`; who reads it and what is refused: `reading`, `refusals`.
 - Found: `locating`, `coverage`, `looks`, `clocks`.
-- Fetched: `fulfilment` over `stretches`, `camera_fetch`, `progress`, by turns (`turns`, `patience`) and where there is room (`space`); in a
-  process of its own `worker`, `exporting`, `cutting`, `cut_file`, `timing`. Had from another request: `taking_over`. Brought by a person:
-  `imports`.
-- Held before it is overwritten: `holds`, `securing`, `precautions`, `adopting`.
+- Fetched: `fulfilment`, camera by camera by `fetching` over `stretches`, `camera_fetch`, `progress`, by turns (`turns`, `patience`) and
+  where there is room (`planning`, `short_of_room`, `space`); in a process of its own `worker`, `exporting`, `cutting`, `cut_file`,
+  `timing`. Had from a hold or another request: `adopting`, `taking_over`. Brought by a person: `imports`.
+- Held before it is overwritten: `holds`, `securing`, `precautions`.
 - Sealed: `sealing`, `proving`, `resealing` with `papers`, `stationery`, `instructions`, signed by `keys`, `sm2_key`.
 - Looked at: `strips`, `viewing`, `viewing_page`.
 - Given away: `handover`, `links`, `link_page`, compared with its seal by `comparing` and `damage`; sent by `sending`, `carrying` to

@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from gateway.clock import Clock
 from gateway.domain.city import City
@@ -15,14 +15,17 @@ from gateway.domain.footage import (
     NO_RECORDER,
     NOT_RECORDED,
     ClockPart,
+    Dossier,
     Export,
     ExportState,
     FootageRequest,
     Origin,
     Period,
     clipped,
+    clocks_told,
     gaps,
     joined,
+    judged,
 )
 from gateway.drivers.base import Span
 from gateway.errors import AuthenticationFailed, Busy, DeadlineExceeded, DeviceError, NotFound, Overloaded, Unreachable
@@ -32,6 +35,8 @@ from gateway.footage.patience import patiently
 
 T = TypeVar("T")
 ASK_TIMEOUT_S: Final = 30.0
+_ANSWER_S: Final = 10.0
+"""So long the fetching waits for recorders that have not said yet what they have: one may be busy for half an hour."""
 _AT_ONCE: Final = 16
 _OF_ALL_CAMERAS: Final = (Unreachable, DeadlineExceeded, AuthenticationFailed, Busy)
 """What a recorder fails with for one camera it fails with for the others, too."""
@@ -82,9 +87,9 @@ class Round:
 
 
 class Locator:
-    """Asks the recorders, and the cameras' cards for what those leave out.
+    """Asks the recorders, and the cameras' cards for what those leave out; what was secured under holds counts as recorded.
 
-    `adoption`: what was secured under holds counts as recorded; None where there are none. `cards`: None where no camera has one.
+    `cards`: None where no camera has one.
     """
 
     def __init__(
@@ -95,7 +100,7 @@ class Locator:
         clock: Clock,
         search_of: Callable[[DeviceId], RecordingSearch],
         cards: Cards | None,
-        adoption: Adoption | None,
+        adoption: Adoption,
     ) -> None:
         self._city = city
         self._clocks = clocks
@@ -104,11 +109,41 @@ class Locator:
         self._cards = cards
         self._adoption = adoption
 
-    async def of(self, request: FootageRequest, camera: DeviceId, asking: Round) -> Export:
-        """What there is of one camera's window: PENDING with that, NOTHING or FAILED with the reason.
+    async def of_all(self, dossier: Dossier) -> list[Export]:
+        """What there is, camera by camera. Once there is something to fetch, whoever has not answered in `_ANSWER_S` is `awaited`."""
+        cameras, asking = dossier.request.cameras, Round()
+        found: dict[DeviceId, Export] = {}
 
-        The card is asked only for what the recorder and the holds leave out.
+        async def ask(camera: DeviceId) -> None:
+            found[camera] = await self.of(dossier, camera, asking)
+
+        async with asyncio.TaskGroup() as group:
+            patience = group.create_task(self._clock.sleep(_ANSWER_S), name="locate patience")
+            waiting = {patience, *(group.create_task(ask(camera), name=f"locate {camera}") for camera in cameras)}
+            while waiting - {patience} and (patience in waiting or all(one.state is not ExportState.PENDING for one in found.values())):
+                _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in waiting:
+                task.cancel()
+        return [found[camera] if camera in found else self._awaited(dossier, camera) for camera in cameras]
+
+    async def of(self, dossier: Dossier, camera: DeviceId, asking: Round) -> Export:
+        """What there is of one camera's window now: PENDING with that, NOTHING or FAILED with the reason.
+
+        The card is asked only for what the recorder and the holds leave out. What an earlier attempt obtained stays obtained, whatever the
+        recorder says by now, and what it said then stays known, as of then, when it says nothing.
         """
+        before = dossier.export_of(camera)
+        if before is not None and before.state is ExportState.DONE:
+            return before
+        found = await self._now(dossier.request, camera, asking)
+        if before is None or found.state is ExportState.PENDING:
+            return found
+        files = dossier.files_of(camera)
+        stays = files or (found.state is ExportState.FAILED and before.recorded)
+        return judged(before, files, dossier.request.window_of(camera), error=found.reason) if stays else found
+
+    async def _now(self, request: FootageRequest, camera: DeviceId, asking: Round) -> Export:
+        """As `of`, whatever was known before."""
         found = await self._of(request, camera, asking)
         return found if found.state is ExportState.FAILED else replace(found, told_at=self._clock.now())
 
@@ -120,10 +155,12 @@ class Locator:
         holding = await self._cards.card(camera, window)
         return export if holding is None else self._with_card(export, holding, window)
 
-    def awaited(self, request: FootageRequest, camera: DeviceId) -> Export:
-        """The export of a camera whose recorder has not answered yet."""
+    def _awaited(self, dossier: Dossier, camera: DeviceId) -> Export:
+        """The export of a camera whose recorder has not answered yet; what an earlier attempt heard and obtained of it stays."""
+        if (before := dossier.export_of(camera)) is not None:
+            return replace(before, state=ExportState.PENDING, reason="", awaited=True)
         place = self._city.recorder_of(camera)
-        return Export(request.id, camera, place[0].id if place else DeviceId(""), "", awaited=True)
+        return Export(dossier.request.id, camera, place[0].id if place else DeviceId(""), "", awaited=True)
 
     async def card(self, camera: DeviceId, window: Period) -> Origin | None:
         """What the camera's own card has of `window` now; None where it has nothing, or does not say."""
@@ -169,8 +206,6 @@ class Locator:
 
     async def _with_held(self, export: Export, window: Period) -> Export:
         """`export` with what was secured under holds, which counts as recorded whatever the recorder has by now."""
-        if self._adoption is None:
-            return export
         held = await self._adoption.of(export.camera, export.recorder, window, export.coverage)
         if not held:
             return export
@@ -201,3 +236,17 @@ class Locator:
         known = self._city.devices.get(camera)
         recorded = (window,) if holding.told is Told.UNLISTED else holding.recorded
         return Origin(camera, holding.recording, known.serial if known else "", holding.offset, recorded, holding.clock)
+
+
+def told_of(exports: Sequence[Export]) -> dict[str, Any]:
+    """What the custody log says of what there is, and of which cameras that is not known yet."""
+    answered = [export for export in exports if not export.awaited]
+    cards = {export.camera: _times(export.card.recorded) for export in answered if export.card}
+    awaited = [export.camera for export in exports if export.awaited]
+    told = {"recorded": {export.camera: _times(export.recorded) for export in answered}, "clocks": clocks_told(answered)}
+    before = {one.camera: one.told_at.isoformat() for one in answered if one.told_at and one.state is not ExportState.PENDING}
+    return told | ({"as_of": before} if before else {}) | ({"on_cards": cards} if cards else {}) | ({"awaited": awaited} if awaited else {})
+
+
+def _times(periods: Sequence[Period]) -> list[list[str]]:
+    return [[period.start.isoformat(), period.end.isoformat()] for period in periods]

@@ -38,14 +38,14 @@ from gateway.drivers.base import Target
 from gateway.errors import Conflict, Fault, Forbidden, InvalidInput, NotFound
 from gateway.evidence import archive
 from gateway.evidence.contents import BESIDE, SUMS, digests_in, names_in
-from gateway.footage.adopting import Adoption
 from gateway.footage.amending import AmendingDesk
 from gateway.footage.carrying import USUAL_RETRIES, Carrier, Retries
 from gateway.footage.comparing import Comparer
 from gateway.footage.damage import DamageDesk
 from gateway.footage.destinations import Destination
+from gateway.footage.fetching import Fetching
 from gateway.footage.filing import Sought, accepted, looked_for
-from gateway.footage.fulfilment import Fetching, Fulfilment
+from gateway.footage.fulfilment import Fulfilment
 from gateway.footage.handover import HandOverDesk
 from gateway.footage.imports import ImportDesk
 from gateway.footage.ledger import Ledger
@@ -133,10 +133,10 @@ class FootageService:
         target_of: Callable[[DeviceId], Target],
         new_id: Callable[[], str],
         fetching: Fetching,
+        evidence: EvidenceStore,
         rules: Rules = Rules(),
         slowed: Callable[[DeviceId], bool] = lambda _: False,
         cards: Cards | None = None,
-        adoption: Adoption | None = None,
         worker: Worker = run_worker,
         destinations: Sequence[Destination] = (),
         retries: Retries = USUAL_RETRIES,
@@ -148,6 +148,7 @@ class FootageService:
         self._new_id = new_id
         self._rules = rules
         self._folder = fetching.folder
+        self._evidence = evidence
         self._has_card = cards.has_card if cards else lambda _: False
         self._ledger = Ledger(store, clock)
         self._prover = Prover(
@@ -163,9 +164,9 @@ class FootageService:
             search_of=search_of,
             target_of=target_of,
             fetching=fetching,
+            evidence=evidence,
             slowed=slowed,
             cards=cards,
-            adoption=adoption,
             worker=worker,
         )
         self.readings = ReadingDesk(store=store, clock=clock)
@@ -265,15 +266,15 @@ class FootageService:
             space=space,
         )
 
-    def scrubber(self, evidence: EvidenceStore, rules: ScrubRules) -> Scrubber:
-        """Who reads again what is stored for requests, and in `evidence` for holds."""
+    def scrubber(self, rules: ScrubRules) -> Scrubber:
+        """Who reads again what is stored for requests and holds."""
         return Scrubber(
             store=self._store,
             clock=self._clock,
             damage=self.damage,
             folder_of=self._prover.folder_of,
             documents=self._folder / DOCUMENTS,
-            evidence=evidence,
+            evidence=self._evidence,
             alone=self._fulfilment.alone,
             busy=lambda: self._fulfilment.busy,
             rules=rules,

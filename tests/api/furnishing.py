@@ -47,10 +47,11 @@ from gateway.drivers.registry import Drivers
 from gateway.footage.clocks import KnownClocks
 from gateway.footage.coverage import CoverageDesk
 from gateway.footage.destinations import Destination
-from gateway.footage.fulfilment import Fetching
+from gateway.footage.fetching import Fetching
 from gateway.footage.holds import HoldDesk
 from gateway.footage.looks import Looks
 from gateway.footage.register import load_register, shipped_register
+from gateway.footage.securing import EvidenceStore
 from gateway.footage.service import FootageService
 from gateway.footage.space import Space
 from gateway.footage.strips import StripDesk
@@ -262,6 +263,7 @@ def _footage(ground: Ground, destinations: Sequence[Destination]) -> dict[str, A
         target_of=drivers.target_of,
         new_id=lambda: ground.fresh("F"),
         fetching=Fetching(folder / "footage", folder / "evidence", Space(folder / "footage", floor=1 << 20)),
+        evidence=EvidenceStore(folder / "holds"),
         cards=coverage,
         destinations=[*destinations, DirectoryDestination("share", folder / "share", mounted=False)],
     )

@@ -13,7 +13,6 @@ from gateway.domain.footage import RequestId
 from gateway.evidence.contents import Altered
 from gateway.footage.damage import DamageDesk
 from gateway.footage.scrubbing import ScrubRules
-from gateway.footage.securing import EvidenceStore
 from tests.api.house import House
 from tests.api.test_footage_links import holder
 from tests.footage.shelf import CONTENT, DIGEST, FILM, ready
@@ -102,7 +101,7 @@ async def test_a_dossier_says_when_its_files_were_checked_by_themselves_and_what
     (folder / FILM).write_bytes(b"altered")
     _, dossier = await house.json("GET", REQUEST, role=Role.LIAISON)
     assert dossier["checks"] == []
-    scrubber = house.services.footage.scrubber(EvidenceStore(folder / "holds"), ScrubRules())
+    scrubber = house.services.footage.scrubber(ScrubRules())
     began = house.clock.now() + timedelta(days=31)
     house.clock.step(timedelta(days=31))
     task = asyncio.create_task(scrubber.run())

@@ -19,13 +19,14 @@ from gateway.domain.health import Board, Standing
 from gateway.drivers.base import Target
 from gateway.drivers.http import Http
 from gateway.drivers.onvif.device import OnvifDevice
-from gateway.footage.adopting import Adoption
 from gateway.footage.cut_file import Finished
-from gateway.footage.fulfilment import Fetching, Worker
+from gateway.footage.fetching import Fetching
 from gateway.footage.locating import Cards
 from gateway.footage.register import load_register, shipped_register
+from gateway.footage.securing import EvidenceStore
 from gateway.footage.service import FootageService, Rules
 from gateway.footage.space import Space, free_bytes
+from gateway.footage.stretches import Worker
 from gateway.footage.worker import run_worker
 from gateway.storage.store import Store
 from simulators import city as simulated
@@ -150,7 +151,7 @@ def desk_of(
     keep_free: int = 1 << 20,
     free_of: Callable[[Path], int] = free_bytes,
     bytes_per_s: float = 20_000,
-    adoption: Adoption | None = None,
+    evidence: EvidenceStore | None = None,
     cards: Cards | None = None,
 ) -> Desk:
     space = Space(folder, floor=keep_free, free_of=free_of)
@@ -165,7 +166,7 @@ def desk_of(
         new_id=lambda: f"fr-{next(_ids)}",
         fetching=Fetching(folder, folder / "evidence", space, segment=segment, bytes_per_s=bytes_per_s),
         rules=rules or Rules(),
-        adoption=adoption,
+        evidence=evidence or EvidenceStore(folder / "holds"),
         cards=cards,
         worker=worker,
     )

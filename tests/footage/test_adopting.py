@@ -3,10 +3,12 @@
 from datetime import timedelta
 from pathlib import Path
 
+from gateway.clock import SimulatedClock
 from gateway.domain.devices import DeviceId
 from gateway.domain.footage import Period
 from gateway.domain.holds import HeldFile, Hold, HoldId, Keep
 from gateway.footage.adopting import Adoption
+from gateway.footage.ledger import Ledger
 from gateway.footage.securing import EvidenceStore
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
@@ -36,9 +38,11 @@ async def held(store: Store, *files: HeldFile) -> None:
     await store.writer.write(change, lane=Lane.FOOTAGE)
 
 
-async def test_a_card_fills_what_the_recorder_leaves_out_in_order_and_no_minute_comes_twice(store: Store, tmp_path: Path) -> None:
+async def test_a_card_fills_what_the_recorder_leaves_out_in_order_and_no_minute_comes_twice(
+    store: Store, clock: SimulatedClock, tmp_path: Path
+) -> None:
     await held(store, *(minute(number, CAMERA) for number in (1, 2, 3)), minute(1, RECORDER), minute(3, RECORDER))
-    adoption = Adoption(store, EvidenceStore(tmp_path))
+    adoption = Adoption(store=store, ledger=Ledger(store, clock), evidence=EvidenceStore(tmp_path), folder_of=tmp_path.joinpath)
     chosen = await adoption.of(CAMERA, RECORDER, WINDOW, (WINDOW,))
     assert [(file.device, file.number) for file in chosen] == [(RECORDER, 1), (CAMERA, 2), (RECORDER, 3)]
     part = Period(START + 30 * timedelta(seconds=1), START + MINUTE)

@@ -17,7 +17,6 @@ from gateway.domain.health import Standing
 from gateway.domain.holds import Hold, HoldId, HoldState, KeepState
 from gateway.domain.imports import Brought
 from gateway.errors import Conflict
-from gateway.footage.adopting import Adoption
 from gateway.footage.holds import HoldDesk
 from gateway.footage.securing import EvidenceStore
 from gateway.footage.service import Rules
@@ -109,10 +108,10 @@ async def test_a_request_gets_what_was_secured_when_its_recorder_has_lost_it(ben
     bench.where.state.ail(recorder, Fault(answer=Answer.REFUSE))
     then = folder.keeps[0].offset
     bench.where.board.put(Standing(DeviceId(recorder.id), offset=then + timedelta(seconds=90)))
-    adoption = Adoption(store, EvidenceStore(bench.folder))
+    evidence = EvidenceStore(bench.folder)
     window = placed.hold.window
     wanted = filing(cameras=(camera,), window=Period(window.start + timedelta(seconds=ago_s), window.end))
-    async with working(desk_of(bench.where, store, bench.clock, bench.folder.parent / "footage", adoption=adoption)) as requests:
+    async with working(desk_of(bench.where, store, bench.clock, bench.folder.parent / "footage", evidence=evidence)) as requests:
         request = await requests.service.submit(wanted, by=WANG)
         await requests.service.approve(request.id, by=ZHAO)
         done = asyncio.create_task(requests.settled(request.id))
@@ -145,8 +144,8 @@ async def test_a_request_gets_what_was_secured_from_the_cameras_own_card(bench: 
         lambda: bench.clock.advance(1),
         wanted=lambda folder: any((keep.device, keep.state) == (camera, KeepState.SECURED) for keep in folder.keeps),
     )
-    adoption = Adoption(store, EvidenceStore(bench.folder))
-    async with working(desk_of(bench.where, store, bench.clock, bench.folder.parent / "footage", adoption=adoption)) as requests:
+    evidence = EvidenceStore(bench.folder)
+    async with working(desk_of(bench.where, store, bench.clock, bench.folder.parent / "footage", evidence=evidence)) as requests:
         request = await requests.service.submit(filing(cameras=(camera,), window=placed.hold.window), by=WANG)
         if not known:
             city.replace(devices=[device for device in city.devices.values() if device.id != recorder.id])

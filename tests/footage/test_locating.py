@@ -15,8 +15,8 @@ from gateway.drivers.base import Span
 from gateway.errors import AuthenticationFailed, DeviceFault, Unreachable
 from gateway.evidence.contents import MANIFEST, SHEET
 from gateway.footage.cut_file import Finished
-from gateway.footage.fulfilment import Worker
 from gateway.footage.locating import RecordingSearch, Round
+from gateway.footage.stretches import Worker
 from gateway.footage.worker import Job, run_worker
 from gateway.storage.store import Store
 from simulators.faults import Fault

@@ -11,7 +11,6 @@ from gateway.clock import SimulatedClock
 from gateway.domain.footage import Emergency, FootageRequest, FootageState, Step
 from gateway.domain.holds import KeepState
 from gateway.errors import Conflict
-from gateway.footage.adopting import Adoption
 from gateway.footage.cut_file import Finished
 from gateway.footage.securing import EvidenceStore
 from gateway.footage.space import Space
@@ -33,9 +32,9 @@ class Disk:
     jobs: list[str] = field(default_factory=list)
     looks: int = 0
 
-    def desk(self, where: Street, store: Store, clock: SimulatedClock, folder: Path, adoption: Adoption | None = None) -> Desk:
+    def desk(self, where: Street, store: Store, clock: SimulatedClock, folder: Path, evidence: EvidenceStore | None = None) -> Desk:
         """One whose cameras are expected to record a MiB a second: a minute needs 72 of them."""
-        return desk_of(*(where, store, clock, folder), worker=self.work, free_of=self.look, bytes_per_s=MIB, adoption=adoption)
+        return desk_of(*(where, store, clock, folder), worker=self.work, free_of=self.look, bytes_per_s=MIB, evidence=evidence)
 
     def look(self, _: Path) -> int:
         self.looks += 1
@@ -109,8 +108,8 @@ async def test_an_emergency_is_fetched_as_far_as_there_is_room_and_says_so(
 async def test_what_holds_have_secured_needs_no_room(bench: Bench, store: Store) -> None:
     placed = await bench.desk.place(order(camera_of(bench.where)), by=WANG)
     await bench.settled(placed.hold.id, KeepState.SECURED)
-    disk, adoption = Disk(free=2 * MIB), Adoption(store, EvidenceStore(bench.folder))
-    async with working(disk.desk(bench.where, store, bench.clock, bench.folder.parent / "footage", adoption)) as desk:
+    disk, evidence = Disk(free=2 * MIB), EvidenceStore(bench.folder)
+    async with working(disk.desk(bench.where, store, bench.clock, bench.folder.parent / "footage", evidence)) as desk:
         done = await desk.settled((await approved(desk, window=placed.hold.window)).id)
     assert (done.request.state, disk.jobs) == (FootageState.READY, [])
 

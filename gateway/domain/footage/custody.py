@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from gateway.domain.devices import DeviceId
 from gateway.domain.events import Person
 from gateway.domain.footage.exports import Export, FootageFile
 from gateway.domain.footage.workflow import FootageRequest, RequestId
@@ -76,3 +77,11 @@ class Dossier:
     exports: tuple[Export, ...] = ()
     files: tuple[FootageFile, ...] = ()
     custody: tuple[CustodyEntry, ...] = ()
+
+    def files_of(self, camera: DeviceId) -> list[FootageFile]:
+        """The files of one camera's footage."""
+        return [file for file in self.files if file.camera == camera]
+
+    def export_of(self, camera: DeviceId) -> Export | None:
+        """How far one camera's footage is; None before it was located."""
+        return next((export for export in self.exports if export.camera == camera), None)
