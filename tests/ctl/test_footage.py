@@ -140,6 +140,20 @@ async def _held(house: House, request: str) -> None:
     assert (ended.code, json.loads(ended.out)[0]["state"]) == (0, "released"), ended.err
 
 
+@pytest.mark.parametrize("option", [("--request", "F-1"), ("--state", "active")])
+async def test_one_hold_is_not_chosen_from_a_list(option: tuple[str, str]):
+    refused = await gatewayctl(None, "footage", "holds", "H-1", *option)
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err.endswith("and HOLD is one.\n  → Leave HOLD out for a list, or --request and --state for the one.\n")
+
+
+@pytest.mark.parametrize("option", [("--camera", "CAM-1"), ("--start", "2026-03-01T08:00Z"), ("--for", "10m")])
+async def test_a_request_is_held_with_cameras_and_times_of_its_own(option: tuple[str, str]):
+    refused = await gatewayctl(None, "footage", "hold", "F-1", *option, "--why", "x")
+    assert (refused.code, refused.out) == (2, "")
+    assert "A request has cameras and times of its own.\n  → Leave REQUEST out, or --camera and the times." in refused.err
+
+
 async def test_one_hold_is_shown_with_what_was_found_when_its_files_were_read_again(house: House):
     hold = await placed(house)
     await checked(house, hold, {"a_001.mp4": "", "a_002.mp4": "is missing", "gone.mp4": ""})

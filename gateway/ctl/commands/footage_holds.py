@@ -43,6 +43,9 @@ def hold(
     output: Output = Format.TABLE,
 ) -> None:
     """Hold footage from now on: what its device would overwrite is copied into the evidence store, the rest is watched."""
+    if request and (camera or start or end or length):
+        hint = "Leave REQUEST out, or --camera and the times."
+        raise Failed("A request has cameras and times of its own.", exit_code=Exit.USAGE, hint=hint)
     client = client_of(ctx)
     what = _of_request(client, request) if request else {"cameras": camera or [], **window_of(start, end, length)}
     if not what["cameras"] or "start" not in what:
@@ -64,6 +67,9 @@ def holds(
     output: Output = Format.TABLE,
 ) -> None:
     """The holds, the newest first; of one, what is kept for it and what was found when that was read again."""
+    if name and (request or state):
+        hint = "Leave HOLD out for a list, or --request and --state for the one."
+        raise Failed("--request and --state choose from the list of holds, and HOLD is one.", exit_code=Exit.USAGE, hint=hint)
     if name:
         _told(client_of(ctx).get(f"/v1/footage/holds/{name}"), output)
         return
