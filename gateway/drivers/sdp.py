@@ -100,11 +100,12 @@ def _direction(attributes: list[tuple[str, str]], default: str = "") -> str:
 
 def _media(lines: list[str], session_direction: str) -> Media:
     words = lines[0][2:].split()
-    rtp = len(words) > 2 and "RTP/" in words[2].upper()  # what else there is (T.38 over UDPTL) has formats of its own
-    if len(words) < 4 or (rtp and not all(_NUMBER.fullmatch(word) for word in words[3:])):
+    if len(words) < 4:
         raise ProtocolError("an SDP media line is malformed")
+    rtp = "RTP/" in words[2].upper()  # what else there is (T.38 over UDPTL) has formats of its own
     attributes = _attributes(lines)
-    encodings = (_encoding(int(word), attributes) for word in words[3:] if rtp)
+    # TP-LINK's cameras say "smart/1/90000" where a payload type belongs, others "(null)": their other media are as good as any.
+    encodings = (_encoding(int(word), attributes) for word in words[3:] if rtp and _NUMBER.fullmatch(word))
     return Media(
         kind=words[0].lower(),
         encodings=tuple(encoding for encoding in encodings if encoding is not None),

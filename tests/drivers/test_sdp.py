@@ -26,8 +26,11 @@ def test_static_payload_types_need_no_rtpmap_and_unknown_ones_are_passed_over() 
     assert [encoding.name for encoding in found.media[0].encodings] == ["PCMA"]
 
 
-@pytest.mark.parametrize("other", ["m=image 0 udptl t38", "m=message 2855 TCP/MSRP *"])
-def test_lines_of_something_else_than_rtp_and_an_empty_one_ahead_are_passed_over(other: str) -> None:
+@pytest.mark.parametrize(
+    "other",
+    ["m=image 0 udptl t38", "m=message 2855 TCP/MSRP *", "m=application/TP-LINK 0 RTP/AVP smart/1/90000", "m=audio 0 RTP/AVP (null)"],
+)
+def test_media_that_nobody_can_read_and_an_empty_line_ahead_are_passed_over(other: str) -> None:
     found = sdp.parse(f"\r\nv=0\r\nm=audio 5004 RTP/AVP 8\r\n{other}\r\n".encode())
     assert [[encoding.name for encoding in media.encodings] for media in found.media] == [["PCMA"], []]
 
@@ -49,7 +52,7 @@ def test_the_time_of_a_packet_is_the_descriptions_within_reason(lines: str, pack
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"<html>", b"v=0\nm=audio\n", b"v=0\nm=audio 0 RTP/AVP x\n", b"v=0\na=" + b"x" * 3000, b"v=0\n" + b"m=audio 0 RTP/AVP 0\n" * 40],
+    [b"", b"<html>", b"v=0\nm=audio\n", b"v=0\na=" + b"x" * 3000, b"v=0\n" + b"m=audio 0 RTP/AVP 0\n" * 40],
 )
 def test_what_is_no_sdp_is_refused(body: bytes) -> None:
     with pytest.raises(ProtocolError):
