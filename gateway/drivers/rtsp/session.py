@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from gateway.drivers import sdp
@@ -46,7 +46,17 @@ async def describe(connection: Connection, path: str, headers: Sequence[tuple[st
     url = base_url(connection.target, path)
     answer = await connection.request("DESCRIBE", url, [("Accept", "application/sdp"), *headers])
     base = answer.headers.get("Content-Base") or answer.headers.get("Content-Location") or url
-    return resolve(connection.target, base, ""), sdp.parse(answer.body)
+    return resolve(connection.target, base, ""), _as_we_see_it(sdp.parse(answer.body))
+
+
+def _as_we_see_it(described: SessionDescription) -> SessionDescription:
+    """The description with its directions as ONVIF has them, from our side (Streaming, 5.3): a device that says of its pictures to send
+    them means its own, and listens where it says to receive."""
+    if not any(media.kind == "video" and media.direction == "sendonly" for media in described.media):
+        return described
+    turned = {"sendonly": "recvonly", "recvonly": "sendonly"}
+    media = tuple(replace(media, direction=turned.get(media.direction, media.direction)) for media in described.media)
+    return replace(described, media=media)
 
 
 async def set_up(

@@ -142,6 +142,26 @@ async def test_of_two_backchannels_one_is_set_up() -> None:
         assert [asked.url.rpartition("/")[2] for asked in peer.asked if asked.method == "SETUP"] == ["video", "back"]
 
 
+OWN_VIEW = SPEAKER_SDP.replace("a=recvonly", "a=sendonly").partition("m=audio")[0]
+MICROPHONE = "m=audio 0 RTP/AVP 0\na=sendonly\na=control:microphone\n"
+BACK = "m=audio 0 RTP/AVP 8\na=recvonly\na=control:back\n"
+
+
+@pytest.mark.parametrize("audio", [MICROPHONE + BACK, BACK])
+async def test_a_device_that_writes_directions_from_its_own_side_is_spoken_to_where_it_listens(audio: str) -> None:
+    async with listening(Peer(sdp=OWN_VIEW + audio)) as peer:
+        session = await opened(peer)
+        assert peer.last("SETUP").url.endswith("/back")
+        await session.close()
+
+
+async def test_a_microphone_is_not_spoken_to() -> None:
+    async with listening(Peer(sdp=OWN_VIEW + MICROPHONE)) as peer:
+        with pytest.raises(NotSupported) as refused:
+            await opened(peer)
+        assert refused.value.code == "no-backchannel"
+
+
 async def test_packets_cover_the_time_that_the_description_names() -> None:
     async with listening(Peer(sdp=SPEAKER_SDP + "a=ptime:40\n")) as peer:
         session = await opened(peer)
