@@ -35,8 +35,9 @@ _ASKED_AT_MOST = 16  # times a second that a device may ask something of us whil
 _FAREWELL_S = 1.0
 _OVER = frozenset({"rtsp-454"})  # what says that the device has no such session any more
 _DEFAULT_SESSION_S = 60  # RFC 2326, 12.37
-_SESSION = re.compile(r"([^\s;]{1,256})(?:\s*;\s*timeout\s*=\s*(\d{1,6}))?")
+_SESSION = re.compile(r"([^\s;]{1,256})(?:\s*;\s*timeout\s*=\s*(\d{1,6}))?", re.IGNORECASE)
 _SAFE_PATH = re.compile(r"/[!-~]*")
+_SCHEMES = re.compile(r"(?:rtspu?://)+(?=rtspu?://)", re.IGNORECASE)  # some devices write it twice
 # What a device may ask of us; all else is answered 501, and REDIRECT never followed.
 _ANSWERED = frozenset({"OPTIONS", "GET_PARAMETER", "SET_PARAMETER", "ANNOUNCE", "TEARDOWN"})
 
@@ -72,7 +73,7 @@ def resolve(target: Target, base: str, control: str) -> str:
 
 def _kept(target: Target, url: str) -> str:
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(_SCHEMES.sub("", url, count=1))
     except ValueError as error:
         raise ProtocolError(f"{target.device}: names a URL that is none") from error
     return base_url(target, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
@@ -450,10 +451,16 @@ class Connection(asyncio.Protocol):
             self._take_request(message)
 
     def _take_response(self, response: Response) -> None:
-        number = response.headers.get("CSeq")
-        waiting = self._pending.get(int(number)) if number.isascii() and number.isdecimal() and len(number) < 10 else None
+        waiting = self._pending.get(self._number_of(response))
         if waiting is not None and not waiting.done():
             waiting.set_result(response)
+
+    def _number_of(self, response: Response) -> int:
+        """Its CSeq, -1 for none. Where a device leaves it out, the only request that waits is meant."""
+        number = response.headers.get("CSeq")
+        if not number and len(self._pending) == 1:
+            return next(iter(self._pending))
+        return int(number) if number.isascii() and number.isdecimal() and len(number) < 10 else -1
 
     def _take_request(self, request: Request) -> None:
         """Answer what the device asks; a TEARDOWN ends the session (RFC 2326, 10.7)."""

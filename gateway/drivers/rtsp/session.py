@@ -13,8 +13,9 @@ from gateway.drivers.sdp import Media, SessionDescription
 from gateway.drivers.textual import Response
 from gateway.errors import DeviceFault, NotSupported, ProtocolError
 
-_INTERLEAVED = re.compile(r"interleaved=(\d{1,3})(?:-(\d{1,3}))?")
-_SERVER_PORT = re.compile(r"server_port=(\d{1,5})(?:-(\d{1,5}))?")
+# Names in any case, white space around every sign (RFC 2326, 2 and 12.39).
+_INTERLEAVED = re.compile(r"\binterleaved\s*=\s*(\d{1,3})\b", re.IGNORECASE)
+_SERVER_PORT = re.compile(r"\bserver_port\s*=\s*(\d{1,5})\b", re.IGNORECASE)
 _FIRST_UNPRIVILEGED_PORT = 1024  # a device must not aim our packets at the system services of its address
 
 _pairs = Pairs()  # the process's own: sockets, like the ports that they take, are the machine's

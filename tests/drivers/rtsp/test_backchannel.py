@@ -72,6 +72,17 @@ async def test_packets_arrive_whole_and_numbered_on_the_channel_that_the_device_
     assert [packet[12:] for _, packet in peer.frames] == [bytes((number,)) * 160 for number in range(3)]
 
 
+@pytest.mark.parametrize("given", ["RTP/AVP/TCP; Unicast; Interleaved=6-7", "RTP/AVP/TCP ; interleaved = 6 - 7 ; unicast"])
+async def test_the_channel_that_a_device_chose_is_taken_however_it_is_written(given: str) -> None:
+    script = {"SETUP": lambda peer, asked: Reply(headers={"Session": peer.session, "Transport": given})}
+    async with listening(Peer(script=script)) as peer:
+        session = await opened(peer)
+        assert session.send(bytes(160), timestamp=0, marker=True)
+        await peer.until(lambda: len(peer.frames) == 1)
+        await session.close()
+    assert peer.frames[0][0] == 6
+
+
 async def test_a_transport_that_is_not_taken_gives_way_to_the_next() -> None:
     def setup(peer: Peer, asked: Asked) -> Reply:
         if "TCP" not in asked.headers["transport"]:

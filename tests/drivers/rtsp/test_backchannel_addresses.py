@@ -14,11 +14,12 @@ from tests.drivers.rtsp.peer import SPEAKER_SDP, Asked, Peer, Reply, listening
 from tests.drivers.rtsp.talking import UDP, opened
 
 
-async def test_udp_packets_go_to_the_inventorys_address_and_nowhere_else() -> None:
+@pytest.mark.parametrize("port", ["server_port={}-1", "Server_Port = {} - 1"])
+async def test_udp_packets_go_to_the_inventorys_address_and_nowhere_else(port: str) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
         ear.bind(("127.0.0.1", 0))
         ear.setblocking(False)
-        elsewhere = f"destination=127.0.0.9;source=127.0.0.9;server_port={ear.getsockname()[1]}-1"
+        elsewhere = f"destination=127.0.0.9;source=127.0.0.9;{port.format(ear.getsockname()[1])}"
 
         def setup(peer: Peer, asked: Asked) -> Reply:
             return Reply(headers={"Session": peer.session, "Transport": f"RTP/AVP;unicast;{elsewhere}"})
@@ -63,6 +64,7 @@ async def test_urls_that_a_device_names_are_reduced_to_their_path() -> None:
         ("rtsp://h/cam", "trackID=1", "/cam/trackID=1"),
         ("rtsp://h/cam?channel=1&subtype=0/", "trackID=1", "/cam?channel=1&subtype=0/trackID=1"),
         ("rtsp://h/cam/", "/absolute", "/absolute"),
+        ("rtsp://rtsp://h:554/cam/", "trackID=1", "/cam/trackID=1"),
     ],
 )
 async def test_relative_controls_are_appended_to_the_base(base: str, control: str, asked: str) -> None:

@@ -103,6 +103,14 @@ async def test_the_answer_to_another_request_is_not_taken_for_ours() -> None:
             await opened(peer, timeout_s=0.2)
 
 
+async def test_an_answer_without_a_number_is_the_one_to_the_only_question() -> None:
+    described = f"RTSP/1.0 200 OK\r\nContent-Length: {len(SPEAKER_SDP)}\r\n\r\n{SPEAKER_SDP}".encode()
+    async with listening(Peer(script={"DESCRIBE": lambda p, a: described})) as peer:
+        session = await opened(peer)
+        await session.close()
+        assert peer.methods() == ["DESCRIBE", "SETUP", "PLAY", "TEARDOWN"]
+
+
 async def test_a_session_that_changes_its_name_is_refused() -> None:
     async with listening(Peer(script={"PLAY": lambda p, a: Reply(headers={"Session": "another"})})) as peer:
         with pytest.raises(ProtocolError):

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.drivers.rtsp.messages import encode_frame
 from tests.drivers.rtp.test_reports import report
-from tests.drivers.rtsp.peer import Peer, Reply, listening
+from tests.drivers.rtsp.peer import Asked, Peer, Reply, listening
 from tests.drivers.rtsp.talking import brief, opened
 from tests.waiting import until
 
@@ -34,6 +34,16 @@ async def test_the_session_is_kept_alive_by_the_method_that_the_device_knows(sta
         assert peer.last("OPTIONS").headers["session"] == "9"
         await peer.until(lambda: peer.methods().count("OPTIONS") == 2)
         assert peer.methods().count("GET_PARAMETER") == 1
+        await session.close()
+
+
+async def test_a_session_whose_time_is_told_in_capitals_is_kept_alive_in_time() -> None:
+    def setup(peer: Peer, asked: Asked) -> Reply:
+        return Reply(headers={"Session": f"{peer.session};Timeout=2", "Transport": asked.headers["transport"]})
+
+    async with listening(Peer(script={"SETUP": setup})) as peer, asyncio.timeout(10):
+        session = await opened(peer)
+        await peer.until(lambda: "GET_PARAMETER" in peer.methods())
         await session.close()
 
 
