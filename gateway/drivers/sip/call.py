@@ -125,7 +125,7 @@ class _Unacknowledged:
 
 class Call:
     """A call, from its INVITE on. `accepted`: the 2xx, once there is one; `refusal`: the final answer that is none, once there is one;
-    `farewell_answer`: the final answer to our BYE, once there is one."""
+    `farewell_answer`: the final answer to our BYE, once there is one; `rang`: somebody was reached who has not taken the call yet."""
 
     def __init__(self, plan: Plan, *, token: Callable[[], str], now: float, timing: Timing = STANDARD) -> None:
         """`token`: random letters and digits, new ones each time."""
@@ -133,6 +133,7 @@ class Call:
         self.phase = Phase.CALLING
         self.accepted: Response | None = None
         self.early: Response | None = None
+        self.rang = False
         self.refusal: Response | None = None
         self.farewell_answer: Response | None = None
         self.failure: DeviceError | None = None
@@ -163,6 +164,14 @@ class Call:
     def let_in(self) -> bool:
         """Whether the call was accepted with our password shown."""
         return self.accepted is not None and self._login.said
+
+    @property
+    def described(self) -> bytes:
+        """The session as the device describes it: as it took the call or, where it says nothing then, before (RFC 3261, 13.2.1)."""
+        early, accepted = self.early, self.accepted
+        if accepted is not None and (accepted.body or early is None or tag_of(early.headers, "To") != tag_of(accepted.headers, "To")):
+            return accepted.body
+        return early.body if early is not None else b""
 
     @property
     def due(self) -> float | None:
@@ -292,6 +301,7 @@ class Call:
 
     def _take_invite_answer(self, transaction: ClientTransaction, response: Response, kind: Answer, now: float) -> None:
         if kind is Answer.PROVISIONAL:
+            self.rang = self.rang or response.status > 100  # 100: a proxy has the call, and nobody else yet
             if response.body:
                 self.early = response
             self._step(Event.PROVISIONAL, now)
@@ -451,7 +461,7 @@ class Call:
     def _answer_change(self, request: Request, number: int, now: float) -> Response:
         """A new description is taken when it changes nothing for us; else the session stays as it is (RFC 3261, 14.2)."""
         described = bool(request.body) or request.method == "INVITE"
-        if request.body and self.accepted is not None and not _same_way(request.body, self.accepted.body):
+        if request.body and not _same_way(request.body, self.described):
             return answer(request, 488, "Not Acceptable Here")
         self._take_session(request, now, refresher="uac")
         fields = [*_timer_agreed(request.headers.get("Session-Expires")), *(self._described() if described else self._contact())]

@@ -176,7 +176,7 @@ class _Opening:
             return self._session(conversation)
         except BaseException:
             if conversation is not None:
-                self.rang = conversation.machine.phase is Phase.RINGING
+                self.rang = conversation.machine.rang and conversation.machine.phase is Phase.RINGING
                 await leave(self._agent, conversation, self._target)
             self.settle()
             if self._pair is not None:
@@ -228,9 +228,8 @@ class _Opening:
             raise call.failure
         if call.refusal is not None:
             raise refused(self._target, call.refusal)
-        described = call.accepted or call.early
-        assert described is not None and self._pair is not None
-        way = agreed(described.body, self._encodings, packet_ms=self._manner.habits.packet_ms)
+        assert self._pair is not None
+        way = agreed(call.described, self._encodings, packet_ms=self._manner.habits.packet_ms)
         outbound = self._agent.outbound
         self._pair.connect(outbound.way.address if outbound and outbound.relays_sound else self._target.address, way.port)
         return SipSession(self._agent, self._target, conversation, self._pair, self._audio_format(way), settle=self.settle)

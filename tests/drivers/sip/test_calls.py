@@ -5,7 +5,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -412,11 +412,48 @@ async def test_a_call_that_its_caller_cannot_end_any_more_is_ended_by_the_heir(p
     assert settled == ["settled"]
 
 
-async def test_a_call_has_its_heir_before_the_horn_is_told_that_it_stands() -> None:
-    loop, unread = asyncio.get_running_loop(), list[bytes]()
+@contextlib.contextmanager
+def listening() -> Iterator[tuple[socket.socket, Target]]:
+    """A horn's end of the wire, without a horn."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as horn:
         horn.bind(("127.0.0.1", 0))
         horn.setblocking(False)
+        yield horn, Target(DeviceId("horn"), "127.0.0.1", Ports(sip=horn.getsockname()[1]), Credentials("horn", ""))
+
+
+async def test_a_horn_that_describes_itself_while_it_rings_need_not_do_so_again() -> None:
+    loop, agent = asyncio.get_running_loop(), SipAgent(timing=BRISK)
+    with listening() as (horn, target):
+        calling = asyncio.create_task(open_call(agent, target, prefer=ENCODINGS, timeout_s=5))
+        invite, caller = await loop.sock_recvfrom(horn, 65_536)
+        await loop.sock_sendto(horn, told(invite, "183 Session Progress", SOUND), caller)
+        await loop.sock_sendto(horn, told(invite, "200 OK"), caller)
+        session = await calling
+        assert (session.format.encoding, session.line.socket.getpeername()[1]) == ("PCMA", 40_000)
+        await session.close()
+        agent.close()
+
+
+@pytest.mark.parametrize(("status", "code"), [("100 Trying", "timeout"), ("180 Ringing", "unanswered")])
+async def test_a_horn_that_an_exchange_tries_to_reach_does_not_ring_yet(status: str, code: str) -> None:
+    loop, agent = asyncio.get_running_loop(), SipAgent(timing=BRISK)
+    with listening() as (horn, target):
+        calling = asyncio.create_task(open_call(agent, target, prefer=ENCODINGS, timeout_s=0.2))
+        invite, caller = await loop.sock_recvfrom(horn, 65_536)
+        await loop.sock_sendto(horn, told(invite, status), caller)
+        while not (request := await loop.sock_recv(horn, 65_536)).startswith(b"CANCEL "):
+            pass
+        await loop.sock_sendto(horn, told(request, "200 OK"), caller)
+        await loop.sock_sendto(horn, told(invite, "487 Request Terminated"), caller)
+        with pytest.raises(DeadlineExceeded) as given_up:
+            await calling
+        assert given_up.value.code == code
+        agent.close()
+
+
+async def test_a_call_has_its_heir_before_the_horn_is_told_that_it_stands() -> None:
+    loop, unread = asyncio.get_running_loop(), list[bytes]()
+    with listening() as (horn, target):
 
         def heir(_farewell: LastWord, _signalling: Descriptor) -> Callable[[], None]:
             with contextlib.suppress(BlockingIOError):
@@ -425,10 +462,9 @@ async def test_a_call_has_its_heir_before_the_horn_is_told_that_it_stands() -> N
 
         agent = SipAgent(timing=BRISK)
         agent.heir = heir
-        target = Target(DeviceId("horn"), "127.0.0.1", Ports(sip=horn.getsockname()[1]), Credentials("horn", ""))
         calling = asyncio.create_task(open_call(agent, target, prefer=ENCODINGS, timeout_s=5))
         invite, caller = await loop.sock_recvfrom(horn, 65_536)
-        await loop.sock_sendto(horn, taken(invite), caller)
+        await loop.sock_sendto(horn, told(invite, "200 OK", SOUND), caller)
         session = await calling
         assert unread == []
         while not (await loop.sock_recv(horn, 65_536)).startswith(b"ACK "):
@@ -437,10 +473,12 @@ async def test_a_call_has_its_heir_before_the_horn_is_told_that_it_stands() -> N
         agent.close()
 
 
-def taken(invite: bytes) -> bytes:
-    """The answer of a horn that takes the call."""
-    kept = [line for line in invite.decode().split("\r\n") if line.split(":")[0].lower() in {"via", "from", "call-id", "cseq"}]
-    to = next(line for line in invite.decode().split("\r\n") if line.lower().startswith("to:"))
-    body = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 8\r\n"
+SOUND = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 8\r\n"
+
+
+def told(request: bytes, status: str, body: str = "") -> bytes:
+    """What a horn answers."""
+    kept = [line for line in request.decode().split("\r\n") if line.split(":")[0].lower() in {"via", "from", "call-id", "cseq"}]
+    to = next(line for line in request.decode().split("\r\n") if line.lower().startswith("to:"))
     fields = [*kept, f"{to};tag=1", "Contact: <sip:horn@127.0.0.1>", "Content-Type: application/sdp", f"Content-Length: {len(body)}"]
-    return "\r\n".join(["SIP/2.0 200 OK", *fields, "", body]).encode()
+    return "\r\n".join([f"SIP/2.0 {status}", *fields, "", body]).encode()
