@@ -45,7 +45,7 @@ export function DossierPage({ city, one }: { city: City; one: Dossier }) {
       {packed(one) && <Sending one={one} />}
       {packed(one) && <Media one={one} />}
       {bringable(one.state) && <BroughtFiles city={city} one={one} />}
-      <Log one={one} />
+      <Log city={city} one={one} />
     </article>
   );
 }
@@ -315,7 +315,8 @@ function Named({ file, url, own }: { file: { name: string; removed: boolean }; u
   );
 }
 
-function Log({ one }: { one: Dossier }) {
+function Log({ city, one }: { city: City; one: Dossier }) {
+  const nameOf = (camera: string) => city.devices.get(camera)?.name || camera;
   return (
     <section class="card">
       <h2>{t("footage.custody")}</h2>
@@ -324,7 +325,7 @@ function Log({ one }: { one: Dossier }) {
           <li key={entry.number}>
             <time>{exact(entry.at)}</time>
             <span>
-              {worded("footage.did", entry.step)} <span class="dim">{entry.by.name === "gateway" ? t("gateway") : entry.by.name || who(entry.by.actor)}</span> {detail(entry.detail)}
+              {worded("footage.did", entry.step)} <span class="dim">{entry.by.name === "gateway" ? t("gateway") : entry.by.name || who(entry.by.actor)}</span> {detail(entry.detail, nameOf)}
             </span>
           </li>
         ))}
@@ -333,12 +334,12 @@ function Log({ one }: { one: Dossier }) {
   );
 }
 
-/** What a line of the custody log says beside who did what. */
-export function detail(of: Record<string, unknown>): string {
+/** What a line of the custody log says beside who did what; `nameOf`: what a camera is called. */
+export function detail(of: Record<string, unknown>, nameOf: (camera: string) => string): string {
   const files = Array.isArray(of["files"]) ? of["files"].map((file: { name: string }) => file.name) : [];
-  const words = (["name", "viewer", "receiver", "reason", "why", "outcome"] as const)
+  const words = (["name", "camera", "viewer", "receiver", "reason", "why", "outcome"] as const)
     .filter((name) => typeof of[name] === "string" && of[name] !== "")
-    .map((name) => saying(name, of[name] as string));
+    .map((name) => (name === "camera" ? nameOf(of[name] as string) : saying(name, of[name] as string)));
   const asked = Array.isArray(of["asked"]) ? (of["asked"] as string[]) : [];
   const counts = (["times", "others"] as const).filter((name) => typeof of[name] === "number").map((name) => t(`footage.denied.${name}`, { n: of[name] as number }));
   const had = of["taken_over"] === true ? [t("footage.taken-over", { at: exact(String(of["fetched_at"])) })] : [];

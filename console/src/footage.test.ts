@@ -109,12 +109,18 @@ describe("the footage desk", () => {
     expect(said([check("a", 21), check("b", 20), check("c", 19, "is missing")])).toEqual([1, `2 files checked since ${at}: as they were stored`]);
   });
 
+  it("names in a line of custody the camera whose file was damaged or fetched", async () => {
+    const { detail } = await import("./footage-dossier");
+    const line = { name: "a.mp4", camera: "cam-1", sha256: "0", why: "is missing" };
+    expect(detail(line, (camera) => `East gate ${camera}`)).toBe("a.mp4 · East gate cam-1 · is missing");
+  });
+
   it("names in a line of custody what was asked for in vain and how often, and what was had from another request", async () => {
     const { detail } = await import("./footage-dossier");
-    const told = () => detail({ why: "not-yours", times: 9, asked: ["a.mp4", "b.mp4"], others: 2 });
+    const told = () => detail({ why: "not-yours", times: 9, asked: ["a.mp4", "b.mp4"], others: 2 }, String);
     const had = { name: "a.mp4", taken_over: true, fetched_at: "2026-09-21T06:00:00Z" };
-    expect(detail(had)).toBe(`a.mp4 · fetched ${words.exact(had.fetched_at)} for another request, which asked for the same`);
-    expect([told(), detail({ why: "not-yours", times: 1 })]).toEqual(["not-yours · a.mp4 · b.mp4 · 9 times more · 2 of them for others still", "not-yours · once more"]);
+    expect(detail(had, String)).toBe(`a.mp4 · fetched ${words.exact(had.fetched_at)} for another request, which asked for the same`);
+    expect([told(), detail({ why: "not-yours", times: 1 }, String)]).toEqual(["not-yours · a.mp4 · b.mp4 · 9 times more · 2 of them for others still", "not-yours · once more"]);
     words.language.value = "zh";
     expect(told()).toBe("not-yours · a.mp4 · b.mp4 · 又 9 次 · 其中 2 次为未列名的其他内容");
     words.language.value = "en";

@@ -21,7 +21,7 @@ class Piece:
 
     `owner`: its request or hold; `key`: what it is known by there, of a brought file or a document its id; `name`: what its file is called,
     of a document behind its id; `sha256` of that, "" for a proof; `since`: when it was checked last, or written; `found`: what was wrong
-    then, "" for nothing.
+    then, "" for nothing; `camera`: whose footage it is, "" when it is no footage or not known.
     """
 
     kind: Stored
@@ -31,6 +31,12 @@ class Piece:
     sha256: str
     since: datetime
     found: str = ""
+    camera: str = ""
+
+    @property
+    def called(self) -> str:
+        """What it is called to those who know its request: a file of a hold with that."""
+        return f"{self.owner}/{self.name}" if self.kind is Stored.HELD else self.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import structlog
 from gateway.clock import Clock
 from gateway.domain.events import NewEvent, Person
 from gateway.domain.footage import RequestId, Step
+from gateway.domain.scrubbing import Piece, Stored
 from gateway.evidence.contents import BESIDE, SUMS, Altered, digests_in
 from gateway.footage.custody import write_down
 from gateway.footage.ledger import GATEWAY
@@ -82,10 +83,18 @@ class DamageDesk:
 
     async def _told(self, tx: Tx, request: RequestId, step: Step, event: str, detail: Mapping[str, str]) -> datetime:
         """Write `step` down and tell of it; when that was."""
-        known, at = await tx.footage.get(request), self._clock.now()
-        await write_down(tx, request, step, by=GATEWAY, at=at, detail=detail)
-        tx.emit(NewEvent(event, request, at, {"state": known.state, "file": detail["name"]}))
+        known, at, name = await tx.footage.get(request), self._clock.now(), detail["name"]
+        piece = await _piece(tx, request, name)
+        whose = {"camera": piece.camera} if piece and piece.camera else {}
+        await write_down(tx, request, step, by=GATEWAY, at=at, detail={**detail, **whose})
+        tx.emit(NewEvent(event, request, at, {"state": known.state, "file": name, **whose}))
         return at
+
+
+async def _piece(tx: Tx, request: RequestId, name: str) -> Piece | None:
+    """What is stored for `request` and called so, or what that is a part of; a file of a hold has the hold's id before its name."""
+    stored = await tx.scrubs.stored([request, name.partition("/")[0]])
+    return next((one for one in stored if name == one.called or (one.kind is Stored.PROOF and name in BESIDE)), None)
 
 
 def _state(folder: Path, name: str, at: Path | None) -> tuple[str, tuple[int, ...]]:

@@ -205,10 +205,9 @@ class Scrubber:
         async with self._store.read() as tx:
             hold = await tx.holds.get(HoldId(piece.owner))
         if hold.request is not None:
-            whose = f"{hold.id}/{piece.name}"
-            sealed = {whose: piece.sha256}
+            sealed = {piece.called: piece.sha256}
             if altered:
-                await self._damage.found(hold.request, Altered(whose, altered.why), sealed=sealed, at=self._path_of(piece))
+                await self._damage.found(hold.request, Altered(piece.called, altered.why), sealed=sealed, at=self._path_of(piece))
             else:
                 await self._damage.found_whole(hold.request, sealed.keys(), sealed=sealed, began=began)
 
@@ -221,8 +220,10 @@ class Scrubber:
 
 def _announce(tx: Tx, hold: Hold, piece: Piece, finding: Finding) -> None:
     at, action = finding.checked_at, HOLD_DAMAGED if finding.found else HOLD_FOUND_WHOLE
-    tx.emit(NewEvent(HOLD_EVENT, hold.id, at, {"state": hold.state, "act": action.removeprefix("hold."), "request": hold.request}))
-    detail = {"person": GATEWAY.name, "name": piece.name, "sha256": piece.sha256} | ({"why": finding.found} if finding.found else {})
+    told = {"state": hold.state, "act": action.removeprefix("hold."), "request": hold.request}
+    tx.emit(NewEvent(HOLD_EVENT, hold.id, at, told | {"file": piece.name, "camera": piece.camera}))
+    detail = {"person": GATEWAY.name, "name": piece.name, "camera": piece.camera, "sha256": piece.sha256}
+    detail |= {"why": finding.found} if finding.found else {}
     tx.record(AuditEntry(GATEWAY.actor, action, hold.id, at, detail))
 
 

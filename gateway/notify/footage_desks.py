@@ -168,8 +168,8 @@ async def letters(
             continue
         request = await tx.footage.get(RequestId(event.subject))
         if still(step, event.data, request):
-            message = f"F-{event.cursor}"
-            found.append(letter(message, step, request, event.at, desks, name_of=name_of, download_for=download_for))
+            message, file = f"F-{event.cursor}", _file_of(event.data, name_of)
+            found.append(letter(message, step, request, event.at, desks, name_of=name_of, download_for=download_for, file=file))
     return [one for one in found if one is not None]
 
 
@@ -182,8 +182,9 @@ def letter(
     *,
     name_of: Callable[[str], str],
     download_for: timedelta,
+    file: Mapping[str, str] | None = None,
 ) -> Letter | None:
-    """The message of this id about `step` of `request`; None where nobody hears of it."""
+    """The message of this id about `step` of `request`, or of a stored `file` of it; None where nobody hears of it."""
     channels = channels_of(desks, step, request)
     if not channels:
         return None
@@ -194,16 +195,22 @@ def letter(
         kind=STEPS[step].kind,
         severity=severity_of(step, request),
         about=(request.id,),
-        content=content_of(step, request, at, name_of=name_of, download_for=download_for),
+        content=content_of(step, request, at, name_of=name_of, download_for=download_for, file=file),
         channels=channels,
         at=at,
     )
 
 
 def content_of(
-    step: str, request: FootageRequest, at: datetime, *, name_of: Callable[[str], str], download_for: timedelta
+    step: str,
+    request: FootageRequest,
+    at: datetime,
+    *,
+    name_of: Callable[[str], str],
+    download_for: timedelta,
+    file: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """What a message about `step` is made of, and what programs get; plain JSON."""
+    """What a message about `step` is made of, and what programs get; plain JSON. `file`: which stored one it tells of, if it does."""
     filing = request.filing
     until = request.ready_at + download_for if request.ready_at and step in {"complete", "complete-in-part", "expiring"} else None
     return {
@@ -219,11 +226,20 @@ def content_of(
         "end": filing.window.end.isoformat(),
         "cameras": list(request.cameras),
         "places": [name_of(camera) for camera in request.cameras[:_SHOWN]],
+        "file": file,
         "reason": request.reason,
         "emergency": filing.emergency,
         "papers_due_at": request.papers_due_at.isoformat() if request.owing and request.papers_due_at else None,
         "download_until": until.isoformat() if until else None,
     }
+
+
+def _file_of(data: Mapping[str, Any], name_of: Callable[[str], str]) -> dict[str, str] | None:
+    """The stored file that an event tells of, with the camera whose footage it is, if one is known; None where it tells of none."""
+    if "file" not in data:
+        return None
+    camera = data.get("camera", "")
+    return {"name": data["file"], "camera": camera, "place": name_of(camera) if camera else ""}
 
 
 def notice(content: Mapping[str, Any], message: str, language: str, zone: tzinfo) -> Notice:
@@ -250,6 +266,8 @@ def _lines(content: Mapping[str, Any], tongue: Tongue) -> Iterator[str]:
     count = len(content["cameras"])
     rest = tongue.either(f" 等 {count} 路摄像机", f" and others, {count} cameras") if count > len(content["places"]) else ""
     yield line("地点", "Where", tongue.listed(content["places"]) + rest)
+    if file := content.get("file"):  # no letter of an earlier version has one
+        yield line("文件", "File", tongue.listed([told for told in (file["name"], file["place"]) if told]))
     if content["reason"]:
         yield line("说明", "Why", content["reason"])
     if content["papers_due_at"]:

@@ -1,6 +1,6 @@
 """When each piece of stored evidence was read again last, and what was found: rows of what is still stored alone are looked at."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -43,6 +43,7 @@ footage_scrubs = Table(
     Column("found", Text, nullable=False),
 )
 
+_NONE: Final = literal("", String)
 DAMAGED_AGAIN_AFTER: Final = timedelta(days=1)
 """What was damaged is looked at so soon again: it may have been brought back from a backup."""
 
@@ -59,6 +60,10 @@ class ScrubRepository:
         late = or_(since < now - every, and_(since < now - DAMAGED_AGAIN_AFTER, _FOUND != ""))
         statement = _PIECES.where(late).order_by(since, _STORED.c.owner, _STORED.c.key).limit(limit)
         return [_piece(row) for row in await self._conn.execute(statement)]
+
+    async def stored(self, owners: Collection[str]) -> list[Piece]:
+        """What is stored for these requests and holds."""
+        return [_piece(row) for row in await self._conn.execute(_PIECES.where(_STORED.c.owner.in_(list(owners))))]
 
     async def is_stored(self, piece: Piece) -> bool:
         """Whether it still is to be on the disk."""
@@ -89,38 +94,38 @@ def _of(kind: Stored, columns: Mapping[str, Any]) -> Select[Any]:
 
 def _fetched() -> Select[Any]:
     table = footage_files.c
-    told = {"owner": table.request, "key": table.name, "number": table.number, "called": table.name}
+    told = {"owner": table.request, "key": table.name, "number": table.number, "called": table.name, "camera": table.camera}
     return _of(Stored.FETCHED, told | {"sha256": table.sha256, "written": table.created_at}).where(table.removed.is_(False))
 
 
 def _held() -> Select[Any]:
     table = hold_files.c
-    told = {"owner": table.hold, "key": table.name, "number": table.number, "called": table.name}
+    told = {"owner": table.hold, "key": table.name, "number": table.number, "called": table.name, "camera": table.camera}
     return _of(Stored.HELD, told | {"sha256": table.sha256, "written": table.created_at}).where(table.removed.is_(False))
 
 
 def _brought() -> Select[Any]:
     table = footage_imports.c
-    told = {"owner": table.request, "key": table.id, "number": table.number, "called": table.original_name}
+    told = {"owner": table.request, "key": table.id, "number": table.number, "called": table.original_name, "camera": table.camera}
     written = func.coalesce(table.kept_at, table.made_at)
     return _of(Stored.BROUGHT, told | {"sha256": table.sha256, "written": written}).where(kept_import())
 
 
 def _documents() -> Select[Any]:
     table = footage_documents.c
-    told = {"owner": table.request, "key": table.id, "number": literal(0, BigInteger), "called": table.name}
+    told = {"owner": table.request, "key": table.id, "number": literal(0, BigInteger), "called": table.name, "camera": _NONE}
     return _of(Stored.DOCUMENT, told | {"sha256": table.sha256, "written": table.at}).where(table.removed_at.is_(None))
 
 
 def _proofs() -> Select[Any]:
     table = footage_requests.c
     name = literal(SUMS, String)
-    told = {"owner": table.id, "key": name, "number": literal(0, BigInteger), "called": name}
+    told = {"owner": table.id, "key": name, "number": literal(0, BigInteger), "called": name, "camera": _NONE}
     written = func.coalesce(table.ready_at, table.changed_at)
     fetched = exists().where(footage_files.c.request == table.id, footage_files.c.removed.is_(False))
     brought = exists().where(footage_imports.c.request == table.id, kept_import())
     sealed = (table.state.in_([state.value for state in KEPT]), or_(fetched, brought))
-    return _of(Stored.PROOF, told | {"sha256": literal("", String), "written": written}).where(*sealed)
+    return _of(Stored.PROOF, told | {"sha256": _NONE, "written": written}).where(*sealed)
 
 
 _STORED: Final = union_all(_fetched(), _held(), _brought(), _documents(), _proofs()).subquery("stored")
@@ -131,7 +136,7 @@ _PIECES: Final = select(_STORED, _SINCE.label("since"), _FOUND.label("found")).s
 
 
 def _piece(row: Row[Any]) -> Piece:
-    return Piece(Stored(row.kind), row.owner, row.key, _name(row), row.sha256, row.since, row.found)
+    return Piece(Stored(row.kind), row.owner, row.key, _name(row), row.sha256, row.since, row.found, row.camera)
 
 
 def _name(row: Row[Any]) -> str:

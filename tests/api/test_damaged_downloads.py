@@ -15,7 +15,7 @@ from gateway.footage.damage import DamageDesk
 from gateway.footage.scrubbing import ScrubRules
 from tests.api.house import House
 from tests.api.test_footage_links import holder
-from tests.footage.shelf import CONTENT, DIGEST, FILM, ready
+from tests.footage.shelf import CAMERA, CONTENT, DIGEST, FILM, ready
 from tests.waiting import stopped, until
 
 REQUEST = "/v1/footage-requests/F-1"
@@ -62,7 +62,7 @@ async def test_a_damaged_film_breaks_off_on_record_with_one_alarm_and_goes_out_o
     (line,) = await damages(house)
     assert (line["name"], line["sha256"], line["sent_to"]) == (FILM, DIGEST, "李敏" if name.startswith("link/") else "liaison key")
     told = [event for event in await house.services.store.events.read_after(0, limit=1000) if event.type == "footage.damaged"]
-    assert [(event.subject, event.data) for event in told] == [("F-1", {"state": "ready", "file": FILM})]
+    assert [(event.subject, event.data) for event in told] == [("F-1", {"state": "ready", "file": FILM, "camera": CAMERA})]
     _, audit = await house.json("GET", "/v1/audit", role=Role.ADMIN)
     assert [row["action"] for row in audit["items"]].count("footage.damaged") == 1
     (folder / FILM).write_bytes(CONTENT)

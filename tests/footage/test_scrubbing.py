@@ -170,12 +170,13 @@ async def test_what_the_disk_altered_lost_or_does_not_give_is_told_once_over_res
     await later(keeper)
     await keeper.checked(2)
     (line,) = await keeper.damages()
-    assert (line["name"], line["sha256"], WAYS[way] in line["why"], "sent_to" in line) == (FILM, DIGEST, True, False)
+    assert (line["name"], line["camera"], line["sha256"], WAYS[way] in line["why"]) == (FILM, CAMERA, DIGEST, True)
+    assert "sent_to" not in line
     assert f"footage.found.{line['why'].partition(': ')[0]}" in CHINESE  # the words of the console for it
     await later(keeper)
     scrubber = await keeper.checked(2)
     assert scrubber.figures.standing.damaged == 1
-    assert [(event.subject, event.data) for event in await keeper.told()] == [(REQUEST, {"state": "ready", "file": FILM})]
+    assert [(event.subject, event.data) for event in await keeper.told()] == [(REQUEST, {"state": "ready", "file": FILM, "camera": CAMERA})]
 
 
 async def test_a_file_that_was_brought_back_is_found_whole_a_day_later(keeper: Keeper) -> None:
@@ -248,7 +249,7 @@ async def test_a_reading_that_began_before_the_damage_was_told_does_not_say_that
     await damage.found_whole(REQUEST, {FILM}, sealed={FILM: DIGEST}, began=began)
     assert await keeper.told("footage.found-whole") == []
     await damage.found_whole(REQUEST, {FILM}, sealed={FILM: DIGEST}, began=keeper.desk.clock.now())
-    assert [event.data for event in await keeper.told("footage.found-whole")] == [{"state": "ready", "file": FILM}]
+    assert [event.data for event in await keeper.told("footage.found-whole")] == [{"state": "ready", "file": FILM, "camera": CAMERA}]
 
 
 @pytest.mark.parametrize("way", [altered, lost])
@@ -257,7 +258,8 @@ async def test_a_damaged_proof_is_told(keeper: Keeper, name: str, way: Callable[
     way(keeper.path(name))
     await later(keeper)
     await keeper.checked(2)
-    assert [event.data["file"] for event in await keeper.told()] in ([name], [SUMS])  # a list that is signed and another may be at fault
+    (told,) = [event.data for event in await keeper.told()]
+    assert (told["file"] in (name, SUMS), "camera" in told) == (True, False)  # a list that is signed and another may be at fault
 
 
 async def test_a_proof_of_another_manifest_than_the_one_on_record_is_told(keeper: Keeper, tmp_path: Path) -> None:
@@ -320,9 +322,10 @@ async def test_a_held_file_is_told_by_its_hold_and_to_the_desk_of_its_request(ke
     for _ in range(2):
         await later(keeper)
         await keeper.checked(3)
-    told = {"state": "active", "act": "damaged", "request": request_id}
+    told = {"state": "active", "act": "damaged", "request": request_id, "file": "a_001.mp4", "camera": CAMERA}
     assert [(event.subject, event.data) for event in await keeper.told("footage.hold")] == [("H-1", told)]
-    assert [event.data["file"] for event in await keeper.told()] == (["H-1/a_001.mp4"] if request_id else [])
+    files = [(event.data["file"], event.data["camera"]) for event in await keeper.told()]
+    assert files == ([("H-1/a_001.mp4", CAMERA)] if request_id else [])
     async with keeper.desk.store.read() as tx:
         rows = [row.entry for row in await tx.audit.page() if row.entry.action == "hold.damaged"]
     assert [(row.subject, row.data["name"], row.data["sha256"]) for row in rows] == [("H-1", "a_001.mp4", DIGEST)]

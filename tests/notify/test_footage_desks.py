@@ -10,10 +10,12 @@ import pytest
 
 from gateway.domain.alerting import Kind
 from gateway.domain.devices import DeviceId
-from gateway.domain.events import NewEvent
+from gateway.domain.events import Event, NewEvent
 from gateway.domain.footage import Emergency, FootageRequest, FootageState, Period, RequestId, Urgency
-from gateway.notify.footage_desks import STEPS, Desk, FootageDesk, content_of, notice, step_of, still
+from gateway.notify.footage_desks import STEPS, Desk, FootageDesk, content_of, letters, notice, step_of, still
+from gateway.notify.letters import Letter
 from gateway.storage.store import Store, Tx
+from gateway.storage.writer import Lane
 from tests.domain.troubles import START
 from tests.footage.desk import WANG, ZHAO, filing
 from tests.notify.test_notifier import Door, a_door
@@ -136,6 +138,23 @@ def test_a_person_reads_which_case_where_when_and_what_to_do(language: str, step
     assert told == (step in {"complete", "complete-in-part", "expiring"}), "until when it may be downloaded"
     for private in ("王建国", "李敏", "371502-0417", "查明经过"):
         assert private not in text.replace("王建国的窗口", "")
+
+
+@pytest.mark.parametrize(("camera", "told"), [("CAM-1", "01_CAM-1_001.mp4, 东门枪机 (CAM-1)"), ("", "01_CAM-1_001.mp4")])
+async def test_a_person_reads_which_stored_file_is_damaged_and_whose_footage_it_is(store: Store, camera: str, told: str) -> None:
+    data = {"state": "submitted", "file": "01_CAM-1_001.mp4"} | ({"camera": camera} if camera else {})
+
+    async def change(tx: Tx) -> list[Letter]:
+        await tx.footage.add(request())
+        events = [Event(7, type_, "F-1", START, data) for type_ in ("footage.damaged", "footage.found-whole")]
+        told_by = {"name_of": lambda camera: f"东门枪机 ({camera})", "download_for": timedelta(hours=72)}
+        return await letters(tx, events, [FootageDesk(("desk",), Desk.REQUESTERS)], **told_by)
+
+    for one in await store.writer.write(change, lane=Lane.FOOTAGE):
+        lines = notice(one.content, one.id, "both", ZoneInfo("Asia/Shanghai")).lines
+        assert f"File: {told}" in lines
+        assert f"文件:{told.replace(', ', '、')}" in lines
+        assert one.content["file"]["camera"] == camera
 
 
 def test_an_emergency_is_told_at_once_with_until_when_its_papers_are_due_and_not_when_that_is_done() -> None:
