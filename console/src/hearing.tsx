@@ -54,7 +54,9 @@ export function Speakers({ camera }: { camera: Device }) {
           <li key={heard.speaker}>
             <Mark state={stateOf(heard.state)} />
             <div>
-              <b onClick={() => (opened.value = heard.speaker)}>{heard.name || heard.speaker}</b>{" "}
+              <button class="plain" onClick={() => (opened.value = heard.speaker)}>
+                <b>{heard.name || heard.speaker}</b>
+              </button>{" "}
               <span class="dim">
                 {heard.view?.distance_m != null && `${Math.round(heard.view.distance_m)} m`} {heard.view && t(`bond.${heard.view.bond}`)}
               </span>

@@ -2,7 +2,7 @@
 // 1 to 4 say what came of a broadcast, Escape goes back.
 import * as footage from "./footage-shelf";
 import { inOrder, type Desk } from "./incidents";
-import { move, note, OUTCOMES } from "./ledger-shelf";
+import { at, move, note, OUTCOMES } from "./ledger-shelf";
 import { looked, may, opened, phase, search, shelf, ticked, view } from "./session";
 
 function typing(event: KeyboardEvent): boolean {
@@ -52,7 +52,7 @@ export function listen(): void {
         a: () => document.querySelector<HTMLElement>(".deeds .comment")?.focus(),
       });
     if (view.value === "ledger") {
-      Object.assign(keys, { j: () => move(1), k: () => move(-1) });
+      Object.assign(keys, { j: () => move(1), k: () => move(-1), Escape: () => (at.value = null) });
       OUTCOMES.forEach((outcome, number) => (keys[String(number + 1)] = () => note(outcome)));
     }
     if (view.value === "footage")

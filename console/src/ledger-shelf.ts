@@ -48,8 +48,19 @@ export interface Entry {
   approver: string;
   case: string;
   reason: string;
+  /** Why it was heard in quiet hours, by whoever might say so; "" without. */
+  override: string;
   open: boolean;
-  targets: { views: { camera: string; preset: string }[]; zones: string[]; cells: string[]; groups: string[]; districts: string[] };
+  targets: {
+    views: { camera: string; preset: string }[];
+    zones: string[];
+    cells: string[];
+    groups: string[];
+    districts: string[];
+    polygon: { latitude: number; longitude: number }[];
+    circle: { centre: { latitude: number; longitude: number }; radius_m: number } | null;
+    speakers: string[];
+  };
   deliveries: Delivery[];
   outcome: Said | null;
   corrected: Said[];

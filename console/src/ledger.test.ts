@@ -56,23 +56,34 @@ describe("the ledger", () => {
     language.value = "en";
   });
 
+  const silent = { first_packet_at: null, last_packet_at: null, packets: 0, dropped: 0, lost: null };
+  const unasked = { ...silent, clip_asked_at: null, clip_confirmed_at: null, clip_stop_asked_at: null, clip_silent_at: null };
+  const nowhere = { views: [], zones: [], cells: [], groups: [], districts: [], polygon: [], circle: null, speakers: [] };
+
   it("tells of a clip that a loudspeaker plays by itself when it was told what and when it answered, and nothing else", () => {
-    const none = { clip_asked_at: null, clip_confirmed_at: null, clip_stop_asked_at: null, clip_silent_at: null };
-    expect(ledger.timed(none)).toBe("");
-    const told = ledger.timed({ ...none, clip_asked_at: "2026-06-01T10:00:01Z", clip_confirmed_at: "2026-06-01T10:00:02Z", clip_silent_at: "2026-06-01T10:00:09Z" });
+    expect(ledger.timed(unasked)).toBe("");
+    const told = ledger.timed({ ...unasked, clip_asked_at: "2026-06-01T10:00:01Z", clip_confirmed_at: "2026-06-01T10:00:02Z", clip_silent_at: "2026-06-01T10:00:09Z" });
     expect(told).toMatch(/^told to play by itself at .*:01 · said at .*:02 that it plays · said at .*:09 that it is silent$/);
-    expect(ledger.timed({ ...none, clip_stop_asked_at: "2026-06-01T10:00:05Z" })).toMatch(/^told to be silent at .*:05$/);
+    expect(ledger.timed({ ...unasked, clip_stop_asked_at: "2026-06-01T10:00:05Z" })).toMatch(/^told to be silent at .*:05$/);
   });
 
-  it("names the place that was meant, and the loudspeakers where none was", () => {
+  it("tells from when to when packets were sent, and what of them is known to be missing", () => {
+    const sent = { ...unasked, packets: 350, first_packet_at: "2026-06-01T10:00:01Z", last_packet_at: "2026-06-01T10:00:08Z" };
+    expect(ledger.timed({ ...sent, lost: 0 })).toMatch(/^350 packets sent from .*:01 to .*:08$/);
+    expect(ledger.timed({ ...sent, dropped: 3, lost: 12 })).toMatch(/ · 3 packets not sent · the loudspeaker reports 12 packets lost$/);
+    expect(ledger.timed({ ...sent, last_packet_at: null })).toMatch(/^350 packets sent from .*:01 to .*:01$/);
+  });
+
+  it("names each place and loudspeaker that was meant, and how many more there are", () => {
     const device = (id: string, name: string) => ({ id, name, kind: "camera", address: "192.0.2.1", state: "up" });
     const city = new City([{ id: "G-1", name: "东昌路" }], [device("SPK-1", "北门音柱"), device("CAM-1", "北门枪机")], [{ id: "Z-1", name: "滨河公园" }, { id: "Z-2", name: "" }]);
-    const targets = { views: [], zones: [], cells: [], groups: [], districts: [] };
-    const deliveries = [{ speaker: "SPK-1", state: "done", reason: "" }];
-    expect(ledger.place(city, { targets, deliveries })).toBe("北门音柱");
-    expect(ledger.place(city, { targets, deliveries: [{ speaker: "SPK-2" }] })).toBe("SPK-2");
-    expect(ledger.place(city, { targets: { ...targets, zones: ["Z-1", "Z-2", "Z-3"] }, deliveries })).toBe("滨河公园, Z-2, Z-3");
-    expect(ledger.place(city, { targets: { ...targets, views: [{ camera: "CAM-1", preset: "gate" }], groups: ["G-1"] }, deliveries })).toBe("北门枪机 gate, 东昌路");
+    const place = (targets: Partial<typeof nowhere> | object) => ledger.place(city, { targets: { ...nowhere, ...targets } });
+    expect(place({ speakers: ["SPK-1", "SPK-2", "SPK-1"] })).toBe("北门音柱, SPK-2");
+    expect(place({ zones: ["Z-1", "Z-2", "Z-3"] })).toBe("滨河公园, Z-2, Z-3");
+    expect(place({ views: [{ camera: "CAM-1", preset: "gate" }], groups: ["G-1"], speakers: ["SPK-1"] })).toBe("北门枪机 gate, 东昌路, 北门音柱");
+    expect(place({ districts: ["东昌府区", "a", "b", "c", "d", "e"] })).toBe("东昌府区, a, b, c and 2 more");
+    const corner = { latitude: 36.45, longitude: 115.98 };
+    expect(place({ polygon: [corner, corner, corner], circle: { centre: corner, radius_m: 300 } })).toBe("an area of 3 corners, within 300 m of 36.45, 115.98");
   });
 
   it("names a grid cell, asked for once, and by its code one that is no more", async () => {
@@ -81,7 +92,7 @@ describe("the ledger", () => {
       asked.push(path);
       return path.endsWith("C%201") ? new Response(JSON.stringify({ name: "古楼街道三" })) : new Response("{}", { status: 404 });
     });
-    const one = { targets: { views: [], zones: [], cells: ["C 1", "C2"], groups: [], districts: [] }, deliveries: [] };
+    const one = { targets: { ...nowhere, cells: ["C 1", "C2"] } };
     const city = new City([], []);
     expect(ledger.place(city, one)).toBe("C 1, C2");
     await vi.waitFor(() => expect(ledger.place(city, one)).toBe("古楼街道三, C2"));

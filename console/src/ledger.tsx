@@ -1,6 +1,6 @@
 // The ledger of broadcasts: what was said where, who heard it, and, by one key, what came of it in the street.
-import { useComputed } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { Fragment } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 import { gatewayNow } from "./api";
 import { cellNamed } from "./cells";
 import type { City } from "./city";
@@ -13,7 +13,6 @@ export function Ledger({ city }: { city: City }) {
   useEffect(() => void read(), [wanted.value]);
   useEffect(() => void readClips(), []);
   useEffect(keepUp, []);
-  const looked = useComputed(() => entries.value?.find((one) => one.id === at.value));
   return (
     <section class="desk">
       <h2>{t("view.ledger")}</h2>
@@ -30,11 +29,13 @@ export function Ledger({ city }: { city: City }) {
         </thead>
         <tbody>
           {(entries.value ?? []).map((one) => (
-            <Line key={one.id} city={city} one={one} />
+            <Fragment key={one.id}>
+              <Line city={city} one={one} />
+              {at.value === one.id && <Opened city={city} one={one} />}
+            </Fragment>
           ))}
         </tbody>
       </table>
-      {looked.value && <Looked key={looked.value.id} city={city} one={looked.value} />}
     </section>
   );
 }
@@ -66,10 +67,15 @@ function Filters() {
 
 function Line({ city, one }: { city: City; one: Entry }) {
   const heard = one.deliveries.filter((delivery) => delivery.state === "done").length;
+  const open = at.value === one.id;
   return (
-    <tr data-broadcast={one.id} aria-current={at.value === one.id} onClick={() => (at.value = one.id)}>
+    <tr data-broadcast={one.id} aria-current={open} onClick={() => (at.value = open ? null : one.id)}>
       <td>{when(one.created_at)}</td>
-      <td>{content(one)}</td>
+      <td>
+        <button class="plain" aria-expanded={open}>
+          {content(one)}
+        </button>
+      </td>
       <td>{place(city, one)}</td>
       <td class={heard < one.deliveries.length && !one.open ? "wrong" : ""}>
         {one.open ? t("ledger.open") : `${heard}/${one.deliveries.length}`}
@@ -87,17 +93,38 @@ function content(one: Entry): string {
   return [t(`ledger.${one.kind}`), clip && ((language.value === "en" && clip.name_en) || clip.name)].filter(Boolean).join(" · ");
 }
 
-/** Where it was meant to be heard, cameras, loudspeakers, groups, zones and grid cells by their names. */
-export function place(city: City, one: Pick<Entry, "targets"> & { deliveries: { speaker: string }[] }): string {
-  const { views, zones, cells, groups, districts } = one.targets;
+/** Right below its line, whatever else the ledger holds; one that does not fit below it takes the line to the top. */
+function Opened({ city, one }: { city: City; one: Entry }) {
+  const row = useRef<HTMLTableRowElement>(null);
+  useEffect(() => {
+    if (row.current && row.current.getBoundingClientRect().bottom > innerHeight) row.current.previousElementSibling?.scrollIntoView();
+  }, []);
+  return (
+    <tr class="opened" ref={row}>
+      <td colSpan={6}>
+        <Looked city={city} one={one} />
+      </td>
+    </tr>
+  );
+}
+
+const NAMED = 4; // places that a line names; of more it says how many
+
+/** Where it was meant to be heard, by names. */
+export function place(city: City, { targets }: Pick<Entry, "targets">): string {
+  const { views, zones, cells, groups, districts, polygon, circle, speakers } = targets;
   const meant = [
     ...views.map((view) => `${city.named(view.camera)} ${view.preset}`.trim()),
     ...zones.map((zone) => city.zones.get(zone) || zone),
     ...cells.map(cellNamed),
     ...groups.map((group) => city.groupNamed(group)),
     ...districts,
+    ...(polygon.length > 0 ? [t("ledger.polygon", { n: polygon.length })] : []),
+    ...(circle ? [t("ledger.circle", { radius: circle.radius_m, at: `${circle.centre.latitude}, ${circle.centre.longitude}` })] : []),
+    ...[...new Set(speakers)].map((speaker) => city.named(speaker)),
   ];
-  return (meant.length > 0 ? meant : one.deliveries.map((delivery) => city.named(delivery.speaker))).slice(0, 4).join(t("list.comma"));
+  const names = meant.slice(0, NAMED).join(t("list.comma"));
+  return meant.length > NAMED ? t("ledger.more", { names, n: meant.length - NAMED }) : names;
 }
 
 function Looked({ city, one }: { city: City; one: Entry }) {
@@ -105,8 +132,9 @@ function Looked({ city, one }: { city: City; one: Entry }) {
   return (
     <article class="looked">
       <h3>
-        {content(one)} {one.case && <span class="chip">{one.case}</span>} {one.reason}
+        {content(one)} <span class="chip">{t(`priority.${one.priority}` as Key)}</span> {one.case && <span class="chip">{one.case}</span>} {one.reason}
       </h3>
+      {one.override && <p>{t("ledger.override", { why: one.override })}</p>}
       <p class="dim">
         {exact(one.created_at)} · <code>{one.id}</code>
       </p>
@@ -144,11 +172,20 @@ function Looked({ city, one }: { city: City; one: Entry }) {
   );
 }
 
-/** Of a clip that a loudspeaker plays by itself: when it was told what, and when it answered; "" of any other sound. */
-export function timed(of: Pick<Delivery, "clip_asked_at" | "clip_confirmed_at" | "clip_stop_asked_at" | "clip_silent_at">): string {
+type Timed = Pick<Delivery, "first_packet_at" | "last_packet_at" | "packets" | "dropped" | "lost" | "clip_asked_at" | "clip_confirmed_at" | "clip_stop_asked_at" | "clip_silent_at">;
+
+/** What was sent when and what of it is known to be missing; of a clip that a loudspeaker plays by itself, when it was told what, and when it answered. */
+export function timed(of: Timed): string {
   const times = { asked: of.clip_asked_at, confirmed: of.clip_confirmed_at, "stop-asked": of.clip_stop_asked_at, silent: of.clip_silent_at };
   const known = Object.entries(times).filter((each): each is [keyof typeof times, string] => Boolean(each[1]));
-  return known.map(([name, at]) => t(`ledger.clip-${name}`, { at: exact(at) })).join(" · ");
+  return [
+    of.first_packet_at && t("ledger.sent", { n: of.packets, from: exact(of.first_packet_at), to: exact(of.last_packet_at ?? of.first_packet_at) }),
+    of.dropped > 0 && t("ledger.dropped", { n: of.dropped }),
+    of.lost !== null && of.lost > 0 && t("ledger.lost", { n: of.lost }),
+    ...known.map(([name, at]) => t(`ledger.clip-${name}`, { at: exact(at) })),
+  ]
+    .filter(Boolean)
+    .join(" · ");
 }
 
 /** What came of it, by one key each; what is written beside it goes on record with it. The pressed one is the one that Enter means. */

@@ -54,7 +54,10 @@ function DeviceRow({ city, desk, device }: { city: City; desk: Desk; device: Dev
     <li onClick={() => (opened.value = device.id)}>
       <Mark state={state} />
       <div>
-        <b>{device.name}</b> <span class="dim">{device.model}</span>
+        <button class="plain">
+          <b>{device.name}</b>
+        </button>{" "}
+        <span class="dim">{device.model}</span>
         <br />
         <span class="dim">
           {t(`state.${state}`)} {why !== "" && <em title={why}>{reason(why)}</em>} {since !== null && `${t("since")} ${when(since)}`} · <code>{device.address}</code>
@@ -186,7 +189,7 @@ function Recent({ city }: { city: City }) {
             <time>{when(change.at)}</time>
             <Mark state={change.before} />→<Mark state={change.after} />
             <span>
-              {change.device.name} <em>{reason(change.reason)}</em>
+              <button class="plain">{change.device.name}</button> <em>{reason(change.reason)}</em>
             </span>
           </li>
         ))}

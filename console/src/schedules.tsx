@@ -15,7 +15,7 @@ export interface Schedule {
   state: "awaiting-approval" | "active" | "paused" | "withdrawn";
   kind: "clip" | "speech";
   text: string;
-  targets: Entry["targets"] & { speakers: string[] };
+  targets: Entry["targets"];
   rrule: string;
   days: "all" | "working" | "free" | "holidays" | "not-holidays";
   actor: string;
@@ -97,7 +97,7 @@ function Line({ city, one }: { city: City; one: Schedule }) {
       <td class={one.last && one.last.state !== "ordered" ? "wrong" : ""}>
         {one.last && `${when(one.last.due)} ${t(`schedules.${one.last.state}`)} ${one.last.code && reason(one.last.code)}`}
       </td>
-      <td>{place(city, { targets: one.targets, deliveries: one.targets.speakers.map((speaker) => ({ speaker, state: "", reason: "" })) })}</td>
+      <td>{place(city, one)}</td>
       <td class="dim">{who(one.actor, one.sender)}</td>
       <td>
         {steps(one.state, may).map((what) => (

@@ -1,12 +1,12 @@
 // On a camera's page: who hears it there, a key to talk by, a text or a clip to be said, how it goes, and silence for all.
-import { useSignal, useSignalEffect } from "@preact/signals";
+import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import type { City, Device } from "./city";
 import { reason, t } from "./i18n";
 import { presetsBound, Refused } from "./api";
 import { may, tell } from "./session";
 import { type Stage, TalkKey } from "./talk";
-import { beside, type Broadcast, type Choice, type Clip, clips, remarked, type Said, say, type SayOrder, silence, silenced, stopAll, unsilenced, watch } from "./voice";
+import { beside, type Broadcast, byName, type Choice, type Clip, clips, remarked, type Said, say, type SayOrder, silence, silenced, stopAll, unsilenced, watch } from "./voice";
 import { reasons, remember } from "./why";
 
 const NEAREST = "";
@@ -25,6 +25,8 @@ export function Shout({ city, device }: { city: City; device: Device }) {
 
 function Desk({ city, device }: { city: City; device: Device }) {
   const choices = useSignal<Choice[] | null>(null);
+  const turns = useSignal(0); // one more whenever who would speak may be another one
+  const stale = useComputed(() => choices.value?.some((one) => (city.devices.get(one.speaker)?.standing.value.state ?? one.state) !== one.state));
   const speaker = useSignal(NEAREST);
   const caseNumber = useSignal("");
   const why = useSignal("");
@@ -48,11 +50,9 @@ function Desk({ city, device }: { city: City; device: Device }) {
     if (camera) void presetsBound(device.id).then((found) => (presets.value = found), complain);
   }, []);
   useSignalEffect(() => {
-    const asked = preset.value;
-    if (!camera) return;
-    choices.value = null;
-    speaker.value = NEAREST;
-    void beside(device.id, asked).then((found) => asked === preset.value && (choices.value = found), complain);
+    const asked = [preset.value, turns.value, stale.value];
+    const current = () => asked[0] === preset.value && asked[1] === turns.value;
+    if (camera) void beside(device.id, preset.value).then((found) => current() && (choices.value = found), (error) => current() && complained(error));
   });
   useSignalEffect(() => {
     if (key.broadcast.value !== null) heard.value = key.broadcast.value;
@@ -62,10 +62,15 @@ function Desk({ city, device }: { city: City; device: Device }) {
     if (QUIET.includes(ending.reason)) quiet.value = true;
     trouble.value = ending.wrong ? ending.words || reason(ending.reason) : "";
     twice.value = null;
+    turns.value = turns.peek() + 1;
   });
-  const complain = (error: unknown) => {
+  const complained = (error: unknown) => {
     if (error instanceof Refused && QUIET.includes(error.code)) quiet.value = true;
     trouble.value = String((error as Error).message);
+  };
+  const complain = (error: unknown) => {
+    complained(error);
+    turns.value += 1;
   };
   const send = (what: Said, asked = order()) => {
     trouble.value = "";
@@ -77,6 +82,7 @@ function Desk({ city, device }: { city: City; device: Device }) {
         return watch(begun.id, (now) => {
           if (heard.value?.id !== begun.id) return false;
           heard.value = now;
+          if (!now.open) turns.value += 1;
           return true;
         });
       })
@@ -86,12 +92,15 @@ function Desk({ city, device }: { city: City; device: Device }) {
         twice.value = { asked: { ...asked, again: true }, what };
       });
   };
+  const look = (one: string) => {
+    [choices.value, speaker.value, preset.value] = [null, NEAREST, one];
+  };
   const answer = useRef<HTMLDivElement>(null);
   const answered = trouble.value !== "" || heard.value !== null;
   useEffect(() => answer.current?.scrollIntoView({ block: "nearest" }), [trouble.value, heard.value?.id]); // whoever spoke sees what came of it
   return (
     <>
-      {camera && <Presets presets={presets.value} chosen={preset.value} choose={(one) => (preset.value = one)} />}
+      {camera && <Presets presets={presets.value} chosen={preset.value} choose={look} />}
       {camera && <Hearers choices={choices.value} chosen={speaker.value} choose={(id) => (speaker.value = id)} />}
       <TalkButton talk={key} />
       <form
@@ -262,8 +271,8 @@ function Library({ play }: { play: (clip: string) => void }) {
   const chosen = useSignal("");
   useEffect(() => {
     clips().then((all) => {
-      found.value = all;
-      chosen.value = all[0]?.id ?? "";
+      found.value = byName(all);
+      chosen.value = found.value[0]?.id ?? "";
     }, () => (found.value = []));
   }, []);
   if (found.value === null || found.value.length === 0) return null;

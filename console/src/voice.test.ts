@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { City } from "./city";
 import { language } from "./i18n";
-import { say, silence, silenced, stopAll, unsilenced } from "./voice";
+import { byName, say, silence, silenced, stopAll, unsilenced } from "./voice";
 
 vi.hoisted(() =>
   Object.assign(globalThis, { localStorage: { getItem: () => "en", setItem: () => undefined }, document: { documentElement: {} } }),
@@ -59,6 +59,12 @@ describe("what the console has heard", () => {
   it("is said once more where somebody asks for that", async () => {
     await say({ targets: { speakers: ["s1"] }, again: true }, { text: "please leave" });
     expect(JSON.parse(asked.at(-1)!.init.body as string)).toMatchObject({ text: "please leave", again: true });
+  });
+
+  it("is chosen from clips in the order of their names, whatever their ids", () => {
+    const clip = (id: string, name: string, day: number) => ({ id, name, duration_ms: 2000, created_at: `2026-06-0${day}T08:00:00Z` });
+    const found = byName([clip("0a", "占道提醒", 1), clip("1b", "防汛", 2), clip("2c", "A区", 3), clip("3d", "防汛", 1)]);
+    expect(found.map((one) => one.id)).toEqual(["3d", "1b", "0a", "2c"]);
   });
 
   it("is silenced alone", async () => {

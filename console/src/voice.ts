@@ -22,6 +22,12 @@ export interface Delivery {
   detail: string;
   remarks: Remark[];
   may_still_sound: boolean;
+  packets: number;
+  dropped: number;
+  /** As the loudspeaker itself reports; null where it reports nothing. */
+  lost: number | null;
+  first_packet_at: string | null;
+  last_packet_at: string | null;
   /** Of a clip that the loudspeaker plays by itself: when it was told to play and to be silent, and when it answered. */
   clip_asked_at: string | null;
   clip_confirmed_at: string | null;
@@ -53,6 +59,7 @@ export interface Clip {
   name: string;
   name_en?: string;
   duration_ms: number;
+  created_at: string;
 }
 
 export interface SayOrder {
@@ -76,6 +83,11 @@ export async function beside(camera: string, preset: string): Promise<Choice[]> 
 
 export async function clips(): Promise<Clip[]> {
   return (await get<{ items: Clip[] }>("/v1/clips?limit=1000")).items;
+}
+
+/** Clips as somebody looks for them: by name, those of one name by age, which their ids do not tell. */
+export function byName(found: readonly Clip[]): Clip[] {
+  return [...found].sort((a, b) => a.name.localeCompare(b.name, "zh") || Date.parse(a.created_at) - Date.parse(b.created_at));
 }
 
 /** Have a text or a clip heard, soon or not at all. */

@@ -34,7 +34,7 @@ async def test_one_key_says_what_came_of_a_broadcast_and_another_corrects_it(dem
         await press(page, "b")
         await page.until(f"document.querySelector('[data-broadcast={name}]')")
         assert speaker["name"] in await page.run(f"document.querySelector('[data-broadcast={name}]').textContent")
-        await page.run(f"document.querySelector('[data-broadcast={name}]').click()")
+        await page.run(f"document.querySelector('[data-broadcast={name}] button').click()")
         assert TEXT in await page.until("document.querySelector('.looked h3')?.textContent")
         assert speaker["name"] in await page.run("document.querySelector('.looked li').textContent")
         await press(page, "1")
@@ -59,9 +59,30 @@ async def test_one_key_says_what_came_of_a_broadcast_and_another_corrects_it(dem
         assert (after["outcome"]["outcome"], after["outcome"]["note"]) == ("other", "城管已到场")
         await page.until("[...document.querySelectorAll('.looked p')].some(line => line.textContent.includes('城管已到场'))")
         await page.run(choose("[aria-label='结果'], [aria-label='What came of it']", "other"))
-        await page.until("document.querySelectorAll('.ledger tbody tr').length === 1")
+        await page.until("document.querySelectorAll('.ledger [data-broadcast]').length === 1")
         await page.screenshot(tmp_path / "ledger.png")
         assert await page.run("fetch(document.querySelector('.filters a').href).then(answer => answer.status)") == 200
+        assert page.errors == []
+
+
+async def test_what_is_looked_at_opens_below_its_line_and_closes_again(demo: Demo, tmp_path: Path) -> None:
+    async with browser(tmp_path / "profile", width=1366, height=560) as page, api(demo, "operator") as http:
+        async with http.get("/v1/devices?kind=speaker&limit=5") as answer:
+            items = (await answer.json())["items"]
+        names = [await said(http, one["id"], name=f"below-{number}", text=f"第{number}处请让行") for number, one in enumerate(items)]
+        await sign_in(page, demo, "operator")
+        await press(page, "b")
+        for name in (names[-1], names[0]):
+            row = f"document.querySelector('[data-broadcast={name}]')"
+            await page.until(row)
+            await page.run(f"{row}.querySelector('button').click()")
+            await page.until(f"{row}.nextElementSibling.querySelector('.looked .one-key')")
+            await page.screenshot(tmp_path / f"{name}.png")
+            place = f"{row}.nextElementSibling.querySelector('.one-key').getBoundingClientRect()"
+            assert await page.run(f"{place}.top > document.querySelector('.top').offsetHeight && {place}.bottom < innerHeight"), name
+        assert await page.run("document.querySelectorAll('.looked').length") == 1
+        await press(page, "Escape")
+        await page.until("!document.querySelector('.looked')")
         assert page.errors == []
 
 
@@ -119,10 +140,10 @@ async def test_a_schedule_is_paused_and_resumed_by_a_button(demo: Demo, tmp_path
         assert page.errors == []
 
 
-async def said(http, speaker: str, name: str = "ledger-1") -> str:
+async def said(http, speaker: str, name: str = "ledger-1", text: str = TEXT) -> str:
     """A broadcast that was heard, or not: the ledger has both."""
     soon = (datetime.now(UTC) + timedelta(seconds=30)).isoformat()
-    body = {"id": name, "text": TEXT, "case": "C-7", "not_after": soon, "targets": {"speakers": [speaker]}}
+    body = {"id": name, "text": text, "case": "C-7", "not_after": soon, "targets": {"speakers": [speaker]}}
     async with http.post("/v1/broadcasts", json=body) as answer:
         assert answer.status == 202, await answer.text()
     await until(lambda: told(http, name), wanted=lambda one: not one["open"], within_s=60)
