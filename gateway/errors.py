@@ -9,15 +9,16 @@ from dataclasses import dataclass, field
 
 
 class GatewayError(Exception):
-    """Root of all errors that the gateway raises on purpose."""
+    """Root of all errors that the gateway raises on purpose. `values`: the figures and names that belong to the code."""
 
     code = "gateway-error"
 
-    def __init__(self, message: str, *, code: str | None = None, hint: str = "") -> None:
+    def __init__(self, message: str, *, code: str | None = None, hint: str = "", values: Mapping[str, str | float] | None = None) -> None:
         super().__init__(message)
         if code is not None:
             self.code = code
         self.hint = hint
+        self.values = dict(values or {})
 
 
 # -- what the caller asked for cannot be done -------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 // The gateway's HTTP API as the console uses it: a session cookie made from a key, pages of a list, and the event stream.
 import { City, type DeviceAnswer, type GroupAnswer, type ZoneAnswer } from "./city";
-import { type Fault, faulty, language, refusal } from "./i18n";
+import { type Fault, faulty, language, refusal, type Values } from "./i18n";
 import { type Act, Desk, type Entry, type Incident, type Member, type Order, type Window } from "./incidents";
 
 export class NotSignedIn extends Error {}
@@ -37,10 +37,10 @@ export async function call(path: string, init: RequestInit = {}): Promise<Respon
   if (!Number.isNaN(told)) ahead = told - Date.now();
   if (answer.status === 401) throw new NotSignedIn();
   if (!answer.ok) {
-    const problem = (await answer.json().catch(() => ({}))) as { type?: string; title?: string; detail?: string; hint?: string; errors?: Fault[] };
+    const problem = (await answer.json().catch(() => ({}))) as { type?: string; title?: string; detail?: string; hint?: string; values?: Values; errors?: Fault[] };
     const code = problem.type?.split(":").pop() ?? "";
     const detail = inFull(problem.errors) ?? problem.detail ?? problem.title ?? `HTTP ${answer.status}`;
-    throw new Refused(answer.status, refusal(code, detail, problem.hint), code, problem.errors);
+    throw new Refused(answer.status, refusal(code, detail, problem.hint, problem.values), code, problem.errors);
   }
   return answer;
 }

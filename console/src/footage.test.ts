@@ -223,7 +223,10 @@ describe("the footage desk", () => {
     const { language, refusal } = await import("./i18n");
     language.value = "zh";
     expect(refusal("not-yours", "Footage is in the hands of …")).toBe("仅登记该申请的人（处置也可由审批人）可以这样做。");
-    expect(refusal("quiet-hours", "until 06:00 $&")).toBe("正处静音时段：until 06:00 $&");
+    expect(refusal("unknown-device", "none $&")).toBe("没有这个设备：none $&");
+    const quiet = { zone: "滨河公园", because: "高考 $&", until: "2026-06-08 00:00" };
+    expect(refusal("quiet-hours", "the zone Z-1 is quiet", "", quiet)).toBe("滨河公园正处安静时段（高考 $&），2026-06-08 00:00 前须填写理由方可播出。");
+    expect(refusal("quiet-hours", "the city is quiet", "", { ...quiet, zone: "", because: "" })).toBe("正处安静时段，2026-06-08 00:00 前须填写理由方可播出。");
     expect(refusal("never-heard-of", "No.", "Ask again.")).toBe("No. Ask again.");
     expect(refusal("constructor", "No.")).toBe("No.");
     language.value = "en";

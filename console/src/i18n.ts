@@ -42,10 +42,10 @@ export function reason(code: string): string {
   return phrases.value[of]?.[language.value].replace("NNN", status ?? "NNN") ?? code;
 }
 
-/** Why the gateway said no, in the reader's language: by its code where this console knows it, else in the gateway's own English. */
-export function refusal(code: string, detail: string, hint = ""): string {
+/** Why the gateway said no, in the reader's language: by its code and `values` where this console knows it, else in the gateway's own English. */
+export function refusal(code: string, detail: string, hint = "", values: Values = {}): string {
   const known = language.value === "zh" && Object.hasOwn(problems, code) ? problems[code as keyof typeof problems] : undefined;
-  return known === undefined ? `${detail} ${hint}`.trim() : known.replace("{detail}", () => detail);
+  return known === undefined ? `${detail} ${hint}`.trim() : filled(known, { ...values, detail }).replace("（）", "");
 }
 
 /** One thing wrong with what was sent, as the gateway tells it: where, why in English, and why by a code with its figures. */

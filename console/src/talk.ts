@@ -1,6 +1,6 @@
 // A live talk from this browser's microphone: opened by pressing a key, heard in the street while it is held, ended by whatever ends it.
 import { signal } from "@preact/signals";
-import { refusal } from "./i18n";
+import { refusal, type Values } from "./i18n";
 import type { Broadcast, Delivery, SayOrder } from "./voice";
 
 export type Stage = "off" | "opening" | "waiting" | "on-air" | "ending";
@@ -25,7 +25,7 @@ type Word =
   | { type: "delivery"; delivery: Delivery }
   | ({ type: "level" } & Level)
   | { type: "ended"; reason: string; reason_zh: string; reason_en: string; broadcast: Broadcast }
-  | { type: "refused"; problem: { type: string; detail: string; hint?: string } };
+  | { type: "refused"; problem: { type: string; detail: string; hint?: string; values?: Values } };
 
 const RATE = 16_000;
 const ASKED = ["released"];
@@ -130,7 +130,7 @@ export class TalkKey {
         break;
       case "refused": {
         const code = word.problem.type.split(":").pop()!;
-        this.over({ reason: code, words: refusal(code, word.problem.detail, word.problem.hint), wrong: true, broadcast: null });
+        this.over({ reason: code, words: refusal(code, word.problem.detail, word.problem.hint, word.problem.values), wrong: true, broadcast: null });
         break;
       }
     }

@@ -101,6 +101,7 @@ class ProblemOut(BaseModel):
     status: int
     detail: str
     hint: str | None = None
+    values: dict[str, str | float] | None = Field(default=None, description="The figures and names that belong to `type`.")
     errors: list[FaultOut] | None = None
     instance: str | None = Field(default=None, description="Names this occurrence in the gateway's own log.")
 
@@ -114,6 +115,7 @@ class Problem:
     detail: str
     hint: str = ""
     faults: Sequence[Fault] = ()
+    values: Mapping[str, str | float] = field(default_factory=dict)
     instance: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -127,6 +129,8 @@ class Problem:
         }
         if self.hint:
             body["hint"] = self.hint
+        if self.values:
+            body["values"] = dict(self.values)
         if self.faults:
             body["errors"] = [fault_body(fault) for fault in self.faults[:_FAULTS_SHOWN]]
         if self.instance:
@@ -157,7 +161,7 @@ def problem_of(error: GatewayError) -> Problem:
     if status is HTTPStatus.UNAUTHORIZED:
         headers = {"WWW-Authenticate": 'Bearer realm="city-gateway"'}
     faults = error.faults if isinstance(error, InvalidInput) else ()
-    return Problem(status, error.code, str(error), error.hint, faults, headers=headers)
+    return Problem(status, error.code, str(error), error.hint, faults, error.values, headers=headers)
 
 
 def problem_of_http(error: web.HTTPException) -> Problem:

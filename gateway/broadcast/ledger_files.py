@@ -18,6 +18,7 @@ from gateway.domain.broadcast import ClipContent, ClipId, Delivery, DeliveryStat
 from gateway.domain.broadcast_ledger import (
     DELIVERY_STATES,
     PATHS,
+    PRIORITIES,
     RECORDING_STATES,
     STREET_OUTCOMES,
     Recording,
@@ -51,10 +52,10 @@ _LEDGER: Final[Mapping[str, str]] = {
     "approved_by": "批准人 approved by",
     "case": "案件 case",
     "reason": "事由 reason",
-    "override": "静音时段理由 override",
-    "speakers": "喇叭 loudspeakers",
-    "heard": "已播 heard",
-    "failed": "未播 not heard",
+    "override": "安静时段理由 override",
+    "speakers": "音柱 loudspeakers",
+    "heard": "已播完 played to the end",
+    "failed": "未播完 not played to the end",
     "why": "原因 why",
     "first_packet": "开始 first packet",
     "last_packet": "结束 last packet",
@@ -73,7 +74,7 @@ _LEDGER: Final[Mapping[str, str]] = {
 _DELIVERIES: Final[Mapping[str, str]] = {
     "id": "播报编号 broadcast",
     "created_at": "下达时间 ordered at",
-    "speaker": "喇叭 loudspeaker",
+    "speaker": "音柱 loudspeaker",
     "name": "名称 name",
     "state": "状态 state",
     "since": "状态时间 since",
@@ -93,7 +94,7 @@ _DELIVERIES: Final[Mapping[str, str]] = {
     "clip_silent": "设备确认静音 said to be silent",
     "seconds": "秒 seconds",
 }
-_FIGURES: Final = ("项目 row", "名称 name", "播报 broadcasts", "播放次数 deliveries", "已播 heard", "秒 seconds")
+_FIGURES: Final = ("项目 row", "名称 name", "播报 broadcasts", "播放次数 deliveries", "已播完 played to the end", "秒 seconds")
 
 
 class FileKind(StrEnum):
@@ -185,7 +186,7 @@ def _broadcast(view: View, names: Names, zone: tzinfo) -> Mapping[str, Cell]:
     return {
         "id": one.id,
         "created_at": _wall(one.created_at, zone),
-        "priority": one.priority.name.lower(),
+        "priority": f"{PRIORITIES[one.priority].zh} {PRIORITIES[one.priority].en}",
         "content": _content(view, names),
         "clip_sha256": programme.content.clip if isinstance(programme.content, ClipContent) else "",
         "voice": programme.content.voice if isinstance(programme.content, Speech) else "",

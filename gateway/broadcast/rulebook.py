@@ -204,14 +204,17 @@ class Rulebook:
             case Refusal.COOLING_DOWN:
                 until = f"{chosen.until.astimezone(self._hours().timezone):%H:%M:%S}" if chosen.until else "a while"
                 hint = "Order it again then, with a later `not_after`, or with a higher priority."
-                return Conflict(f"{names} spoke a moment ago and must be silent until {until}", code=reason, hint=hint)
+                why = f"{names} spoke a moment ago and must be silent until {until}"
+                return Conflict(why, code=reason, hint=hint, values={"until": until})
 
     def _quiet(self, why: LeftOut, names: str) -> Forbidden:
         place = "the city" if why.zone == EVERYWHERE else f"the zone {why.zone}"
+        zone = self._city.zones.get(why.zone)
         by = f" ({why.name})" if why.name else ""
         until = f"{why.until.astimezone(self._hours().timezone):%Y-%m-%d %H:%M}" if why.until else "further notice"
         hint = f"Order it after {until}, or name the reason in `override` if you may; an emergency is heard at any hour."
-        return Forbidden(f"{place} is quiet{by} until {until}: {names}", code=why.reason, hint=hint)
+        values = {"zone": zone.name or zone.id if zone else why.zone, "because": why.name, "until": until}
+        return Forbidden(f"{place} is quiet{by} until {until}: {names}", code=why.reason, hint=hint, values=values)
 
 
 def content_mark(content: Content) -> str:

@@ -78,6 +78,13 @@ DELIVERY_STATES: Final[Mapping[DeliveryState, Word]] = {
     DeliveryState.EXPIRED: Word("已过期", "expired"),
     DeliveryState.UNKNOWN: Word("结果未知", "not known"),
 }
+PRIORITIES: Final[Mapping[Priority, Word]] = {
+    Priority.EMERGENCY: Word("紧急", "emergency"),
+    Priority.TALK: Word("喊话", "talk"),
+    Priority.ENFORCEMENT: Word("执法", "enforcement"),
+    Priority.NOTICE: Word("通知", "notice"),
+    Priority.SCHEDULE: Word("定时", "schedule"),
+}
 PATHS: Final[Mapping[str, Word]] = {
     SpeakerPath.AUDIO_CLIP: Word("设备自播音频", "a clip that the device plays"),
     SpeakerPath.BACKCHANNEL: Word("RTSP 音频回传", "RTSP backchannel"),

@@ -139,11 +139,12 @@ async def test_the_ledger_and_its_figures_are_taken_as_spreadsheets_that_run_not
     assert "编号 id" in head
     assert "'=HYPERLINK(1)" in row and "其他 other" in row and "came back" in row
     assert "operator key (api-key:" in row
+    assert "已播完 played to the end" in head and "通知 notice" in row
     async with house.call("GET", "/v1/broadcasts/export?format=csv&rows=deliveries") as answer:
         digest, text = answer.headers["Repr-Digest"], (await answer.read()).decode("utf-8-sig")
     head, row = csv.reader(text.splitlines())
     told = dict(zip(head, row, strict=True))
-    assert (told["播报编号 broadcast"], told["喇叭 loudspeaker"], told["丢失包数 packets lost"]) == ("b-1", "spk-1", "")
+    assert (told["播报编号 broadcast"], told["音柱 loudspeaker"], told["丢失包数 packets lost"]) == ("b-1", "spk-1", "")
     assert told["名称 name"] == house.services.city.devices[DeviceId("spk-1")].name
     for path in ("/v1/broadcasts/export?", f"/v1/broadcasts/statistics/export?{TODAY}&"):
         async with house.call("GET", path + "format=xlsx") as answer:

@@ -221,6 +221,8 @@ async def test_in_quiet_hours_an_order_is_refused_with_what_to_do_and_who_may_na
     body = order(house, await clip_of(house), id="b-1", priority="enforcement")
     status, problem = await house.json("POST", "/v1/broadcasts", json=body, role=Role.OPERATOR)
     assert (status, problem["type"]) == (403, "urn:city-gateway:problem:quiet-hours")
+    assert (problem["values"]["zone"], problem["values"]["because"]) == ("", EXAM["name"])
+    assert problem["values"]["until"] in problem["detail"]
     assert "高考" in problem["detail"] and "19:00" in problem["detail"] and "override" in problem["hint"]
     body["override"] = "fight at gate 3"
     status, problem = await house.json("POST", "/v1/broadcasts", json=body, role=Role.PLATFORM)

@@ -119,6 +119,7 @@ async def test_a_pause_that_outlasts_the_deadline_is_told_at_once(make: Make) ->
         await house.ended()
         error = await refused(house, house.order("b2", priority=Priority.SCHEDULE))
         assert isinstance(error, Conflict) and error.code == "cooling-down" and "12:01" in str(error)
+        assert str(error.values["until"]) in str(error)
 
 
 async def test_enforcement_and_emergencies_do_not_wait(make: Make) -> None:

@@ -62,6 +62,7 @@ async def test_an_exam_day_is_quiet_at_noon(make: Make) -> None:
     async with make("2026-06-08 12:00", SpeakingHours(SHANGHAI, exceptions=(exam,))) as house:
         error = await refused(house, house.order("b1", "s1"))
         assert error.code == "quiet-hours" and "高考" in str(error) and "z1" in str(error)
+        assert (error.values["zone"], error.values["because"]) == ("market", "高考") and str(error.values["until"]) in str(error)
         await house.service.submit(house.order("b2", "s3"))
         await house.ended("b2")
 

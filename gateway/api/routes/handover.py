@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Final
@@ -209,7 +210,7 @@ async def _send(call: Call, visit: Visit, file: Offered, part: Part, etag: str) 
 
 
 def _with(problem: Problem, more: dict[str, str]) -> Problem:
-    return Problem(problem.status, problem.code, problem.detail, problem.hint, problem.faults, headers=more)
+    return replace(problem, headers=more)
 
 
 def _basic(header: str) -> tuple[str, str] | None:
