@@ -25,7 +25,7 @@ from gateway.domain.broadcast_rules import Refusal
 from gateway.domain.devices import DeviceId
 from gateway.domain.remarks import Remark, remark_on_end
 from gateway.drivers.base import AudioSession, ClipSink, Loaded
-from gateway.errors import Busy, DeviceError, GatewayError
+from gateway.errors import Busy, DeviceError, GatewayError, NotSupported
 from gateway.media.clips import NARROW, PreparedClip
 
 log = structlog.get_logger()
@@ -258,11 +258,13 @@ class Part:
             return
         kept = None if isinstance(sound, LiveSource) or self._said_s else Keepable(self._broadcast.programme, sound)
         way = await self._connect(kept, _encodings_of(sound))
-        if kept is not None and isinstance(way, Loaded):
+        if isinstance(way, Loaded):
+            assert kept is not None
             async with self._quietened():
-                await self._have_played(KeptTurn(way, kept.repeats, stage.clock), curtain)
-            return
-        assert not isinstance(way, Loaded)
+                absence = await self._have_played(KeptTurn(way, kept.repeats, stage.clock), curtain)
+            if absence is None:
+                return
+            way = await self._connect_otherwise(absence, sound)
         try:
             async with self._quietened():
                 await self._send(sound, way, curtain)
@@ -300,7 +302,11 @@ class Part:
         self.stream = stream = stream or Stream(session, _rest(sound, session, self._said_s), lead_in_s=lead_in_s)
         if cast is not None:
             cast.stream = stream
-        await curtain.rise(self)
+        if self.delivery.state is DeliveryState.PLAYING:  # on record already: the device was to play by itself
+            self.must_be_in_time()
+            self._stage.pacer.start([stream])
+        else:
+            await curtain.rise(self)
         await stream.finished
         if self.interrupted:
             await self._take_back()
@@ -322,10 +328,11 @@ class Part:
         async with self._stage.loudness.at_most(self.delivery.speaker, limit) as self._remarks[_About.VOLUME]:
             yield
 
-    async def _have_played(self, turn: KeptTurn, curtain: Curtain) -> None:
+    async def _have_played(self, turn: KeptTurn, curtain: Curtain) -> NotSupported | None:
         """A turn in which the device plays by itself. What is interrupted goes on as a stream: a device begins a clip at its beginning.
 
-        It is asked to play once, so that has to wait for the end of a session that it has not confirmed.
+        It is asked to play once, so that has to wait for the end of a session that it has not confirmed. The answer of a device that knows
+        no such thing, else None: it has not sounded, and may hear a stream.
         """
         self._before = replace(self._before, path=turn.loaded.path)
         await self._stage.farewells.over(self.delivery.speaker)
@@ -338,11 +345,15 @@ class Part:
             self.end(Step.FAIL if why else Step.FINISH, why)
         except Unanswered:
             self.end(Step.LOSE, "clip-unanswered")
+        except NotSupported as absence:
+            turn.began_at = None
+            return absence
         finally:
             self._said_s += turn.played_s
             stop = self._stage.silencing.begin(owed)
             self._stage.loudness.keep_until(self.delivery.speaker, owed.silent)
             await asyncio.wait([stop], timeout=LET_IN_S)
+        return None
 
     def _remember(self, stream: Stream, session: AudioSession, lead_in_s: float) -> None:
         """Where to go on: packets that were dropped had their time as well, the lead-in is no part of what is to be heard."""
@@ -384,6 +395,15 @@ class Part:
                         stage.farewells.begin(speaker, way)
                 if right:
                     return way
+
+    async def _connect_otherwise(self, absence: NotSupported, sound: Sound) -> OpenSession:
+        """An open session with a device that turned out to play nothing by itself. Raises `absence` where it hears no stream."""
+        try:
+            way = await self._connect(None, _encodings_of(sound))
+        except NotSupported:
+            raise absence from None
+        assert not isinstance(way, Loaded)
+        return way
 
     def _inherit(self, prefer: Sequence[str], place: object) -> OpenSession | None:
         """The session that the one before left open at `place`, when this sound can go on in it."""

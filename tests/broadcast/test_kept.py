@@ -232,6 +232,24 @@ async def test_a_device_that_will_not_play_is_told_as_failed_and_not_asked_again
     assert (await pole.timed({"asked_at"})).confirmed_at is None
 
 
+async def test_a_device_that_keeps_clips_and_knows_no_way_to_play_them_is_streamed_to_and_not_asked_again(pole: Pole, odd: Any) -> None:
+    asked = 0
+
+    def unknown(_unit: Unit, _call: Call) -> str:
+        nonlocal asked
+        asked += 1
+        raise SoapFault("no such operation", "ter:ActionNotSupported", code="Receiver")
+
+    odd("PlayAudioClip", unknown)
+    for name in ("first", "second"):
+        await pole.say(name)
+        delivery = await pole.ended(name)
+        assert (delivery.state, delivery.reason, delivery.figures.path, asked) == (DeliveryState.DONE, "", "backchannel", 1)
+    assert pole.speaker.learned()["path audio-clip"].startswith("no-audio-clips")
+    whole = array.array("h", (await pole.prepared()).pcm)
+    assert sound.snr_db(whole + whole, pole.played()) > 30
+
+
 @pytest.mark.parametrize(
     ("lost", "asked"),
     [

@@ -212,12 +212,17 @@ class Caller:
         return answer.body
 
     async def upload(self, path: str, body: bytes, *, kind: str, timeout_s: float) -> int:
-        """Give the device's web server `body`, of the media type `kind`, for `path`; the status of its answer."""
+        """Give the device's web server `body`, of the media type `kind`, for `path`; the status of its answer. ONVIF does not say by which
+        method: a server that does not know the one gets the other."""
+        status = await self._bring("POST", path, body, kind=kind, timeout_s=timeout_s)
+        if status in (405, 501):
+            status = await self._bring("PUT", path, body, kind=kind, timeout_s=timeout_s)
+        return status
+
+    async def _bring(self, method: str, path: str, body: bytes, *, kind: str, timeout_s: float) -> int:
         field = ("Content-Type", kind)
-        answer = await self.in_turn(
-            self._browsing(lambda login: Request("POST", path, body, (field, *login), repeatable=False)), timeout_s=timeout_s
-        )
-        return answer.status
+        asking = self._browsing(lambda login: Request(method, path, body, (field, *login), repeatable=False))
+        return (await self.in_turn(asking, timeout_s=timeout_s)).status
 
     def calling(self, operation: Operation) -> Conversation[etree._Element]:
         """The conversation of `call`: the clock first where it is not known, the services first where they are not known."""

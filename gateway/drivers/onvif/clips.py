@@ -66,12 +66,16 @@ class Clips:
         self._offer: Offer | None = None
         self._clips: dict[str, Listed] = {}  # of ours by name, the least lately wanted first; bounded by LISTED_LIMIT
         self._listed_at: float | None = None
+        self._keeps_in_vain = False
         self._one_at_a_time = asyncio.Lock()
 
     async def ensure(self, clip: DeviceClip, *, timeout_s: float) -> str:
         async with deadline(timeout_s), self._one_at_a_time:
             if self._target.address != self._device.target.address:
                 self._forget()
+            if self._keeps_in_vain:
+                self._keeps_in_vain = False  # who was told tries another path, and this one when that is old
+                raise NotSupported("the device keeps audio clips and plays none", code="no-audio-clips")
             if self._fresh():
                 return await self._token(clip, timeout_s)
             self._offer = self._offer or read_offer(await self._device.call(GET_CAPABILITIES, timeout_s=timeout_s))
@@ -81,8 +85,9 @@ class Clips:
     async def play(self, token: str, *, repeats: int, timeout_s: float) -> None:
         try:
             await self._device.call(play(token, repeats=repeats), timeout_s=timeout_s)
-        except DeviceFault:
+        except DeviceFault as fault:
             self._listed_at = None  # look again: it may have lost the clip
+            self._keeps_in_vain = isinstance(fault, NotSupported)
             raise
 
     async def stop(self, token: str, *, timeout_s: float) -> None:
@@ -100,6 +105,7 @@ class Clips:
 
     def _forget(self) -> None:
         self._target, self._offer, self._clips, self._listed_at = self._device.target, None, {}, None
+        self._keeps_in_vain = False
 
     def _fresh(self) -> bool:
         return self._offer is not None and self._listed_at is not None and self._clock.monotonic() - self._listed_at < FRESH_S

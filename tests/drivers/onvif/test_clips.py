@@ -188,6 +188,17 @@ async def test_an_upload_that_is_refused_is_told_by_its_reason(pole: Pole, monke
     assert refused.value.code == code
 
 
+async def test_a_device_that_takes_uploads_by_put_gets_them_so(pole: Pole, monkeypatch: pytest.MonkeyPatch) -> None:
+    take = simulated.upload
+
+    def by_put(unit: Unit, request: Request) -> Response:
+        return take(unit, request) if request.method == "PUT" else Response(405, content_type=b"text/plain")
+
+    monkeypatch.setattr(simulated, "upload", by_put)
+    await pole.clips.ensure(clip(), timeout_s=TIMEOUT_S)
+    assert len(await pole.kept()) == 1
+
+
 async def test_where_one_format_is_refused_the_other_is_brought(pole: Pole, monkeypatch: pytest.MonkeyPatch) -> None:
     take = simulated.upload
 
