@@ -11,7 +11,7 @@ import structlog
 from gateway.clock import Clock
 from gateway.domain.events import NewEvent, Person
 from gateway.domain.footage import RequestId, Step
-from gateway.domain.scrubbing import Piece, Stored
+from gateway.domain.scrubbing import Finding, Piece, Stored
 from gateway.evidence.contents import BESIDE, SUMS, Altered, digests_in
 from gateway.footage.custody import write_down
 from gateway.footage.ledger import GATEWAY
@@ -69,8 +69,10 @@ class DamageDesk:
 
     async def _put_down(self, request: RequestId, detail: Mapping[str, str], lay: Sequence[str | int]) -> None:
         async def change(tx: Tx) -> None:
-            at = await self._told(tx, request, Step.DAMAGED, EVENT, detail)
+            at, piece = await self._told(tx, request, Step.DAMAGED, EVENT, detail)
             await tx.damage.put(request, detail["name"], lay, at=at)
+            if piece and "sent_to" in detail:  # what is found by reading again is put down there
+                await tx.scrubs.put(piece, Finding(at, detail["why"][:200]))
 
         await self._store.writer.write(change, lane=Lane.FOOTAGE)
 
@@ -81,14 +83,14 @@ class DamageDesk:
 
         await self._store.writer.write(change, lane=Lane.FOOTAGE)
 
-    async def _told(self, tx: Tx, request: RequestId, step: Step, event: str, detail: Mapping[str, str]) -> datetime:
-        """Write `step` down and tell of it; when that was."""
+    async def _told(self, tx: Tx, request: RequestId, step: Step, event: str, detail: Mapping[str, str]) -> tuple[datetime, Piece | None]:
+        """Write `step` down and tell of it; when that was, and of what it was told."""
         known, at, name = await tx.footage.get(request), self._clock.now(), detail["name"]
         piece = await _piece(tx, request, name)
         whose = {"camera": piece.camera} if piece and piece.camera else {}
         await write_down(tx, request, step, by=GATEWAY, at=at, detail={**detail, **whose})
         tx.emit(NewEvent(event, request, at, {"state": known.state, "file": name, **whose}))
-        return at
+        return at, piece
 
 
 async def _piece(tx: Tx, request: RequestId, name: str) -> Piece | None:

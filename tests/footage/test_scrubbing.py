@@ -22,7 +22,7 @@ from gateway.domain.health import Board
 from gateway.domain.holds import HeldFile, Hold, HoldId, Keep, KeepState
 from gateway.domain.imports import Brought, Import, ImportId, ImportState
 from gateway.evidence.contents import CERTIFICATE, MANIFEST, SHEET, SUMS, SUMS_SIGNATURE, Altered
-from gateway.footage.damage import DamageDesk
+from gateway.footage.damage import DamageDesk, listed_in
 from gateway.footage.scrub_worker import Digester, Pace, digester
 from gateway.footage.scrubbing import Scrubber, ScrubRules
 from gateway.footage.securing import EvidenceStore
@@ -238,6 +238,17 @@ async def test_each_damage_is_told_once_and_that_it_is_over_whatever_happens_to_
     assert sorted(told) == sorted(expected)
     acts = [("H-1/a_001.mp4", event.data["act"]) for event in await keeper.told("footage.hold")]
     assert acts == [one for one in expected if one[0] == "H-1/a_001.mp4"]
+
+
+@pytest.mark.parametrize("name", [FILM, SHEET])
+async def test_what_a_download_meets_is_read_again_the_next_day_as_what_is_found_here(keeper: Keeper, name: str) -> None:
+    whole, sealed = keeper.path(name).read_bytes(), listed_in(keeper.path(name).parent)
+    altered(keeper.path(name))
+    await keeper.scrubber()._damage.found(REQUEST, Altered(name, "has another SHA-256 than was sealed"), sealed=sealed, to=WANG)
+    keeper.path(name).write_bytes(whole)
+    await later(keeper, 1.1 * DAY)
+    await keeper.checked(1)
+    assert [event.data["file"] for event in await keeper.told("footage.found-whole")] == [name]
 
 
 async def test_a_reading_that_began_before_the_damage_was_told_does_not_say_that_it_is_over(keeper: Keeper) -> None:
