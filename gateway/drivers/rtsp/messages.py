@@ -162,6 +162,8 @@ def _refuse_unless_text(start: bytes) -> None:
 
 def _parse_head(head: bytes) -> tuple[str, Headers]:
     lines = [line.rstrip("\r") for line in head.decode("utf-8", "replace").split("\n")]
+    if any("\r" in line for line in lines):
+        raise ProtocolError("a line break within an RTSP header field")
     start, *rest = (line for line in lines if line)
     if len(rest) > HEADER_COUNT_LIMIT:
         raise ProtocolError(f"more than {HEADER_COUNT_LIMIT} RTSP header fields", code="too-large")

@@ -89,6 +89,7 @@ async def test_a_closed_port_and_a_broken_connection_are_told_apart() -> None:
         b"\xff" * 100,
         b"RTSP/1.0 200 OK\r\nX: " + b"x" * 20_000,
         b"RTSP/1.0 200 OK\r\nContent-Length: 9999999\r\n\r\n",
+        b'RTSP/1.0 401 Unauthorized\r\nCSeq: 1\r\nWWW-Authenticate: Digest realm="a", nonce="b\rc"\r\n\r\n',
     ],
 )
 async def test_garbage_for_an_answer_is_a_protocol_error(garbage: bytes) -> None:

@@ -110,6 +110,7 @@ def test_a_true_answer_with_bytes_changed_never_crashes(data: st.DataObject) -> 
         (b"RTSP/1.0 200 OK\r\nno colon\r\n\r\n", "malformed"),
         (b"RTSP/1.0 200 OK\r\n: nameless\r\n\r\n", "malformed"),
         (b"RTSP/1.0 200 OK\r\n folded: x\r\n\r\n", "malformed"),
+        (b"RTSP/1.0 200 OK\r\nSession: 1\r2\r\n\r\n", "malformed"),
         (b"RTSP/1.0 200 OK\r\nContent-Length: -1\r\n\r\n", "malformed"),
         (b"RTSP/1.0 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "malformed"),
         (b"RTSP/1.0 200 OK\r\nContent-Length: " + str(BODY_LIMIT + 1).encode() + b"\r\n\r\n", "too-large"),
