@@ -240,6 +240,7 @@ export interface Stream {
 const TYPES = [
   "device.state",
   ...["accepted", "approved", "declined", "delivery", "ended", "clip", "may-still-sound", "fell-silent", "outcome", "picture", "picture-missing", "recorded", "recording-failed"].map((what) => `broadcast.${what}`),
+  ...["changed", "ran"].map((what) => `schedule.${what}`),
   "footage.request",
   "footage.custody",
   "footage.papers",

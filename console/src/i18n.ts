@@ -107,6 +107,11 @@ export function span(ofSeconds: number): string {
   return minutes > 0 ? t("span.minutes", { minutes, seconds: Math.round(ofSeconds % 60) }) : t("span.seconds", { seconds: Math.round(ofSeconds * 10) / 10 });
 }
 
+/** The day of a moment in a time zone. */
+export function day(iso: string, timeZone: string): string {
+  return new Date(iso).toLocaleDateString(language.value === "zh" ? "zh-CN" : "en-GB", { dateStyle: "medium", timeZone });
+}
+
 /** To the second, with the day: evidence is not told by halves. */
 export function exact(iso: string): string {
   return new Date(iso).toLocaleString(language.value === "zh" ? "zh-CN" : "en-GB", { dateStyle: "short", timeStyle: "medium" });

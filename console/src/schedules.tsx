@@ -6,7 +6,8 @@ import type { City } from "./city";
 import { reason, t, when, who } from "./i18n";
 import { place } from "./ledger";
 import type { Entry } from "./ledger-shelf";
-import { may, tell } from "./session";
+import { ruled } from "./rules";
+import { may, scheduled, tell } from "./session";
 
 export interface Schedule {
   id: string;
@@ -16,7 +17,11 @@ export interface Schedule {
   kind: "clip" | "speech";
   text: string;
   targets: Entry["targets"];
+  start: string;
   rrule: string;
+  timezone: string;
+  reason: string;
+  repeats: number;
   days: "all" | "working" | "free" | "holidays" | "not-holidays";
   actor: string;
   sender: string;
@@ -55,7 +60,7 @@ async function step(id: string, what: string): Promise<void> {
 }
 
 export function Schedules({ city }: { city: City }) {
-  useEffect(() => void read(), []);
+  useEffect(() => void read(), [scheduled.value]);
   if (schedules.value.length === 0) return null;
   return (
     <section class="desk">
@@ -66,7 +71,7 @@ export function Schedules({ city }: { city: City }) {
       <table class="windows">
         <thead>
           <tr>
-            {(["name", "state", "next", "last"] as const).map((name) => (
+            {(["name", "rule", "state", "next", "last"] as const).map((name) => (
               <th key={name}>{t(`schedules.${name}`)}</th>
             ))}
             <th>{t("ledger.where")}</th>
@@ -87,13 +92,15 @@ export function Schedules({ city }: { city: City }) {
 function Line({ city, one }: { city: City; one: Schedule }) {
   return (
     <tr data-schedule={one.id}>
+      <td>
+        {one.name} <span class="dim">{one.kind === "speech" ? one.text : t("ledger.clip")}</span> {one.repeats > 1 && <span class="chip">{t("schedules.repeats", { n: one.repeats })}</span>}{" "}
+        {one.reason !== "" && <span class="dim">· {one.reason}</span>}
+      </td>
       <td title={one.rrule}>
-        {one.name} <span class="dim">{one.kind === "speech" ? one.text : t("ledger.clip")}</span>
+        {ruled(one)} {one.days !== "all" && <span class="chip">{t(`schedules.${one.days}`)}</span>}
       </td>
       <td class="state">{t(`schedules.${one.state}`)}</td>
-      <td>
-        {when(one.next)} {one.days !== "all" && <span class="chip">{t(`schedules.${one.days}`)}</span>}
-      </td>
+      <td>{when(one.next)}</td>
       <td class={one.last && one.last.state !== "ordered" ? "wrong" : ""}>
         {one.last && `${when(one.last.due)} ${t(`schedules.${one.last.state}`)} ${one.last.code && reason(one.last.code)}`}
       </td>

@@ -23,6 +23,8 @@ export const shelf = signal<Shelf>("live");
 export const touched = signal<{ id: string; cursor: number } | null>(null);
 /** The broadcast of which an event told last. */
 export const sounded = signal<{ id: string; cursor: number } | null>(null);
+/** The cursor of the event that told of a schedule last. */
+export const scheduled = signal<number | null>(null);
 /** The device whose page is open. */
 export const opened = signal<string | null>(null);
 export const mayAct = signal(false);
@@ -77,6 +79,7 @@ export async function open(): Promise<void> {
         if (event.type.startsWith("maintenance.") && event.data["window"]) desk.takeWindow(event.data["window"] as Window);
         if (event.type.startsWith("footage.")) touched.value = { id: event.subject, cursor: event.cursor };
         if (event.type.startsWith("broadcast.")) sounded.value = { id: event.subject, cursor: event.cursor };
+        if (event.type.startsWith("schedule.")) scheduled.value = event.cursor;
         if (event.data["work_order"]) desk.takeOrder(event.data["work_order"] as Order);
       },
       gap: () => void open(),

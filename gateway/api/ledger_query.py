@@ -1,6 +1,7 @@
 """Which broadcasts somebody looks for: the filters of the ledger as they are asked for, and what they mean in this city."""
 
-from typing import Annotated, Literal
+from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
@@ -14,6 +15,16 @@ from gateway.domain.events import Actor, ActorKind
 _ACTOR = "^(" + "|".join(kind.value for kind in ActorKind) + r"):.{1,200}$"
 
 
+class OutcomeAsked(StrEnum):
+    """What came of a broadcast in the street, or that nobody has said."""
+
+    LEFT = StreetOutcome.LEFT
+    PASSED_ON = StreetOutcome.PASSED_ON
+    NOBODY = StreetOutcome.NOBODY
+    OTHER = StreetOutcome.OTHER
+    NONE = "none"
+
+
 class LedgerFilter(Input):
     """What broadcasts must fit. A cell, district or group stands for its loudspeakers, and for the views of its cameras."""
 
@@ -25,7 +36,7 @@ class LedgerFilter(Input):
     operator: Annotated[str, StringConstraints(pattern=_ACTOR)] | None = Field(default=None, description="Who ordered it, as `actor` says.")
     kind: SaidAs | None = None
     priority: PriorityName | None = None
-    outcome: StreetOutcome | Literal["none"] | None = Field(default=None, description="`none`: nobody has said yet.")
+    outcome: OutcomeAsked | None = Field(default=None, description="`none`: nobody has said yet.")
     case: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
 
 
@@ -51,7 +62,7 @@ def wanted(query: LedgerFilter, city: City) -> Wanted:
         actor=Actor(ActorKind(kind), name) if query.operator else None,
         kind=query.kind,
         priority=query.priority.rank if query.priority else None,
-        outcome="" if query.outcome == "none" else query.outcome,
+        outcome=query.outcome and ("" if query.outcome is OutcomeAsked.NONE else StreetOutcome(query.outcome)),
         case=query.case,
     )
 

@@ -81,6 +81,9 @@ class ClipShelf:
         """
         labels = _checked(Labels(name, name_en, tuple(tags)))
         prepared = await self._preparer.prepare(data, level=level, urgent=False)
+        if await asyncio.to_thread(prepared.silent):
+            why = "the clip is silent from its beginning to its end"
+            raise InvalidInput(why, code="clip-empty", hint="Listen to the file; record it again with the microphone on.")
         async with self._changing:
             await self._check_room(len(data))
             clip_id = ClipId(await asyncio.to_thread(shelf.keep, self._folder, data, what="clip"))

@@ -22,6 +22,7 @@ CORNERS: Final = 200
 STRANGERS: Final = 5
 """Loudspeakers without a binding that an explanation names beside those with one."""
 _NAMED: Final = 5
+_LEAST_CORNERS: Final = 3
 
 DOWN, MUTED, DISABLED, BUSY, SECOND = "speaker-down", "speaker-muted", "disabled", "speaker-busy", "another-speaks"
 OUT_OF_SCOPE = "out-of-scope"
@@ -323,6 +324,8 @@ def _districts(city: City) -> Callable[[str], str]:
 def _why_no_polygon(corners: Ring) -> str:
     if not corners:
         return ""
+    if len(set(corners)) < _LEAST_CORNERS:
+        return "an area needs three corners or more that differ"
     try:
         sound_ring(_closed(corners), corners=CORNERS + 1)
     except ValueError as error:

@@ -46,6 +46,9 @@ def rule_faults(rule: str, start: datetime, timezone: str) -> Iterator[Fault]:
     if len(named) != len(set(named)):
         yield Fault("/rrule", "may name each part once", "no-rrule")
         return
+    if {"COUNT", "UNTIL"} <= set(named):
+        yield Fault("/rrule", "ends by COUNT or by UNTIL, not by both (RFC 5545, 3.3.10)", "no-rrule")
+        return
     try:
         first = next(moments(rule, start, timezone, start + _SOON), None)
     except (ValueError, OverflowError) as error:

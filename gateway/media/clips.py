@@ -6,6 +6,7 @@ import io
 import json
 import sys
 import wave
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ _TIMEOUT_S = 30.0
 _AT_ONCE = 2  # further clips wait: each has a worker that may take 768 MiB
 _WAITING = 16  # sounds that are being decoded or wait for it
 _WORKER = Path(__file__).with_name("decode_worker.py")
+_AUDIBLE = 33  # of 32,768: 60 dB below the loudest
 _HINTS = {
     "clip-format": "Send WAV, MP3, FLAC, Opus or Vorbis in Ogg, AAC or M4A, of 4 to 192 kHz and at most 8 channels.",
     "clip-damaged": "Play the file on a computer to see whether it is whole, then send it again.",
@@ -57,6 +59,11 @@ class PreparedClip:
     @property
     def duration_s(self) -> float:
         return len(self.pcm) / 2 / CLOCK_RATE
+
+    def silent(self) -> bool:
+        """Whether a horn gives nothing of it but its own noise. A tenth of a second for minutes of sound."""
+        samples = array("h", self.pcm)
+        return max(samples, default=0) < _AUDIBLE and min(samples, default=0) > -_AUDIBLE
 
     @property
     def size(self) -> int:

@@ -118,6 +118,12 @@ async def test_broadcasts_are_counted_by_day_and_by_who_ordered_them(house: Hous
     assert (status, problem["type"]) == (422, "urn:city-gateway:problem:bad-period")
 
 
+async def test_an_outcome_that_nobody_can_ask_for_is_told_once_with_all_that_there_are(house: House):
+    status, problem = await house.json("GET", "/v1/broadcasts?outcome=gone")
+    assert (status, [one["pointer"] for one in problem["errors"]]) == (422, ["?outcome"])
+    assert problem["errors"][0]["detail"] == "must be 'left', 'passed-on', 'nobody', 'other' or 'none'"
+
+
 async def test_the_ledgers_file_names_what_was_meant_and_what_is_gone_by_its_code(house: House):
     city = house.services.city
     square = GridCell(CellCode("C-1"), "古楼街道三", ((Position(36.6, 117.0), Position(36.7, 117.0), Position(36.7, 117.1)),))

@@ -63,9 +63,11 @@ async def test_a_file_that_was_changed_or_lost_is_never_played(shelf: ClipShelf,
         await fresh.prepared(clip.id)
 
 
-async def test_what_cannot_be_played_leaves_nothing_behind(shelf: ClipShelf, folder: Path) -> None:
-    with pytest.raises(InvalidInput):
-        await shelf.add(b"not a sound", name="clip", actor=ACTOR)
+@pytest.mark.parametrize(("sound", "code"), [(b"not a sound", "clip-format"), (wav(bytes(16_000)), "clip-empty")], ids=["none", "silence"])
+async def test_what_nobody_would_hear_leaves_nothing_behind(shelf: ClipShelf, folder: Path, sound: bytes, code: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        await shelf.add(sound, name="clip", actor=ACTOR, level=True)
+    assert refused.value.code == code
     assert names(folder) == []
     assert await shelf.page(limit=5) == []
 

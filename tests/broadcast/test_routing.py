@@ -278,6 +278,14 @@ def test_what_does_not_exist_is_named_with_its_place() -> None:
     ]
 
 
+def test_an_area_of_two_corners_is_told_to_need_three_however_it_is_closed() -> None:
+    street = Street.of([horn("a", 1)])
+    for corners in (RING[:1], RING[:2], (RING[0], RING[1], RING[0]), (RING[0],) * 4):
+        error = street.refused(Targets(polygon=corners))
+        assert isinstance(error, InvalidInput)
+        assert [fault.why for fault in error.faults] == ["an area needs three corners or more that differ"]
+
+
 def test_the_cap_counts_the_voice_of_a_view() -> None:
     street = Street.of([horn("a", 1), horn("b", 2)], [bound("a")])
     both = Targets(speakers=(DeviceId("b"),), views=(View(CAM),))

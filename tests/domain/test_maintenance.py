@@ -120,6 +120,7 @@ def test_spans_of_adjoining_times_are_those_of_the_whole(start: int, first: int,
         ({"end": None, "rule": "FREQ=DAILY;UNTIL=٢٠٢٧٠١٠١", "duration": HOUR}, "/rrule"),
         ({"end": None, "rule": "FREQ=DAILY;INTERVAL=2;INTERVAL=3", "duration": HOUR}, "/rrule"),
         ({"end": None, "rule": "FREQ=WEEKLY;BYDAY=1MO", "duration": HOUR}, "/rrule"),
+        ({"end": None, "rule": "FREQ=DAILY;COUNT=2;UNTIL=20270101T000000Z", "duration": HOUR}, "/rrule"),
         ({"end": NOON + HOUR, "rule": "FREQ=DAILY", "duration": HOUR}, "/end"),
     ],
 )

@@ -209,6 +209,8 @@ def _garbage() -> bytes:
         (lambda: b"ffconcat version 1.0\nfile /etc/passwd\n", "clip-format"),
         (lambda: b"OggS" + bytes(100), "clip-damaged"),
         (lambda: wav(b""), "clip-empty"),
+        (lambda: wav(tone(1.0))[:-4_000], "clip-damaged"),
+        (lambda: wav(tone(1.0), channels=2)[:-4_000], "clip-damaged"),
         (lambda: b"RIFF\xff\xff\xff\xffWAVEfmt " + _garbage(), "clip-damaged"),
         (lambda: b"ID3" + _garbage(), "clip-format"),
         (lambda: ID3 + b"#EXTM3U", "clip-format"),
