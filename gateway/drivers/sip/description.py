@@ -46,7 +46,7 @@ def agreed(answer: bytes, encodings: Sequence[str], *, packet_ms: float = 0.0) -
     media, port = audio[0], audio[0].port
     if port == 0 or media.direction in ("sendonly", "inactive"):
         raise NotSupported("the device takes the call and no audio", code="refuses-audio")
-    if port < FIRST_UNPRIVILEGED_PORT:
+    if not FIRST_UNPRIVILEGED_PORT <= port < 65_535:  # its reports come by the next one
         raise ProtocolError("the device names no usable port for RTP")
     for encoding in media.encodings:  # in the device's own order: the first one is what it wants (RFC 3264, 6.1)
         ours = PAYLOAD_TYPES.get(encoding.name) == encoding.payload_type and encoding.is_telephony(encoding.name)

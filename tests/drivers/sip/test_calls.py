@@ -434,6 +434,17 @@ async def test_a_horn_that_describes_itself_while_it_rings_need_not_do_so_again(
         agent.close()
 
 
+async def test_a_horn_whose_port_is_the_last_one_is_told_from_a_fault_of_ours() -> None:
+    loop, agent = asyncio.get_running_loop(), SipAgent(timing=BRISK)
+    with listening() as (horn, target):
+        calling = asyncio.create_task(open_call(agent, target, prefer=ENCODINGS, timeout_s=5))
+        invite, caller = await loop.sock_recvfrom(horn, 65_536)
+        await loop.sock_sendto(horn, told(invite, "200 OK", SOUND.replace("40000", "65535")), caller)
+        with pytest.raises(ProtocolError):
+            await calling
+        agent.close()
+
+
 @pytest.mark.parametrize(("status", "code"), [("100 Trying", "timeout"), ("180 Ringing", "unanswered")])
 async def test_a_horn_that_an_exchange_tries_to_reach_does_not_ring_yet(status: str, code: str) -> None:
     loop, agent = asyncio.get_running_loop(), SipAgent(timing=BRISK)
