@@ -338,6 +338,16 @@ class Connection(asyncio.Protocol):
                 self._kept_alive(url, done.result(), login, again=again)
 
         answer.add_done_callback(take)
+        self._loop.call_later(self.session_timeout_s / 4, self._lose_patience, url, answer)
+
+    def _lose_patience(self, url: str, answer: asyncio.Future[Response]) -> None:
+        """Some devices leave GET_PARAMETER without any answer: they hear OPTIONS before the session's time is over."""
+        if answer.done() or self._transport is None or not self._transport.is_reading():
+            return
+        answer.cancel()
+        if self._keep_alive_method != "OPTIONS":
+            self._keep_alive_method = "OPTIONS"
+            self._say_that_we_live(url)
 
     def _kept_alive(self, url: str, response: Response, login: digest.Digest | None, *, again: bool) -> None:
         """What a device refuses for its nonce or its method alone, it hears at once with another: half a timeout later may be too late."""

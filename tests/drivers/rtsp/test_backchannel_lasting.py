@@ -37,6 +37,15 @@ async def test_the_session_is_kept_alive_by_the_method_that_the_device_knows(sta
         await session.close()
 
 
+async def test_a_device_that_leaves_a_question_without_an_answer_is_asked_another_one_in_time() -> None:
+    script = {"SETUP": brief, "GET_PARAMETER": lambda p, a: None}
+    async with listening(Peer(script=script)) as peer, asyncio.timeout(10):
+        session = await opened(peer)
+        await peer.until(lambda: peer.methods().count("OPTIONS") == 2)
+        assert peer.methods()[-3:] == ["GET_PARAMETER", "OPTIONS", "OPTIONS"]
+        await session.close()
+
+
 async def test_a_session_whose_time_is_told_in_capitals_is_kept_alive_in_time() -> None:
     def setup(peer: Peer, asked: Asked) -> Reply:
         return Reply(headers={"Session": f"{peer.session};Timeout=2", "Transport": asked.headers["transport"]})
