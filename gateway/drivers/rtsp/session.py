@@ -52,8 +52,10 @@ async def describe(connection: Connection, path: str, headers: Sequence[tuple[st
 
 def _as_we_see_it(described: SessionDescription) -> SessionDescription:
     """The description with its directions as ONVIF has them, from our side (Streaming, 5.3): a device that says of its pictures to send
-    them means its own, and listens where it says to receive."""
-    if not any(media.kind == "video" and media.direction == "sendonly" for media in described.media):
+    them means its own, and listens where it says to receive. Beside a microphone without a direction, a backchannel was added by the book.
+    """
+    video, audio = (frozenset(media.direction for media in described.media if media.kind == kind) for kind in ("video", "audio"))
+    if "sendonly" not in video or ("" in audio and "recvonly" not in audio):
         return described
     turned = {"sendonly": "recvonly", "recvonly": "sendonly"}
     media = tuple(replace(media, direction=turned.get(media.direction, media.direction)) for media in described.media)

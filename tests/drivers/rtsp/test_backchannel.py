@@ -158,7 +158,10 @@ MICROPHONE = "m=audio 0 RTP/AVP 0\na=sendonly\na=control:microphone\n"
 BACK = "m=audio 0 RTP/AVP 8\na=recvonly\na=control:back\n"
 
 
-@pytest.mark.parametrize("audio", [MICROPHONE + BACK, BACK])
+BY_THE_BOOK = MICROPHONE.replace("a=sendonly\n", "") + BACK.replace("recvonly", "sendonly")
+
+
+@pytest.mark.parametrize("audio", [MICROPHONE + BACK, BACK, BY_THE_BOOK])
 async def test_a_device_that_writes_directions_from_its_own_side_is_spoken_to_where_it_listens(audio: str) -> None:
     async with listening(Peer(sdp=OWN_VIEW + audio)) as peer:
         session = await opened(peer)
