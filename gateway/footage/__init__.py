@@ -4,7 +4,7 @@
 - Found: `locating`, `coverage`, `looks`, `clocks`.
 - Fetched: `fulfilment`, camera by camera by `fetching` over `stretches`, `camera_fetch`, `progress`, by turns (`turns`, `patience`) and
   where there is room (`planning`, `short_of_room`, `space`); in a process of its own `worker`, `exporting`, `cutting`, `cut_file`,
-  `timing`. Had from a hold or another request: `adopting`, `taking_over`. Brought by a person: `imports`.
+  `timing`. Had from a hold or another request: `adopting`, `taking_over`, `in_hand`. Brought by a person: `imports`.
 - Held before it is overwritten: `holds`, `securing`, `precautions`.
 - Sealed: `sealing`, `proving`, `resealing` with `papers`, `stationery`, `instructions`, signed by `keys`, `sm2_key`.
 - Looked at: `strips`, `viewing`, `viewing_page`.

@@ -14,6 +14,7 @@ from gateway.errors import Busy, DeadlineExceeded, DeviceError, NotFound, NotSup
 from gateway.footage.adopting import Adoption
 from gateway.footage.camera_fetch import CameraFetch
 from gateway.footage.cut_file import Finished
+from gateway.footage.in_hand import InHand
 from gateway.footage.ledger import Ledger
 from gateway.footage.locating import ASK_TIMEOUT_S, Locator, RecordingSearch
 from gateway.footage.patience import patiently
@@ -81,6 +82,7 @@ class Fetcher:
         self._folder_of = folder_of
         self._segment = segment
         self._worker = worker
+        self._in_hand = InHand(clock)
         self._gauges: dict[tuple[RequestId, DeviceId], Gauge] = {}
 
     def progress(self, request: RequestId) -> Mapping[DeviceId, Progress]:
@@ -88,7 +90,14 @@ class Fetcher:
         return {camera: gauge.read() for (wanted, camera), gauge in self._gauges.items() if wanted == request}
 
     async def fetch(self, fetch: CameraFetch) -> None:
-        """Fetch the footage of one camera, from its card what its recorder leaves out; its export ends DONE, PARTIAL, NOTHING or FAILED."""
+        """Fetch the footage of one camera, from its card what its recorder leaves out; its export ends DONE, PARTIAL, NOTHING or FAILED.
+
+        What another request is fetching now is waited for, to be had from that.
+        """
+        async with self._in_hand.after_others(fetch):
+            await self._fetch(fetch)
+
+    async def _fetch(self, fetch: CameraFetch) -> None:
         broken = await self._tried(fetch, fetch.export.first)
         told, refused = broken.told or fetch.export.reason, broken.refused
         try:

@@ -1,5 +1,6 @@
 """What was fetched for one request serves another: the recorder replays it once, and only what is sound and the same is taken."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -10,14 +11,16 @@ import pytest
 
 from gateway.clock import SimulatedClock
 from gateway.domain.devices import DeviceId
-from gateway.domain.footage import Act, Dossier, FootageFile, FootageState, Origin, Period, Reach, RequestId, Step, TimeSource
+from gateway.domain.footage import Act, Dossier, Emergency, FootageFile, FootageState, Origin, Period, Reach, RequestId, Step, TimeSource
 from gateway.domain.health import Standing
+from gateway.errors import NotSupported
 from gateway.evidence.verifying import verify
 from gateway.footage.stretches import Take
 from gateway.footage.taking_over import serving
 from gateway.footage.worker import Job, run_worker
 from gateway.storage.store import Store
-from tests.footage.desk import NOW, WANG, Desk, Street, desk_of, filing, working
+from tests.footage.desk import NOW, WANG, ZHAO, Desk, Street, desk_of, filing, working
+from tests.waiting import until
 
 MINUTE = timedelta(minutes=1)
 START = NOW - timedelta(hours=1)
@@ -27,18 +30,26 @@ FRAMES = 750
 
 @dataclass
 class Watched:
-    """The real worker; keeps what it was told to fetch."""
+    """The real worker, which begins when it may; keeps what it was told to fetch."""
 
     jobs: list[Job] = field(default_factory=list)
+    may: asyncio.Event = field(default_factory=asyncio.Event)
+    refusal: NotSupported | None = None
 
     async def __call__(self, job: Job, take: Take) -> None:
         self.jobs.append(job)
+        await self.may.wait()
+        refusal, self.refusal = self.refusal, None
+        if refusal is not None:
+            raise refusal
         await run_worker(job, take)
 
 
 @pytest.fixture
 def worker() -> Watched:
-    return Watched()
+    worker = Watched()
+    worker.may.set()
+    return worker
 
 
 @pytest.fixture
@@ -139,6 +150,80 @@ async def test_what_was_removed_is_not_taken_and_its_end_takes_nothing_from_the_
             assert desk.file(second.request.id, second.files[0].name).is_file()
     await asked(desk, 0, 1)
     assert len(worker.jobs) == before + 1
+
+
+async def begun(desk: Desk, worker: Watched) -> RequestId:
+    """A request for two minutes that are just being replayed, by a recorder that is seen to bear two replays at once."""
+    await asked(desk, 10, 11)
+    worker.jobs.clear()
+    worker.may.clear()
+    request = await approved(desk, 0, 2)
+    await until(lambda: worker.jobs)
+    return request
+
+
+async def approved(desk: Desk, first: float, last: float, **changes: object) -> RequestId:
+    """A request for these minutes, which the gateway has begun to work on."""
+    window, known = Period(START + first * MINUTE, START + last * MINUTE), len(in_hand(desk))
+    request = await desk.service.submit(filing(cameras=(camera_of(desk),), window=window, **changes), by=WANG)
+    if not request.filing.emergency:
+        await desk.service.approve(request.id, by=ZHAO)
+    await until(lambda: len(in_hand(desk)) > known)
+    return request.id
+
+
+def in_hand(desk: Desk) -> dict:
+    return desk.service._fulfilment._fetcher._in_hand._ended
+
+
+def taken(dossier: Dossier) -> list[bool]:
+    return [bool(line.detail.get("taken_over")) for line in dossier.custody if line.step is Step.EXPORTED]
+
+
+@pytest.mark.parametrize("last", [2, 3], ids=["the same", "more"])
+async def test_what_another_request_is_just_having_replayed_is_waited_for(desk: Desk, worker: Watched, last: int) -> None:
+    first, second = await begun(desk, worker), await approved(desk, 0, last)
+    await desk.clock.advance(60)
+    assert len(worker.jobs) == 1
+    worker.may.set()
+    whole, after = await desk.settled(first), await desk.settled(second)
+    assert [file.sha256 for file in after.files][:2] == [file.sha256 for file in whole.files]
+    assert (taken(whole), taken(after), len(worker.jobs)) == ([False] * 2, [True] * 2 + [False] * (last - 2), last - 1)
+    assert verify(desk.file(second, "manifest.json").parent).altered == ()
+
+
+async def withdrawn(desk: Desk, _: Watched, first: RequestId) -> None:
+    await desk.service.cancel(first, by=WANG)
+
+
+async def too_slow(desk: Desk, _worker: Watched, _first: RequestId) -> None:
+    await desk.clock.advance(13 * 60)
+
+
+async def refused(_desk: Desk, worker: Watched, _first: RequestId) -> None:
+    worker.refusal = NotSupported("no replay")
+    worker.may.set()
+
+
+@pytest.mark.parametrize("ends", [withdrawn, refused, too_slow])
+async def test_who_waits_in_vain_has_it_replayed(desk: Desk, worker: Watched, ends: Callable) -> None:
+    first, second = await begun(desk, worker), await approved(desk, 0, 2)
+    await desk.clock.advance(60)
+    assert len(worker.jobs) == 1
+    await ends(desk, worker, first)
+    await until(lambda: len(worker.jobs) == 2)
+    worker.may.set()
+    dossier = await desk.settled(second)
+    assert (dossier.request.state, taken(dossier)) == (FootageState.READY, [False] * 2)
+
+
+@pytest.mark.parametrize(("last", "changes"), [(2, {"emergency": Emergency.MISSING_PERSON}), (1, {})], ids=["an emergency", "a part of it"])
+async def test_waiting_holds_nobody_up_who_is_more_urgent_or_wants_less(desk: Desk, worker: Watched, last: int, changes: dict) -> None:
+    await begun(desk, worker)
+    second = await approved(desk, 0, last, **changes)
+    await until(lambda: len(worker.jobs) == 2)
+    worker.may.set()
+    assert taken(await desk.settled(second)) == [False] * last
 
 
 ORIGIN = Origin(DeviceId("nvr-1"), "rec-1", "S-1", timedelta(seconds=3))
