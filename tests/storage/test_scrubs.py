@@ -9,7 +9,7 @@ from gateway.domain.scrubbing import Finding, Piece, Stored
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 from tests.footage.desk import WANG
-from tests.footage.shelf import DIGEST, FILM, ready
+from tests.footage.shelf import CAMERA, DIGEST, FILM, ready
 from tests.storage.test_holds import add, held, hold
 
 NOW = datetime(2026, 9, 21, 14, 0, tzinfo=UTC)
@@ -85,3 +85,18 @@ async def test_what_was_checked_is_due_after_its_time_and_what_was_damaged_after
     async with store.read() as tx:
         standing = await tx.scrubs.standing()
         assert (standing.pieces, standing.damaged, await tx.scrubs.is_stored(first)) == (5, 0, False)
+
+
+async def test_what_is_stored_for_a_request_and_a_hold_says_whose_footage_it_is_and_what_it_is_called(store: Store, tmp_path: Path):
+    await filled(store, tmp_path)
+    async with store.read() as tx:
+        (held_one,) = [one for one in await due(store, NOW + 400 * DAY) if one.kind is Stored.HELD]
+        found = await tx.scrubs.stored([F_1, held_one.owner])
+    assert {(one.called, one.camera) for one in found} == {
+        (FILM, CAMERA),
+        ("SHA256SUMS", ""),
+        ("brought_01.avi", ""),
+        ("D-kept/通知书.pdf", ""),
+        (f"{held_one.owner}/a_001.mp4", held_one.camera),
+    }
+    assert held_one.camera
