@@ -297,15 +297,19 @@ class Live:
 
 
 class Listener:
-    """One line in a chorus, and what it did not take. `refused`: samples in a row; `gone`: it will never take any more."""
+    """One line in a chorus, and what it did not take. `gone`: it will never take any more.
 
-    __slots__ = ("chorus", "dropped", "first", "gone", "last", "number", "refused")
+    `refused`: samples since it took two packets in a row. That one was taken is certain with the next alone: a closed port (ICMP) is told
+    then. `doubted`: it took the last packet, and not the one before.
+    """
+
+    __slots__ = ("chorus", "doubted", "dropped", "first", "gone", "last", "number", "refused")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.chorus: Chorus | None = None
         self.dropped = self.refused = 0
-        self.gone = False
+        self.doubted = self.gone = False
         self.first: float | None = None
         self.last: float | None = None
 
@@ -365,7 +369,7 @@ class Chorus:
             sent,
             listener.dropped,
             self.first if listener.first is None else listener.first,
-            listener.last if listener.refused else self.last,
+            listener.last if listener.refused and not listener.doubted else self.last,
         )
 
     def sent(self, now: float, refusals: Collection[Listener]) -> list[Listener]:
@@ -376,14 +380,18 @@ class Chorus:
         if not refusals and not self._troubled:
             return []
         for listener in self._troubled.difference(refusals):
-            listener.refused = 0
-            if listener.dropped == self.packets - 1:
+            if listener.doubted:
+                listener.refused = 0
+                self._troubled.discard(listener)
+            elif listener.dropped == self.packets - 1:
                 listener.first = now
+            listener.doubted = not listener.doubted
         for listener in refusals:
-            listener.last = listener.last if listener.refused else before
+            listener.last = before if listener.doubted or not listener.refused else listener.last
             listener.dropped += 1
-            listener.refused += self.voice.shape.packet_samples
-        self._troubled = set(refusals)
+            listener.refused += self.voice.shape.packet_samples * (2 if listener.doubted else 1)
+            listener.doubted = False
+        self._troubled.update(refusals)
         patience = self.voice.shape.clock_rate * LOST_AFTER_S
         return [listener for listener in refusals if listener.gone or listener.refused >= patience]
 

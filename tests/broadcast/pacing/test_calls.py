@@ -92,6 +92,19 @@ async def test_a_second_sound_goes_on_in_the_same_call(pole: Pole) -> None:
     assert bytes(pole.talk.audio) == SOUND * 2
 
 
+async def test_a_horn_that_refuses_all_that_it_is_sent_is_lost(pole: Pole) -> None:
+    session = await pole.call()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as closed:
+        closed.bind(("127.0.0.1", 0))
+        elsewhere = closed.getsockname()
+    session.line.socket.connect(elsewhere)
+    stream = Stream(session, SOUND)
+    pole.pacer.start([stream])
+    assert await stream.finished is StreamEnd.LOST
+    await stream.returned
+    await session.close()
+
+
 async def test_a_horn_that_hangs_up_is_lost_at_once(pole: Pole) -> None:
     pole.state.habits[pole.horn.id] = pole.state.habits_of(pole.horn).changed({"hangs_up_after_s": 0.1})
     session = await pole.call()

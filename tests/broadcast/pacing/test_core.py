@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections import defaultdict
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -154,9 +155,27 @@ def test_the_tally_is_what_was_heard_and_who_refuses_a_second_is_lost(refusals: 
         heard = [at for at, _ in wire.heard[each.listener]]
         packets, dropped, first, last = each.tally
         assert packets == len(heard)
-        assert packets + dropped == (50 if each.how is End.LOST else 60)
+        assert packets + dropped == 60 or each.how is End.LOST
         assert (first, last) == ((heard[0], heard[-1]) if heard else (None, None))
         assert each.listener.number != 2 or (each.how, packets) == (End.LOST, 0)
+
+
+@pytest.mark.parametrize(
+    ("refuses", "how", "packets"),
+    [
+        (lambda turn: turn % 2 == 0, End.LOST, 52),
+        (lambda turn: turn % 3 == 0, End.PLAYED, 60),
+        (lambda turn: turn < 20 and turn % 2 == 0, End.PLAYED, 60),
+        (lambda turn: turn > 28 and turn % 2 == 0, End.LOST, 60),
+    ],
+    ids=["to the last", "some", "at the beginning", "in the last half"],
+)
+def test_who_is_told_after_each_packet_that_nobody_took_it_is_lost(refuses: Callable[[int], bool], how: End, packets: int) -> None:
+    """At a closed port every packet is refused, and every second one says so."""
+    line, conductor, wire = Listener(0), Conductor(), Wire(lambda _line, turn: refuses(turn))
+    conductor.begin([chorus_of(160 * 60, [line], Shape(8_000, 160, QUIET))], 0.0)
+    (ended,) = play(conductor, wire, until=math.inf)
+    assert (ended.how, ended.tally.packets + ended.tally.dropped) == (how, packets)
 
 
 class Well:
