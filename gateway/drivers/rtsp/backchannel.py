@@ -269,7 +269,7 @@ class _Opening:
             url = media_url(self._connection, base, media)
             if media is wanted:
                 chosen = await self._set_up_one(url, 2 * index)
-            elif self._manner.all_tracks and not _is_for_us(media):
+            elif self._manner.all_tracks and media.encodings and not _is_for_us(media):
                 await self._take_along(url, 2 * index)
         assert chosen is not None
         return chosen

@@ -145,6 +145,13 @@ async def test_pictures_that_the_device_does_not_give_cost_nobody_the_voice(stat
         assert peer.methods() == ["DESCRIBE", "SETUP", "SETUP", "PLAY", "TEARDOWN"]
 
 
+async def test_a_medium_that_nobody_can_read_is_left_alone() -> None:
+    async with listening(Peer(sdp=SPEAKER_SDP + "m=application/TP-LINK 0 RTP/AVP smart/1/90000\na=control:track4\n")) as peer:
+        session = await opened(peer, SpeakerRtsp())
+        assert [asked.url.rpartition("/")[2] for asked in peer.asked if asked.method == "SETUP"] == ["video", "back"]
+        await session.close()
+
+
 async def test_of_two_backchannels_one_is_set_up() -> None:
     second = "m=audio 0 RTP/AVP 97\na=rtpmap:97 MPEG4-GENERIC/16000\na=sendonly\na=control:other\n"
     async with listening(Peer(sdp=SPEAKER_SDP + second)) as peer:
