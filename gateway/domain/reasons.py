@@ -162,6 +162,7 @@ PHRASES: Mapping[str, Phrase] = {
     "bad-frame": Phrase("语音数据格式错误", "what came is no frame of sound"),
     "no-clip": Phrase("音频已不存在", "the clip does not exist"),
     "clip-damaged": Phrase("音频文件已损坏", "the clip's file is damaged"),
+    "clip-empty": Phrase("音频中没有声音", "the clip holds no sound"),
     "clip-in-use": Phrase("音频正在使用", "the clip is in use"),
     "clips-full": Phrase("音频库已满", "the clip library is full"),
     "text-empty": Phrase("文字中没有可读的内容", "nothing in the text can be said"),
