@@ -14,11 +14,13 @@ _ASKED: Final = {401: ("WWW-Authenticate", "Authorization"), 407: ("Proxy-Authen
 
 
 class Login:
-    """What one conversation shows of its credentials. `device`: for messages."""
+    """What one conversation shows of its credentials. `device`: for messages; `one_realm`: they are those of whoever asks first, as of an
+    exchange, and nobody behind it sees them."""
 
-    def __init__(self, device: str, credentials: Credentials) -> None:
+    def __init__(self, device: str, credentials: Credentials, *, one_realm: bool = False) -> None:
         self._device = device
         self._credentials = credentials
+        self._one_realm = one_realm
         self._digests: dict[str, digest.Digest] = {}
         self._nonces: set[str] = set()
 
@@ -34,8 +36,8 @@ class Login:
     def take(self, response: Response, *, trusted: bool) -> None:
         """Prepare another try after a 401 or 407. `trusted`: it has accepted our password in this conversation before.
 
-        Raises AuthenticationFailed when what we know has been refused already (rule 5), or cannot be shown safely, and as stale-nonce when
-        no nonce is taken, which says nothing against the password.
+        Raises AuthenticationFailed when what we know has been refused already (rule 5), or cannot be shown safely, as forbidden when it is
+        not meant for who asks, and as stale-nonce when no nonce is taken; neither says anything against the password.
         """
         asked, told = _ASKED[response.status]
         if not self._credentials.username:
@@ -44,6 +46,12 @@ class Login:
                 hint="Add the device's user name and password to the inventory.",
             )
         challenge = digest.choose(response.headers.all(asked))
+        if self._one_realm and any(known.challenge.realm != challenge.realm for known in self._digests.values()):
+            raise AuthenticationFailed(
+                f"{self._device}: asks for a password of its own behind the exchange",
+                code="forbidden",
+                hint="Let the loudspeaker take calls that come from the exchange without a password.",
+            )
         known = self._digests.get(told)
         again = known is not None and challenge.nonce == known.challenge.nonce
         if known is not None and not challenge.stale and (again or not trusted):

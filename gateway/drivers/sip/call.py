@@ -145,7 +145,7 @@ class Call:
         self._number = 0
         self._to, self._remote_uri, self._routes = f"<{plan.uri}>", plan.uri, self._first_routes()
         self._remote_number = -1
-        self._login = Login(plan.device, plan.credentials)
+        self._login = Login(plan.device, plan.credentials, one_realm=bool(plan.route))
         self._min_session = 0
         self._acknowledged: tuple[int, Request] | None = None  # the newest INVITE that the device took, and our ACK
         self._strangers: dict[str, Request] = {}

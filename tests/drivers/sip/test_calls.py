@@ -484,6 +484,36 @@ async def test_a_call_has_its_heir_before_the_horn_is_told_that_it_stands() -> N
         agent.close()
 
 
+async def test_a_loudspeaker_that_asks_for_its_own_password_behind_an_exchange_does_not_see_the_exchanges() -> None:
+    clock, agent, exchange = SimulatedClock(), SipAgent(timing=BRISK), ExchangeBooks(SimulatedClock())
+    with listening() as (wire, target):
+        way = Way(target.address, target.ports.sip)
+        agent.outbound = Outbound(way, "street.example", Credentials("gateway", "secret"))
+        for _ in range(3):
+            answering = asyncio.create_task(asks_twice(wire))
+            with pytest.raises(AuthenticationFailed) as refused:
+                await SipSpeaker(agent, lambda: target, clock, exchange=exchange).open(prefer=ENCODINGS, timeout_s=5)
+            assert refused.value.code == "forbidden"
+            shown = [invite for invite in await answering if invite.startswith(b"INVITE ")]
+            assert [b'realm="exchange"' in invite for invite in shown] == [False, True]
+            assert not any(b'realm="horn"' in invite for invite in shown)
+        assert exchange.known_bad() is None
+        agent.close()
+
+
+async def asks_twice(wire: socket.socket) -> list[bytes]:
+    """What comes until the end of a call that the exchange asks a password for, and then the loudspeaker behind it."""
+    loop, came = asyncio.get_running_loop(), list[bytes]()
+    proxy, own = ("407 Proxy Authentication Required", "Proxy", "exchange"), ("401 Unauthorized", "WWW", "horn")
+    while sum(request.startswith(b"ACK ") for request in came) < 2:
+        request, caller = await loop.sock_recvfrom(wire, 65_536)
+        came.append(request)
+        if request.startswith(b"INVITE "):
+            status, who, realm = own if b"Proxy-Authorization" in request else proxy
+            await loop.sock_sendto(wire, told(request, f'{status}\r\n{who}-Authenticate: Digest realm="{realm}", nonce="{realm}"'), caller)
+    return came
+
+
 SOUND = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 8\r\n"
 
 
