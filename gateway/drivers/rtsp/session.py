@@ -89,7 +89,10 @@ def media_url(connection: Connection, base: str, media: Media) -> str:
 async def _set_up_tcp(connection: Connection, url: str, channel: int, headers: Sequence[tuple[str, str]]) -> Wire:
     wanted = f"RTP/AVP/TCP;unicast;interleaved={channel}-{channel + 1}"
     answer = await connection.request("SETUP", url, [("Transport", wanted), *headers])
-    match = _INTERLEAVED.search(answer.headers.get("Transport"))
+    told = answer.headers.get("Transport")
+    match = _INTERLEAVED.search(told)
+    if match is None and (_SERVER_PORT.search(told) or "multicast" in told.lower()):
+        raise _another(connection, told)
     given = int(match[1]) if match else channel
     if given > 255:
         raise ProtocolError(f"{connection.target.device}: names an interleaved channel above 255")
@@ -109,7 +112,15 @@ async def _set_up_udp(connection: Connection, url: str, headers: Sequence[tuple[
 
 
 def _server_port(connection: Connection, answer: Response) -> int:
-    match = _SERVER_PORT.search(answer.headers.get("Transport"))
+    told = answer.headers.get("Transport")
+    match = _SERVER_PORT.search(told)
+    if match is None and _INTERLEAVED.search(told):
+        raise _another(connection, told)
     if match is None or not _FIRST_UNPRIVILEGED_PORT <= int(match[1]) < 65535:
         raise ProtocolError(f"{connection.target.device}: names no usable server port for RTP")
     return int(match[1])
+
+
+def _another(connection: Connection, told: str) -> DeviceFault:
+    """The device says yes to another transport than it was asked for: as good as no (461)."""
+    return DeviceFault(f"{connection.target.device}: answers SETUP with another transport", code="rtsp-461", detail=told[:200])

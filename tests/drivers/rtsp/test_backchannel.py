@@ -98,6 +98,20 @@ async def test_a_transport_that_is_not_taken_gives_way_to_the_next() -> None:
         assert caught.value.code == "no-transport"
 
 
+@pytest.mark.parametrize("first", Transport)
+async def test_a_device_that_answers_with_another_transport_is_asked_for_the_next_one(first: Transport) -> None:
+    over = {Transport.TCP: "RTP/AVP/TCP;unicast;interleaved=4-5", Transport.UDP: "RTP/AVP;unicast;server_port=40000-40001"}
+    (other,) = set(Transport) - {first}
+    script = {"SETUP": lambda peer, asked: Reply(headers={"Session": peer.session, "Transport": over[other]})}
+    async with listening(Peer(script=script)) as peer:
+        session = await opened(peer, SpeakerRtsp(transports=(first, other), all_tracks=False))
+        assert (session.line.channel, session.line.destination) == ((4, None) if other is Transport.TCP else (None, ("127.0.0.1", 40_000)))
+        await session.close()
+        with pytest.raises(NotSupported) as refused:
+            await opened(peer, SpeakerRtsp(transports=(first,), all_tracks=False))
+        assert refused.value.code == "no-transport"
+
+
 async def test_all_tracks_are_set_up_and_the_pictures_drained() -> None:
     async def pictures(peer: Peer) -> None:
         assert peer.writer is not None
