@@ -1,4 +1,4 @@
-// The keyboard: i incidents, w wall, m map, b broadcasts, f footage, / search, j and k move, x ticks, a acknowledges or decides, n files a request,
+// The keyboard: i incidents, w wall, m map, b broadcasts, f footage, / search, t the key to talk by, j and k move, x ticks, a acknowledges or decides, n files a request,
 // 1 to 4 say what came of a broadcast, Escape goes back.
 import * as footage from "./footage-shelf";
 import { inOrder, type Desk } from "./incidents";
@@ -37,6 +37,7 @@ export function listen(): void {
       w: () => (view.value = "wall"),
       m: () => (view.value = "map"),
       b: () => may("broadcast:read") && (view.value = "ledger"),
+      t: () => document.querySelector<HTMLElement>(".talk-key")?.focus(),
       f: () => may("footage:read") && (view.value = "footage"),
       Escape: () => {
         if (opened.value !== null) opened.value = null;

@@ -43,6 +43,7 @@ export interface Entry {
   text: string;
   priority: string;
   created_at: string;
+  not_after: string;
   actor: string;
   sender: string;
   approver: string;

@@ -74,6 +74,12 @@ describe("the ledger", () => {
     expect(ledger.timed({ ...sent, last_packet_at: null })).toMatch(/^350 packets sent from .*:01 to .*:01$/);
   });
 
+  it("counts how it stands at many loudspeakers, the most common first and what may still sound before all", () => {
+    const many = (n: number, state: string, may_still_sound = false) => Array.from({ length: n }, () => ({ state, may_still_sound }));
+    expect(ledger.counted([...many(2, "failed"), ...many(49, "done"), ...many(1, "cancelled", true)])).toBe("may still sound 1 · done 49 · failed 2 · cancelled 1");
+    expect(ledger.counted(many(52, "awaiting-approval"))).toBe("waits for a second person 52");
+  });
+
   it("names each place and loudspeaker that was meant, and how many more there are", () => {
     const device = (id: string, name: string) => ({ id, name, kind: "camera", address: "192.0.2.1", state: "up" });
     const city = new City([{ id: "G-1", name: "东昌路" }], [device("SPK-1", "北门音柱"), device("CAM-1", "北门枪机")], [{ id: "Z-1", name: "滨河公园" }, { id: "Z-2", name: "" }]);

@@ -77,7 +77,7 @@ function Line({ city, one }: { city: City; one: Entry }) {
         </button>
       </td>
       <td>{place(city, one)}</td>
-      <td class={heard < one.deliveries.length && !one.open ? "wrong" : ""}>
+      <td class={`state ${heard < one.deliveries.length && !one.open ? "wrong" : ""}`}>
         {one.open ? t("ledger.open") : `${heard}/${one.deliveries.length}`}
       </td>
       <td class="came" title={one.outcome?.note}>{one.outcome ? one.outcome[`outcome_${language.value}`] : "—"}</td>
@@ -138,19 +138,11 @@ function Looked({ city, one }: { city: City; one: Entry }) {
       <p class="dim">
         {exact(one.created_at)} · <code>{one.id}</code>
       </p>
-      <ul>
-        {one.deliveries.map((delivery) => (
-          <li key={delivery.speaker} data-state={delivery.state}>
-            {city.named(delivery.speaker)} · {t(`delivery.${delivery.state}` as Key)} {[delivery.reason && reason(delivery.reason), remarked(delivery)].filter(Boolean).map((said) => `· ${said} `)}
-            {delivery.may_still_sound && <strong>{t("delivery.may-still-sound")}</strong>}
-            {timed(delivery) !== "" && <div class="dim">{timed(delivery)}</div>}
-          </li>
-        ))}
-      </ul>
       {waits && may("broadcast:approve") && (
         <p class="one-key">
           <button onClick={() => void deed(one.id, "approve", undefined)}>{t("ledger.approve")}</button>
           <button onClick={() => void deed(one.id, "decline", undefined)}>{t("ledger.decline")}</button>
+          {t("ledger.decide-by", { at: exact(one.not_after) })}
         </p>
       )}
       {one.open && !waits && may("broadcast:send") && (
@@ -166,10 +158,40 @@ function Looked({ city, one }: { city: City; one: Entry }) {
           {when(said.at)} {said[`outcome_${language.value}`]} {said.note} · {said.name}
         </p>
       ))}
+      <Deliveries city={city} of={one.deliveries} />
       <Recorded one={one} />
       <Pictures city={city} one={one} />
     </article>
   );
+}
+
+const LISTED = 6; // loudspeakers that are told of one by one at once; of more it is told how many are how
+
+/** How it stands at each loudspeaker, many of them behind their numbers. */
+function Deliveries({ city, of }: { city: City; of: readonly Delivery[] }) {
+  return (
+    <details class="deliveries" open={of.length <= LISTED}>
+      <summary>{counted(of)}</summary>
+      <ul>
+        {of.map((delivery) => (
+          <li key={delivery.speaker} data-state={delivery.state}>
+            {city.named(delivery.speaker)} · {t(`delivery.${delivery.state}` as Key)} {[delivery.reason && reason(delivery.reason), remarked(delivery)].filter(Boolean).map((said) => `· ${said} `)}
+            {delivery.may_still_sound && <strong>{t("delivery.may-still-sound")}</strong>}
+            {timed(delivery) !== "" && <div class="dim">{timed(delivery)}</div>}
+          </li>
+        ))}
+      </ul>
+    </details>
+  );
+}
+
+/** How many loudspeakers are in which state, the most common first; those that may still sound in front. */
+export function counted(of: readonly Pick<Delivery, "state" | "may_still_sound">[]): string {
+  const counts = new Map<string, number>();
+  for (const { state } of of) counts.set(state, (counts.get(state) ?? 0) + 1);
+  const sounding = of.filter((one) => one.may_still_sound).length;
+  const words = [...counts].sort(([, a], [, b]) => b - a).map(([state, n]) => `${t(`delivery.${state}` as Key)} ${n}`);
+  return [...(sounding > 0 ? [`${t("delivery.may-still-sound")} ${sounding}`] : []), ...words].join(" · ");
 }
 
 type Timed = Pick<Delivery, "first_packet_at" | "last_packet_at" | "packets" | "dropped" | "lost" | "clip_asked_at" | "clip_confirmed_at" | "clip_stop_asked_at" | "clip_silent_at">;

@@ -68,23 +68,25 @@ export function Schedules({ city }: { city: City }) {
         {t("schedules")} <button onClick={() => void read()}>{t("ledger.again")}</button>
       </h2>
       {known.value !== null && <p class="hint">{t("schedules.known", { day: known.value })}</p>}
-      <table class="windows">
-        <thead>
-          <tr>
-            {(["name", "rule", "state", "next", "last"] as const).map((name) => (
-              <th key={name}>{t(`schedules.${name}`)}</th>
+      <div class="scrolled">
+        <table class="windows">
+          <thead>
+            <tr>
+              {(["name", "rule", "state", "next", "last"] as const).map((name) => (
+                <th key={name}>{t(`schedules.${name}`)}</th>
+              ))}
+              <th>{t("ledger.where")}</th>
+              <th>{t("ledger.by")}</th>
+              <th />
+            </tr>
+          </thead>
+          <tbody>
+            {schedules.value.map((one) => (
+              <Line key={one.id} city={city} one={one} />
             ))}
-            <th>{t("ledger.where")}</th>
-            <th>{t("ledger.by")}</th>
-            <th />
-          </tr>
-        </thead>
-        <tbody>
-          {schedules.value.map((one) => (
-            <Line key={one.id} city={city} one={one} />
-          ))}
-        </tbody>
-      </table>
+          </tbody>
+        </table>
+      </div>
     </section>
   );
 }

@@ -226,6 +226,8 @@ function TalkButton({ talk }: { talk: TalkKey }) {
         class="talk-key"
         aria-pressed={stage !== "off"}
         aria-describedby="talk-stage"
+        aria-keyshortcuts="t"
+        title={t("shout.hold.how")}
         onPointerDown={(event) => {
           if (event.button !== 0) return;
           event.currentTarget.setPointerCapture(event.pointerId);

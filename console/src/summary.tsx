@@ -135,7 +135,9 @@ export function months(most: number, now = new Date()): string[] {
 function Search({ city }: { city: City }) {
   const go = () => {
     const hit = view.value === "wall" || view.value === "map" ? found(city.groups.values(), search.value) : null;
-    if (hit !== null) [chosen.value, opened.value] = [hit.group.id, hit.device?.id ?? null];
+    if (hit === null) return;
+    [chosen.value, opened.value] = [hit.group.id, hit.device?.id ?? null];
+    document.querySelector<HTMLInputElement>(".top input[type=search]")?.blur(); // the next keys are for what was opened
   };
   return (
     <input
