@@ -32,6 +32,7 @@ function Desk({ city, device }: { city: City; device: Device }) {
   const why = useSignal("");
   const override = useSignal("");
   const quiet = useSignal(false);
+  const urgent = useSignal(false); // for what is said next alone: nobody interrupts a city by an old tick
   const heard = useSignal<Broadcast | null>(null);
   const trouble = useSignal("");
   const twice = useSignal<{ asked: SayOrder; what: Said } | null>(null);
@@ -43,6 +44,7 @@ function Desk({ city, device }: { city: City; device: Device }) {
     targets: !camera ? { speakers: [device.id] } : speaker.value === NEAREST ? { views: [view()] } : { speakers: [speaker.value] },
     ...(caseNumber.value.trim() && { case: caseNumber.value.trim() }),
     ...(why.value.trim() && { reason: why.value.trim() }),
+    ...(urgent.value && { priority: "emergency" }),
     ...(quiet.value && override.value.trim() && { override: override.value.trim() }),
   });
   const key = useMemo(() => new TalkKey(order), []);
@@ -50,9 +52,9 @@ function Desk({ city, device }: { city: City; device: Device }) {
     if (camera) void presetsBound(device.id).then((found) => (presets.value = found), complain);
   }, []);
   useSignalEffect(() => {
-    const asked = [preset.value, turns.value, stale.value];
-    const current = () => asked[0] === preset.value && asked[1] === turns.value;
-    if (camera) void beside(device.id, preset.value).then((found) => current() && (choices.value = found), (error) => current() && complained(error));
+    const asked = [preset.value, turns.value, urgent.value, stale.value];
+    const current = () => asked[0] === preset.value && asked[1] === turns.value && asked[2] === urgent.value;
+    if (camera) void beside(device.id, preset.value, urgent.value ? "emergency" : "talk").then((found) => current() && (choices.value = found), (error) => current() && complained(error));
   });
   useSignalEffect(() => {
     if (key.broadcast.value !== null) heard.value = key.broadcast.value;
@@ -62,6 +64,7 @@ function Desk({ city, device }: { city: City; device: Device }) {
     if (QUIET.includes(ending.reason)) quiet.value = true;
     trouble.value = ending.wrong ? ending.words || reason(ending.reason) : "";
     twice.value = null;
+    if (ending.broadcast !== null) urgent.value = false;
     turns.value = turns.peek() + 1;
   });
   const complained = (error: unknown) => {
@@ -78,6 +81,7 @@ function Desk({ city, device }: { city: City; device: Device }) {
     say(asked, what)
       .then((begun) => {
         remember(asked.reason);
+        urgent.value = false;
         heard.value = begun;
         return watch(begun.id, (now) => {
           if (heard.value?.id !== begun.id) return false;
@@ -113,6 +117,11 @@ function Desk({ city, device }: { city: City; device: Device }) {
         <input name="text" maxLength={500} aria-label={t("shout.text")} placeholder={t("shout.text")} onInput={() => (twice.value = null)} />
         <button type="submit">{t("shout.say")}</button>
       </form>
+      {may("broadcast:emergency") && (
+        <label class={`urgent ${urgent.value ? "wrong" : "dim"}`}>
+          <input type="checkbox" checked={urgent.value} onChange={(event) => (urgent.value = event.currentTarget.checked)} /> {t("shout.urgent")}
+        </label>
+      )}
       <Library play={(clip) => send({ clip })} />
       {quiet.value && may("broadcast:override") && (
         <label class="line">

@@ -56,6 +56,14 @@ describe("what the console has heard", () => {
     expect(Math.abs(Date.parse(sent().not_after) - gateway - 20_000)).toBeLessThan(2_000);
   });
 
+  it("is enforcement, and an emergency where somebody says so", async () => {
+    const priority = () => (JSON.parse(asked.at(-1)!.init.body as string) as { priority: string }).priority;
+    await say({ targets: { speakers: ["s1"] } }, { text: "please leave" });
+    expect(priority()).toBe("enforcement");
+    await say({ targets: { speakers: ["s1"] }, priority: "emergency" }, { text: "gas leak" });
+    expect(priority()).toBe("emergency");
+  });
+
   it("is said once more where somebody asks for that", async () => {
     await say({ targets: { speakers: ["s1"] }, again: true }, { text: "please leave" });
     expect(JSON.parse(asked.at(-1)!.init.body as string)).toMatchObject({ text: "please leave", again: true });

@@ -68,6 +68,8 @@ export interface SayOrder {
   reason?: string;
   override?: string;
   again?: true;
+  /** Without it a voice is a talk, all else enforcement. */
+  priority?: "emergency";
 }
 
 export type Said = { text: string } | { clip: string };
@@ -75,9 +77,9 @@ export type Said = { text: string } | { clip: string };
 const WITHIN_MS = 20_000;
 const LOOK_MS = 300;
 
-/** The loudspeakers beside what a camera sees in a preset ("": wherever it looks), the nearest first. */
-export async function beside(camera: string, preset: string): Promise<Choice[]> {
-  const asked = new URLSearchParams({ priority: "talk", preset });
+/** The loudspeakers beside what a camera sees in a preset ("": wherever it looks), the nearest first, and which would speak with that priority. */
+export async function beside(camera: string, preset: string, priority: "talk" | "emergency"): Promise<Choice[]> {
+  const asked = new URLSearchParams({ priority, preset });
   return (await get<{ items: Choice[] }>(`/v1/cameras/${encodeURIComponent(camera)}/speakers?${asked}`)).items;
 }
 
@@ -93,7 +95,7 @@ export function byName(found: readonly Clip[]): Clip[] {
 /** Have a text or a clip heard, soon or not at all. */
 export async function say(order: SayOrder, what: Said): Promise<Broadcast> {
   const not_after = new Date(gatewayNow() + WITHIN_MS).toISOString();
-  return post<Broadcast>("/v1/broadcasts", { ...order, ...what, priority: "enforcement", not_after, id: `console-${freshKey()}` });
+  return post<Broadcast>("/v1/broadcasts", { priority: "enforcement", ...order, ...what, not_after, id: `console-${freshKey()}` });
 }
 
 /** Silence one broadcast, now; those of others sound on. */

@@ -287,6 +287,23 @@ async def test_in_quiet_hours_a_named_reason_is_asked_for_and_goes_on_record(dem
             assert (await answer.json())["items"][0]["override"] == "a burst main"
 
 
+async def test_an_emergency_is_heard_in_quiet_hours_and_is_for_what_is_said_next_alone(demo: Demo, tmp_path: Path) -> None:
+    async with browser(tmp_path / "profile") as page, api(demo, "operator") as http, AsyncExitStack() as stack:
+        camera, speaker = await a_view(http)
+        await stack.enter_async_context(quiet(demo))
+        await sign_in(page, demo, "operator")
+        await show(page, http, camera)
+        await page.until("document.querySelector('.hearers')")
+        await page.run("document.querySelector('.urgent input').click()")
+        await say_something_long(page, speaker)
+        assert not await page.run("document.querySelector('.urgent input').checked")
+        await page.run("document.querySelector('.silence').click()")
+        await page.until(f"document.querySelector('.outcome [data-speaker={speaker}]')?.dataset.state === 'cancelled'")
+        async with http.get("/v1/broadcasts?limit=1") as answer:
+            assert (await answer.json())["items"][0]["priority"] == "emergency"
+        assert page.errors == []
+
+
 async def press(page: Page) -> None:
     await page.run("document.querySelector('.talk-key').focus()")
     await key(page, "keydown")
