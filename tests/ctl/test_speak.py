@@ -9,7 +9,8 @@ from gateway.clock import SystemClock
 from gateway.config import Limits
 from gateway.ctl.commands.speak import CLIP_LIMIT
 from gateway.domain.access import Role
-from gateway.domain.broadcast import DeliveryState, Programme, Talk
+from gateway.domain.broadcast import DeliveryState, Programme, Speech, Talk, Targets
+from gateway.domain.devices import DeviceId
 from gateway.domain.remarks import Remark, RemarkKind
 from gateway.storage.writer import Lane
 from tests.api.house import House, open_house
@@ -163,6 +164,16 @@ async def test_a_record_shows_the_remarks_of_the_gateway_on_each_delivery(house:
     assert remark.words.en in told.out, told.err
     _, shown = await house.json("GET", "/v1/broadcasts/b1")
     assert shown["deliveries"][0]["remarks"] == [{"remark": "end-refused", "remark_zh": remark.words.zh, "remark_en": remark.words.en}]
+
+
+async def test_a_long_text_and_many_places_are_listed_in_short_and_whole_where_that_is_asked_for(house: House):
+    text, speakers = "请勿占道经营" * 50, tuple(DeviceId(f"spk-{number}") for number in range(20))
+    long = order(programme=Programme(Speech(text)), targets=Targets(speakers=speakers))
+    await house.services.store.writer.write(lambda tx: tx.broadcasts.add(long, [queued()]), lane=Lane.BROADCAST)
+    listed = (await gatewayctl(house, "broadcasts", "list")).out
+    assert text[:39] + "…" in listed and text[:40] not in listed and "spk-19" not in listed
+    wide = (await gatewayctl(house, "broadcasts", "list", "-o", "wide")).out
+    assert text in wide and "spk-19" in wide
 
 
 async def test_a_second_person_decides_on_what_reaches_further_than_one_may(house: House):

@@ -32,13 +32,19 @@ app = typer.Typer(no_args_is_help=True)
 
 _OUTCOMES = {"LEFT": "left", "PASSED ON": "passed-on", "NOBODY": "nobody", "OTHER": "other", "NOT SAID": "none"}
 
+_FEW = 40  # characters of a text or a place in a list; `wide` shows all
+
 ToFile = Annotated[Path | None, typer.Option("--file", help="Into a spreadsheet, .xlsx or .csv, instead.")]
 Id = Annotated[str, typer.Argument(help="Its id.", metavar="ID")]
 
 
 def what(item: Mapping[str, Any]) -> str:
     """What was said, in a few words."""
-    return str({"speech": item["text"], "clip": f"clip {(item['clip'] or '')[:12]}", "talk": "live talk"}[item["kind"]])
+    return _in_short({"speech": item["text"], "clip": f"clip {(item['clip'] or '')[:12]}", "talk": "live talk"}[item["kind"]])
+
+
+def _in_short(words: str) -> str:
+    return words if len(words) <= _FEW else words[: _FEW - 1] + "…"
 
 
 def _where(item: Mapping[str, Any]) -> str:
@@ -56,10 +62,12 @@ def _count_of(outcome: str) -> Callable[[Mapping[str, Any]], object]:
 LISTED = [
     *map(column, ("id", "created_at", "priority")),
     Column("WHAT", what),
-    Column("WHERE", _where),
+    Column("WHERE", lambda item: _in_short(_where(item))),
     column("counts"),
     Column("OUTCOME", lambda item: item["outcome"] and item["outcome"]["outcome_en"]),
     Column("BY", lambda item: item["sender"] or item["actor"]),
+    column("text", wide=True),
+    Column("ALL OF WHERE", _where, wide=True),
     Column("RECORDING", lambda item: item["recording"]["state"], wide=True),
     *(column(name, wide=True) for name in ("kind", "open", "case", "reason", "not_after", "actor", "approved_by", "approver")),
 ]
