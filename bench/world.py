@@ -36,7 +36,10 @@ from gateway.errors import DeadlineExceeded
 from gateway.health.checks.subject import Tools
 from gateway.health.service import HealthService
 from gateway.media.clips import PreparedClip
-from gateway.mqtt.commands import Commands, Sender
+from gateway.mqtt import Sender
+from gateway.mqtt.answers import Answers
+from gateway.mqtt.commands import Commands
+from gateway.mqtt.stops import StopAlls
 from gateway.mqtt.topics import Topics
 from gateway.storage.broadcasts import stops
 from gateway.storage.store import Store, Tx
@@ -156,6 +159,7 @@ class World:
         hanging = [(one.address, Horn(f"serial-{one.id}", one.serial, _hardware_of(one.id))) for one in self.city.devices.values()]
         self.street = Street(hanging, self.clock, self.chance)
         self._door: Commands | None = None
+        self._stop_door: StopAlls | None = None
         self._health: HealthService | None = None
         self._life: Life | None = None
         self._opened = asyncio.Event()
@@ -251,12 +255,12 @@ class World:
         """The broker brings the stop until it is acknowledged, which is when it is on the disk."""
         while True:
             await self._opened.wait()
-            door, life = self._door, self._life
+            door, life = self._stop_door, self._life
             assert door is not None
             assert life is not None
-            door.stop_all(b"{}", retained=False)
+            door.obey(b"{}", retained=False)
             at = self.clock.monotonic()
-            if await _outlived(life, door.stop_written()) is not None:
+            if await _outlived(life, door.written()) is not None:
                 self.stopped_at.append(at)
                 return
 
@@ -275,7 +279,7 @@ class World:
             await self._health.load()
             while not (service.taking_orders or running.done() or life.ended.is_set()):
                 await self.clock.sleep(0.001)
-            self._door = Commands(TOPICS, clock=self.clock, broadcasts=service, sender=_sender(self.city))
+            self._open_doors(service)
             self._life = life
             if life.alive:
                 self._opened.set()
@@ -285,6 +289,12 @@ class World:
             life.end()
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
+
+    def _open_doors(self, service: BroadcastService) -> None:
+        sender = _sender(self.city)
+        answers = Answers(TOPICS, clock=self.clock, problem=sender.problem)
+        self._stop_door = StopAlls(TOPICS, clock=self.clock, broadcasts=service, sender=sender, answers=answers)
+        self._door = Commands(TOPICS, clock=self.clock, broadcasts=service, sender=sender, answers=answers, stop_alls=self._stop_door)
 
     def _services(self, life: Life) -> tuple[BroadcastService, HealthService]:
         ways = {speaker: Way(self.street, partial(self._address_of, speaker), lambda: life.alive, life.step) for speaker in SPEAKERS}

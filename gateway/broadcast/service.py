@@ -331,6 +331,15 @@ class BroadcastService:
         """Return once the last stop-all is on the disk, so that the next life of the gateway obeys it. Raises StorageFailed, Overloaded."""
         await self._journal.commit(list)
 
+    @property
+    def stops(self) -> int:
+        """How often this life has stopped everything, by whichever door."""
+        return self._stops.epoch
+
+    async def stopped(self, *, since: int) -> None:
+        """Return as soon as everything has been stopped more often than `since`."""
+        await self._stops.later(since)
+
     async def silent(self, *, within_s: float) -> Sequence[DeviceId]:
         """Wait so long for the loudspeakers that play by themselves to answer that they are silent; those that have not."""
         return await self._silencing.silent(within_s=within_s)

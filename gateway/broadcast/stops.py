@@ -1,5 +1,6 @@
 """When everything was silenced the last time, by whichever life of the gateway, and what was ordered before that."""
 
+import asyncio
 from datetime import datetime, timedelta
 
 from gateway.clock import Clock
@@ -14,11 +15,19 @@ class Stops:
         self._longest = timedelta(seconds=longest_s)
         self._last: datetime | None = None
         self._doubt_until = 0.0
+        self._begun = asyncio.Event()
         self.epoch = 0  # how often this life has stopped all
 
     def begin(self) -> None:
         """Everything is about to be silenced: what is on its way into the store will not play."""
         self.epoch += 1
+        self._begun.set()
+        self._begun = asyncio.Event()
+
+    async def later(self, epoch: int) -> None:
+        """Return as soon as everything has been stopped more often than `epoch`."""
+        while self.epoch <= epoch:
+            await self._begun.wait()
 
     def mark(self) -> datetime:
         """Everything has been silenced; when that is, before which nothing ordered plays any more."""

@@ -10,10 +10,14 @@ command is acknowledged to the broker after our commit and after its answer, nev
 it back, and its id keeps it from being done twice. What is retained, expired or malformed is refused; what is known is answered from the
 record. Refusals without a `reply_to` go to `replies/unaddressed`. That answer is the promise, not the broker's acknowledgement. MQTT
 3.1.1 hides the retain flag from a live subscriber: there `not_after` and the ids are the defence. `commands/stop-all` silences
-everything, ahead of all commands that wait.
+everything. It comes by a session of its own (`CLIENT-ID-stop-all`), ahead of all commands that wait here or at the broker. After a stop-all
+by whichever door none of those is carried out any more: `commands/marker`, which the gateway sends to itself, tells where they end.
+
+`door` has both sessions, `upkeep` keeps each connected, `connection` is the wire. `stops` and `commands` are what comes in, with `turns`,
+`marker`, `receipts` and `answers`; `publishing` is what goes out.
 """
 
-from gateway.mqtt.commands import Sender
+from gateway.mqtt.broadcasts import Sender
 from gateway.mqtt.connection import Broker, Version
 from gateway.mqtt.door import MqttDoor
 

@@ -1,10 +1,10 @@
-"""One connection to the broker: its address and log-in, and a client that acknowledges only what it is told to."""
+"""A connection to the broker: its address and log-in, and a client that acknowledges only what it is told to."""
 
 import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Self, TypeVar
@@ -21,8 +21,10 @@ from gateway import config
 from gateway.errors import InvalidInput
 
 IN_FLIGHT = 20  # unacknowledged messages on the wire; mosquitto's own limit for MQTT 5
-# Messages that wait to be read. One more breaks the connection: what was not acknowledged comes again on the next one, except QoS 0.
-INCOMING_MAX = 200
+# Of messages that have come and wait to be read. More break the connection: what was not acknowledged comes again on the next one, except
+# QoS 0. Whoever reads waits for nothing, so this is what comes while we subscribe: over MQTT 3.1.1, all that a broker likes to send.
+INCOMING_BYTES = 64 << 20
+MESSAGE_BYTES = 1_000  # what one takes beside its payload
 UNACKNOWLEDGED_MAX = 200  # messages that the broker may send us before we acknowledge the first, told to it where it speaks MQTT 5
 ANSWER_TIMEOUT_S = 5.0
 SESSION_LIFE_S = 7 * 86_400
@@ -85,27 +87,27 @@ class Connection(aiomqtt.Client):
     """aiomqtt's client, which alone acknowledges a message before anybody has read it. This is the one place that reaches into it.
 
     The session outlives the connection: the broker keeps what comes for it, and what was not acknowledged, while it is away. When it
-    breaks, the broker says `offline` on `will`, retained (MQTT 3.1.1, 3.1.2.5).
+    breaks, the broker says `offline` on `will`, where there is one, retained (MQTT 3.1.1, 3.1.2.5).
     """
 
     session_kept = False
     """Whether the broker still had this client's session, and so its subscriptions and what it had not acknowledged."""
 
-    def __init__(self, broker: Broker, version: Version, *, will: str) -> None:
+    def __init__(self, broker: Broker, version: Version, *, client_id: str, will: str | None = None) -> None:
         self._v5 = version is Version.V5
         self._flooded = False
+        self._incoming_bytes = 0
         super().__init__(
             broker.host,
             broker.port,
-            identifier=broker.client_id,
+            identifier=client_id,
             username=broker.username,
             password=broker.password,
             protocol=version.value,
             keepalive=broker.keepalive_s,
             tls_context=broker.tls,
-            will=aiomqtt.Will(will, OFFLINE, qos=1, retain=True),
+            will=None if will is None else aiomqtt.Will(will, OFFLINE, qos=1, retain=True),
             logger=_SILENT,
-            max_queued_incoming_messages=INCOMING_MAX,
             max_inflight_messages=IN_FLIGHT,
             timeout=ANSWER_TIMEOUT_S,
             **(_lasting_v5() if self._v5 else {"clean_session": False}),
@@ -130,9 +132,16 @@ class Connection(aiomqtt.Client):
         finally:
             self._client.disconnect()  # and when an error of paho's ended the connection
 
-    def acknowledge(self, message: aiomqtt.Message) -> None:
-        """Send the PUBACK of `message` (MQTT 3.1.1, 4.3.2); until then the broker keeps it for this session."""
-        self._client.ack(message.mid, message.qos)
+    async def arrivals(self) -> AsyncIterator[aiomqtt.Message]:
+        """What has come, as soon as it has; does not end with the connection, whose end is told by `lost`."""
+        while True:
+            message = await self._queue.get()
+            self._incoming_bytes -= MESSAGE_BYTES + len(message.payload)
+            yield message
+
+    def acknowledge(self, mid: int, qos: int) -> None:
+        """Send the PUBACK of a message (MQTT 3.1.1, 4.3.2); until then the broker keeps it for this session."""
+        self._client.ack(mid, qos)
 
     async def lost(self) -> None:
         """Raise MqttError as soon as the connection is gone; who awaits an acknowledgement would learn it only after `ANSWER_TIMEOUT_S`."""
@@ -149,6 +158,10 @@ class Connection(aiomqtt.Client):
         wanted = SubscribeOptions(qos=1, retainAsPublished=True)
         granted = await (self.subscribe(topic, options=wanted) if self._v5 else self.subscribe(topic, qos=1))
         return all((code if isinstance(code, int) else code.value) < _REFUSED for code in granted)
+
+    async def leave(self, topic: str) -> None:
+        """Unsubscribe, also from what a former life of the gateway has subscribed to; what waits already comes nevertheless."""
+        await self.unsubscribe(topic)
 
     async def _wait_for(self, fut: Awaitable[T], timeout: float | None) -> T:
         """As aiomqtt's own, which loses a cancellation that comes together with the answer (`asyncio.wait_for` of Python 3.11 does)."""
@@ -168,11 +181,13 @@ class Connection(aiomqtt.Client):
         super()._on_disconnect(client, userdata, *rest)
 
     def _on_message(self, client: Any, userdata: Any, message: MQTTMessage) -> None:
-        if not self._queue.full():
+        cost = MESSAGE_BYTES + len(message.payload)
+        if self._incoming_bytes + cost <= INCOMING_BYTES and not self._flooded:
+            self._incoming_bytes += cost
             super()._on_message(client, userdata, message)
         elif not self._flooded:
             self._flooded = True
-            log.warning("mqtt.flooded", waiting=INCOMING_MAX)
+            log.warning("mqtt.flooded", waiting=self._queue.qsize())
             connected = self._client.socket()
             if isinstance(connected, socket.socket):
                 connected.shutdown(socket.SHUT_RDWR)
@@ -185,7 +200,7 @@ _UNSUPPORTED = 0x84  # CONNACK, MQTT 5, 3.2.2.2; paho makes it of the 1 of older
 def _lasting_v5() -> dict[str, Any]:
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's own lack
     properties.SessionExpiryInterval = SESSION_LIFE_S
-    properties.ReceiveMaximum = UNACKNOWLEDGED_MAX  # else mosquitto sends 20, and a stop-all behind as many slow commands waits
+    properties.ReceiveMaximum = UNACKNOWLEDGED_MAX  # else mosquitto sends 20, and an emergency behind as many slow commands waits
     return {"clean_start": False, "properties": properties}
 
 

@@ -1,7 +1,6 @@
-"""Keeps connected to one broker, and publishes and takes commands while it is."""
+"""What the door does by each of its two sessions at one broker: that of commands, which publishes as well, and that of stop-alls."""
 
 import asyncio
-import contextlib
 import random
 
 import aiomqtt
@@ -11,21 +10,22 @@ from gateway.clock import Clock
 from gateway.domain.circumstances import Circumstances
 from gateway.domain.city import City
 from gateway.domain.health import Board
-from gateway.errors import GatewayError, Unreachable
-from gateway.mqtt.commands import Broadcasts, Commands, Sender
-from gateway.mqtt.connection import OFFLINE, ONLINE, Broker, Connection, Version, VersionRefused
+from gateway.errors import Unreachable
+from gateway.mqtt.answers import Answers
+from gateway.mqtt.broadcasts import Broadcasts, Sender
+from gateway.mqtt.commands import Commands
+from gateway.mqtt.connection import OFFLINE, ONLINE, Broker, Connection
 from gateway.mqtt.publishing import Publisher
+from gateway.mqtt.stops import StopAlls
 from gateway.mqtt.topics import Topics
+from gateway.mqtt.upkeep import Session, Standing, Upkeep
 from gateway.storage.store import Store
-
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 30.0
 
 log = structlog.get_logger(__name__)
 
 
 class MqttDoor:
-    """One connection to one broker, made again whenever it breaks. To be without is no failure: what happens meanwhile waits."""
+    """One broker. While the session of stop-alls cannot be had, that of commands brings them, too."""
 
     def __init__(
         self,
@@ -41,9 +41,6 @@ class MqttDoor:
         sender: Sender,
         rng: random.Random | None = None,
     ) -> None:
-        self._broker = broker
-        self._clock = clock
-        self._rng = rng or random.Random()  # noqa: S311 -- spreads reconnections, guards nothing
         self._topics = Topics(prefix)
         self._publisher = Publisher(
             self._topics,
@@ -54,76 +51,80 @@ class MqttDoor:
             clock=clock,
             reader=f"mqtt:{broker.client_id}",
         )
-        self._commands = Commands(self._topics, clock=clock, broadcasts=broadcasts, sender=sender)
-        self.connected = False
-        self._client: Connection | None = None
-        self._told = ""
+        answers = Answers(self._topics, clock=clock, problem=sender.problem)
+        self._stop_alls = StopAlls(self._topics, clock=clock, broadcasts=broadcasts, sender=sender, answers=answers)
+        self._commands = Commands(
+            self._topics, clock=clock, broadcasts=broadcasts, sender=sender, answers=answers, stop_alls=self._stop_alls
+        )
+        rng = rng or random.Random()  # noqa: S311 -- spreads reconnections, guards nothing
+        self._stop_client_id = f"{broker.client_id}-stop-all"
+        stops = Session(self._stop_client_id, self._stop_alls.listen, self._stop_alls.run)
+        commands = Session(broker.client_id, self._begin, self._work, self._end, will=self._topics.status)
+        self._stop_session = Upkeep(stops, broker, clock=clock, rng=rng)
+        self._session = Upkeep(commands, broker, clock=clock, rng=rng, after=self._stop_session)
+        self._heeded = Standing.TRYING  # of the session of stop-alls, by that of commands
+
+    @property
+    def connected(self) -> bool:
+        """Whether commands are listened to, and states and events published."""
+        return self._session.client is not None
 
     async def publish(self, topic: str, payload: bytes) -> None:
         """Publish under the prefix, QoS 1; returns when the broker has acknowledged it. Unreachable while there is no connection."""
-        if self._client is None or not self.connected:
+        client = self._session.client
+        if client is None:
             raise Unreachable("the broker is not connected")
         try:
-            await self._client.publish(self._topics.under(topic), payload, qos=1)
+            await client.publish(self._topics.under(topic), payload, qos=1)
         except aiomqtt.MqttError as error:
             raise Unreachable(f"the broker did not take it: {error}") from error
 
     async def run(self) -> None:
-        """Keep connected until cancelled; a loss is logged once for each reason that it has, and a return once."""
+        """Keep both sessions connected until cancelled."""
         await self._publisher.begin()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._publisher.keep(), name="mqtt-cursor")
-            await self._stay_connected()
+            group.create_task(self._stop_session.run(), name="mqtt-stop-alls")
+            group.create_task(self._session.run(), name="mqtt-commands")
 
-    async def _stay_connected(self) -> None:
-        pause = FIRST_PAUSE_S
+    # -- the session of commands --------------------------------------------------------------------------------------
+
+    async def _begin(self, client: Connection) -> None:
+        """Who reads that we are there may command at once, so that is said last."""
+        await self._share_stop_alls(client)
+        await self._commands.listen(client)
+        await client.publish(self._topics.status, ONLINE, qos=1, retain=True)
+
+    async def _work(self, client: Connection) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._commands.run(client), name="mqtt-commands")
+            group.create_task(self._publisher.run(client), name="mqtt-publisher")
+            group.create_task(self._keep_sharing(client), name="mqtt-sharing")
+
+    async def _end(self, client: Connection) -> None:
+        await client.publish(self._topics.status, OFFLINE, qos=1, retain=True)
+
+    # -- stop-alls by the session of commands -------------------------------------------------------------------------
+
+    async def _keep_sharing(self, client: Connection) -> None:
+        """Follow what becomes of the session of stop-alls."""
         while True:
-            started = self._clock.monotonic()
-            try:
-                await self._connection()
-            except* (aiomqtt.MqttError, GatewayError) as failed:
-                self._tell_loss(_first(failed))
-            self.connected, self._client = False, None
-            if self._clock.monotonic() - started > LONGEST_PAUSE_S:
-                pause = FIRST_PAUSE_S
-            await self._clock.sleep(pause * self._rng.uniform(0.5, 1.0))
-            pause = min(LONGEST_PAUSE_S, pause * 2)
+            await self._stop_session.changed(self._heeded)
+            await self._share_stop_alls(client)
 
-    async def _connection(self) -> None:
-        """One connection, by the first version that the broker speaks. MqttError, or a group of errors, when it breaks."""
-        for version in self._broker.versions[:-1]:
-            with contextlib.suppress(VersionRefused):
-                await self._converse(version)
-                return
-        await self._converse(self._broker.versions[-1])
+    async def _share_stop_alls(self, client: Connection) -> None:
+        """Hear stop-alls by `client` while their own session cannot be had, and not, as an earlier version did, while it can."""
+        before, self._heeded = self._heeded, self._stop_session.standing
+        topic = self._topics.stop_all
+        if self._heeded is Standing.LISTENING:
+            await client.leave(topic)
+        elif self._heeded is Standing.FAILED:
+            if not await client.listen(topic):
+                log.error("mqtt.commands_denied", topic=topic)
+            if before is not Standing.FAILED:
+                self._tell_sharing()
 
-    async def _converse(self, version: Version) -> None:
-        async with Connection(self._broker, version, will=self._topics.status) as client:
-            await self._commands.listen(client)  # first: who reads that we are there may command at once
-            await client.publish(self._topics.status, ONLINE, qos=1, retain=True)
-            self.connected, self._client, self._told = True, client, ""
-            log.info("mqtt.connected", host=self._broker.host, version=version.name, session_kept=client.session_kept)
-            try:
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(client.lost(), name="mqtt-lost")
-                    group.create_task(self._commands.run(client), name="mqtt-commands")
-                    group.create_task(self._publisher.run(client), name="mqtt-publisher")
-            except asyncio.CancelledError:
-                self.connected, self._client = False, None
-                with contextlib.suppress(aiomqtt.MqttError):  # the broker says it then
-                    await client.publish(self._topics.status, OFFLINE, qos=1, retain=True)
-                raise
-
-    def _tell_loss(self, error: BaseException) -> None:
-        reason = str(error)
-        if reason != self._told:
-            log.warning("mqtt.lost" if self.connected else "mqtt.unreachable", error=reason)
-        self._told = reason
-
-
-def _first(failed: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error inside groups of groups."""
-    error: BaseException = failed
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+    def _tell_sharing(self) -> None:
+        told = {"client_id": self._stop_client_id, "topic": self._topics.stop_all, "error": self._stop_session.told}
+        hint = "let this client id log in beside ours and read the topic; until then a stop-all waits behind the commands before it"
+        log.error("mqtt.stop_all_waits", **told, hint=hint)

@@ -19,6 +19,8 @@ class Topics:
         self.status = f"{prefix}/status"
         self.broadcasts = f"{prefix}/commands/broadcasts"
         self.stop_all = f"{prefix}/commands/stop-all"
+        self.marker = f"{prefix}/commands/marker"
+        """What the gateway sends to itself; under `commands/`, where nobody may write whom the broker's ACL does not name."""
         self.unaddressed = f"{prefix}/replies/unaddressed"
         """Where a refusal goes whose sender named no place for it, or none that will do."""
 

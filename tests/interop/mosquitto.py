@@ -73,11 +73,15 @@ class Mosquitto:
 
 
 @asynccontextmanager
-async def running(folder: Path, *, unacknowledged_max: int = 200) -> AsyncIterator[Mosquitto]:
-    """A broker of its own; skips the test where mosquitto is not installed. `unacknowledged_max`: what it sends a client at once."""
+async def running(folder: Path, *, unacknowledged_max: int = 200, forbidden: str = "", more: str = "") -> AsyncIterator[Mosquitto]:
+    """A broker of its own; skips the test where mosquitto is not installed.
+
+    `unacknowledged_max`: what it sends a client at once; `forbidden`: a line that its ACL does not have; `more`: a line that its
+    configuration has beside those of the example.
+    """
     if shutil.which("mosquitto") is None or shutil.which("mosquitto_passwd") is None:
         pytest.skip("an MQTT broker: mosquitto is not installed")
-    broker = _prepared(folder, unacknowledged_max)
+    broker = _prepared(folder, unacknowledged_max, forbidden, more)
     await broker.start()
     try:
         yield broker
@@ -85,7 +89,7 @@ async def running(folder: Path, *, unacknowledged_max: int = 200) -> AsyncIterat
         await broker.stop()
 
 
-def _prepared(folder: Path, unacknowledged_max: int) -> Mosquitto:
+def _prepared(folder: Path, unacknowledged_max: int, forbidden: str, more: str) -> Mosquitto:
     """Its folder: certificates, passwords, ACL and configuration."""
     port = free_port(0)
     _make_certificates(folder)
@@ -93,7 +97,9 @@ def _prepared(folder: Path, unacknowledged_max: int) -> Mosquitto:
     passwords.touch()
     for user, password in USERS.items():
         subprocess.run(["mosquitto_passwd", "-b", str(passwords), user, password], check=True)
-    shutil.copy(EXAMPLE / "acl", folder / "acl")
+    acl = (EXAMPLE / "acl").read_text()
+    assert forbidden in acl
+    (folder / "acl").write_text(acl.replace(forbidden, ""))
     example = (EXAMPLE / "mosquitto.conf").read_text()
     for there, here in (
         ("/etc/mosquitto/city-gateway/", f"{folder}/"),
@@ -102,7 +108,7 @@ def _prepared(folder: Path, unacknowledged_max: int) -> Mosquitto:
     ):
         assert there in example
         example = example.replace(there, here)
-    example += f"persistence true\npersistence_location {folder}/\n"  # as Debian's own mosquitto.conf says
+    example += f"{more}\npersistence true\npersistence_location {folder}/\n"  # as Debian's own mosquitto.conf says
     if os.geteuid() == 0:
         example += "user root\n"  # the folder is root's
     (folder / "mosquitto.conf").write_text(example)

@@ -14,7 +14,8 @@ import pytest
 from gateway.clock import SystemClock
 from gateway.config import Mqtt
 from gateway.mqtt import Broker, MqttDoor, Version
-from gateway.mqtt.commands import WAITING_MAX, Broadcasts
+from gateway.mqtt.broadcasts import Broadcasts
+from gateway.mqtt.connection import UNACKNOWLEDGED_MAX
 from gateway.notify.channels import make_channel
 from gateway.notify.channels.base import ChannelFailed
 from gateway.notify.channels.settings import MqttSettings
@@ -166,32 +167,98 @@ async def test_stop_all_silences_by_the_broker_and_a_viewer_cannot(house: House,
 
 def test_the_broker_of_the_example_gives_us_as_many_commands_at_once_as_we_take():
     told = (mosquitto.EXAMPLE / "mosquitto.conf").read_text().splitlines()
-    assert f"max_inflight_messages {WAITING_MAX}" in told
+    assert f"max_inflight_messages {UNACKNOWLEDGED_MAX}" in told
 
 
-@pytest.mark.parametrize(("version", "sent_at_once"), [(Version.V3_1_1, 200), (Version.V5, 200), (Version.V5, 20)])
-async def test_a_stop_all_is_obeyed_at_once_though_fifty_slow_commands_are_before_it(
-    house: House, tmp_path: Path, version: Version, sent_at_once: int
+@pytest.mark.parametrize("sent_at_once", [20, 200])
+@pytest.mark.parametrize("version", list(Version))
+@pytest.mark.parametrize("way", ["mqtt", "http"])
+async def test_a_stop_is_obeyed_at_once_though_a_thousand_slow_commands_are_before_it(
+    house: House, tmp_path: Path, way: str, version: Version, sent_at_once: int, capsys
 ):
     async with mosquitto.running(tmp_path, unacknowledged_max=sent_at_once) as broker:
-        await _stop_behind_fifty(house, broker, replace(settings_of(broker), versions=(version,)))
+        await _stop_behind_a_thousand(house, broker, replace(settings_of(broker), versions=(version,)), way)
+    said = capsys.readouterr().out
+    assert (said.count("mqtt.connected"), "mqtt.lost" in said, "mqtt.marker_lost" in said) == (2, False, False)
 
 
-async def _stop_behind_fifty(house: House, broker: Mosquitto, settings: Broker) -> None:
+async def _stop_behind_a_thousand(house: House, broker: Mosquitto, settings: Broker, way: str) -> None:
     slow = Slow(house)
     payload = await command(house, case="slow")
     async with broker.client("platform") as platform, connected(house, settings, broadcasts=slow):
         await platform.subscribe(REPLY, qos=1)
-        for number in range(50):
+        for number in range(1_000):
             await platform.publish(COMMANDS, payload.replace(b'"m-1"', f'"m-{number}"'.encode()), qos=1)
+        await until(lambda: slow.begun)
+        if way == "mqtt":
+            await platform.publish(STOP_ALL, json.dumps({"id": "s-1"}), qos=1)
+            await until(lambda: house.services.broadcasts.stops)
+        else:
+            assert (await house.json("POST", "/v1/broadcasts/stop-all"))[0] == 200
+        refused = [json.loads(message.payload) for message in await heard(platform, 1_000)]
+        await platform.publish(COMMANDS, await command(house, id="after"), qos=1)
+        [after] = await heard(platform, 1)
+    assert json.loads(after.payload)["result"] == "accepted"
+    assert slow.begun == ["m-0", "after"], "what was sent before the stop is not begun after it"
+    assert sorted(one["id"] for one in refused) == sorted(f"m-{number}" for number in range(1_000))
+    assert {code_of(one) for one in refused} == {"stop-all"}
+
+
+@pytest.mark.parametrize("version", list(Version))
+async def test_a_broker_whose_acl_keeps_the_marker_back_is_told_of_and_commands_are_heard(
+    house: House, tmp_path: Path, version: Version, capsys, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("gateway.mqtt.marker.SILENCE_S", 0.5)
+    monkeypatch.setattr("gateway.mqtt.marker.LONGEST_S", 1.0)
+    async with (
+        mosquitto.running(tmp_path, forbidden="topic write gateway/v1/commands/marker") as broker,
+        broker.client("platform") as platform,
+        connected(house, replace(settings_of(broker), versions=(version,))),
+    ):
+        await platform.subscribe(REPLY, qos=1)
+        await _said(capsys, "mqtt.marker_lost")
+        await platform.publish(STOP_ALL, json.dumps({"id": "s-1", "reply_to": REPLY}), qos=1)
+        await heard(platform, 1)
+        ids = iter(range(1_000))
+
+        async def play() -> str:
+            await platform.publish(COMMANDS, await command(house, id=f"m-{next(ids)}"), qos=1)
+            [answer] = await heard(platform, 1)
+            return json.loads(answer.payload)["result"]
+
+        await until(play, wanted=lambda result: result == "accepted")
+
+
+async def test_a_stop_all_that_was_sent_while_we_were_away_comes_before_the_commands(house: House, broker: Mosquitto):
+    async with broker.client("platform") as platform:
+        await platform.subscribe(REPLY, qos=1)
+        async with connected(house, settings_of(broker)):
+            await _until_answered(broker)
+        for number in range(3):
+            await platform.publish(COMMANDS, await command(house, id=f"m-{number}"), qos=1)
+        await platform.publish(STOP_ALL, json.dumps({"id": "s-1", "reply_to": REPLY}), qos=1)
+        async with connected(house, settings_of(broker)):
+            answers = [json.loads(message.payload) for message in await heard(platform, 4)]
+    assert (answers[0]["id"], answers[0]["result"]) == ("s-1", "stopped")
+    assert {code_of(one) for one in answers[1:]} == {"stop-all"}
+
+
+@pytest.mark.parametrize("version", list(Version))
+async def test_a_broker_that_takes_both_sessions_for_one_still_has_a_stop_all_obeyed(
+    house: House, tmp_path: Path, version: Version, capsys
+):
+    async with (
+        mosquitto.running(tmp_path, more="use_username_as_clientid true") as broker,
+        broker.client("platform") as platform,
+        connected(house, replace(settings_of(broker), versions=(version,))) as door,
+    ):
+        await platform.subscribe(REPLY, qos=1)
+        said = await _said(capsys, "mqtt.stop_all_waits")
         await platform.publish(STOP_ALL, json.dumps({"id": "s-1", "reply_to": REPLY}), qos=1)
         [stopped] = await heard(platform, 1)
-        assert (json.loads(stopped.payload)["id"], json.loads(stopped.payload)["result"]) == ("s-1", "stopped")
-        slow.go_on.set()
-        answered = [json.loads(message.payload) for message in await heard(platform, 50)]
-    assert slow.begun == ["m-0"], "what came before the stop is not begun after it"
-    assert {code_of(one) for one in answered if one["result"] == "refused"} == {"stop-all"}
-    assert len([one for one in answered if one["result"] == "refused"]) >= 49
+        assert door.connected
+    assert json.loads(stopped.payload)["result"] == "stopped"
+    assert (said + capsys.readouterr().out).count("mqtt.connected") == 2, "neither session ends the other again and again"
 
 
 async def test_the_broker_says_that_we_are_gone_when_we_cannot(house: House, broker: Mosquitto):

@@ -11,11 +11,11 @@ import pytest
 from gateway.api.orders import read_order
 from gateway.api.problems import problem_of
 from gateway.api.services import Caller, Services
-from gateway.clock import SystemClock
+from gateway.clock import Clock, SystemClock
 from gateway.domain.access import Role, permissions
 from gateway.domain.events import Actor, ActorKind
 from gateway.mqtt import Broker, MqttDoor, Sender
-from gateway.mqtt.commands import Broadcasts
+from gateway.mqtt.broadcasts import Broadcasts
 from tests.api.conftest import template
 from tests.api.house import House, going, open_house
 from tests.mqtt.wire import Published, WireBroker, listening
@@ -27,8 +27,8 @@ PLATFORM = Caller(Actor(ActorKind.API_KEY, "mqtt:city-gateway"), "mqtt", permiss
 BODY_BYTES = 65_536
 
 
-def door_of(house: House, broker: Broker, *, broadcasts: Broadcasts | None = None) -> MqttDoor:
-    """The door that the composition root would make; `broadcasts` in the place of the house's own."""
+def door_of(house: House, broker: Broker, *, broadcasts: Broadcasts | None = None, clock: Clock | None = None) -> MqttDoor:
+    """The door that the composition root would make; `broadcasts` in the place of the house's own, `clock` in that of the system's."""
     services = house.services
     return MqttDoor(
         broker,
@@ -37,7 +37,7 @@ def door_of(house: House, broker: Broker, *, broadcasts: Broadcasts | None = Non
         city=services.city,
         board=services.board,
         circumstances=services.circumstances,
-        clock=SystemClock(),
+        clock=clock or SystemClock(),
         broadcasts=broadcasts or services.broadcasts,
         sender=sender_of(services),
     )
@@ -52,7 +52,7 @@ def sender_of(services: Services) -> Sender:
     )
 
 
-COMMANDS, STOP_ALL = f"{PREFIX}/commands/broadcasts", f"{PREFIX}/commands/stop-all"
+COMMANDS, STOP_ALL, MARKER = (f"{PREFIX}/commands/{name}" for name in ("broadcasts", "stop-all", "marker"))
 REPLY, UNADDRESSED = f"{PREFIX}/replies/platform", f"{PREFIX}/replies/unaddressed"
 
 
@@ -70,12 +70,13 @@ class Line:
     async def ready(self, *, connections: int = 1) -> None:
         """Return when the door listens to commands and has told every state, as often as it has connected."""
         states = connections * len(self.house.services.city.devices)
-        await self.broker.until(lambda: self.broker.subscribed.count(COMMANDS) == connections and len(self.states()) == states)
+        commands = self.broker.commands
+        await self.broker.until(lambda: commands.subscribed.count(COMMANDS) == connections and len(self.states()) == states)
 
     @asynccontextmanager
-    async def up(self, *, broadcasts: Broadcasts | None = None) -> AsyncIterator[None]:
+    async def up(self, *, broadcasts: Broadcasts | None = None, clock: Clock | None = None) -> AsyncIterator[None]:
         """The door at work until the end of the block."""
-        async with going(door_of(self.house, Broker("127.0.0.1", self.broker.port), broadcasts=broadcasts).run):
+        async with going(door_of(self.house, Broker("127.0.0.1", self.broker.port), broadcasts=broadcasts, clock=clock).run):
             yield
 
 

@@ -18,12 +18,14 @@ from gateway.broadcast.service import Stopped
 from gateway.broadcast.views import View
 from gateway.domain.broadcast import BroadcastId
 from gateway.domain.events import Actor
-from gateway.mqtt.commands import REFUSALS_LOGGED, WAITING_MAX, Commands
-from gateway.mqtt.connection import INCOMING_MAX
+from gateway.mqtt.answers import REFUSALS_LOGGED, Answers
+from gateway.mqtt.commands import Commands
+from gateway.mqtt.connection import MESSAGE_BYTES
+from gateway.mqtt.stops import StopAlls
 from gateway.mqtt.topics import Topics, to_json
 from tests.api.house import House
 from tests.api.test_broadcasts import clip_of
-from tests.mqtt.conftest import BODY_BYTES, COMMANDS, REPLY, STOP_ALL, UNADDRESSED, Line, sender_of
+from tests.mqtt.conftest import BODY_BYTES, COMMANDS, MARKER, REPLY, STOP_ALL, UNADDRESSED, Line, sender_of
 from tests.waiting import until
 
 
@@ -92,38 +94,27 @@ async def test_a_command_that_comes_again_is_done_once_and_told_what_came_of_it(
 async def test_no_acknowledgement_goes_out_before_the_answer_has_arrived(line: Line):
     async with line.up():
         payload = await command(line)
-        await line.broker.until(lambda: COMMANDS in line.broker.subscribed and line.broker.on("gateway/v1/events/broadcast.clip-added"))
+        await line.broker.until(
+            lambda: COMMANDS in line.broker.commands.subscribed and line.broker.on("gateway/v1/events/broadcast.clip-added")
+        )
         line.broker.withhold = True
         line.broker.send(COMMANDS, payload, mid=7)
         await line.broker.until(lambda: line.broker.on(REPLY))
         assert (await line.house.json("GET", "/v1/broadcasts/m-1"))[0] == 200
         assert line.broker.acknowledged == []
         line.broker.withhold, line.broker.session = False, True
-        line.broker.cut()
-        await line.broker.until(lambda: line.broker.subscribed.count(COMMANDS) == 2)
+        line.broker.commands.cut()
+        await line.broker.until(lambda: line.broker.commands.subscribed.count(COMMANDS) == 2)
         answer = await answer_to(line, payload, mid=7, again=True)
     assert answer["result"] == "seen-before"
-
-
-async def test_a_stop_is_obeyed_at_once_and_acknowledged_when_the_next_life_would_obey_it_too(line: Line, tmp_path: Path):
-    async with line.up():
-        await line.ready()
-        async with locked(tmp_path / "gateway.db"):
-            line.broker.send(STOP_ALL, json.dumps({"reply_to": REPLY}).encode(), mid=7)
-            await line.broker.until(lambda: line.broker.on(REPLY))
-            assert json.loads(line.broker.on(REPLY)[-1])["result"] == "stopped"
-            writer = line.house.services.store.writer
-            await until(lambda: writer.depth or writer.failures)
-            assert line.broker.acknowledged == []
-        await line.broker.until(lambda: line.broker.acknowledged == [7])
-    async with line.house.services.store.read() as tx:
-        assert await tx.broadcasts.last_stop() is not None
 
 
 async def test_nothing_is_acknowledged_while_the_store_does_not_take_it(line: Line, tmp_path: Path):
     async with line.up():
         payload = await command(line)
-        await line.broker.until(lambda: COMMANDS in line.broker.subscribed and line.broker.on("gateway/v1/events/broadcast.clip-added"))
+        await line.broker.until(
+            lambda: COMMANDS in line.broker.commands.subscribed and line.broker.on("gateway/v1/events/broadcast.clip-added")
+        )
         async with locked(tmp_path / "gateway.db"):
             line.broker.send(COMMANDS, payload, mid=7)
             writer = line.house.services.store.writer
@@ -278,74 +269,15 @@ _values = st.recursive(
 @given(st.binary(max_size=200) | _values.map(lambda value: json.dumps(value).encode()))
 async def test_no_payload_does_more_than_be_refused(line: Line, payload: bytes):
     services, topics = line.house.services, Topics("gateway/v1")
-    commands = Commands(topics, clock=services.clock, broadcasts=services.broadcasts, sender=sender_of(services))
+    sender = sender_of(services)
+    answers = Answers(topics, clock=services.clock, problem=sender.problem)
+    parts = {"clock": services.clock, "broadcasts": services.broadcasts, "sender": sender, "answers": answers}
+    commands = Commands(topics, **parts, stop_alls=StopAlls(topics, **parts))
     for retained in (False, True):
         answer = await commands.broadcast(payload, retained=retained)
         assert answer.problem is not None
         assert answer.topic is None or topics.may_answer_on(answer.topic)
         json.loads(to_json(answer.body()))
-
-
-# -- stop-all ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("payload", [b"", b"{}", b"please", b"\xff", b"[" * 60_000, b'{"not_after": "whenever"}', b"x" * (BODY_BYTES + 1)])
-async def test_any_message_on_stop_all_silences_everything(line: Line, payload: bytes):
-    async with line.up():
-        await line.ready()
-        await answer_to(line, await command(line))
-        line.broker.send(STOP_ALL, payload, mid=9)
-        await line.broker.until(lambda: 9 in line.broker.acknowledged)
-    _, shown = await line.house.json("GET", "/v1/broadcasts/m-1")
-    assert not shown["open"]
-
-
-async def test_stop_all_is_answered_and_recorded_under_the_sender(line: Line):
-    async with line.up():
-        await line.ready()
-        line.broker.send(STOP_ALL, json.dumps({"id": "s-1", "reply_to": REPLY}).encode(), mid=9)
-        await line.broker.until(lambda: line.broker.on(REPLY) and 9 in line.broker.acknowledged)
-        assert json.loads(line.broker.on(REPLY)[0]) == {
-            "id": "s-1",
-            "result": "stopped",
-            "broadcasts": 0,
-            "speakers": 0,
-            "may_still_sound": [],
-        }
-        await line.house.services.broadcasts.written()
-    _, audit = await line.house.json("GET", "/v1/audit")
-    assert ("api-key:mqtt:city-gateway", "broadcast.stop-all") in {(row["actor"], row["action"]) for row in audit["items"]}
-
-
-@pytest.mark.parametrize(
-    ("flags", "changes", "code"), [({"retain": True}, {}, "retained"), ({}, {"not_after": "2020-01-01T00:00:00Z"}, "expired")]
-)
-async def test_a_stop_all_of_another_time_is_refused(line: Line, flags: dict, changes: dict, code: str):
-    async with line.up():
-        await line.ready()
-        await answer_to(line, await command(line))
-        line.broker.send(STOP_ALL, json.dumps({"reply_to": REPLY} | changes).encode(), mid=9, **flags)
-        await line.broker.until(lambda: 9 in line.broker.acknowledged)
-    assert (json.loads(line.broker.on(REPLY)[-1])["result"], code_of(json.loads(line.broker.on(REPLY)[-1]))) == ("refused", code)
-
-
-async def test_stop_all_waits_for_no_command_before_it(line: Line, tmp_path: Path):
-    async with line.up():
-        payload = await command(line)
-        await line.ready()
-        async with locked(tmp_path / "gateway.db"):
-            line.broker.send(COMMANDS, payload, mid=7)
-            line.broker.send(COMMANDS, payload.replace(b"m-1", b"m-2"), mid=8)
-            line.broker.send(STOP_ALL, json.dumps({"id": "s-1", "reply_to": REPLY}).encode(), mid=9)
-            line.broker.send(COMMANDS, payload.replace(b"m-1", b"m-3"), mid=10)
-            await line.broker.until(lambda: line.broker.on(REPLY))
-            assert json.loads(line.broker.on(REPLY)[0])["result"] == "stopped"
-            assert line.broker.acknowledged == []
-        await line.broker.until(lambda: line.broker.acknowledged == [7, 8, 9, 10])
-    _, first, second, third = map(json.loads, line.broker.on(REPLY))
-    assert code_of(second) == "stop-all"
-    assert third["result"] == "accepted"
-    assert first["result"] == "refused" or first["broadcast"]["speakers"]["spk-1"]["reason"] == "stop-all"
 
 
 # -- turns ------------------------------------------------------------------------------------------------------------
@@ -368,8 +300,15 @@ class Slow:
     async def get(self, broadcast: BroadcastId) -> View:
         return await self._house.get(broadcast)
 
+    @property
+    def stops(self) -> int:
+        return self._house.stops
+
     def stop_all(self, actor: Actor) -> Stopped:
         return self._house.stop_all(actor)
+
+    async def stopped(self, *, since: int) -> None:
+        await self._house.stopped(since=since)
 
     async def stop_written(self) -> None:
         await self._house.stop_written()
@@ -412,28 +351,38 @@ def answers(line: Line) -> list[dict]:
 # -- floods -----------------------------------------------------------------------------------------------------------
 
 
-async def test_more_commands_than_there_is_room_for_come_again_on_the_next_connection(line: Line, tmp_path: Path, capsys):
-    async with line.up():
-        payload = await command(line)
+async def test_more_commands_than_there_is_room_for_are_refused_and_break_no_connection(line: Line, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("gateway.mqtt.turns.WAITING_MAX", 20)
+    slow = Slow(line.house)
+    async with line.up(broadcasts=slow):
+        payload = await command(line, case="slow")
         await line.ready()
-        async with locked(tmp_path / "gateway.db"):
-            for mid in range(1, WAITING_MAX + 3):
-                line.broker.send(COMMANDS, payload, mid=mid)
-            await line.broker.until(lambda: len(line.broker.connects) == 2)
-        assert line.broker.acknowledged == []
-        await line.broker.until(lambda: line.broker.subscribed.count(COMMANDS) == 2)
-        assert (await answer_to(line, payload, mid=1, again=True))["id"] == "m-1"
+        for mid in range(1, 24):
+            line.broker.send(COMMANDS, payload, mid=mid)
+        await line.broker.until(lambda: len(line.broker.on(REPLY)) == 3)
+        assert {code_of(one) for one in answers(line)} == {"overloaded"}
+        line.broker.send(COMMANDS, await command(line, id="x-1", priority="enforcement"), mid=24)
+        await line.broker.until(lambda: len(line.broker.on(REPLY)) == 4)
+        assert answers(line)[-1]["result"] == "accepted", "what is more important has room of its own"
+        slow.go_on.set()
+        await line.broker.until(lambda: line.broker.acknowledged == list(range(1, 25)))
+    assert len(line.broker.commands.connects) == 1
+    assert [one["result"] for one in answers(line)].count("seen-before") == 19
 
 
-async def test_a_flood_while_nothing_is_read_breaks_the_connection_instead_of_being_dropped(line: Line, capsys):
+async def test_a_flood_while_nothing_is_read_breaks_the_connection_instead_of_being_dropped(
+    line: Line, capsys, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("gateway.mqtt.connection.INCOMING_BYTES", 20 * (MESSAGE_BYTES + 8))
+    line.broker.banned = {line.broker.stops.name}
+    monkeypatch.setattr("gateway.mqtt.connection.ANSWER_TIMEOUT_S", 0.5)
+    line.broker.granted = None  # so that nothing is read yet
     async with line.up():
-        await line.ready()
-        line.broker.withhold = True  # so that the answer to this holds up the reading
-        line.broker.send(STOP_ALL, json.dumps({"reply_to": REPLY}).encode(), mid=1)
-        await line.broker.until(lambda: line.broker.on(REPLY))
-        for mid in range(2, INCOMING_MAX + 20):
-            line.broker.send(COMMANDS, b"nonsense", mid=mid)
-        await line.broker.until(lambda: len(line.broker.connects) == 2)
+        await line.broker.until(lambda: line.broker.commands.subscribed)
+        for mid in range(1, 22):
+            line.broker.send(COMMANDS, b"nonsense", mid=mid, to=line.broker.commands)
+        line.broker.granted = 1
+        await line.broker.until(lambda: len(line.broker.commands.connects) == 2)
         assert line.broker.acknowledged == []
     assert "mqtt.flooded" in capsys.readouterr().out
 
@@ -453,12 +402,12 @@ async def test_a_broker_that_denies_commands_still_gets_the_events(line: Line, c
         await line.ready()
         await line.house.emit(line.house.event())
         await line.broker.until(lambda: line.broker.on("gateway/v1/events/device.state"))
-        assert len(line.broker.connects) == 1
-    assert capsys.readouterr().out.count("mqtt.commands_denied") == 2
+        assert len(line.broker.commands.connects) == 1
+    assert capsys.readouterr().out.count("mqtt.commands_denied") == 3
 
 
 async def test_who_reads_that_we_are_there_may_command_at_once(line: Line):
     line.broker.withhold = True
     async with line.up():
         await line.broker.until(lambda: line.broker.on("gateway/v1/status"))
-        assert line.broker.subscribed == [STOP_ALL, COMMANDS]
+        assert (line.broker.stops.subscribed, line.broker.commands.subscribed) == ([STOP_ALL], [MARKER, COMMANDS])

@@ -9,8 +9,9 @@ from amqtt.broker import Broker as Amqtt
 
 from gateway.mqtt import Broker, Version
 from tests.api.house import going
-from tests.mqtt.conftest import COMMANDS, REPLY, Line, door_of
-from tests.mqtt.test_commands import command
+from tests.mqtt.conftest import COMMANDS, REPLY, STOP_ALL, Line, door_of
+from tests.mqtt.test_commands import Slow, code_of, command
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -38,3 +39,24 @@ async def test_states_events_and_a_command_go_through_the_demos_broker(line: Lin
                 if sent and not wanted:
                     break
     assert (answer["id"], answer["result"]) == ("m-1", "accepted")
+
+
+async def test_a_stop_all_passes_commands_that_wait_at_the_demos_broker(line: Line, port: int, capsys):
+    slow = Slow(line.house)
+    payload = await command(line, case="slow")
+    async with aiomqtt.Client("127.0.0.1", port) as platform:
+        await platform.subscribe(REPLY, qos=1)
+        door = door_of(line.house, Broker("127.0.0.1", port), broadcasts=slow)
+        async with going(door.run):
+            await until(lambda: door.connected)
+            for number in range(100):
+                await platform.publish(COMMANDS, payload.replace(b'"m-1"', f'"m-{number}"'.encode()), qos=1)
+            await until(lambda: slow.begun)
+            await platform.publish(STOP_ALL, b"{}", qos=1)
+            answers = aiter(platform.messages)
+            refused = [json.loads((await anext(answers)).payload) for _ in range(100)]
+            await platform.publish(COMMANDS, await command(line, id="after"), qos=1)
+            after = json.loads((await anext(answers)).payload)
+    assert ({code_of(one) for one in refused}, after["result"]) == ({"stop-all"}, "accepted")
+    assert slow.begun == ["m-0", "after"]
+    assert "mqtt.marker_lost" not in capsys.readouterr().out

@@ -43,7 +43,7 @@ async def test_every_connection_begins_with_all_states_retained(line: Line):
     async with line.up():
         await line.ready()
         line.broker.session = True  # what it has kept of us may be of long ago
-        line.broker.cut()
+        line.broker.commands.cut()
         await line.ready(connections=2)
     assert {message.topic for message in line.states()} == {
         f"gateway/v1/devices/{device}/state" for device in line.house.services.city.devices
@@ -106,7 +106,7 @@ async def test_what_was_not_acknowledged_comes_again_after_a_break_and_nothing_e
         await line.house.emit(line.house.event("d"), line.house.event("e"))
         await line.broker.until(lambda: len(cursors(line)) == 4)
         line.broker.withhold, line.broker.session = False, True
-        line.broker.cut()
+        line.broker.commands.cut()
         await line.broker.until(lambda: len(cursors(line)) == 6)
         await line.house.emit(line.house.event("f"))
         await line.broker.until(lambda: len(cursors(line)) == 7)
@@ -185,7 +185,7 @@ async def test_a_broker_that_knows_no_mqtt_5_is_spoken_to_in_its_own_version(lin
     line.broker.to_v5 = it
     async with line.up():
         await line.ready()
-    assert (line.broker.refused, len(line.broker.connects), line.broker.connects[0][6]) == (1, 1, 4)
+    assert (line.broker.refused, len(line.broker.commands.connects), line.broker.commands.connects[0][6]) == (2, 1, 4)
     assert "mqtt.unreachable" not in capsys.readouterr().out
 
 
@@ -194,8 +194,8 @@ async def test_the_broker_is_told_that_we_came_and_that_we_went(line: Line):
         await line.ready()
     assert [message.payload for message in line.broker.published if message.topic == "gateway/v1/status"] == [b"online", b"offline"]
     will = b"\x00\x11gateway/v1/status\x00\x07offline"
-    assert will in line.broker.connects[0]
-    assert line.broker.connects[0][7] & 0b0010_1110 == 0b0010_1100, "a retained will of QoS 1, and a session that lasts"
+    assert will in line.broker.commands.connects[0]
+    assert line.broker.commands.connects[0][7] & 0b0010_1110 == 0b0010_1100, "a retained will of QoS 1, and a session that lasts"
 
 
 @given(st.text(max_size=60))
