@@ -74,6 +74,13 @@ describe("the ledger", () => {
     expect(ledger.timed({ ...sent, last_packet_at: null })).toMatch(/^350 packets sent from .*:01 to .*:01$/);
   });
 
+  it("says that a broadcast waits for somebody before that it goes on, and then at how many it was played", () => {
+    const states = (...names: string[]) => names.map((state) => ({ state }));
+    expect(ledger.progress({ open: true, deliveries: states("awaiting-approval", "awaiting-approval") })).toBe("waits for approval");
+    expect(ledger.progress({ open: true, deliveries: states("done", "playing") })).toBe("under way");
+    expect(ledger.progress({ open: false, deliveries: states("done", "cancelled", "failed") })).toBe("1/3");
+  });
+
   it("counts how it stands at many loudspeakers, the most common first and what may still sound before all", () => {
     const many = (n: number, state: string, may_still_sound = false) => Array.from({ length: n }, () => ({ state, may_still_sound }));
     expect(ledger.counted([...many(2, "failed"), ...many(49, "done"), ...many(1, "cancelled", true)])).toBe("may still sound 1 · done 49 · failed 2 · cancelled 1");

@@ -66,7 +66,6 @@ function Filters() {
 }
 
 function Line({ city, one }: { city: City; one: Entry }) {
-  const heard = one.deliveries.filter((delivery) => delivery.state === "done").length;
   const open = at.value === one.id;
   return (
     <tr data-broadcast={one.id} aria-current={open} onClick={() => (at.value = open ? null : one.id)}>
@@ -77,13 +76,19 @@ function Line({ city, one }: { city: City; one: Entry }) {
         </button>
       </td>
       <td>{place(city, one)}</td>
-      <td class={`state ${heard < one.deliveries.length && !one.open ? "wrong" : ""}`}>
-        {one.open ? t("ledger.open") : `${heard}/${one.deliveries.length}`}
-      </td>
+      <td class={`state ${!one.open && one.deliveries.some((delivery) => delivery.state !== "done") ? "wrong" : ""}`}>{progress(one)}</td>
       <td class="came" title={one.outcome?.note}>{one.outcome ? one.outcome[`outcome_${language.value}`] : "—"}</td>
       <td class="dim" title={one.actor}>{[one.sender || who(one.actor), one.approver].filter(Boolean).join(" + ")}</td>
     </tr>
   );
+}
+
+const waits = (one: { deliveries: readonly { state: string }[] }) => one.deliveries.some((delivery) => delivery.state === "awaiting-approval");
+
+/** How far it is: that a second person is waited for, that it goes on, or at how many loudspeakers it was played to its end. */
+export function progress(one: { open: boolean; deliveries: readonly { state: string }[] }): string {
+  if (waits(one)) return t("ledger.waits");
+  return one.open ? t("ledger.open") : `${one.deliveries.filter((delivery) => delivery.state === "done").length}/${one.deliveries.length}`;
 }
 
 /** What was heard: the words, or the clip by its name. */
@@ -128,7 +133,6 @@ export function place(city: City, { targets }: Pick<Entry, "targets">): string {
 }
 
 function Looked({ city, one }: { city: City; one: Entry }) {
-  const waits = one.deliveries.some((delivery) => delivery.state === "awaiting-approval");
   return (
     <article class="looked">
       <h3>
@@ -138,21 +142,21 @@ function Looked({ city, one }: { city: City; one: Entry }) {
       <p class="dim">
         {exact(one.created_at)} · <code>{one.id}</code>
       </p>
-      {waits && may("broadcast:approve") && (
+      {waits(one) && may("broadcast:approve") && (
         <p class="one-key">
           <button onClick={() => void deed(one.id, "approve", undefined)}>{t("ledger.approve")}</button>
           <button onClick={() => void deed(one.id, "decline", undefined)}>{t("ledger.decline")}</button>
           {t("ledger.decide-by", { at: exact(one.not_after) })}
         </p>
       )}
-      {one.open && !waits && may("broadcast:send") && (
+      {one.open && !waits(one) && may("broadcast:send") && (
         <p class="one-key">
           <button class="silence" onClick={() => void deed(one.id, "cancel", undefined)}>
             {t("shout.silence")}
           </button>
         </p>
       )}
-      {may("broadcast:send") && <Outcomes id={one.id} />}
+      {!waits(one) && may("broadcast:send") && <Outcomes id={one.id} />}
       {[...one.corrected, ...(one.outcome ? [one.outcome] : [])].map((said) => (
         <p key={said.at} class="dim">
           {when(said.at)} {said[`outcome_${language.value}`]} {said.note} · {said.name}

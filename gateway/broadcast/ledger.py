@@ -13,12 +13,12 @@ from gateway.broadcast.ledger_files import ROWS_MOST, FileKind, LedgerFile, Ledg
 from gateway.broadcast.service import BroadcastService
 from gateway.broadcast.views import View
 from gateway.clock import Clock
-from gateway.domain.broadcast import BroadcastId, ClipContent
+from gateway.domain.broadcast import BroadcastId, ClipContent, DeliveryState
 from gateway.domain.broadcast_ledger import OutcomeEntry, StreetOutcome, Wanted
 from gateway.domain.city import City
 from gateway.domain.devices import DeviceId
 from gateway.domain.events import Actor, AuditEntry, NewEvent, Person
-from gateway.errors import Fault, InvalidInput, Overloaded
+from gateway.errors import Conflict, Fault, InvalidInput, Overloaded
 from gateway.storage.store import Store, Tx
 from gateway.storage.writer import Lane
 
@@ -49,10 +49,15 @@ class LedgerDesk:
     async def say(self, broadcast: BroadcastId, outcome: StreetOutcome, *, note: str, by: Person) -> View:
         """Put on record what came of a broadcast, or correct what was said before; the same word again changes nothing.
 
-        Raises NotFound, InvalidInput where OTHER comes without a note, StorageFailed.
+        Raises NotFound, InvalidInput where OTHER comes without a note, Conflict (`not-approved-yet`) before a second person decided,
+        StorageFailed.
         """
         if outcome is StreetOutcome.OTHER and not note:
             raise InvalidInput("What came of it is neither of these: say what.", faults=[Fault("/note", "must say what came of it")])
+        view = await self._broadcasts.get(broadcast)
+        if any(delivery.state is DeliveryState.AWAITING_APPROVAL for delivery in view.deliveries):
+            hint = "Wait for the second person's decision, or decline it."
+            raise Conflict("Nothing of it was heard: it waits for a second person.", code="not-approved-yet", hint=hint)
         await self._store.writer.write(lambda tx: self._say(tx, broadcast, outcome, note, by), lane=Lane.BROADCAST)
         return await self._broadcasts.get(broadcast)
 

@@ -173,6 +173,7 @@ PHRASES: Mapping[str, Phrase] = {
     "slow-decoder": Phrase("音频未能及时解码", "the clip was not decoded in time"),
     "picture-format": Phrase("不是完整的 JPEG 照片", "gave no whole JPEG"),
     "has-ended": Phrase("已经结束", "has ended"),
+    "not-approved-yet": Phrase("尚待第二人批准", "waits for a second person's approval"),
     "not-awaiting": Phrase("不在等待审批", "does not wait for approval"),
     "bad-schedule": Phrase("计划有误", "the schedule is not right"),
     "bad-period": Phrase("日期范围有误", "these days cannot be counted"),

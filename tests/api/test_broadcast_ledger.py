@@ -7,7 +7,7 @@ from dataclasses import replace
 from gateway.domain.access import Role
 from gateway.domain.devices import CellCode, DeviceId, GridCell, Position
 from tests.api.house import House
-from tests.api.test_broadcasts import clip_of, order
+from tests.api.test_broadcasts import clip_of, order, waiting
 
 
 async def sent(house: House, name: str = "b-1", **changes) -> None:
@@ -116,6 +116,14 @@ async def test_broadcasts_are_counted_by_day_and_by_who_ordered_them(house: Hous
     assert [(row["key"], row["deliveries"]) for row in told["rows"]] == [("spk-1", 1)]
     status, problem = await house.json("GET", "/v1/broadcasts/statistics?from=2026-01-01T00:00:00Z&to=2027-01-01T00:00:00Z")
     assert (status, problem["type"]) == (422, "urn:city-gateway:problem:bad-period")
+
+
+async def test_nothing_came_of_what_still_waits_for_a_second_person(house: House):
+    await waiting(house)
+    status, problem = await say(house, "left")
+    assert (status, problem["type"]) == (409, "urn:city-gateway:problem:not-approved-yet")
+    assert (await house.json("POST", "/v1/broadcasts/b-1/decline", role=Role.APPROVER))[0] == 200
+    assert (await say(house, "nobody"))[0] == 200
 
 
 async def test_an_outcome_that_nobody_can_ask_for_is_told_once_with_all_that_there_are(house: House):

@@ -324,7 +324,11 @@ async def decline_broadcast(call: Call) -> BroadcastOut:
 
 
 @routes.op(
-    "POST", "/v1/broadcasts/{broadcast_id}/outcome", needs=Permission.BROADCAST_SEND, problems=(NotFound, Forbidden), repeatable=True
+    "POST",
+    "/v1/broadcasts/{broadcast_id}/outcome",
+    needs=Permission.BROADCAST_SEND,
+    problems=(NotFound, Forbidden, Conflict),
+    repeatable=True,
 )
 async def say_outcome(call: Call, body: OutcomeIn) -> BroadcastOut:
     """Say what came of it in the street. Said again it is a correction: what was said before stays on record."""
