@@ -117,7 +117,7 @@ async def test_what_another_says_is_shown_at_once_and_takes_nothing_of_what_is_b
 
 
 async def test_a_schedule_is_paused_and_resumed_by_a_button(demo: Demo, tmp_path: Path) -> None:
-    async with browser(tmp_path / "profile") as page, api(demo, "operator") as http:
+    async with browser(tmp_path / "profile", width=560, height=900) as page, api(demo, "operator") as http:
         async with http.get("/v1/devices?kind=speaker&limit=1") as answer:
             speaker = (await answer.json())["items"][0]
         start = (datetime.now(UTC) + timedelta(days=1)).isoformat()
@@ -130,6 +130,7 @@ async def test_a_schedule_is_paused_and_resumed_by_a_button(demo: Demo, tmp_path
         row = f"document.querySelector('[data-schedule={name}]')"
         await page.until(row)
         assert speaker["name"] in await page.run(f"{row}.textContent")
+        assert await page.run(f"{row}.offsetHeight") < 130, "on a narrow screen it is scrolled, and no column is one character wide"
         for after in ("paused", "active"):
             before = await page.run(f"{row}.querySelector('.state').textContent")
             await page.run(f"{row}.querySelector('button').click()")
