@@ -2,21 +2,25 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 import structlog
 
 from gateway.clock import Clock
 from gateway.errors import GatewayError
+from gateway.tasks import in_own_task
 
 log = structlog.get_logger()
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 HEALTHY_AFTER_S = 60.0  # a part that ran this long before it failed starts again with the first pause
+
+Run = Callable[[], Coroutine[Any, Any, None]]
 
 
 class PartState(StrEnum):
@@ -50,9 +54,9 @@ class Supervisors:
     def __init__(self, *, clock: Clock, rng: random.Random | None = None) -> None:
         self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311 -- spreads restarts, guards nothing
-        self._parts: list[tuple[PartStatus, Callable[[], Awaitable[None]], bool]] = []
+        self._parts: list[tuple[PartStatus, Run, bool]] = []
 
-    def add(self, name: str, run: Callable[[], Awaitable[None]], *, fatal: bool = False) -> None:
+    def add(self, name: str, run: Run, *, fatal: bool = False) -> None:
         """Register a part. When a `fatal` one fails, the daemon ends with its error (systemd starts it again)."""
         self._parts.append((PartStatus(name), run, fatal))
 
@@ -67,13 +71,13 @@ class Supervisors:
         """Start every part in `group`, in the order of registration; the caller cancels them in reverse to shut down."""
         return [group.create_task(self._keep_running(status, run, fatal=fatal), name=status.name) for status, run, fatal in self._parts]
 
-    async def _keep_running(self, status: PartStatus, run: Callable[[], Awaitable[None]], *, fatal: bool) -> None:
+    async def _keep_running(self, status: PartStatus, run: Run, *, fatal: bool) -> None:
         pause = FIRST_PAUSE_S
         while True:
             started = self._clock.monotonic()
             self._enter(status, PartState.RUNNING)
             try:
-                await run()
+                await in_own_task(run(), name=status.name)
                 status.last_error = "ended without being asked to"
             except asyncio.CancelledError:
                 self._enter(status, PartState.STOPPED)

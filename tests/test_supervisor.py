@@ -113,3 +113,50 @@ async def test_a_fatal_part_ends_the_daemon_with_its_error() -> None:
         async with asyncio.TaskGroup() as group:
             parts.start(group)
     assert isinstance(caught.value.exceptions[0], OSError)
+
+
+async def test_a_part_is_begun_anew_as_new_however_it_failed() -> None:
+    """A group of tasks that fails leaves a mark on the task that waits for it (Python 3.11), by which timeouts end as cancellations."""
+    clock = SimulatedClock()
+    parts = Supervisors(clock=clock)
+    seen: list[str] = []
+
+    async def run() -> None:
+        if seen:
+            try:
+                async with asyncio.timeout(0):
+                    await asyncio.Event().wait()
+            except TimeoutError:
+                seen.append("timed out")
+            await asyncio.Event().wait()
+        seen.append("failed")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_fails_deep_inside())
+
+    parts.add("part", run)
+    async with asyncio.TaskGroup() as group:
+        (task,) = parts.start(group)
+        await clock.advance(2)
+        (status,) = parts
+        assert (seen, status.state) == (["failed", "timed out"], PartState.RUNNING)
+        task.cancel()
+    assert status.state is PartState.STOPPED
+
+
+async def test_a_part_that_fails_while_it_is_cancelled_ends_as_cancelled() -> None:
+    clock = SimulatedClock()
+    parts = Supervisors(clock=clock)
+
+    async def run() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise RuntimeError("made to fail")
+
+    parts.add("part", run)
+    async with asyncio.TaskGroup() as group:
+        (task,) = parts.start(group)
+        await clock.advance(1)
+        task.cancel()
+    (status,) = parts
+    assert (task.cancelled(), status.state) == (True, PartState.STOPPED)

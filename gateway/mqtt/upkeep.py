@@ -14,6 +14,7 @@ import structlog
 from gateway.clock import Clock, sleep_unless
 from gateway.errors import GatewayError
 from gateway.mqtt.connection import Broker, Connection, Version, VersionRefused
+from gateway.tasks import in_own_task
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
@@ -98,7 +99,7 @@ class Upkeep:
             started = self._clock.monotonic()
             self._coming = True
             try:
-                await self._attempt()
+                await in_own_task(self._connect(), name=f"mqtt-session {self._session.client_id}")
             except* (aiomqtt.MqttError, GatewayError) as failed:
                 self._tell_loss(_first(failed))
             self._coming = False
@@ -121,21 +122,8 @@ class Upkeep:
         longest_s = DISPLACED_PAUSE_S if displaced else pause_s
         await sleep_unless(self._hurried, self._clock, longest_s * self._rng.uniform(0.5, 1.0))
 
-    async def _attempt(self) -> None:
-        """One connection, in a task of its own. MqttError, or a group of errors, when it breaks.
-
-        A TaskGroup that fails leaves its task marked as cancelled (Python 3.11): no timeout would end as one there any more, and the
-        session would be given up for good. It also forgets a cancellation that comes while it fails.
-        """
-        try:
-            await asyncio.create_task(self._connect(), name=f"mqtt-session {self._session.client_id}")
-        except Exception:
-            if (current := asyncio.current_task()) is not None and current.cancelling():
-                raise asyncio.CancelledError from None
-            raise
-
     async def _connect(self) -> None:
-        """By the first version that the broker speaks."""
+        """One connection, by the first version that the broker speaks. MqttError, or a group of errors, when it breaks."""
         for version in self._broker.versions[:-1]:
             with contextlib.suppress(VersionRefused):
                 await self._converse(version)
