@@ -121,7 +121,8 @@ async def test_a_schedule_is_paused_and_resumed_by_a_button(demo: Demo, tmp_path
         async with http.get("/v1/devices?kind=speaker&limit=1") as answer:
             speaker = (await answer.json())["items"][0]
         start = (datetime.now(UTC) + timedelta(days=1)).isoformat()
-        body = {"name": "放学提醒", "text": "请走人行道", "start": start, "rrule": "FREQ=DAILY", "targets": {"speakers": [speaker["id"]]}}
+        rule = "FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR,SA,SU"
+        body = {"name": "放学提醒", "text": "请走人行道", "start": start, "rrule": rule, "targets": {"speakers": [speaker["id"]]}}
         async with http.post("/v1/schedules", json=body) as answer:
             assert answer.status == 201, await answer.text()
             name = (await answer.json())["id"]
