@@ -143,6 +143,23 @@ async def test_a_part_is_begun_anew_as_new_however_it_failed() -> None:
     assert status.state is PartState.STOPPED
 
 
+async def test_a_part_that_ends_as_cancelled_though_nobody_asked_for_it_is_begun_anew() -> None:
+    """As by the mark of a group whose failure it got over itself, or by awaiting what somebody else has cancelled."""
+    clock = SimulatedClock()
+    parts = Supervisors(clock=clock)
+
+    async def run() -> None:
+        raise asyncio.CancelledError
+
+    parts.add("part", run)
+    async with asyncio.TaskGroup() as group:
+        (task,) = parts.start(group)
+        await clock.advance(1)
+        (status,) = parts
+        assert status.restarts > 0 and status.last_error.startswith("RuntimeError: part ended as cancelled")
+        task.cancel()
+
+
 async def test_a_part_that_fails_while_it_is_cancelled_ends_as_cancelled() -> None:
     clock = SimulatedClock()
     parts = Supervisors(clock=clock)
