@@ -23,6 +23,7 @@ from gateway.mqtt.topics import Topics
 from gateway.mqtt.turns import Turns
 
 TRY_AGAIN_S = 1.0  # a command that the store does not take now is tried again until its time is over
+ACCEPTED_MAX = 1_000  # ids that are known without a look: of what may come again because its acknowledgement was lost
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +47,7 @@ class Commands:
         self._marker = Marker(topics.marker, clock=clock, broadcasts=broadcasts)
         self._turns = Turns()
         self._under_way: set[asyncio.Timeout] = set()  # what a stop-all cuts off
+        self._accepted: dict[BroadcastId, None] = {}  # the latest, in their order; a stop-all refuses none of them any more
 
     async def listen(self, client: Connection) -> None:
         """Subscribe to commands; what comes from now on waits for `run`. MqttError."""
@@ -86,8 +88,11 @@ class Commands:
             command.read(payload, limit=self._sender.body_bytes, topics=self._topics)
             refuse_retained(retained)
             order = self._sender.read_order(command.fields)
+            if order.id in self._accepted:
+                stops = self._broadcasts.stops
             async with self._unless_stopped(stops), self._turns.turn(order.priority, order.id):
                 known, view = await self._submit(order, stops)
+            self._remember(order.id)
         except GatewayError as error:
             return self._answers.refused(command, error)
         return self._answers.done(command, "seen-before" if known else "accepted", {"broadcast": _seen(view)})
@@ -103,6 +108,11 @@ class Commands:
                 if self._clock.now() >= order.not_after:
                     raise
             await self._clock.sleep(TRY_AGAIN_S)
+
+    def _remember(self, accepted: BroadcastId) -> None:
+        self._accepted[accepted] = None
+        if len(self._accepted) > ACCEPTED_MAX:
+            del self._accepted[next(iter(self._accepted))]
 
     async def _known(self, broadcast: BroadcastId) -> bool:
         try:

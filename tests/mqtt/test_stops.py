@@ -128,6 +128,17 @@ async def test_a_command_that_waits_for_the_store_is_cut_off_by_a_stop(line: Lin
     assert shown.get("open", False) is False, "what was being written down is silenced before it is heard"
 
 
+async def test_what_was_accepted_before_a_stop_and_comes_again_after_it_is_told_what_came_of_it(line: Line):
+    async with line.up():
+        await line.ready()
+        payload = await command(line)
+        await answer_to(line, payload)
+        line.broker.returns = False
+        await stop(line)
+        assert (await answer_to(line, payload, mid=8, again=True))["result"] == "seen-before"
+        assert await play(line, "m-2") == "stop-all"
+
+
 async def test_no_other_message_is_taken_for_the_marker(line: Line):
     async with line.up():
         await line.ready()
