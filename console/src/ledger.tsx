@@ -19,23 +19,25 @@ export function Ledger({ city }: { city: City }) {
       <p class="hint">{t("ledger.how")}</p>
       <Filters />
       {entries.value?.length === 0 && <p class="notice small">{t("ledger.none")}</p>}
-      <table class="windows ledger">
-        <thead>
-          <tr>
-            {(["when", "what", "where", "heard", "came", "by"] as const).map((name) => (
-              <th key={name}>{t(`ledger.${name}`)}</th>
+      <div class="scrolled">
+        <table class="windows ledger">
+          <thead>
+            <tr>
+              {(["when", "what", "where", "heard", "came", "by"] as const).map((name) => (
+                <th key={name}>{t(`ledger.${name}`)}</th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {(entries.value ?? []).map((one) => (
+              <Fragment key={one.id}>
+                <Line city={city} one={one} />
+                {at.value === one.id && <Opened city={city} one={one} />}
+              </Fragment>
             ))}
-          </tr>
-        </thead>
-        <tbody>
-          {(entries.value ?? []).map((one) => (
-            <Fragment key={one.id}>
-              <Line city={city} one={one} />
-              {at.value === one.id && <Opened city={city} one={one} />}
-            </Fragment>
-          ))}
-        </tbody>
-      </table>
+          </tbody>
+        </table>
+      </div>
     </section>
   );
 }
@@ -75,7 +77,7 @@ function Line({ city, one }: { city: City; one: Entry }) {
           {content(one)}
         </button>
       </td>
-      <td>{place(city, one)}</td>
+      <td class="place">{place(city, one)}</td>
       <td class={`state ${!one.open && one.deliveries.some((delivery) => delivery.state !== "done") ? "wrong" : ""}`}>{progress(one)}</td>
       <td class="came" title={one.outcome?.note}>{one.outcome ? one.outcome[`outcome_${language.value}`] : "—"}</td>
       <td class="dim" title={one.actor}>{[one.sender || who(one.actor), one.approver].filter(Boolean).join(" + ")}</td>
@@ -136,7 +138,7 @@ function Looked({ city, one }: { city: City; one: Entry }) {
   return (
     <article class="looked">
       <h3>
-        {content(one)} <span class="chip">{t(`priority.${one.priority}` as Key)}</span> {one.case && <span class="chip">{one.case}</span>} {one.reason}
+        {content(one)} {one.priority !== one.kind && <span class="chip">{t(`priority.${one.priority}` as Key)}</span>} {one.case && <span class="chip">{one.case}</span>} {one.reason}
       </h3>
       {one.override && <p>{t("ledger.override", { why: one.override })}</p>}
       <p class="dim">

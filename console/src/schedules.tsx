@@ -94,7 +94,7 @@ export function Schedules({ city }: { city: City }) {
 function Line({ city, one }: { city: City; one: Schedule }) {
   return (
     <tr data-schedule={one.id}>
-      <td>
+      <td class="named">
         {one.name} <span class="dim">{one.kind === "speech" ? one.text : t("ledger.clip")}</span> {one.repeats > 1 && <span class="chip">{t("schedules.repeats", { n: one.repeats })}</span>}{" "}
         {one.reason !== "" && <span class="dim">· {one.reason}</span>}
       </td>
@@ -106,7 +106,7 @@ function Line({ city, one }: { city: City; one: Schedule }) {
       <td class={one.last && one.last.state !== "ordered" ? "wrong" : ""}>
         {one.last && `${when(one.last.due)} ${t(`schedules.${one.last.state}`)} ${one.last.code && reason(one.last.code)}`}
       </td>
-      <td>{place(city, one)}</td>
+      <td class="place">{place(city, one)}</td>
       <td class="dim">{who(one.actor, one.sender)}</td>
       <td>
         {steps(one.state, may).map((what) => (

@@ -86,6 +86,25 @@ async def test_what_is_looked_at_opens_below_its_line_and_closes_again(demo: Dem
         assert page.errors == []
 
 
+@pytest.mark.parametrize("width", [560, 1366])
+async def test_a_long_text_at_many_loudspeakers_makes_no_column_a_character_wide(demo: Demo, tmp_path: Path, width: int) -> None:
+    async with browser(tmp_path / "profile", width=width, height=768) as page, api(demo, "operator") as http:
+        async with http.get("/v1/devices?kind=speaker&limit=5") as answer:
+            speakers = [one["id"] for one in (await answer.json())["items"]]
+        name = await said(http, *speakers, name=f"long-{width}", text=f"{width}路段今晚十点至明晨六点检修排水管网，封闭外侧车道，" * 4)
+        await sign_in(page, demo, "operator")
+        await press(page, "b")
+        row = f"document.querySelector('[data-broadcast={name}]')"
+        await page.until(row)
+        await page.run(f"{row}.click()")
+        await page.until("document.querySelector('.looked .note')")
+        await page.screenshot(tmp_path / "long.png")
+        assert await page.run(f"{row}.offsetHeight") < 130
+        assert await page.run("document.documentElement.scrollWidth <= innerWidth"), "the page is never scrolled sideways"
+        assert await page.run("document.querySelector('.looked .note').getBoundingClientRect().right < innerWidth"), "nor is the note"
+        assert page.errors == []
+
+
 async def test_what_another_says_is_shown_at_once_and_takes_nothing_of_what_is_being_written(demo: Demo, tmp_path: Path) -> None:
     async with browser(tmp_path / "profile") as page, api(demo, "operator") as http, api(demo, "admin") as another:
         async with http.get("/v1/devices?kind=speaker&limit=2") as answer:
@@ -142,10 +161,10 @@ async def test_a_schedule_is_paused_and_resumed_by_a_button(demo: Demo, tmp_path
         assert page.errors == []
 
 
-async def said(http, speaker: str, name: str = "ledger-1", text: str = TEXT) -> str:
+async def said(http, *speakers: str, name: str = "ledger-1", text: str = TEXT) -> str:
     """A broadcast that was heard, or not: the ledger has both."""
     soon = (datetime.now(UTC) + timedelta(seconds=30)).isoformat()
-    body = {"id": name, "text": text, "case": "C-7", "not_after": soon, "targets": {"speakers": [speaker]}}
+    body = {"id": name, "text": text, "case": "C-7", "not_after": soon, "targets": {"speakers": speakers}}
     async with http.post("/v1/broadcasts", json=body) as answer:
         assert answer.status == 202, await answer.text()
     await until(lambda: told(http, name), wanted=lambda one: not one["open"], within_s=60)
