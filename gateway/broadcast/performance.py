@@ -304,7 +304,8 @@ class Part:
             cast.stream = stream
         if self.delivery.state is DeliveryState.PLAYING:  # on record already: the device was to play by itself
             self.must_be_in_time()
-            self._stage.pacer.start([stream])
+            if not self.stopped:
+                self._stage.pacer.start([stream])
         else:
             await curtain.rise(self)
         await stream.finished

@@ -68,6 +68,7 @@ class Upkeep:
         if after is not None:
             after._follower = self
         self._coming = False  # from the attempt to connect until it listens
+        self._displaced = False  # whether the last loss looked as if the follower had caused it
         self._hurried = asyncio.Event()
         self._changed = asyncio.Event()
         self.standing = Standing.TRYING
@@ -111,11 +112,15 @@ class Upkeep:
     async def _rest(self, pause_s: float) -> None:
         """Until the next attempt. A connection that is lost for the first time is given the chance to be there again at once.
 
-        One that is lost while the follower comes was ended by that: the broker takes both for one (`use_username_as_clientid` of
-        mosquitto). Each would be made again to end the other, so this one rests for long, or until the follower is to come anew.
+        One that is lost while the follower comes, twice in a row, is ended by that: the broker takes both for one
+        (`use_username_as_clientid` of mosquitto). Each would be made again to end the other, so this one rests for long, or until the
+        follower is to come anew. Once may be chance: a network that breaks ends both, and they learn of it one after the other.
         """
-        displaced = self.client is not None and self._follower is not None and self._follower._coming
-        soon = self.client is not None and pause_s == FIRST_PAUSE_S and not displaced
+        lost, before = self.client is not None, self._displaced
+        if lost:
+            self._displaced = self._follower is not None and self._follower._coming
+        displaced = lost and before and self._displaced
+        soon = lost and pause_s == FIRST_PAUSE_S and not displaced
         self.client = None
         self._hurried.clear()
         self._stand(Standing.TRYING if soon else Standing.FAILED)

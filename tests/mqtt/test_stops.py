@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.clock import SimulatedClock
 from gateway.mqtt.marker import LONGEST_S, SILENCE_S
-from tests.mqtt.conftest import BODY_BYTES, COMMANDS, MARKER, REPLY, STOP_ALL, Line
+from tests.mqtt.conftest import BODY_BYTES, COMMANDS, MARKER, PREFIX, REPLY, STOP_ALL, Line
 from tests.mqtt.test_commands import Slow, answer_to, answers, code_of, command, locked
 from tests.waiting import until
 
@@ -325,6 +326,21 @@ async def test_what_an_earlier_version_subscribed_to_is_given_up_and_what_it_lef
         line.broker.send(STOP_ALL, STOP, mid=9, to=line.broker.commands)
         await line.broker.until(lambda: 9 in line.broker.acknowledged)
     assert answers(line)[-1]["result"] == "stopped"
+
+
+async def test_a_network_that_breaks_does_not_pass_for_a_broker_that_takes_both_sessions_for_one(line: Line):
+    broker, status = line.broker, f"{PREFIX}/status"
+    with capture_logs() as said:
+        async with line.up():
+            await line.ready()
+            broker.withhold = True
+            broker.commands.cut()
+            await broker.until(lambda: broker.on(status).count(b"online") == 2)  # back, and not yet told so
+            broker.stops.cut()
+            await until(lambda: sum(one["event"] == "mqtt.lost" for one in said) == 2)
+            broker.withhold = False
+            broker.acknowledge(next(one for one in reversed(broker.published) if one.topic == status), to=broker.commands)
+            await broker.until(lambda: len(broker.stops.connects) == 2 and STOP_ALL in broker.stops.hears)
 
 
 async def test_a_broker_that_does_not_answer_after_a_break_is_tried_again(line: Line, monkeypatch: pytest.MonkeyPatch):

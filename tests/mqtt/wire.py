@@ -107,6 +107,11 @@ class WireBroker:
             assert link.writer is not None
             link.writer.write(_packet(flags, len(name).to_bytes(2, "big") + name + number + payload))
 
+    def acknowledge(self, message: Published, *, to: Link) -> None:
+        """Send the PUBACK that was withheld."""
+        assert to.writer is not None
+        to.writer.write(_packet(PUBACK << 4, message.mid.to_bytes(2, "big")))
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             _, _, hello = await _read(reader)
